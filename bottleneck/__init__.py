@@ -1,0 +1,53 @@
+"""Frozen networks, classical classifiers, and an honest comparison of them on medical images."""
+
+# pandas and xarray import any module called "bottleneck" as an optional accelerator. The
+# version comes first because they read it while this package may still be loading, and it stays
+# below pandas's minimum (1.5), so that pandas leaves us alone: docs/decisions/0001-the-name.md.
+__version__ = "0.1.0"
+
+import warnings
+from typing import Any
+
+warnings.filterwarnings("ignore", message=r"Pandas requires version '.*' or newer of 'bottleneck'")
+
+# Name to module, so that importing this package loads neither torch nor pandas.
+_HOMES = {
+    "BottleneckError": "bottleneck.errors",
+    "Comparison": "bottleneck.evaluation.comparison",
+    "Evaluation": "bottleneck.evaluation.comparison",
+    "Extraction": "bottleneck.features.extraction",
+    "FeatureSet": "bottleneck.features.featureset",
+    "ImageDataset": "bottleneck.data.dataset",
+    "Model": "bottleneck.heads.persistence",
+    "Predictions": "bottleneck.predictions",
+    "Protocol": "bottleneck.data.splits",
+    "compare": "bottleneck.evaluation.comparison",
+    "evaluate": "bottleneck.evaluation.comparison",
+    "extract": "bottleneck.features.extraction",
+    "fit": "bottleneck.heads.training",
+    "load_backbone": "bottleneck.backbones.backbone",
+    "load_dataset": "bottleneck.data.readers",
+    "load_features": "bottleneck.features.store",
+    "load_model": "bottleneck.heads.persistence",
+    "write_report": "bottleneck.report.page",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(
+            f"module 'bottleneck' has no attribute '{name}'. This is bottleneck-features "
+            f"{__version__}, for features of frozen networks; fast NaN functions are in the "
+            "PyPI package Bottleneck, which cannot share an environment with it"
+        )
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

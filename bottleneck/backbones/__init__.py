@@ -1,0 +1,1 @@
+"""Frozen networks: which exist, where their weights come from, how their output is pooled."""

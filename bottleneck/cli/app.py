@@ -1,0 +1,71 @@
+"""The ``bottleneck`` command and how it ends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import bottleneck
+from bottleneck.cli import backbones, compare, demo, doctor, extract, fit, inspect
+from bottleneck.cli.console import say
+from bottleneck.errors import BottleneckError
+
+
+class _Commands(TyperGroup):
+    """Turns our errors into a message and an exit code; anything else is a bug and shows itself."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BottleneckError as error:
+            say(f"error: {error}")
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            say("interrupted. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bottleneck-features {bottleneck.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Start with `bottleneck demo`. For research use only; not a medical device.",
+)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """What a frozen network and a classical classifier can honestly do on your medical images.
+
+    `extract` runs images through a frozen network and caches its features; `fit` trains a
+    classifier on them; `compare` holds all arms against each other on the same patients.
+    """
+
+
+for module in (extract, fit, compare, inspect, backbones, doctor, demo):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name)(getattr(module, name))
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="bottleneck")

@@ -1,0 +1,38 @@
+"""``bottleneck backbones``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bottleneck.cli.console import Json, show, show_json
+
+
+def backbones(
+    name: Annotated[
+        str | None, typer.Argument(help="A backbone, to list its layers.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the frozen networks: width, input, weights, and whether these are on this machine.
+
+    Example: `bottleneck backbones vgg16` lists its layers with their shapes.
+    """
+    from bottleneck.backbones.listing import describe_backbones, describe_layers
+
+    rows = describe_layers(name) if name else describe_backbones()
+    if as_json:
+        show_json(rows)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    show(table)
+    if not name:
+        show("Any other model of timm: timm/NAME[.TAG]. Weights of your own: --weights FILE.")

@@ -1,0 +1,59 @@
+"""What commands say: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors and results only.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+RANDOM_WEIGHTS = "random weights: the figures mean nothing"
+
+
+def say(text: str) -> None:
+    """Print a note or an error to stderr, folded at the terminal's width."""
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text)
+
+
+def show(result: Any) -> None:
+    """Print a result (text, or a rich table) to stdout."""
+    from rich.console import Console
+
+    Console(highlight=False, markup=False, emoji=False).print(result)
+
+
+def show_json(result: Any) -> None:
+    """Print a result as JSON to stdout."""
+    typer.echo(json.dumps(result, indent=2, default=str))
+
+
+@contextlib.contextmanager
+def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar with rate and time left on stderr; yields what long work calls to move it."""
+    if quiet:
+        yield lambda done, total, text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), rate, Left())
+    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def move(done: int, total: int, text: str) -> None:
+            elapsed = bar.tasks[0].elapsed or 0.0
+            rate = f"{done / elapsed:.1f} {unit}/s" if elapsed > 0.5 and unit else ""
+            bar.update(task, completed=done, total=total, description=text, rate=rate)
+
+        yield move

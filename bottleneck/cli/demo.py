@@ -1,0 +1,69 @@
+"""``bottleneck demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bottleneck.cli import compare as compare_command
+from bottleneck.cli import extract as extract_command
+from bottleneck.cli import fit as fit_command
+from bottleneck.cli.console import Json, Quiet, say, show_json
+from bottleneck.errors import WeightsError
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option(help="Folder for features/, models/ and report/.")
+    ] = Path("demo"),
+    backbone: Annotated[str, typer.Option(help="Frozen network.")] = "resnet18",
+    weights: Annotated[
+        str, typer.Option(help="As for extract; random where ImageNet's cannot be had.")
+    ] = "imagenet",
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N patients.", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Extract, fit and compare on the embedded data set.
+
+    Example: `bottleneck demo`
+    """
+    from bottleneck.data.readers import load_dataset
+    from bottleneck.data.splits import Protocol
+
+    data = load_dataset("phantom", limit=limit)
+    options: dict[str, Any] = {"weights": weights, "output": output / "features"}
+    step(f"extract phantom --backbone {backbone}", quiet=quiet)
+    try:
+        result = extract_command.run(data, backbone, options, quiet=quiet, as_json=as_json)
+    except WeightsError as error:
+        if weights != "imagenet":
+            raise
+        say(f"note: {str(error).splitlines()[0]}")
+        say("note: the demo goes on with random weights")
+        options["weights"] = "random"
+        result = extract_command.run(data, backbone, options, quiet=quiet, as_json=as_json)
+    heads = ["svm", "logistic"]
+    step(" ".join(["fit", *(f"--head {head}" for head in heads)]), quiet=quiet)
+    for head in heads:
+        fit_command.run(result.path, head, output / "models", quiet=quiet)
+    step(" ".join(["compare", *(f"--head {head}" for head in heads)]), quiet=quiet)
+    comparison, page = compare_command.run(
+        [result.path], heads, output / "report", Protocol(), quiet=quiet
+    )
+    if as_json:
+        from bottleneck.report.tables import results
+
+        show_json(results(comparison))
+        return
+    compare_command.print_result(comparison, page)
+
+
+def step(command: str, *, quiet: bool) -> None:
+    """Say which command a step of the demo stands for."""
+    if not quiet:
+        say(f"\n$ bottleneck {command}")

@@ -1,0 +1,24 @@
+"""``bottleneck doctor``."""
+
+from __future__ import annotations
+
+import typer
+
+from bottleneck.cli.console import Json, show, show_json
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check environment, devices, caches, extras, and the name clash; exit 1 if one is broken.
+
+    Example: `bottleneck doctor`
+    """
+    from bottleneck.diagnosis import diagnose
+
+    findings = diagnose()
+    if as_json:
+        show_json([{"what": f.what, "state": f.state, "text": f.text} for f in findings])
+    else:
+        for finding in findings:
+            show(f"{finding.state:<7} {finding.what}: {finding.text}")
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,181 @@
+"""``bottleneck extract``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, say, show, show_json
+from bottleneck.errors import UsageError
+
+if TYPE_CHECKING:
+    from bottleneck.data.dataset import ImageDataset
+    from bottleneck.features.extraction import Extraction
+
+_DATA = "Reading the data set"
+
+
+def extract(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder with one subfolder a class, CSV manifest, DDTI or TN5000 folder, MedMNIST "
+            ".npz, or `phantom`. Default: the one named in bottleneck.toml, else `phantom`.",
+            show_default=False,
+        ),
+    ] = None,
+    backbone: Annotated[
+        list[str], typer.Option(help="Frozen network; may be given several times.")
+    ] = ["vgg16"],  # noqa: B006
+    weights: Annotated[
+        str, typer.Option(help="imagenet, radimagenet, random, or a weight file.")
+    ] = "imagenet",
+    layer: Annotated[
+        str | None, typer.Option(help="Layer to tap.", show_default="last feature map")
+    ] = None,
+    pooling: Annotated[str, typer.Option(help="avg, max, gem or flatten.")] = "avg",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
+    workers: Annotated[str, typer.Option(help="Threads that decode, or auto.")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N patients.", show_default=False)
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the feature files.")] = Path("features"),
+    positive: Annotated[
+        str | None,
+        typer.Option(help="Label of the positive class.", rich_help_panel=_DATA),
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds the patient in a file's path; the group named "
+            "`patient`, the first group, or all of it.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    crop: Annotated[
+        bool,
+        typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=_DATA),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set.", rich_help_panel=_DATA)
+    ] = None,
+    path_column: Annotated[
+        str | None, typer.Option(help="CSV column of the image path.", rich_help_panel=_DATA)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="CSV column of the label.", rich_help_panel=_DATA)
+    ] = None,
+    patient_column: Annotated[
+        str | None, typer.Option(help="CSV column of the patient.", rich_help_panel=_DATA)
+    ] = None,
+    split_column: Annotated[
+        str | None, typer.Option(help="CSV column of train/val/test.", rich_help_panel=_DATA)
+    ] = None,
+    fold_column: Annotated[
+        str | None, typer.Option(help="CSV column of the test fold.", rich_help_panel=_DATA)
+    ] = None,
+    centre_column: Annotated[
+        str | None, typer.Option(help="CSV column of the centre.", rich_help_panel=_DATA)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="CSV column of the id.", rich_help_panel=_DATA)
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run images through a frozen network and cache its features.
+
+    A second run computes only what is new or changed; a run that was interrupted goes on
+    where it stopped.
+
+    Example: `bottleneck extract photos/ --backbone vgg16 --patient-pattern '(P\\d+)_'`
+    """
+    from bottleneck.data.readers import load_dataset
+
+    columns = {
+        "path": path_column,
+        "label": label_column,
+        "patient": patient_column,
+        "split": split_column,
+        "fold": fold_column,
+        "centre": centre_column,
+        "id": id_column,
+    }
+    data = load_dataset(
+        dataset,
+        columns={role: column for role, column in columns.items() if column},
+        patient_pattern=patient_pattern,
+        positive=positive,
+        crop=crop,
+        limit=limit,
+        name=name,
+    )
+    options = {
+        "weights": weights,
+        "layer": layer,
+        "pooling": pooling,
+        "precision": precision,
+        "device": device,
+        "batch_size": _number("batch-size", batch_size),
+        "workers": _number("workers", workers),
+        "output": output,
+    }
+    results = [run(data, one, options, quiet=quiet, as_json=as_json) for one in backbone]
+    if as_json:
+        show_json([_as_json(result) for result in results])
+
+
+def run(
+    data: ImageDataset, backbone: str, options: dict[str, Any], *, quiet: bool, as_json: bool
+) -> Extraction:
+    """Extract with one backbone, and say how it went."""
+    if not quiet:
+        say(f"loading {backbone} …")
+    from bottleneck.features.extraction import extract as extract_features
+
+    with progress(quiet=quiet, unit="images") as move:
+        result = extract_features(data, backbone, progress=move, **options)
+    if result.provenance["recipe"]["weights"] == "random":
+        say(RANDOM_WEIGHTS)
+    if not quiet:
+        for note in result.notes:
+            say(f"note: {note}")
+        _say_failures(result)
+    if not as_json:
+        show(_summary(result))
+    return result
+
+
+def _number(option: str, value: str) -> Any:
+    if value == "auto" or value.isdigit():
+        return value if value == "auto" else int(value)
+    raise UsageError(f"--{option} takes a whole number or auto, not '{value}'")
+
+
+def _say_failures(result: Extraction) -> None:
+    for identity, reason in result.failures[:5]:
+        say(f"left out: {identity}: {reason}")
+    if len(result.failures) > 5:
+        say(f"… and {len(result.failures) - 5} more; `bottleneck inspect {result.path}` lists all")
+
+
+def _summary(result: Extraction) -> str:
+    if result.n_extracted:
+        done = (
+            f"{result.n_extracted} new, {result.n_known} known, "
+            f"{result.images_per_second:.1f} images/s"
+        )
+    else:
+        done = f"nothing to do: all {result.n_known} images are known"
+    failed = f", {len(result.failures)} left out" if result.failures else ""
+    n_rows = result.n_extracted + result.n_known
+    return f"{result.path}: {n_rows} × {result.width} ({done}{failed})"
+
+
+def _as_json(result: Extraction) -> dict[str, Any]:
+    return dataclasses.asdict(result)

@@ -1,0 +1,97 @@
+"""``bottleneck fit``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, say, show, show_json
+from bottleneck.cli.inputs import choose_features
+from bottleneck.errors import UsageError
+
+if TYPE_CHECKING:
+    from bottleneck.heads.persistence import Model
+
+
+def fit(
+    features: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Feature files. Default: those in features/.", show_default=False),
+    ] = None,
+    head: Annotated[
+        list[str], typer.Option(help="svm, logistic or mlp; may be given several times.")
+    ] = ["svm"],  # noqa: B006
+    output: Annotated[Path, typer.Option(help="Folder of the models.")] = Path("models"),
+    positive: Annotated[
+        str | None, typer.Option(help="Label of the positive class.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Cores.", show_default="all")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier on cached features and keep it as a file.
+
+    The model is for use on new images. How good it is, `bottleneck compare` says.
+
+    Example: `bottleneck fit --head svm --head logistic`
+    """
+    files = choose_features(features or [], "fit")
+    results = [
+        run(path, one, output, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
+        for path in files
+        for one in head
+    ]
+    if as_json:
+        show_json([_as_json(path, model) for path, model in results])
+        return
+    for path, model in results:
+        show(_summary(path, model))
+
+
+def run(
+    features: Path,
+    head: str,
+    output: Path,
+    *,
+    positive: str | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    quiet: bool = False,
+) -> tuple[Path, Model]:
+    """Train one head on one feature file and save it."""
+    from bottleneck.features.store import load_features
+    from bottleneck.heads.persistence import model_file_name
+    from bottleneck.heads.training import fit as fit_head
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {output} cannot be made: {error.strerror}; "
+            "choose another with --output"
+        ) from None
+    if not quiet:
+        say(f"training {head} on {features.name} …")
+    model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
+    if model.recipe["weights"] == "random":
+        say(RANDOM_WEIGHTS)
+    return model.save(output / model_file_name(features, head)), model
+
+
+def _summary(path: Path, model: Model) -> str:
+    chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
+    patients = f" of {model.n_patients} patients" if model.n_patients else ""
+    return (
+        f"{path}: {model.head} ({chosen}), {model.trained_on}, "
+        f"{model.n_samples} samples{patients}"
+    )
+
+
+def _as_json(path: Path, model: Model) -> dict[str, Any]:
+    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
+    del fields["estimator"]
+    return {"path": path, **fields}

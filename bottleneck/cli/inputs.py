@@ -1,0 +1,46 @@
+"""Which feature files a command works on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from bottleneck.errors import UsageError
+
+
+def choose_features(given: Sequence[Path], command: str) -> list[Path]:
+    """Return the feature files that were given, or those of the one data set in ``features/``.
+
+    Parameters
+    ----------
+    given : sequence of Path
+        Files, or folders of them; empty for the default folder.
+    command : str
+        For the message: "fit" or "compare".
+
+    Raises
+    ------
+    UsageError
+        If there is no file, or files of several data sets and nothing was given.
+    """
+    from bottleneck.features.store import feature_files, read_provenance
+
+    files: list[Path] = []
+    for path in given or [Path("features")]:
+        files += feature_files(path) if path.is_dir() else [path]
+    if not files:
+        where = given[0] if given else "features/"
+        raise UsageError(f"no feature files in {where}; make some with `bottleneck extract`")
+    if all(path.is_dir() for path in given):
+        by_name: dict[str, list[Path]] = defaultdict(list)
+        for path in files:
+            by_name[read_provenance(path)["dataset"]["name"]].append(path)
+        if len(by_name) > 1:
+            folder = files[0].parent
+            lines = "\n".join(
+                f"  bottleneck {command} {folder}/{name}--*.h5   ({len(paths)} files)"
+                for name, paths in sorted(by_name.items())
+            )
+            raise UsageError(f"{folder} holds features of several data sets; choose one:\n{lines}")
+    return files

@@ -1,0 +1,70 @@
+"""``bottleneck inspect``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import Json, show, show_json
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A feature file (.h5) or a model (.skops).")],
+    as_json: Json = False,
+) -> None:
+    """Say what a feature file or a model holds, and where it came from.
+
+    Example: `bottleneck inspect features/phantom--resnet18--imagenet--avg--1a2b3c4d.h5`
+    """
+    facts = _model(file) if file.suffix == ".skops" else _features(file)
+    if as_json:
+        show_json(facts)
+    else:
+        for line in _lines(facts):
+            show(line)
+
+
+def _features(path: Path) -> dict[str, Any]:
+    from collections import Counter
+
+    from bottleneck.features.store import load_features
+
+    features = load_features(path)
+    known = [
+        field
+        for field in ("groups", "splits", "folds", "centres")
+        if getattr(features, field) is not None
+    ]
+    return {
+        "file": path,
+        "holds": f"features of {len(features)} samples, {features.X.shape[1]} wide",
+        "labels": dict(sorted(Counter(features.y.tolist()).items())),
+        "patients": None if features.groups is None else len(set(features.groups.tolist())),
+        "known": known,
+        "failures": dict(features.failures),
+        **features.provenance,
+    }
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from bottleneck.heads.persistence import load_model
+
+    model = load_model(path)
+    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
+    del fields["estimator"]
+    return {"file": path, "holds": f"a fitted {model.head} head", **fields}
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        elif isinstance(value, list | tuple):
+            lines.append(f"{indent}{key}: {', '.join(map(str, value)) or '–'}")
+        else:
+            lines.append(f"{indent}{key}: {'–' if value in (None, {}) else value}")
+    return lines

@@ -1,0 +1,116 @@
+"""The file ``bottleneck.toml``: what a folder of work says once instead of at every command."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bottleneck.errors import UsageError, unknown_name
+
+__all__ = ["CONFIGURATION_FILE", "Configuration", "DatasetTable", "read_configuration"]
+
+CONFIGURATION_FILE = "bottleneck.toml"
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetTable:
+    """The table ``[dataset]``: which data set is meant where none is named.
+
+    The fields are the keys of the table, and the options of
+    :func:`bottleneck.data.readers.load_dataset`; ``path`` is the only one that must be there.
+
+    Attributes
+    ----------
+    path : Path
+        In the file relative to the file; here absolute.
+    columns : mapping of str to str
+        The table ``[dataset.columns]``.
+    """
+
+    path: Path
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    patient_pattern: str | None = None
+    positive: str | None = None
+    crop: bool = False
+    name: str | None = None
+
+    @classmethod
+    def from_toml(cls, table: Mapping[str, Any], folder: Path) -> DatasetTable:
+        """Check the table's keys and values.
+
+        Raises
+        ------
+        UsageError
+            If a key is unknown or missing, or a value has the wrong type.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        for key, value in table.items():
+            if key not in known:
+                raise unknown_name(f"key of [dataset] in {CONFIGURATION_FILE}", key, known)
+            expected = {"crop": bool, "columns": dict}.get(key, str)
+            _check_type(f"dataset.{key}", value, expected)
+        for role, column in table.get("columns", {}).items():
+            _check_type(f"dataset.columns.{role}", column, str)
+        if not table.get("path"):
+            raise UsageError(
+                f"{CONFIGURATION_FILE}: [dataset] needs a path, for example path = 'x'"
+            )
+        return cls(**{**table, "path": folder / table["path"]})
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """What ``bottleneck.toml`` says; a table that is not there is None.
+
+    Attributes
+    ----------
+    dataset : DatasetTable or None
+        The data set that is meant where none is named.
+    """
+
+    dataset: DatasetTable | None = None
+
+
+def read_configuration(folder: Path | None = None) -> Configuration:
+    """Read ``bottleneck.toml`` in a folder.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        By default the current folder.
+
+    Returns
+    -------
+    Configuration
+        Empty where there is no such file.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, is not TOML, or holds what nobody asks for.
+    """
+    folder = (folder or Path.cwd()).absolute()
+    try:
+        content = tomllib.loads((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Configuration()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{CONFIGURATION_FILE} cannot be read: {error}") from error
+    known = {field.name for field in dataclasses.fields(Configuration)}
+    for name, table in content.items():
+        if name not in known:
+            raise unknown_name(f"table in {CONFIGURATION_FILE}", name, known)
+        _check_type(name, table, dict)
+    dataset = content.get("dataset")
+    return Configuration(
+        dataset=None if dataset is None else DatasetTable.from_toml(dataset, folder)
+    )
+
+
+def _check_type(key: str, value: object, expected: type) -> None:
+    if not isinstance(value, expected):
+        kind = {str: "a string", bool: "true or false", dict: "a table"}[expected]
+        raise UsageError(f"{CONFIGURATION_FILE}: {key} must be {kind}, not {value!r}")

@@ -1,0 +1,235 @@
+"""The samples of a data set, and how their bytes are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from bottleneck.errors import DataError, UsageError, unknown_name
+
+__all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
+
+Box = tuple[int, int, int, int]
+
+# Labels that name the condition looked for, in the spelling they have after casefold.
+_POSITIVE_LABELS = ("malignant", "cancer", "positive", "1")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, or one region of an image, with what is known of it.
+
+    Attributes
+    ----------
+    id : str
+        Unique within the data set.
+    source : str
+        Path of the image relative to the data set, with ``/``.
+    label : str
+        The class.
+    group : str or None
+        The patient. Samples of one group never stand on both sides of a split.
+    split : str or None
+        ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
+    fold : str or None
+        Name of the test fold where the data set publishes folds.
+    centre : str or None
+        Hospital, scanner or site.
+    region : tuple of int or None
+        Left, top, right, bottom in pixels of the upright image; None for all of it.
+    """
+
+    id: str
+    source: str
+    label: str
+    group: str | None = None
+    split: str | None = None
+    fold: str | None = None
+    centre: str | None = None
+    region: Box | None = None
+
+
+class ImageSource(Protocol):
+    """Where the bytes of a data set's images come from."""
+
+    def read(self, source: str) -> bytes:
+        """Return the encoded image; OSError or DataError where that fails."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSource:
+    """Images that are files below one folder."""
+
+    root: Path
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes of the file.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        """
+        return (self.root / source).read_bytes()
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDataset:
+    """A named set of labelled images.
+
+    Attributes
+    ----------
+    name : str
+        Names the feature files made from it.
+    samples : tuple of Sample
+        In the order of the data set.
+    images : ImageSource
+        Reads the bytes of ``Sample.source``.
+    positive : str or None
+        The label that the user named as the positive class.
+    excluded : mapping of str to int
+        Why samples were left out on reading, and how many.
+    notes : tuple of str
+        What the user should hear about how the data set was read.
+
+    Raises
+    ------
+    DataError
+        If there is no sample, or two share an id.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    images: ImageSource
+    positive: str | None = None
+    excluded: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.samples:
+            left_out = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
+            reasons = f"; left out: {left_out}" if left_out else ""
+            raise DataError(f"data set '{self.name}' holds no image{reasons}")
+        twice = [i for i, n in Counter(s.id for s in self.samples).items() if n > 1]
+        if twice:
+            raise DataError(
+                f"data set '{self.name}' gives the id '{twice[0]}' to several samples "
+                f"({len(twice)} such ids); ids must be unique"
+            )
+        if self.positive is not None and self.positive not in self.classes:
+            raise unknown_name("positive label", self.positive, self.classes)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """All labels, sorted."""
+        return tuple(sorted({s.label for s in self.samples}))
+
+    @cached_property
+    def n_groups(self) -> int | None:
+        """Number of patients, or None where the data set names none."""
+        groups = {s.group for s in self.samples if s.group is not None}
+        return len(groups) or None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over every sample's fields; the bytes of the images are not part of it."""
+        digest = hashlib.sha256()
+        for sample in self.samples:
+            row = json.dumps(dataclasses.astuple(sample), ensure_ascii=True)
+            digest.update(row.encode() + b"\n")
+        return digest.hexdigest()
+
+    def read(self, sample: Sample) -> bytes:
+        """Return the encoded bytes of a sample's image."""
+        return self.images.read(sample.source)
+
+    def limited(self, n_patients: int) -> ImageDataset:
+        """Return the samples of the first patients.
+
+        Parameters
+        ----------
+        n_patients : int
+            How many patients to keep, in order of appearance. A sample without
+            a patient counts as a patient of its own.
+
+        Returns
+        -------
+        ImageDataset
+            Its name says that it is a part, so that its features are kept apart.
+
+        Raises
+        ------
+        UsageError
+            If ``n_patients`` is below 1.
+        """
+        if n_patients < 1:
+            raise UsageError(f"the limit must be at least 1 patient, not {n_patients}")
+        first: dict[str, None] = {}
+        kept = []
+        for sample in self.samples:
+            key = f"group {sample.group}" if sample.group is not None else f"id {sample.id}"
+            if key not in first and len(first) == n_patients:
+                continue
+            first[key] = None
+            kept.append(sample)
+        if len(kept) == len(self.samples):
+            return self
+        notes = self.notes
+        lacking = sorted(set(self.classes) - {s.label for s in kept})
+        if lacking:
+            notes += (f"the first {n_patients} patients hold no '{lacking[0]}'",)
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}-first{n_patients}",
+            samples=tuple(kept),
+            positive=None if self.positive in lacking else self.positive,
+            notes=notes,
+        )
+
+
+def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str | None:
+    """Decide which of two classes is the positive one.
+
+    Alphabetical order would swap sensitivity and specificity as it pleases, so a
+    label that is neither stated nor recognised is asked for.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        All labels.
+    stated : str or None
+        What the user said.
+
+    Returns
+    -------
+    str or None
+        The positive label; None with three classes or more and nothing stated.
+
+    Raises
+    ------
+    UsageError
+        If the stated label does not exist, or none of two is recognised.
+    """
+    if stated is not None:
+        if stated not in classes:
+            raise unknown_name("positive label", stated, classes)
+        return stated
+    if len(classes) != 2:
+        return None
+    known = [c for c in classes if c.casefold() in _POSITIVE_LABELS]
+    if len(known) == 1:
+        return known[0]
+    raise UsageError(
+        f"which label is the positive class, '{classes[0]}' or '{classes[1]}'? "
+        f"Say --positive LABEL (in Python: positive=LABEL)."
+    )

@@ -1,0 +1,163 @@
+"""One decoder, with one declared policy, for every encoded image.
+
+The policy (``POLICY`` names it in every recipe; a change of it is a new name):
+
+- The result is 8-bit RGB, upright: an EXIF rotation is applied before anything else.
+- Grey is repeated into the three channels; a palette is looked up.
+- 16-bit grey is scaled from its full range, 0–65535, to 0–255. An image that uses only the
+  lowest sixteenth of that range would reach the network black; it is refused, not guessed at.
+- Alpha is composited over black. CMYK is converted as Pillow does.
+- Floating-point and 32-bit pixels have no declared range and are refused, as are files of several
+  frames, images below 8 pixels a side, truncated data, and decompression bombs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bottleneck.data.dataset import Box
+from bottleneck.errors import DecodeError
+
+__all__ = ["POLICY", "PixelFacts", "decode", "pixel_facts"]
+
+POLICY = "1"
+
+_MIN_SIDE = 8
+_MAX_PIXELS = 100_000_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PixelFacts:
+    """What is recorded of a decoded image beside its features.
+
+    Attributes
+    ----------
+    pixels : str
+        sha256 of size and RGB bytes: equal for two encodings of one picture.
+    phash : str
+        64-bit perceptual hash (DCT, 16 hexadecimal digits).
+    size : tuple of int
+        Width and height.
+    brightness : float
+        Mean grey value, 0 to 255.
+    """
+
+    pixels: str
+    phash: str
+    size: tuple[int, int]
+    brightness: float
+
+
+def decode(data: bytes, region: Box | None = None) -> Image.Image:
+    """Decode an image under the policy of this module.
+
+    Parameters
+    ----------
+    data : bytes
+        An encoded image.
+    region : tuple of int, optional
+        Left, top, right, bottom of the part to keep, in pixels of the upright image.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB.
+
+    Raises
+    ------
+    DecodeError
+        If the bytes are no image, a damaged one, or one that the policy refuses.
+    """
+    if not data:
+        raise DecodeError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            _refuse_by_header(opened)
+            image = _rgb(ImageOps.exif_transpose(opened))
+    except DecodeError:
+        raise
+    except UnidentifiedImageError:
+        raise DecodeError("not an image in a format that can be read") from None
+    except Image.DecompressionBombError as error:
+        raise DecodeError(f"refused: {error}") from None
+    # A decoder fed with damaged or hostile bytes may raise anything at all, and one bad
+    # image must not end a run over a hundred thousand good ones.
+    except Exception as error:  # noqa: BLE001
+        raise DecodeError(f"damaged image: {error}") from None
+    if region is not None:
+        image = _cropped(image, region)
+    if min(image.size) < _MIN_SIDE:
+        width, height = image.size
+        raise DecodeError(f"{width}×{height} pixels: a picture needs {_MIN_SIDE} on each side")
+    return image
+
+
+def pixel_facts(image: Image.Image) -> PixelFacts:
+    """Describe a decoded image.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB, as ``decode`` returns it.
+    """
+    import imagehash
+
+    digest = hashlib.sha256(b"%dx%d:" % image.size + image.tobytes())
+    grey = image.convert("L")
+    return PixelFacts(
+        pixels=digest.hexdigest(),
+        phash=str(imagehash.phash(grey)),
+        size=image.size,
+        brightness=float(np.asarray(grey).mean()),
+    )
+
+
+def _refuse_by_header(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > _MAX_PIXELS:
+        raise DecodeError(f"{width}×{height} pixels: more than {_MAX_PIXELS // 10**6} million")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise DecodeError(f"{frames} frames in one file: save each frame as an image of its own")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    # Older Pillow opens 16-bit PNG as "I"; other "I" images are true 32-bit ones.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return _from_16_bit(np.asarray(image).astype(np.uint32)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise DecodeError(
+            f"{image.mode} pixels (32-bit) have no declared range: save the image with 8 or 16 bits"
+        )
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    return image.convert("RGB")
+
+
+def _from_16_bit(values: np.ndarray) -> Image.Image:
+    top = int(values.max())
+    if 0 < top < 4096:
+        raise DecodeError(
+            f"16-bit image that uses only 0–{top} of 0–65535 and would come out black: "
+            "scale it to the full range, or save it with 8 bits"
+        )
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _cropped(image: Image.Image, region: Box) -> Image.Image:
+    left, top, right, bottom = region
+    right, bottom = min(right, image.width), min(bottom, image.height)
+    left, top = max(left, 0), max(top, 0)
+    if left >= right or top >= bottom:
+        width, height = image.size
+        raise DecodeError(f"region {region} lies outside the image of {width}×{height} pixels")
+    return image.crop((left, top, right, bottom))

@@ -1,0 +1,188 @@
+"""Readers of data sets, one file a format, behind :func:`load_dataset`."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bottleneck.configuration import CONFIGURATION_FILE, read_configuration
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
+from bottleneck.data.readers.files import IMAGE_SUFFIXES
+from bottleneck.data.readers.folder import read_folder
+from bottleneck.data.readers.manifest import read_manifest
+from bottleneck.data.readers.medmnist import read_medmnist
+from bottleneck.data.readers.patients import find_patients
+from bottleneck.data.readers.voc import read_tn5000
+from bottleneck.errors import DataError, UsageError
+
+__all__ = ["load_dataset"]
+
+_PHANTOM = "phantom"
+_WITH_REGIONS = ("DDTI", "TN5000")
+
+
+def load_dataset(
+    source: str | Path | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    patient_pattern: str | None = None,
+    positive: str | None = None,
+    crop: bool = False,
+    limit: int | None = None,
+    name: str | None = None,
+) -> ImageDataset:
+    """Read a data set; its format is found by looking at what is there.
+
+    ====================================================  =======================
+    what is there                                         is read as
+    ====================================================  =======================
+    the word ``"phantom"``                                the embedded phantom
+    a zip archive, or a file called ``.npz``              MedMNIST
+    another file                                          CSV manifest
+    a folder with ``Annotations`` and ``JPEGImages``      TN5000
+    a folder with files ``1.xml``, ``2.xml`` ...          DDTI
+    another folder                                        one subfolder a class
+    ====================================================  =======================
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        A path, or ``"phantom"``. By default the data set that ``bottleneck.toml`` in the
+        current folder names, with the options it gives, unless they are given here too;
+        and where there is no such file, the phantom. ``ImageDataset.notes`` says which.
+    columns : mapping of str to str, optional
+        CSV manifest: names of columns by role, such as ``{"path": "image"}``. Roles are
+        path, label, patient, split, fold, centre and id.
+    patient_pattern : str, optional
+        Regular expression that finds the patient in the path of an image, for data
+        sets that name none: the group called ``patient``, else the first group,
+        else the whole match.
+    positive : str, optional
+        The label of the positive class.
+    crop : bool
+        DDTI and TN5000: one sample an annotated nodule instead of one an image.
+        The data set's name then ends in ``-nodules``.
+    limit : int, optional
+        Keep the first so many patients only.
+    name : str, optional
+        Names the data set's feature files; by default the name of the file or folder.
+
+    Returns
+    -------
+    ImageDataset
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be read or used.
+    UsageError
+        If an option does not fit the data set.
+    """
+    notes: tuple[str, ...] = ()
+    if source is None:
+        chosen = read_configuration().dataset
+        if chosen is None:
+            source = _PHANTOM
+            notes = ("no data set named: using the embedded phantom",)
+        else:
+            source = chosen.path
+            notes = (f"data set named in {CONFIGURATION_FILE}: {source.name}",)
+            columns = chosen.columns if columns is None else columns
+            patient_pattern = chosen.patient_pattern if patient_pattern is None else patient_pattern
+            positive = chosen.positive if positive is None else positive
+            crop = crop or chosen.crop
+            name = chosen.name if name is None else name
+    dataset = _read(source, columns=columns, crop=crop)
+    if patient_pattern is not None:
+        dataset = find_patients(dataset, patient_pattern)
+    _check_text(dataset)
+    name = dataset.name if name is None else _check_name(name)
+    dataset = dataclasses.replace(
+        dataset,
+        name=f"{name}-nodules" if crop else name,
+        positive=positive,
+        notes=notes + dataset.notes,
+    )
+    return dataset if limit is None else dataset.limited(limit)
+
+
+def _read(source: str | Path, *, columns: Mapping[str, str] | None, crop: bool) -> ImageDataset:
+    kind = _find_format(source)
+    if crop and kind not in _WITH_REGIONS:
+        raise UsageError(
+            f"'{source}' is read as {kind}, which has no regions to crop; "
+            f"formats that have: {', '.join(_WITH_REGIONS)}"
+        )
+    if columns and kind != "CSV manifest":
+        raise UsageError(f"'{source}' is read as {kind}, which has no columns to name")
+    if kind == _PHANTOM:
+        from bottleneck.data.phantom import phantom_dataset
+
+        return phantom_dataset()
+    path = Path(source).resolve()
+    match kind:
+        case "MedMNIST":
+            return read_medmnist(path)
+        case "CSV manifest":
+            return read_manifest(path, columns=columns)
+        case "TN5000":
+            return read_tn5000(path, crop=crop)
+        case "DDTI":
+            return read_ddti(path, crop=crop)
+        case _:
+            return read_folder(path)
+
+
+def _find_format(source: str | Path) -> str:
+    if source == _PHANTOM:
+        return _PHANTOM
+    if source == "":
+        raise UsageError("the path of the data set is empty; for the current folder, say '.'")
+    path = Path(source)
+    try:
+        if path.is_dir():
+            if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
+                return "TN5000"
+            is_ddti = any(CASE_FILE.fullmatch(file.name) for file in path.iterdir())
+            return "DDTI" if is_ddti else "folder of classes"
+        if path.suffix.casefold() in IMAGE_SUFFIXES:
+            raise DataError(f"'{source}' is one image; pass a folder or a table of images")
+        if path.suffix.casefold() in (".xlsx", ".xls", ".ods"):
+            raise DataError(f"'{source}' is a spreadsheet; save it as 'CSV UTF-8' and pass that")
+        with path.open("rb") as file:
+            is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
+            return "MedMNIST" if is_archive else "CSV manifest"
+    except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
+        raise DataError(
+            f"the data set '{source}' cannot be read: {error}. Pass a folder with one subfolder "
+            f"a class, a CSV file, a MedMNIST .npz, or 'phantom' for the embedded data set"
+        ) from error
+
+
+def _check_name(name: str) -> str:
+    """Refuse names that are no plain file name."""
+    if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+        raise UsageError(f"the name {name!r} cannot name a file; use letters, digits and '-'")
+    return name
+
+
+def _check_text(dataset: ImageDataset) -> None:
+    """Refuse text that files of features and tables cannot hold."""
+    for sample in dataset.samples:
+        for key in ("id", "source", "label", "group", "fold", "centre"):
+            text = getattr(sample, key) or ""
+            broken = set(text) & set("\0\r\n" if key in ("id", "source") else "\0")
+            if broken or not _is_unicode(text):
+                what = "a line break or NUL" if broken else "bytes that are not UTF-8"
+                raise DataError(f"{key} {text!r} holds {what}; rename it")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""DDTI, the open thyroid ultrasound database, as it is published.
+
+Pedraza et al., "An open access thyroid ultrasound image database", Proc. SPIE 9287, 2015.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from bottleneck.data.dataset import Box, FileSource, ImageDataset, Sample
+from bottleneck.data.readers.files import MAX_COORDINATE, list_files, parse_xml
+
+__all__ = ["CASE_FILE", "read_ddti"]
+
+CASE_FILE = re.compile(r"(\d+)\.xml", re.ASCII)
+_IMAGE_FILE = re.compile(r"(\d+)_(\d+)\.jpg", re.ASCII | re.IGNORECASE)
+_TIRADS = re.compile(r"(?:ti-?\s?rads)?\s*([2-5])\s*[abc]?", re.IGNORECASE)
+
+# Room left around a nodule, as a part of its width and height: the polygon runs along the
+# border, whose sharpness is a sign of its own.
+_MARGIN = 0.05
+
+
+def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
+    """Read cases ``N.xml`` beside their images ``N_1.jpg``, ``N_2.jpg``.
+
+    TI-RADS 2 and 3 are benign, 4 (4a, 4b, 4c) and 5 malignant; cases with another score
+    or none are left out. The patient is the number of the case.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files lie.
+    crop : bool
+        One sample an annotated nodule instead of one an image. The region is the bounding
+        box of the polygon, grown by 5 % of its width and height on each side and clipped
+        at 0; it can reach beyond the right and lower edge of the image.
+
+    Returns
+    -------
+    ImageDataset
+        Ids are ``N_1``; with ``crop``, ``N_1#1`` for the first nodule of that image.
+
+    Raises
+    ------
+    DataError
+        If no image is left, or an XML file is damaged or harmful.
+    """
+    files, excluded = list_files(folder)
+    images: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        if match := _IMAGE_FILE.fullmatch(file):
+            images[match[1]].append(file)
+    cases = [match[1] for file in files if (match := CASE_FILE.fullmatch(file))]
+    excluded["image without an XML file"] = sum(
+        len(images[case]) for case in images.keys() - set(cases)
+    )
+    samples: list[Sample] = []
+    for case in sorted(cases, key=int):
+        root = parse_xml(folder / f"{case}.xml")
+        score = (root.findtext("tirads") or "").strip()
+        label = _read_label(score)
+        if label is None:
+            reason = "with an unknown TI-RADS score" if score else "without a TI-RADS score"
+            excluded[f"case {reason}"] += 1
+            excluded[f"image of a case {reason}"] += len(images[case])
+            continue
+        regions = _read_marks(root)
+        numbers = {_number(file) for file in images[case]}
+        excluded["image that an XML file names but is missing"] += len(regions.keys() - numbers)
+        for file in sorted(images[case], key=lambda file: int(_number(file))):
+            sample = Sample(id=Path(file).stem, source=file, label=label, group=case)
+            samples += _crop(sample, regions[_number(file)], excluded) if crop else [sample]
+    return ImageDataset(
+        name=folder.name,
+        samples=tuple(samples),
+        images=FileSource(folder),
+        excluded=+excluded,
+        notes=("labels come from TI-RADS scores, not from pathology",),
+    )
+
+
+def _number(file: str) -> str:
+    """Return the number of an image within its case."""
+    return Path(file).stem.split("_")[1]
+
+
+def _read_label(score: str) -> str | None:
+    match = _TIRADS.fullmatch(score)
+    if match is None:
+        return None
+    return "benign" if match[1] in "23" else "malignant"
+
+
+def _read_marks(root: Element) -> dict[str, list[Box | None]]:
+    """Return the regions of every image number; None for one that cannot be used."""
+    regions: dict[str, list[Box | None]] = defaultdict(list)
+    for mark in root.iter("mark"):
+        number = (mark.findtext("image") or "").strip()
+        regions[number] += _read_regions(mark.findtext("svg") or "")
+    return regions
+
+
+def _read_regions(svg: str) -> list[Box | None]:
+    try:
+        content = json.loads(svg) if svg.strip() else []
+    except (ValueError, RecursionError):
+        return [None]
+    return [_bound(region) for region in content] if isinstance(content, list) else [None]
+
+
+def _bound(region: Any) -> Box | None:
+    """Return the box around a polygon, with the margin; None if there is no such polygon."""
+    try:
+        xs = [float(point["x"]) for point in region["points"]]
+        ys = [float(point["y"]) for point in region["points"]]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if not all(abs(value) <= MAX_COORDINATE for value in xs + ys):  # not a number fails too
+        return None
+    if not xs or min(xs) == max(xs) or min(ys) == max(ys):
+        return None
+    left, right = _grow(xs)
+    top, bottom = _grow(ys)
+    return (left, top, right, bottom) if right > 0 and bottom > 0 else None
+
+
+def _grow(values: list[float]) -> tuple[int, int]:
+    margin = _MARGIN * (max(values) - min(values))
+    return max(0, math.floor(min(values) - margin)), math.ceil(max(values) + margin)
+
+
+def _crop(sample: Sample, regions: list[Box | None], excluded: Counter[str]) -> list[Sample]:
+    """Return one sample a nodule, numbered as the file lists them."""
+    nodules = [
+        dataclasses.replace(sample, id=f"{sample.id}#{number}", region=region)
+        for number, region in enumerate(regions, start=1)
+        if region is not None
+    ]
+    if not nodules:
+        excluded["image without a usable outline"] += 1
+    else:
+        excluded["outline that cannot be used"] += len(regions) - len(nodules)
+    return nodules

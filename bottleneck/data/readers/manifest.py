@@ -1,0 +1,196 @@
+"""A CSV table that names the images."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import posixpath
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PureWindowsPath
+
+from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.errors import DataError, unknown_name
+
+__all__ = ["ROLES", "SPLITS", "read_manifest"]
+
+ROLES = ("path", "label", "patient", "split", "fold", "centre", "id")
+_REQUIRED = ("path", "label")
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+# File names that say nothing of the data set; the folder's name does.
+_GENERIC_NAMES = frozenset(
+    {"annotations", "data", "dataset", "index", "labels", "manifest", "metadata", "test", "train"}
+)
+
+Row = dict[str, str]
+
+
+def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> ImageDataset:
+    """Read a table with one row a sample.
+
+    The text is UTF-8, with commas, semicolons or tabs between the fields; space
+    around a field is dropped. Paths are relative to the table's folder. A sample's id
+    is its path where the table gives no other. A row without a patient, in a table
+    that names patients, becomes a patient of its own.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    columns : mapping of str to str, optional
+        Names of columns that are not called ``path``, ``label``, ``patient``,
+        ``split``, ``fold``, ``centre`` or ``id``: ``{"path": "image"}``.
+
+    Returns
+    -------
+    ImageDataset
+        Samples in the order of the table; named after the file, or after its folder
+        where the file's name is a general one (``labels.csv``).
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, lacks a column, repeats an id, names an unknown
+        split, or a path leaves its folder; the message names the line.
+    UsageError
+        If ``columns`` names something that does not exist.
+    """
+    samples: list[Sample] = []
+    lines: dict[str, int] = {}
+    excluded = Counter[str]()
+    for line, row in _read_rows(path, columns or {}):
+        where = f"{path.name}, line {line}"
+        if lacking := [role for role in _REQUIRED if not row[role]]:
+            excluded[f"no {lacking[0]}"] += 1
+            continue
+        source = _check_path(row["path"], where)
+        sample = Sample(
+            id=row.get("id") or source,
+            source=source,
+            label=row["label"],
+            group=row.get("patient") or None,
+            split=_normalise_split(row.get("split"), where),
+            fold=row.get("fold") or None,
+            centre=row.get("centre") or None,
+        )
+        if sample.id in lines:
+            raise DataError(
+                f"{where}: '{sample.id}' stands in line {lines[sample.id]} already; "
+                f"ids must be unique (without an id column, the path is the id)"
+            )
+        lines[sample.id] = line
+        samples.append(sample)
+    if samples and not any(_exists(path.parent / sample.source) for sample in samples):
+        raise DataError(
+            f"none of the {len(samples)} images that {path.name} names exists, such as "
+            f"'{samples[0].source}'; paths are relative to {path.parent}, with '/' between folders"
+        )
+    samples, notes = _separate_unnamed(samples)
+    return ImageDataset(
+        name=_choose_name(path),
+        samples=tuple(samples),
+        images=FileSource(path.parent),
+        excluded=excluded,
+        notes=notes,
+    )
+
+
+def _choose_name(path: Path) -> str:
+    is_generic = path.stem.casefold() in _GENERIC_NAMES
+    return (is_generic and path.parent.name) or path.stem
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        return False
+
+
+def _read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Row]]:
+    """Yield the number of every line and its fields by role."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=header.count)
+            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            reader.fieldnames = present = [n.strip() for n in reader.fieldnames or ()]
+            names = _choose_columns(path, present, columns)
+            for row in reader:
+                if None in row:
+                    raise DataError(
+                        f"{path.name}, line {reader.line_num}: more fields than the header has; "
+                        f"a field that holds '{delimiter}' must stand in double quotes"
+                    )
+                yield reader.line_num, {role: row[name].strip() for role, name in names.items()}
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
+        ) from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"the table {path} cannot be read: {error}") from error
+
+
+def _choose_columns(path: Path, present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the column of every role that the table has."""
+    for role, column in columns.items():
+        if role not in ROLES:
+            raise unknown_name("column role", role, ROLES)
+        if column not in present:
+            raise unknown_name(f"column of {path.name} for --{role}-column", column, present)
+    chosen = {role: columns.get(role, role) for role in ROLES if columns.get(role, role) in present}
+    for role in _REQUIRED:
+        if role not in chosen:
+            raise DataError(
+                f"{path.name} has no column '{role}'; it has: {', '.join(present) or 'none'}. "
+                f"Say which one it is: --{role}-column NAME (in Python: columns={{'{role}': NAME}})"
+            )
+    if twice := [column for column in chosen.values() if present.count(column) > 1]:
+        raise DataError(f"{path.name} has several columns '{twice[0]}'; rename all but one")
+    return chosen
+
+
+def _check_path(path: str, where: str) -> str:
+    if PureWindowsPath(path).anchor:
+        raise DataError(
+            f"{where}: the path '{path}' is absolute; write it relative to the table's folder"
+        )
+    source = posixpath.normpath(path)
+    if ".." in PureWindowsPath(source).parts:
+        raise DataError(
+            f"{where}: the path '{path}' leaves the table's folder; "
+            f"put the table into a folder above all images"
+        )
+    return source
+
+
+def _normalise_split(split: str | None, where: str) -> str | None:
+    if not split:
+        return None
+    if split.casefold() not in SPLITS:
+        raise DataError(f"{where}: unknown split '{split}'; known: {', '.join(SPLITS)}")
+    return SPLITS[split.casefold()]
+
+
+def _separate_unnamed(samples: list[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
+    """Give every row without a patient one of its own, where other rows name theirs."""
+    unnamed = sum(sample.group is None for sample in samples)
+    if unnamed in (0, len(samples)):
+        return samples, ()
+    separate = [
+        dataclasses.replace(s, group=s.group or f"unknown patient of {s.id}") for s in samples
+    ]
+    note = f"{unnamed} rows name no patient; each is taken for a patient of its own"
+    return separate, (note,)

@@ -1,0 +1,156 @@
+"""A data set of MedMNIST: one ``.npz`` with arrays of small images.
+
+Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.errors import DataError
+
+__all__ = ["ArraySource", "read_medmnist"]
+
+_SPLITS = ("train", "val", "test")
+# What zipfile and numpy raise over archives that are cut short, encrypted or forged.
+_DAMAGE = (
+    EOFError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_Header = tuple[tuple[int, ...], np.dtype]
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySource:
+    """Images that are rows of the arrays in a MedMNIST file.
+
+    The arrays are loaded at the first image, and again in every process that gets a
+    copy of this object.
+    """
+
+    path: Path
+
+    def read(self, source: str) -> bytes:
+        """Return the image as binary netpbm (P5 or P6), the same bytes every time.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged.
+        """
+        split, index = source.split("/")
+        image = self._arrays[split][int(index)]
+        kind = "P5" if image.ndim == 2 else "P6"
+        height, width = image.shape[:2]
+        return f"{kind}\n{width} {height}\n255\n".encode() + image.tobytes()
+
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[np.uint8]]:
+        with _reporting(self.path), np.load(self.path, allow_pickle=False) as archive:
+            return {split: archive[f"{split}_images"] for split in _SPLITS}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+
+def read_medmnist(path: Path) -> ImageDataset:
+    """Read the images, labels and fixed splits of a MedMNIST data set.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.npz``, of any of the sizes that MedMNIST comes in.
+
+    Returns
+    -------
+    ImageDataset
+        Ids are ``train/000000`` and so on, by the index in the array; labels are the
+        numbers that the file gives, as text.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, no MedMNIST data set, or one of volumes or of several
+        labels an image.
+    """
+    with _reporting(path):
+        with zipfile.ZipFile(path) as archive:
+            for split in _SPLITS:
+                images = _read_header(archive, f"{split}_images")
+                labels = _read_header(archive, f"{split}_labels")
+                _check_headers(f"{path.name}, {split}", images, labels)
+        with np.load(path, allow_pickle=False) as arrays:
+            numbers = {split: arrays[f"{split}_labels"].ravel() for split in _SPLITS}
+    samples = []
+    for split in _SPLITS:
+        for index, label in enumerate(numbers[split]):
+            source = f"{split}/{index:06d}"
+            samples.append(Sample(id=source, source=source, label=str(label), split=split))
+    notes: tuple[str, ...] = ()
+    if len({sample.label for sample in samples}) == 2:
+        notes = (
+            "labels are MedMNIST's numbers, and 1 is not always the disease: in BreastMNIST, "
+            "0 is malignant; say which one is positive",
+        )
+    return ImageDataset(
+        name=path.stem, samples=tuple(samples), images=ArraySource(path), notes=notes
+    )
+
+
+def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
+    """Return the shape and type of an array without loading it."""
+    if f"{name}.npy" not in archive.namelist():
+        found = ", ".join(archive.namelist()[:8]) or "nothing"
+        raise DataError(
+            f"{Path(str(archive.filename)).name} lacks {name}, so it is no MedMNIST data set; it "
+            f"holds {found}"
+        )
+    with archive.open(f"{name}.npy") as file:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def _check_headers(where: str, images: _Header, labels: _Header) -> None:
+    (shape, dtype), (label_shape, label_dtype) = images, labels
+    if dtype.hasobject or label_dtype.hasobject:
+        raise DataError(f"{where}: arrays of Python objects can run code and are not loaded")
+    if dtype != np.uint8 or len(shape) not in (3, 4):
+        raise DataError(f"{where}: expected 8-bit images (n, height, width), not {dtype} {shape}")
+    if len(shape) == 4 and shape[3] != 3:
+        raise DataError(f"{where}: volumes {shape} are not supported, only 2-D images")
+    if not np.issubdtype(label_dtype, np.integer):
+        raise DataError(f"{where}: expected integer labels, not {label_dtype}")
+    if len(label_shape) == 2 and label_shape[1] != 1:
+        raise DataError(
+            f"{where}: {label_shape[1]} labels an image (multi-label) are not supported, only one"
+        )
+    if len(label_shape) not in (1, 2) or label_shape[0] != shape[0]:
+        raise DataError(f"{where}: labels {label_shape} do not fit images {shape}")
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turn what a damaged archive raises into one error."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise DataError(f"{path.name} is not a readable .npz: {error}") from error

@@ -1,0 +1,1 @@
+"""Frozen features: their recipe, their files, and the run that makes them."""

@@ -1,0 +1,74 @@
+"""The recipe of features: everything that changes their values, and its hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from typing import Any, Literal
+
+from bottleneck.data import decode
+from bottleneck.data.preprocessing import Preprocessing
+
+__all__ = ["PRECISIONS", "Precision", "Recipe", "slug"]
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What turns the bytes of an image into a row of features.
+
+    Attributes
+    ----------
+    backbone, weights : str
+        The names that people say: "resnet50", "imagenet". Two names for the same numbers
+        (``timm/resnet50.tv_in1k``) make one recipe, so they are no part of the hash.
+    network : str
+        The architecture.
+    weights_digest : str
+        sha256 over the tensors of the frozen part, wherever they were loaded from.
+    layer : str
+        Name of the layer whose output is pooled; "" for the last feature map.
+    pooling : str
+        How its positions become one vector.
+    preprocessing : Preprocessing
+        How pixels reach the network.
+    precision : {"fp32", "bf16", "fp16"}
+        Arithmetic of the forward pass.
+    decoding : str
+        Policy of ``bottleneck.data.decode``.
+    """
+
+    backbone: str
+    weights: str
+    network: str
+    weights_digest: str
+    layer: str
+    pooling: str
+    preprocessing: Preprocessing
+    precision: Precision
+    decoding: str = decode.POLICY
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        """sha256 of all fields but the names; equal hashes, interchangeable rows."""
+        fields = self.to_dict()
+        del fields["backbone"], fields["weights"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    def file_name(self, dataset: str) -> str:
+        """Name the feature file of a data set: what it holds, and a short hash."""
+        parts = [dataset, self.backbone, self.weights, self.layer, self.pooling]
+        return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
+
+
+def slug(text: str) -> str:
+    """Reduce a name to what every file system takes; "--" stays free as the separator."""
+    return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip("-.") or "unnamed"

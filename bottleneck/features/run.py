@@ -1,0 +1,265 @@
+"""One run of an extraction: what is known before it, what it adds, the file at its end."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import bottleneck
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.errors import DataError, FeatureFileError
+from bottleneck.features import engine
+from bottleneck.features.journal import Journal
+from bottleneck.features.recipe import Precision
+from bottleneck.features.store import FORMAT, Row, StoredRows, row_key, write_features
+
+__all__ = ["Progress", "Run", "log_path"]
+
+Progress = Callable[[int, int, str], None]
+_PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
+
+
+def log_path(path: Path) -> Path:
+    """Name the log of a feature file that is not finished."""
+    return path.with_name(f"{path.name}.unfinished")
+
+
+class Run:
+    """Brings a feature file to the state of its data set.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        What to run.
+    backbone : Backbone
+        Through what.
+    precision : {"fp32", "bf16", "fp16"}
+        Arithmetic of the network.
+    path : Path
+        The feature file.
+    device : torch.device
+        Where to compute.
+
+    Attributes
+    ----------
+    rows : list of Row
+        Of the file, in the order of the data set.
+    failures : list of (str, str)
+        Id and reason of the samples without a row.
+    n_extracted : int
+        Rows computed in this run.
+    notes : list of str
+        What the user should hear.
+    provenance : mapping
+        Of the file.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        backbone: Backbone,
+        precision: Precision,
+        path: Path,
+        device: torch.device,
+    ) -> None:
+        self.dataset = dataset
+        self.backbone = backbone
+        self.recipe = backbone.recipe(precision)
+        self.path = path
+        self.device = device
+        self.stored = StoredRows(path)
+        self.rows: list[Row] = []
+        self.failures: list[tuple[str, str]] = []
+        self.n_extracted = 0
+        self.notes = list(dataset.notes)
+        self.provenance: dict[str, Any] = dict(self.stored.provenance)
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began."""
+        return time.perf_counter() - self._started
+
+    def execute(self, batch_size: int | Literal["auto"], workers: int, progress: Progress) -> None:
+        """Extract what is missing, and write the file if anything in it changes."""
+        log = log_path(self.path)
+        with Journal(log, self._header(batch_size)) as journal:
+            recorded = journal.header["batch_size"]
+            if batch_size not in ("auto", recorded):
+                self.notes.append(
+                    f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
+                    "begun with"
+                )
+            runner = engine.Runner(self.backbone, self.device, self.recipe.precision, recorded)
+            self._extract(runner, journal, workers, progress)
+            self._write(journal)
+        log.unlink()
+
+    def _header(self, batch_size: int | Literal["auto"]) -> dict[str, Any]:
+        default = engine.default_batch_size(self.device) if batch_size == "auto" else batch_size
+        return {
+            "recipe_hash": self.recipe.hash,
+            "batch_size": self.provenance.get("batch_size", default),
+            "drift": self.provenance.get("drift"),
+        }
+
+    def _extract(
+        self, runner: engine.Runner, journal: Journal, workers: int, progress: Progress
+    ) -> None:
+        before = journal.seconds
+        waiting: dict[str, tuple[str, engine.Picture]] = {}
+
+        def flush() -> None:
+            ids, pictures = zip(*waiting.values(), strict=True)
+            images = [picture.pixels for picture in pictures]
+            features = runner.run(images, ids)
+            if journal.header["drift"] is None:
+                journal.header["drift"] = runner.drift(images)
+            journal.append(
+                list(waiting), [p.facts for p in pictures], features, before + self.seconds
+            )
+            self.n_extracted += len(ids)
+            waiting.clear()
+
+        found = []
+        prepared = engine.prepare(
+            self.dataset,
+            self.backbone.preprocessing,
+            lambda key: key in self.stored.rows or key in journal.rows,
+            workers=workers,
+            ahead=4 * runner.batch_size + workers,
+        )
+        for done, item in enumerate(prepared, start=1):
+            if item.failure is not None:
+                self.failures.append((item.sample.id, item.failure))
+            else:
+                found.append((item.sample, item.sha256))
+                # A second image of the same content finds its key known, or under way.
+                if item.picture is not None and item.key not in journal.rows:
+                    waiting.setdefault(item.key, (item.sample.id, item.picture))
+                if len(waiting) == runner.batch_size:
+                    flush()
+            progress(done, len(self.dataset), self.backbone.name)
+        if waiting:
+            flush()
+        if not found:
+            raise DataError(
+                f"none of the {len(self.dataset)} images can be used; the first, "
+                f"{self.failures[0][0]}: {self.failures[0][1]}"
+            )
+        for sample, sha256 in found:
+            key = row_key(sha256, sample)
+            known = journal.rows[key].facts if key in journal.rows else self.stored.facts(key)
+            self.rows.append(Row(sample, sha256, known))
+
+    def _write(self, journal: Journal) -> None:
+        keys = [row.key for row in self.rows]
+        self._refuse_foreign(keys)
+        self._note_changes(keys)
+        # A kill after the file took its place, and before the log was removed, leaves a log
+        # whose rows the file has already.
+        fresh = len(journal.rows.keys() - self.stored.rows.keys())
+        provenance = self._describe(journal, fresh)
+        old = self.stored.provenance
+        if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
+            return
+
+        def features(start: int, stop: int) -> NDArray[np.float32]:
+            block = np.empty((stop - start, self.backbone.width), np.float32)
+            stored = [n for n in range(start, stop) if keys[n] not in journal.rows]
+            if stored:
+                block[np.subtract(stored, start)] = self.stored.features([keys[n] for n in stored])
+            for n in range(start, stop):
+                if keys[n] in journal.rows:
+                    block[n - start] = journal.features(keys[n])
+            return block
+
+        write_features(
+            self.path,
+            self.rows,
+            features,
+            width=self.backbone.width,
+            failures=self.failures,
+            provenance=provenance,
+        )
+        self.provenance = provenance
+
+    def _refuse_foreign(self, keys: Sequence[str]) -> None:
+        ids = {sample.id for sample in self.dataset.samples}
+        stored = self.stored
+        if stored.ids and stored.rows.keys().isdisjoint(keys) and stored.ids.keys().isdisjoint(ids):
+            raise FeatureFileError(
+                f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
+                "none of its images is in this one. Give this one a name of its own with --name"
+            )
+
+    def _note_changes(self, keys: Sequence[str]) -> None:
+        before = self.stored.ids
+        changed = sum(
+            before.get(row.sample.id, key) != key for row, key in zip(self.rows, keys, strict=True)
+        )
+        gone = len(before.keys() - {sample.id for sample in self.dataset.samples})
+        lost = len(before.keys() & {identity for identity, _ in self.failures})
+        for count, text in (
+            (changed, "changed since the last run"),
+            (gone, "no longer in the data set, dropped from the file"),
+            (lost, "had features before and cannot be used now"),
+            (len(keys) - len(set(keys)), "with the same content as another image of the data set"),
+        ):
+            if count:
+                self.notes.append(f"{count} {'image' if count == 1 else 'images'} {text}")
+
+    def _describe(self, journal: Journal, fresh: int) -> dict[str, Any]:
+        dataset, old = self.dataset, self.stored.provenance
+        seconds = old.get("seconds", 0.0) + (journal.seconds if fresh else 0.0)
+        extracted = old.get("images_extracted", 0) + fresh
+        return {
+            "format": FORMAT,
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "positive": dataset.positive,
+                "n_samples": len(dataset),
+                "n_patients": dataset.n_groups,
+                "classes": dict(sorted(Counter(s.label for s in dataset.samples).items())),
+                "excluded": dict(dataset.excluded),
+            },
+            "content": self._content(),
+            "recipe": self.recipe.to_dict(),
+            "recipe_hash": self.recipe.hash,
+            "weights": self.backbone.weights.to_dict(),
+            "shape": list(self.backbone.shape),
+            "device": engine.describe_device(self.device),
+            "batch_size": journal.header["batch_size"],
+            "compiled": False,
+            "drift": journal.header["drift"],
+            "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
+            | {package: metadata.version(package) for package in _PACKAGES},
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "images_extracted": extracted,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(extracted / seconds, 3) if seconds else None,
+        }
+
+    def _content(self) -> str:
+        digest = hashlib.sha256()
+        for row in self.rows:
+            digest.update(f"{row.sample.id}\n{row.key}\n".encode())
+        for failure in self.failures:
+            digest.update("\n".join(failure).encode())
+        return digest.hexdigest()

@@ -1,0 +1,315 @@
+"""The only code that opens feature files; ``features/README.md`` is their specification."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.dataset import Sample
+from bottleneck.data.decode import PixelFacts
+from bottleneck.errors import FeatureFileError
+from bottleneck.features.featureset import FeatureSet
+
+__all__ = [
+    "FORMAT",
+    "Row",
+    "StoredRows",
+    "feature_files",
+    "load_features",
+    "read_provenance",
+    "row_key",
+    "write_features",
+]
+
+FORMAT = 1
+
+_TEXT = h5py.string_dtype("utf-8")
+_FAILURE = np.dtype([("id", _TEXT), ("reason", _TEXT)])
+_OPTIONAL_TEXT = ("groups", "splits", "folds", "centres", "sources", "sha256", "pixels", "phash")
+_BLOCK = 4096
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A sample that has features, and what is known of its image."""
+
+    sample: Sample
+    sha256: str
+    facts: PixelFacts
+
+    @property
+    def key(self) -> str:
+        """What the row's values answer to."""
+        return row_key(self.sha256, self.sample)
+
+
+def row_key(sha256: str, sample: Sample) -> str:
+    """Name what a row's values answer to: the image's bytes, and the region of it."""
+    return sha256 if sample.region is None else f"{sha256}{list(sample.region)}"
+
+
+def feature_files(folder: Path) -> list[Path]:
+    """Return the feature files of a folder, sorted by name."""
+    return sorted(folder.glob("*.h5"))
+
+
+def write_features(
+    path: Path,
+    rows: Sequence[Row],
+    features: Callable[[int, int], NDArray[np.float32]],
+    *,
+    width: int,
+    failures: Sequence[tuple[str, str]],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a feature file: whole or not at all.
+
+    The bytes go into a temporary file beside the target, which takes its place only when
+    the disk has all of them.
+
+    Parameters
+    ----------
+    path : Path
+        The target; replaced where it exists.
+    rows : sequence of Row
+        In the order of the data set.
+    features : callable
+        Returns the features of rows ``start`` to ``stop``, float32, shape (stop − start, width).
+    width : int
+        Length of a feature vector.
+    failures : sequence of (str, str)
+        Id and reason of the samples without a row.
+    provenance : mapping
+        JSON-serialisable.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or the disk is full. The target is untouched.
+    """
+    beside = path.with_name(f"{path.name}.writing")
+    try:
+        with h5py.File(beside, "w") as file:
+            # Contiguous, so that readers can map it into memory; floats hardly compress.
+            target = file.create_dataset("embeddings", (len(rows), width), "<f4")
+            for start in range(0, len(rows), _BLOCK):
+                stop = min(start + _BLOCK, len(rows))
+                target[start:stop] = features(start, stop)
+            _write_columns(file, rows)
+            file["failures"] = np.array([tuple(f) for f in failures], _FAILURE)
+            file.attrs["provenance"] = json.dumps(provenance)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _write_columns(file: h5py.File, rows: Sequence[Row]) -> None:
+    samples = [row.sample for row in rows]
+    file["ids"] = np.array([s.id for s in samples], _TEXT)
+    file["labels"] = np.array([s.label for s in samples], _TEXT)
+    file["sources"] = np.array([s.source for s in samples], _TEXT)
+    for member, field in (
+        ("groups", "group"),
+        ("splits", "split"),
+        ("folds", "fold"),
+        ("centres", "centre"),
+    ):
+        values = [getattr(s, field) for s in samples]
+        if any(v is not None for v in values):
+            file[member] = np.array([v or "" for v in values], _TEXT)
+    if any(s.region is not None for s in samples):
+        file["regions"] = np.array([s.region or (-1,) * 4 for s in samples], np.int32)
+    file["sha256"] = np.array([row.sha256 for row in rows], "S64")
+    file["pixels"] = np.array([row.facts.pixels for row in rows], "S64")
+    file["phash"] = np.array([row.facts.phash for row in rows], "S16")
+    file["size"] = np.array([row.facts.size for row in rows], np.int32)
+    file["brightness"] = np.array([row.facts.brightness for row in rows], np.float32)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder, and needs no such flush.
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_provenance(path: Path) -> Mapping[str, Any]:
+    """Return what a feature file says of itself, without reading its rows.
+
+    Raises
+    ------
+    FeatureFileError
+        If the file is missing, damaged, no feature file, or of a newer format.
+    """
+    with _opened(path) as file:
+        return _provenance(path, file)
+
+
+def load_features(path: str | Path) -> FeatureSet:
+    """Read a feature file.
+
+    Parameters
+    ----------
+    path : str or Path
+        What ``extract`` wrote.
+
+    Returns
+    -------
+    FeatureSet
+
+    Raises
+    ------
+    FeatureFileError
+        If the file is missing, damaged, no feature file, or of a newer format.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        provenance = _provenance(path, file)
+        ids = _texts(path, file, "ids")
+        X = _member(path, file, "embeddings", len(ids), ndim=2, kind="f")[:]
+        columns: dict[str, Any] = {
+            name: _texts(path, file, name, len(ids)) for name in _OPTIONAL_TEXT if name in file
+        }
+        if "size" in file:
+            columns["size"] = _member(path, file, "size", len(ids), ndim=2, kind="i")[:]
+        if "brightness" in file:
+            columns["brightness"] = _member(path, file, "brightness", len(ids), kind="f")[:]
+        return FeatureSet(
+            X=X,
+            y=_texts(path, file, "labels", len(ids)),
+            ids=ids,
+            provenance=provenance,
+            failures=tuple(_failures(path, file)),
+            path=path,
+            **columns,
+        )
+
+
+class StoredRows:
+    """The rows of a feature file that a run can take over, by key.
+
+    Parameters
+    ----------
+    path : Path
+        A feature file; one that does not exist has no rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[str, int] = {}
+        self.ids: dict[str, str] = {}
+        self.provenance: Mapping[str, Any] = {}
+        self._facts: list[PixelFacts] = []
+        if path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        path = self.path
+        with _opened(path) as file:
+            self.provenance = _provenance(path, file)
+            ids = _texts(path, file, "ids")
+            n = len(ids)
+            hashes = _texts(path, file, "sha256", n)
+            keys = list(hashes)
+            if "regions" in file:
+                regions = _member(path, file, "regions", n, ndim=2, kind="i")[:].tolist()
+                keys = [h if r[0] < 0 else f"{h}{r}" for h, r in zip(hashes, regions, strict=True)]
+            pixels, phash = _texts(path, file, "pixels", n), _texts(path, file, "phash", n)
+            size = _member(path, file, "size", n, ndim=2, kind="i")[:].tolist()
+            brightness = _member(path, file, "brightness", n, kind="f")[:].tolist()
+            self.failures = list(_failures(path, file))
+        self.ids = {str(i): str(k) for i, k in zip(ids, keys, strict=True)}
+        self.rows = {str(key): number for number, key in enumerate(keys)}
+        self._facts = [
+            PixelFacts(str(p), str(h), (s[0], s[1]), b)
+            for p, h, s, b in zip(pixels, phash, size, brightness, strict=True)
+        ]
+
+    def facts(self, key: str) -> PixelFacts:
+        """Return what is recorded of a key's image."""
+        return self._facts[self.rows[key]]
+
+    def features(self, keys: Sequence[str]) -> NDArray[np.float32]:
+        """Return the features of keys, shape (len(keys), width)."""
+        numbers = np.array([self.rows[key] for key in keys])
+        order, inverse = np.unique(numbers, return_inverse=True)
+        with _opened(self.path) as file:
+            return file["embeddings"][order][inverse]
+
+
+def _opened(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise FeatureFileError(f"feature file {path} does not exist")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        cause = str(error).partition("(")[2].rstrip(")") or error
+        raise FeatureFileError(
+            f"{path} is damaged, or no HDF5 file ({cause}); "
+            "move it away and extract the features again"
+        ) from None
+
+
+def _provenance(path: Path, file: h5py.File) -> Mapping[str, Any]:
+    try:
+        provenance = json.loads(file.attrs["provenance"])
+        version = provenance["format"]
+        provenance["recipe_hash"], provenance["recipe"]["backbone"], provenance["dataset"]["name"]
+    except (KeyError, TypeError, ValueError):
+        raise FeatureFileError(
+            f"{path} is no feature file of bottleneck: it has no valid provenance"
+        ) from None
+    if version != FORMAT:
+        raise FeatureFileError(
+            f"{path} has format {version}; this version of bottleneck reads format {FORMAT}"
+        )
+    return provenance
+
+
+def _member(
+    path: Path, file: h5py.File, name: str, n: int | None = None, *, ndim: int = 1, kind: str = "SO"
+) -> h5py.Dataset:
+    # A link to another file, or a size that the file cannot hold, is no work of ours.
+    link = file.get(name, getlink=True) if name in file else None
+    member = file[name] if isinstance(link, h5py.HardLink) else None
+    if (
+        not isinstance(member, h5py.Dataset)
+        or member.is_virtual
+        or member.external
+        or member.ndim != ndim
+        or member.dtype.kind not in kind
+        or (n is not None and len(member) != n)
+        or member.size * min(member.dtype.itemsize, 4) > path.stat().st_size
+    ):
+        raise FeatureFileError(
+            f"{path} is no sound feature file: '{name}' is missing or malformed; "
+            "move it away and extract the features again"
+        )
+    return member
+
+
+def _texts(path: Path, file: h5py.File, name: str, n: int | None = None) -> NDArray[np.str_]:
+    member = _member(path, file, name, n)
+    values = member.asstr()[:] if h5py.check_string_dtype(member.dtype) else member[:]
+    return np.asarray(values).astype(str)
+
+
+def _failures(path: Path, file: h5py.File) -> Iterator[tuple[str, str]]:
+    if "failures" in file:
+        for row in _member(path, file, "failures", kind="V")[:]:
+            yield row["id"].decode(), row["reason"].decode()
