@@ -1,4 +1,4 @@
-"""The encoders that have a short name, each pinned to one set of ImageNet weights."""
+"""The encoders that have a short name, and the weights that were published for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,44 @@ import dataclasses
 
 from bottleneck.errors import unknown_name
 
-__all__ = ["ENCODERS", "Encoder", "find_encoder"]
+__all__ = ["ENCODERS", "Encoder", "Published", "find_encoder"]
+
+_RADIMAGENET_HUB = "Lab-Rasool/RadImageNet"
+_RADIMAGENET_HOME = "https://github.com/BMEII-AI/RadImageNet"
+_RADIMAGENET_LICENCE = "mit (of the repository BMEII-AI/RadImageNet)"
+# Stated by third parties and not checked here: shown as claimed, never held against a file.
+_CLAIMED = {"ResNet50.pt": "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3f3d0bbab0734"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """One set of weights that somebody published for an encoder.
+
+    Attributes
+    ----------
+    weights : str
+        What the user says: "imagenet", "radimagenet", "radimagenet-keras".
+    file : str
+        Name of the file.
+    repository : str or None
+        Where the hub has it; None where it must be fetched by hand from ``home``.
+    home : str
+        Page or address of the publisher.
+    preprocessing : str
+        Name of the input that it expects.
+    licence : str or None
+        As the publisher states it.
+    claimed_sha256 : str or None
+        As third parties state it.
+    """
+
+    weights: str
+    file: str
+    repository: str | None
+    home: str
+    preprocessing: str
+    licence: str | None = None
+    claimed_sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,31 +58,150 @@ class Encoder:
         Model and tag in timm; the tag is what ``--weights imagenet`` means.
     torchvision : str or None
         The same architecture in torchvision, whose weight files it can take.
+    keras : str or None
+        The same in ``keras.applications``, whose .h5 files it can take.
+    transformers : str or None
+        A repository of the same in transformers' form, whose files it can take.
+    radimagenet : str or None
+        Its name in the file names of RadImageNet.
+    radimagenet_torch : bool
+        Whether RadImageNet published it as .pt beside the .h5.
     """
 
     name: str
     timm: str
     torchvision: str | None = None
+    keras: str | None = None
+    transformers: str | None = None
+    radimagenet: str | None = None
+    radimagenet_torch: bool = True
 
     @property
     def architecture(self) -> str:
         """Name of the timm model without its tag."""
         return self.timm.partition(".")[0]
 
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """Names of the layouts in which its weights exist."""
+        found = {
+            "timm": True,
+            "torchvision": self.torchvision,
+            "radimagenet": self.radimagenet and self.radimagenet_torch,
+            "keras": self.keras,
+            "transformers": self.transformers,
+        }
+        return tuple(name for name, exists in found.items() if exists)
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """The weights that a name stands for; the first of a name is what it means."""
+        return (*self._imagenet(), *self._radimagenet())
+
+    def _imagenet(self) -> tuple[Published, ...]:
+        if "." not in self.timm:
+            return ()
+        repository = f"timm/{self.timm}"
+        home = f"https://huggingface.co/{repository}"
+        return (Published("imagenet", "model.safetensors", repository, home, "timm"),)
+
+    def _radimagenet(self) -> tuple[Published, ...]:
+        if self.radimagenet is None:
+            return ()
+        keras = Published(
+            "radimagenet-keras",
+            f"RadImageNet-{self.radimagenet}_notop.h5",
+            None,
+            _RADIMAGENET_HOME,
+            "radimagenet-keras",
+            _RADIMAGENET_LICENCE,
+        )
+        if not self.radimagenet_torch:
+            return dataclasses.replace(keras, weights="radimagenet"), keras
+        file = f"{self.radimagenet}.pt"
+        torch = Published(
+            "radimagenet",
+            file,
+            _RADIMAGENET_HUB,
+            _RADIMAGENET_HOME,
+            "radimagenet",
+            _RADIMAGENET_LICENCE,
+            _CLAIMED.get(file),
+        )
+        return torch, keras
+
+
+def _swin(name: str, timm: str, torchvision: str, transformers: str) -> Encoder:
+    return Encoder(name, timm, torchvision, transformers=f"microsoft/{transformers}")
+
 
 _ENCODERS = (
-    Encoder("vgg16", "vgg16.tv_in1k", "vgg16"),
-    Encoder("inception_v3", "inception_v3.tv_in1k", "inception_v3"),
+    Encoder("vgg16", "vgg16.tv_in1k", "vgg16", "VGG16"),
+    Encoder("vgg16_bn", "vgg16_bn.tv_in1k", "vgg16_bn"),
+    Encoder(
+        "inception_v3",
+        "inception_v3.tv_in1k",
+        "inception_v3",
+        "InceptionV3",
+        radimagenet="InceptionV3",
+    ),
+    Encoder("inception_v3_tf", "inception_v3.tf_in1k"),
     Encoder("resnet18", "resnet18.tv_in1k", "resnet18"),
     Encoder("resnet34", "resnet34.tv_in1k", "resnet34"),
-    Encoder("resnet50", "resnet50.tv_in1k", "resnet50"),
+    Encoder("resnet50", "resnet50.tv_in1k", "resnet50", "ResNet50", radimagenet="ResNet50"),
     Encoder("resnet101", "resnet101.tv_in1k", "resnet101"),
-    Encoder("swin_tiny", "swin_tiny_patch4_window7_224.ms_in1k"),
-    Encoder("swin_small", "swin_small_patch4_window7_224.ms_in1k"),
-    Encoder("swin_base", "swin_base_patch4_window7_224.ms_in22k_ft_in1k"),
-    Encoder("swinv2_tiny", "swinv2_tiny_window8_256.ms_in1k"),
-    Encoder("swinv2_base", "swinv2_base_window8_256.ms_in1k"),
-    Encoder("mobilenetv3", "mobilenetv3_large_100.ra_in1k"),
+    Encoder("resnet152", "resnet152.tv_in1k", "resnet152"),
+    Encoder(
+        "densenet121",
+        "densenet121.tv_in1k",
+        "densenet121",
+        "DenseNet121",
+        radimagenet="DenseNet121",
+    ),
+    Encoder(
+        "inception_resnet_v2",
+        "inception_resnet_v2.tf_in1k",
+        keras="InceptionResNetV2",
+        radimagenet="IRV2",
+        radimagenet_torch=False,
+    ),
+    Encoder("mobilenetv3", "mobilenetv3_large_100.ra_in1k", "mobilenet_v3_large"),
+    _swin(
+        "swin_tiny",
+        "swin_tiny_patch4_window7_224.ms_in1k",
+        "swin_t",
+        "swin-tiny-patch4-window7-224",
+    ),
+    _swin(
+        "swin_small",
+        "swin_small_patch4_window7_224.ms_in1k",
+        "swin_s",
+        "swin-small-patch4-window7-224",
+    ),
+    _swin(
+        "swin_base",
+        "swin_base_patch4_window7_224.ms_in22k_ft_in1k",
+        "swin_b",
+        "swin-base-patch4-window7-224",
+    ),
+    _swin(
+        "swinv2_tiny",
+        "swinv2_tiny_window8_256.ms_in1k",
+        "swin_v2_t",
+        "swinv2-tiny-patch4-window8-256",
+    ),
+    _swin(
+        "swinv2_small",
+        "swinv2_small_window8_256.ms_in1k",
+        "swin_v2_s",
+        "swinv2-small-patch4-window8-256",
+    ),
+    _swin(
+        "swinv2_base",
+        "swinv2_base_window8_256.ms_in1k",
+        "swin_v2_b",
+        "swinv2-base-patch4-window8-256",
+    ),
 )
 ENCODERS = {encoder.name: encoder for encoder in _ENCODERS}
 

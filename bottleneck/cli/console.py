@@ -25,10 +25,11 @@ def say(text: str) -> None:
 
 
 def show(result: Any) -> None:
-    """Print a result (text, or a rich table) to stdout."""
+    """Print a result (text, or a rich table) to stdout; text is left for the terminal to fold."""
     from rich.console import Console
 
-    Console(highlight=False, markup=False, emoji=False).print(result)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(result, soft_wrap=isinstance(result, str))
 
 
 def show_json(result: Any) -> None:

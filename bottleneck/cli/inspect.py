@@ -66,5 +66,5 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         elif isinstance(value, list | tuple):
             lines.append(f"{indent}{key}: {', '.join(map(str, value)) or '–'}")
         else:
-            lines.append(f"{indent}{key}: {'–' if value in (None, {}) else value}")
+            lines.append(f"{indent}{key}: {'–' if value in (None, {}, '') else value}")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -15,12 +16,19 @@ from bottleneck.errors import DecodeError, UsageError, unknown_name
 __all__ = ["Preprocessing"]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Resizer = Literal["pillow", "torchvision", "opencv"]
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
+}
+# What each library's resize can do; the others' rules for these filters differ from Pillow's.
+_RESIZERS: dict[str, tuple[str, ...]] = {
+    "pillow": tuple(_FILTERS),
+    "torchvision": ("bilinear", "bicubic"),
+    "opencv": ("bilinear",),
 }
 # A strip a thousand times longer than wide would be resized into gigabytes.
 _MAX_RATIO = 50
@@ -31,8 +39,8 @@ class Preprocessing:
     """The input that a set of weights was trained for.
 
     The shorter side is resized to ``resize`` (or both sides, with ``squash``), the centre
-    of ``crop`` is cut out, and each channel becomes ``(value / 255 − mean) / std``. The
-    resize is Pillow's, which is antialiased, as both torchvision and timm do it.
+    of ``crop`` is cut out, and each channel becomes ``(value / 255 − mean) / std``.
+    [−1, 1] is mean and std 0.5; Keras's "caffe" mode is the means of BGR and std 1/255.
 
     Attributes
     ----------
@@ -48,6 +56,10 @@ class Preprocessing:
         That order.
     squash : bool
         Resize both sides to ``resize``, giving up the aspect ratio.
+    resizer : {"pillow", "torchvision", "opencv"}
+        Whose resize, for their numbers differ: Pillow's of 8-bit images, antialiased but for
+        "nearest" (timm, torchvision on images, Keras); torchvision's of 8-bit tensors,
+        antialiased (transformers); or OpenCV's of floating-point images, not antialiased.
 
     Raises
     ------
@@ -62,12 +74,18 @@ class Preprocessing:
     std: tuple[float, float, float]
     channels: Literal["RGB", "BGR"] = "RGB"
     squash: bool = False
+    resizer: Resizer = "pillow"
 
     def __post_init__(self) -> None:
         if self.interpolation not in _FILTERS:
             raise unknown_name("interpolation", self.interpolation, _FILTERS)
         if self.channels not in ("RGB", "BGR"):
             raise unknown_name("channel order", self.channels, ("RGB", "BGR"))
+        if self.resizer not in _RESIZERS:
+            raise unknown_name("resizer", self.resizer, _RESIZERS)
+        if self.interpolation not in _RESIZERS[self.resizer]:
+            known = _RESIZERS[self.resizer]
+            raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)
         if not 1 <= self.crop <= self.resize:
             raise UsageError(f"crop {self.crop} must lie between 1 and resize {self.resize}")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
@@ -77,7 +95,38 @@ class Preprocessing:
         """Return the fields as JSON can hold them."""
         return dataclasses.asdict(self)
 
-    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any], source: str) -> Preprocessing:
+        """Check and take the fields as JSON or TOML hold them.
+
+        Parameters
+        ----------
+        fields : mapping
+            As ``to_dict`` returns them; lists stand for tuples.
+        source : str
+            Where they were read, for the message.
+
+        Raises
+        ------
+        UsageError
+            If a field is unknown, missing, of the wrong type or out of range.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for name, value in fields.items():
+            if name not in known:
+                raise unknown_name(f"field of the preprocessing in {source}", name, known)
+            if not _is_valid(name, value):
+                raise UsageError(f"{source}: preprocessing field {name} cannot be {value!r}")
+        missing = [
+            name
+            for name, field in known.items()
+            if field.default is dataclasses.MISSING and name not in fields
+        ]
+        if missing:
+            raise UsageError(f"{source}: the preprocessing lacks {', '.join(missing)}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
         """Resize and crop.
 
         Normalising is left to the network's side, where it costs less: what travels is
@@ -91,18 +140,39 @@ class Preprocessing:
         Returns
         -------
         ndarray of uint8, shape (crop, crop, 3)
-            In the order of ``channels``.
+            0 to 255, in the order of ``channels``; float32 where the resizer is OpenCV's,
+            which does not round.
 
         Raises
         ------
         DecodeError
             If the image is too long and narrow to be resized.
         """
-        resized = image.resize(self._resized(image.size), _FILTERS[self.interpolation])
-        left = round((resized.width - self.crop) / 2.0)
-        top = round((resized.height - self.crop) / 2.0)
-        array = np.asarray(resized.crop((left, top, left + self.crop, top + self.crop)))
-        return np.ascontiguousarray(array[:, :, ::-1]) if self.channels == "BGR" else array
+        resized = self._resize(image)
+        height, width = resized.shape[:2]
+        left, top = round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
+        array = resized[top : top + self.crop, left : left + self.crop]
+        return np.ascontiguousarray(array[:, :, ::-1] if self.channels == "BGR" else array)
+
+    def _resize(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
+        width, height = self._resized(image.size)
+        if self.resizer == "pillow":
+            return np.asarray(image.resize((width, height), _FILTERS[self.interpolation]))
+        # Here only, for most preprocessings do without torch.
+        import torch
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms.v2 import functional
+
+        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        antialias = self.resizer == "torchvision"
+        resized = functional.resize(
+            # OpenCV's weights of a floating-point image are those of torch without antialiasing.
+            tensor if antialias else tensor.float(),
+            [height, width],
+            InterpolationMode(self.interpolation),
+            antialias=antialias,
+        )
+        return resized.permute(1, 2, 0).numpy()
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = size
@@ -114,3 +184,14 @@ class Preprocessing:
         short, long = min(size), max(size)
         longer = math.trunc(self.resize * long / short)
         return (self.resize, longer) if width <= height else (longer, self.resize)
+
+
+def _is_valid(name: str, value: object) -> bool:
+    if name in ("mean", "std"):
+        is_list = isinstance(value, list | tuple)
+        return is_list and all(isinstance(v, int | float) for v in value)  # type: ignore[attr-defined]
+    if name == "squash":
+        return isinstance(value, bool)
+    if name in ("resize", "crop"):
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, str)

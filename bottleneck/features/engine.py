@@ -184,7 +184,7 @@ class Runner:
     def _embed(
         self, images: Sequence[NDArray[np.uint8]], precision: Precision
     ) -> NDArray[np.float32]:
-        batch = np.zeros((self.batch_size, *images[0].shape), np.uint8)
+        batch = np.zeros((self.batch_size, *images[0].shape), images[0].dtype)
         batch[: len(images)] = np.stack(images)
         try:
             features = self.backbone.embed(torch.from_numpy(batch), precision)

@@ -1,0 +1,45 @@
+# Two commands set everything up on a machine with Python 3.11+ and a package index:
+#   make demo   extract → fit → compare on the embedded data set, in a virtual environment of its own
+#   make test   the tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-slow lint format bench clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "bottleneck needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …"; exit 2; }
+	@echo "Installing into .venv (a few minutes the first time: torch is large) …"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed  ## Extract, fit and compare on the embedded data set; says where the report is.
+	$(BIN)/bottleneck demo
+
+test: .venv/installed-dev  ## Run the tests (below ten minutes on two cores).
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/installed-dev  ## Run the checks that take longer.
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed-dev  ## Check style, types and layers.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev  ## Put the code into shape.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the virtual environment and what the demo wrote.
+	rm -rf .venv demo

@@ -1,0 +1,142 @@
+"""Patients, and folds that keep each of them on one side."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.errors import ProtocolError
+
+__all__ = ["SEEDS_TRIED", "count_by_class", "counted", "draw", "inner_folds", "name_patients"]
+
+Strings = NDArray[np.str_]
+Indices = NDArray[np.intp]
+
+# The grouped splitter is greedy and can leave a fold without a class although enough patients
+# exist; another seed nearly always helps, and where none of these does, the labels forbid it.
+SEEDS_TRIED = 20
+
+
+def name_patients(groups: Strings | None, ids: Strings | None = None) -> Strings | None:
+    """Give every row a patient: a row without one is a patient of its own.
+
+    Parameters
+    ----------
+    groups : ndarray of str, shape (n_samples,), or None
+        Patients; an empty string where a row has none.
+    ids : ndarray of str, shape (n_samples,), or None
+        What to call the patients of rows without one; row numbers by default.
+
+    Returns
+    -------
+    ndarray of str, shape (n_samples,), or None
+        None where no row has a patient.
+    """
+    if groups is None or not np.any(groups != ""):
+        return None
+    own = np.arange(len(groups)).astype(str) if ids is None else ids
+    return np.where(groups == "", np.char.add("sample ", own), groups)
+
+
+def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int]:
+    """Count the samples, or the patients, of each class.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n_samples,)
+        Labels.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patients, to count them in place of samples. A patient with samples of
+        several classes counts in each.
+
+    Returns
+    -------
+    dict of str to int
+        In the order of the sorted labels.
+    """
+    units = np.arange(len(y)) if patients is None else patients
+    return {str(c): len(np.unique(units[y == c])) for c in np.unique(y)}
+
+
+def counted(n: int, patients: Strings | None) -> str:
+    """Say a number of patients, or of samples where no patients are known."""
+    unit = "sample" if patients is None else "patient"
+    return f"{n} {unit}{'' if n == 1 else 's'}"
+
+
+def draw(
+    y: Strings, patients: Strings | None, n_splits: int, seeds: Iterator[int]
+) -> tuple[int, list[tuple[Indices, Indices]]] | None:
+    """Draw folds, stratified by class and grouped by patient.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n_samples,)
+        Labels.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patient of every row.
+    n_splits : int
+        Number of folds, at most the number of patients (or samples) of each class.
+    seeds : iterator of int
+        Taken from until one gives folds whose every part holds every class.
+
+    Returns
+    -------
+    tuple of (int, list of (ndarray of int, ndarray of int)), or None
+        The seed, and the rows to train and to test on in each fold. None where
+        ``SEEDS_TRIED`` seeds gave no such folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    splitter = StratifiedKFold if patients is None else StratifiedGroupKFold
+    grouping = {} if patients is None else {"groups": patients}
+    n_classes = len(np.unique(y))
+    for seed in itertools.islice(seeds, SEEDS_TRIED):
+        folds = splitter(n_splits=n_splits, shuffle=True, random_state=seed)
+        parts = list(folds.split(np.zeros(len(y)), y, **grouping))
+        if all(len(np.unique(y[rows])) == n_classes for pair in parts for rows in pair):
+            return seed, parts
+    return None
+
+
+def inner_folds(
+    y: Strings, groups: Strings | None, n_splits: int, seed: int
+) -> list[tuple[Indices, Indices]]:
+    """Divide a training part into folds that choose hyperparameters, grouped by patient.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n_samples,)
+        Labels of the training part.
+    groups : ndarray of str, shape (n_samples,), or None
+        Patients; an empty string where a row has none.
+    n_splits : int
+        Number of folds; fewer are made where a class has fewer patients.
+    seed : int
+        The first seed tried.
+
+    Returns
+    -------
+    list of (ndarray of int, ndarray of int)
+        Rows to fit on and rows to score on; both hold every class.
+
+    Raises
+    ------
+    ProtocolError
+        If not even two such folds can be made.
+    """
+    patients = name_patients(groups)
+    counts = count_by_class(y, patients)
+    for k in range(min(n_splits, *counts.values()), 1, -1):
+        drawn = draw(y, patients, k, itertools.count(seed))
+        if drawn is not None:
+            return drawn[1]
+    rare = min(counts, key=counts.__getitem__)
+    raise ProtocolError(
+        f"choosing hyperparameters needs at least 2 folds within each training part, with every "
+        f"class in both; one training part holds {counted(counts[rare], patients)} of class "
+        f"'{rare}'. Ask for more folds, so that training parts grow, or bring more of that class"
+    )

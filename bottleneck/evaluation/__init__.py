@@ -1,0 +1,1 @@
+"""Figures of merit, their uncertainty, and arms held against each other."""

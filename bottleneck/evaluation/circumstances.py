@@ -1,0 +1,89 @@
+"""What a comparison was made on and how, and what a reader must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.grouping import count_by_class
+from bottleneck.data.splits import Folds, Protocol
+from bottleneck.evaluation.arms import Arm
+from bottleneck.evaluation.nested import ArmResult
+from bottleneck.features.featureset import FeatureSet
+
+__all__ = ["describe_dataset", "describe_protocol", "find_warnings"]
+
+# With fewer patients in a class, one patient more or less moves sensitivity by a tenth.
+_FEW_PATIENTS = 10
+
+
+def describe_dataset(
+    features: FeatureSet, groups: NDArray[np.str_] | None, positive: str | None
+) -> dict[str, Any]:
+    """Return ``Comparison.dataset``; a patient with several classes counts in each."""
+    recorded = features.provenance["dataset"]
+    return {
+        "name": features.dataset,
+        "fingerprint": recorded["fingerprint"],
+        "n_samples": len(features),
+        "n_patients": None if groups is None else len(np.unique(groups)),
+        "classes": count_by_class(features.y),
+        "patients": None if groups is None else count_by_class(features.y, groups),
+        "positive": positive,
+        "failures": len(features.failures),
+        "excluded": dict(recorded.get("excluded", {})),
+    }
+
+
+def describe_protocol(protocol: Protocol, folds: Folds, inner: tuple[int, int]) -> dict[str, Any]:
+    """Return ``Comparison.protocol``; ``inner`` is the least and largest number of inner folds."""
+    repeats = len(folds.seeds)
+    few, many = inner
+    words = (
+        f"{folds.words} Within each training part, hyperparameters were chosen by the AUROC of a "
+        f"{many if few == many else f'{few}- to {many}'}-fold cross-validation"
+        f"{', grouped by patient' if folds.grouped else ''}. Features were standardised with the "
+        f"mean and standard deviation of the training part, and classes were weighted equally."
+    )
+    return {
+        "kind": folds.kind,
+        "folds": len(folds) // repeats,
+        "repeats": repeats,
+        "inner_folds": many,
+        "seed": protocol.seed,
+        "seeds": folds.seeds,
+        "grouped": folds.grouped,
+        "words": words,
+    }
+
+
+def find_warnings(
+    sets: Sequence[FeatureSet],
+    groups: NDArray[np.str_] | None,
+    folds: Folds,
+    arms: Sequence[Arm],
+    results: Sequence[ArmResult],
+) -> tuple[str, ...]:
+    """Return what a reader must know before the figures, the gravest first."""
+    said = []
+    if any(s.weights == "random" for s in sets):
+        said.append("random weights: the figures mean nothing")
+    said += folds.warnings
+    lost = {i for s in sets for i, _ in s.failures}
+    if lost:
+        said.append(f"{len(lost)} samples have no features and are missing from every figure")
+    tested = np.unique(np.concatenate([fold.test for fold in folds]))
+    few = min(
+        count_by_class(sets[0].y[tested], None if groups is None else groups[tested]).values()
+    )
+    if few < _FEW_PATIENTS:
+        unit = "samples" if groups is None else "patients"
+        said.append(f"estimate only: {few} {unit} in the smallest class that was tested")
+    for arm, result in zip(arms, results, strict=True):
+        if result.unconverged:
+            n = f"{result.unconverged} of {len(folds)} folds"
+            said.append(f"{arm.name} did not converge in {n}")
+    return tuple(said)

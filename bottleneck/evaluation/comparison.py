@@ -1,0 +1,261 @@
+"""Arms held against each other on the same samples in the same folds."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.dataset import choose_positive
+from bottleneck.data.grouping import name_patients
+from bottleneck.data.splits import Protocol, make_folds
+from bottleneck.evaluation.arms import Arm, load_all, make_arms
+from bottleneck.evaluation.circumstances import describe_dataset, describe_protocol, find_warnings
+from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure
+from bottleneck.evaluation.nested import ArmResult, count_inner_folds, run_arms
+from bottleneck.features.featureset import FeatureSet
+from bottleneck.predictions import Predictions
+
+__all__ = ["Comparison", "Difference", "Evaluation", "Metric", "compare", "evaluate"]
+
+Features = FeatureSet | str | Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A figure, with its interval where one was computed.
+
+    Attributes
+    ----------
+    value : float
+        NaN where the figure is not defined (a precision without predicted positives).
+    low, high : float or None
+        Bounds of the interval.
+    method : str or None
+        Name of the method that gave the interval.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One arm: features and a head, and how it did.
+
+    Attributes
+    ----------
+    name : str
+        "resnet18 (imagenet) + svm", unique in a comparison; "prior only" for the arm without
+        features.
+    backbone, weights : str or None
+        None for the prior-only arm.
+    head : str
+        "svm", "logistic", "mlp" or "prior".
+    predictions : Predictions
+        One row a test sample and repeat.
+    metrics : mapping of str to Metric
+        accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, auroc.
+    confusion : ndarray of int, shape (n_classes, n_classes)
+        Rows the truth, columns the prediction, in the order of ``classes``; first repeat.
+    chosen : tuple of mapping
+        Hyperparameters that the inner search chose, one a fold.
+    seconds : float
+        What the whole arm took.
+    """
+
+    name: str
+    backbone: str | None
+    weights: str | None
+    head: str
+    predictions: Predictions
+    metrics: Mapping[str, Metric]
+    confusion: NDArray[np.int64]
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The difference of one metric between two arms, ``a`` minus ``b``."""
+
+    a: str
+    b: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    method: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Several arms on the same samples.
+
+    Attributes
+    ----------
+    dataset : mapping
+        name, fingerprint, n_samples, n_patients (or None), classes (label to count),
+        patients (label to count, or None), positive, failures, excluded (reason to count).
+    protocol : mapping
+        kind ("cross-validation", "fixed split" or "given folds"), folds, repeats, inner_folds,
+        seed, grouped (bool), and ``words``: a sentence or two for a methods section.
+    classes : tuple of str
+        All labels, sorted.
+    positive : str or None
+        The positive class; None with three classes or more.
+    evaluations : tuple of Evaluation
+        The arms; the prior-only arm is the last.
+    differences : tuple of Difference
+        Pairs of arms.
+    warnings : tuple of str
+        What a reader must know before the figures, the gravest first.
+    features : tuple of mapping
+        The provenance of each feature file.
+    """
+
+    dataset: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    classes: tuple[str, ...]
+    positive: str | None
+    evaluations: tuple[Evaluation, ...]
+    differences: tuple[Difference, ...]
+    warnings: tuple[str, ...]
+    features: tuple[Mapping[str, Any], ...]
+
+
+def evaluate(
+    features: Features,
+    head: str = "svm",
+    *,
+    protocol: Protocol = Protocol(),
+    positive: str | None = None,
+    n_jobs: int | None = None,
+) -> Evaluation:
+    """Say how well a head does on features.
+
+    Parameters
+    ----------
+    features : FeatureSet, str or Path
+        Features, or the file that holds them.
+    head : {"svm", "logistic", "mlp", "prior"}
+        The head.
+    protocol, positive, n_jobs
+        As for ``compare``, which also carries the warnings.
+
+    Returns
+    -------
+    Evaluation
+        One arm.
+
+    Raises
+    ------
+    BottleneckError
+        As ``compare`` does.
+    """
+    return compare(
+        features, (head,), protocol=protocol, positive=positive, n_jobs=n_jobs
+    ).evaluations[0]
+
+
+def compare(
+    features: Sequence[Features] | Features,
+    heads: Sequence[str] = ("svm", "logistic", "mlp"),
+    *,
+    protocol: Protocol = Protocol(),
+    positive: str | None = None,
+    n_jobs: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Comparison:
+    """Hold features and heads against each other, on the same samples in the same folds.
+
+    Hyperparameters are chosen within each training part; the scaler is fitted there too.
+
+    Parameters
+    ----------
+    features : FeatureSet, str or Path, or a sequence of these
+        Features of the same samples by different recipes.
+    heads : sequence of {"svm", "logistic", "mlp"}
+        The heads that each of them is tried with. An arm that knows only the class
+        frequencies is always added.
+    protocol : Protocol
+        How samples are split.
+    positive : str or None
+        The positive class; by default the one that extraction was told, or a label that
+        is recognised.
+    n_jobs : int or None
+        Processes, as joblib counts them: None for one, -1 for all cores.
+    progress : callable or None
+        Called with the number of folds done, their number over all arms, and the arm.
+
+    Returns
+    -------
+    Comparison
+        The arms, in the order of features and then heads.
+
+    Raises
+    ------
+    UsageError
+        If a head or label is unknown, or the positive class has to be said.
+    ProtocolError
+        If the features are not of the same samples, or these cannot be split as asked.
+    FeatureFileError
+        If a file cannot be read, or a feature is not finite.
+    """
+    sets = load_all(features)
+    arms = make_arms(sets, heads)
+    first = sets[0]
+    stated = first.positive if positive is None else positive
+    positive = choose_positive(first.classes, stated)
+    groups = name_patients(first.groups, first.ids)
+    folds = make_folds(protocol, first.y, first.groups, first.splits, first.folds)
+    inner = count_inner_folds(first.y, groups, folds, protocol.inner_splits)
+    results = run_arms(
+        arms, folds, first, inner_splits=protocol.inner_splits, n_jobs=n_jobs, progress=progress
+    )
+    evaluations = tuple(
+        _evaluate(arm, result, positive) for arm, result in zip(arms, results, strict=True)
+    )
+    return Comparison(
+        dataset=describe_dataset(first, groups, positive),
+        protocol=describe_protocol(protocol, folds, inner),
+        classes=first.classes,
+        positive=positive,
+        evaluations=evaluations,
+        differences=_subtract(evaluations, positive),
+        warnings=find_warnings(sets, groups, folds, arms, results),
+        features=tuple(s.provenance for s in sets),
+    )
+
+
+def _evaluate(arm: Arm, result: ArmResult, positive: str | None) -> Evaluation:
+    figures = measure(result.predictions, positive=positive)
+    return Evaluation(
+        name=arm.name,
+        backbone=None if arm.features is None else arm.features.backbone,
+        weights=None if arm.features is None else arm.features.weights,
+        head=arm.head.name,
+        predictions=result.predictions,
+        metrics={name: Metric(value) for name, value in figures.items()},
+        confusion=confuse(result.predictions),
+        chosen=result.chosen,
+        seconds=result.seconds,
+    )
+
+
+def _subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
+    """Difference of the AUROC between every two arms, fold by fold."""
+    aurocs = {e.name: fold_aurocs(e.predictions, positive=positive) for e in evaluations}
+    return tuple(
+        Difference(a, b, "auroc", float(np.mean(aurocs[a] - aurocs[b])))
+        for a, b in itertools.combinations(aurocs, 2)
+    )

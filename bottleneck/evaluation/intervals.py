@@ -1,0 +1,391 @@
+"""Confidence intervals for the AUROC, for proportions and for any other metric.
+
+Images of one patient are not independent; wherever ``groups`` are given, patients are
+what is counted. How well each interval holds its level is simulated in
+``benchmarks/coverage.py``; the table is ``benchmarks/coverage.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+
+from bottleneck.errors import ProtocolError, UsageError, unknown_name
+from bottleneck.evaluation.placements import Design, encode, zeros_and_ones
+
+__all__ = [
+    "Interval",
+    "bootstrap_interval",
+    "clustered_proportion_interval",
+    "cv_auc_interval",
+    "roc_auc_interval",
+    "wilson_interval",
+]
+
+AucMethod = Literal["logit", "delong"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A figure and its confidence interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The figure and the bounds.
+    standard_error : float
+        On the scale of the figure; NaN where the method has none.
+    level : float
+        Confidence level, two-sided.
+    method : str
+        Name of the method, for a table's footnote.
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    level: float
+    method: str
+
+
+def roc_auc_interval(
+    y_true: ArrayLike,
+    score: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    method: AucMethod = "logit",
+) -> Interval:
+    """Estimate the AUROC of one test set, with its interval.
+
+    Parameters
+    ----------
+    y_true : array-like of {0, 1} or bool, shape (n_samples,)
+        1 marks the positive class.
+    score : array-like of float, shape (n_samples,)
+        Scores of one model; larger means more of the positive class.
+    groups : array-like, shape (n_samples,), optional
+        Patients. Then the variance is that of Obuchowski (1997), else DeLong's.
+    level : float
+        Confidence level.
+    method : {"logit", "delong"}
+        "delong" is value ± z·SE, cut at 0 and 1: the interval of R's pROC, which is too
+        short near 1. "logit" is expit(logit(value) ± t·SE / (value (1 - value))), the
+        scale that Pohar Perme & Manevski (2019, Statistical Methods in Medical
+        Research 28:3755) find best, with the degrees of freedom of
+        ``placements.Design.variance``.
+
+    Returns
+    -------
+    Interval
+        Whatever the method, where the placement values do not vary (an AUROC of 1, say)
+        or a class has a single patient, the distribution-free interval stands in; it
+        also limits "logit". It holds all p with k KL(value, p) <= log(2 / (1 - level)),
+        where KL is the relative entropy of two Bernoulli variables and k the number of
+        disjoint pairs of a positive and a negative patient: the U-statistic is a mean
+        of means of k independent pairs, so that the bound of Hoeffding (1963, Journal
+        of the American Statistical Association 58:13, sections 2 and 5a) applies. At an
+        AUROC of 1 it is [((1 - level) / 2)^(1/k), 1], the bound of Clopper and Pearson
+        for k successes of k, and no distribution-free bound is sharper. A score that
+        is the same for all samples has an AUROC of 0.5 by definition: [0.5, 0.5].
+
+    Raises
+    ------
+    UsageError
+        If an array, the level or the method is not what it should be.
+    ProtocolError
+        If only one class is present.
+    """
+    if method not in get_args(AucMethod):
+        raise unknown_name("interval method", method, get_args(AucMethod))
+    return auc_interval(Design(y_true, groups), score, level, method)
+
+
+def cv_auc_interval(
+    y_true: ArrayLike,
+    score: ArrayLike,
+    folds: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Estimate the AUROC within test folds, averaged over the folds, with its interval.
+
+    The scores of different folds come from different models and are never ranked
+    together. The interval is that of LeDell, Petersen & van der Laan (2015), on the
+    logit scale like that of ``roc_auc_interval``. What it covers is the mean true AUROC
+    of the models that were fitted, given their training data: how much the models
+    would differ on other patients is not in it.
+
+    Parameters
+    ----------
+    y_true, score
+        As for ``roc_auc_interval``.
+    folds : array-like, shape (n_samples,)
+        Test fold of every row. With repeats, number the folds of all repeats apart.
+    groups : array-like, shape (n_samples,), optional
+        Patients; with repeats they are needed (or the sample ids in their place), so
+        that what a patient adds to several folds is summed.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        Where the placement values do not vary, as for ``roc_auc_interval``, with k the
+        folds times the pairs of the smallest fold.
+
+    Raises
+    ------
+    UsageError
+        If an array or the level is not what it should be.
+    ProtocolError
+        If a fold holds only one class.
+    """
+    return auc_interval(Design(y_true, groups, folds), score, level, "logit")
+
+
+def auc_interval(design: Design, score: ArrayLike, level: float, method: AucMethod) -> Interval:
+    """Estimate an AUROC with its interval; see ``roc_auc_interval`` and ``cv_auc_interval``."""
+    alpha = 1 - check_level(level)
+    ranks = design.rank(score)
+    influence = design.influence(ranks)
+    value = influence.value
+    if design.is_constant(ranks):
+        return Interval(value, value, value, 0.0, level, "constant score")
+    variance, degrees = design.variance(influence)
+    error = float(np.sqrt(variance))
+    free_low, free_high = _distribution_free(value, design.pairs, alpha)
+    if not error > 0:
+        return Interval(value, free_low, free_high, error, level, "distribution-free bound")
+
+    name = "DeLong" if not design.clustered else "Obuchowski"
+    if design.n_folds > 1:
+        name = "LeDell"
+    if method == "delong":
+        reach = -float(special.ndtri(alpha / 2)) * error
+        low, high = max(value - reach, 0.0), min(value + reach, 1.0)
+        return Interval(value, low, high, error, level, f"{name}, Wald")
+    reach = -special.stdtrit(degrees, alpha / 2) * error / (value * (1 - value))
+    low, high = special.expit(special.logit(value) + np.array([-reach, reach]))
+    return Interval(
+        value,
+        max(float(low), free_low),
+        min(float(high), free_high),
+        error,
+        level,
+        f"{name}, logit scale",
+    )
+
+
+def _distribution_free(value: float, pairs: float, alpha: float) -> tuple[float, float]:
+    """Return the Hoeffding interval of a mean of ``pairs`` values between 0 and 1."""
+
+    def low(mean: float) -> float:
+        def excess(p: float) -> float:
+            entropy = special.rel_entr(mean, p) + special.rel_entr(1 - mean, 1 - p)
+            return float(pairs * entropy + np.log(alpha / 2))
+
+        least = np.finfo(float).tiny
+        if mean <= least or excess(least) <= 0:
+            return 0.0
+        return float(optimize.brentq(excess, least, mean, xtol=1e-14))
+
+    return low(value), 1 - low(1 - value)
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Estimate a proportion with the score interval of Wilson.
+
+    Parameters
+    ----------
+    successes, n : int
+        How many of how many.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        (p + z²/2n ± z sqrt(p (1 - p)/n + z²/4n²)) / (1 + z²/n): Wilson (1927, Journal
+        of the American Statistical Association 22:209).
+
+    Raises
+    ------
+    UsageError
+        If not 0 <= successes <= n and n >= 1.
+    """
+    if not 0 <= successes <= n or n < 1:
+        raise UsageError(f"a proportion needs 0 to n of n >= 1, not {successes} of {n}")
+    return _wilson(successes / n, n, level, "Wilson")
+
+
+def clustered_proportion_interval(
+    correct: ArrayLike, groups: ArrayLike, level: float = 0.95
+) -> Interval:
+    """Estimate a proportion over the images of several patients.
+
+    Wilson's interval with the effective number of images in place of their number, as
+    Rao & Scott (1992, Biometrics 48:577) do for counts and Saha, Miller & Wang (2016,
+    Journal of Applied Statistics 43:2123) for this interval. The effective number is
+    p (1 - p) / V, with V the linearised variance sum_i (x_i - n_i p)² / n² over the
+    patients i with x_i correct of n_i; at most n, so that images which agree less than
+    chance would have them gain nothing. Where all or none are correct it is Kish's
+    n² / sum_i n_i², as if the images of a patient were copies.
+
+    Parameters
+    ----------
+    correct : array-like of {0, 1} or bool, shape (n_samples,)
+        1 counts.
+    groups : array-like, shape (n_samples,)
+        Patients.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        That of ``wilson_interval`` where every patient has one image.
+
+    Raises
+    ------
+    UsageError
+        If an array or the level is not what it should be.
+    """
+    hits = zeros_and_ones("correct", correct).astype(float)
+    patients = encode("groups", groups, len(hits))
+    return _wilson(float(hits.mean()), effective_number(hits, patients), level, "clustered Wilson")
+
+
+def _wilson(p: float, n: float, level: float, method: str) -> Interval:
+    z = -float(special.ndtri((1 - check_level(level)) / 2))
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    low = 0.0 if p == 0 else float(centre - reach)
+    high = 1.0 if p == 1 else float(centre + reach)
+    return Interval(p, low, high, float(np.sqrt(p * (1 - p) / n)), level, method)
+
+
+def effective_number(values: NDArray[np.float64], patients: NDArray[np.int64]) -> float:
+    """Count the independent samples that would estimate a mean as well as these do.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_samples,)
+        What is averaged.
+    patients : ndarray of int64, shape (n_samples,)
+        Codes of the patients.
+
+    Returns
+    -------
+    float
+        n over the design effect, at most n; see ``clustered_proportion_interval``.
+    """
+    n = len(values)
+    centred = values - values.mean()
+    between = np.bincount(patients, centred)
+    within = float(centred @ centred) / n
+    if within == 0:
+        return float(n**2 / (np.bincount(patients) ** 2).sum())
+    return within * n**2 / max(float(between @ between), within * n)
+
+
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.int64]], float],
+    y_true: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Estimate any metric of one test set, with a bootstrap of patients within classes.
+
+    Whole patients are drawn with replacement, as many of each class as there are;
+    patients with samples of several classes are a stratum of their own. The interval is
+    the bias-corrected and accelerated one (Efron 1987, Journal of the American
+    Statistical Association 82:171), computed by ``scipy.stats.bootstrap``.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes the rows of a resample (ndarray of int64, repeated as drawn) and returns
+        the metric of these rows.
+    y_true : array-like, shape (n_samples,)
+        Labels, of any number of classes.
+    groups : array-like, shape (n_samples,), optional
+        Patients; without them every sample is a patient of its own.
+    level : float
+        Confidence level.
+    n_resamples : int
+        How many resamples; the interval's ends vary less the more there are.
+    seed : int
+        Seed of the resampling.
+
+    Returns
+    -------
+    Interval
+        The bootstrap's standard error with it.
+
+    Raises
+    ------
+    UsageError
+        If an argument is not what it should be.
+    ProtocolError
+        If a class has a single patient, or the metric is undefined in a resample or
+        the same in all of them: then the bootstrap has no interval to give.
+    """
+    check_level(level)
+    labels = encode("y_true", y_true, np.size(y_true))
+    n = len(labels)
+    patients = np.arange(n) if groups is None else encode("groups", groups, n)
+    rows_of = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
+    strata: dict[tuple[int, ...], list[int]] = {}
+    for patient, rows in enumerate(rows_of):
+        strata.setdefault(tuple(np.unique(labels[rows])), []).append(patient)
+    if min(map(len, strata.values())) < 2:
+        raise ProtocolError(
+            "the bootstrap draws patients within classes, and one class has a single patient; "
+            "give the figure without an interval"
+        )
+
+    def resampled(*drawn: NDArray[np.int64]) -> float:
+        return float(statistic(np.concatenate([rows_of[i] for i in np.concatenate(drawn)])))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        result = stats.bootstrap(
+            [np.array(members) for members in strata.values()],
+            resampled,
+            vectorized=False,
+            n_resamples=n_resamples,
+            confidence_level=level,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        )
+    low, high = map(float, result.confidence_interval)
+    if not np.isfinite([low, high]).all():
+        raise ProtocolError(
+            "the metric is undefined in a resample of the patients, or the same in all of them; "
+            "the bootstrap has no interval to give"
+        )
+    value = float(statistic(np.arange(n)))
+    error = float(result.standard_error)
+    return Interval(value, low, high, error, level, "BCa bootstrap of patients within classes")
+
+
+def check_level(level: float) -> float:
+    """Return a confidence level.
+
+    Raises
+    ------
+    UsageError
+        If it is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"the confidence level must lie between 0 and 1, not be {level}")
+    return level

@@ -1,0 +1,1 @@
+"""Heads: scikit-learn classifiers on frozen features, their search, and saved models."""

@@ -1,0 +1,143 @@
+"""The heads that exist, and the hyperparameters among which each is chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.errors import unknown_name
+from bottleneck.predictions import Kind
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+__all__ = ["HEADS", "Head", "get_head"]
+
+Grid = Sequence[Mapping[str, Sequence[Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """A classifier on frozen features.
+
+    Attributes
+    ----------
+    name : str
+        What it is asked for by.
+    description : str
+        One line for a list of heads or a methods section.
+    build : callable
+        Takes a seed and returns a new scikit-learn pipeline, whose last step has the
+        head's name.
+    grid : sequence of mapping
+        Hyperparameters to choose among, as ``GridSearchCV`` takes them; those that
+        regularise more come first, because the first of several equals is chosen.
+    kind : {"decision", "probability"}
+        What its scores are. Balanced class weights shift the probabilities towards a
+        data set in which all classes are equally frequent.
+    """
+
+    name: str
+    description: str
+    build: Callable[[int], Pipeline]
+    grid: Grid
+    kind: Kind
+
+
+def get_head(name: str) -> Head:
+    """Return the head of a name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in HEADS:
+        raise unknown_name("head", name, HEADS)
+    return HEADS[name]
+
+
+def _build_svm(seed: int) -> Pipeline:
+    from sklearn.svm import SVC
+
+    return _standardised("svm", SVC(class_weight="balanced", random_state=seed))
+
+
+def _build_logistic(seed: int) -> Pipeline:
+    from sklearn.linear_model import LogisticRegression
+
+    return _standardised(
+        "logistic",
+        LogisticRegression(class_weight="balanced", max_iter=2000, random_state=seed),
+    )
+
+
+def _build_mlp(seed: int) -> Pipeline:
+    from bottleneck.heads.estimators import BalancedMLPClassifier
+
+    # No early stopping: the part it holds out is drawn by image, so patients would leak into it.
+    return _standardised(
+        "mlp", BalancedMLPClassifier(hidden_layer_sizes=(64,), max_iter=1000, random_state=seed)
+    )
+
+
+def _build_prior(seed: int) -> Pipeline:
+    from sklearn.dummy import DummyClassifier
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("prior", DummyClassifier(strategy="prior", random_state=seed))])
+
+
+def _standardised(name: str, classifier: Any) -> Pipeline:
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return Pipeline([("standardise", StandardScaler()), (name, classifier)])
+
+
+# On n standardised features, gamma="scale" is 1 / n; the others are one for wider kernels
+# and one for narrower ones at the usual widths of 512 to 2048.
+HEADS: Mapping[str, Head] = MappingProxyType(
+    {
+        head.name: head
+        for head in (
+            Head(
+                "svm",
+                "support vector machine, linear or RBF kernel",
+                _build_svm,
+                (
+                    {"svm__kernel": ("linear",), "svm__C": (1e-4, 1e-3, 1e-2, 1e-1)},
+                    {
+                        "svm__kernel": ("rbf",),
+                        "svm__C": (0.1, 1.0, 10.0),
+                        "svm__gamma": (1e-4, "scale", 2e-3),
+                    },
+                ),
+                "decision",
+            ),
+            Head(
+                "logistic",
+                "logistic regression with an L2 penalty",
+                _build_logistic,
+                ({"logistic__C": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)},),
+                "probability",
+            ),
+            Head(
+                "mlp",
+                "multilayer perceptron with one hidden layer of 64 units",
+                _build_mlp,
+                ({"mlp__alpha": (10.0, 1.0, 0.1)},),
+                "probability",
+            ),
+            Head(
+                "prior",
+                "class frequencies of the training part; the features are not looked at",
+                _build_prior,
+                (),
+                "probability",
+            ),
+        )
+    }
+)

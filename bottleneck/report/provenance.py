@@ -1,0 +1,140 @@
+"""What a report may repeat of where figures come from: no paths of a machine, no patients."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+
+__all__ = ["fields", "plain", "shared_and_own", "visible", "without_paths"]
+
+# An absolute path inside a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may hold
+# spaces; elsewhere it follows a space, bracket or equals sign, or file://. The slashes of
+# https:// and of "and/or" are none.
+_ROOT = r"(?:~?/(?!/)|~\\|[A-Za-z]:[\\/]|\\\\)"
+_ABSOLUTE = re.compile(
+    rf"(?<='){_ROOT}[^']+(?=')"
+    rf'|(?<="){_ROOT}[^"]+(?=")'
+    rf"|(?:file:/*(?=/)|(?<![^\s=:,;'\"(\[{{<])){_ROOT}[^\s,;'\")\]}}>]+"
+)
+
+
+def plain(value: Any, text: Callable[[str], str] = str) -> Any:
+    """Reduce a value to what strict JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        Mappings, sequences, arrays, numpy scalars, paths, numbers, texts.
+    text : callable
+        Applied to every text but the keys of mappings, for example ``without_paths``.
+
+    Returns
+    -------
+    object
+        NaN and infinities become None.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, text) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist(), text)
+    if isinstance(value, list | tuple):
+        return [plain(v, text) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    return text(str(value))
+
+
+def without_paths(text: str) -> str:
+    """Replace every absolute path in a text by its last part."""
+    if "\n" not in text and _is_absolute(text):
+        return _last_part(text)
+    return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
+
+
+def visible(text: str) -> str:
+    """Write characters that are invisible, or that reorder their neighbours, as escapes."""
+    return "".join(
+        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escape(c)
+        for c in text
+    )
+
+
+def fields(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten the provenance of a feature file for reading.
+
+    Parameters
+    ----------
+    provenance : mapping
+        Nested as the feature file holds it.
+
+    Returns
+    -------
+    dict of str to str
+        "preprocessing · crop" to "224"; without empty values, and without the data set,
+        which has a section of its own.
+    """
+    # "weights" stands in the recipe as a name, and beside it with where they came from.
+    rest = {key: value for key, value in provenance.items() if key not in ("dataset", "recipe")}
+    nested = {**provenance.get("recipe", {}), **rest}
+    return {" · ".join(keys).replace("_", " "): text for keys, text in _leaves(nested, ())}
+
+
+def shared_and_own(
+    features: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Split the fields of several feature files into those that agree and the rest.
+
+    Returns
+    -------
+    shared : dict of str to str
+        Fields of the same value in all files; empty for a single file.
+    own : list of dict
+        The other fields, one dict a file.
+    """
+    flat = [fields(f) for f in features]
+    if len(flat) < 2:
+        return {}, flat
+    shared = {k: v for k, v in flat[0].items() if all(f.get(k) == v for f in flat)}
+    return shared, [{k: v for k, v in f.items() if k not in shared} for f in flat]
+
+
+def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*keys, str(key)))
+        return
+    value = plain(value, without_paths)
+    if value is None or value in ("", []):
+        return
+    yield keys, ", ".join(map(_say, value)) if isinstance(value, list) else _say(value)
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _is_absolute(text: str) -> bool:
+    return (
+        PurePosixPath(text).is_absolute()
+        or PureWindowsPath(text).is_absolute()
+        or text.startswith(("~/", "~\\"))
+    )
+
+
+def _last_part(path: str) -> str:
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

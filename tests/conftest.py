@@ -1,0 +1,30 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made import make_images
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and weights beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder of real images and weights is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Callable[[int], Path]:
+    """Make a folder of n different images."""
+
+    def make(n: int) -> Path:
+        make_images(tmp_path / "images", n)
+        return tmp_path / "images"
+
+    return make

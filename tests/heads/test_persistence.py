@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from functools import partial
+
+import numpy as np
+import pytest
+import skops.io
+from made_features import make_features
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
+from bottleneck.features.store import load_features
+from bottleneck.heads.catalogue import HEADS
+from bottleneck.heads.persistence import Model, load_model, model_file_name
+from bottleneck.heads.training import fit
+
+
+@pytest.fixture
+def model() -> Model:
+    return fit(make_features(), "logistic", inner_splits=2)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_models_come_back_from_their_files(tmp_path, name):
+    f = make_features(n_patients=16)
+    fresh = make_features(n_patients=16, seed=1)
+    model = fit(f, name, inner_splits=2)
+    path = model.save(tmp_path / model_file_name("phantom--resnet18--avg--0123abcd.h5", name))
+    assert path.name == f"phantom--resnet18--avg--0123abcd--{name}.skops"
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    loaded = load_model(path)
+    for field in dataclasses.fields(Model):
+        if field.name != "estimator":
+            assert getattr(loaded, field.name) == getattr(model, field.name), field.name
+    before, after = model.predict(fresh), loaded.predict(fresh)
+    np.testing.assert_array_equal(after.scores, before.scores)
+    np.testing.assert_array_equal(after.predicted, before.predicted)
+
+
+def test_fit_records_what_it_was_trained_on(model):
+    f = make_features()
+    assert (model.head, model.classes, model.positive) == (
+        "logistic",
+        ("benign", "malignant"),
+        "malignant",
+    )
+    assert (model.dataset, model.fingerprint) == ("phantom", "f" * 64)
+    assert (model.n_samples, model.n_patients, model.trained_on) == (80, 40, "all samples")
+    assert model.recipe == f.provenance["recipe"]
+    assert model.recipe_hash == f.recipe_hash
+    assert 0.5 < model.inner_score <= 1
+    assert set(model.chosen) == {"C"}
+    assert model.versions["numpy"] == np.__version__
+    assert json.loads(json.dumps(dataclasses.asdict(dataclasses.replace(model, estimator=None))))
+
+
+def test_predictions_are_those_of_the_estimator(model):
+    fresh = make_features(seed=1)
+    predictions = model.predict(fresh)
+    probability = model.estimator.predict_proba(fresh.X.astype(float))
+    np.testing.assert_array_equal(predictions.scores, probability)
+    expected = np.array(model.classes)[probability.argmax(axis=1)]
+    np.testing.assert_array_equal(predictions.predicted, expected)
+    assert predictions.kind == "probability"
+    assert predictions.ids.tolist() == fresh.ids.tolist()
+    assert set(predictions.repeats) == set(predictions.folds) == {0}
+
+
+def test_a_fixed_test_part_is_left_out():
+    f = make_features()
+    splits = np.repeat(["train", "val", "test", "train"], 20)
+    X = f.X.copy()
+    # A test part that says the opposite would spoil the model if it were trained on.
+    X[splits == "test"] *= -50
+    model = fit(dataclasses.replace(f, splits=splits, X=X), "logistic", inner_splits=2)
+    kept = splits != "test"
+    part = dataclasses.replace(f, X=f.X[kept], y=f.y[kept], ids=f.ids[kept], groups=f.groups[kept])
+    alone = fit(part, "logistic", inner_splits=2)
+    assert (model.n_samples, model.n_patients) == (60, 30)
+    assert model.trained_on == "training and validation parts"
+    np.testing.assert_array_equal(model.predict(f).scores, alone.predict(f).scores)
+
+
+def test_fit_reads_feature_files(tmp_path):
+    with pytest.raises(FeatureFileError, match="does not exist"):
+        fit(tmp_path / "none.h5")
+
+
+def test_fit_asks_which_class_is_positive():
+    f = make_features(classes=("TI-RADS 2", "TI-RADS 5"))
+    with pytest.raises(UsageError, match="which label is the positive class"):
+        fit(f)
+    assert fit(f, "prior", positive="TI-RADS 2").positive == "TI-RADS 2"
+    stated = make_features(classes=("x", "y"), dataset={"positive": "x"})
+    assert fit(stated, "prior").positive == "x"
+    assert fit(stated, "prior", positive="y").positive == "y"
+
+
+def test_fit_refuses_one_class():
+    f = make_features(classes=("benign",))
+    with pytest.raises(ProtocolError, match=r"at least two classes.*80 samples of benign"):
+        fit(f)
+
+
+def test_other_recipes_are_refused_with_what_differs(model):
+    other = make_features(recipe={"pooling": "max", "preprocessing": {"height": 299, "width": 224}})
+    with pytest.raises(ModelError) as caught:
+        model.predict(other)
+    assert "pooling is 'max', not 'avg'; preprocessing.height is 299, not 224." in str(caught.value)
+    # A second name of the same network makes the same numbers.
+    assert len(model.predict(make_features(recipe={"backbone": "timm/resnet18.tv_in1k"}))) == 80
+
+
+def test_labels_that_the_model_does_not_know_are_refused(model):
+    f = make_features()
+    y = f.y.copy()
+    y[:3] = "cyst"
+    with pytest.raises(ModelError, match=r"3 of 80 samples have another label \('cyst'\)"):
+        model.predict(dataclasses.replace(f, y=y))
+    benign = f.y == "benign"
+    part = dataclasses.replace(
+        f, X=f.X[benign], y=f.y[benign], ids=f.ids[benign], groups=f.groups[benign]
+    )
+    assert model.predict(part).classes == ("benign", "malignant")
+
+
+def test_features_that_are_not_finite_are_refused(model):
+    f = make_features()
+    f.X[0, 0] = np.nan
+    with pytest.raises(FeatureFileError, match="1 of 80 samples are not finite"):
+        model.predict(f)
+
+
+def dump(path, content) -> None:
+    skops.io.dump(content, path)
+
+
+def describe(model: Model) -> dict:
+    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
+    del fields["estimator"]
+    return fields
+
+
+def test_types_that_no_head_needs_are_named_and_not_loaded(tmp_path, model):
+    path = tmp_path / "bad.skops"
+    harm = make_pipeline(FunctionTransformer(partial(print, "harm")))
+    dump(path, {"format": "bottleneck-model/1", "metadata": describe(model), "estimator": harm})
+    with pytest.raises(ModelError, match=r"not loaded: .*builtins\.print"):
+        load_model(path)
+
+
+def test_estimators_of_other_kinds_are_refused(tmp_path, model):
+    f = make_features()
+    path = tmp_path / "bayes.skops"
+    bayes = make_pipeline(GaussianNB()).fit(f.X, f.y)
+    dump(path, {"format": "bottleneck-model/1", "metadata": describe(model), "estimator": bayes})
+    with pytest.raises(ModelError, match="another estimator than the head 'logistic'"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "bottleneck-model/9"}, "of the form 'bottleneck-model/9'"),
+        ({"metadata": {"head": "svm"}}, "is no model of bottleneck"),
+        ({"estimator": "nothing"}, "holds another estimator"),
+        ({"classes": ("benign", "cyst")}, "estimator of other classes"),
+        ({"head": "forest"}, "unknown head 'forest'"),
+    ],
+)
+def test_contents_that_do_not_fit_are_refused(tmp_path, model, change, message):
+    content = {
+        "format": "bottleneck-model/1",
+        "metadata": describe(model),
+        "estimator": model.estimator,
+    }
+    content["metadata"] |= {k: v for k, v in change.items() if k in ("classes", "head")}
+    content |= {k: v for k, v in change.items() if k in content}
+    path = tmp_path / "odd.skops"
+    dump(path, content)
+    with pytest.raises(ModelError, match=message):
+        load_model(path)
+
+
+def test_files_that_are_no_models_are_refused(tmp_path, model):
+    path = model.save(tmp_path / "model.skops")
+    whole = path.read_bytes()
+    flipped = bytes(b ^ 0xFF for b in whole[200:260])
+    damaged = (
+        b"",
+        b"this is no zip",
+        whole[: len(whole) // 2],
+        whole[:200] + flipped + whole[260:],
+    )
+    for data in damaged:
+        path.write_bytes(data)
+        with pytest.raises(ModelError, match="is damaged, or no model of bottleneck"):
+            load_model(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("holiday.txt", "photographs")
+    with pytest.raises(ModelError, match="is damaged, or no model of bottleneck"):
+        load_model(path)
+    dump(path, ["a", "list"])
+    with pytest.raises(ModelError, match="is no model of bottleneck"):
+        load_model(path)
+    with pytest.raises(ModelError, match=r"cannot read the model .*No such file"):
+        load_model(tmp_path / "none.skops")
+
+
+def test_a_model_that_cannot_be_written_leaves_the_old_one(tmp_path, model, monkeypatch):
+    path = model.save(tmp_path / "model.skops")
+    before = path.read_bytes()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(ModelError, match=r"cannot write the model .*No space left"):
+        dataclasses.replace(model, dataset="other").save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ModelError, match="No such file or directory"):
+        model.save(tmp_path / "no" / "model.skops")
+
+
+def test_loading_a_feature_file_as_a_model_is_refused_and_the_other_way(tmp_path, model):
+    path = model.save(tmp_path / "model.skops")
+    with pytest.raises(FeatureFileError):
+        load_features(path)

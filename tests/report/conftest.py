@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+from report.factory import LESIONS, SOURCES, make_comparison
+
+from bottleneck.evaluation.comparison import Comparison
+
+
+@pytest.fixture(scope="session")
+def binary() -> Comparison:
+    return make_comparison(repeats=2)
+
+
+@pytest.fixture(scope="session")
+def lesions() -> Comparison:
+    return make_comparison(
+        LESIONS, heads=("svm", "logistic"), n=450, positive=None, sources=SOURCES[:1]
+    )

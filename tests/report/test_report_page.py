@@ -1,0 +1,296 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
+
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.comparison import Comparison, Difference, Metric
+from bottleneck.report.findings import cohort, missed_by_all, summarise
+from bottleneck.report.page import render, write_report
+
+FILES = {"report.html", "results.json", "table.md", "table.csv", "predictions.csv"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "col", "wbr"}
+LINKS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
+
+
+class Page(HTMLParser):
+    """Reads a page and refuses tags that do not close in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in LINKS]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in LINKS]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    def inside(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+    @property
+    def text(self) -> str:
+        shown = "".join(text for tag, text in self.texts if tag not in ("style", "script"))
+        return re.sub(r"\s+", " ", shown)
+
+
+def lead(comparison: Comparison) -> str:
+    paragraph = re.search(r'<p class="lead">(.*?)</p>', render(comparison), re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", paragraph[1])).strip()
+
+
+@pytest.fixture(scope="module")
+def page(binary: Comparison) -> Page:
+    return Page(render(binary))
+
+
+def test_writes_the_five_files_and_nothing_else(binary: Comparison, tmp_path: Path) -> None:
+    path = write_report(binary, tmp_path / "report")
+    assert path == tmp_path / "report" / "report.html"
+    assert {p.name for p in path.parent.iterdir()} == FILES
+
+
+def test_same_comparison_same_bytes(binary: Comparison, tmp_path: Path) -> None:
+    write_report(binary, tmp_path / "a")
+    write_report(binary, tmp_path / "b")
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_page_is_self_contained(page: Page) -> None:
+    assert all(link.startswith("#") for link in page.links)
+    assert not {"link", "img", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert not re.search(r"url\((?!#)|@import", "".join(page.inside("style")))
+    assert "fetch" not in "".join(page.inside("script"))
+
+
+def test_page_names_no_sample_patient_or_path(binary: Comparison) -> None:
+    html = render(binary)
+    assert "case-" not in html
+    assert "pat-0" not in html
+    assert SECRET not in html
+
+
+def test_page_has_every_section(page: Page, binary: Comparison) -> None:
+    headings = [t.strip() for t in page.inside("h2")]
+    assert headings == [
+        "Cohort",
+        "Results",
+        "ROC curves",
+        "Confusion matrices",
+        "Differences between arms",
+        "Protocol",
+        "Features",
+        "Limits of use",
+    ]
+    assert binary.protocol["words"] in page.text
+    assert "For research use only; not a medical device." in page.text
+    assert "nested cross-validation with 3 outer" in page.text
+    assert "Positive class: malignant" in page.text
+    for e in binary.evaluations:
+        for metric in e.metrics.values():
+            assert ("n/a" if np.isnan(metric.value) else f"{metric.value:.3f}") in page.text
+
+
+def test_confusion_matrices_show_counts_and_percentages(binary: Comparison) -> None:
+    html = render(binary)
+    cells = re.findall(r'--share:([\d.]+)">(\d+)<small>(\d+) %', html)
+    assert len(cells) == 4 * len(binary.evaluations)
+    expected = binary.evaluations[0].confusion
+    assert [int(n) for _, n, _ in cells[:4]] == expected.ravel().tolist()
+    assert int(cells[0][2]) == round(100 * expected[0, 0] / expected[0].sum())
+
+
+def test_warnings_open_the_page() -> None:
+    html = render(
+        make_comparison(n=90, warnings=("random weights: the figures mean nothing", "and more"))
+    )
+    page = Page(html)
+    assert html.index("the figures mean nothing") < html.index("<h1>")
+    assert page.inside("h2")[0] == "Before you read the figures"
+    assert 'class="banner"' not in render(make_comparison(n=90))
+
+
+def test_many_classes(lesions: Comparison) -> None:
+    html = render(lesions)
+    page = Page(html)
+    assert "macro" in page.text
+    assert len(re.findall("<small>", html.split('id="confusion"')[1].split("</section")[0])) == (
+        81 * len(lesions.evaluations)
+    )
+    for name in LESIONS:
+        assert name in page.text
+
+
+def test_one_positive_class_of_many(lesions: Comparison) -> None:
+    text = Page(render(dataclasses.replace(lesions, positive="MEL"))).text
+    assert "Positive class: MEL, against the other 8" in text
+
+
+def test_columns_of_p_values_only_where_something_was_tested(binary: Comparison) -> None:
+    untested = tuple(dataclasses.replace(d, p=None, p_adjusted=None) for d in binary.differences)
+    assert "Adjusted p" in Page(render(binary)).text
+    assert "Adjusted p" not in Page(render(dataclasses.replace(binary, differences=untested))).text
+
+
+def test_samples_missed_by_every_arm_are_listed_on_request(binary: Comparison) -> None:
+    frames = [e.predictions.to_frame() for e in binary.evaluations[:-1]]
+    wrong = [set(f["id"]) - set(f["id"][f["label"] == f["predicted"]]) for f in frames]
+    expected = set.intersection(*wrong)
+    assert expected
+    assert {m.id for m in missed_by_all(binary)} == expected
+    page = Page(render(binary, with_ids=True))
+    assert set(re.findall(r"case-\d+\.png", page.text)) == expected
+    assert set(re.findall(r"pat-\d+", page.text)) == {m.group for m in missed_by_all(binary)}
+
+
+def test_summary_names_the_best_arm_and_the_prior(binary: Comparison) -> None:
+    best = max(binary.evaluations, key=lambda e: e.metrics["auroc"].value)
+    text = lead(binary)
+    assert text.startswith(f"Of 6 arms, {best.name} has the highest AUROC: ")
+    assert f"{best.metrics['auroc'].value:.3f}" in text
+    assert "against 0.500 for the arm that sees no image." in text
+    assert "The figures rest on 180 samples of 90 patients and 3‑fold cross-validation, " in text
+    assert "repeated 2 times, with no patient on both sides of a split." in text
+
+
+@pytest.mark.parametrize(
+    ("p_values", "words"),
+    [
+        ((0.2, 0.3), "These samples do not tell it apart from any of the 2 other arms"),
+        ((0.01, 0.3), "These samples tell it apart from 1 of the 2 other arms"),
+        ((0.01, 0.02), "The difference to each of the 2 other arms is larger than chance explains"),
+        ((None, None), "on both sides of a split."),
+    ],
+)
+def test_summary_says_what_the_tests_say(p_values, words: str) -> None:
+    comparison = make_comparison(sources=SOURCES[:1], n=90)
+    best = summarise(comparison).best.name
+    others = [e.name for e in comparison.evaluations[:-1] if e.name != best]
+    tested = tuple(
+        Difference(other, best, "auroc", -0.1, p_adjusted=p)
+        for other, p in zip(others, p_values, strict=True)
+    )
+    # Neither the arm without features nor another metric counts.
+    noise = (
+        Difference(best, "prior only", "auroc", 0.4, p_adjusted=0.001),
+        Difference(best, others[0], "accuracy", 0.4, p_adjusted=0.001),
+    )
+    text = lead(dataclasses.replace(comparison, differences=tested + noise))
+    assert words in text
+    assert ("adjusted p" in text) == (p_values[0] is not None)
+
+
+def test_summary_doubts_an_interval_that_reaches_chance(binary: Comparison) -> None:
+    doubtful = {"auroc": Metric(0.6, 0.45, 0.75)}
+    arms = [dataclasses.replace(e, metrics=doubtful) for e in binary.evaluations]
+    assert "no better than chance" in lead(dataclasses.replace(binary, evaluations=tuple(arms)))
+    assert "no better than chance" not in lead(binary)
+
+
+def test_undefined_aurocs_and_absent_patients_are_no_obstacle(binary: Comparison) -> None:
+    undefined = {"auroc": Metric(float("nan")), "accuracy": Metric(0.5)}
+    arms = [dataclasses.replace(e, metrics=undefined) for e in binary.evaluations]
+    dataset = dict(binary.dataset) | {"n_patients": None, "patients": None}
+    text = lead(
+        dataclasses.replace(binary, evaluations=tuple(arms), dataset=dataset, differences=())
+    )
+    assert text.startswith("The figures rest on 180 samples and ")
+
+
+def test_cohort_adds_up(binary: Comparison) -> None:
+    found = cohort(binary)
+    assert (found.found, found.unreadable, found.used) == (190, 2, 180)
+    assert sum(found.excluded.values()) == 8
+    assert sum(n for _, n, _, _ in found.classes) == 180
+
+
+def test_hostile_texts_stay_texts() -> None:
+    script = "<script>alert(1)</script>"
+    classes = ("</svg><img src=x onerror=alert(1)>", "$\\frac{$ & <b>\x00\u202e")
+    rows = make_cohort(classes, 90)
+    rows = dataclasses.replace(
+        rows,
+        ids=np.array([f"{script}{i}" for i in range(90)]),
+        groups=np.array([f'"onload="{i // 2}' for i in range(90)]),
+    )
+    hostile = make_comparison(
+        classes,
+        cohort=rows,
+        positive=classes[0],
+        sources=((script, "' onclick='x", 3.0), ("$x$", "--><!--", 3.0)),
+        warnings=(f"beware {script}",),
+    )
+    features = ({"recipe": {"backbone": script}, "\n<b>": ["</dl>", "\x07"]}, {})
+    hostile = dataclasses.replace(
+        hostile,
+        dataset=dict(hostile.dataset) | {"name": script, "excluded": {"<b>no label": 1}},
+        protocol=dict(hostile.protocol) | {"words": script},
+        features=features,
+    )
+    html = render(hostile, with_ids=True)
+    page = Page(html)
+    assert page.tags.count("script") == 1
+    assert page.handlers == []
+    assert "img" not in page.tags
+    assert script in page.text
+    assert "\\x00\\u202e" in html
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", html)
+
+
+def test_file_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
+    rows = make_cohort(("benign", "malignant"), 90)
+    rows = dataclasses.replace(rows, ids=np.array([f"caf\udce9-{i}" for i in range(90)]))
+    write_report(make_comparison(cohort=rows, heads=("svm",)), tmp_path, with_ids=True)
+    assert "caf\\udce9-0" in (tmp_path / "predictions.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("target", ["file/report", "file"])
+def test_a_folder_that_cannot_be_made_is_a_usage_error(
+    binary: Comparison, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cannot be written.*Name another folder"):
+        write_report(binary, tmp_path / target)
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_failed_write_leaves_the_old_files(
+    binary: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(binary, tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def fail(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    changed = dataclasses.replace(binary, warnings=("changed",))
+    with pytest.raises(UsageError, match="No space left on device"):
+        write_report(changed, tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

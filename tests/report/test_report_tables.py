@@ -1,0 +1,195 @@
+import dataclasses
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
+from rich.console import Console
+
+from bottleneck.evaluation.comparison import Comparison, Metric
+from bottleneck.report import tables
+from bottleneck.report.page import write_report
+
+HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
+
+
+def printed(comparison: Comparison, width: int = 80) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(tables.summary_table(comparison))
+    return console.file.getvalue().splitlines()
+
+
+def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
+    write_report(binary, tmp_path)
+    text = (tmp_path / "results.json").read_text("utf-8")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    data = json.loads(text, parse_constant=refuse)
+    assert list(data) == [
+        "format",
+        "bottleneck",
+        "dataset",
+        "protocol",
+        "classes",
+        "positive",
+        "warnings",
+        "arms",
+        "comparisons",
+        "features",
+    ]
+    assert data["format"] == 1
+    assert data["classes"] == ["benign", "malignant"]
+    assert data["dataset"]["n_patients"] == 90
+    for arm, e in zip(data["arms"], binary.evaluations, strict=True):
+        assert list(arm) == [
+            "name",
+            "backbone",
+            "weights",
+            "head",
+            "n",
+            "metrics",
+            "confusion",
+            "chosen",
+            "seconds",
+        ]
+        assert (arm["name"], arm["backbone"], arm["n"]) == (e.name, e.backbone, 180)
+        assert np.sum(arm["confusion"]) == 180
+        for name, metric in e.metrics.items():
+            found = arm["metrics"][name]
+            assert list(found) == ["value", "low", "high", "method"]
+            expected = None if math.isnan(metric.value) else metric.value
+            assert found["value"] == expected
+    assert data["arms"][-1]["metrics"]["ppv"]["value"] is None
+    assert [c["difference"] for c in data["comparisons"]] == [d.value for d in binary.differences]
+    assert list(data["comparisons"][0]) == [
+        "a",
+        "b",
+        "metric",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "p_adjusted",
+        "method",
+    ]
+    assert SECRET not in text
+    assert "case-" not in text
+    assert "pat-0" not in text
+
+
+def test_predictions_are_read_back_as_they_were(binary: Comparison, tmp_path) -> None:
+    write_report(binary, tmp_path)
+    texts = dict.fromkeys(["arm", "id", "group", "label", "predicted"], str)
+    frame = pd.read_csv(tmp_path / "predictions.csv", dtype=texts)
+    assert list(frame) == [
+        *["arm", "id", "group", "repeat", "fold", "label", "predicted"],
+        *["score_benign", "score_malignant"],
+    ]
+    for e in binary.evaluations:
+        rows = frame[frame["arm"] == e.name].drop(columns="arm").reset_index(drop=True)
+        expected = e.predictions.to_frame()
+        scores = ["score_benign", "score_malignant"]
+        pd.testing.assert_frame_equal(rows[scores], expected[scores], rtol=1e-14)
+        for column in expected.columns.drop(scores):
+            assert rows[column].tolist() == expected[column].tolist()
+
+
+def test_hostile_ids_and_labels_are_read_back_as_they_were(tmp_path) -> None:
+    cohort = make_cohort(HOSTILE, 90)
+    ids = cohort.ids.astype("U40")
+    ids[:6] = ["=1+1", "+x", "-y", "@z", 'a,"b"\r\n;c', " 007 "]
+    hostile = make_comparison(
+        HOSTILE, cohort=dataclasses.replace(cohort, ids=ids), positive=HOSTILE[0]
+    )
+    write_report(hostile, tmp_path)
+    frame = pd.read_csv(tmp_path / "predictions.csv", dtype=str, keep_default_na=False)
+    arm = frame[frame["arm"] == hostile.evaluations[0].name]
+    expected = hostile.evaluations[0].predictions
+    assert arm["id"].tolist() == expected.ids.tolist()
+    assert arm["label"].tolist() == expected.labels.tolist()
+
+
+def test_csv_table_has_three_decimals_and_bounds(binary: Comparison) -> None:
+    frame = pd.read_csv(io.StringIO(tables.csv_table(binary)), index_col="arm")
+    best = binary.evaluations[0]
+    row = frame.loc[best.name]
+    assert row["n"] == 180
+    assert row["positive"] == "malignant"
+    for name in ("auroc", "sensitivity"):
+        metric = best.metrics[name]
+        found = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+        assert found == [round(x, 3) for x in (metric.value, metric.low, metric.high)]
+    assert "f1_low" not in frame
+    assert math.isnan(frame.loc["prior only", "ppv"])
+
+
+def test_warnings_come_first() -> None:
+    warned = make_comparison(
+        n=90, warnings=("random weights:\nthe figures | mean nothing", "second")
+    )
+    csv_lines = tables.csv_table(warned).splitlines()
+    assert csv_lines[0] == "# random weights: the figures | mean nothing"
+    frame = pd.read_csv(io.StringIO(tables.csv_table(warned)), comment="#")
+    assert frame["arm"].tolist() == [e.name for e in warned.evaluations]
+    markdown = tables.markdown_table(warned).splitlines()
+    assert markdown[0] == r"> **random weights: the figures \| mean nothing**"
+    assert markdown[2] == "> **second**"
+
+
+def test_markdown_names_the_positive_class_and_counts(binary: Comparison) -> None:
+    text = tables.markdown_table(binary)
+    auroc = binary.evaluations[0].metrics["auroc"]
+    assert f"| {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}] |" in text
+    assert "180 samples, 90 patients, positive class: malignant." in text
+    assert " n/a |" in text
+
+
+def test_markdown_cells_are_escaped() -> None:
+    sources = (("a|b", "<i>*x*</i>\n`y`", 1.0),)
+    rows = tables.markdown_table(
+        make_comparison(n=90, heads=("svm",), sources=sources)
+    ).splitlines()
+    assert rows[2].startswith(r"| a\|b (\<i\>\*x\*\</i\>\\x0a\`y\`) + svm | 90 |")
+    assert rows[0].count("|") == rows[2].replace(r"\|", "").count("|")
+
+
+@pytest.mark.parametrize("classes", [("benign", "malignant"), LESIONS])
+def test_terminal_table_fits_80_columns(classes: tuple[str, ...]) -> None:
+    long = ("a-network-of-a-hospital-" * 4, "checkpoint_of_epoch_0042.safetensors", 1.0)
+    comparison = make_comparison(
+        classes,
+        n=40 * len(classes),
+        heads=("svm",),
+        sources=(long, SOURCES[1]),
+        positive="malignant" if len(classes) == 2 else None,
+    )
+    lines = printed(comparison)
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= 80
+    assert "…" not in text
+    for e in comparison.evaluations:
+        assert f"{e.metrics['auroc'].value:.3f}" in text
+    folded = "".join(line[:30].split("  ")[0].strip() for line in lines)
+    assert "a-network-of-a-hospital-a-network" in folded.replace(" ", "")
+
+
+def test_terminal_table_takes_names_literally() -> None:
+    comparison = make_comparison(n=90, heads=("svm",), sources=(("[red]x[/red]", "\x1b[31m", 1.0),))
+    text = "\n".join(printed(comparison))
+    assert "[red]x[/red]" in text
+    assert "\x1b" not in text
+
+
+def test_unusual_metrics_come_after_the_usual_ones(binary: Comparison) -> None:
+    first = binary.evaluations[0]
+    more = dataclasses.replace(first, metrics={"brier_score": Metric(0.1), **first.metrics})
+    comparison = dataclasses.replace(binary, evaluations=(more, *binary.evaluations[1:]))
+    assert tables.metric_names(comparison)[0] == "auroc"
+    assert tables.metric_names(comparison)[-1] == "brier_score"
+    assert "| Brier score |" in tables.markdown_table(comparison)
+    assert "n/a |\n" in tables.markdown_table(comparison)
