@@ -41,5 +41,8 @@ format: .venv/installed-dev  ## Put the code into shape.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: .venv/installed-dev  ## Measure extraction beside a plain loop, as ratios.
+	$(BIN)/python benchmarks/extraction.py
+
 clean:  ## Remove the virtual environment and what the demo wrote.
 	rm -rf .venv demo

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,6 +11,7 @@ from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
 from bottleneck.cli.inputs import choose_features
 
 if TYPE_CHECKING:
+    from bottleneck.data.protocol import Protocol
     from bottleneck.evaluation.comparison import Comparison
 
 
@@ -54,7 +55,7 @@ def compare(
     from bottleneck.data.splits import Protocol
 
     files = choose_features(features or [], "compare")
-    plan = Protocol(kind=protocol, n_splits=folds, repeats=repeats, seed=seed)
+    plan = Protocol(kind=cast(Any, protocol), n_splits=folds, repeats=repeats, seed=seed)
     comparison, page = run(
         files,
         head,
@@ -77,7 +78,7 @@ def run(
     files: list[Path],
     heads: list[str],
     output: Path,
-    protocol: object,
+    protocol: Protocol,
     *,
     positive: str | None = None,
     with_ids: bool = False,

@@ -49,12 +49,19 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
 
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), rate, Left())
-    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
-        task = bar.add_task("", total=None, rate="")
+    bar = Progress(*columns, console=Console(stderr=True), expand=True)
+    task = bar.add_task("", total=None, rate="", start=False)
 
-        def move(done: int, total: int, text: str) -> None:
-            elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f"{done / elapsed:.1f} {unit}/s" if elapsed > 0.5 and unit else ""
-            bar.update(task, completed=done, total=total, description=text, rate=rate)
+    def move(done: int, total: int, text: str) -> None:
+        # Started here, so that work that fails before its first step shows no empty bar.
+        if not bar.tasks[0].started:
+            bar.start()
+            bar.start_task(task)
+        elapsed = bar.tasks[0].elapsed or 0.0
+        rate = f"{done / elapsed:.1f} {unit}/s" if elapsed > 0.5 and unit else ""
+        bar.update(task, completed=done, total=total, description=text, rate=rate)
 
+    try:
         yield move
+    finally:
+        bar.stop()

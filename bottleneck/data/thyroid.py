@@ -172,6 +172,6 @@ def _draw_texture(
     parts = rng.standard_normal((rows, columns // 2 + 1, 2), dtype=np.float32)
     rise = gaussian(2 * np.pi * axial * fft.fftfreq(rows, PIXEL).astype(np.float32))
     run = gaussian(2 * np.pi * lateral * fft.rfftfreq(columns, PIXEL).astype(np.float32))
-    power = 2 * np.mean(rise**2) * np.mean(run**2)
-    spectrum = parts.view(np.complex64)[..., 0] * np.outer(rise, run) / np.sqrt(power)
+    rise /= np.sqrt(2 * np.mean(rise**2) * np.mean(run**2))
+    spectrum = parts.view(np.complex64)[..., 0] * np.outer(rise, run)
     return fft.irfft2(spectrum, shape, norm="ortho")

@@ -112,7 +112,7 @@ class Comparison:
     classes : tuple of str
         All labels, sorted.
     positive : str or None
-        The positive class; None with three classes or more.
+        The positive class; None with three classes or more where none was stated.
     evaluations : tuple of Evaluation
         The arms; the prior-only arm is the last.
     differences : tuple of Difference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -112,10 +113,16 @@ def run_arms(
         for arm, fold in tasks
     )
     done: list[_Outcome] = []
-    for (arm, _), outcome in zip(tasks, outcomes, strict=True):
-        done.append(outcome)
-        if progress is not None:
-            progress(len(done), len(tasks), arm.name)
+    try:
+        for (arm, _), outcome in zip(tasks, outcomes, strict=True):
+            done.append(outcome)
+            if progress is not None:
+                progress(len(done), len(tasks), arm.name)
+    finally:
+        # After an interruption joblib would warn of the work that is thrown away.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outcomes.close()
     return [
         _join(arm, done[i * len(folds) : (i + 1) * len(folds)], folds, samples, groups)
         for i, arm in enumerate(arms)

@@ -78,9 +78,11 @@ def _build_mlp(seed: int) -> Pipeline:
     from bottleneck.heads.estimators import BalancedMLPClassifier
 
     # No early stopping: the part it holds out is drawn by image, so patients would leak into it.
-    return _standardised(
-        "mlp", BalancedMLPClassifier(hidden_layer_sizes=(64,), max_iter=1000, random_state=seed)
+    # The learning rate reaches the loss of the usual 0.001 in fewer epochs.
+    classifier = BalancedMLPClassifier(
+        hidden_layer_sizes=(64,), learning_rate_init=0.003, max_iter=1000, random_state=seed
     )
+    return _standardised("mlp", classifier)
 
 
 def _build_prior(seed: int) -> Pipeline:
@@ -128,7 +130,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                 "mlp",
                 "multilayer perceptron with one hidden layer of 64 units",
                 _build_mlp,
-                ({"mlp__alpha": (10.0, 1.0, 0.1)},),
+                ({"mlp__alpha": (100.0, 10.0, 1.0)},),
                 "probability",
             ),
             Head(

@@ -377,7 +377,7 @@ def test_progress_counts_every_fold_of_every_arm():
     assert seen == [(i, 6, arm) for i in (1, 2, 3)] + [(i, 6, "prior only") for i in (4, 5, 6)]
 
 
-def test_several_processes_give_the_same_and_an_interruption_passes_through():
+def test_several_processes_give_the_same():
     one = compare(f, ["svm"], protocol=QUICK)
     two = compare(f, ["svm"], protocol=QUICK, n_jobs=2)
     np.testing.assert_array_equal(
@@ -385,11 +385,15 @@ def test_several_processes_give_the_same_and_an_interruption_passes_through():
     )
     assert one.evaluations[0].chosen == two.evaluations[0].chosen
 
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_an_interruption_passes_through_in_silence(n_jobs, recwarn):
     def interrupt(done: int, total: int, text: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare(f, ["svm"], protocol=QUICK, progress=interrupt)
+        compare(f, ["svm"], protocol=QUICK, n_jobs=n_jobs, progress=interrupt)
+    assert not list(recwarn)
 
 
 def test_evaluate_takes_the_prior_too():
