@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import bottleneck
-from bottleneck.cli import backbones, compare, demo, doctor, extract, fit, inspect
+from bottleneck.cli import audit, backbones, compare, demo, doctor, extract, fit, inspect
 from bottleneck.cli.console import say
 from bottleneck.errors import BottleneckError
 
@@ -61,7 +61,7 @@ def _root(
     """
 
 
-for module in (extract, fit, compare, inspect, backbones, doctor, demo):
+for module in (extract, fit, compare, audit, inspect, backbones, doctor, demo):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 

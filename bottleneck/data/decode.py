@@ -19,14 +19,17 @@ import io
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bottleneck.data.dataset import Box
 from bottleneck.errors import DecodeError
 
-__all__ = ["POLICY", "PixelFacts", "decode", "pixel_facts"]
+__all__ = ["POLICY", "THUMBNAIL_SIDE", "PixelFacts", "decode", "make_thumbnail", "pixel_facts"]
 
 POLICY = "1"
+# The perceptual hash is computed from as many pixels; text cannot be read in them.
+THUMBNAIL_SIDE = 32
 
 _MIN_SIDE = 8
 _MAX_PIXELS = 89_000_000
@@ -48,12 +51,15 @@ class PixelFacts:
         Width and height.
     brightness : float
         Mean grey value, 0 to 255.
+    thumbnail : str
+        What ``make_thumbnail`` returns, row by row, two hexadecimal digits a pixel.
     """
 
     pixels: str
     phash: str
     size: tuple[int, int]
     brightness: float
+    thumbnail: str
 
 
 def decode(data: bytes, region: Box | None = None) -> Image.Image:
@@ -117,7 +123,25 @@ def pixel_facts(image: Image.Image) -> PixelFacts:
         phash=str(imagehash.phash(grey)),
         size=image.size,
         brightness=float(np.asarray(grey).mean()),
+        thumbnail=make_thumbnail(image).tobytes().hex(),
     )
+
+
+def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
+    """Shrink an image to the grey square that a perceptual hash is computed from.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB, as ``decode`` returns it.
+
+    Returns
+    -------
+    ndarray of uint8, shape (32, 32)
+        Whatever the shape of the image.
+    """
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return np.asarray(image.convert("L").resize(side, Image.Resampling.LANCZOS))
 
 
 def _refuse_by_header(image: Image.Image) -> None:

@@ -43,6 +43,8 @@ class FeatureSet:
         Width and height in pixels.
     brightness : ndarray of float32, shape (n_samples,), or None
         Mean grey value, 0 to 255.
+    thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
+        Grey pictures too small to read text in, in which copies are found.
     failures : tuple of (str, str)
         Id and reason of every sample that has no row.
     path : Path or None
@@ -63,6 +65,7 @@ class FeatureSet:
     sources: Strings | None = None
     size: NDArray[np.int32] | None = None
     brightness: NDArray[np.float32] | None = None
+    thumbnails: NDArray[np.uint8] | None = None
     failures: tuple[tuple[str, str], ...] = ()
     path: Path | None = None
 

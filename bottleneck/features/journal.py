@@ -119,10 +119,10 @@ class Journal:
         self._width, self.seconds = batch["width"], batch["seconds"]
         first = start + len(payload) - len(raw)
         for number, (key, *facts) in enumerate(batch["rows"]):
-            pixels, phash, size, brightness = facts
+            pixels, phash, size, brightness, thumbnail = facts
             self.rows[key] = _Row(
                 first + number * self._width * 4,
-                PixelFacts(pixels, phash, (size[0], size[1]), brightness),
+                PixelFacts(pixels, phash, (size[0], size[1]), brightness, thumbnail),
             )
 
     def append(

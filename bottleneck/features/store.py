@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import Sample
-from bottleneck.data.decode import PixelFacts
+from bottleneck.data.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.featureset import FeatureSet
 
@@ -35,6 +35,7 @@ _TEXT = h5py.string_dtype("utf-8")
 _FAILURE = np.dtype([("id", _TEXT), ("reason", _TEXT)])
 _OPTIONAL_TEXT = ("groups", "splits", "folds", "centres", "sources", "sha256", "pixels", "phash")
 _BLOCK = 4096
+_THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ def _write_columns(file: h5py.File, rows: Sequence[Row]) -> None:
     file["phash"] = np.array([row.facts.phash for row in rows], "S16")
     file["size"] = np.array([row.facts.size for row in rows], np.int32)
     file["brightness"] = np.array([row.facts.brightness for row in rows], np.float32)
+    pictures = bytes.fromhex("".join(row.facts.thumbnail for row in rows))
+    file["thumbnails"] = np.frombuffer(pictures, np.uint8).reshape(-1, *_THUMBNAIL)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -189,6 +192,8 @@ def load_features(path: str | Path) -> FeatureSet:
             columns["size"] = _member(path, file, "size", len(ids), ndim=2, kind="i")[:]
         if "brightness" in file:
             columns["brightness"] = _member(path, file, "brightness", len(ids), kind="f")[:]
+        if "thumbnails" in file:
+            columns["thumbnails"] = _thumbnails(path, file, len(ids))
         return FeatureSet(
             X=X,
             y=_texts(path, file, "labels", len(ids)),
@@ -232,12 +237,15 @@ class StoredRows:
             pixels, phash = _texts(path, file, "pixels", n), _texts(path, file, "phash", n)
             size = _member(path, file, "size", n, ndim=2, kind="i")[:].tolist()
             brightness = _member(path, file, "brightness", n, kind="f")[:].tolist()
+            thumbnails = _thumbnails(path, file, n) if "thumbnails" in file else None
             self.failures = list(_failures(path, file))
         self.ids = {str(i): str(k) for i, k in zip(ids, keys, strict=True)}
+        if thumbnails is None:  # An early file: every image has to be read anew.
+            return
         self.rows = {str(key): number for number, key in enumerate(keys)}
         self._facts = [
-            PixelFacts(str(p), str(h), (s[0], s[1]), b)
-            for p, h, s, b in zip(pixels, phash, size, brightness, strict=True)
+            PixelFacts(str(p), str(h), (s[0], s[1]), b, t.tobytes().hex())
+            for p, h, s, b, t in zip(pixels, phash, size, brightness, thumbnails, strict=True)
         ]
 
     def facts(self, key: str) -> PixelFacts:
@@ -301,6 +309,16 @@ def _member(
             "move it away and extract the features again"
         )
     return member
+
+
+def _thumbnails(path: Path, file: h5py.File, n: int) -> NDArray[np.uint8]:
+    member = _member(path, file, "thumbnails", n, ndim=3, kind="u")
+    if member.shape[1:] != _THUMBNAIL:
+        raise FeatureFileError(
+            f"{path} is no sound feature file: 'thumbnails' has the shape {member.shape}, not "
+            f"({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and extract the features again"
+        )
+    return member[:]
 
 
 def _texts(path: Path, file: h5py.File, name: str, n: int | None = None) -> NDArray[np.str_]:

@@ -1,0 +1,133 @@
+"""``bottleneck audit``."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import Json, Quiet, progress, show, show_json
+
+if TYPE_CHECKING:
+    from bottleneck.data.dataset import ImageDataset
+    from bottleneck.evaluation.leakage import Audit, Finding
+    from bottleneck.features.featureset import FeatureSet
+
+_DATA = "Reading the pictures"
+_WIDTH = 80
+_SHOWN = 20
+
+
+def audit(
+    features: Annotated[Path, typer.Argument(help="A feature file (.h5).")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set that the features were extracted from, to look for text in the "
+            "pictures.",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    crop: Annotated[
+        bool,
+        typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=_DATA),
+    ] = False,
+    path_column: Annotated[
+        str | None, typer.Option(help="CSV column of the image path.", rich_help_panel=_DATA)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="CSV column of the label.", rich_help_panel=_DATA)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="CSV column of the id.", rich_help_panel=_DATA)
+    ] = None,
+    with_ids: Annotated[
+        bool, typer.Option("--with-ids", help="Name the samples that findings are about.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Look for leaks: shared patients, copies across folds, burned-in text, telling metadata.
+
+    Finding a leak is a result and no error; `bottleneck compare` keeps what is found here
+    on one side of every split.
+
+    Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
+    """
+    from bottleneck.evaluation.leakage import audit as audit_features
+    from bottleneck.features.store import load_features
+
+    loaded = load_features(features)
+    columns = {"path": path_column, "label": label_column, "id": id_column}
+    dataset = None if data is None else _load(data, columns, crop=crop)
+    with progress(quiet=quiet, unit="pictures") as move:
+        found = audit_features(loaded, dataset=dataset, progress=move)
+    if as_json:
+        show_json(_as_json(found, loaded, with_ids=with_ids))
+        return
+    for paragraph in _describe(found, loaded, with_ids=with_ids, quiet=quiet):
+        show(paragraph)
+
+
+def _load(data: str, columns: dict[str, str | None], *, crop: bool) -> ImageDataset:
+    from bottleneck.data.readers import load_dataset
+
+    known = {role: column for role, column in columns.items() if column}
+    return load_dataset(data, columns=known, crop=crop)
+
+
+def _describe(found: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:
+    patients = "no patients known" if found.n_patients is None else f"{found.n_patients} patients"
+    leaks = len(found.leaks)
+    verdict = f"{leaks} leak{'' if leaks == 1 else 's'}" if leaks else "no leak found"
+    head = f"{found.dataset}: {found.n_samples} pictures, {patients}: {verdict}"
+    paragraphs = textwrap.wrap(head, _WIDTH)
+    for finding in found.findings:
+        if quiet and finding.severity == "note":
+            continue
+        mark = f"{finding.severity:<8} "
+        hanging = " " * len(mark)
+        paragraphs += textwrap.wrap(
+            finding.text, _WIDTH, initial_indent=mark, subsequent_indent=hanging
+        )
+        if with_ids:
+            named = _name(finding, features)
+            paragraphs += [f"{hanging}{name}" for name in named[:_SHOWN]]
+            if len(named) > _SHOWN:
+                paragraphs.append(f"{hanging}… and {len(named) - _SHOWN} more; --json has all")
+    return paragraphs
+
+
+def _name(finding: Finding, features: FeatureSet) -> list[str]:
+    ids = features.ids
+    return [f"{ids[a]} = {ids[b]}" for a, b in finding.pairs] + [str(ids[r]) for r in finding.rows]
+
+
+def _as_json(found: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str, Any]:
+    findings = []
+    for finding in found.findings:
+        facts = {k: getattr(finding, k) for k in ("kind", "severity", "count", "text")}
+        if with_ids:
+            facts["pairs"] = [[str(features.ids[row]) for row in pair] for pair in finding.pairs]
+            facts["samples"] = [str(features.ids[row]) for row in finding.rows]
+        findings.append(facts)
+    search = None
+    if found.copies is not None:
+        search = {
+            field: getattr(found.copies, field)
+            for field in ("compared", "threshold", "doubtful", "similarity", "capped")
+        }
+    return {
+        "dataset": found.dataset,
+        "samples": found.n_samples,
+        "patients": found.n_patients,
+        "leaks": len(found.leaks),
+        "largest_unit": found.largest_unit,
+        "findings": findings,
+        "copies": search,
+        "metadata": None if found.metadata is None else dataclasses.asdict(found.metadata),
+    }

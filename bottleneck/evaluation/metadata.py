@@ -1,0 +1,146 @@
+"""What the label can be told from without looking at a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.grouping import inner_folds, name_patients
+from bottleneck.evaluation.intervals import Interval, cv_auc_interval
+from bottleneck.features.featureset import FeatureSet
+
+__all__ = ["MetadataScore", "describe_columns", "predict_from_metadata"]
+
+_FOLDS = 5
+# A gradient-boosted tree takes at most 255 categories.
+_CATEGORIES = 250
+
+
+@dataclasses.dataclass(frozen=True)
+class MetadataScore:
+    """How well metadata alone predict the label.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        What was known of the samples and differs between them.
+    label : str
+        The class that was told apart best from all others.
+    auroc : Interval
+        Of that class, averaged over folds that keep patients together.
+    alone : dict of str to float
+        AUROC of each column by itself.
+    """
+
+    columns: tuple[str, ...]
+    label: str
+    auroc: Interval
+    alone: dict[str, float]
+
+
+def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
+    """Return what is known of each sample beside its picture, patient and label.
+
+    Parameters
+    ----------
+    features : FeatureSet
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_samples,)
+        Numbers ("width", "height", "brightness") and texts ("file suffix", "folder",
+        "centre"); a column with one value is left out. Folders that bear the label's own
+        name are taken out of the path, since that is where the label was read.
+    """
+    columns: dict[str, NDArray] = {}
+    if features.size is not None:
+        columns["width"], columns["height"] = features.size.T.astype(float)
+    if features.brightness is not None:
+        columns["brightness"] = features.brightness.astype(float)
+    if features.sources is not None:
+        paths = [PurePosixPath(source) for source in features.sources]
+        columns["file suffix"] = np.array([path.suffix.lower() for path in paths])
+        columns["folder"] = np.array(
+            [
+                "/".join(part for part in path.parent.parts if part.casefold() != label.casefold())
+                for path, label in zip(paths, features.y.tolist(), strict=True)
+            ]
+        )
+    if features.centres is not None:
+        columns["centre"] = features.centres
+    return {name: values for name, values in columns.items() if len(np.unique(values)) > 1}
+
+
+def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
+    """Cross-validate a classifier that sees the metadata and nothing else.
+
+    Parameters
+    ----------
+    features : FeatureSet
+
+    Returns
+    -------
+    MetadataScore or None
+        None where no column differs between samples.
+
+    Raises
+    ------
+    ProtocolError
+        If a class has too few patients for two folds.
+    """
+    columns = describe_columns(features)
+    if not columns:
+        return None
+    patients = name_patients(features.groups, features.ids)
+    folds = inner_folds(features.y, features.groups, _FOLDS, seed=0)
+    scores = {name: _cross_validate({name: columns[name]}, features.y, folds) for name in columns}
+    joint = _cross_validate(columns, features.y, folds)
+    fold = np.empty(len(features), int)
+    for number, (_, rows) in enumerate(folds):
+        fold[rows] = number
+
+    def auroc(score: NDArray[np.float64], code: int) -> Interval:
+        is_class = features.y == features.classes[code]
+        return cv_auc_interval(is_class, score[:, code], fold, patients)
+
+    codes = range(len(features.classes))
+    best = max(codes, key=lambda code: auroc(joint, code).value)
+    return MetadataScore(
+        columns=tuple(columns),
+        label=features.classes[best],
+        auroc=auroc(joint, best),
+        alone={name: auroc(score, best).value for name, score in scores.items()},
+    )
+
+
+def _cross_validate(
+    columns: dict[str, NDArray], y: NDArray[np.str_], folds: list[tuple[NDArray, NDArray]]
+) -> NDArray[np.float64]:
+    """Out-of-fold probabilities, shape (n_samples, n_classes)."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    X = np.stack([_encode(values) for values in columns.values()], axis=1)
+    scores = np.empty((len(y), len(np.unique(y))))
+    for train, test in folds:
+        model = HistGradientBoostingClassifier(
+            max_iter=50,
+            max_depth=3,
+            min_samples_leaf=min(20, max(1, len(train) // 10)),
+            categorical_features=[v.dtype.kind == "U" for v in columns.values()],
+            early_stopping=False,
+            random_state=0,
+        )
+        scores[test] = model.fit(X[train], y[train]).predict_proba(X[test])
+    return scores
+
+
+def _encode(values: NDArray) -> NDArray[np.float64]:
+    """Number the categories by frequency; rare ones beyond the limit share a number."""
+    if values.dtype.kind != "U":
+        return values.astype(float)
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-counts, kind="stable"))
+    return np.minimum(rank[codes], _CATEGORIES).astype(float)

@@ -1,0 +1,102 @@
+"""A second look at the pictures that features were made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.decode import THUMBNAIL_SIDE, PixelFacts, decode, pixel_facts
+from bottleneck.errors import DataError
+from bottleneck.evaluation.burned_in import find_text
+from bottleneck.features.featureset import FeatureSet
+
+__all__ = ["Look", "look_at"]
+
+Rows: TypeAlias = NDArray[np.intp]
+
+_THREADS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a second look at the pictures showed.
+
+    Attributes
+    ----------
+    thumbnails : ndarray of uint8, shape (n_samples, 32, 32)
+        Zeros where the picture was not seen.
+    seen, text, unread, changed : ndarray of int
+        Rows that were looked at; of these, rows with text; rows whose picture is missing
+        or cannot be decoded; rows whose pixels are no longer those of the features.
+    """
+
+    thumbnails: NDArray[np.uint8]
+    seen: Rows
+    text: Rows
+    unread: Rows
+    changed: Rows
+
+
+def look_at(
+    features: FeatureSet,
+    dataset: ImageDataset,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Look:
+    """Read the pictures again, matched by id.
+
+    Parameters
+    ----------
+    features : FeatureSet
+    dataset : ImageDataset
+        May hold more samples than the features.
+    progress : callable or None
+        Called with the number of pictures read, their number, and what is done.
+
+    Raises
+    ------
+    DataError
+        If the data set holds none of the samples.
+    """
+    samples = {sample.id: sample for sample in dataset.samples}
+    known = [samples.get(identity) for identity in features.ids.tolist()]
+    if not any(known):
+        raise DataError(
+            f"data set '{dataset.name}' holds none of the {len(features)} samples of the features "
+            f"(the first is '{features.ids[0]}'); name the data set that they were extracted from, "
+            "with the same options"
+        )
+
+    def read(sample: Sample | None) -> tuple[PixelFacts, bool] | None:
+        if sample is None:
+            return None
+        try:
+            image = decode(dataset.read(sample), sample.region)
+        except (OSError, DataError):
+            return None
+        return pixel_facts(image), len(find_text(image)) > 0
+
+    thumbnails = np.zeros((len(features), THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    rows: dict[str, list[int]] = {"seen": [], "text": [], "unread": [], "changed": []}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for row, result in enumerate(pool.map(read, known)):
+            if progress is not None:
+                progress(row + 1, len(features), "looking at the pictures")
+            if result is None:
+                rows["unread"].append(row)
+                continue
+            facts, has_text = result
+            if features.pixels is not None and features.pixels[row] != facts.pixels:
+                rows["changed"].append(row)
+                continue
+            flat = np.frombuffer(bytes.fromhex(facts.thumbnail), np.uint8)
+            thumbnails[row] = flat.reshape(thumbnails.shape[1:])
+            rows["seen"].append(row)
+            if has_text:
+                rows["text"].append(row)
+    return Look(thumbnails, **{name: np.array(found, int) for name, found in rows.items()})

@@ -1,0 +1,96 @@
+"""``bottleneck audit`` as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from typer.testing import CliRunner, Result
+
+from bottleneck.cli.app import app
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a manifest, pictures of twelve patients, and their features.
+
+    The last patient's picture is the first one's, mirrored; the one before has text.
+    """
+    folder = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(0)
+    rows = ["file,diagnosis,patient"]
+    pictures = [
+        Image.fromarray(rng.integers(0, 90, (24, 24), np.uint8)).resize((192, 192))
+        for _ in range(11)
+    ]
+    pictures.append(pictures[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    ImageDraw.Draw(pictures[10]).text((10, 80), "MALIGNANT", 255, font_size=24)
+    for number, picture in enumerate(pictures):
+        picture.save(folder / f"{number:02d}.png")
+        rows.append(f"{number:02d}.png,{('benign', 'malignant')[number % 2]},P{number:02d}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    columns = ["--path-column", "file", "--label-column", "diagnosis"]
+    backbone = ["--backbone", "resnet18", "--weights", "random", "--batch-size", "4"]
+    result = run(
+        "extract", folder / "labels.csv", *columns, *backbone, "--output", folder / "features", "-q"
+    )
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def feature_file(made: Path) -> Path:
+    (path,) = (made / "features").glob("*.h5")
+    return path
+
+
+def test_findings_in_plain_words(made: Path) -> None:
+    result = run("audit", feature_file(made))
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "12 pictures, 12 patients: 1 leak" in said
+    assert "1 pair of pictures of which one is an altered copy of the other" in said
+    assert "Text burned into pictures was not looked for" in said
+    assert "P00" not in said
+    assert "00.png" not in said
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_pictures_are_read_where_they_are_named(made: Path) -> None:
+    columns = ["--path-column", "file", "--label-column", "diagnosis"]
+    result = run("audit", feature_file(made), "--data", made / "labels.csv", *columns, "--with-ids")
+    assert result.exit_code == 0, result.output
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert "00.png = 11.png" in lines
+    assert "10.png" in lines
+    assert "1 picture with strokes like text" in " ".join(lines)
+    assert "looking at the pictures" in result.stderr
+    assert run("audit", feature_file(made), "-q").stderr == ""
+
+
+def test_json_is_all_there_is_on_stdout(made: Path) -> None:
+    facts = json.loads(run("audit", feature_file(made), "--json").stdout)
+    assert (facts["samples"], facts["patients"], facts["leaks"]) == (12, 12, 1)
+    assert facts["copies"]["compared"] == 66
+    assert "pairs" not in facts["findings"][0]
+    facts = json.loads(run("audit", feature_file(made), "--json", "--with-ids").stdout)
+    assert facts["findings"][0]["pairs"] == [["00.png", "11.png"]]
+
+
+def test_bad_input_is_refused(made: Path) -> None:
+    for arguments, phrase in (
+        (["nowhere.h5"], "does not exist"),
+        ([made / "labels.csv"], "no HDF5 file"),
+        ([feature_file(made), "--data", "nowhere"], "nowhere"),
+        ([feature_file(made), "--data", "phantom"], "none of the 12 samples"),
+    ):
+        result = run("audit", *arguments)
+        assert result.exit_code == 2, result.output
+        assert "Traceback" not in result.output
+        assert phrase in " ".join(result.stderr.split())
