@@ -42,7 +42,7 @@ def compare(
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Let the report name samples and patients.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(help="Cores.", show_default="all")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -82,7 +82,7 @@ def run(
     *,
     positive: str | None = None,
     with_ids: bool = False,
-    jobs: int | None = None,
+    jobs: int = -1,
     quiet: bool = False,
 ) -> tuple[Comparison, Path]:
     """Compare and write the report; returns the comparison and the page's path."""

@@ -29,7 +29,7 @@ def fit(
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Cores.", show_default="all")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +59,7 @@ def run(
     *,
     positive: str | None = None,
     seed: int = 0,
-    jobs: int | None = None,
+    jobs: int = -1,
     quiet: bool = False,
 ) -> tuple[Path, Model]:
     """Train one head on one feature file and save it."""
@@ -86,8 +86,7 @@ def _summary(path: Path, model: Model) -> str:
     chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
     patients = f" of {model.n_patients} patients" if model.n_patients else ""
     return (
-        f"{path}: {model.head} ({chosen}), {model.trained_on}, "
-        f"{model.n_samples} samples{patients}"
+        f"{path}: {model.head} ({chosen}), {model.trained_on}, {model.n_samples} samples{patients}"
     )
 
 
