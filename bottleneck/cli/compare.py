@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.console import Json, Quiet, progress, show, show_json
 from bottleneck.cli.inputs import choose_features
 
 if TYPE_CHECKING:
@@ -102,6 +102,6 @@ def print_result(comparison: Comparison, page: Path) -> None:
     from bottleneck.report.tables import summary_table
 
     for warning in comparison.warnings:
-        say(f"warning: {warning}")
+        show(warning)
     show(summary_table(comparison))
     show(f"Report: {page}")

@@ -48,6 +48,8 @@ def fit(
     if as_json:
         show_json([_as_json(path, model) for path, model in results])
         return
+    if any(model.recipe["weights"] == "random" for _, model in results):
+        show(RANDOM_WEIGHTS)
     for path, model in results:
         show(_summary(path, model))
 
@@ -77,8 +79,6 @@ def run(
     if not quiet:
         say(f"training {head} on {features.name} …")
     model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
-    if model.recipe["weights"] == "random":
-        say(RANDOM_WEIGHTS)
     return model.save(output / model_file_name(features, head)), model
 
 
