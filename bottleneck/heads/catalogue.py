@@ -13,9 +13,13 @@ from bottleneck.predictions import Kind
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-__all__ = ["HEADS", "Head", "get_head"]
+__all__ = ["HEADS", "LARGE", "Head", "get_head"]
 
 Grid = Sequence[Mapping[str, Sequence[Any]]]
+
+# Above this number of samples to train on, solvers are those whose cost grows linearly, and
+# features stay in float32: a kernel matrix takes 3.2 GB here (docs/decisions/0004-solvers.md).
+LARGE = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Head:
     kind : {"decision", "probability"}
         What its scores are. Balanced class weights shift the probabilities towards a
         data set in which all classes are equally frequent.
+    stated : mapping of str to value
+        What is said with the hyperparameters chosen, because the name does not say it.
+    large : Head or None
+        What takes its place for more than ``LARGE`` samples, under the same name.
     """
 
     name: str
@@ -44,6 +52,12 @@ class Head:
     build: Callable[[int], Pipeline]
     grid: Grid
     kind: Kind
+    stated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    large: Head | None = None
+
+    def for_samples(self, n_samples: int) -> Head:
+        """Return the head for a number of samples to train on: itself, or ``large``."""
+        return self.large if self.large is not None and n_samples > LARGE else self
 
 
 def get_head(name: str) -> Head:
@@ -63,6 +77,16 @@ def _build_svm(seed: int) -> Pipeline:
     from sklearn.svm import SVC
 
     return _standardised("svm", SVC(class_weight="balanced", random_state=seed))
+
+
+def _build_linear_svm(seed: int) -> Pipeline:
+    from sklearn.svm import LinearSVC
+
+    # The hinge loss is SVC's; the coefficients are found in passes over the samples.
+    classifier = LinearSVC(
+        loss="hinge", dual=True, class_weight="balanced", tol=1e-2, random_state=seed
+    )
+    return _standardised("svm", classifier)
 
 
 def _build_logistic(seed: int) -> Pipeline:
@@ -99,6 +123,16 @@ def _standardised(name: str, classifier: Any) -> Pipeline:
     return Pipeline([("standardise", StandardScaler()), (name, classifier)])
 
 
+# The loss is summed over samples: the more there are, the smaller the C of the same balance.
+_LINEAR_SVM = Head(
+    "svm",
+    "support vector machine, linear kernel",
+    _build_linear_svm,
+    ({"svm__C": (1e-6, 1e-5, 1e-4, 1e-3)},),
+    "decision",
+    stated={"kernel": "linear", "solver": "liblinear"},
+)
+
 # On n standardised features, gamma="scale" is 1 / n; the others are one for wider kernels
 # and one for narrower ones at the usual widths of 512 to 2048.
 HEADS: Mapping[str, Head] = MappingProxyType(
@@ -107,7 +141,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
         for head in (
             Head(
                 "svm",
-                "support vector machine, linear or RBF kernel",
+                "support vector machine, linear or RBF kernel (linear above 20,000 samples)",
                 _build_svm,
                 (
                     {"svm__kernel": ("linear",), "svm__C": (1e-4, 1e-3, 1e-2, 1e-1)},
@@ -118,6 +152,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                     },
                 ),
                 "decision",
+                large=_LINEAR_SVM,
             ),
             Head(
                 "logistic",

@@ -220,8 +220,10 @@ def load_model(path: str | Path) -> Model:
         if content["format"] != _FORMAT:
             raise ModelError(f"{path} is of the form {content['format']!r}, not '{_FORMAT}'")
         model = Model(estimator=content["estimator"], **content["metadata"])
-        built = get_head(model.head).build(0)
-        if [type(step) for step in model.estimator] != [type(step) for step in built]:
+        head = get_head(model.head)
+        built = [h.build(0) for h in (head, head.large) if h is not None]
+        steps = [type(step) for step in model.estimator]
+        if all(steps != [type(step) for step in pipeline] for pipeline in built):
             raise ModelError(f"{path} holds another estimator than the head '{model.head}'")
         if tuple(model.estimator.classes_) != model.classes:
             raise ModelError(f"{path} holds an estimator of other classes than it says")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.grouping import inner_folds
 from bottleneck.errors import FeatureFileError
-from bottleneck.heads.catalogue import Head
+from bottleneck.heads.catalogue import LARGE, Head
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -56,7 +56,10 @@ def search(
     """Choose the hyperparameters of a head and fit it.
 
     Every candidate is fitted and scored in the same inner folds, which keep patients
-    together; the scaler is part of the candidate, so it sees the fitted part alone.
+    together; the scaler is fitted in each fold, and sees the fitted part alone. The scores
+    are those of ``GridSearchCV`` with the head's pipeline; what the candidates of a fold
+    have in common is calculated once. A head may have another take its place for many
+    samples (``Head.for_samples``).
 
     Parameters
     ----------
@@ -88,38 +91,32 @@ def search(
     FeatureFileError
         If a feature is not finite.
     """
+    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import GridSearchCV
     from threadpoolctl import threadpool_limits
 
+    from bottleneck.heads.fitting import fit_pipeline
+
     refuse_not_finite(X)
-    X = X.astype(np.float64)
-    estimator = head.build(seed)
-    best: dict[str, Any] = {}
+    head = head.for_samples(len(X))
+    if len(X) <= LARGE:
+        X = X.astype(np.float64)
+    chosen: Mapping[str, Any] = {}
     score = None
     # Matrices this small are multiplied several times faster by one thread than by many that
     # wait for each other, and the figures no longer depend on the number of cores.
-    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with threadpool_limits(1), config_context(assume_finite=True):
         if head.grid:
-            grid = GridSearchCV(
-                estimator,
-                [dict(part) for part in head.grid],
-                scoring="roc_auc" if len(np.unique(y)) == 2 else partial(_mean_auroc, head),
-                cv=inner_folds(y, groups, inner_splits, seed),
-                refit=False,
-                error_score="raise",
-                n_jobs=n_jobs,
-            ).fit(X, y)
-            best, score = grid.best_params_, float(grid.best_score_)
-        warnings.simplefilter("always", ConvergenceWarning)
-        estimator.set_params(**best).fit(X, y)
+            folds = inner_folds(y, groups, inner_splits, seed)
+            chosen, score = _choose(head, X, y, folds, seed=seed, n_jobs=n_jobs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            estimator = fit_pipeline(head.build(seed), chosen, X, y)
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     for other in caught:
         if other not in stopped:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    chosen = {name.removeprefix(f"{head.name}__"): value for name, value in best.items()}
-    return SearchResult(estimator, chosen, score, converged=not stopped)
+    return SearchResult(estimator, {**head.stated, **chosen}, score, converged=not stopped)
 
 
 def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -140,7 +137,7 @@ def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> N
         One score per class, in the order of the sorted labels. A binary decision
         function is given to the second class, and its negative to the first.
     """
-    X = X.astype(np.float64)
+    X = np.asarray(X, dtype=np.float64)
     if head.kind == "probability":
         return estimator.predict_proba(X)
     scores = estimator.decision_function(X)
@@ -163,9 +160,70 @@ def refuse_not_finite(X: NDArray[np.floating]) -> None:
         )
 
 
-def _mean_auroc(head: Head, estimator: Pipeline, X: NDArray, y: NDArray[np.str_]) -> float:
-    """Score for ``GridSearchCV``: the mean AUROC of each class against the rest."""
+def _choose(
+    head: Head,
+    X: NDArray[np.floating],
+    y: NDArray[np.str_],
+    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    *,
+    seed: int,
+    n_jobs: int | None,
+) -> tuple[Mapping[str, Any], float]:
+    """Return the candidate of the highest mean AUROC, the first of several, and that mean."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import ParameterGrid
+    from sklearn.svm import SVC
+    from sklearn.utils.parallel import Parallel, delayed
+
+    candidates = [
+        {name.removeprefix(f"{head.name}__"): value for name, value in candidate.items()}
+        for candidate in ParameterGrid([dict(part) for part in head.grid])
+    ]
+    # These leave Python while they work, so that threads can share the samples. liblinear may
+    # not have threads: they would draw from one random generator.
+    threads = isinstance(head.build(seed)[-1], SVC | LogisticRegression)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scores = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
+            delayed(_score_candidates)(head, candidates, X, y, train, test, seed)
+            for train, test in folds
+        )
+    means = np.mean(scores, axis=0)
+    best = int(means.argmax())
+    return candidates[best], float(means[best])
+
+
+def _score_candidates(
+    head: Head,
+    candidates: Sequence[Mapping[str, Any]],
+    X: NDArray[np.floating],
+    y: NDArray[np.str_],
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the AUROC of every candidate in one fold."""
+    from sklearn.metrics import get_scorer
+    from threadpoolctl import threadpool_limits
+
+    from bottleneck.heads.fitting import fit_candidates
+
+    two = len(np.unique(y)) == 2
+    score: Callable[..., float] = get_scorer("roc_auc") if two else partial(_mean_auroc, head)
+    pipeline = head.build(seed)
+    transform, classifier = pipeline[:-1], pipeline[-1]
+    scores = np.empty(len(candidates))
+    with threadpool_limits(1):  # a process of its own has not heard of the limit
+        X_train, X_test = transform.fit_transform(X[train]), transform.transform(X[test])
+        for fitted in fit_candidates(classifier, candidates, X_train, y[train], X_test):
+            scores[fitted.number] = score(fitted.classifier, fitted.inputs, y[test])
+    return scores
+
+
+def _mean_auroc(head: Head, classifier: Any, X: NDArray, y: NDArray[np.str_]) -> float:
+    """Return the mean AUROC of each class against the rest."""
     from sklearn.metrics import roc_auc_score
 
-    truth = y[:, np.newaxis] == estimator.classes_
-    return roc_auc_score(truth, score_classes(head, estimator, X), average="macro")
+    truth = y[:, np.newaxis] == classifier.classes_
+    return roc_auc_score(truth, score_classes(head, classifier, X), average="macro")
