@@ -30,6 +30,7 @@ __all__ = [
     "bootstrap_interval",
     "clustered_proportion_interval",
     "cv_auc_interval",
+    "holds_level",
     "roc_auc_interval",
     "wilson_interval",
 ]
@@ -146,6 +147,8 @@ def cv_auc_interval(
         that what a patient adds to several folds is summed.
     level : float
         Confidence level.
+    corrected : bool
+        Whether to multiply; False gives LeDell's own variance, which covers too little.
 
     Returns
     -------
@@ -184,7 +187,7 @@ def auc_interval(
     error = float(np.sqrt(variance * (design.overlap if corrected else 1)))
     free_low, free_high = _distribution_free(value, design.pairs, alpha)
     if not error > 0:
-        return Interval(value, free_low, free_high, error, level, "distribution-free bound")
+        return Interval(value, free_low, free_high, np.nan, level, "distribution-free bound")
 
     if method == "delong":
         reach = -float(special.ndtri(alpha / 2)) * error
@@ -397,7 +400,7 @@ def bootstrap_interval(
     def resampled(*drawn: NDArray[np.int64]) -> float:
         return float(statistic(np.concatenate([rows_of[i] for i in np.concatenate(drawn)])))
 
-    with warnings.catch_warnings():
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             [np.array(members) for members in strata.values()],
@@ -406,7 +409,7 @@ def bootstrap_interval(
             n_resamples=n_resamples,
             confidence_level=level,
             method="BCa",
-            rng=np.random.default_rng(seed),
+            random_state=np.random.default_rng(seed),
         )
     low, high = map(float, result.confidence_interval)
     if not np.isfinite([low, high]).all():
@@ -430,3 +433,25 @@ def check_level(level: float) -> float:
     if not 0 < level < 1:
         raise UsageError(f"the confidence level must lie between 0 and 1, not be {level}")
     return level
+
+
+def holds_level(smaller_class: int, larger_class: int) -> bool:
+    """Tell whether intervals and tests of an AUROC can be trusted with so few patients.
+
+    Where they cannot, show "estimate only: k patients in the smaller class".
+
+    Parameters
+    ----------
+    smaller_class, larger_class : int
+        Patients with samples of each class.
+
+    Returns
+    -------
+    bool
+        True from 20 patients in the smaller class on, or from 10 where the other has at
+        most four times as many. In ``benchmarks/coverage.md`` the 95 % intervals of such
+        test sets cover at least 92 % and the tests at the 5 % level reject at most 7.5 %
+        of true hypotheses, up to an AUROC of 0.97; below, coverage drops to 88 % and
+        DeLong's test rejects up to 11 %.
+    """
+    return smaller_class >= 20 or (smaller_class >= 10 and larger_class <= 4 * smaller_class)
