@@ -1,8 +1,8 @@
 """Every encoder of the catalogue, in every layout of its weights, against its original library.
 
-``pytest tests/backbones/test_proof.py -s`` prints the table; ``-m "slow or not slow"`` adds the
-large encoders. The parameters are those of the catalogue: an entry that ``originals`` cannot make
-fails here.
+``pytest tests/backbones/test_proof.py -s -m "slow or not slow"`` prints the table. The quick run
+proves every layout, and every network that differs from timm's. The parameters are those of the
+catalogue: an entry that ``originals`` cannot make fails here.
 """
 
 from __future__ import annotations
@@ -20,17 +20,22 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, Encoder
 
 LIMIT = 1e-4
-# Twins of encoders that the quick run proves, but larger.
-LARGE = {
-    *("vgg16_bn", "inception_v3_tf", "resnet34", "resnet101", "resnet152"),
-    *("swin_small", "swin_base", "swinv2_small", "swinv2_base", "inception_resnet_v2"),
+QUICK = {
+    "vgg16": ("keras",),
+    "inception_v3": ("radimagenet", "keras"),
+    "resnet18": ("timm", "torchvision"),
+    "resnet50": ("radimagenet", "keras"),
+    "densenet121": ("torchvision", "radimagenet", "keras"),
+    "mobilenetv3": ("torchvision",),
+    "swin_tiny": ("timm", "torchvision", "transformers"),
+    "swinv2_tiny": ("torchvision", "transformers"),
 }
 PAIRS = [
     pytest.param(
         encoder,
         layout,
         id=f"{name}-{layout}",
-        marks=[pytest.mark.slow] * (name in LARGE),
+        marks=[pytest.mark.slow] * (layout not in QUICK.get(name, ())),
     )
     for name, encoder in ENCODERS.items()
     for layout in encoder.layouts
