@@ -26,7 +26,7 @@ demo: .venv/installed  ## Extract, fit and compare on the embedded data set; say
 	$(BIN)/bottleneck demo
 
 test: .venv/installed-dev  ## Run the tests (below ten minutes on two cores).
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: .venv/installed-dev  ## Run the checks that take longer.
 	$(BIN)/python -m pytest -m slow

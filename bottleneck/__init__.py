@@ -21,6 +21,7 @@ _HOMES = {
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
     "Protocol": "bottleneck.data.splits",
+    "audit": "bottleneck.evaluation.leakage",
     "compare": "bottleneck.evaluation.comparison",
     "evaluate": "bottleneck.evaluation.comparison",
     "extract": "bottleneck.features.extraction",
@@ -32,7 +33,7 @@ _HOMES = {
     "write_report": "bottleneck.report.page",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

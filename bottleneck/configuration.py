@@ -10,7 +10,13 @@ from typing import Any
 
 from bottleneck.errors import UsageError, unknown_name
 
-__all__ = ["CONFIGURATION_FILE", "Configuration", "DatasetTable", "read_configuration"]
+__all__ = [
+    "CONFIGURATION_FILE",
+    "Configuration",
+    "DatasetTable",
+    "WeightsTable",
+    "read_configuration",
+]
 
 CONFIGURATION_FILE = "bottleneck.toml"
 
@@ -62,6 +68,38 @@ class DatasetTable:
 
 
 @dataclasses.dataclass(frozen=True)
+class WeightsTable:
+    """The table ``[weights]``: where weight files lie.
+
+    Attributes
+    ----------
+    folder : Path
+        In the file relative to the file; here absolute.
+    """
+
+    folder: Path
+
+    @classmethod
+    def from_toml(cls, table: Mapping[str, Any], folder: Path) -> WeightsTable:
+        """Check the table's keys and values.
+
+        Raises
+        ------
+        UsageError
+            If a key is unknown or missing, or a value has the wrong type.
+        """
+        for key, value in table.items():
+            if key != "folder":
+                raise unknown_name(f"key of [weights] in {CONFIGURATION_FILE}", key, ["folder"])
+            _check_type("weights.folder", value, str)
+        if not table.get("folder"):
+            raise UsageError(
+                f"{CONFIGURATION_FILE}: [weights] needs a folder, for example folder = 'weights'"
+            )
+        return cls(folder / table["folder"])
+
+
+@dataclasses.dataclass(frozen=True)
 class Configuration:
     """What ``bottleneck.toml`` says; a table that is not there is None.
 
@@ -69,9 +107,12 @@ class Configuration:
     ----------
     dataset : DatasetTable or None
         The data set that is meant where none is named.
+    weights : WeightsTable or None
+        Where weight files lie.
     """
 
     dataset: DatasetTable | None = None
+    weights: WeightsTable | None = None
 
 
 def read_configuration(folder: Path | None = None) -> Configuration:
@@ -104,9 +145,10 @@ def read_configuration(folder: Path | None = None) -> Configuration:
         if name not in known:
             raise unknown_name(f"table in {CONFIGURATION_FILE}", name, known)
         _check_type(name, table, dict)
-    dataset = content.get("dataset")
+    dataset, weights = content.get("dataset"), content.get("weights")
     return Configuration(
-        dataset=None if dataset is None else DatasetTable.from_toml(dataset, folder)
+        dataset=None if dataset is None else DatasetTable.from_toml(dataset, folder),
+        weights=None if weights is None else WeightsTable.from_toml(weights, folder),
     )
 
 

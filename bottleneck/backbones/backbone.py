@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,19 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.pooling import find_pooling, positions
-from bottleneck.backbones.weights import Weights, feature_map, load_network
+from bottleneck.backbones.weights import Weights, load_network
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.recipe import Precision, Recipe
 
-__all__ = ["Backbone", "load_backbone"]
+__all__ = ["Backbone", "embed_together", "load_backbone"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class _ReachedError(Exception):
-    """Ends a forward pass at the layer that was asked for."""
+    """Ends a forward pass at the last of the layers that were asked for."""
 
 
 class Backbone:
@@ -85,7 +88,7 @@ class Backbone:
 
     def _probe(self) -> tuple[tuple[int, ...], int]:
         side = self.preprocessing.crop
-        output = self._tap(torch.zeros(2, 3, side, side))
+        (output,) = _tap(self.network, [self.layer], torch.zeros(2, 3, side, side), self.name)
         if not isinstance(output, Tensor) or len(output) != 2 or output.ndim not in (2, 3, 4):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise UsageError(
@@ -94,26 +97,20 @@ class Backbone:
             )
         return tuple(output.shape[1:]), self._pooled(output).shape[1]
 
-    @torch.inference_mode()
-    def _tap(self, x: Tensor) -> Any:
-        if not self.layer:
-            return feature_map(self.network, x)
-        found: list[Any] = []
-
-        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-            found.append(output)
-            raise _ReachedError
-
-        hook = self.network.get_submodule(self.layer).register_forward_hook(keep)
-        try:
-            feature_map(self.network, x)
-        except _ReachedError:
-            pass
-        finally:
-            hook.remove()
-        if not found:
-            raise UsageError(f"layer '{self.layer}' of {self.name} takes no part in its features")
-        return found[0]
+    def at(self, layer: str | None) -> Backbone:
+        """Return the same network, tapped at another layer."""
+        other = Backbone(
+            self.network,
+            name=self.name,
+            architecture=self.architecture,
+            weights=self.weights,
+            preprocessing=self.preprocessing,
+            layer=layer or "",
+            pooling=self.pooling,
+        )
+        other.device = self.device
+        other.__dict__["digest"] = self.digest
+        return other
 
     def _pooled(self, output: Tensor) -> Tensor:
         return self._pool(
@@ -142,6 +139,7 @@ class Backbone:
             pooling=self.pooling,
             preprocessing=self.preprocessing,
             precision=precision,
+            variant=self.weights.variant,
         )
 
     def to(self, device: torch.device) -> Backbone:
@@ -156,8 +154,8 @@ class Backbone:
 
         Parameters
         ----------
-        pixels : Tensor of uint8, shape (batch, crop, crop, 3)
-            As ``Preprocessing.pixels`` makes them.
+        pixels : Tensor of uint8 or float32, shape (batch, crop, crop, 3)
+            0 to 255, as ``Preprocessing.pixels`` makes them.
         precision : {"fp32", "bf16", "fp16"}
             Arithmetic of the network; pooling is always float32.
 
@@ -166,19 +164,88 @@ class Backbone:
         Tensor of float32, shape (batch, width)
             On the backbone's device.
         """
-        # NHWC bytes permuted to NCHW are channels_last already.
-        x = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div(255)
-        mean = torch.tensor(self.preprocessing.mean, device=self.device).view(3, 1, 1)
-        std = torch.tensor(self.preprocessing.std, device=self.device).view(3, 1, 1)
-        x = x.sub(mean).div(std)
-        reduced = precision != "fp32"
-        with torch.autocast(self.device.type, dtype=_DTYPES[precision], enabled=reduced):
-            output = self._tap(x)
-        return self._pooled(output)
+        return embed_together([self], pixels, precision)[0]
+
+
+@torch.inference_mode()
+def embed_together(
+    backbones: Sequence[Backbone], pixels: Tensor, precision: Precision = "fp32"
+) -> list[Tensor]:
+    """Compute the features of several layers of one network in one forward pass.
+
+    Parameters
+    ----------
+    backbones : sequence of Backbone
+        One network, tapped at different layers (``Backbone.at``).
+    pixels, precision
+        As ``Backbone.embed`` takes them.
+
+    Returns
+    -------
+    list of Tensor
+        For each backbone what ``embed`` returns.
+    """
+    first = backbones[0]
+    # NHWC bytes permuted to NCHW are channels_last already.
+    x = pixels.to(first.device, non_blocking=True).permute(0, 3, 1, 2).float().div(255)
+    mean = torch.tensor(first.preprocessing.mean, device=first.device).view(3, 1, 1)
+    std = torch.tensor(first.preprocessing.std, device=first.device).view(3, 1, 1)
+    x = x.sub(mean).div(std)
+    reduced = precision != "fp32"
+    layers = [backbone.layer for backbone in backbones]
+    autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
+    with autocast, _without_tf32() if first.device.type == "cuda" else contextlib.nullcontext():
+        outputs = _tap(first.network, layers, x, first.name)
+    return [b._pooled(output) for b, output in zip(backbones, outputs, strict=True)]
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    # By default cuDNN rounds the inputs of fp32 convolutions to 10 bits of mantissa.
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@torch.inference_mode()
+def _tap(network: nn.Module, layers: Sequence[str], x: Tensor, name: str) -> list[Any]:
+    found: dict[str, Any] = {}
+    wanted = set(layers)
+
+    def keep(layer: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            # A later module may compute in place on what this one gave.
+            found[layer] = output.clone() if isinstance(output, Tensor) else output
+            if found.keys() == wanted:
+                raise _ReachedError
+
+        return hook
+
+    hooks = [
+        network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in wanted - {""}
+    ]
+    try:
+        found[""] = feature_map(network, x)
+    except _ReachedError:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if missed := wanted - found.keys():
+        raise UsageError(f"layer '{min(missed)}' of {name} takes no part in its features")
+    return [found[layer] for layer in layers]
 
 
 def load_backbone(
-    name: str, *, weights: str = "imagenet", layer: str | None = None, pooling: str = "avg"
+    name: str,
+    *,
+    weights: str = "imagenet",
+    layer: str | None = None,
+    pooling: str = "avg",
+    preprocessing: str | None = None,
 ) -> Backbone:
     """Load a frozen network by name.
 
@@ -187,11 +254,15 @@ def load_backbone(
     name : str
         A short name (``bottleneck backbones`` lists them) or ``timm/NAME[.TAG]``.
     weights : str
-        "imagenet", "radimagenet", "random", or the path of a file.
+        "imagenet", "radimagenet", "random", a name in the weights folder, or the path of a
+        file.
     layer : str, optional
         Name of the layer to tap; the last feature map where none is given.
     pooling : {"avg", "max", "gem", "flatten"}
         How a feature map becomes a vector.
+    preprocessing : str, optional
+        "timm", "torchvision", "keras", "transformers", "radimagenet" or a relative of it, or
+        a TOML file; by default what the publisher of the weights states.
 
     Returns
     -------
@@ -207,13 +278,13 @@ def load_backbone(
     """
     encoder = find_encoder(name)
     find_pooling(pooling)
-    network, found, preprocessing = load_network(encoder, weights)
+    network, found, stated = load_network(encoder, weights, preprocessing)
     return Backbone(
         network,
         name=encoder.name,
         architecture=encoder.architecture,
         weights=found,
-        preprocessing=preprocessing,
+        preprocessing=stated,
         layer=layer or "",
         pooling=pooling,
     )

@@ -10,7 +10,7 @@ __all__ = ["ENCODERS", "Encoder", "Published", "find_encoder"]
 
 _RADIMAGENET_HUB = "Lab-Rasool/RadImageNet"
 _RADIMAGENET_HOME = "https://github.com/BMEII-AI/RadImageNet"
-_RADIMAGENET_LICENCE = "mit (of the repository BMEII-AI/RadImageNet)"
+_RADIMAGENET_LICENCE = "mit (BMEII-AI/RadImageNet)"
 # Stated by third parties and not checked here: shown as claimed, never held against a file.
 _CLAIMED = {"ResNet50.pt": "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3f3d0bbab0734"}
 
@@ -95,8 +95,14 @@ class Encoder:
 
     @property
     def published(self) -> tuple[Published, ...]:
-        """The weights that a name stands for; the first of a name is what it means."""
+        """The weights that have a name."""
         return (*self._imagenet(), *self._radimagenet())
+
+    def find_published(self, weights: str) -> Published | None:
+        """Look a name up: "radimagenet" is the .pt, or the .h5 where there is no other."""
+        named = {published.weights: published for published in self.published}
+        fallback = named.get("radimagenet-keras") if weights == "radimagenet" else None
+        return named.get(weights, fallback)
 
     def _imagenet(self) -> tuple[Published, ...]:
         if "." not in self.timm:
@@ -117,7 +123,7 @@ class Encoder:
             _RADIMAGENET_LICENCE,
         )
         if not self.radimagenet_torch:
-            return dataclasses.replace(keras, weights="radimagenet"), keras
+            return (keras,)
         file = f"{self.radimagenet}.pt"
         torch = Published(
             "radimagenet",

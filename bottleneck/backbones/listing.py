@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, find_encoder
-from bottleneck.backbones.weights import default_preprocessing, feature_map, on_this_machine
+from bottleneck.backbones.conventions import default_preprocessing
+from bottleneck.backbones.networks import feature_map, skeleton
+from bottleneck.backbones.weights import where
 
-__all__ = ["describe_backbones", "describe_layers"]
+__all__ = ["describe_backbones", "describe_layers", "width_of"]
 
 
 def describe_backbones() -> list[dict[str, Any]]:
@@ -21,24 +22,25 @@ def describe_backbones() -> list[dict[str, Any]]:
     -------
     list of dict
         name; width of a pooled feature; input side in pixels; imagenet, the pinned
-        weights; here, whether they lie in the hub's local cache.
+        weights; here, whether they lie on this machine.
     """
-    rows = []
-    for encoder in ENCODERS.values():
-        preprocessing = default_preprocessing(encoder)
-        network, pixels = _without_memory(encoder, preprocessing.crop)
-        output = feature_map(network, pixels)
-        last = getattr(network, "output_fmt", "NCHW") == "NHWC"
-        rows.append(
-            {
-                "name": encoder.name,
-                "width": output.shape[-1 if last else 1],
-                "input": preprocessing.crop,
-                "imagenet": encoder.timm,
-                "here": "yes" if on_this_machine(encoder) else "no",
-            }
-        )
-    return rows
+    return [
+        {
+            "name": encoder.name,
+            "width": width_of(encoder),
+            "input": default_preprocessing(encoder).crop,
+            "imagenet": encoder.timm,
+            "here": "yes" if where(encoder, encoder.published[0]) else "no",
+        }
+        for encoder in ENCODERS.values()
+    ]
+
+
+def width_of(encoder: Encoder) -> int:
+    """Return the length of a pooled feature, read off the network."""
+    network = skeleton(encoder)
+    output = feature_map(network, _two_images(encoder))
+    return output.shape[-1 if getattr(network, "output_fmt", "NCHW") == "NHWC" else 1]
 
 
 def describe_layers(name: str) -> list[dict[str, Any]]:
@@ -60,7 +62,7 @@ def describe_layers(name: str) -> list[dict[str, Any]]:
         If there is no such backbone.
     """
     encoder = find_encoder(name)
-    network, pixels = _without_memory(encoder, default_preprocessing(encoder).crop)
+    network, pixels = skeleton(encoder), _two_images(encoder)
     rows: list[dict[str, Any]] = []
 
     def note(layer: str) -> Any:
@@ -71,16 +73,18 @@ def describe_layers(name: str) -> list[dict[str, Any]]:
 
         return hook
 
-    for layer, module in network.named_modules():
-        if layer:
-            module.register_forward_hook(note(layer))
+    hooks = [
+        module.register_forward_hook(note(layer))
+        for layer, module in network.named_modules()
+        if layer
+    ]
     feature_map(network, pixels)
+    for hook in hooks:
+        hook.remove()
     return rows
 
 
-def _without_memory(encoder: Encoder, side: int) -> tuple[nn.Module, Tensor]:
-    # On the meta device a network has shapes and no values, so that the largest costs nothing.
-    with torch.device("meta"):
-        network = timm.create_model(encoder.timm, pretrained=False, num_classes=0)
-        # Two images, so that layers that fold the batch into other dimensions stand out.
-        return network.eval().requires_grad_(False), torch.empty(2, 3, side, side)
+def _two_images(encoder: Encoder) -> Tensor:
+    # Two, so that layers that fold the batch into other dimensions stand out.
+    side = default_preprocessing(encoder).crop
+    return torch.empty(2, 3, side, side, device="meta")

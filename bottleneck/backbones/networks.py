@@ -9,13 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import Encoder
+from bottleneck.errors import UsageError
 
-__all__ = ["build", "called_modules", "feature_map", "skeleton", "unused_parts"]
+__all__ = [
+    "RANDOM_SEED",
+    "build",
+    "called_modules",
+    "config_of",
+    "feature_map",
+    "skeleton",
+    "unused_parts",
+]
 
-_RANDOM_SEED = 0
+RANDOM_SEED = 0
 
 
-def build(encoder: Encoder, *, seed: int = _RANDOM_SEED) -> nn.Module:
+def build(encoder: Encoder, *, seed: int = RANDOM_SEED) -> nn.Module:
     """Build an encoder with random weights, without the parts that no feature map needs.
 
     Parameters
@@ -47,7 +56,7 @@ def unused_parts(encoder: Encoder) -> frozenset[str]:
     """Return the names of the top modules that take no part in the last feature map."""
     # VGG's fully connected layers are 90 % of its weights and no part of a feature map.
     network = _whole(encoder)
-    side = timm.get_pretrained_cfg(encoder.timm).input_size[-1]
+    side = config_of(encoder).input_size[-1]
     with torch.device("meta"):
         used = called_modules(network, torch.empty(1, 3, side, side))
     return frozenset(name for name, _ in network.named_children() if name not in used)
@@ -63,6 +72,20 @@ def _reduced(network: nn.Module, encoder: Encoder) -> nn.Module:
     for name in unused_parts(encoder):
         setattr(network, name, nn.Identity())
     return network.eval().requires_grad_(False)
+
+
+def config_of(encoder: Encoder) -> timm.models.PretrainedCfg:
+    """Return what timm states of an encoder's pinned weights.
+
+    Raises
+    ------
+    UsageError
+        If it states nothing.
+    """
+    config = timm.get_pretrained_cfg(encoder.timm)
+    if config is None:
+        raise UsageError(f"timm states no preprocessing for '{encoder.timm}'; choose another model")
+    return config
 
 
 def called_modules(network: nn.Module, pixels: Tensor) -> set[str]:

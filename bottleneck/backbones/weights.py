@@ -1,30 +1,32 @@
-"""Where a network's weights come from, and the preprocessing that travels with them."""
+"""What a network is filled with: from which file, in which layout, for which input."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import re
-import socket
-import urllib.request
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
-import timm
-import torch
 from torch import nn
 
-from bottleneck.backbones import layouts
-from bottleneck.backbones.catalogue import Encoder
-from bottleneck.data.preprocessing import Interpolation, Preprocessing
+from bottleneck.backbones import folder, hub, layouts, networks
+from bottleneck.backbones.catalogue import ENCODERS, Encoder, Published
+from bottleneck.backbones.conventions import default_preprocessing, find_preprocessing
+from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 
-__all__ = ["Weights", "default_preprocessing", "load_network", "on_this_machine"]
+__all__ = [
+    "Located",
+    "Weights",
+    "fit_file",
+    "licence_of",
+    "load_network",
+    "locate",
+    "not_to_be_had",
+    "where",
+]
 
-_RANDOM_SEED = 0
-_Triple = tuple[float, float, float]
+_RANDOM = "random"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,26 +36,61 @@ class Weights:
     Attributes
     ----------
     name : str
-        "imagenet", "random", or the stem of a file.
+        "imagenet", "random", a name in the weights folder, or the stem of a file.
     source : str
         Where they came from: a hub's repository, a file's name, or a seed.
     sha256 : str or None
         Of the file, where there is one.
     licence : str or None
         As their publisher states it.
+    layout : str or None
+        In which the file was recognised.
+    part : str
+        Which part of the file was taken, where it holds more than the network.
+    variant : str
+        The layout whose network differs from timm's in more than names; "" for timm's own.
     """
 
     name: str
     source: str
     sha256: str | None = None
     licence: str | None = None
+    layout: str | None = None
+    part: str = ""
+    variant: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
         return dataclasses.asdict(self)
 
 
-def load_network(encoder: Encoder, weights: str) -> tuple[nn.Module, Weights, Preprocessing]:
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A weight file on this machine, and what is known of it before it is read.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name, source, licence
+        As in ``Weights``.
+    preprocessing : str or None
+        Name of the input that it expects; None for what its layout states.
+    sha256 : str or None
+        What it must have.
+    """
+
+    path: Path
+    name: str
+    source: str
+    licence: str | None = None
+    preprocessing: str | None = None
+    sha256: str | None = None
+
+
+def load_network(
+    encoder: Encoder, weights: str, preprocessing: str | None = None
+) -> tuple[nn.Module, Weights, Preprocessing]:
     """Build a network and fill it.
 
     Parameters
@@ -61,7 +98,10 @@ def load_network(encoder: Encoder, weights: str) -> tuple[nn.Module, Weights, Pr
     encoder : Encoder
         The architecture.
     weights : str
-        "imagenet", "radimagenet", "random" or the path of a file.
+        "random", the path of a file, a name in the weights folder, or the name of published
+        weights ("imagenet", "radimagenet"), which the hub or its local cache may have.
+    preprocessing : str, optional
+        As ``find_preprocessing`` takes it; by default what the weights' publisher states.
 
     Returns
     -------
@@ -75,211 +115,144 @@ def load_network(encoder: Encoder, weights: str) -> tuple[nn.Module, Weights, Pr
     Raises
     ------
     UsageError
-        If there are no such weights.
+        If there are no such weights, or no such preprocessing.
     WeightsError
         If they cannot be had, or do not fit.
     """
-    if weights == "imagenet":
-        network, found = _from_hub(encoder), _hub_weights(encoder)
-    elif weights == "random":
-        network = _build(encoder)
-        found = Weights("random", f"seed {_RANDOM_SEED}")
-    elif weights == "radimagenet":
+    if weights == _RANDOM:
+        found = Weights(_RANDOM, f"seed {networks.RANDOM_SEED}")
+        stated = default_preprocessing(encoder)
+        if preprocessing:
+            stated = find_preprocessing(preprocessing, encoder)
+        return networks.build(encoder), found, stated
+    located = locate(encoder, weights)
+    fit, sha256 = fit_file(encoder, located)
+    network = networks.build(encoder)
+    layouts.fill(network, fit)
+    found = Weights(
+        name=located.name,
+        source=located.source,
+        sha256=sha256,
+        licence=located.licence,
+        layout=fit.layout.name,
+        part=fit.part,
+        variant=fit.layout.variant,
+    )
+    name = preprocessing or located.preprocessing or fit.layout.name
+    return network, found, find_preprocessing(name, encoder, sha256)
+
+
+def fit_file(encoder: Encoder, located: Located) -> tuple[layouts.Fit, str]:
+    """Read a weight file and find the layout in which it fills an encoder; and its sha256.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, is not the one that was put here, or does not fit.
+    """
+    path = located.path
+    entries = layouts.read_checkpoint(path)
+    sha256 = folder.sha256_of(path)
+    if located.sha256 not in (None, sha256):
         raise WeightsError(
-            f"RadImageNet weights of {encoder.name} cannot be fetched. With a file of your own: "
-            "--weights FILE; else --weights imagenet."
+            f"{path} is not the file that was put there: its sha256 is {sha256}, expected "
+            f"{located.sha256}. Copy or import it again"
         )
-    else:
-        return _from_file(encoder, Path(weights))
-    return network, found, default_preprocessing(encoder)
+    # timm publishes safetensors; the same names in any other file are torchvision's layout.
+    prefer = "timm" if path.suffix == ".safetensors" else "torchvision"
+    return layouts.find_fit(entries, encoder, prefer=prefer, what=path.name), sha256
 
 
-def _build(encoder: Encoder, *, pretrained: bool = False) -> nn.Module:
-    # A seed of our own, and the caller's generator left as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_RANDOM_SEED)
-        network = timm.create_model(encoder.timm, pretrained=pretrained, num_classes=0)
-    network.eval().requires_grad_(False)
-    _drop_unused(network, encoder)
-    return network
+def locate(encoder: Encoder, weights: str) -> Located:
+    """Find the file of a set of weights, in this order: path, weights folder, hub.
 
-
-def _drop_unused(network: nn.Module, encoder: Encoder) -> None:
-    # VGG's fully connected layers are 90 % of its weights and no part of a feature map.
-    side = default_preprocessing(encoder).crop
-    used = called_modules(network, torch.zeros(1, 3, side, side))
-    for name, _ in list(network.named_children()):
-        if name not in used:
-            setattr(network, name, nn.Identity())
-
-
-def called_modules(network: nn.Module, pixels: torch.Tensor) -> set[str]:
-    """Return the names of the modules that take part in the last feature map."""
-    called = {""}
-    hooks = [
-        module.register_forward_pre_hook(lambda *_, name=name: called.add(name))
-        for name, module in network.named_modules()
-    ]
-    with torch.inference_mode():
-        feature_map(network, pixels)
-    for hook in hooks:
-        hook.remove()
-    return called
-
-
-def feature_map(network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-    """Return the network's last feature map (timm's ``forward_features`` where it has one)."""
-    forward = getattr(network, "forward_features", network)
-    return forward(pixels)
-
-
-def _from_hub(encoder: Encoder) -> nn.Module:
-    # The hub's client would first try for a minute.
-    if _cached_file(encoder) is None and not _hub_answers():
-        raise _not_to_be_had(encoder, "the hub does not answer")
-    try:
-        return _build(encoder, pretrained=True)
-    # timm, huggingface_hub and the transport below it raise errors of many unrelated types when
-    # a download fails; what the user can do about it is the same for all.
-    except Exception as error:  # noqa: BLE001
-        cause = re.sub(r"\s+", " ", str(error)).strip()[:160]
-        raise _not_to_be_had(encoder, f"{type(error).__name__}: {cause}") from None
-
-
-def _hub_answers() -> bool:
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    if urllib.request.getproxies():  # Behind a proxy only the client itself can tell.
-        return True
-    try:
-        socket.create_connection((urlsplit(constants.ENDPOINT).hostname, 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def _not_to_be_had(encoder: Encoder, cause: str) -> WeightsError:
-    return WeightsError(
-        f"the ImageNet weights of {encoder.name} ({encoder.timm}) are neither on this machine "
-        f"nor to be had from the hub: {cause}.\n"
-        "With internet: repeat the command. Without: copy the weight file to this machine and "
-        "give --weights FILE (torchvision's .pth or timm's .safetensors).\n"
-        "To try the software only: --weights random, whose figures mean nothing."
-    )
-
-
-def _hub_weights(encoder: Encoder) -> Weights:
-    config = _config(encoder)
-    cached = _cached_file(encoder)
-    return Weights(
-        name="imagenet",
-        source=config.hf_hub_id or str(config.url) or encoder.timm,
-        sha256=_sha256(cached) if cached else None,
-        licence=config.license,
-    )
-
-
-def _cached_file(encoder: Encoder) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    repository = _config(encoder).hf_hub_id
-    if not repository:
-        return None
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str | os.PathLike):
-            return Path(found)
-    return None
-
-
-def on_this_machine(encoder: Encoder) -> bool:
-    """Tell whether the ImageNet weights lie in the hub's local cache."""
-    return _cached_file(encoder) is not None
-
-
-def _from_file(encoder: Encoder, path: Path) -> tuple[nn.Module, Weights, Preprocessing]:
-    if not path.suffix and not path.exists():
-        raise UsageError(
-            f"unknown weights '{path}'. Known: imagenet, radimagenet, random, or the path of a file"
-        )
-    state = layouts.read_state(path)
-    network = _build(encoder)
-    layouts.fill(network, set(network.state_dict()), state, what=f"{path.name} and {encoder.name}")
-    sha256 = _sha256(path)
-    # timm publishes safetensors; the same keys in any other file are torchvision's layout.
-    if encoder.torchvision and path.suffix != ".safetensors":
-        preprocessing = torchvision_preprocessing(encoder.torchvision, sha256)
-    else:
-        preprocessing = default_preprocessing(encoder)
-    return network, Weights(path.stem, path.name, sha256), preprocessing
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _config(encoder: Encoder) -> timm.models.PretrainedCfg:
-    config = timm.get_pretrained_cfg(encoder.timm)
-    if config is None:
-        raise UsageError(f"timm states no preprocessing for '{encoder.timm}'; choose another model")
-    return config
-
-
-def default_preprocessing(encoder: Encoder) -> Preprocessing:
-    """Return what timm states for an encoder's pinned weights.
+    Parameters
+    ----------
+    encoder : Encoder
+        What it is for.
+    weights : str
+        As ``load_network`` takes it, but for "random".
 
     Raises
     ------
     UsageError
-        If timm states a crop mode that is not known here.
+        If there are no weights of this name.
+    WeightsError
+        If they cannot be had.
     """
-    config = _config(encoder)
-    _, height, width = config.input_size
-    if height != width or config.crop_mode not in ("center", "squash"):
-        raise UsageError(
-            f"{encoder.timm} expects input {height}×{width} cropped by '{config.crop_mode}', "
-            "which is not known here; choose a model with a square centre crop"
+    path = Path(weights)
+    if path.suffix or os.sep in weights or path.is_file():
+        named = next((p for p in encoder.published if p.file == path.name), None)
+        stated = named.preprocessing if named and path.suffix == ".h5" else None
+        return Located(path, path.stem, path.name, preprocessing=stated)
+    published = encoder.find_published(weights)
+    if found := folder.find_record(encoder.name, published.weights if published else weights):
+        path, record = found
+        return Located(
+            path, weights, record.source, record.licence, record.preprocessing, record.sha256
         )
-    return Preprocessing(
-        # timm truncates in the same way (timm.data.transforms_factory).
-        resize=int(height / config.crop_pct),
-        crop=height,
-        interpolation=cast(Interpolation, config.interpolation),
-        mean=cast(_Triple, config.mean),
-        std=cast(_Triple, config.std),
-        squash=config.crop_mode == "squash",
+    if published is None:
+        raise _never_published(encoder, weights)
+    cached = hub.cached_file(published)
+    if cached is None:
+        if published.repository is None:
+            raise not_to_be_had(encoder, published, "they are not on the hub")
+        try:
+            cached = hub.download(published)
+        except hub.HubError as error:
+            raise not_to_be_had(encoder, published, str(error)) from None
+    return Located(
+        cached,
+        weights,
+        str(published.repository),
+        licence_of(encoder, published),
+        published.preprocessing,
     )
 
 
-def torchvision_preprocessing(name: str, sha256: str | None = None) -> Preprocessing:
-    """Return what torchvision states for one of its weight files.
+def where(encoder: Encoder, published: Published) -> Path | None:
+    """Find published weights in the weights folder or the hub's local cache."""
+    found = folder.find_record(encoder.name, published.weights)
+    return found[0] if found else hub.cached_file(published)
 
-    Parameters
-    ----------
-    name : str
-        Of the model in torchvision.
-    sha256 : str, optional
-        Of the file. torchvision's file names carry the first eight digits, which tell
-        its first weights of a network from its second; without a match, the first.
-    """
-    from torchvision.models import get_model_weights
 
-    published = list(get_model_weights(name))
-    digits = (sha256 or "")[:8]
-    entry = next((w for w in published if digits and f"-{digits}." in w.url), published[0])
-    stated = entry.transforms()
-    mean, std = tuple(stated.mean), tuple(stated.std)
-    if name == "inception_v3":
-        # torchvision normalises twice here: by ImageNet's statistics, and then, inside the
-        # network, from those to [-1, 1]. Together they are the latter.
-        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    return Preprocessing(
-        resize=stated.resize_size[0],
-        crop=stated.crop_size[0],
-        interpolation=stated.interpolation.value,
-        mean=mean,
-        std=std,
+def licence_of(encoder: Encoder, published: Published) -> str | None:
+    """Return the licence that a publisher states; timm keeps those of its own."""
+    if published.licence or published.weights != "imagenet":
+        return published.licence
+    return networks.config_of(encoder).license
+
+
+def not_to_be_had(encoder: Encoder, published: Published, cause: str) -> WeightsError:
+    """Make the error for published weights that are not here, with the way to them."""
+    if published.repository:
+        address = f"https://huggingface.co/{published.repository}/resolve/main/{published.file}"
+    else:
+        address = f"{published.file}, by the links on {published.home}"
+    return WeightsError(
+        f"the weights '{published.weights}' of {encoder.name} ({published.file} of "
+        f"{published.repository or published.home}) are neither on this machine nor to be had "
+        f"from the hub: {cause}.\n"
+        f"On a machine with internet, download {address}\n"
+        "Copy the file here, and once:\n"
+        f"  bottleneck weights import {published.file} --backbone {encoder.name} "
+        f"--as {published.weights}\n"
+        "Then repeat the command. A file of your own: --weights FILE. To try the software "
+        "only: --weights random, whose figures mean nothing."
+    )
+
+
+def _never_published(encoder: Encoder, weights: str) -> WeightsError | UsageError:
+    known = sorted({p.weights for e in ENCODERS.values() for p in e.published})
+    own = [r.weights for r in folder.read_records(folder.folder_path()).values()]
+    if weights not in known:
+        choices = ", ".join([*dict.fromkeys([*known, _RANDOM, *own]), "or the path of a file"])
+        return UsageError(f"unknown weights '{weights}'. Known: {choices}")
+    others = [e.name for e in ENCODERS.values() if e.find_published(weights)]
+    return WeightsError(
+        f"no {weights} weights were ever published for {encoder.name}. They exist for "
+        f"{', '.join(others)}: choose one of these with --backbone.\n"
+        f"With a file of your own: --weights FILE, or once "
+        f"`bottleneck weights import FILE --backbone {encoder.name} --as NAME` and then "
+        "--weights NAME"
     )

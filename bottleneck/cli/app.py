@@ -8,7 +8,17 @@ import typer
 from typer.core import TyperGroup
 
 import bottleneck
-from bottleneck.cli import audit, backbones, compare, demo, doctor, extract, fit, inspect
+from bottleneck.cli import (
+    audit,
+    backbones,
+    compare,
+    demo,
+    doctor,
+    extract,
+    fit,
+    inspect,
+    weights,
+)
 from bottleneck.cli.console import say
 from bottleneck.errors import BottleneckError
 
@@ -64,6 +74,7 @@ def _root(
 for module in (extract, fit, compare, audit, inspect, backbones, doctor, demo):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
+app.add_typer(weights.weights, name="weights")
 
 
 def main() -> None:

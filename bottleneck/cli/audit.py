@@ -53,8 +53,8 @@ def audit(
 ) -> None:
     """Look for leaks: shared patients, copies across folds, burned-in text, telling metadata.
 
-    Finding a leak is a result and no error; `bottleneck compare` keeps what is found here
-    on one side of every split.
+    Finding a leak is a result and no error. `bottleneck compare` keeps patients together, and
+    does not yet look for copies under several patients: that is for you to do with this.
 
     Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
     """

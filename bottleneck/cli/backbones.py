@@ -35,4 +35,4 @@ def backbones(
         table.add_row(*(str(value) for value in row.values()))
     show(table)
     if not name:
-        show("Any other model of timm: timm/NAME[.TAG]. Weights of your own: --weights FILE.")
+        show("Any other model of timm: timm/NAME[.TAG]. Weights: `bottleneck weights list`.")

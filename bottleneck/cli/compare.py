@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.console import Json, Quiet, progress, show, show_json
 from bottleneck.cli.inputs import choose_features
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def compare(
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Let the report name samples and patients.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(help="Cores.", show_default="all")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -82,7 +82,7 @@ def run(
     *,
     positive: str | None = None,
     with_ids: bool = False,
-    jobs: int | None = None,
+    jobs: int = -1,
     quiet: bool = False,
 ) -> tuple[Comparison, Path]:
     """Compare and write the report; returns the comparison and the page's path."""
@@ -102,6 +102,6 @@ def print_result(comparison: Comparison, page: Path) -> None:
     from bottleneck.report.tables import summary_table
 
     for warning in comparison.warnings:
-        say(f"warning: {warning}")
+        show(warning)
     show(summary_table(comparison))
     show(f"Report: {page}")

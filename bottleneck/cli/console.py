@@ -48,7 +48,13 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     from rich.progress import TimeRemainingColumn as Left
 
     rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), rate, Left())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        rate,
+        Left(),
+    )
     bar = Progress(*columns, console=Console(stderr=True), expand=True)
     task = bar.add_task("", total=None, rate="", start=False)
 

@@ -15,9 +15,9 @@ from bottleneck.errors import WeightsError
 
 
 def demo(
-    output: Annotated[
-        Path, typer.Option(help="Folder for features/, models/ and report/.")
-    ] = Path("demo"),
+    output: Annotated[Path, typer.Option(help="Folder for features/, models/ and report/.")] = Path(
+        "demo"
+    ),
     backbone: Annotated[str, typer.Option(help="Frozen network.")] = "resnet18",
     weights: Annotated[
         str, typer.Option(help="As for extract; random where ImageNet's cannot be had.")

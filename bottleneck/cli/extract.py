@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bottleneck.features.extraction import Extraction
 
 _DATA = "Reading the data set"
+_LAST: list[str | None] = [None]  # The last feature map has no name.
 
 
 def extract(
@@ -31,12 +32,25 @@ def extract(
         list[str], typer.Option(help="Frozen network; may be given several times.")
     ] = ["vgg16"],  # noqa: B006
     weights: Annotated[
-        str, typer.Option(help="imagenet, radimagenet, random, or a weight file.")
+        str,
+        typer.Option(
+            help="imagenet, radimagenet, random, a name in the weights folder, or a weight file."
+        ),
     ] = "imagenet",
     layer: Annotated[
-        str | None, typer.Option(help="Layer to tap.", show_default="last feature map")
+        list[str] | None,
+        typer.Option(
+            help="Layer to tap; may be given several times.", show_default="last feature map"
+        ),
     ] = None,
     pooling: Annotated[str, typer.Option(help="avg, max, gem or flatten.")] = "avg",
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="timm, torchvision, keras, transformers, radimagenet, or a TOML file.",
+            show_default="as the weights' publisher states",
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
@@ -117,15 +131,20 @@ def extract(
     )
     options = {
         "weights": weights,
-        "layer": layer,
+        "layers": layer or _LAST,
         "pooling": pooling,
+        "preprocessing": preprocessing,
         "precision": precision,
         "device": device,
         "batch_size": _number("batch-size", batch_size),
         "workers": _number("workers", workers),
         "output": output,
     }
-    results = [run(data, one, options, quiet=quiet, as_json=as_json) for one in backbone]
+    results = [
+        result
+        for one in backbone
+        for result in run_layers(data, one, options, quiet=quiet, as_json=as_json)
+    ]
     if as_json:
         show_json([_as_json(result) for result in results])
 
@@ -134,21 +153,32 @@ def run(
     data: ImageDataset, backbone: str, options: dict[str, Any], *, quiet: bool, as_json: bool
 ) -> Extraction:
     """Extract with one backbone, and say how it went."""
+    options = {**options, "layers": [options.get("layer")]}
+    options.pop("layer", None)
+    return run_layers(data, backbone, options, quiet=quiet, as_json=as_json)[0]
+
+
+def run_layers(
+    data: ImageDataset, backbone: str, options: dict[str, Any], *, quiet: bool, as_json: bool
+) -> list[Extraction]:
+    """Extract several layers of one backbone in one pass, and say how it went."""
     if not quiet:
         say(f"loading {backbone} …")
-    from bottleneck.features.extraction import extract as extract_features
+    from bottleneck.features.extraction import extract_layers
 
     with progress(quiet=quiet, unit="images") as move:
-        result = extract_features(data, backbone, progress=move, **options)
-    if result.provenance["recipe"]["weights"] == "random":
-        say(RANDOM_WEIGHTS)
-    if not quiet:
-        for note in result.notes:
-            say(f"note: {note}")
-        _say_failures(result)
-    if not as_json:
-        show(_summary(result))
-    return result
+        results = extract_layers(data, backbone, progress=move, **options)
+    if results[0].provenance["recipe"]["weights"] == "random":
+        (say if as_json else show)(RANDOM_WEIGHTS)
+    for number, result in enumerate(results):
+        if not quiet:
+            for note in result.notes if number == 0 else result.notes[len(data.notes) :]:
+                say(f"note: {note}")
+        if not quiet and number == 0:
+            _say_failures(result)
+        if not as_json:
+            show(_summary(result))
+    return results
 
 
 def _number(option: str, value: str) -> Any:

@@ -29,7 +29,7 @@ def fit(
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Cores.", show_default="all")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +48,8 @@ def fit(
     if as_json:
         show_json([_as_json(path, model) for path, model in results])
         return
+    if any(model.recipe["weights"] == "random" for _, model in results):
+        show(RANDOM_WEIGHTS)
     for path, model in results:
         show(_summary(path, model))
 
@@ -59,7 +61,7 @@ def run(
     *,
     positive: str | None = None,
     seed: int = 0,
-    jobs: int | None = None,
+    jobs: int = -1,
     quiet: bool = False,
 ) -> tuple[Path, Model]:
     """Train one head on one feature file and save it."""
@@ -77,8 +79,6 @@ def run(
     if not quiet:
         say(f"training {head} on {features.name} …")
     model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
-    if model.recipe["weights"] == "random":
-        say(RANDOM_WEIGHTS)
     return model.save(output / model_file_name(features, head)), model
 
 
@@ -86,8 +86,7 @@ def _summary(path: Path, model: Model) -> str:
     chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
     patients = f" of {model.n_patients} patients" if model.n_patients else ""
     return (
-        f"{path}: {model.head} ({chosen}), {model.trained_on}, "
-        f"{model.n_samples} samples{patients}"
+        f"{path}: {model.head} ({chosen}), {model.trained_on}, {model.n_samples} samples{patients}"
     )
 
 

@@ -28,7 +28,7 @@ def choose_features(given: Sequence[Path], command: str) -> list[Path]:
 
     files: list[Path] = []
     for path in given or [Path("features")]:
-        files += feature_files(path) if path.is_dir() else [path]
+        files += feature_files(path) if path.is_dir() or not given else [path]
     if not files:
         where = given[0] if given else "features/"
         raise UsageError(f"no feature files in {where}; make some with `bottleneck extract`")

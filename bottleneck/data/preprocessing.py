@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,8 @@ _RESIZERS: dict[str, tuple[str, ...]] = {
     "torchvision": ("bilinear", "bicubic"),
     "opencv": ("bilinear",),
 }
+# This room does without torch; bottleneck.backbones, which has it, enters torchvision's here.
+TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]] = {}
 # A strip a thousand times longer than wide would be resized into gigabytes.
 _MAX_RATIO = 50
 
@@ -124,7 +126,11 @@ class Preprocessing:
         ]
         if missing:
             raise UsageError(f"{source}: the preprocessing lacks {', '.join(missing)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
+        return cls(**values)
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
         """Resize and crop.
@@ -158,21 +164,14 @@ class Preprocessing:
         width, height = self._resized(image.size)
         if self.resizer == "pillow":
             return np.asarray(image.resize((width, height), _FILTERS[self.interpolation]))
-        # Here only, for most preprocessings do without torch.
-        import torch
-        from torchvision.transforms import InterpolationMode
-        from torchvision.transforms.v2 import functional
-
-        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-        antialias = self.resizer == "torchvision"
-        resized = functional.resize(
-            # OpenCV's weights of a floating-point image are those of torch without antialiasing.
-            tensor if antialias else tensor.float(),
-            [height, width],
-            InterpolationMode(self.interpolation),
-            antialias=antialias,
-        )
-        return resized.permute(1, 2, 0).numpy()
+        array = np.asarray(image)
+        if self.resizer == "opencv":
+            return _linear(_linear(array, width, axis=1), height, axis=0).astype(np.float32)
+        if self.resizer not in TENSOR_RESIZERS:
+            raise UsageError(
+                f"the resizer '{self.resizer}' needs torch: import bottleneck.backbones.conventions"
+            )
+        return TENSOR_RESIZERS[self.resizer](array, height, width, self.interpolation)
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = size
@@ -186,10 +185,20 @@ class Preprocessing:
         return (self.resize, longer) if width <= height else (longer, self.resize)
 
 
+def _linear(array: NDArray[Any], length: int, *, axis: int) -> NDArray[np.float64]:
+    # OpenCV's INTER_LINEAR: between the two nearest pixels, however many are left out.
+    n = array.shape[axis]
+    place = (np.arange(length) + 0.5) * (n / length) - 0.5
+    first = np.floor(place).astype(int)
+    share = np.expand_dims(place - first, tuple(a for a in range(array.ndim) if a != axis))
+    before = np.take(array, first.clip(0, n - 1), axis)
+    after = np.take(array, (first + 1).clip(0, n - 1), axis)
+    return before * (1 - share) + after * share
+
+
 def _is_valid(name: str, value: object) -> bool:
     if name in ("mean", "std"):
-        is_list = isinstance(value, list | tuple)
-        return is_list and all(isinstance(v, int | float) for v in value)  # type: ignore[attr-defined]
+        return isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
     if name == "squash":
         return isinstance(value, bool)
     if name in ("resize", "crop"):

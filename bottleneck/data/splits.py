@@ -13,7 +13,15 @@ from bottleneck.data.grouping import SEEDS_TRIED, count_by_class, counted, draw,
 from bottleneck.data.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
 
-__all__ = ["Fold", "Folds", "Protocol", "fixed_split", "has_fixed_split", "make_folds"]
+__all__ = [
+    "Fold",
+    "Folds",
+    "Protocol",
+    "fixed_split",
+    "has_fixed_split",
+    "make_folds",
+    "refuse_single",
+]
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
@@ -52,14 +60,7 @@ def make_folds(
         If the samples cannot be split so.
     """
     patients = name_patients(groups)
-    if len(np.unique(y)) < 2:
-        raise ProtocolError(
-            f"all {len(y)} samples are of class '{y[0]}': a head needs at least two classes"
-        )
-    if patients is not None and len(np.unique(patients)) < 2:
-        raise ProtocolError(
-            f"all {len(y)} samples are of one patient: a split by patient needs at least two"
-        )
+    refuse_single(y, patients)
     kind, warnings = protocol.kind, _warn_of_patients(groups, patients)
     if kind == "auto":
         known = folds is not None and bool(np.any(folds != ""))
@@ -79,6 +80,24 @@ def make_folds(
     else:
         made = _take_folds(protocol, y, folds, patients)
     return dataclasses.replace(made, warnings=warnings)
+
+
+def refuse_single(y: Strings, patients: Strings | None) -> None:
+    """Refuse samples of one class only, or of one patient only.
+
+    Raises
+    ------
+    ProtocolError
+        In either case.
+    """
+    if len(np.unique(y)) < 2:
+        raise ProtocolError(
+            f"all {len(y)} samples are of class '{y[0]}': a head needs at least two classes"
+        )
+    if patients is not None and len(np.unique(patients)) < 2:
+        raise ProtocolError(
+            f"all {len(y)} samples are of one patient: a split by patient needs at least two"
+        )
 
 
 def has_fixed_split(splits: Strings | None) -> TypeGuard[Strings]:
@@ -129,7 +148,8 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None) -> Fol
         )
     if most < n_splits:
         raise ProtocolError(
-            f"{has}, too few for {n_splits} folds that all test every class: ask for {most} or less"
+            f"{has}, too few for {n_splits} folds that all test every class: "
+            f"ask for {most} or less (--folds {most})"
         )
     seeds = itertools.count(protocol.seed)
     made: list[Fold] = []

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.grouping import name_patients
 from bottleneck.data.splits import Protocol, make_folds
+from bottleneck.evaluation import inference
 from bottleneck.evaluation.arms import Arm, load_all, make_arms
 from bottleneck.evaluation.circumstances import describe_dataset, describe_protocol, find_warnings
+from bottleneck.evaluation.intervals import Interval
 from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure
 from bottleneck.evaluation.nested import ArmResult, count_inner_folds, run_arms
 from bottleneck.features.featureset import FeatureSet
@@ -239,21 +241,46 @@ def compare(
 
 def _evaluate(arm: Arm, result: ArmResult, positive: str | None) -> Evaluation:
     figures = measure(result.predictions, positive=positive)
+    known = inference.intervals(result.predictions, positive=positive)
     return Evaluation(
         name=arm.name,
         backbone=None if arm.features is None else arm.features.backbone,
         weights=None if arm.features is None else arm.features.weights,
         head=arm.head.name,
         predictions=result.predictions,
-        metrics={name: Metric(value) for name, value in figures.items()},
+        metrics={name: _metric(value, known.get(name)) for name, value in figures.items()},
         confusion=confuse(result.predictions),
         chosen=result.chosen,
         seconds=result.seconds,
     )
 
 
+def _metric(value: float, interval: Interval | None) -> Metric:
+    if interval is None:
+        return Metric(value)
+    method = f"{interval.method}, {interval.level:.0%}"
+    return Metric(value, interval.low, interval.high, method)
+
+
 def _subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
     """Difference of the AUROC between every two arms, fold by fold."""
+    if positive is not None:
+        family = [e.name for e in evaluations if e.head != "prior"]
+        arms = {e.name: e.predictions for e in evaluations}
+        return tuple(
+            Difference(
+                a,
+                b,
+                "auroc",
+                found.difference,
+                found.low,
+                found.high,
+                found.p,
+                p_adjusted,
+                f"{found.method}, {found.level:.0%}",
+            )
+            for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=family)
+        )
     aurocs = {e.name: fold_aurocs(e.predictions, positive=positive) for e in evaluations}
     return tuple(
         Difference(a, b, "auroc", float(np.mean(aurocs[a] - aurocs[b])))

@@ -9,6 +9,7 @@ folds LeDell's; for a difference, the influences are subtracted first.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,7 @@ from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
 
-__all__ = ["Design", "Influence", "encode", "zeros_and_ones"]
+__all__ = ["Design", "Influence", "degrees_of_freedom", "encode", "zeros_and_ones"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,6 +78,10 @@ class Design:
         How many disjoint pairs of a positive and a negative patient there are at
         least, every fold counted like the smallest. Patients of unequal numbers of
         samples are counted by their effective number (Kish), (sum n)^2 / sum n^2.
+    overlap : float
+        1 + k n_test / n_train with k folds a repeat, by which Nadeau & Bengio (2003,
+        Machine Learning 52:239) multiply a variance over folds whose training sets
+        overlap: 1 + k / (k - 1), or 1 with a single fold.
 
     Raises
     ------
@@ -116,6 +121,10 @@ class Design:
         )
         cells = self.patients * self.n_folds + self.folds
         self._cells = [len(np.unique(cells[rows])) for rows in (*self._classes, everyone)]
+        self.overlap = 1.0
+        if self.n_folds > 1:
+            folds_a_repeat = max(2.0, self.n_folds * n_patients / self._cells[2])
+            self.overlap += folds_a_repeat / (folds_a_repeat - 1)
 
     def _disjoint_pairs(self, rows: Bools) -> float:
         counts = [np.bincount(self.patients[rows & side]) for side in self._classes]
@@ -191,7 +200,7 @@ class Design:
         return all((ranks[rows] == ranks[rows][0]).all() for rows in self._fold_rows)
 
     def variance(self, influence: Influence) -> tuple[float, float]:
-        """Estimate the variance of an AUROC or of a difference, and its degrees of freedom.
+        """Estimate the variance of an AUROC or a difference, and its degrees of freedom.
 
         With the patients' sums a (positive samples) and b (negative samples)::
 
@@ -204,12 +213,6 @@ class Design:
         estimate of LeDell, Petersen & van der Laan (2015, Electronic Journal of
         Statistics 9:1583), with I - folds in place of I - 1.
 
-        The degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2:110),
-        2 variance^2 / Var(variance). The patients of each class add to Var(variance)
-        what normal theory says (as for Brunner & Munzel 2000, Biometrical Journal
-        42:17) or what the fourth moments of their sums say, whichever is more: near an
-        AUROC of 1 few patients carry all of the variance, and it is poorly known.
-
         Parameters
         ----------
         influence : Influence
@@ -218,8 +221,8 @@ class Design:
         Returns
         -------
         variance, degrees_of_freedom : float
-            NaN and 0 where no fold holds two patients of one of the classes; 0 and 0
-            where the placement values do not vary.
+            The latter from ``degrees_of_freedom``. NaN and 0 where no fold holds two
+            patients of one of the classes; 0 and 0 where placement values do not vary.
         """
         if min(self._cells) <= self.n_folds:
             return np.nan, 0.0
@@ -229,24 +232,49 @@ class Design:
         if variance < _ROUNDING:
             return 0.0, 0.0
 
+        squares = (a + b) ** 2
+        lost = self.n_folds * len(a) / self._cells[2]
         has_positive, has_negative = self._has
-        repeats = self._cells[2] / len(a)
-        total = spread = 0.0
-        for stratum in (
-            has_positive & ~has_negative,
-            has_negative & ~has_positive,
-            has_positive & has_negative,
-        ):
-            squares = (a + b)[stratum] ** 2
-            size = len(squares)
-            if size == 0:
-                continue
-            free = max(size - self.n_folds / repeats, 1.0)
-            part = squares.sum() * size / free
-            fourth = (squares @ squares - squares.sum() ** 2 / size) * (size / free) ** 3
-            total += part
-            spread += max(2 * part**2 / free, fourth)
-        return variance, 2 * total**2 / spread
+        strata = (
+            squares[has_positive & ~has_negative],
+            squares[has_negative & ~has_positive],
+            squares[has_positive & has_negative],
+        )
+        return variance, degrees_of_freedom(strata, lost)
+
+
+def degrees_of_freedom(strata: Iterable[Floats], lost: float = 1.0) -> float:
+    """Estimate the degrees of freedom of a variance that is a sum of squares.
+
+    Satterthwaite's (1946, Biometrics Bulletin 2:110), 2 variance^2 / Var(variance). Each
+    stratum adds to Var(variance) what normal theory says (as for Brunner & Munzel 2000,
+    Biometrical Journal 42:17) or what the fourth moments say, whichever is more: near an
+    AUROC or a proportion of 1 few patients carry all of the variance, and it is poorly
+    known.
+
+    Parameters
+    ----------
+    strata : iterable of ndarray of float64
+        Squares of the patients' contributions, each stratum centred on its own.
+    lost : float
+        Degrees of freedom that the centring took from each stratum.
+
+    Returns
+    -------
+    float
+        At most the number of patients.
+    """
+    total = spread = 0.0
+    for squares in strata:
+        size = len(squares)
+        if not size:
+            continue
+        free = max(size - lost, 1.0)
+        part = float(squares.sum()) * size / free
+        fourth = float(squares @ squares - squares.sum() ** 2 / size) * (size / free) ** 3
+        total += part
+        spread += max(2 * part**2 / free, fourth)
+    return 2 * total**2 / spread
 
 
 def zeros_and_ones(name: str, values: ArrayLike) -> Bools:

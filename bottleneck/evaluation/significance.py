@@ -13,7 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.intervals import auc_interval, check_level, effective_number
+from bottleneck.evaluation.intervals import (
+    Interval,
+    auc_interval,
+    check_level,
+    effective_number,
+    variance_name,
+)
 from bottleneck.evaluation.placements import Design, encode, zeros_and_ones
 
 __all__ = [
@@ -83,13 +89,16 @@ def delong_test(
     Returns
     -------
     AucDifference
-        z = difference / SE against the normal distribution, and difference ± z·SE, as
-        in DeLong, DeLong & Clarke-Pearson (1988) and R's pROC. Arms that rank all
-        samples alike have difference 0, z 0 and p 1. Where the difference of the
-        placement values does not vary, or a class has a single patient, there is no
-        standard error: the interval then joins the distribution-free ones of both arms
-        (``roc_auc_interval``), each at level (1 + level) / 2, and p is a bound from
-        the same inequality.
+        z = difference / SE against the normal distribution, as in DeLong, DeLong &
+        Clarke-Pearson (1988) and R's pROC. difference ± z·SE covers too little near an
+        AUROC of 1; the interval joins those of ``roc_auc_interval`` instead (Zou & Yue
+        2013, Statistics in Medicine 32:5077, "MOVER"): low = difference - sqrt(u² + v²
+        - 2 r u v), where u is how far the interval of a reaches down, v how far that of
+        b reaches up, and r the correlation of the two AUROCs; high likewise. It can
+        hold 0 where p is just below 1 - level, and the other way round. Arms that rank
+        all samples alike have difference 0, z 0 and p 1. Where the differences of the
+        placement values do not vary, or a class has a single patient, there is no
+        standard error, and p is a bound from Hoeffding's inequality.
 
     Raises
     ------
@@ -111,10 +120,9 @@ def cv_auc_difference(
 ) -> AucDifference:
     """Test whether two arms have the same AUROC within test folds, on average.
 
-    The variance is that of ``cv_auc_interval`` (LeDell, Petersen & van der Laan 2015),
-    with the influences of both arms subtracted sample by sample; the reference
-    distribution is t, with the degrees of freedom of ``placements.Design.variance``.
-    Like that interval, the test is about the models that were fitted.
+    The variance is that of ``cv_auc_interval``, corrected, with the influences of both
+    arms subtracted sample by sample; the reference distribution is t, with the degrees
+    of freedom of ``placements.Design.variance``.
 
     Parameters
     ----------
@@ -131,7 +139,7 @@ def cv_auc_difference(
     Returns
     -------
     AucDifference
-        Where there is no standard error, as for ``delong_test``.
+        The interval, and what there is without a standard error, as for ``delong_test``.
 
     Raises
     ------
@@ -146,55 +154,53 @@ def cv_auc_difference(
 def _auc_difference(
     design: Design, score_a: ArrayLike, score_b: ArrayLike, level: float, *, normal: bool
 ) -> AucDifference:
-    alpha = 1 - check_level(level)
+    check_level(level)
     rank_a, rank_b = design.rank(score_a), design.rank(score_b)
     a, b = design.influence(rank_a), design.influence(rank_b)
-    difference = a.value - b.value
-    name = "LeDell" if design.n_folds > 1 else "Obuchowski" if design.clustered else "DeLong"
+    name = variance_name(design)
     if np.array_equal(rank_a, rank_b):
         return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, name)
 
+    arm_a = auc_interval(design, rank_a, a, level)
+    arm_b = auc_interval(design, rank_b, b, level)
     variance, degrees = design.variance(a - b)
-    if variance > 0:
-        error = float(np.sqrt(variance))
+    error = float(np.sqrt(variance * design.overlap))
+    difference = a.value - b.value
+    if error > 0:
         z = difference / error
-        if normal:
-            reach, p = -special.ndtri(alpha / 2) * error, 2 * special.ndtr(-abs(z))
-        else:
-            reach = -special.stdtrit(degrees, alpha / 2) * error
-            p = 2 * special.stdtr(degrees, -abs(z))
-        return AucDifference(
-            a.value,
-            b.value,
-            difference,
-            float(difference - reach),
-            float(difference + reach),
-            error,
-            z,
-            float(p),
-            level,
-            name,
-        )
+        p = 2 * float(special.ndtr(-abs(z)) if normal else special.stdtr(degrees, -abs(z)))
+    else:
+        error, z, p = np.nan, np.nan, _bounded_p(arm_a, arm_b, design.pairs)
+        name = "distribution-free bound"
+    low, high = _interval_of_difference(arm_a, arm_b, error)
+    return AucDifference(a.value, b.value, difference, low, high, error, z, p, level, name)
 
-    arm_a, arm_b = (auc_interval(design, s, 1 - alpha / 2, "logit") for s in (score_a, score_b))
-    between = 0.5 if "constant score" in (arm_a.method, arm_b.method) else (a.value + b.value) / 2
-    entropies = [
-        special.rel_entr(arm.value, between) + special.rel_entr(1 - arm.value, 1 - between)
-        for arm in (arm_a, arm_b)
-        if arm.method != "constant score"
-    ]
-    return AucDifference(
-        a.value,
-        b.value,
-        difference,
-        arm_a.low - arm_b.high,
-        arm_a.high - arm_b.low,
-        np.nan,
-        np.nan,
-        min(1.0, 4 * float(np.exp(-design.pairs * min(entropies)))),
-        level,
-        "distribution-free bound",
+
+def _interval_of_difference(a: Interval, b: Interval, error: float) -> tuple[float, float]:
+    """Join two intervals as Zou & Yue (2013) do, with the correlation that the error implies."""
+    both = a.standard_error * b.standard_error
+    shared = a.standard_error**2 + b.standard_error**2 - error**2
+    correlation = float(np.clip(shared / (2 * both), -1, 1)) if both * error > 0 else 0.0
+
+    def reach(up: float, down: float) -> float:
+        return float(np.sqrt(up**2 + down**2 - 2 * correlation * up * down))
+
+    difference = a.value - b.value
+    return (
+        difference - reach(a.value - a.low, b.high - b.value),
+        difference + reach(a.high - a.value, b.value - b.low),
     )
+
+
+def _bounded_p(a: Interval, b: Interval, pairs: float) -> float:
+    """Bound the p value of two arms by the Hoeffding inequality of each, halfway between."""
+    varying = [arm.value for arm in (a, b) if arm.method != "constant score"]
+    middle = (a.value + b.value) / 2 if len(varying) == 2 else 0.5
+    least = min(
+        special.rel_entr(value, middle) + special.rel_entr(1 - value, 1 - middle)
+        for value in varying
+    )
+    return min(1.0, 2 * len(varying) * float(np.exp(-pairs * least)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +296,7 @@ def mcnemar_test(
         p = float(special.chdtrc(1, by_patient.sum() ** 2 / (by_patient @ by_patient)))
         mid_p, method = None, "Durkalski"
 
-    size = effective_number(differences, patients)
+    size = effective_number(differences, patients, level)
     share_a, share_b = ((x * size / n + 1) / (size + 2) for x in (only_a, only_b))
     centre = share_a - share_b
     reach = z * np.sqrt((share_a + share_b - centre**2) / (size + 2))
@@ -356,7 +362,9 @@ def corrected_resampled_t(
     ResampledDifference
         Nadeau & Bengio (2003, Machine Learning 52:239): SE² = (1/J + n_test / n_train)
         times the variance of the J differences, and J - 1 degrees of freedom. Equal
-        arms (all differences 0) have t 0 and p 1.
+        arms (all differences 0) have t 0 and p 1. In ``benchmarks/coverage.md`` it
+        rejects up to 13 % of true hypotheses at the 5 % level where there are many
+        features for the patients; for the AUROC, ``cv_auc_difference`` holds its level.
 
     Raises
     ------

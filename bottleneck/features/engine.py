@@ -8,12 +8,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.backbone import Backbone, embed_together
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.decode import PixelFacts, decode, pixel_facts
 from bottleneck.data.preprocessing import Preprocessing
@@ -26,9 +27,9 @@ __all__ = ["Picture", "Prepared", "Runner", "prepare"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Picture:
-    """What the network sees, uint8 of shape (crop, crop, 3), and what is recorded of it."""
+    """What the network sees, of shape (crop, crop, 3), and what is recorded of it."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8 | np.float32]
     facts: PixelFacts
 
 
@@ -132,16 +133,24 @@ class Runner:
         Arithmetic of the network.
     batch_size : int
         Images a batch.
+    others : sequence of Backbone
+        Other layers of the same network, computed in the same pass.
     """
 
     def __init__(
-        self, backbone: Backbone, device: torch.device, precision: Precision, batch_size: int
+        self,
+        backbone: Backbone,
+        device: torch.device,
+        precision: Precision,
+        batch_size: int,
+        *,
+        others: Sequence[Backbone] = (),
     ) -> None:
-        self.backbone = backbone.to(device)
+        self.backbones = [one.to(device) for one in (backbone, *others)]
         self.precision = precision
         self.batch_size = batch_size
 
-    def run(self, images: Sequence[NDArray[np.uint8]], ids: Sequence[str]) -> NDArray[np.float32]:
+    def run(self, images: Sequence[NDArray[Any]], ids: Sequence[str]) -> NDArray[np.float32]:
         """Compute the features of up to a batch of images, shape (len(images), width).
 
         Raises
@@ -149,16 +158,23 @@ class Runner:
         UsageError
             If a feature is not finite in this precision, or the device's memory is too small.
         """
-        features = self._embed(images, self.precision)
-        broken = ~np.isfinite(features).all(axis=1)
-        if broken.any():
-            raise UsageError(
-                f"the features of '{ids[int(broken.argmax())]}' are not finite in "
-                f"{self.precision}; use --precision fp32"
-            )
-        return features
+        return self.run_each(images, ids)[0]
 
-    def drift(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, float] | None:
+    def run_each(
+        self, images: Sequence[NDArray[Any]], ids: Sequence[str]
+    ) -> list[NDArray[np.float32]]:
+        """Compute the same for every layer, in one pass."""
+        each = self._embed(images, self.precision)
+        for features in each:
+            broken = ~np.isfinite(features).all(axis=1)
+            if broken.any():
+                raise UsageError(
+                    f"the features of '{ids[int(broken.argmax())]}' are not finite in "
+                    f"{self.precision}; use --precision fp32"
+                )
+        return each
+
+    def drift(self, images: Sequence[NDArray[Any]]) -> dict[str, float] | None:
         """Measure what the reduced precision costs on a sample; None in fp32.
 
         Returns
@@ -167,33 +183,39 @@ class Runner:
             ``images``; ``cosine``, the smallest cosine between a row and its fp32 twin;
             ``relative``, the largest distance between the two over the norm of the latter.
         """
+        return self.drift_each(images)[0]
+
+    def drift_each(self, images: Sequence[NDArray[Any]]) -> list[dict[str, float] | None]:
+        """Measure the same for every layer."""
         if self.precision == "fp32":
-            return None
+            return [None] * len(self.backbones)
         reduced, exact = self._embed(images, self.precision), self._embed(images, "fp32")
-        norm = np.linalg.norm(exact, axis=1)
-        cosine = (reduced * exact).sum(1) / np.maximum(
-            norm * np.linalg.norm(reduced, axis=1), 1e-30
-        )
-        relative = np.linalg.norm(reduced - exact, axis=1) / np.maximum(norm, 1e-30)
-        return {
-            "images": len(images),
-            "cosine": float(cosine.min()),
-            "relative": float(relative.max()),
-        }
+        return [_drift(*pair) for pair in zip(reduced, exact, strict=True)]
 
     def _embed(
-        self, images: Sequence[NDArray[np.uint8]], precision: Precision
-    ) -> NDArray[np.float32]:
+        self, images: Sequence[NDArray[Any]], precision: Precision
+    ) -> list[NDArray[np.float32]]:
         batch = np.zeros((self.batch_size, *images[0].shape), images[0].dtype)
         batch[: len(images)] = np.stack(images)
         try:
-            features = self.backbone.embed(torch.from_numpy(batch), precision)
+            each = embed_together(self.backbones, torch.from_numpy(batch), precision)
         except torch.OutOfMemoryError:
             raise UsageError(
                 f"the device's memory is too small for batches of {self.batch_size}; "
                 f"use --batch-size {max(1, self.batch_size // 2)}"
             ) from None
-        return features[: len(images)].cpu().numpy()
+        return [features[: len(images)].cpu().numpy() for features in each]
+
+
+def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str, float]:
+    norm = np.linalg.norm(exact, axis=1)
+    cosine = (reduced * exact).sum(1) / np.maximum(norm * np.linalg.norm(reduced, axis=1), 1e-30)
+    relative = np.linalg.norm(reduced - exact, axis=1) / np.maximum(norm, 1e-30)
+    return {
+        "images": len(exact),
+        "cosine": float(cosine.min()),
+        "relative": float(relative.max()),
+    }
 
 
 def resolve_device(name: str) -> torch.device:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +15,9 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
 from bottleneck.features import engine
 from bottleneck.features.recipe import PRECISIONS, Precision
-from bottleneck.features.run import Progress, Run, log_path
+from bottleneck.features.run import Progress, Run, execute_together, log_path
 
-__all__ = ["Extraction", "extract"]
+__all__ = ["Extraction", "extract", "extract_layers"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,7 @@ def extract(
     weights: str = "imagenet",
     layer: str | None = None,
     pooling: str = "avg",
+    preprocessing: str | None = None,
     precision: Precision | Literal["auto"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
@@ -80,8 +82,8 @@ def extract(
     dataset : ImageDataset
         What to run.
     backbone : str or Backbone
-        A name for ``load_backbone``, to which ``weights``, ``layer`` and ``pooling`` go as
-        well, or a backbone at hand.
+        A name for ``load_backbone``, to which ``weights``, ``layer``, ``pooling`` and
+        ``preprocessing`` go as well, or a backbone at hand.
     precision : {"auto", "fp32", "bf16", "fp16"}
         "auto" keeps the precision of a run to be continued; else it is bf16 where the
         hardware computes in it, and fp32 elsewhere.
@@ -111,6 +113,53 @@ def extract(
     FeatureFileError
         If the target is damaged, another data set's, or being written by another run.
     """
+    (extraction,) = extract_layers(
+        dataset,
+        backbone,
+        layers=[layer] if isinstance(backbone, str) else [],
+        weights=weights,
+        pooling=pooling,
+        preprocessing=preprocessing,
+        precision=precision,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        output=output,
+        progress=progress,
+    )
+    return extraction
+
+
+def extract_layers(
+    dataset: ImageDataset,
+    backbone: str | Backbone = "vgg16",
+    *,
+    layers: Sequence[str | None],
+    weights: str = "imagenet",
+    pooling: str = "avg",
+    preprocessing: str | None = None,
+    precision: Precision | Literal["auto"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    workers: int | Literal["auto"] = "auto",
+    output: str | Path = "features",
+    progress: Progress | None = None,
+) -> list[Extraction]:
+    """Do the same for several layers of one network, in one pass over the images.
+
+    Parameters
+    ----------
+    layers : sequence of str or None
+        Names of layers, None for the last feature map; empty for a backbone as it is. Each
+        gets a feature file of its own, as if it had been extracted alone.
+
+    Other parameters, and what is raised, as in :func:`extract`.
+
+    Returns
+    -------
+    list of Extraction
+        One for each layer.
+    """
     if precision != "auto" and precision not in PRECISIONS:
         raise unknown_name("precision", precision, ("auto", *PRECISIONS))
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
@@ -118,36 +167,58 @@ def extract(
             raise UsageError(f"the {option} must be at least 1, not {number}")
     target = engine.resolve_device(device)
     folder = _writable(Path(output))
+    chosen = list(dict.fromkeys(layers))
     if isinstance(backbone, str):
-        backbone = load_backbone(backbone, weights=weights, layer=layer, pooling=pooling)
+        first = chosen[0] if chosen else None
+        backbone = load_backbone(
+            backbone, weights=weights, layer=first, pooling=pooling, preprocessing=preprocessing
+        )
+        chosen = chosen[1:]
+        taps = [backbone, *(backbone.at(layer) for layer in chosen)]
+    else:
+        taps = [backbone.at(layer) for layer in chosen] or [backbone]
     if precision == "auto":
-        precision = _begun(folder, dataset, backbone) or engine.native_precision(target)
-    path = folder / backbone.recipe(precision).file_name(dataset.name)
-    try:
-        with filelock.FileLock(folder / f".{path.name}.lock", timeout=0):
-            run = Run(dataset, backbone, precision, path, target)
+        precision = _begun(folder, dataset, taps) or engine.native_precision(target)
+    paths = [folder / tap.recipe(precision).file_name(dataset.name) for tap in taps]
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            _lock(stack, path)
+        try:
+            runs = [
+                Run(dataset, tap, precision, path, target)
+                for tap, path in zip(taps, paths, strict=True)
+            ]
             threads = engine.default_workers() if workers == "auto" else workers
-            run.execute(batch_size, threads, progress or _silent)
+            execute_together(runs, batch_size, threads, progress or _silent)
+        except OSError as error:
+            raise FeatureFileError(
+                f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
+                "kept; mend the cause and repeat the command"
+            ) from None
+    return [_extraction(run) for run in runs]
+
+
+def _lock(stack: contextlib.ExitStack, path: Path) -> None:
+    try:
+        stack.enter_context(filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0))
     except filelock.Timeout:
         raise FeatureFileError(
             f"{path} is being written by another extraction; wait for it, or choose another "
             "--output"
         ) from None
-    except OSError as error:
-        raise FeatureFileError(
-            f"{path} cannot be written: {error.strerror or error}. What was finished is kept; "
-            "mend the cause and repeat the command"
-        ) from None
+
+
+def _extraction(run: Run) -> Extraction:
     seconds = run.seconds
     return Extraction(
-        path=path,
-        n_samples=len(dataset),
+        path=run.path,
+        n_samples=len(run.dataset),
         n_extracted=run.n_extracted,
         n_known=len(run.rows) - run.n_extracted,
         failures=tuple(run.failures),
         seconds=seconds,
         images_per_second=run.n_extracted / seconds,
-        width=backbone.width,
+        width=run.backbone.width,
         notes=tuple(run.notes),
         provenance=run.provenance,
     )
@@ -171,10 +242,10 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _begun(folder: Path, dataset: ImageDataset, backbone: Backbone) -> Precision | None:
+def _begun(folder: Path, dataset: ImageDataset, taps: Sequence[Backbone]) -> Precision | None:
     found = []
     for precision in PRECISIONS:
-        path = folder / backbone.recipe(precision).file_name(dataset.name)
-        if path.exists() or log_path(path).exists():
+        paths = [folder / tap.recipe(precision).file_name(dataset.name) for tap in taps]
+        if any(path.exists() or log_path(path).exists() for path in paths):
             found.append(precision)
     return found[0] if len(found) == 1 else None

@@ -40,6 +40,9 @@ class Recipe:
         Arithmetic of the forward pass.
     decoding : str
         Policy of ``bottleneck.data.decode``.
+    variant : str
+        Whose form of the architecture, where the publisher's differs from the usual in more
+        than names: "keras" has other strides and another padding, with the same tensors.
     """
 
     backbone: str
@@ -51,6 +54,7 @@ class Recipe:
     preprocessing: Preprocessing
     precision: Precision
     decoding: str = decode.POLICY
+    variant: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

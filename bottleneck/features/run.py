@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import platform
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 
 import bottleneck
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features import engine
 from bottleneck.features.journal import Journal
 from bottleneck.features.recipe import Precision
 from bottleneck.features.store import FORMAT, Row, StoredRows, row_key, write_features
 
-__all__ = ["Progress", "Run", "log_path"]
+__all__ = ["Progress", "Run", "execute_together", "log_path"]
 
 Progress = Callable[[int, int, str], None]
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
@@ -96,18 +97,7 @@ class Run:
 
     def execute(self, batch_size: int | Literal["auto"], workers: int, progress: Progress) -> None:
         """Extract what is missing, and write the file if anything in it changes."""
-        log = log_path(self.path)
-        with Journal(log, self._header(batch_size)) as journal:
-            recorded = journal.header["batch_size"]
-            if batch_size not in ("auto", recorded):
-                self.notes.append(
-                    f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
-                    "begun with"
-                )
-            runner = engine.Runner(self.backbone, self.device, self.recipe.precision, recorded)
-            self._extract(runner, journal, workers, progress)
-            self._write(journal)
-        log.unlink()
+        execute_together([self], batch_size, workers, progress)
 
     def _header(self, batch_size: int | Literal["auto"]) -> dict[str, Any]:
         default = engine.default_batch_size(self.device) if batch_size == "auto" else batch_size
@@ -117,45 +107,7 @@ class Run:
             "drift": self.provenance.get("drift"),
         }
 
-    def _extract(
-        self, runner: engine.Runner, journal: Journal, workers: int, progress: Progress
-    ) -> None:
-        before = journal.seconds
-        waiting: dict[str, tuple[str, engine.Picture]] = {}
-
-        def flush() -> None:
-            ids, pictures = zip(*waiting.values(), strict=True)
-            images = [picture.pixels for picture in pictures]
-            features = runner.run(images, ids)
-            if journal.header["drift"] is None:
-                journal.header["drift"] = runner.drift(images)
-            journal.append(
-                list(waiting), [p.facts for p in pictures], features, before + self.seconds
-            )
-            self.n_extracted += len(ids)
-            waiting.clear()
-
-        found = []
-        prepared = engine.prepare(
-            self.dataset,
-            self.backbone.preprocessing,
-            lambda key: key in self.stored.rows or key in journal.rows,
-            workers=workers,
-            ahead=4 * runner.batch_size + workers,
-        )
-        for done, item in enumerate(prepared, start=1):
-            if item.failure is not None:
-                self.failures.append((item.sample.id, item.failure))
-            else:
-                found.append((item.sample, item.sha256))
-                # A second image of the same content finds its key known, or under way.
-                if item.picture is not None and item.key not in journal.rows:
-                    waiting.setdefault(item.key, (item.sample.id, item.picture))
-                if len(waiting) == runner.batch_size:
-                    flush()
-            progress(done, len(self.dataset), self.backbone.name)
-        if waiting:
-            flush()
+    def _collect(self, found: Sequence[tuple[Sample, str]], journal: Journal) -> None:
         if not found:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
@@ -263,3 +215,96 @@ class Run:
         for failure in self.failures:
             digest.update("\n".join(failure).encode())
         return digest.hexdigest()
+
+
+def execute_together(
+    runs: Sequence[Run], batch_size: int | Literal["auto"], workers: int, progress: Progress
+) -> None:
+    """Execute runs of one network that tap it at different layers, in one pass over the images.
+
+    Runs that were begun with different batch sizes keep them, and take one pass each.
+    """
+    with contextlib.ExitStack() as stack:
+        passes: dict[int, list[tuple[Run, Journal]]] = {}
+        for run in runs:
+            journal = stack.enter_context(Journal(log_path(run.path), run._header(batch_size)))
+            recorded = journal.header["batch_size"]
+            if batch_size not in ("auto", recorded):
+                run.notes.append(
+                    f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
+                    "begun with"
+                )
+            passes.setdefault(recorded, []).append((run, journal))
+        for size, together in passes.items():
+            _extract(together, size, workers, progress)
+            for run, journal in together:
+                run._write(journal)
+    for run in runs:
+        log_path(run.path).unlink()
+
+
+def _extract(
+    together: Sequence[tuple[Run, Journal]], batch_size: int, workers: int, progress: Progress
+) -> None:
+    first = together[0][0]
+    runner = engine.Runner(
+        first.backbone,
+        first.device,
+        first.recipe.precision,
+        batch_size,
+        others=[run.backbone for run, _ in together[1:]],
+    )
+    before = [journal.seconds for _, journal in together]
+    waiting: dict[str, tuple[str, engine.Picture]] = {}
+
+    def flush() -> None:
+        ids, pictures = zip(*waiting.values(), strict=True)
+        images = [picture.pixels for picture in pictures]
+        each = runner.run_each(images, ids)
+        if any(journal.header["drift"] is None for _, journal in together):
+            for (_, journal), drift in zip(together, runner.drift_each(images), strict=True):
+                journal.header["drift"] = journal.header["drift"] or drift
+        keys = list(waiting)
+        for (run, journal), features, seconds in zip(together, each, before, strict=True):
+            fresh = [n for n, key in enumerate(keys) if not _has(run, journal, key)]
+            if fresh:
+                journal.append(
+                    [keys[n] for n in fresh],
+                    [pictures[n].facts for n in fresh],
+                    features[fresh],
+                    seconds + run.seconds,
+                )
+                run.n_extracted += len(fresh)
+        waiting.clear()
+
+    def is_known(key: str) -> bool:
+        return all(_has(run, journal, key) for run, journal in together)
+
+    found = []
+    prepared = engine.prepare(
+        first.dataset,
+        first.backbone.preprocessing,
+        is_known,
+        workers=workers,
+        ahead=4 * batch_size + workers,
+    )
+    for done, item in enumerate(prepared, start=1):
+        if item.failure is not None:
+            for run, _ in together:
+                run.failures.append((item.sample.id, item.failure))
+        else:
+            found.append((item.sample, item.sha256))
+            # A second image of the same content finds its key known, or under way.
+            if item.picture is not None and not is_known(item.key):
+                waiting.setdefault(item.key, (item.sample.id, item.picture))
+            if len(waiting) == batch_size:
+                flush()
+        progress(done, len(first.dataset), first.backbone.name)
+    if waiting:
+        flush()
+    for run, journal in together:
+        run._collect(found, journal)
+
+
+def _has(run: Run, journal: Journal, key: str) -> bool:
+    return key in run.stored.rows or key in journal.rows

@@ -237,11 +237,9 @@ class StoredRows:
             pixels, phash = _texts(path, file, "pixels", n), _texts(path, file, "phash", n)
             size = _member(path, file, "size", n, ndim=2, kind="i")[:].tolist()
             brightness = _member(path, file, "brightness", n, kind="f")[:].tolist()
-            thumbnails = _thumbnails(path, file, n) if "thumbnails" in file else None
+            thumbnails = _thumbnails(path, file, n)
             self.failures = list(_failures(path, file))
         self.ids = {str(i): str(k) for i, k in zip(ids, keys, strict=True)}
-        if thumbnails is None:  # An early file: every image has to be read anew.
-            return
         self.rows = {str(key): number for number, key in enumerate(keys)}
         self._facts = [
             PixelFacts(str(p), str(h), (s[0], s[1]), b, t.tobytes().hex())
@@ -316,7 +314,8 @@ def _thumbnails(path: Path, file: h5py.File, n: int) -> NDArray[np.uint8]:
     if member.shape[1:] != _THUMBNAIL:
         raise FeatureFileError(
             f"{path} is no sound feature file: 'thumbnails' has the shape {member.shape}, not "
-            f"({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and extract the features again"
+            f"({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and extract the features "
+            "again"
         )
     return member[:]
 

@@ -11,7 +11,7 @@ import numpy as np
 from bottleneck import __version__
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.grouping import name_patients
-from bottleneck.data.splits import fixed_split, has_fixed_split
+from bottleneck.data.splits import fixed_split, has_fixed_split, refuse_single
 from bottleneck.errors import ProtocolError
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.features.store import load_features
@@ -79,10 +79,11 @@ def fit(
         trained_on = "training and validation parts"
     groups = None if patients is None else patients[rows]
     y = features.y[rows]
-    if set(y) != set(features.classes) or len(features.classes) < 2:
+    refuse_single(y, groups)
+    if set(y) != set(features.classes):
         raise ProtocolError(
-            f"a head needs samples of at least two classes, and of every class; to train on are "
-            f"{len(y)} samples of {', '.join(sorted(set(y)))}"
+            f"a head needs samples of every class; to train on are {len(y)} samples of "
+            f"{', '.join(sorted(set(y)))}"
         )
     found = search(
         get_head(head),

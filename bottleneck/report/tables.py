@@ -193,7 +193,8 @@ def summary_table(comparison: Comparison) -> Table:
     Returns
     -------
     rich.table.Table
-        Arm, n and at most four metrics; long arm names fold, figures are never cut.
+        Arm, n and at most four metrics, each with its interval below it where there is one;
+        long arm names fold, figures are never cut.
     """
     from rich import box
     from rich.table import Table
@@ -219,9 +220,16 @@ def summary_table(comparison: Comparison) -> Table:
         table.add_row(
             Text(visible(e.name)),
             str(n_samples(e)),
-            *(format_metric(None if m is None else Metric(m.value)) for m in figures),
+            *(Text(_over_two_lines(m)) for m in figures),
         )
     return table
+
+
+def _over_two_lines(metric: Metric | None) -> str:
+    figure = format_metric(None if metric is None else Metric(metric.value))
+    if metric is None or metric.low is None or metric.high is None:
+        return figure
+    return f"{figure}\n{metric.low:.2f}–{metric.high:.2f}"
 
 
 def _caption(comparison: Comparison) -> str:

@@ -1,0 +1,225 @@
+"""Weights of ``keras.applications``: legacy HDF5 files, and how their networks differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bottleneck.errors import WeightsError
+
+__all__ = ["FAMILIES", "adapt", "read_hdf5", "rename"]
+
+_COUNTED = re.compile(r"^(conv2d|batch_normalization)(?:_v\d+)?(?:_(\d+))?$")
+_BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
+_RESNET_EPS = 1.001e-5
+
+
+def read_hdf5(path: Path) -> dict[str, Tensor]:
+    """Read a legacy Keras weight file.
+
+    Parameters
+    ----------
+    path : Path
+        As ``save_weights`` of Keras 1 and 2, and ``save`` of Keras 2 and 3 write ``.h5``.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``LAYER.weight``, ``LAYER.bias``, ``LAYER.running_mean``, ``LAYER.running_var``; kernels
+        in torch's order of dimensions. Layers that Keras numbers in order of creation
+        (``conv2d_7``) are counted from 0, for their numbers depend on what else was created.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, or in another layout.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            # A saved model keeps its weights one level down.
+            group = file.get("model_weights", file)
+            names = _attribute(group, "layer_names")
+            if names is None:
+                raise WeightsError(_foreign(path, group))
+            layers = {name: _arrays(group[name]) for name in names}
+    except (OSError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{path} is damaged, or no Keras weight file: {error}") from None
+    first: dict[str, int] = {}
+    for name, arrays in layers.items():
+        counted = _COUNTED.match(name)
+        if counted and arrays:
+            number = int(counted[2] or 0)
+            first[counted[1]] = min(first.get(counted[1], number), number)
+    state: dict[str, Tensor] = {}
+    for name, arrays in layers.items():
+        counted = _COUNTED.match(name)
+        if counted and arrays:
+            name = f"{counted[1]}_{int(counted[2] or 0) - first[counted[1]]}"
+        for leaf, array in _named(arrays).items():
+            state[f"{name}.{leaf}"] = torch.from_numpy(np.ascontiguousarray(array))
+    if not state:
+        raise WeightsError(f"{path} holds no weights")
+    return state
+
+
+def _attribute(group: Any, name: str) -> list[str] | None:
+    # Keras splits a list that is too long for one HDF5 attribute.
+    if name in group.attrs:
+        values = list(group.attrs[name])
+    elif f"{name}0" in group.attrs:
+        values, n = [], 0
+        while f"{name}{n}" in group.attrs:
+            values.extend(group.attrs[f"{name}{n}"])
+            n += 1
+    else:
+        return None
+    return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
+
+
+def _arrays(group: Any) -> list[np.ndarray]:
+    names = _attribute(group, "weight_names") or []
+    return [np.asarray(group[name], dtype=np.float32) for name in names]
+
+
+def _foreign(path: Path, group: Any) -> str:
+    if "layers" in group or "_layer_checkpoint_dependencies" in group:
+        return (
+            f"{path} is in the layout of Keras 3 (.weights.h5), whose names tell nothing of the "
+            "network. Load it in Keras and save the whole model: model.save('FILE.h5')"
+        )
+    return f"{path} is an HDF5 file, but not one of Keras's weights: it has no layer_names"
+
+
+def _named(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
+    # By order, as Keras itself reads them; the names in the file changed with its versions.
+    if arrays and arrays[0].ndim == 4:
+        kernel, *bias = arrays
+        return {"weight": kernel.transpose(3, 2, 0, 1)} | ({"bias": bias[0]} if bias else {})
+    if arrays and arrays[0].ndim == 2:
+        kernel, *bias = arrays
+        return {"weight": kernel.T} | ({"bias": bias[0]} if bias else {})
+    if len(arrays) == 3:  # BatchNorm without gamma
+        arrays = [np.ones_like(arrays[0]), *arrays]
+    return dict(zip(_BATCH_NORM, arrays, strict=False))
+
+
+def rename(state: Mapping[str, Tensor], network: nn.Module, architecture: str) -> dict[str, Tensor]:
+    """Give the tensors of a file the names that they have in a network of timm."""
+    modules = FAMILIES[architecture](network)
+    renamed = {}
+    for key, tensor in state.items():
+        layer, _, leaf = key.rpartition(".")
+        renamed[f"{modules.get(layer, layer)}.{leaf}"] = tensor
+    return renamed
+
+
+def _vgg(network: nn.Module) -> dict[str, str]:
+    modules, block, conv = {}, 1, 1
+    for index, module in network.get_submodule("features").named_children():
+        if isinstance(module, nn.Conv2d):
+            modules[f"block{block}_conv{conv}"] = f"features.{index}"
+            conv += 1
+        elif isinstance(module, nn.MaxPool2d):
+            block, conv = block + 1, 1
+    return modules
+
+
+def _resnet(network: nn.Module) -> dict[str, str]:
+    modules = {"conv1_conv": "conv1", "conv1_bn": "bn1"}
+    for path, module in network.named_modules():
+        found = re.match(r"layer(\d)\.(\d+)\.(?:(conv|bn)(\d)|downsample\.(\d))$", path)
+        if found and isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            stage, block, kind, number, shortcut = found.groups()
+            kind, number = kind or ("conv", "bn")[int(shortcut)], number or "0"
+            modules[f"conv{int(stage) + 1}_block{int(block) + 1}_{number}_{kind}"] = path
+    return modules
+
+
+def _densenet(network: nn.Module) -> dict[str, str]:
+    modules = {"bn": "features.norm5"}
+    for separator in "/_":  # Older files have the slash.
+        modules[f"conv1{separator}conv"] = "features.conv0"
+        modules[f"conv1{separator}bn"] = "features.norm0"
+    for path, _ in network.named_modules():
+        if found := re.match(r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)(\d)$", path):
+            stage, block, kind, number = found.groups()
+            layer = f"{int(number) - 1}_bn" if kind == "norm" else f"{number}_conv"
+            modules[f"conv{int(stage) + 1}_block{block}_{layer}"] = path
+        elif found := re.match(r"features\.transition(\d)\.(norm|conv)$", path):
+            kind = "bn" if found[2] == "norm" else "conv"
+            modules[f"pool{int(found[1]) + 1}_{kind}"] = path
+    return modules
+
+
+def _inception(network: nn.Module) -> dict[str, str]:
+    # Keras creates its convolutions in the order in which timm defines them.
+    units = [path for path, module in network.named_modules() if _is_unit(module)]
+    modules = {}
+    for number, path in enumerate(units):
+        modules[f"conv2d_{number}"] = f"{path}.conv"
+        modules[f"batch_normalization_{number}"] = f"{path}.bn"
+    return modules
+
+
+def _inception_resnet(network: nn.Module) -> dict[str, str]:
+    modules = _inception(network)
+    # These few have names of their own; the last unit is the last that Keras counts.
+    modules |= {"conv_7b": "conv2d_7b.conv", "conv_7b_bn": "conv2d_7b.bn"}
+    for stage, kind in (("repeat", "block35"), ("repeat_1", "block17"), ("repeat_2", "block8")):
+        for number, _ in enumerate(network.get_submodule(stage).children(), start=1):
+            modules[f"{kind}_{number}_conv"] = f"{stage}.{number - 1}.conv2d"
+    return modules | {"block8_10_conv": "block8.conv2d"}
+
+
+def _is_unit(module: nn.Module) -> bool:
+    return isinstance(getattr(module, "conv", None), nn.Conv2d) and hasattr(module, "bn")
+
+
+FAMILIES: dict[str, Callable[[nn.Module], dict[str, str]]] = {
+    "vgg16": _vgg,
+    "resnet50": _resnet,
+    "densenet121": _densenet,
+    "inception_v3": _inception,
+    "inception_resnet_v2": _inception_resnet,
+}
+
+
+def adapt(network: nn.Module, architecture: str) -> None:
+    """Change a network of timm into the one that Keras's numbers belong to, in place."""
+    if architecture == "resnet50":
+        _bias_and_stride(network)
+    if architecture in ("resnet50", "densenet121"):
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = _RESNET_EPS
+    if architecture == "inception_v3":
+        for path, module in network.named_modules():
+            if path.endswith("branch_pool"):
+                module.register_forward_pre_hook(_without_padding)
+
+
+def _bias_and_stride(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            bias = torch.zeros(module.out_channels, device=module.weight.device)
+            module.bias = nn.Parameter(bias, requires_grad=False)
+        conv1, conv2 = getattr(module, "conv1", None), getattr(module, "conv2", None)
+        if isinstance(conv1, nn.Conv2d) and isinstance(conv2, nn.Conv2d):
+            conv1.stride, conv2.stride = conv2.stride, conv1.stride
+
+
+def _without_padding(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    # The average pooling before it counts the zeros of the padding, Keras's does not: divide
+    # by the share of each window that lies in the image.
+    x = inputs[0]
+    inside = functional.avg_pool2d(torch.ones_like(x[:1, :1]), kernel_size=3, stride=1, padding=1)
+    return x / inside

@@ -1,0 +1,134 @@
+"""``bottleneck weights``: which weights exist, and which are on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import Json, show, show_json
+
+Backbone = Annotated[str, typer.Argument(help="A short name of `bottleneck backbones`.")]
+
+weights = typer.Typer(
+    no_args_is_help=True,
+    help="List, fetch, import and verify weights.\n\nA folder holds what was fetched or imported: "
+    "BOTTLENECK_WEIGHTS, else `folder` under `[weights]` in bottleneck.toml, else "
+    "~/.bottleneck/weights. Copy it to a machine without internet, and extraction works there.",
+)
+
+
+@weights.command("list")
+def list_weights(
+    backbone: Annotated[
+        str | None, typer.Argument(help="Only of this one.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the published weights, and those in the weights folder.
+
+    Example: `bottleneck weights list resnet50`
+    """
+    from bottleneck.backbones.folder import folder_path
+    from bottleneck.backbones.inventory import describe_weights
+
+    rows = describe_weights(backbone)
+    if as_json:
+        show_json(rows)
+        return
+    if backbone:
+        for row in rows:
+            show("\n".join(f"{key:<14} {value or '–'}" for key, value in row.items()) + "\n")
+    else:
+        columns = ("backbone", "weights", "width", "file", "licence")
+        _table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
+    show(f"Weights folder: {folder_path()}")
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value or "–") for value in row.values()))
+    show(table)
+
+
+@weights.command("fetch")
+def fetch_weights(
+    backbone: Backbone,
+    name: Annotated[str, typer.Option("--weights", help="imagenet or radimagenet.")] = "imagenet",
+    as_json: Json = False,
+) -> None:
+    """Download weights from the hub into the weights folder, with hash and licence.
+
+    Example: `bottleneck weights fetch resnet50 --weights radimagenet`
+    """
+    from bottleneck.backbones.inventory import fetch
+
+    path, record = fetch(backbone, name)
+    _say(record, path.parent, as_json=as_json)
+
+
+@weights.command("import")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="Weight file, of any layout.")],
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="What it is for.", show_default="recognised by the names in the file"),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="What --weights will call it.", show_default="where it was published"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recognise a weight file, and put a copy of it into the weights folder.
+
+    Example: `bottleneck weights import model.safetensors --backbone vgg16 --as imagenet`
+    """
+    from bottleneck.backbones.folder import folder_path
+    from bottleneck.backbones.inventory import import_file
+
+    record = import_file(file, name=backbone, weights=name)
+    _say(record, folder_path(), as_json=as_json)
+
+
+def _say(record: Any, folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        show_json(dataclasses.asdict(record) | {"path": str(folder / record.file)})
+        return
+    licence = record.licence or "not stated"
+    show(
+        f"{folder / record.file}\n"
+        f"layout {record.layout}, sha256 {record.sha256}, licence {licence}\n"
+        f"Use it with: --backbone {record.encoder} --weights {record.weights}"
+    )
+
+
+@weights.command("verify")
+def verify_weights(as_json: Json = False) -> None:
+    """Check every file of the weights folder against its record; exit 2 if one is broken.
+
+    Example: `bottleneck weights verify`
+    """
+    from bottleneck.backbones.folder import folder_path
+    from bottleneck.backbones.inventory import verify
+
+    verdicts = verify()
+    if as_json:
+        show_json([dataclasses.asdict(verdict) for verdict in verdicts])
+    else:
+        for verdict in verdicts:
+            show(f"{verdict.state:<8} {verdict.file}: {verdict.text}")
+        if not verdicts:
+            show(f"{folder_path()} holds no weights")
+    if any(verdict.state == "broken" for verdict in verdicts):
+        raise typer.Exit(2)
