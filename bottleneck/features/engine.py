@@ -125,45 +125,40 @@ class Runner:
 
     Parameters
     ----------
-    backbone : Backbone
-        Moved to the device.
+    backbones : sequence of Backbone
+        Layers of one network, computed in one pass; moved to the device.
     device : torch.device
         Where to compute.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
     batch_size : int
         Images a batch.
-    others : sequence of Backbone
-        Other layers of the same network, computed in the same pass.
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbones: Sequence[Backbone],
         device: torch.device,
         precision: Precision,
         batch_size: int,
-        *,
-        others: Sequence[Backbone] = (),
     ) -> None:
-        self.backbones = [one.to(device) for one in (backbone, *others)]
+        self.backbones = [backbone.to(device) for backbone in backbones]
         self.precision = precision
         self.batch_size = batch_size
 
-    def run(self, images: Sequence[NDArray[Any]], ids: Sequence[str]) -> NDArray[np.float32]:
-        """Compute the features of up to a batch of images, shape (len(images), width).
+    def run(self, images: Sequence[NDArray[Any]], ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Compute the features of up to a batch of images.
+
+        Returns
+        -------
+        list of ndarray of float32, shape (len(images), width)
+            One for each backbone.
 
         Raises
         ------
         UsageError
             If a feature is not finite in this precision, or the device's memory is too small.
         """
-        return self.run_each(images, ids)[0]
-
-    def run_each(
-        self, images: Sequence[NDArray[Any]], ids: Sequence[str]
-    ) -> list[NDArray[np.float32]]:
-        """Compute the same for every layer, in one pass."""
         each = self._embed(images, self.precision)
         for features in each:
             broken = ~np.isfinite(features).all(axis=1)
@@ -174,19 +169,16 @@ class Runner:
                 )
         return each
 
-    def drift(self, images: Sequence[NDArray[Any]]) -> dict[str, float] | None:
-        """Measure what the reduced precision costs on a sample; None in fp32.
+    def drift(self, images: Sequence[NDArray[Any]]) -> list[dict[str, float] | None]:
+        """Measure what the reduced precision costs on a sample of images.
 
         Returns
         -------
-        dict
-            ``images``; ``cosine``, the smallest cosine between a row and its fp32 twin;
-            ``relative``, the largest distance between the two over the norm of the latter.
+        list of dict or None
+            One for each backbone, None in fp32: ``images``; ``cosine``, the smallest cosine
+            between a row and its fp32 twin; ``relative``, the largest distance between the two
+            over the norm of the latter.
         """
-        return self.drift_each(images)[0]
-
-    def drift_each(self, images: Sequence[NDArray[Any]]) -> list[dict[str, float] | None]:
-        """Measure the same for every layer."""
         if self.precision == "fp32":
             return [None] * len(self.backbones)
         reduced, exact = self._embed(images, self.precision), self._embed(images, "fp32")

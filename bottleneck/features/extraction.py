@@ -14,8 +14,9 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
 from bottleneck.features import engine
+from bottleneck.features.passes import Progress, execute
 from bottleneck.features.recipe import PRECISIONS, Precision
-from bottleneck.features.run import Progress, Run, execute_together, log_path
+from bottleneck.features.run import Run, log_path
 
 __all__ = ["Extraction", "extract", "extract_layers"]
 
@@ -189,7 +190,7 @@ def extract_layers(
                 for tap, path in zip(taps, paths, strict=True)
             ]
             threads = engine.default_workers() if workers == "auto" else workers
-            execute_together(runs, batch_size, threads, progress or _silent)
+            execute(runs, batch_size, threads, progress or _silent)
         except OSError as error:
             raise FeatureFileError(
                 f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import platform
@@ -10,7 +9,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -28,9 +27,8 @@ from bottleneck.features.journal import Journal
 from bottleneck.features.recipe import Precision
 from bottleneck.features.store import FORMAT, Row, StoredRows, row_key, write_features
 
-__all__ = ["Progress", "Run", "execute_together", "log_path"]
+__all__ = ["Run", "log_path"]
 
-Progress = Callable[[int, int, str], None]
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
 
 
@@ -95,11 +93,8 @@ class Run:
         """Time since the run began."""
         return time.perf_counter() - self._started
 
-    def execute(self, batch_size: int | Literal["auto"], workers: int, progress: Progress) -> None:
-        """Extract what is missing, and write the file if anything in it changes."""
-        execute_together([self], batch_size, workers, progress)
-
-    def _header(self, batch_size: int | Literal["auto"]) -> dict[str, Any]:
+    def header(self, batch_size: int | Literal["auto"]) -> dict[str, Any]:
+        """Say what a new log begins with; what the file recorded stays."""
         default = engine.default_batch_size(self.device) if batch_size == "auto" else batch_size
         return {
             "recipe_hash": self.recipe.hash,
@@ -107,7 +102,8 @@ class Run:
             "drift": self.provenance.get("drift"),
         }
 
-    def _collect(self, found: Sequence[tuple[Sample, str]], journal: Journal) -> None:
+    def collect(self, found: Sequence[tuple[Sample, str]], journal: Journal) -> None:
+        """Gather the rows of the samples that were found, each with the hash of its bytes."""
         if not found:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
@@ -118,7 +114,8 @@ class Run:
             known = journal.rows[key].facts if key in journal.rows else self.stored.facts(key)
             self.rows.append(Row(sample, sha256, known))
 
-    def _write(self, journal: Journal) -> None:
+    def write(self, journal: Journal) -> None:
+        """Write the file, if anything in it changes."""
         keys = [row.key for row in self.rows]
         self._refuse_foreign(keys)
         self._note_changes(keys)
@@ -215,96 +212,3 @@ class Run:
         for failure in self.failures:
             digest.update("\n".join(failure).encode())
         return digest.hexdigest()
-
-
-def execute_together(
-    runs: Sequence[Run], batch_size: int | Literal["auto"], workers: int, progress: Progress
-) -> None:
-    """Execute runs of one network that tap it at different layers, in one pass over the images.
-
-    Runs that were begun with different batch sizes keep them, and take one pass each.
-    """
-    with contextlib.ExitStack() as stack:
-        passes: dict[int, list[tuple[Run, Journal]]] = {}
-        for run in runs:
-            journal = stack.enter_context(Journal(log_path(run.path), run._header(batch_size)))
-            recorded = journal.header["batch_size"]
-            if batch_size not in ("auto", recorded):
-                run.notes.append(
-                    f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
-                    "begun with"
-                )
-            passes.setdefault(recorded, []).append((run, journal))
-        for size, together in passes.items():
-            _extract(together, size, workers, progress)
-            for run, journal in together:
-                run._write(journal)
-    for run in runs:
-        log_path(run.path).unlink()
-
-
-def _extract(
-    together: Sequence[tuple[Run, Journal]], batch_size: int, workers: int, progress: Progress
-) -> None:
-    first = together[0][0]
-    runner = engine.Runner(
-        first.backbone,
-        first.device,
-        first.recipe.precision,
-        batch_size,
-        others=[run.backbone for run, _ in together[1:]],
-    )
-    before = [journal.seconds for _, journal in together]
-    waiting: dict[str, tuple[str, engine.Picture]] = {}
-
-    def flush() -> None:
-        ids, pictures = zip(*waiting.values(), strict=True)
-        images = [picture.pixels for picture in pictures]
-        each = runner.run_each(images, ids)
-        if any(journal.header["drift"] is None for _, journal in together):
-            for (_, journal), drift in zip(together, runner.drift_each(images), strict=True):
-                journal.header["drift"] = journal.header["drift"] or drift
-        keys = list(waiting)
-        for (run, journal), features, seconds in zip(together, each, before, strict=True):
-            fresh = [n for n, key in enumerate(keys) if not _has(run, journal, key)]
-            if fresh:
-                journal.append(
-                    [keys[n] for n in fresh],
-                    [pictures[n].facts for n in fresh],
-                    features[fresh],
-                    seconds + run.seconds,
-                )
-                run.n_extracted += len(fresh)
-        waiting.clear()
-
-    def is_known(key: str) -> bool:
-        return all(_has(run, journal, key) for run, journal in together)
-
-    found = []
-    prepared = engine.prepare(
-        first.dataset,
-        first.backbone.preprocessing,
-        is_known,
-        workers=workers,
-        ahead=4 * batch_size + workers,
-    )
-    for done, item in enumerate(prepared, start=1):
-        if item.failure is not None:
-            for run, _ in together:
-                run.failures.append((item.sample.id, item.failure))
-        else:
-            found.append((item.sample, item.sha256))
-            # A second image of the same content finds its key known, or under way.
-            if item.picture is not None and not is_known(item.key):
-                waiting.setdefault(item.key, (item.sample.id, item.picture))
-            if len(waiting) == batch_size:
-                flush()
-        progress(done, len(first.dataset), first.backbone.name)
-    if waiting:
-        flush()
-    for run, journal in together:
-        run._collect(found, journal)
-
-
-def _has(run: Run, journal: Journal, key: str) -> bool:
-    return key in run.stored.rows or key in journal.rows

@@ -308,8 +308,8 @@ def test_one_patient_counts_once():
         (10, 10, True),
         (12, 48, True),
         (10, 41, False),
-        (19, 381, False),
-        (20, 380, True),
+        (39, 761, False),
+        (40, 760, True),
     ],
 )
 def test_rule_for_estimates_only(smaller, larger, holds):
