@@ -23,6 +23,7 @@ _HOMES = {
     "Protocol": "bottleneck.data.splits",
     "audit": "bottleneck.evaluation.leakage",
     "compare": "bottleneck.evaluation.comparison",
+    "delong_test": "bottleneck.evaluation.significance",
     "evaluate": "bottleneck.evaluation.comparison",
     "extract": "bottleneck.features.extraction",
     "fit": "bottleneck.heads.training",
@@ -30,6 +31,9 @@ _HOMES = {
     "load_dataset": "bottleneck.data.readers",
     "load_features": "bottleneck.features.store",
     "load_model": "bottleneck.heads.persistence",
+    "mcnemar_test": "bottleneck.evaluation.significance",
+    "roc_auc_interval": "bottleneck.evaluation.intervals",
+    "wilson_interval": "bottleneck.evaluation.intervals",
     "write_report": "bottleneck.report.page",
 }
 

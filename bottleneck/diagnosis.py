@@ -34,7 +34,7 @@ def diagnose() -> list[Finding]:
     list of Finding
         In the order in which a person would mend them.
     """
-    return [*_clash(), *_packages(), *_device(), *_folders(), *_hub(), *_extras()]
+    return [*_clash(), *_packages(), *_device(), *_folders(), *_weights(), *_hub(), *_extras()]
 
 
 def _clash() -> Iterator[Finding]:
@@ -71,18 +71,37 @@ def _packages() -> Iterator[Finding]:
 def _device() -> Iterator[Finding]:
     try:
         import torch
-    except ImportError:
-        return
-    from bottleneck.features.engine import native_precision, resolve_device
 
-    count = torch.cuda.device_count()
-    for number in range(count):
-        name = torch.cuda.get_device_name(number)
-        yield Finding(f"cuda:{number}", "ok", name)
-    if not count:
-        yield Finding("gpu", "note", "none; extraction runs on the CPU")
-    precision = native_precision(resolve_device("auto"))
-    yield Finding("precision", "ok", f"auto means {precision} here")
+        from bottleneck.features.engine import native_precision, resolve_device
+
+        for number in range(torch.cuda.device_count()):
+            yield Finding(f"cuda:{number}", "ok", torch.cuda.get_device_name(number))
+        if not torch.cuda.is_available():
+            yield Finding("gpu", "note", "none; extraction runs on the CPU")
+        precision = native_precision(resolve_device("auto"))
+        yield Finding("precision", "ok", f"auto means {precision} here")
+    # What keeps torch or torchvision from loading is named above, whatever it is.
+    except Exception as error:  # noqa: BLE001
+        yield Finding("device", "broken", f"cannot be looked at ({type(error).__name__}: {error})")
+
+
+def _weights() -> Iterator[Finding]:
+    try:
+        from bottleneck.backbones.folder import folder_path, read_records
+
+        folder = folder_path()
+        records = read_records(folder) if folder.is_dir() else {}
+    except Exception as error:  # noqa: BLE001  # As above: a broken torch stops this too.
+        yield Finding("weights folder", "broken", str(error))
+        return
+    missing = [path.name for path in records if not path.is_file()]
+    if missing:
+        yield Finding("weights folder", "broken", f"{folder} lacks {', '.join(missing)}")
+    elif folder.is_dir():
+        yield Finding("weights folder", "ok", f"{folder}, {len(records)} weight files")
+    else:
+        text = f"{folder} is absent; `bottleneck weights` makes it"
+        yield Finding("weights folder", "note", text)
 
 
 def _folders() -> Iterator[Finding]:

@@ -4,7 +4,6 @@
 
     BottleneckError
     ├── UsageError          an option, name or argument that cannot be
-    │   └── MissingExtraError   an optional dependency that is not installed
     ├── DataError           a data set that cannot be read or used
     │   └── DecodeError     one image that cannot be decoded; becomes a row in ``failures``
     ├── FeatureFileError    a feature file that is damaged, foreign or does not fit
@@ -26,7 +25,6 @@ __all__ = [
     "DataError",
     "DecodeError",
     "FeatureFileError",
-    "MissingExtraError",
     "ModelError",
     "ProtocolError",
     "UsageError",
@@ -41,23 +39,6 @@ class BottleneckError(Exception):
 
 class UsageError(BottleneckError):
     """An option, name or argument that cannot be."""
-
-
-class MissingExtraError(UsageError):
-    """An optional dependency that is not installed.
-
-    Parameters
-    ----------
-    what : str
-        What needs it, as the beginning of a sentence ("reading DICOM files").
-    extra : str
-        Name of the extra that brings it ("medical").
-    """
-
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs the extra '{extra}': pip install 'bottleneck-features[{extra}]'"
-        )
 
 
 class DataError(BottleneckError):
@@ -103,5 +84,5 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """
     known = sorted(choices)
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = f"; did you mean '{near[0]}'?" if near else "."
     return UsageError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known) or 'none'}.")

@@ -79,10 +79,13 @@ class Backbone:
         self.layer = layer
         self.pooling = pooling
         self._pool = find_pooling(pooling)
-        self._channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._prefix_tokens = getattr(network, "num_prefix_tokens", 0)
         if layer and layer not in dict(network.named_modules()):
             raise _unknown_layer(name, layer, network)
+        # Swin's maps have their channels last, but for what its convolutions give.
+        is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
+        swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
+        self._channels_last = swin_like and not is_convolution
         self.device = torch.device("cpu")
         self.shape, self.width = self._probe()
 
@@ -94,6 +97,11 @@ class Backbone:
             raise UsageError(
                 f"layer '{self.layer}' of {self.name} gives {shape} for 2 images, not one map, "
                 "token list or vector an image; choose another layer"
+            )
+        if output.ndim == 4 and ".attn." in f".{self.layer}":
+            raise UsageError(
+                f"layer '{self.layer}' of {self.name} gives attention weights, not features; "
+                "choose another layer"
             )
         return tuple(output.shape[1:]), self._pooled(output).shape[1]
 

@@ -143,9 +143,6 @@ def keep(source: Path, record: Record) -> Path:
     record = dataclasses.replace(record, file=name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob(f"{target.stem}.*"):
-            if old.resolve() != source.resolve():
-                old.unlink()
         if source.resolve() != target.resolve():
             partial = target.with_name(f".{name}.partial")
             shutil.copyfile(source, partial)
@@ -156,7 +153,14 @@ def keep(source: Path, record: Record) -> Path:
                 )
             partial.replace(target)
         text = json.dumps(_fields(record), indent=2, ensure_ascii=False)
-        target.with_name(f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+        kept = target.with_name(f"{name}.json")
+        partial = kept.with_name(f".{kept.name}.partial")
+        partial.write_text(f"{text}\n", encoding="utf-8")
+        partial.replace(kept)
+        # What stood under this name before, with another ending.
+        for old in folder.glob(f"{target.stem}.*"):
+            if old not in (target, kept) and old.resolve() != source.resolve():
+                old.unlink()
     except OSError as error:
         raise WeightsError(
             f"the weights folder {folder} cannot be written: {error.strerror or error}; choose "

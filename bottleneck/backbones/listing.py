@@ -21,16 +21,16 @@ def describe_backbones() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        name; width of a pooled feature; input side in pixels; imagenet, the pinned
-        weights; here, whether they lie on this machine.
+        name; width of a pooled feature; input side in pixels; weights, those that exist,
+        separated by commas; here, those of them that lie on this machine, or "–".
     """
     return [
         {
             "name": encoder.name,
             "width": width_of(encoder),
             "input": default_preprocessing(encoder).crop,
-            "imagenet": encoder.timm,
-            "here": "yes" if where(encoder, encoder.published[0]) else "no",
+            "weights": ", ".join(p.weights for p in encoder.published),
+            "here": ", ".join(p.weights for p in encoder.published if where(encoder, p)) or "–",
         }
         for encoder in ENCODERS.values()
     ]

@@ -184,7 +184,9 @@ def locate(encoder: Encoder, weights: str) -> Located:
     if path.suffix or os.sep in weights or path.is_file():
         named = next((p for p in encoder.published if p.file == path.name), None)
         stated = named.preprocessing if named and path.suffix == ".h5" else None
-        return Located(path, path.stem, path.name, preprocessing=stated)
+        # A file called random.pth is not the absence of weights.
+        name = path.name if path.stem == "random" else path.stem
+        return Located(path, name, path.name, preprocessing=stated)
     published = encoder.find_published(weights)
     if found := folder.find_record(encoder.name, published.weights if published else weights):
         path, record = found

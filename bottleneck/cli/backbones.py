@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from bottleneck.cli.console import Json, show, show_json
+from bottleneck.cli.console import Json, Quiet, show, show_json
 
 
 def backbones(
     name: Annotated[
         str | None, typer.Argument(help="A backbone, to list its layers.", show_default=False)
     ] = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """List the frozen networks: width, input, weights, and whether these are on this machine.
@@ -34,5 +35,5 @@ def backbones(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     show(table)
-    if not name:
+    if not name and not quiet:
         show("Any other model of timm: timm/NAME[.TAG]. Weights: `bottleneck weights list`.")

@@ -18,10 +18,10 @@ RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 
 
 def say(text: str) -> None:
-    """Print a note or an error to stderr, folded at the terminal's width."""
+    """Print a note or an error to stderr, left for the terminal to fold: it may hold a command."""
     from rich.console import Console
 
-    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text)
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
 
 
 def show(result: Any) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from bottleneck.cli.console import Json, show, show_json
+from bottleneck.cli.console import Json, Quiet, show, show_json
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
     """Check environment, devices, caches, extras, and the name clash; exit 1 if one is broken.
 
     Example: `bottleneck doctor`
@@ -19,6 +19,8 @@ def doctor(as_json: Json = False) -> None:
         show_json([{"what": f.what, "state": f.state, "text": f.text} for f in findings])
     else:
         for finding in findings:
+            if quiet and finding.state == "ok":
+                continue
             show(f"{finding.state:<7} {finding.what}: {finding.text}")
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

@@ -182,7 +182,7 @@ def run_layers(
 
 
 def _number(option: str, value: str) -> Any:
-    if value == "auto" or value.isdigit():
+    if value == "auto" or value.isdecimal():
         return value if value == "auto" else int(value)
     raise UsageError(f"--{option} takes a whole number or auto, not '{value}'")
 

@@ -24,6 +24,7 @@ def choose_features(given: Sequence[Path], command: str) -> list[Path]:
     UsageError
         If there is no file, or files of several data sets and nothing was given.
     """
+    from bottleneck.features.recipe import slug
     from bottleneck.features.store import feature_files, read_provenance
 
     files: list[Path] = []
@@ -39,7 +40,7 @@ def choose_features(given: Sequence[Path], command: str) -> list[Path]:
         if len(by_name) > 1:
             folder = files[0].parent
             lines = "\n".join(
-                f"  bottleneck {command} {folder}/{name}--*.h5   ({len(paths)} files)"
+                f"  bottleneck {command} {folder}/{slug(name)}--*.h5   ({len(paths)} files)"
                 for name, paths in sorted(by_name.items())
             )
             raise UsageError(f"{folder} holds features of several data sets; choose one:\n{lines}")

@@ -8,17 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, show, show_json
+from bottleneck.cli.console import Json, Quiet, show, show_json
 
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="A feature file (.h5) or a model (.skops).")],
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Say what a feature file or a model holds, and where it came from.
 
     Example: `bottleneck inspect features/phantom--resnet18--imagenet--avg--1a2b3c4d.h5`
     """
+    del quiet  # All that is printed is the result.
     facts = _model(file) if file.suffix == ".skops" else _features(file)
     if as_json:
         show_json(facts)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, show, show_json
+from bottleneck.cli.console import Json, Quiet, show, show_json
 
 Backbone = Annotated[str, typer.Argument(help="A short name of `bottleneck backbones`.")]
 
@@ -25,6 +25,7 @@ def list_weights(
     backbone: Annotated[
         str | None, typer.Argument(help="Only of this one.", show_default=False)
     ] = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """List the published weights, and those in the weights folder.
@@ -44,7 +45,8 @@ def list_weights(
     else:
         columns = ("backbone", "weights", "width", "file", "licence")
         _table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
-    show(f"Weights folder: {folder_path()}")
+    if not quiet:
+        show(f"Weights folder: {folder_path()}")
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
@@ -63,6 +65,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
 def fetch_weights(
     backbone: Backbone,
     name: Annotated[str, typer.Option("--weights", help="imagenet or radimagenet.")] = "imagenet",
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Download weights from the hub into the weights folder, with hash and licence.
@@ -72,7 +75,7 @@ def fetch_weights(
     from bottleneck.backbones.inventory import fetch
 
     path, record = fetch(backbone, name)
-    _say(record, path.parent, as_json=as_json)
+    _say(record, path.parent, quiet=quiet, as_json=as_json)
 
 
 @weights.command("import")
@@ -88,6 +91,7 @@ def import_weights(
             "--as", help="What --weights will call it.", show_default="where it was published"
         ),
     ] = None,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Recognise a weight file, and put a copy of it into the weights folder.
@@ -98,12 +102,15 @@ def import_weights(
     from bottleneck.backbones.inventory import import_file
 
     record = import_file(file, name=backbone, weights=name)
-    _say(record, folder_path(), as_json=as_json)
+    _say(record, folder_path(), quiet=quiet, as_json=as_json)
 
 
-def _say(record: Any, folder: Path, *, as_json: bool) -> None:
+def _say(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
     if as_json:
         show_json(dataclasses.asdict(record) | {"path": str(folder / record.file)})
+        return
+    if quiet:
+        show(str(folder / record.file))
         return
     licence = record.licence or "not stated"
     show(
@@ -114,7 +121,7 @@ def _say(record: Any, folder: Path, *, as_json: bool) -> None:
 
 
 @weights.command("verify")
-def verify_weights(as_json: Json = False) -> None:
+def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
     """Check every file of the weights folder against its record; exit 2 if one is broken.
 
     Example: `bottleneck weights verify`
@@ -127,6 +134,8 @@ def verify_weights(as_json: Json = False) -> None:
         show_json([dataclasses.asdict(verdict) for verdict in verdicts])
     else:
         for verdict in verdicts:
+            if quiet and verdict.state == "ok":
+                continue
             show(f"{verdict.state:<8} {verdict.file}: {verdict.text}")
         if not verdicts:
             show(f"{folder_path()} holds no weights")

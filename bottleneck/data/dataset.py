@@ -136,9 +136,12 @@ class ImageDataset:
 
     @cached_property
     def n_groups(self) -> int | None:
-        """Number of patients, or None where the data set names none."""
-        groups = {s.group for s in self.samples if s.group is not None}
-        return len(groups) or None
+        """Number of patients, or None where the data set names none.
+
+        Where it names some, every sample without one counts as a patient of its own.
+        """
+        named = [s.group for s in self.samples if s.group is not None]
+        return len(set(named)) + len(self) - len(named) if named else None
 
     @cached_property
     def fingerprint(self) -> str:

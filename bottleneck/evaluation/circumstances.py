@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from bottleneck.data.grouping import count_by_class
 from bottleneck.data.splits import Folds, Protocol
 from bottleneck.evaluation.arms import Arm
+from bottleneck.evaluation.intervals import holds_level
 from bottleneck.evaluation.nested import ArmResult
 from bottleneck.features.featureset import FeatureSet
 
 __all__ = ["describe_dataset", "describe_protocol", "find_warnings"]
-
-# With fewer patients in a class, one patient more or less moves sensitivity by a tenth.
-_FEW_PATIENTS = 10
 
 
 def describe_dataset(
@@ -76,10 +74,9 @@ def find_warnings(
     if lost:
         said.append(f"{len(lost)} samples have no features and are missing from every figure")
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
-    few = min(
-        count_by_class(sets[0].y[tested], None if groups is None else groups[tested]).values()
-    )
-    if few < _FEW_PATIENTS:
+    counts = count_by_class(sets[0].y[tested], None if groups is None else groups[tested])
+    few = min(counts.values())
+    if not holds_level(few, max(counts.values())):
         unit = "samples" if groups is None else "patients"
         said.append(f"estimate only: {few} {unit} in the smallest class that was tested")
     for arm, result in zip(arms, results, strict=True):

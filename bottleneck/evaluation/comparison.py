@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.grouping import name_patients
 from bottleneck.data.splits import Protocol, make_folds
+from bottleneck.errors import UsageError
 from bottleneck.evaluation import inference
 from bottleneck.evaluation.arms import Arm, load_all, make_arms
 from bottleneck.evaluation.circumstances import describe_dataset, describe_protocol, find_warnings
@@ -213,6 +214,8 @@ def compare(
     FeatureFileError
         If a file cannot be read, or a feature is not finite.
     """
+    if n_jobs == 0:
+        raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
     sets = load_all(features)
     arms = make_arms(sets, heads)
     first = sets[0]

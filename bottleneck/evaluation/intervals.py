@@ -449,9 +449,9 @@ def holds_level(smaller_class: int, larger_class: int) -> bool:
     -------
     bool
         True from 40 patients in the smaller class on, or from 10 where the other class has
-        at most four times as many. In ``benchmarks/coverage.md`` intervals at the 95 % level
-        then cover 93 % or more, to within the error of the simulation, and tests at the
-        5 % level reject up to 7 % of true hypotheses, for AUROCs up to 0.97. With fewer
-        patients coverage drops to 89 %, and DeLong's test rejects up to 10 %.
+        at most four times as many. In ``benchmarks/coverage.md``, for AUROCs up to 0.97,
+        the 95 % intervals then cover 93 % or more and the tests at the 5 % level reject up
+        to 7 % of true hypotheses, both to within the error of the simulation. Below that
+        coverage drops to 89 %, and DeLong's test rejects up to 10 %.
     """
     return smaller_class >= 40 or (smaller_class >= 10 and larger_class <= 4 * smaller_class)

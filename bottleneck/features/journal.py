@@ -117,6 +117,7 @@ class Journal:
         line, _, raw = payload.partition(b"\n")
         batch = json.loads(line)
         self._width, self.seconds = batch["width"], batch["seconds"]
+        self.header["drift"] = batch["drift"]
         first = start + len(payload) - len(raw)
         for number, (key, *facts) in enumerate(batch["rows"]):
             pixels, phash, size, brightness, thumbnail = facts
@@ -144,7 +145,8 @@ class Journal:
             What all runs into this log have taken so far.
         """
         rows = [(key, *dataclasses.astuple(fact)) for key, fact in zip(keys, facts, strict=True)]
-        line = json.dumps({"width": features.shape[1], "seconds": seconds, "rows": rows})
+        batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
+        line = json.dumps(batch | {"drift": self.header.get("drift")})
         payload = line.encode() + b"\n" + features.astype("<f4").tobytes()
         self._index(self._write(payload), payload)
 

@@ -25,6 +25,7 @@ def execute(
     with contextlib.ExitStack() as stack:
         passes: dict[int, list[tuple[Run, Journal]]] = {}
         for run in runs:
+            run.refuse_foreign()
             journal = stack.enter_context(Journal(log_path(run.path), run.header(batch_size)))
             recorded = journal.header["batch_size"]
             if batch_size not in ("auto", recorded):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import platform
 import shlex
 import sys
@@ -102,6 +103,28 @@ class Run:
             "drift": self.provenance.get("drift"),
         }
 
+    def refuse_foreign(self) -> None:
+        """Refuse a file that shares no image with the data set, before anything is computed.
+
+        Raises
+        ------
+        FeatureFileError
+            Where the file must be another data set's.
+        """
+        for sample in self.dataset.samples if self.stored.rows else ():
+            try:
+                data = self.dataset.read(sample)
+            except (OSError, DataError):
+                continue
+            if row_key(hashlib.sha256(data).hexdigest(), sample) in self.stored.rows:
+                return
+        if self.stored.rows:
+            raise FeatureFileError(
+                f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
+                "none of its images is in this one. Give this one a name of its own with --name; "
+                "if it is the same one, and all its images changed, move the file away"
+            )
+
     def collect(self, found: Sequence[tuple[Sample, str]], journal: Journal) -> None:
         """Gather the rows of the samples that were found, each with the hash of its bytes."""
         if not found:
@@ -117,11 +140,10 @@ class Run:
     def write(self, journal: Journal) -> None:
         """Write the file, if anything in it changes."""
         keys = [row.key for row in self.rows]
-        self._refuse_foreign(keys)
         self._note_changes(keys)
         # A kill after the file took its place, and before the log was removed, leaves a log
         # whose rows the file has already.
-        fresh = len(journal.rows.keys() - self.stored.rows.keys())
+        fresh = len((journal.rows.keys() - self.stored.rows.keys()) & set(keys))
         provenance = self._describe(journal, fresh)
         old = self.stored.provenance
         if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
@@ -146,15 +168,6 @@ class Run:
             provenance=provenance,
         )
         self.provenance = provenance
-
-    def _refuse_foreign(self, keys: Sequence[str]) -> None:
-        ids = {sample.id for sample in self.dataset.samples}
-        stored = self.stored
-        if stored.ids and stored.rows.keys().isdisjoint(keys) and stored.ids.keys().isdisjoint(ids):
-            raise FeatureFileError(
-                f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
-                "none of its images is in this one. Give this one a name of its own with --name"
-            )
 
     def _note_changes(self, keys: Sequence[str]) -> None:
         before = self.stored.ids
@@ -198,7 +211,7 @@ class Run:
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
             | {package: metadata.version(package) for package in _PACKAGES},
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": _command(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "images_extracted": extracted,
             "seconds": round(seconds, 3),
@@ -212,3 +225,8 @@ class Run:
         for failure in self.failures:
             digest.update("\n".join(failure).encode())
         return digest.hexdigest()
+
+
+def _command() -> str:
+    # Of every path the last part: folders tell who works where.
+    return shlex.join(word.rstrip(os.sep).rpartition(os.sep)[2] for word in sys.argv)

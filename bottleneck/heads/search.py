@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.grouping import inner_folds
-from bottleneck.errors import FeatureFileError
+from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.heads.catalogue import LARGE, Head
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def search(
 
     from bottleneck.heads.fitting import fit_pipeline
 
+    if n_jobs == 0:
+        raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
     refuse_not_finite(X)
     head = head.for_samples(len(X))
     if len(X) <= LARGE:

@@ -107,6 +107,13 @@ def test_the_published_bottleneck_of_vgg16_is_one_option_away():
     assert (backbone.shape, backbone.width) == ((512, 7, 7), 25088)
 
 
+def test_swins_convolution_has_its_channels_first() -> None:
+    backbone = load_backbone("swin_tiny", weights="random", layer="patch_embed.proj")
+    assert backbone.width == backbone.network.patch_embed.proj.out_channels
+    with pytest.raises(UsageError, match="attention weights"):
+        load_backbone("swin_tiny", weights="random", layer="layers.3.blocks.0.attn.softmax")
+
+
 def test_swins_average_is_the_mean_of_its_tokens(tmp_path):
     backbone = disturbed("swin_tiny")
     ours = embed_files(backbone, two_pictures(tmp_path))

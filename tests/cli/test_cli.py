@@ -189,6 +189,9 @@ def test_unknown_names(with_features: Path) -> None:
     assert "unknown layer 'layer4.9' of resnet18; near it: layer4" in message
     assert "unknown weights 'imagnet'" in refused("extract", "--weights", "imagnet")
     assert "--batch-size takes a whole number" in refused("extract", "--batch-size", "many")
+    assert "--workers takes a whole number" in refused("extract", "--workers", "²")
+    assert "0 processes" in refused("compare", "--jobs", "0")
+    assert "0 processes" in refused("fit", "--jobs", "0")
     assert "weight file none.pth does not exist" in refused(
         "extract", "--backbone", "resnet18", "--weights", "none.pth"
     )

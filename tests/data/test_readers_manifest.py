@@ -99,7 +99,7 @@ def test_a_row_without_a_patient_is_its_own(write):
     )
     assert dataset.n_groups == 3
     assert dataset.samples[0].group == dataset.samples[3].group == "P1"
-    assert dataset.notes == ("2 rows name no patient; each is taken for a patient of its own",)
+    assert [s.group for s in dataset.samples[1:3]] == [None, None]
 
 
 def test_an_empty_patient_column_names_no_patient(write):

@@ -213,7 +213,7 @@ def test_every_cut_of_the_log_is_recovered_from(image_folder: MakeImages, tmp_pa
         assert not (output / log.name).exists()
 
 
-def _log_of_a_run(folder: Path, output: Path) -> Path:
+def _log_of_a_run(folder: Path, output: Path, **options: object) -> Path:
     """Make a run fail after its last batch, as a full disk would."""
 
     def full(*_: object, **__: object) -> None:
@@ -222,7 +222,7 @@ def _log_of_a_run(folder: Path, output: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bottleneck.features.run.write_features", full)
         with pytest.raises(FeatureFileError, match=r"No space left.*What was finished is kept"):
-            run(folder, output, batch_size=4)
+            run(folder, output, batch_size=4, **options)
     (log,) = output.glob("*.unfinished")
     return log
 
@@ -260,6 +260,36 @@ def test_another_data_set_of_the_same_name(tmp_path: Path) -> None:
     with pytest.raises(FeatureFileError, match=r"another data set.*--name"):
         run(tmp_path / "b", tmp_path / "f")
     assert path.read_bytes() == before
+
+
+def test_another_data_set_of_the_same_names(tmp_path: Path) -> None:
+    make_images(tmp_path / "a", 3)
+    make_images(tmp_path / "b", 3, first=50)
+    for path in sorted((tmp_path / "b").iterdir()):
+        path.rename(tmp_path / "b" / f"00{int(path.stem) - 50}.png")
+    path = run(tmp_path / "a", tmp_path / "f").path
+    before = path.read_bytes()
+    with pytest.raises(FeatureFileError, match=r"another data set.*--name"):
+        run(tmp_path / "b", tmp_path / "f")
+    assert path.read_bytes() == before
+    assert not list((tmp_path / "f").glob("*.unfinished"))
+
+
+def test_drift_survives_a_kill(image_folder: MakeImages, tmp_path: Path) -> None:
+    folder = image_folder(12)
+    _log_of_a_run(folder, tmp_path / "f", precision="bf16")
+    result = run(folder, tmp_path / "f", batch_size=4, precision="bf16")
+    assert result.n_extracted == 0
+    assert result.provenance["drift"]["cosine"] > 0.999
+
+
+def test_the_recorded_command_holds_no_folder(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["/opt/bin/bottleneck", "extract", f"{tmp_path}/scans/", "--patient-pattern", r"P\d+"]
+    monkeypatch.setattr("sys.argv", words)
+    command = run(image_folder(2), tmp_path / "f").provenance["command"]
+    assert command == r"bottleneck extract scans --patient-pattern 'P\d+'"
 
 
 def test_a_folder_that_cannot_be_written(image_folder: MakeImages, tmp_path: Path) -> None:

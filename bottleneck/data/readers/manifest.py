@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -96,13 +95,11 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
             f"none of the {len(samples)} images that {path.name} names exists, such as "
             f"'{samples[0].source}'; paths are relative to {path.parent}, with '/' between folders"
         )
-    samples, notes = _separate_unnamed(samples)
     return ImageDataset(
         name=_choose_name(path),
         samples=tuple(samples),
         images=FileSource(path.parent),
         excluded=excluded,
-        notes=notes,
     )
 
 
@@ -182,15 +179,3 @@ def _normalise_split(split: str | None, where: str) -> str | None:
     if split.casefold() not in SPLITS:
         raise DataError(f"{where}: unknown split '{split}'; known: {', '.join(SPLITS)}")
     return SPLITS[split.casefold()]
-
-
-def _separate_unnamed(samples: list[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
-    """Give every row without a patient one of its own, where other rows name theirs."""
-    unnamed = sum(sample.group is None for sample in samples)
-    if unnamed in (0, len(samples)):
-        return samples, ()
-    separate = [
-        dataclasses.replace(s, group=s.group or f"unknown patient of {s.id}") for s in samples
-    ]
-    note = f"{unnamed} rows name no patient; each is taken for a patient of its own"
-    return separate, (note,)
