@@ -117,13 +117,14 @@ def pixel_facts(image: Image.Image) -> PixelFacts:
     import imagehash
 
     digest = hashlib.sha256(b"%dx%d:" % image.size + image.tobytes())
-    grey = image.convert("L")
+    thumbnail = make_thumbnail(image)
     return PixelFacts(
         pixels=digest.hexdigest(),
-        phash=str(imagehash.phash(grey)),
+        # The hash begins with the same resize, which leaves a thumbnail as it is.
+        phash=str(imagehash.phash(Image.fromarray(thumbnail))),
         size=image.size,
-        brightness=float(np.asarray(grey).mean()),
-        thumbnail=make_thumbnail(image).tobytes().hex(),
+        brightness=float(np.asarray(image.convert("L")).mean()),
+        thumbnail=thumbnail.tobytes().hex(),
     )
 
 
