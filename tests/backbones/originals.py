@@ -82,6 +82,8 @@ def _calibrate(network: nn.Module, inputs: Tensor) -> None:
         return
     kept = [module.momentum for module in batch_norms]
     for module in batch_norms:
+        # Of memory that was never filled, even a share of 0 may be no number.
+        module.reset_running_stats()
         module.momentum = 1.0
         module.train()
     network(inputs)
