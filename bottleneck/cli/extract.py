@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bottleneck.features.extraction import Extraction
 
 _DATA = "Reading the data set"
-_LAST: list[str | None] = [None]  # The last feature map has no name.
+LAST: list[str | None] = [None]  # The last feature map has no name.
 
 
 def extract(
@@ -131,7 +131,7 @@ def extract(
     )
     options = {
         "weights": weights,
-        "layers": layer or _LAST,
+        "layers": layer or LAST,
         "pooling": pooling,
         "preprocessing": preprocessing,
         "precision": precision,
@@ -143,22 +143,13 @@ def extract(
     results = [
         result
         for one in backbone
-        for result in run_layers(data, one, options, quiet=quiet, as_json=as_json)
+        for result in run(data, one, options, quiet=quiet, as_json=as_json)
     ]
     if as_json:
         show_json([_as_json(result) for result in results])
 
 
 def run(
-    data: ImageDataset, backbone: str, options: dict[str, Any], *, quiet: bool, as_json: bool
-) -> Extraction:
-    """Extract with one backbone, and say how it went."""
-    options = {**options, "layers": [options.get("layer")]}
-    options.pop("layer", None)
-    return run_layers(data, backbone, options, quiet=quiet, as_json=as_json)[0]
-
-
-def run_layers(
     data: ImageDataset, backbone: str, options: dict[str, Any], *, quiet: bool, as_json: bool
 ) -> list[Extraction]:
     """Extract several layers of one backbone in one pass, and say how it went."""

@@ -238,7 +238,6 @@ class StoredRows:
             size = _member(path, file, "size", n, ndim=2, kind="i")[:].tolist()
             brightness = _member(path, file, "brightness", n, kind="f")[:].tolist()
             thumbnails = _thumbnails(path, file, n)
-            self.failures = list(_failures(path, file))
         self.ids = {str(i): str(k) for i, k in zip(ids, keys, strict=True)}
         self.rows = {str(key): number for number, key in enumerate(keys)}
         self._facts = [
