@@ -13,8 +13,8 @@ warnings.filterwarnings("ignore", message=r"Pandas requires version '.*' or newe
 # Name to module, so that importing this package loads neither torch nor pandas.
 _HOMES = {
     "BottleneckError": "bottleneck.errors",
-    "Comparison": "bottleneck.evaluation.comparison",
-    "Evaluation": "bottleneck.evaluation.comparison",
+    "Comparison": "bottleneck.evaluation.results",
+    "Evaluation": "bottleneck.evaluation.results",
     "Extraction": "bottleneck.features.extraction",
     "FeatureSet": "bottleneck.features.featureset",
     "ImageDataset": "bottleneck.data.dataset",

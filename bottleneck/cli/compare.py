@@ -12,7 +12,7 @@ from bottleneck.cli.inputs import choose_features
 
 if TYPE_CHECKING:
     from bottleneck.data.protocol import Protocol
-    from bottleneck.evaluation.comparison import Comparison
+    from bottleneck.evaluation.results import Comparison
 
 
 def compare(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.grouping import name_patients
@@ -21,119 +18,12 @@ from bottleneck.evaluation.circumstances import describe_dataset, describe_proto
 from bottleneck.evaluation.intervals import Interval
 from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure
 from bottleneck.evaluation.nested import ArmResult, count_inner_folds, run_arms
+from bottleneck.evaluation.results import Comparison, Difference, Evaluation, Metric
 from bottleneck.features.featureset import FeatureSet
-from bottleneck.predictions import Predictions
 
-__all__ = ["Comparison", "Difference", "Evaluation", "Metric", "compare", "evaluate"]
+__all__ = ["compare", "evaluate"]
 
 Features = FeatureSet | str | Path
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """A figure, with its interval where one was computed.
-
-    Attributes
-    ----------
-    value : float
-        NaN where the figure is not defined (a precision without predicted positives).
-    low, high : float or None
-        Bounds of the interval.
-    method : str or None
-        Name of the method that gave the interval.
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    method: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """One arm: features and a head, and how it did.
-
-    Attributes
-    ----------
-    name : str
-        "resnet18 (imagenet) + svm", unique in a comparison; "prior only" for the arm without
-        features.
-    backbone, weights : str or None
-        None for the prior-only arm.
-    head : str
-        "svm", "logistic", "mlp" or "prior".
-    predictions : Predictions
-        One row a test sample and repeat.
-    metrics : mapping of str to Metric
-        accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, auroc.
-    confusion : ndarray of int, shape (n_classes, n_classes)
-        Rows the truth, columns the prediction, in the order of ``classes``; first repeat.
-    chosen : tuple of mapping
-        Hyperparameters that the inner search chose, one a fold.
-    seconds : float
-        What the whole arm took.
-    """
-
-    name: str
-    backbone: str | None
-    weights: str | None
-    head: str
-    predictions: Predictions
-    metrics: Mapping[str, Metric]
-    confusion: NDArray[np.int64]
-    chosen: tuple[Mapping[str, Any], ...] = ()
-    seconds: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """The difference of one metric between two arms, ``a`` minus ``b``."""
-
-    a: str
-    b: str
-    metric: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    p_adjusted: float | None = None
-    method: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Several arms on the same samples.
-
-    Attributes
-    ----------
-    dataset : mapping
-        name, fingerprint, n_samples, n_patients (or None), classes (label to count),
-        patients (label to count, or None), positive, failures, excluded (reason to count).
-    protocol : mapping
-        kind ("cross-validation", "fixed split" or "given folds"), folds, repeats, inner_folds,
-        seed, grouped (bool), and ``words``: a sentence or two for a methods section.
-    classes : tuple of str
-        All labels, sorted.
-    positive : str or None
-        The positive class; None with three classes or more where none was stated.
-    evaluations : tuple of Evaluation
-        The arms; the prior-only arm is the last.
-    differences : tuple of Difference
-        Pairs of arms.
-    warnings : tuple of str
-        What a reader must know before the figures, the gravest first.
-    features : tuple of mapping
-        The provenance of each feature file.
-    """
-
-    dataset: Mapping[str, Any]
-    protocol: Mapping[str, Any]
-    classes: tuple[str, ...]
-    positive: str | None
-    evaluations: tuple[Evaluation, ...]
-    differences: tuple[Difference, ...]
-    warnings: tuple[str, ...]
-    features: tuple[Mapping[str, Any], ...]
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.comparison import Comparison, Difference, Evaluation
+from bottleneck.evaluation.results import Comparison, Difference, Evaluation
 from bottleneck.predictions import Predictions
 
 __all__ = [

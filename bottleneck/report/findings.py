@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from bottleneck.evaluation.comparison import Comparison, Difference, Evaluation
+from bottleneck.evaluation.results import Comparison, Difference, Evaluation
 from bottleneck.report.figures import Span, difference_spans
 from bottleneck.report.tables import metric_names
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.comparison import Comparison
+from bottleneck.evaluation.results import Comparison
 from bottleneck.report import figures, findings, provenance, tables
 
 __all__ = ["prepare_folder", "render", "write_report"]

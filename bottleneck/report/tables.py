@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck import __version__
-from bottleneck.evaluation.comparison import Comparison, Evaluation, Metric
+from bottleneck.evaluation.results import Comparison, Evaluation, Metric
 from bottleneck.report.provenance import plain, visible, without_paths
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from report.factory import LESIONS, SOURCES, make_comparison
 
-from bottleneck.evaluation.comparison import Comparison
+from bottleneck.evaluation.results import Comparison
 
 
 @pytest.fixture(scope="session")

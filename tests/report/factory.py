@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from bottleneck.evaluation.comparison import Comparison, Difference, Evaluation, Metric
+from bottleneck.evaluation.results import Comparison, Difference, Evaluation, Metric
 from bottleneck.predictions import Predictions
 
 HEADS = {

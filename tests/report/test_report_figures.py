@@ -6,7 +6,7 @@ import pytest
 from report.factory import SOURCES, fold_aurocs, make_comparison
 from sklearn.metrics import roc_auc_score
 
-from bottleneck.evaluation.comparison import Comparison, Difference
+from bottleneck.evaluation.results import Comparison, Difference
 from bottleneck.predictions import Predictions
 from bottleneck.report import figures
 

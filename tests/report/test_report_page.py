@@ -8,7 +8,7 @@ import pytest
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.comparison import Comparison, Difference, Metric
+from bottleneck.evaluation.results import Comparison, Difference, Metric
 from bottleneck.report.findings import cohort, missed_by_all, summarise
 from bottleneck.report.page import render, write_report
 

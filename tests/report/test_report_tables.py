@@ -9,7 +9,7 @@ import pytest
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
-from bottleneck.evaluation.comparison import Comparison, Metric
+from bottleneck.evaluation.results import Comparison, Metric
 from bottleneck.report import tables
 from bottleneck.report.page import write_report
 
