@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
+from bottleneck.cli.reading import PANEL, Crop, IdColumn, LabelColumn, PathColumn, read
 
 if TYPE_CHECKING:
-    from bottleneck.data.dataset import ImageDataset
     from bottleneck.evaluation.leakage import Audit, Finding
     from bottleneck.features.featureset import FeatureSet
 
-_DATA = "Reading the pictures"
 _WIDTH = 80
 _SHOWN = 20
 
@@ -29,22 +28,13 @@ def audit(
             help="Data set that the features were extracted from, to look for text in the "
             "pictures.",
             show_default=False,
-            rich_help_panel=_DATA,
+            rich_help_panel=PANEL,
         ),
     ] = None,
-    crop: Annotated[
-        bool,
-        typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=_DATA),
-    ] = False,
-    path_column: Annotated[
-        str | None, typer.Option(help="CSV column of the image path.", rich_help_panel=_DATA)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="CSV column of the label.", rich_help_panel=_DATA)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="CSV column of the id.", rich_help_panel=_DATA)
-    ] = None,
+    crop: Crop = False,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Name the samples that findings are about.")
     ] = False,
@@ -53,8 +43,8 @@ def audit(
 ) -> None:
     """Look for leaks: shared patients, copies across folds, burned-in text, telling metadata.
 
-    Finding a leak is a result and no error. `bottleneck compare` keeps patients together, and
-    does not yet look for copies under several patients: that is for you to do with this.
+    Finding a leak is a result and no error. `bottleneck compare` runs this audit too, and keeps
+    what comes twice on one side of every split.
 
     Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
     """
@@ -62,8 +52,8 @@ def audit(
     from bottleneck.features.store import load_features
 
     loaded = load_features(features)
-    columns = {"path": path_column, "label": label_column, "id": id_column}
-    dataset = None if data is None else _load(data, columns, crop=crop)
+    how = {"path_column": path_column, "label_column": label_column, "id_column": id_column}
+    dataset = None if data is None else read(data, crop=crop, **how)
     with progress(quiet=quiet, unit="pictures") as move:
         found = audit_features(loaded, dataset=dataset, progress=move)
     if as_json:
@@ -71,13 +61,6 @@ def audit(
         return
     for paragraph in _describe(found, loaded, with_ids=with_ids, quiet=quiet):
         show(paragraph)
-
-
-def _load(data: str, columns: dict[str, str | None], *, crop: bool) -> ImageDataset:
-    from bottleneck.data.readers import load_dataset
-
-    known = {role: column for role, column in columns.items() if column}
-    return load_dataset(data, columns=known, crop=crop)
 
 
 def _describe(found: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:

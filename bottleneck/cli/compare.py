@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import numpy as np
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
 from bottleneck.cli.inputs import choose_features
+from bottleneck.cli.reading import PANEL, Crop, IdColumn, LabelColumn, PathColumn, read
+from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from bottleneck.data.protocol import Protocol
     from bottleneck.evaluation.results import Comparison
+
+_SPLITTING = "Splitting and counting"
+_MEASURING = "Measuring"
 
 
 def compare(
@@ -25,17 +32,23 @@ def compare(
     head: Annotated[
         list[str], typer.Option(help="svm, logistic or mlp; may be given several times.")
     ] = ["svm", "logistic", "mlp"],  # noqa: B006
-    output: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
-    protocol: Annotated[
-        str,
+    predictions: Annotated[
+        list[str] | None,
         typer.Option(
-            help="cv (cross-validation, patients kept together), split (the data set's own), "
-            "folds (its published folds), or auto: the first of split, folds, cv that there is."
+            help="Predictions made elsewhere (CSV), or the folder of a trained network; NAME=PATH "
+            "names the arm. May be given several times.",
+            show_default=False,
         ),
-    ] = "auto",
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
-    repeats: Annotated[int, typer.Option(help="Repeats of the cross-validation.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of folds and heads.")] = 0,
+    ] = None,
+    external: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Features of another data set by the same recipe, on which heads trained on all "
+            "of the first are tested once. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     positive: Annotated[
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
     ] = None,
@@ -43,19 +56,127 @@ def compare(
         bool, typer.Option("--with-ids", help="Let the report name samples and patients.")
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="cv (cross-validation, patients kept together), split (the data set's own), "
+            "folds (its published folds), centres (leave one centre out), or auto: the first of "
+            "split, folds, cv that there is.",
+            rich_help_panel=_SPLITTING,
+        ),
+    ] = "auto",
+    folds: Annotated[
+        int, typer.Option(help="Folds of the cross-validation.", rich_help_panel=_SPLITTING)
+    ] = 5,
+    repeats: Annotated[
+        int, typer.Option(help="Repeats of the cross-validation.", rich_help_panel=_SPLITTING)
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of folds and heads.", rich_help_panel=_SPLITTING)
+    ] = 0,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="What is counted: image, or patient (whose score is that of its images).",
+            rich_help_panel=_SPLITTING,
+        ),
+    ] = "image",
+    aggregate: Annotated[
+        str, typer.Option(help="A patient's score: mean or max.", rich_help_panel=_SPLITTING)
+    ] = "mean",
+    allow_leakage: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leakage",
+            help="Go on where the same patients or pictures stand on both sides of a split.",
+            rich_help_panel=_SPLITTING,
+        ),
+    ] = False,
+    at_sensitivity: Annotated[
+        float, typer.Option(help="Give the specificity at this.", rich_help_panel=_MEASURING)
+    ] = 0.9,
+    at_specificity: Annotated[
+        float, typer.Option(help="Give the sensitivity at this.", rich_help_panel=_MEASURING)
+    ] = 0.9,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Give PPV and NPV at this share of the positive class too.",
+            show_default=False,
+            rich_help_panel=_MEASURING,
+        ),
+    ] = None,
+    subgroup: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Divide the results by `centre`, or by a column of --metadata. May be given "
+            "several times.",
+            show_default=False,
+            rich_help_panel=_MEASURING,
+        ),
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with the samples' ids and columns for --subgroup.",
+            show_default=False,
+            rich_help_panel=_MEASURING,
+        ),
+    ] = None,
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            "--learning-curve",
+            help="Train on 1/8, 1/4 and 1/2 of the patients too.",
+            rich_help_panel=_MEASURING,
+        ),
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set that the features were extracted from: the leak audit then looks for "
+            "text in the pictures.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    crop: Crop = False,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Hold features × heads against each other on the same patients, and write a report.
 
-    Every head is trained anew in each fold; the models of `bottleneck fit` take no part.
+    Every head is trained anew in each fold; the models of `bottleneck fit` take no part. A leak
+    audit comes first, and pictures that come twice stay on one side of every split.
 
     Example: `bottleneck compare --head svm --head logistic --output report/`
     """
     from bottleneck.data.splits import Protocol
 
     files = choose_features(features or [], "compare")
-    plan = Protocol(kind=cast(Any, protocol), n_splits=folds, repeats=repeats, seed=seed)
+    outside = choose_features(external, "compare --external", several=True) if external else []
+    plan = Protocol(
+        kind=cast(Any, protocol),
+        n_splits=folds,
+        repeats=repeats,
+        seed=seed,
+        unit=cast(Any, unit),
+        aggregate=cast(Any, aggregate),
+        allow_leakage=allow_leakage,
+    )
+    from bottleneck.evaluation.assessment import Measures
+
+    measures = Measures(
+        at_sensitivity=at_sensitivity,
+        at_specificity=at_specificity,
+        prevalence=prevalence,
+        subgroups=_read_subgroups(files[0], subgroup or [], metadata),
+        learning_curve=learning_curve,
+    )
+    how = {"path_column": path_column, "label_column": label_column, "id_column": id_column}
     comparison, page = run(
         files,
         head,
@@ -65,6 +186,10 @@ def compare(
         with_ids=with_ids,
         jobs=jobs,
         quiet=quiet,
+        predictions=predictions or [],
+        external=outside,
+        measures=measures,
+        dataset=None if data is None else read(data, crop=crop, **how),
     )
     if as_json:
         from bottleneck.report.tables import results
@@ -80,10 +205,10 @@ def run(
     output: Path,
     protocol: Protocol,
     *,
-    positive: str | None = None,
     with_ids: bool = False,
     jobs: int = -1,
     quiet: bool = False,
+    **options: Any,
 ) -> tuple[Comparison, Path]:
     """Compare and write the report; returns the comparison and the page's path."""
     from bottleneck.evaluation.comparison import compare as compare_arms
@@ -92,9 +217,30 @@ def run(
     prepare_folder(output)
     with progress(quiet=quiet, unit="") as move:
         comparison = compare_arms(
-            files, tuple(heads), protocol=protocol, positive=positive, n_jobs=jobs, progress=move
+            files, tuple(heads), protocol=protocol, n_jobs=jobs, progress=move, **options
         )
     return comparison, write_report(comparison, output, with_ids=with_ids)
+
+
+def _read_subgroups(
+    features: Path, names: list[str], table: Path | None
+) -> dict[str, Mapping[str, str]]:
+    if not names:
+        return {}
+    from bottleneck.data.readers.columns import read_columns
+    from bottleneck.features.store import load_features
+
+    loaded = load_features(features)
+    found: dict[str, Mapping[str, str]] = {}
+    if "centre" in names and loaded.centres is not None:
+        named = np.where(loaded.centres == "", "not recorded", loaded.centres)
+        found["centre"] = dict(zip(loaded.ids.tolist(), named.tolist(), strict=True))
+    rest = [name for name in names if name not in found]
+    if rest and table is None:
+        raise UsageError(
+            f"the features hold no column '{rest[0]}': name a table that does with --metadata FILE"
+        )
+    return found | (read_columns(table, rest, loaded.ids.tolist()) if table and rest else {})
 
 
 def print_result(comparison: Comparison, page: Path) -> None:

@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.reading import (
+    PANEL,
+    CentreColumn,
+    Crop,
+    FoldColumn,
+    IdColumn,
+    LabelColumn,
+    Name,
+    PathColumn,
+    PatientColumn,
+    PatientPattern,
+    SplitColumn,
+)
 from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.features.extraction import Extraction
 
-_DATA = "Reading the data set"
 LAST: list[str | None] = [None]  # The last feature map has no name.
 
 
@@ -61,44 +73,18 @@ def extract(
     output: Annotated[Path, typer.Option(help="Folder of the feature files.")] = Path("features"),
     positive: Annotated[
         str | None,
-        typer.Option(help="Label of the positive class.", rich_help_panel=_DATA),
+        typer.Option(help="Label of the positive class.", rich_help_panel=PANEL),
     ] = None,
-    patient_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds the patient in a file's path; the group named "
-            "`patient`, the first group, or all of it.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    crop: Annotated[
-        bool,
-        typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=_DATA),
-    ] = False,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the data set.", rich_help_panel=_DATA)
-    ] = None,
-    path_column: Annotated[
-        str | None, typer.Option(help="CSV column of the image path.", rich_help_panel=_DATA)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="CSV column of the label.", rich_help_panel=_DATA)
-    ] = None,
-    patient_column: Annotated[
-        str | None, typer.Option(help="CSV column of the patient.", rich_help_panel=_DATA)
-    ] = None,
-    split_column: Annotated[
-        str | None, typer.Option(help="CSV column of train/val/test.", rich_help_panel=_DATA)
-    ] = None,
-    fold_column: Annotated[
-        str | None, typer.Option(help="CSV column of the test fold.", rich_help_panel=_DATA)
-    ] = None,
-    centre_column: Annotated[
-        str | None, typer.Option(help="CSV column of the centre.", rich_help_panel=_DATA)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="CSV column of the id.", rich_help_panel=_DATA)
-    ] = None,
+    patient_pattern: PatientPattern = None,
+    crop: Crop = False,
+    name: Name = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    patient_column: PatientColumn = None,
+    split_column: SplitColumn = None,
+    fold_column: FoldColumn = None,
+    centre_column: CentreColumn = None,
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

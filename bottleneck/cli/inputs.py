@@ -9,7 +9,7 @@ from pathlib import Path
 from bottleneck.errors import UsageError
 
 
-def choose_features(given: Sequence[Path], command: str) -> list[Path]:
+def choose_features(given: Sequence[Path], command: str, *, several: bool = False) -> list[Path]:
     """Return the feature files that were given, or those of the one data set in ``features/``.
 
     Parameters
@@ -18,6 +18,8 @@ def choose_features(given: Sequence[Path], command: str) -> list[Path]:
         Files, or folders of them; empty for the default folder.
     command : str
         For the message: "fit" or "compare".
+    several : bool
+        Whether they may be of several data sets.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def choose_features(given: Sequence[Path], command: str) -> list[Path]:
     if not files:
         where = given[0] if given else "features/"
         raise UsageError(f"no feature files in {where}; make some with `bottleneck extract`")
-    if all(path.is_dir() for path in given):
+    if not several and all(path.is_dir() for path in given):
         by_name: dict[str, list[Path]] = defaultdict(list)
         for path in files:
             by_name[read_provenance(path)["dataset"]["name"]].append(path)

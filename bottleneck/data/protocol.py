@@ -14,7 +14,9 @@ from bottleneck.errors import UsageError, unknown_name
 __all__ = ["Fold", "Folds", "Protocol"]
 
 Indices = NDArray[np.intp]
-Kind = Literal["auto", "cv", "split", "folds"]
+Kind = Literal["auto", "cv", "split", "folds", "centres"]
+Unit = Literal["image", "patient"]
+Aggregate = Literal["mean", "max"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,11 @@ class Protocol:
 
     Attributes
     ----------
-    kind : {"auto", "cv", "split", "folds"}
+    kind : {"auto", "cv", "split", "folds", "centres"}
         "cv" draws folds, grouped by patient and stratified by class; "split" takes the
         data set's own training and test parts; "folds" takes its published folds;
-        "auto" takes the first of split, folds and cv that the data set allows.
+        "centres" tests on each centre what was trained on the others; "auto" takes the first
+        of split, folds and cv that the data set allows.
     n_splits : int
         Number of folds that "cv" draws.
     repeats : int
@@ -35,6 +38,14 @@ class Protocol:
         Number of folds within each training part that choose the hyperparameters.
     seed : int
         Decides the folds, and whatever a head draws at random.
+    unit : {"image", "patient"}
+        What is predicted and counted. A patient's score is made of its images' scores, after
+        heads were trained on images.
+    aggregate : {"mean", "max"}
+        How: their mean, or that of the image which is most of the positive class.
+    allow_leakage : bool
+        Go on where a leak audit found patients or pictures on both sides of a split, and do
+        not keep copies of a picture together. The report then says so in its first line.
 
     Raises
     ------
@@ -47,10 +58,15 @@ class Protocol:
     repeats: int = 1
     inner_splits: int = 5
     seed: int = 0
+    unit: Unit = "image"
+    aggregate: Aggregate = "mean"
+    allow_leakage: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise unknown_name("protocol", self.kind, get_args(Kind))
+        named = (("protocol", self.kind, Kind), ("unit", self.unit, Unit))
+        for what, name, names in (*named, ("aggregate", self.aggregate, Aggregate)):
+            if name not in get_args(names):
+                raise unknown_name(what, name, get_args(names))
         for field, least in (("n_splits", 2), ("repeats", 1), ("inner_splits", 2), ("seed", 0)):
             value = getattr(self, field)
             if not isinstance(value, int) or value < least:
@@ -84,7 +100,7 @@ class Folds:
 
     Attributes
     ----------
-    kind : {"cross-validation", "fixed split", "given folds"}
+    kind : {"cross-validation", "fixed split", "given folds", "centres"}
         What the protocol came to.
     folds : tuple of Fold
         Repeat by repeat.
@@ -96,7 +112,7 @@ class Folds:
         What a reader must know about the split.
     """
 
-    kind: Literal["cross-validation", "fixed split", "given folds"]
+    kind: Literal["cross-validation", "fixed split", "given folds", "centres"]
     folds: tuple[Fold, ...]
     grouped: bool
     words: str

@@ -35,6 +35,9 @@ def make_folds(
     groups: Strings | None = None,
     splits: Strings | None = None,
     folds: Strings | None = None,
+    centres: Strings | None = None,
+    *,
+    units: Strings | None = None,
 ) -> Folds:
     """Split the samples as the protocol says.
 
@@ -44,32 +47,36 @@ def make_folds(
         What is asked for.
     y : ndarray of str, shape (n_samples,)
         Labels.
-    groups, splits, folds : ndarray of str, shape (n_samples,), or None
-        Patient, fixed split ("train", "val" or "test") and published fold of each
+    groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
+        Patient, fixed split ("train", "val" or "test"), published fold and centre of each
         row; empty where it has none. A row without a patient is a patient of its own.
+    units : ndarray of str, shape (n_samples,), or None
+        What must stand on one side, where that is more than a patient's samples.
 
     Returns
     -------
     Folds
         Every training and every test part holds every class, and no patient stands in
-        both. Within a repeat of "cv" or "folds", every sample is tested once.
+        both, unless the protocol allows leakage. Within a repeat of "cv", "folds" or
+        "centres", every sample is tested once.
 
     Raises
     ------
     ProtocolError
         If the samples cannot be split so.
     """
-    patients = name_patients(groups)
+    known = name_patients(groups)
+    patients = known if units is None else units
     refuse_single(y, patients)
-    kind, warnings = protocol.kind, _warn_of_patients(groups, patients)
+    kind, warnings = protocol.kind, _warn_of_patients(groups, known)
     if kind == "auto":
-        known = folds is not None and bool(np.any(folds != ""))
-        kind = "split" if has_fixed_split(splits) else "folds" if known else "cv"
+        published = folds is not None and bool(np.any(folds != ""))
+        kind = "split" if has_fixed_split(splits) else "folds" if published else "cv"
         if kind == "folds" and np.any(folds == ""):
             kind = "cv"
             warnings += ("some samples have no published fold, so folds were drawn anew",)
     if kind == "cv":
-        made = _draw_folds(protocol, y, patients)
+        made = _draw_folds(protocol, y, patients, known is not None)
     elif protocol.repeats > 1:
         raise ProtocolError(
             f"the data set fixes how it is split, so {protocol.repeats} repeats would all be "
@@ -77,9 +84,15 @@ def make_folds(
         )
     elif kind == "split":
         made = _take_split(protocol, y, splits, patients)
+    elif kind == "centres":
+        made = _take_centres(protocol, y, centres, patients)
     else:
         made = _take_folds(protocol, y, folds, patients)
-    return dataclasses.replace(made, warnings=warnings)
+    if patients is not None and protocol.allow_leakage:
+        apart = all(not np.isin(patients[f.test], patients[f.train]).any() for f in made)
+        made = dataclasses.replace(made, grouped=apart)
+    grouped = made.grouped and known is not None
+    return dataclasses.replace(made, warnings=warnings, grouped=grouped)
 
 
 def refuse_single(y: Strings, patients: Strings | None) -> None:
@@ -134,7 +147,7 @@ def fixed_split(splits: Strings, patients: Strings | None = None) -> tuple[Indic
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None) -> Folds:
+def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named: bool) -> Folds:
     n_splits = protocol.n_splits
     counts = count_by_class(y, patients)
     rare = min(counts, key=counts.__getitem__)
@@ -163,7 +176,7 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None) -> Fol
             )
         seed, parts = drawn
         made += [Fold(repeat, i, seed, train, test) for i, (train, test) in enumerate(parts)]
-    unit = "Images" if patients is None else "Patients, each with all their images,"
+    unit = "Images" if not named else "Patients, each with all their images,"
     anew = f", {protocol.repeats} times anew" if protocol.repeats > 1 else ""
     words = (
         f"{unit} were divided at random into {n_splits} folds{anew}, stratified by class; "
@@ -177,7 +190,7 @@ def _take_split(
 ) -> Folds:
     if not has_fixed_split(splits):
         raise ProtocolError(f"the data set fixes no training and test part: {_ASK_FOR_CV}")
-    train, test = fixed_split(splits, patients)
+    train, test = fixed_split(splits, None if protocol.allow_leakage else patients)
     _refuse_lacking(y, train, "the training part of the data set's split")
     _refuse_lacking(y, test, "the test part of the data set's split")
     trained = "training and validation parts" if "val" in splits else "training part"
@@ -198,22 +211,49 @@ def _take_folds(
         what = f"no fold for {n} of {len(y)} samples" if n else "a single fold"
         raise ProtocolError(f"the data set publishes {what}: {_ASK_FOR_CV}")
     assert folds is not None
-    if patients is not None:
-        of, times = np.unique(
-            [p for p, _ in set(zip(patients, folds, strict=True))], return_counts=True
-        )
-        _refuse_shared(of[times > 1], "several of its published folds")
-    made = []
-    for i, name in enumerate(names):
-        train, test = np.flatnonzero(folds != name), np.flatnonzero(folds == name)
-        _refuse_lacking(y, test, f"the published fold '{name}'")
-        _refuse_lacking(y, train, f"what the published fold '{name}' leaves to train on")
-        made.append(Fold(0, i, protocol.seed, train, test))
     words = (
         f"The data set's own {len(names)} folds were kept; each fold was tested by a model "
         f"trained on the others."
     )
-    return Folds("given folds", tuple(made), patients is not None, words)
+    made = _leave_out(protocol, y, folds, patients, "published fold")
+    return Folds("given folds", made, patients is not None, words)
+
+
+def _take_centres(
+    protocol: Protocol, y: Strings, centres: Strings | None, patients: Strings | None
+) -> Folds:
+    names = np.unique(centres) if centres is not None else np.array([""])
+    if len(names) < 2 or "" in names:
+        n = len(y) if centres is None else int((centres == "").sum())
+        what = f"no centre for {n} of {len(y)} samples" if n else "a single centre"
+        raise ProtocolError(
+            f"the data set names {what}: a column 'centre' is needed, or {_ASK_FOR_CV}"
+        )
+    assert centres is not None
+    words = (
+        f"Each of the {len(names)} centres was tested by a model trained on all others "
+        f"(leave-one-centre-out)."
+    )
+    made = _leave_out(protocol, y, centres, patients, "centre")
+    return Folds("centres", made, patients is not None, words)
+
+
+def _leave_out(
+    protocol: Protocol, y: Strings, parts: Strings, patients: Strings | None, noun: str
+) -> tuple[Fold, ...]:
+    """Test each part by what is trained on the others."""
+    if patients is not None and not protocol.allow_leakage:
+        of, times = np.unique(
+            [p for p, _ in set(zip(patients, parts, strict=True))], return_counts=True
+        )
+        _refuse_shared(of[times > 1], f"several of its {noun}s")
+    made = []
+    for i, name in enumerate(np.unique(parts)):
+        train, test = np.flatnonzero(parts != name), np.flatnonzero(parts == name)
+        _refuse_lacking(y, test, f"the {noun} '{name}'")
+        _refuse_lacking(y, train, f"what the {noun} '{name}' leaves to train on")
+        made.append(Fold(0, i, protocol.seed, train, test))
+    return tuple(made)
 
 
 def _warn_of_patients(groups: Strings | None, patients: Strings | None) -> tuple[str, ...]:
@@ -239,5 +279,6 @@ def _refuse_shared(shared: Strings, where: str) -> None:
     if len(shared):
         raise ProtocolError(
             f"the data set puts {counted(len(shared), shared)} into {where}, so that a model "
-            f"would be tested on patients it was trained on: {_ASK_FOR_CV}"
+            f"would be tested on patients it was trained on: {_ASK_FOR_CV}, or go on with "
+            f"--allow-leakage, and the report says so in its first line"
         )

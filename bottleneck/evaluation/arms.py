@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.metadata import describe_columns, encode_columns
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.features.store import load_features
 from bottleneck.heads.catalogue import Head, get_head
 from bottleneck.heads.search import refuse_not_finite
 
-__all__ = ["PRIOR_ONLY", "Arm", "load_all", "make_arms"]
+__all__ = ["METADATA_ONLY", "PRIOR_ONLY", "Arm", "load_all", "make_arms"]
 
+METADATA_ONLY = "metadata only"
 PRIOR_ONLY = "prior only"
 
 _AGREED = {
@@ -38,8 +40,8 @@ class Arm:
     name : str
         Unique in a comparison.
     features : FeatureSet or None
-        None for the prior-only arm.
-    X : ndarray of float32, shape (n_samples, n_features)
+        None for the arms that see no image.
+    X : ndarray of float, shape (n_samples, n_features)
         Its rows in the order that all arms share.
     head : Head
         The head.
@@ -47,7 +49,7 @@ class Arm:
 
     name: str
     features: FeatureSet | None
-    X: NDArray[np.float32]
+    X: NDArray[np.floating]
     head: Head
 
 
@@ -73,7 +75,7 @@ def load_all(
 
 
 def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Arm]:
-    """Pair every feature set with every head; an arm without features comes last.
+    """Pair every feature set with every head; the arms that see no image come last.
 
     Parameters
     ----------
@@ -85,7 +87,9 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
     Returns
     -------
     list of Arm
-        Their rows are in the order of the first feature set.
+        Their rows are in the order of the first feature set. The last one knows the class
+        frequencies only; the one before it, where anything beside the pictures differs
+        between samples, knows that.
 
     Raises
     ------
@@ -104,6 +108,8 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
     for one, label in zip(sets, _label(sets), strict=True):
         X = one.X[_match(sets[0], one)]
         arms += [Arm(f"{label} + {head.name}", one, X, head) for head in chosen]
+    if columns := describe_columns(sets[0]):
+        arms.append(Arm(METADATA_ONLY, None, *encode_columns(columns)))
     return [*arms, Arm(PRIOR_ONLY, None, sets[0].X, get_head("prior"))]
 
 

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from bottleneck.data.grouping import count_by_class
 from bottleneck.data.splits import Folds, Protocol
 from bottleneck.evaluation.arms import Arm
+from bottleneck.evaluation.assessment import Measures
 from bottleneck.evaluation.intervals import holds_level
 from bottleneck.evaluation.nested import ArmResult
+from bottleneck.evaluation.plan import Plan
 from bottleneck.features.featureset import FeatureSet
+
+_AGGREGATES = {"mean": "mean score", "max": "highest score"}
 
 __all__ = ["describe_dataset", "describe_protocol", "find_warnings"]
 
@@ -36,7 +40,9 @@ def describe_dataset(
     }
 
 
-def describe_protocol(protocol: Protocol, folds: Folds, inner: tuple[int, int]) -> dict[str, Any]:
+def describe_protocol(
+    protocol: Protocol, folds: Folds, inner: tuple[int, int], measures: Measures
+) -> dict[str, Any]:
     """Return ``Comparison.protocol``; ``inner`` is the least and largest number of inner folds."""
     repeats = len(folds.seeds)
     few, many = inner
@@ -45,7 +51,15 @@ def describe_protocol(protocol: Protocol, folds: Folds, inner: tuple[int, int]) 
         f"{many if few == many else f'{few}- to {many}'}-fold cross-validation"
         f"{', grouped by patient' if folds.grouped else ''}. Features were standardised with the "
         f"mean and standard deviation of the training part, and classes were weighted equally."
+        f" Thresholds and the calibration of probabilities (without class weights) were set on "
+        f"what the inner folds made of the samples they left out."
     )
+    if protocol.unit == "patient":
+        score = _AGGREGATES[protocol.aggregate]
+        words += (
+            f" Heads were trained on images; a patient's score is the {score} of its images, and "
+            f"patients were counted."
+        )
     return {
         "kind": folds.kind,
         "folds": len(folds) // repeats,
@@ -54,27 +68,37 @@ def describe_protocol(protocol: Protocol, folds: Folds, inner: tuple[int, int]) 
         "seed": protocol.seed,
         "seeds": folds.seeds,
         "grouped": folds.grouped,
+        "unit": protocol.unit,
+        "aggregate": protocol.aggregate if protocol.unit == "patient" else None,
+        "allow_leakage": protocol.allow_leakage,
+        "prevalence": measures.prevalence,
         "words": words,
     }
 
 
 def find_warnings(
     sets: Sequence[FeatureSet],
-    groups: NDArray[np.str_] | None,
-    folds: Folds,
+    plan: Plan,
+    protocol: Protocol,
     arms: Sequence[Arm],
     results: Sequence[ArmResult],
 ) -> tuple[str, ...]:
     """Return what a reader must know before the figures, the gravest first."""
     said = []
+    folds, found = plan.folds, plan.audit
+    if protocol.allow_leakage:
+        leaks = " ".join(f.text for f in found.leaks) or "The audit found none."
+        said.append(f"leakage was allowed: {leaks}")
     if any(s.weights == "random" for s in sets):
         said.append("random weights: the figures mean nothing")
     said += folds.warnings
     lost = {i for s in sets for i, _ in s.failures}
     if lost:
         said.append(f"{len(lost)} samples have no features and are missing from every figure")
+    said += [f.text for f in found.findings if f.severity == "warning"]
+    first, groups = sets[0], plan.samples.groups
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
-    counts = count_by_class(sets[0].y[tested], None if groups is None else groups[tested])
+    counts = count_by_class(first.y[tested], None if groups is None else groups[tested])
     few = min(counts.values())
     if not holds_level(few, max(counts.values())):
         unit = "samples" if groups is None else "patients"

@@ -13,7 +13,7 @@ from bottleneck.data.grouping import count_by_class, name_patients
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.findings import Finding
 from bottleneck.features.featureset import FeatureSet
-from bottleneck.heads.persistence import _compare
+from bottleneck.features.recipe import name_differences
 
 __all__ = ["definitions", "match_external", "refuse_other_recipe"]
 
@@ -66,7 +66,7 @@ def refuse_other_recipe(inside: FeatureSet, outside: FeatureSet) -> None:
         With the fields that differ.
     """
     if inside.recipe_hash != outside.recipe_hash:
-        differing = _compare(inside.provenance["recipe"], outside.provenance["recipe"])
+        differing = name_differences(inside.provenance["recipe"], outside.provenance["recipe"])
         raise ProtocolError(
             f"the features of '{outside.dataset}' are of another recipe than those of "
             f"'{inside.dataset}' that heads are trained on: "

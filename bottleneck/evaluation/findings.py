@@ -89,7 +89,11 @@ def find_shared_patients(features: FeatureSet, parts: Mapping[str, Strings]) -> 
 
 
 def describe_pairs(
-    features: FeatureSet, pairs: Sequence[Pair], parts: Mapping[str, Strings]
+    features: FeatureSet,
+    pairs: Sequence[Pair],
+    parts: Mapping[str, Strings],
+    *,
+    joined: bool = False,
 ) -> list[Finding]:
     """Say which pairs cross folds, patients or labels, and which do no harm."""
     known = name_patients(features.groups, features.ids)
@@ -102,9 +106,14 @@ def describe_pairs(
     ]
     if known is None:
         relation = "may fall on both sides of a split, since no patients are known"
+        if joined:
+            relation = "are of no known patient"
     else:
         relation = "belong to different patients"
-    apart.append((relation, "leak", patients[a] != patients[b]))
+    grave: Severity = "note" if joined else "leak"
+    if joined:
+        relation += "; every such pair is kept on one side of each split"
+    apart.append((relation, grave, patients[a] != patients[b]))
     apart.append(("have different labels", "warning", features.y[a] != features.y[b]))
     harmless = ~np.any([mask for _, _, mask in apart], axis=0)
     apart.append(("belong to one patient, whose pictures stay together: no leak", "note", harmless))

@@ -19,7 +19,7 @@ from bottleneck.evaluation.intervals import (
 from bottleneck.evaluation.significance import AucDifference, cv_auc_difference, delong_test, holm
 from bottleneck.predictions import Predictions
 
-__all__ = ["AurocTest", "intervals", "paired_tests"]
+__all__ = ["AurocTest", "auroc_interval", "intervals", "paired_tests"]
 
 Bools = NDArray[np.bool_]
 
@@ -59,7 +59,7 @@ def intervals(predictions: Predictions, *, positive: str | None) -> dict[str, In
         true, said = predictions.labels == positive, predictions.predicted == positive
         parts = {"sensitivity": true, "specificity": ~true, "ppv": said, "npv": ~said}
         found |= {name: _proportion(predictions, true == said, of) for name, of in parts.items()}
-        found["auroc"] = _auroc(predictions, positive)
+        found["auroc"] = auroc_interval(predictions, positive)
     return {name: interval for name, interval in found.items() if interval is not None}
 
 
@@ -78,7 +78,10 @@ def _proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval |
     return Interval(value, low, high, error, each[0].level, each[0].method)
 
 
-def _auroc(predictions: Predictions, positive: str) -> Interval:
+def auroc_interval(predictions: Predictions, positive: str | None) -> Interval | None:
+    """Compute the interval of the AUROC; None without a positive class."""
+    if positive is None:
+        return None
     true, score, folds, groups = _ranked(predictions, positive)
     if len(np.unique(folds)) == 1:
         return roc_auc_interval(true, score, groups)

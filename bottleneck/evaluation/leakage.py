@@ -30,7 +30,7 @@ from bottleneck.evaluation.pictures import Look, look_at
 from bottleneck.evaluation.resemblance import round_aspects
 from bottleneck.features.featureset import FeatureSet
 
-__all__ = ["Audit", "Finding", "audit", "units"]
+__all__ = ["Audit", "Finding", "audit", "retell", "units"]
 
 Strings: TypeAlias = NDArray[np.str_]
 
@@ -79,6 +79,7 @@ def audit(
     *,
     dataset: ImageDataset | None = None,
     folds: Sequence[str] | Strings | None = None,
+    joined: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
     """Look for leaks before anything is scored.
@@ -93,6 +94,9 @@ def audit(
     folds : sequence of str, shape (n_samples,), or None
         Part that each sample will stand in, "" for none; by default the data set's own
         splits and folds.
+    joined : bool
+        Whether pictures that come twice will be kept on one side of every split, as
+        ``units`` joins them; then they are no leak where no given part parts them.
     progress : callable or None
         Called with the number of pictures read, their number, and what is done.
 
@@ -121,23 +125,50 @@ def audit(
     largest, tied = judge_units(patients, units(pairs, features))
     findings = [
         *find_shared_patients(features, parts),
-        *describe_pairs(features, pairs, parts),
+        *describe_pairs(features, pairs, parts, joined=joined),
         *tied,
         *describe_text(features, look),
         *tested,
         *describe_search(features, copies),
     ]
-    order = {"leak": 0, "warning": 1, "note": 2}
     return Audit(
         dataset=features.dataset,
         n_samples=len(features),
         n_patients=None if patients is None else len(np.unique(patients)),
-        findings=tuple(sorted(findings, key=lambda f: order[f.severity])),
+        findings=_sort(findings),
         pairs=pairs,
         copies=copies,
         metadata=metadata,
         largest_unit=largest,
     )
+
+
+def retell(found: Audit, features: FeatureSet, folds: Strings, *, joined: bool) -> Audit:
+    """Say what an audit's findings mean under other folds, without looking again.
+
+    Parameters
+    ----------
+    found : Audit
+        Of the features.
+    features : FeatureSet
+    folds : ndarray of str, shape (n_samples,)
+        Part that each sample stands in, "" for none.
+    joined : bool
+        As for ``audit``.
+    """
+    parts = {"folds": folds}
+    about_folds = ("shared patients", "identical pictures", "copies")
+    findings = [
+        *(find_shared_patients(features, parts) if features.groups is not None else ()),
+        *describe_pairs(features, found.pairs, parts, joined=joined),
+        *(f for f in found.findings if f.kind not in about_folds),
+    ]
+    return dataclasses.replace(found, findings=_sort(findings))
+
+
+def _sort(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    order = {"leak": 0, "warning": 1, "note": 2}
+    return tuple(sorted(findings, key=lambda f: order[f.severity]))
 
 
 def units(audit: Audit | Iterable[Pair], features: FeatureSet) -> Strings | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,12 @@ from numpy.typing import NDArray
 from bottleneck.data.grouping import inner_folds, name_patients
 from bottleneck.evaluation.intervals import Interval, cv_auc_interval
 from bottleneck.features.featureset import FeatureSet
+from bottleneck.heads.catalogue import Head
 
-__all__ = ["MetadataScore", "describe_columns", "predict_from_metadata"]
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+__all__ = ["MetadataScore", "describe_columns", "encode_columns", "predict_from_metadata"]
 
 _FOLDS = 5
 # A gradient-boosted tree takes at most 255 categories.
@@ -116,24 +122,53 @@ def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
     )
 
 
+def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64], Head]:
+    """Make metadata what a head can be trained on, and the head that suits them.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, shape (n_samples,)
+        From ``describe_columns``; at least one.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n_samples, n_columns)
+        Numbers as they are; categories numbered by frequency.
+    head : Head
+        Gradient-boosted trees (``HistGradientBoostingClassifier``), which take both as they
+        come and miss nothing that a threshold or a category tells; no hyperparameters.
+    """
+    X = np.stack([_encode(values) for values in columns.values()], axis=1)
+    categorical = [values.dtype.kind == "U" for values in columns.values()]
+    # Of small data sets a leaf of the usual 20 samples would leave no tree.
+    leaf = min(20, max(1, len(X) // 12))
+
+    def build(seed: int) -> Pipeline:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.pipeline import Pipeline
+
+        trees = HistGradientBoostingClassifier(
+            max_iter=50,
+            max_depth=3,
+            min_samples_leaf=leaf,
+            categorical_features=categorical,
+            early_stopping=False,
+            random_state=seed,
+        )
+        return Pipeline([("metadata", trees)])
+
+    named = f"gradient-boosted trees on {', '.join(columns)}; no picture is looked at"
+    return X, Head("metadata", named, build, (), "probability")
+
+
 def _cross_validate(
     columns: dict[str, NDArray], y: NDArray[np.str_], folds: list[tuple[NDArray, NDArray]]
 ) -> NDArray[np.float64]:
     """Out-of-fold probabilities, shape (n_samples, n_classes)."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    X = np.stack([_encode(values) for values in columns.values()], axis=1)
+    X, head = encode_columns(columns)
     scores = np.empty((len(y), len(np.unique(y))))
     for train, test in folds:
-        model = HistGradientBoostingClassifier(
-            max_iter=50,
-            max_depth=3,
-            min_samples_leaf=min(20, max(1, len(train) // 10)),
-            categorical_features=[v.dtype.kind == "U" for v in columns.values()],
-            early_stopping=False,
-            random_state=0,
-        )
-        scores[test] = model.fit(X[train], y[train]).predict_proba(X[test])
+        scores[test] = head.build(0).fit(X[train], y[train]).predict_proba(X[test])
     return scores
 
 

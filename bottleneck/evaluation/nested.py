@@ -39,12 +39,16 @@ class ArmResult:
         In how many folds the solver stopped at its limit.
     seconds : float
         Time of all folds together, as if one were run after the other.
+    inner : tuple of Predictions
+        One a fold and repeat: what the training part made of itself out of fold, with the
+        hyperparameters chosen. Empty for a head that has none.
     """
 
     predictions: Predictions
     chosen: tuple[Mapping[str, Any], ...]
     unconverged: int
     seconds: float
+    inner: tuple[Predictions, ...] = ()
 
 
 class _Outcome(NamedTuple):
@@ -55,6 +59,7 @@ class _Outcome(NamedTuple):
     chosen: Mapping[str, Any]
     converged: bool
     seconds: float
+    inner_scores: NDArray[np.float64] | None
 
 
 def count_inner_folds(
@@ -151,7 +156,7 @@ def _test(
     predicted = found.estimator.predict(X[fold.test].astype(np.float64))
     scores = score_classes(head, found.estimator, X[fold.test])
     seconds = time.perf_counter() - began
-    return _Outcome(predicted, scores, found.chosen, found.converged, seconds)
+    return _Outcome(predicted, scores, found.chosen, found.converged, seconds, found.inner_scores)
 
 
 def _join(
@@ -161,25 +166,33 @@ def _join(
     samples: FeatureSet,
     groups: Strings | None,
 ) -> ArmResult:
-    parts = [
-        Predictions(
-            ids=samples.ids[fold.test],
-            groups=_take(groups, fold.test),
-            repeats=np.full(len(fold.test), fold.repeat),
-            folds=np.full(len(fold.test), fold.index),
-            labels=samples.y[fold.test],
-            predicted=outcome.predicted,
-            scores=outcome.scores,
+    def describe(
+        fold: Fold, rows: NDArray[np.intp], scores: NDArray[np.float64], predicted: Strings
+    ) -> Predictions:
+        return Predictions(
+            ids=samples.ids[rows],
+            groups=_take(groups, rows),
+            repeats=np.full(len(rows), fold.repeat),
+            folds=np.full(len(rows), fold.index),
+            labels=samples.y[rows],
+            predicted=predicted,
+            scores=scores,
             classes=samples.classes,
             kind=arm.head.kind,
         )
-        for fold, outcome in zip(folds, outcomes, strict=True)
-    ]
+
+    named = np.array(samples.classes)
+    parts, inner = [], []
+    for fold, outcome in zip(folds, outcomes, strict=True):
+        parts.append(describe(fold, fold.test, outcome.scores, outcome.predicted))
+        if (scores := outcome.inner_scores) is not None:
+            inner.append(describe(fold, fold.train, scores, named[scores.argmax(axis=1)]))
     return ArmResult(
         predictions=Predictions.concatenate(parts),
         chosen=tuple(o.chosen for o in outcomes if o.chosen),
         unconverged=sum(not o.converged for o in outcomes),
         seconds=sum(o.seconds for o in outcomes),
+        inner=tuple(inner),
     )
 
 

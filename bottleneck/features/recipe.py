@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from bottleneck.data import decode
@@ -76,3 +77,25 @@ class Recipe:
 def slug(text: str) -> str:
     """Reduce a name to what every file system takes; "--" stays free as the separator."""
     return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip("-.") or "unnamed"
+
+
+def name_differences(
+    wanted: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Say which fields of two recipes differ, and how.
+
+    Parameters
+    ----------
+    wanted, given : mapping
+        From ``Recipe.to_dict``, or what a provenance holds of them.
+    prefix : str
+        What stands before the names of fields.
+    """
+    said = []
+    for field in sorted({*wanted, *given}):
+        a, b = wanted.get(field), given.get(field)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            said += name_differences(a, b, f"{prefix}{field}.")
+        elif a != b:
+            said.append(f"{prefix}{field} is {b!r}, not {a!r}")
+    return said

@@ -17,6 +17,7 @@ import numpy as np
 from bottleneck.data.grouping import name_patients
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.features.featureset import FeatureSet
+from bottleneck.features.recipe import name_differences
 from bottleneck.heads.catalogue import get_head
 from bottleneck.heads.search import refuse_not_finite, score_classes
 from bottleneck.predictions import Predictions
@@ -109,7 +110,7 @@ class Model:
             If a feature is not finite.
         """
         if features.recipe_hash != self.recipe_hash:
-            differing = _compare(self.recipe, features.provenance["recipe"])
+            differing = name_differences(self.recipe, features.provenance["recipe"])
             raise ModelError(
                 f"the model needs features of the recipe it was trained on, and these are of "
                 f"another: {'; '.join(differing) or 'the hashes differ'}. "
@@ -243,15 +244,3 @@ def model_file_name(features: str | Path, head: str) -> str:
         Name of the head.
     """
     return f"{Path(features).stem}--{head}.skops"
-
-
-def _compare(wanted: Mapping[str, Any], given: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Say which fields of two recipes differ, and how."""
-    said = []
-    for field in sorted({*wanted, *given}):
-        a, b = wanted.get(field), given.get(field)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            said += _compare(a, b, f"{prefix}{field}.")
-        elif a != b:
-            said.append(f"{prefix}{field} is {b!r}, not {a!r}")
-    return said

@@ -35,12 +35,16 @@ class SearchResult:
         Their mean AUROC over the inner folds, which flatters: it is the best of many.
     converged : bool
         False where the solver stopped at its limit.
+    inner_scores : ndarray of float64, shape (n_samples, n_classes), or None
+        What the chosen hyperparameters made of each sample of the training part when it was
+        left out, as ``score_classes`` gives it; None for a head that has none.
     """
 
     estimator: Pipeline
     chosen: Mapping[str, Any]
     score: float | None
     converged: bool
+    inner_scores: NDArray[np.float64] | None = None
 
 
 def search(
@@ -104,13 +108,13 @@ def search(
     if len(X) <= LARGE:
         X = X.astype(np.float64)
     chosen: Mapping[str, Any] = {}
-    score = None
+    score = inner_scores = None
     # Matrices this small are multiplied several times faster by one thread than by many that
     # wait for each other, and the figures no longer depend on the number of cores.
     with threadpool_limits(1), config_context(assume_finite=True):
         if head.grid:
             folds = inner_folds(y, groups, inner_splits, seed)
-            chosen, score = _choose(head, X, y, folds, seed=seed, n_jobs=n_jobs)
+            chosen, score, inner_scores = _choose(head, X, y, folds, seed=seed, n_jobs=n_jobs)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             estimator = fit_pipeline(head.build(seed), chosen, X, y)
@@ -118,7 +122,13 @@ def search(
     for other in caught:
         if other not in stopped:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    return SearchResult(estimator, {**head.stated, **chosen}, score, converged=not stopped)
+    return SearchResult(
+        estimator,
+        {**head.stated, **chosen},
+        score,
+        converged=not stopped,
+        inner_scores=inner_scores,
+    )
 
 
 def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -139,10 +149,13 @@ def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> N
         One score per class, in the order of the sorted labels. A binary decision
         function is given to the second class, and its negative to the first.
     """
-    X = np.asarray(X, dtype=np.float64)
+    return _score(head, estimator, np.asarray(X, dtype=np.float64))
+
+
+def _score(head: Head, classifier: Any, X: NDArray[np.floating]) -> NDArray[np.float64]:
     if head.kind == "probability":
-        return estimator.predict_proba(X)
-    scores = estimator.decision_function(X)
+        return classifier.predict_proba(X)
+    scores = classifier.decision_function(X)
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
@@ -170,8 +183,9 @@ def _choose(
     *,
     seed: int,
     n_jobs: int | None,
-) -> tuple[Mapping[str, Any], float]:
-    """Return the candidate of the highest mean AUROC, the first of several, and that mean."""
+) -> tuple[Mapping[str, Any], float, NDArray[np.float64]]:
+    """Return the candidate of the highest mean AUROC, the first of several, that mean, and
+    what it made of every sample that was left out."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import ParameterGrid
@@ -187,13 +201,16 @@ def _choose(
     threads = isinstance(head.build(seed)[-1], SVC | LogisticRegression)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
+        judged = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
             delayed(_score_candidates)(head, candidates, X, y, train, test, seed)
             for train, test in folds
         )
-    means = np.mean(scores, axis=0)
+    means = np.mean([aurocs for aurocs, _ in judged], axis=0)
     best = int(means.argmax())
-    return candidates[best], float(means[best])
+    left_out = np.empty((len(y), judged[0][1].shape[2]))
+    for (_, test), (_, scores) in zip(folds, judged, strict=True):
+        left_out[test] = scores[best]
+    return candidates[best], float(means[best]), left_out
 
 
 def _score_candidates(
@@ -204,23 +221,26 @@ def _score_candidates(
     train: NDArray[np.intp],
     test: NDArray[np.intp],
     seed: int,
-) -> NDArray[np.float64]:
-    """Return the AUROC of every candidate in one fold."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the AUROC and the scores of every candidate in one fold."""
     from sklearn.metrics import get_scorer
     from threadpoolctl import threadpool_limits
 
     from bottleneck.heads.fitting import fit_candidates
 
-    two = len(np.unique(y)) == 2
-    score: Callable[..., float] = get_scorer("roc_auc") if two else partial(_mean_auroc, head)
+    classes = np.unique(y)
+    two = len(classes) == 2
+    judge: Callable[..., float] = get_scorer("roc_auc") if two else partial(_mean_auroc, head)
     pipeline = head.build(seed)
     transform, classifier = pipeline[:-1], pipeline[-1]
-    scores = np.empty(len(candidates))
+    aurocs = np.empty(len(candidates))
+    scores = np.empty((len(candidates), len(test), len(classes)))
     with threadpool_limits(1):  # a process of its own has not heard of the limit
         X_train, X_test = transform.fit_transform(X[train]), transform.transform(X[test])
         for fitted in fit_candidates(classifier, candidates, X_train, y[train], X_test):
-            scores[fitted.number] = score(fitted.classifier, fitted.inputs, y[test])
-    return scores
+            aurocs[fitted.number] = judge(fitted.classifier, fitted.inputs, y[test])
+            scores[fitted.number] = _score(head, fitted.classifier, fitted.inputs)
+    return aurocs, scores
 
 
 def _mean_auroc(head: Head, classifier: Any, X: NDArray, y: NDArray[np.str_]) -> float:
@@ -228,4 +248,4 @@ def _mean_auroc(head: Head, classifier: Any, X: NDArray, y: NDArray[np.str_]) ->
     from sklearn.metrics import roc_auc_score
 
     truth = y[:, np.newaxis] == classifier.classes_
-    return roc_auc_score(truth, score_classes(head, classifier, X), average="macro")
+    return roc_auc_score(truth, _score(head, classifier, X), average="macro")

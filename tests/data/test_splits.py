@@ -276,7 +276,7 @@ def test_inner_folds_of_a_training_part_with_mixed_patients_shrink_rather_than_f
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "loocv"}, "unknown protocol 'loocv'.*auto, cv, folds, split"),
+        ({"kind": "loocv"}, "unknown protocol 'loocv'.*auto, centres, cv, folds, split"),
         ({"n_splits": 1}, "n_splits must be a whole number from 2 on, not 1"),
         ({"n_splits": 2.5}, "not 2.5"),
         ({"repeats": 0}, "repeats must be"),

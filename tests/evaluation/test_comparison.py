@@ -199,6 +199,10 @@ def test_what_is_said_of_data_set_and_protocol():
         "seed": 4,
         "seeds": (4, 5),
         "grouped": True,
+        "unit": "image",
+        "aggregate": None,
+        "allow_leakage": False,
+        "prevalence": None,
     }
     assert "3 folds, 2 times anew, stratified by class" in words
     assert "5-fold cross-validation, grouped by patient" in words

@@ -1,0 +1,166 @@
+"""What is made of an arm's predictions, wherever they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bottleneck.errors import UsageError
+from bottleneck.evaluation import inference
+from bottleneck.evaluation.intervals import Interval
+from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure
+from bottleneck.evaluation.results import Difference, Evaluation, Metric
+from bottleneck.predictions import Predictions
+
+__all__ = ["Measures", "Outcome", "assess", "rank", "subtract"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured of every arm beyond the usual figures.
+
+    Attributes
+    ----------
+    at_sensitivity, at_specificity : float
+        Targets of the two operating points, between 0 and 1: the specificity at a sensitivity
+        of at least the first, and the sensitivity at a specificity of at least the second.
+    prevalence : float or None
+        Share of the positive class at which PPV and NPV are stated beside those of the data.
+    subgroups : mapping of str to mapping of str to str
+        Columns by name; each maps sample ids to the value that the table is divided by.
+    learning_curve : bool
+        Train every arm on smaller parts of the training patients too.
+
+    Raises
+    ------
+    UsageError
+        If a share is not between 0 and 1.
+    """
+
+    at_sensitivity: float = 0.9
+    at_specificity: float = 0.9
+    prevalence: float | None = None
+    subgroups: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    learning_curve: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("at_sensitivity", "at_specificity", "prevalence"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < 1:
+                raise UsageError(f"{field} must lie between 0 and 1, not be {value}")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """An arm and all that it said, before anything is measured.
+
+    Attributes
+    ----------
+    name, head : str
+    backbone, weights : str or None
+    test : Predictions
+        What counts.
+    inner : tuple of Predictions
+        Out-of-fold predictions of each fold's training part; empty where there are none.
+    chosen, seconds, cost
+        As in ``Evaluation``.
+    """
+
+    name: str
+    head: str
+    backbone: str | None = None
+    weights: str | None = None
+    test: Predictions
+    inner: tuple[Predictions, ...] = ()
+    chosen: Sequence[Mapping[str, Any]] = ()
+    seconds: float = 0.0
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evaluation:
+    """Measure an arm.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    positive : str or None
+        The positive class.
+    measures : Measures
+        What is asked for.
+
+    Returns
+    -------
+    Evaluation
+    """
+    figures = measure(outcome.test, positive=positive)
+    known = inference.intervals(outcome.test, positive=positive)
+    return Evaluation(
+        name=outcome.name,
+        backbone=outcome.backbone,
+        weights=outcome.weights,
+        head=outcome.head,
+        predictions=outcome.test,
+        metrics={name: _metric(value, known.get(name)) for name, value in figures.items()},
+        confusion=confuse(outcome.test),
+        chosen=tuple(outcome.chosen),
+        seconds=outcome.seconds,
+        cost=outcome.cost,
+    )
+
+
+def rank(predictions: Predictions, positive: str | None) -> Metric:
+    """Measure the AUROC and nothing else."""
+    value = float(np.mean(fold_aurocs(predictions, positive=positive)))
+    return _metric(value, inference.auroc_interval(predictions, positive))
+
+
+def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
+    """Subtract every two arms, and test the differences.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Of the same samples in the same folds.
+    positive : str or None
+        The positive class.
+
+    Returns
+    -------
+    tuple of Difference
+        Those of the AUROC, which is primary; Holm's method adjusts its p values for all pairs
+        of arms that see images.
+    """
+    if positive is None:
+        aurocs = {e.name: fold_aurocs(e.predictions, positive=positive) for e in evaluations}
+        return tuple(
+            Difference(a, b, "auroc", float(np.mean(aurocs[a] - aurocs[b])))
+            for a, b in itertools.combinations(aurocs, 2)
+        )
+    family = [e.name for e in evaluations if e.sees_images]
+    arms = {e.name: e.predictions for e in evaluations}
+    return tuple(
+        Difference(
+            a,
+            b,
+            "auroc",
+            found.difference,
+            found.low,
+            found.high,
+            found.p,
+            p_adjusted,
+            f"{found.method}, {found.level:.0%}",
+            "secondary" if p_adjusted is None else "primary",
+        )
+        for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=family)
+    )
+
+
+def _metric(value: float, interval: Interval | None) -> Metric:
+    if interval is None:
+        return Metric(value)
+    method = f"{interval.method}, {interval.level:.0%}"
+    return Metric(value, interval.low, interval.high, method)

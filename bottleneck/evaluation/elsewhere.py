@@ -1,0 +1,255 @@
+"""Predictions that were made elsewhere, and the folds that they were made in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.splits import Fold, Folds, Protocol
+from bottleneck.errors import DataError, ProtocolError
+from bottleneck.features.featureset import FeatureSet
+from bottleneck.predictions import Predictions, read_predictions
+
+__all__ = ["Given", "align", "load_given", "take_folds"]
+
+Strings = NDArray[np.str_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given:
+    """An arm that was not trained here.
+
+    Attributes
+    ----------
+    name : str
+        What to call it.
+    test : Predictions
+        What it said of its test samples.
+    validation : tuple of Predictions
+        What it said of the samples that its model was chosen on, one a fold and repeat in the
+        order of the folds; empty where not known.
+    cost : mapping
+        What its training took, as far as known.
+    """
+
+    name: str
+    test: Predictions
+    validation: tuple[Predictions, ...]
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def load_given(path: str | Path) -> Given:
+    """Read an arm from a table of predictions, and ``training.json`` where that lies beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that ``predictions.read_predictions`` reads, or a folder with a
+        ``predictions.csv``; "NAME=PATH" names the arm.
+
+    Returns
+    -------
+    Given
+        Without a name of its own, it has that of ``training.json``, of the folder where the
+        file is called predictions.csv, or of the file.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, or is no such table.
+    """
+    name, _, after = str(path).partition("=")
+    named = bool(after) and not Path(path).exists()
+    path = Path(after if named else path)
+    if path.is_dir():
+        path = path / "predictions.csv"
+    test, validation = read_predictions(path)
+    training = _read_training(path.with_name("training.json"))
+    if not named:
+        called = path.resolve().parent.name if path.stem == "predictions" else path.stem
+        name = str(training.get("name") or called)
+    parts = () if validation is None else tuple(_by_fold(validation))
+    if len(parts) != len(_by_fold(test)):
+        parts = ()
+    return Given(name, test, parts, training.get("cost", {}))
+
+
+def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) -> Folds:
+    """Return the folds that predictions were made in, for all other arms to be tested in too.
+
+    Parameters
+    ----------
+    given : sequence of Given
+        At least one.
+    samples : FeatureSet
+        The samples; with patients, these must not stand on both sides.
+    protocol : Protocol
+        Its seed, and whether leakage is allowed.
+
+    Returns
+    -------
+    Folds
+        A fold is tested by what is trained on all samples outside it.
+
+    Raises
+    ------
+    ProtocolError
+        If the predictions are of other samples than each other or the features, or a patient
+        stands on both sides of a fold.
+    """
+    first = given[0]
+    for other in given[1:]:
+        if _partition(other.test) != _partition(first.test):
+            raise ProtocolError(
+                f"the predictions '{first.name}' and '{other.name}' are of different samples or "
+                f"folds: only arms tested on the same samples can be compared"
+            )
+    row = {sample: n for n, sample in enumerate(samples.ids.tolist())}
+    if strange := [i for i in first.test.ids.tolist() if i not in row]:
+        raise ProtocolError(
+            f"{len(strange)} of {len(first.test)} predictions of '{first.name}' are of samples "
+            f"that the features do not hold: their ids must be those of the feature file "
+            f"(bottleneck inspect shows some)"
+        )
+    parts = _by_fold(first.test)
+    several = len({int(p.folds[0]) for p in parts}) > 1
+    made = []
+    for part in parts:
+        test = np.sort([row[i] for i in part.ids.tolist()])
+        train = np.setdiff1d(np.arange(len(samples)), test)
+        made.append(Fold(int(part.repeats[0]), int(part.folds[0]), protocol.seed, train, test))
+    if several:
+        for repeat in sorted({fold.repeat for fold in made}):
+            tested = np.concatenate([fold.test for fold in made if fold.repeat == repeat])
+            if missing := len(samples) - len(tested):
+                raise ProtocolError(
+                    f"the folds of '{first.name}' test {len(tested)} of the {len(samples)} samples "
+                    f"that have features ({missing} are missing): arms on different samples are "
+                    f"not compared. Predict the missing ones, or extract features of the same "
+                    f"samples"
+                )
+    for fold in made:
+        for rows, what in ((fold.train, "train on"), (fold.test, "test on")):
+            if lacking := sorted(set(samples.classes) - set(samples.y[rows])):
+                raise ProtocolError(
+                    f"a fold of '{first.name}' leaves no sample of '{lacking[0]}' to {what}"
+                )
+    grouped = samples.groups is not None
+    if samples.groups is not None:
+        patients = samples.groups
+        shared = [np.intersect1d(patients[f.train], patients[f.test]) for f in made]
+        shared_patients = len(np.unique(np.concatenate(shared)))
+        if shared_patients and not protocol.allow_leakage:
+            raise ProtocolError(
+                f"the folds of '{first.name}' put {shared_patients} patients (or pictures that "
+                f"come twice) on both sides: what was trained on them was tested on them. Go on "
+                f"with --allow-leakage, and the report says so in its first line"
+            )
+        grouped = not shared_patients
+    words = (
+        f"The folds are those in which the predictions '{first.name}' were made"
+        if several
+        else f"The test part is that of the predictions '{first.name}'"
+    )
+    return Folds(
+        "given folds" if several else "fixed split",
+        tuple(made),
+        grouped,
+        f"{words}; every other arm was tested in the same.",
+    )
+
+
+def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
+    """Bring predictions into the order of the folds, under the patients of the samples.
+
+    Parameters
+    ----------
+    given : Given
+    folds : Folds
+        What the other arms are tested in.
+    samples : FeatureSet
+        The samples.
+
+    Returns
+    -------
+    Given
+        Rows as ``nested.run_arms`` orders them.
+
+    Raises
+    ------
+    ProtocolError
+        If the predictions are of other samples, folds or classes, or disagree on labels.
+    """
+    refuse = f"the predictions '{given.name}'"
+    if given.test.classes != samples.classes:
+        raise ProtocolError(
+            f"{refuse} are of the classes {', '.join(given.test.classes)}, and the features of "
+            f"{', '.join(samples.classes)}: only predictions of the same classes can be compared"
+        )
+    wanted = [
+        (fold.repeat, fold.index, sample)
+        for fold in folds
+        for sample in samples.ids[fold.test].tolist()
+    ]
+    at = {key: n for n, key in enumerate(_keys(given.test))}
+    missing = sum(key not in at for key in wanted)
+    if missing or len(at) != len(wanted):
+        raise ProtocolError(
+            f"{refuse} are of other samples or folds than the features' ({len(at)} predictions, "
+            f"{len(wanted)} needed, {missing} of these missing). Leave --protocol at auto, so that "
+            f"all arms are tested in the folds of the predictions"
+        )
+    test = given.test.take(np.array([at[key] for key in wanted]))
+    rows = np.concatenate([fold.test for fold in folds])
+    if wrong := int((test.labels != samples.y[rows]).sum()):
+        raise ProtocolError(f"{refuse} have another label than the features for {wrong} samples")
+    patient = (
+        None if samples.groups is None else dict(zip(samples.ids, samples.groups, strict=True))
+    )
+    validation = given.validation
+    if patient is not None:
+        known = all(i in patient for part in validation for i in part.ids)
+        validation = validation if known else ()
+        validation = tuple(
+            dataclasses.replace(part, groups=np.array([patient[i] for i in part.ids]))
+            for part in validation
+        )
+    groups = None if samples.groups is None else samples.groups[rows]
+    return dataclasses.replace(
+        given, test=dataclasses.replace(test, groups=groups), validation=validation
+    )
+
+
+def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:
+    columns = (predictions.repeats, predictions.folds, predictions.ids)
+    return list(zip(*(c.tolist() for c in columns), strict=True))
+
+
+def _partition(predictions: Predictions) -> set[tuple[int, int, str]]:
+    return set(_keys(predictions))
+
+
+def _by_fold(predictions: Predictions) -> list[Predictions]:
+    pairs = np.stack([predictions.repeats, predictions.folds])
+    return [
+        predictions.take((pairs == pair[:, np.newaxis]).all(axis=0))
+        for pair in np.unique(pairs, axis=1).T
+    ]
+
+
+def _read_training(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} does not describe a training: it holds no table of fields")
+    return content

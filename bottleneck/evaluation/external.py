@@ -1,0 +1,207 @@
+"""A cohort from elsewhere: heads are trained on all of the first, and tested on it once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.grouping import count_by_class, name_patients
+from bottleneck.data.protocol import Fold, Folds
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.arms import Arm, load_all
+from bottleneck.evaluation.cohorts import match_external, refuse_other_recipe
+from bottleneck.evaluation.intervals import holds_level
+from bottleneck.evaluation.nested import ArmResult, run_arms
+from bottleneck.features.featureset import FeatureSet
+
+__all__ = ["find_outside_warnings", "group_cohorts", "run_outside"]
+
+
+def group_cohorts(
+    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    inside: Sequence[FeatureSet],
+) -> list[list[FeatureSet]]:
+    """Sort external features by data set, each cohort in the order of the inside features.
+
+    Parameters
+    ----------
+    features : sequence of FeatureSet, str or Path
+        Of one or several external data sets.
+    inside : sequence of FeatureSet
+        What heads are trained on.
+
+    Returns
+    -------
+    list of list of FeatureSet
+        One list a data set, one element an inside feature set.
+
+    Raises
+    ------
+    ProtocolError
+        If a cohort lacks the features of one of the recipes, or is the first data set itself.
+    FeatureFileError
+        If a file cannot be read.
+    """
+    cohorts: dict[str, dict[str, FeatureSet]] = {}
+    for one in load_all(features) if _any(features) else []:
+        if (
+            one.provenance["dataset"]["fingerprint"]
+            == (inside[0].provenance["dataset"]["fingerprint"])
+        ):
+            raise ProtocolError(
+                f"the external features are of the data set '{one.dataset}' that heads are "
+                f"trained on: an external cohort holds other samples"
+            )
+        if len(one.classes) < 2:
+            raise ProtocolError(
+                f"all {len(one)} samples of the external cohort '{one.dataset}' are of class "
+                f"'{one.y[0]}': ranking them needs both classes"
+            )
+        cohorts.setdefault(one.dataset, {})[one.recipe_hash] = one
+    grouped = []
+    for name, by_recipe in cohorts.items():
+        for one in inside:
+            if len(inside) == len(by_recipe) == 1:
+                refuse_other_recipe(one, next(iter(by_recipe.values())))
+            if one.recipe_hash not in by_recipe:
+                raise ProtocolError(
+                    f"the external cohort '{name}' has no features of the recipe "
+                    f"{one.backbone} ({one.weights}, {one.recipe_hash[:8]}): extract it with the "
+                    f"same options as '{one.dataset}'"
+                )
+        grouped.append([by_recipe[one.recipe_hash] for one in inside])
+    return grouped
+
+
+def find_outside_warnings(
+    inside: FeatureSet, cohort: Sequence[FeatureSet], *, allow_leakage: bool
+) -> tuple[str, ...]:
+    """Say what a reader must know of an external cohort before its figures.
+
+    Parameters
+    ----------
+    inside : FeatureSet
+        What heads are trained on.
+    cohort : sequence of FeatureSet
+        Of one external data set.
+    allow_leakage : bool
+        Whether to go on where it holds pictures that heads are trained on.
+
+    Raises
+    ------
+    ProtocolError
+        If it cannot test these heads, or holds such pictures.
+    """
+    outside = cohort[0]
+    findings = match_external(inside, outside)
+    leaks = [f.text for f in findings if f.severity == "leak"]
+    if leaks and not allow_leakage:
+        raise ProtocolError(
+            f"the external cohort '{outside.dataset}': {' '.join(leaks)} Or go on with "
+            f"--allow-leakage, and the report says so"
+        )
+    said = [f"leakage was allowed: {text}" for text in leaks]
+    lost = {sample for one in cohort for sample, _ in one.failures}
+    if lost:
+        said.append(f"{len(lost)} samples have no features and are missing from every figure")
+    said += [f.text for f in findings if f.severity == "warning"]
+    patients = name_patients(outside.groups, outside.ids)
+    counts = count_by_class(outside.y, patients)
+    few = min(counts.values())
+    if not holds_level(few, max(counts.values())):
+        unit = "samples" if patients is None else "patients"
+        said.append(f"estimate only: {few} {unit} in the smallest class")
+    if patients is None:
+        said.append("no patients named: images of one patient are counted as independent")
+    return tuple(said)
+
+
+def run_outside(
+    arms: Sequence[Arm],
+    inside: FeatureSet,
+    cohort: Sequence[FeatureSet],
+    seed: int,
+    *,
+    inner_splits: int,
+    n_jobs: int | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[ArmResult]:
+    """Train every arm on all of the first data set and test it once on another.
+
+    Parameters
+    ----------
+    arms : sequence of Arm
+        Their rows are those of ``inside``.
+    inside : FeatureSet
+        Names, labels and patients of what is trained on.
+    cohort : sequence of FeatureSet
+        Of one external data set, from ``group_cohorts``.
+    seed : int
+        Decides the inner folds, and what a head draws at random.
+    inner_splits, n_jobs, progress
+        As for ``run_arms``.
+
+    Returns
+    -------
+    list of ArmResult
+        Predictions of the external samples, in the order of the cohort's first features.
+    """
+    outside = cohort[0]
+    of = {one.recipe_hash: one for one in cohort}
+    stacked = [
+        dataclasses.replace(
+            arm, X=np.concatenate([arm.X, _rows_of(arm, inside, outside, of)]), features=None
+        )
+        for arm in arms
+    ]
+    n = len(inside)
+    samples = FeatureSet(
+        X=np.empty((n + len(outside), 0), np.float32),
+        y=np.concatenate([inside.y, outside.y]),
+        ids=np.concatenate([inside.ids, outside.ids]),
+        provenance=inside.provenance,
+        groups=_stack_groups(inside, outside),
+    )
+    fold = Fold(0, 0, seed, np.arange(n), np.arange(n, len(samples)))
+    folds = Folds("fixed split", (fold,), samples.groups is not None, "")
+    return run_arms(
+        stacked,
+        folds,
+        samples,
+        inner_splits=inner_splits,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
+
+
+def _any(features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path) -> bool:
+    return isinstance(features, FeatureSet | str | Path) or len(features) > 0
+
+
+def _rows_of(
+    arm: Arm, inside: FeatureSet, outside: FeatureSet, of: dict[str, FeatureSet]
+) -> NDArray[np.float32]:
+    """The arm's external features, in the order of the cohort's first feature set."""
+    if arm.features is None:  # it does not look at them
+        return np.zeros((len(outside), arm.X.shape[1]), arm.X.dtype)
+    one = of[arm.features.recipe_hash]
+    row = {sample: n for n, sample in enumerate(one.ids.tolist())}
+    if set(row) != set(outside.ids.tolist()):
+        raise ProtocolError(
+            f"the features of '{outside.dataset}' hold different samples for different backbones "
+            f"({len(outside)} and {len(one)}): extract them again from the same data set"
+        )
+    return one.X[[row[sample] for sample in outside.ids.tolist()]]
+
+
+def _stack_groups(inside: FeatureSet, outside: FeatureSet) -> NDArray[np.str_] | None:
+    """Patients of both; where only one side knows any, the other's samples are their own."""
+    if inside.groups is None and outside.groups is None:
+        return None
+    return np.concatenate(
+        [np.full(len(s), "") if s.groups is None else s.groups for s in (inside, outside)]
+    )

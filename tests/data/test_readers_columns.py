@@ -1,0 +1,36 @@
+"""Columns matched with samples, against pandas' own merge."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from bottleneck.data.readers.columns import read_columns
+from bottleneck.errors import DataError, UsageError
+
+IDS = ["a/1.png", "a/2.png", "b/1.png"]
+TABLE = "number;image ;sex;device\n1;b/1.png;f;X\n2;a/1.png;;Y\n3;c/9.png;m;Z\n4;a/2.png;m;X\n"
+
+
+def test_rows_are_matched_by_the_column_that_holds_the_ids(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE)
+    found = read_columns(path, ["sex", "device"], IDS)
+    assert found["sex"] == {"b/1.png": "f", "a/1.png": "not recorded", "a/2.png": "m"}
+    table = pd.read_csv(path, sep=";").rename(columns=str.strip)
+    merged = pd.DataFrame({"image": IDS}).merge(table)
+    assert [found["device"][i] for i in IDS] == list(merged["device"])
+
+
+def test_what_cannot_be_matched_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE)
+    with pytest.raises(UsageError, match=r"column of table\.csv 'sexx'; did you mean 'sex'"):
+        read_columns(path, ["sexx"], IDS)
+    with pytest.raises(DataError, match=r"every one of the 4 samples .*'image' with 3"):
+        read_columns(path, ["sex"], [*IDS, "d.png"])
+    path.write_text(TABLE + "5;a/1.png;m;X\n")
+    with pytest.raises(DataError, match="once"):
+        read_columns(path, ["sex"], IDS)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_columns(tmp_path / "absent.csv", ["sex"], IDS)

@@ -1,0 +1,124 @@
+"""Arms made elsewhere: our own predictions, sent out and read back, must be the same arm."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from made_features import make_features
+
+from bottleneck.data.splits import Protocol
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.comparison import compare
+
+QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
+
+
+@pytest.fixture(scope="module")
+def features():
+    return make_features(signal=2.0)
+
+
+@pytest.fixture(scope="module")
+def alone(features):
+    return compare(features, ["logistic"], protocol=QUICK)
+
+
+@pytest.fixture
+def written(tmp_path, alone):
+    """The logistic arm's predictions, in another order."""
+    frame = alone.evaluations[0].predictions.to_frame().sample(frac=1, random_state=0)
+    frame.to_csv(tmp_path / "theirs.csv", index=False)
+    return tmp_path / "theirs.csv"
+
+
+def test_an_arm_read_back_is_the_arm(features, alone, written):
+    # Another seed would draw other folds; those of the predictions are taken.
+    both = compare(
+        features,
+        ["logistic"],
+        predictions=[written],
+        protocol=dataclasses.replace(QUICK, seed=5, n_splits=7),
+    )
+    ours, theirs = both.evaluations[0], both.evaluations[1]
+    assert theirs.name == "theirs"
+    assert theirs.head == "predictions"
+    assert theirs.metrics["auroc"] == ours.metrics["auroc"] == alone.evaluations[0].metrics["auroc"]
+    np.testing.assert_array_equal(theirs.predictions.ids, ours.predictions.ids)
+    np.testing.assert_array_equal(theirs.confusion, ours.confusion)
+    (difference,) = [d for d in both.differences if {d.a, d.b} == {ours.name, "theirs"}]
+    assert difference.value == 0
+    assert difference.p == 1
+    assert both.protocol["folds"] == 3
+
+
+def test_a_single_test_part_is_a_split(features, alone, tmp_path):
+    frame = alone.evaluations[0].predictions.to_frame()
+    frame[frame["fold"] == 1].drop(columns=["fold", "repeat", "group"]).to_csv(
+        tmp_path / "predictions.csv", index=False
+    )
+    both = compare(features, ["logistic"], predictions=[f"mine={tmp_path}"], protocol=QUICK)
+    assert [e.name for e in both.evaluations] == [
+        "resnet18 (imagenet) + logistic",
+        "mine",
+        "prior only",
+    ]
+    assert both.protocol["kind"] == "fixed split"
+    assert both.evaluations[1].confusion.sum() == (frame["fold"] == 1).sum()
+
+
+def test_what_a_training_took_is_read_beside_its_predictions(features, alone, tmp_path):
+    alone.evaluations[0].predictions.to_frame().to_csv(tmp_path / "predictions.csv", index=False)
+    cost = {"seconds": 12.5, "trained_parameters": 11_177_538, "device": "cpu"}
+    (tmp_path / "training.json").write_text(json.dumps({"name": "resnet18 trained", "cost": cost}))
+    arm = compare(features, ["logistic"], predictions=[tmp_path], protocol=QUICK).evaluations[1]
+    assert arm.name == "resnet18 trained"
+    assert arm.cost == cost
+    assert arm.seconds == 12.5
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.iloc[:-1], "1 are missing"),
+        (lambda f: f.assign(id=f["id"] + "x"), "80 of 80 predictions"),
+        (lambda f: f.assign(label="benign"), "another label than the features for 40 samples"),
+        (lambda f: f.assign(fold=np.arange(len(f)) % 3), "patients .* on both sides"),
+        (
+            lambda f: f.rename(columns={"score_malignant": "score_m"}).replace("malignant", "m"),
+            "of the classes benign, m",
+        ),
+    ],
+)
+def test_predictions_of_other_samples_are_refused(features, written, change, said):
+    import pandas as pd
+
+    frame = pd.read_csv(written, dtype=str)
+    change(frame).to_csv(written, index=False)
+    with pytest.raises(ProtocolError, match=said):
+        compare(features, ["logistic"], predictions=[written], protocol=QUICK)
+
+
+def test_folds_that_were_drawn_must_be_those_of_the_predictions(features, written):
+    drawn = dataclasses.replace(QUICK, kind="cv")
+    compare(features, ["logistic"], predictions=[written], protocol=drawn)
+    with pytest.raises(ProtocolError, match="Leave --protocol at auto"):
+        compare(
+            features,
+            ["logistic"],
+            predictions=[written],
+            protocol=dataclasses.replace(drawn, seed=6),
+        )
+
+
+def test_leaking_folds_can_be_taken_when_that_is_said(features, written):
+    import pandas as pd
+
+    frame = pd.read_csv(written)
+    frame.assign(fold=np.arange(len(frame)) % 3).to_csv(written, index=False)
+    allowed = dataclasses.replace(QUICK, allow_leakage=True)
+    comparison = compare(features, ["logistic"], predictions=[written], protocol=allowed)
+    assert comparison.warnings[0].startswith("leakage was allowed")
+    assert comparison.protocol["grouped"] is False

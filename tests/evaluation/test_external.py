@@ -1,0 +1,110 @@
+"""External cohorts: against scikit-learn trained on all of the first, and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_features import make_features
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from bottleneck.data.splits import Protocol
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.comparison import compare
+from bottleneck.heads.catalogue import get_head
+
+QUICK = Protocol(n_splits=3, inner_splits=3, seed=2)
+ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}
+
+
+def outside(**fields):
+    """Another draw of the same classes, moved; ids and patients are called as inside."""
+    made = make_features(n_patients=30, images=1, seed=0, dataset=ELSEWHERE)
+    rng = np.random.default_rng(8)
+    groups = np.array([f"other-{g}" for g in made.groups])
+    X = made.X + rng.normal(size=made.X.shape).astype(np.float32) + 0.5
+    return dataclasses.replace(made, **({"X": X, "groups": groups} | fields))
+
+
+def test_heads_are_trained_on_all_of_the_first_and_tested_once():
+    f, g = make_features(), outside()
+    comparison = compare(f, ["logistic"], external=g, protocol=QUICK)
+    grid = {"logisticregression__C": get_head("logistic").grid[0]["logistic__C"]}
+    model = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)),
+        grid,
+        scoring="roc_auc",
+        cv=StratifiedGroupKFold(3, shuffle=True, random_state=2),
+    ).fit(f.X.astype(float), f.y, groups=f.groups)
+    wanted = model.predict_proba(g.X.astype(float))[:, 1]
+
+    (external,) = comparison.external
+    arm, prior = external.evaluations
+    assert external.dataset["name"] == "elsewhere"
+    assert prior.name == "prior only"
+    np.testing.assert_allclose(arm.predictions.scores[:, 1], wanted, atol=1e-6)
+    np.testing.assert_array_equal(arm.predictions.ids, g.ids)
+    assert arm.metrics["auroc"].value == pytest.approx(roc_auc_score(g.y, wanted))
+    inside = compare(f, ["logistic"], protocol=QUICK)
+    assert comparison.evaluations[0].metrics == inside.evaluations[0].metrics
+    (drop,) = [d for d in external.drops if (d.arm, d.metric) == (arm.name, "auroc")]
+    assert drop.difference.value == pytest.approx(
+        arm.metrics["auroc"].value - inside.evaluations[0].metrics["auroc"].value
+    )
+    assert drop.difference.low < drop.difference.value < drop.difference.high
+    (shift,) = external.shifts
+    assert shift.mmd_p < 0.05
+    assert any("estimate only" not in w for w in external.warnings) or not external.warnings
+
+
+def test_cohorts_are_found_by_recipe_in_any_order():
+    vgg = {"backbone": "vgg16", "network": "vgg16"}
+    sets = [make_features(), make_features(seed=1, recipe=vgg)]
+    other = make_features(n_patients=30, images=1, recipe=vgg, dataset=ELSEWHERE)
+    cohort = [dataclasses.replace(other, groups=outside().groups), outside()]
+    external = compare(sets, ["logistic"], external=cohort, protocol=QUICK).external[0]
+    alone = compare(sets[0], ["logistic"], external=cohort[1], protocol=QUICK).external[0]
+    np.testing.assert_array_equal(
+        external.evaluations[0].predictions.scores, alone.evaluations[0].predictions.scores
+    )
+    assert len(external.shifts) == 2
+
+
+def test_patients_are_counted_outside_too():
+    g = make_features(n_patients=30, images=2, dataset=ELSEWHERE)
+    g = dataclasses.replace(g, groups=np.char.add("other-", g.groups))
+    protocol = dataclasses.replace(QUICK, unit="patient", aggregate="max")
+    external = compare(make_features(), ["svm"], external=g, protocol=protocol).external[0]
+    assert external.evaluations[0].confusion.sum() == 30
+
+
+@pytest.mark.parametrize(
+    ("cohort", "said"),
+    [
+        (make_features, "is of the data set|are of the data set 'phantom'"),
+        (lambda: outside(y=np.full(30, "benign")), "are of class 'benign'"),
+        (lambda: outside(y=np.array(["benign", "cyst"] * 15)), r"labelled 'cyst' \(15\)"),
+        (
+            lambda: make_features(recipe={"pooling": "max"}, dataset=ELSEWHERE),
+            "pooling is 'max', not 'avg'|pooling is 'avg', not 'max'",
+        ),
+    ],
+)
+def test_cohorts_that_cannot_test_these_heads_are_refused(cohort, said):
+    with pytest.raises(ProtocolError, match=said):
+        compare(make_features(), ["logistic"], external=cohort(), protocol=QUICK)
+
+
+def test_pictures_that_were_trained_on_are_no_external_cohort():
+    f = make_features(pixels=np.array([f"{i:064d}" for i in range(80)]))
+    g = outside(pixels=np.array([f"{i:064d}" for i in range(78, 108)]))
+    with pytest.raises(ProtocolError, match=r"2 of 30 external images are identical .*--allow-lea"):
+        compare(f, ["logistic"], external=g, protocol=QUICK)
+    allowed = dataclasses.replace(QUICK, allow_leakage=True)
+    external = compare(f, ["logistic"], external=g, protocol=allowed).external[0]
+    assert external.warnings[0].startswith("leakage was allowed: 2 of 30")

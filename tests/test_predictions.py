@@ -1,0 +1,123 @@
+"""Tables of predictions: what is written is read, and what is no such table is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bottleneck.errors import DataError
+from bottleneck.predictions import Predictions, read_predictions
+
+
+def some(n=12, **fields):
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=n)
+    return Predictions(
+        **(
+            {
+                "ids": np.array([f"image-{i}" for i in range(n)]),
+                "groups": np.array([f"patient-{i // 2}" for i in range(n)]),
+                "repeats": np.zeros(n, np.int64),
+                "folds": np.arange(n) % 3,
+                "labels": np.array(["benign", "malignant"])[np.arange(n) % 2],
+                "predicted": np.array(["benign", "malignant"])[(p > 0.5).astype(int)],
+                "scores": np.stack([1 - p, p], axis=1),
+                "classes": ("benign", "malignant"),
+                "kind": "probability",
+            }
+            | fields
+        )
+    )
+
+
+def assert_same(a, b):
+    for field in dataclasses.fields(Predictions):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(x, np.ndarray):
+            np.testing.assert_array_equal(x, y)
+        else:
+            assert x == y
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [some(), some(groups=None), some(probabilities=some().scores[:, ::-1].copy())],
+    ids=["plain", "without patients", "calibrated"],
+)
+def test_what_is_written_is_read(tmp_path, predictions):
+    path = tmp_path / "predictions.csv"
+    predictions.to_frame().to_csv(path, index=False)
+    read, validation = read_predictions(path)
+    assert_same(read, predictions)
+    assert validation is None
+
+
+def test_a_table_of_ids_labels_and_scores_will_do(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("id,label,score_a,score_b,score_c\n001,a,3,1,-2\nNA,c,0.5,1,0\n")
+    read, _ = read_predictions(path)
+    assert list(read.ids) == ["001", "NA"]
+    assert list(read.predicted) == ["a", "b"]
+    assert read.kind == "decision"
+    assert read.groups is None
+    assert set(read.folds) == set(read.repeats) == {0}
+
+
+def test_validation_rows_are_kept_apart(tmp_path):
+    frame = some().to_frame().assign(part=["test", "validation"] * 6)
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    read, validation = read_predictions(tmp_path / "p.csv")
+    assert_same(read, some().take(np.arange(0, 12, 2)))
+    assert_same(validation, some().take(np.arange(1, 12, 2)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.drop(columns="id"), "no column 'id'"),
+        (lambda f: f.drop(columns=["score_benign", "score_malignant"]), "0 columns score_"),
+        (lambda f: f.iloc[:0], "no row"),
+        (
+            lambda f: f.assign(score_benign="high"),
+            "line 2: score_benign needs a number, not 'high'",
+        ),
+        (lambda f: f.assign(score_benign=""), "needs a number, not ''"),
+        (lambda f: f.assign(label="cyst"), "label 'cyst'"),
+        (lambda f: f.assign(predicted="cyst"), "predicts 'cyst'"),
+        (lambda f: f.assign(part="train"), "part 'train'"),
+        (lambda f: f.assign(id="one"), "predicts 'one' twice"),
+    ],
+)
+def test_what_is_no_table_of_predictions_is_refused(tmp_path, change, said):
+    path = tmp_path / "predictions.csv"
+    change(some().to_frame()).to_csv(path, index=False)
+    with pytest.raises(DataError, match=said):
+        read_predictions(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read predictions from .*absent"):
+        read_predictions(tmp_path / "absent.csv")
+
+
+def test_probabilities_are_probabilities():
+    with pytest.raises(DataError, match="not between 0 and 1"):
+        some(probabilities=np.full((12, 2), np.nan))
+    with pytest.raises(DataError, match="one probability per row and class"):
+        some(probabilities=np.full((12, 3), 0.5))
+    with pytest.raises(DataError, match="with and without probabilities"):
+        Predictions.concatenate([some(), some(probabilities=some().scores)])
+
+
+def test_the_table_of_a_frame_reads_as_pandas_writes_it(tmp_path):
+    frame = some().to_frame()
+    assert list(frame.columns) == [
+        *("id", "group", "repeat", "fold", "label", "predicted"),
+        *("score_benign", "score_malignant"),
+    ]
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    again = pd.read_csv(tmp_path / "p.csv")
+    np.testing.assert_array_equal(again["score_malignant"], some().scores[:, 1])
