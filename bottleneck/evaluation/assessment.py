@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +10,12 @@ import numpy as np
 
 from bottleneck.errors import UsageError
 from bottleneck.evaluation import inference
-from bottleneck.evaluation.intervals import Interval
-from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure
-from bottleneck.evaluation.results import Difference, Evaluation, Metric
+from bottleneck.evaluation.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure, measure_per_class
+from bottleneck.evaluation.operating import Held, at_prevalence, choose_thresholds, operate
+from bottleneck.evaluation.results import Difference, Evaluation, Metric, OperatingPoint
+from bottleneck.evaluation.subgroups import by_subgroup
+from bottleneck.evaluation.utility import trace_net_benefit
 from bottleneck.predictions import Predictions
 
 __all__ = ["Measures", "Outcome", "assess", "rank", "subtract"]
@@ -96,26 +98,74 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
     -------
     Evaluation
     """
-    figures = measure(outcome.test, positive=positive)
-    known = inference.intervals(outcome.test, positive=positive)
+    test, source = _calibrated(outcome)
+    figures = measure(test, positive=positive)
+    known = inference.intervals(test, positive=positive)
+    metrics = {name: inference.as_metric(value, known.get(name)) for name, value in figures.items()}
+    points: list[OperatingPoint] = []
+    per_class = {}
+    calibration = curve = None
+    if positive is None:
+        bounds = inference.intervals_per_class(test)
+        per_class = {
+            name: {
+                metric: inference.as_metric(value, bounds[name].get(metric))
+                for metric, value in values.items()
+            }
+            for name, values in measure_per_class(test).items()
+        }
+    else:
+        if measures.prevalence is not None:
+            shares = metrics["sensitivity"], metrics["specificity"]
+            for name, metric in at_prevalence(*shares, measures.prevalence).items():
+                metrics[f"{name}_at_prevalence"] = metric
+        targets: tuple[tuple[Held, float], ...] = (
+            ("sensitivity", measures.at_sensitivity),
+            ("specificity", measures.at_specificity),
+        )
+        for held, target in targets if outcome.inner else ():
+            thresholds = choose_thresholds(outcome.inner, positive, held, target)
+            points.append(operate(test, thresholds, positive, held, target))
+        if test.probabilities is not None:
+            calibration = bin_probabilities(test, positive, source=source)
+            curve = trace_net_benefit(test, positive)
     return Evaluation(
         name=outcome.name,
         backbone=outcome.backbone,
         weights=outcome.weights,
         head=outcome.head,
-        predictions=outcome.test,
-        metrics={name: _metric(value, known.get(name)) for name, value in figures.items()},
-        confusion=confuse(outcome.test),
+        predictions=test,
+        metrics=metrics,
+        confusion=confuse(test),
         chosen=tuple(outcome.chosen),
         seconds=outcome.seconds,
+        per_class=per_class,
+        operating_points=tuple(points),
+        calibration=calibration,
+        decision_curve=curve,
+        subgroups=by_subgroup(test, measures.subgroups, positive=positive),
         cost=outcome.cost,
     )
+
+
+def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
+    """Give an arm its probabilities, and say where they come from."""
+    test = outcome.test
+    if outcome.inner and all(set(part.labels) == set(test.classes) for part in outcome.inner):
+        words = (
+            "scores calibrated by a sigmoid, without class weights, on what the training part "
+            "made of itself out of fold"
+        )
+        return calibrate(test, outcome.inner), words
+    if test.probabilities is None and test.kind == "probability":
+        test = dataclasses.replace(test, probabilities=np.clip(test.scores, 0, 1))
+    return test, "probabilities as the arm states them"
 
 
 def rank(predictions: Predictions, positive: str | None) -> Metric:
     """Measure the AUROC and nothing else."""
     value = float(np.mean(fold_aurocs(predictions, positive=positive)))
-    return _metric(value, inference.auroc_interval(predictions, positive))
+    return inference.as_metric(value, inference.auroc_interval(predictions, positive))
 
 
 def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
@@ -131,18 +181,13 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
     Returns
     -------
     tuple of Difference
-        Those of the AUROC, which is primary; Holm's method adjusts its p values for all pairs
-        of arms that see images.
+        Those of the AUROC, which is primary, then those of the accuracy. Holm's method adjusts
+        the primary p values for all pairs of arms that see images; a pair with an arm that
+        sees none is secondary too.
     """
-    if positive is None:
-        aurocs = {e.name: fold_aurocs(e.predictions, positive=positive) for e in evaluations}
-        return tuple(
-            Difference(a, b, "auroc", float(np.mean(aurocs[a] - aurocs[b])))
-            for a, b in itertools.combinations(aurocs, 2)
-        )
     family = [e.name for e in evaluations if e.sees_images]
     arms = {e.name: e.predictions for e in evaluations}
-    return tuple(
+    primary = tuple(
         Difference(
             a,
             b,
@@ -157,10 +202,4 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
         )
         for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=family)
     )
-
-
-def _metric(value: float, interval: Interval | None) -> Metric:
-    if interval is None:
-        return Metric(value)
-    method = f"{interval.method}, {interval.level:.0%}"
-    return Metric(value, interval.low, interval.high, method)
+    return (*primary, *inference.secondary_tests(arms, positive))

@@ -25,7 +25,7 @@ from bottleneck.evaluation.external import find_outside_warnings, group_cohorts,
 from bottleneck.evaluation.leakage import Audit
 from bottleneck.evaluation.learning import run_shares
 from bottleneck.evaluation.nested import ArmResult, count_inner_folds, run_arms
-from bottleneck.evaluation.patients import Count, count_by
+from bottleneck.evaluation.patients import Count, columns_by, count_by
 from bottleneck.evaluation.plan import Plan, make_plan
 from bottleneck.evaluation.results import Comparison, Evaluation, External, LearningCurve
 from bottleneck.evaluation.shift import measure_shift
@@ -165,6 +165,8 @@ def compare(
     ]
     seeing = sum(arm.features is not None for arm in arms)
     outcomes[seeing:seeing] = [_given_outcome(one, count) for one in given]
+    columns = columns_by(protocol, measures.subgroups, first)
+    measures = dataclasses.replace(measures, subgroups=columns)
     inside = [assess(outcome, positive, measures) for outcome in outcomes]
     if measures.learning_curve:
         inside = _learn(inside, arms, plan, count, positive, work)

@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.calibration import calibration_line
+from bottleneck.evaluation.functionals import Functionals, patient_variance
 from bottleneck.evaluation.intervals import (
+    CORRECTED,
     Interval,
+    average,
+    bootstrap_intervals,
     clustered_proportion_interval,
     cv_auc_interval,
+    influence_interval,
+    macro_auc_interval,
     roc_auc_interval,
-    wilson_interval,
 )
-from bottleneck.evaluation.significance import AucDifference, cv_auc_difference, delong_test, holm
+from bottleneck.evaluation.metrics import METRICS, OF_PROBABILITIES, fold_aurocs
+from bottleneck.evaluation.placements import encode, find_overlap
+from bottleneck.evaluation.results import Difference, Metric
+from bottleneck.evaluation.significance import (
+    AucDifference,
+    McNemar,
+    ResampledDifference,
+    corrected_resampled_t,
+    cv_auc_difference,
+    delong_test,
+    holm,
+    macro_auc_difference,
+    mcnemar_test,
+)
 from bottleneck.predictions import Predictions
 
-__all__ = ["AurocTest", "auroc_interval", "intervals", "paired_tests"]
+__all__ = [
+    "AurocTest",
+    "as_metric",
+    "auroc_interval",
+    "intervals",
+    "intervals_per_class",
+    "paired_tests",
+    "proportion",
+    "secondary_tests",
+]
 
 Bools = NDArray[np.bool_]
+
+# Up to so many samples there is a bootstrap; above, it takes long and influence values do.
+MOST_BOOTSTRAPPED = 3000
 
 
 class AurocTest(NamedTuple):
@@ -33,75 +65,193 @@ class AurocTest(NamedTuple):
     p_adjusted: float | None
 
 
-def intervals(predictions: Predictions, *, positive: str | None) -> dict[str, Interval]:
-    """Compute the interval of every figure that has a standard one.
+def as_metric(value: float, interval: Interval | None) -> Metric:
+    """Join a figure and its interval, where there is one."""
+    if interval is None:
+        return Metric(value)
+    method = f"{interval.method}, {interval.level:.0%}"
+    return Metric(value, interval.low, interval.high, method)
 
-    The AUROC of a single test part has DeLong's or, with several images a patient,
-    Obuchowski's; that of a cross-validation LeDell's. Proportions have Wilson's, with the
-    effective number of images where patients have several. With repeats, the bounds of a
-    proportion are averaged over them: they see the same patients again, and are no narrower.
+
+def intervals(
+    predictions: Predictions, *, positive: str | None, names: Collection[str] = METRICS
+) -> dict[str, Interval]:
+    """Compute the interval of every figure that has one.
+
+    ==================  ===========================  ====================================
+    figure              one test set                 folds
+    ==================  ===========================  ====================================
+    auroc               DeLong or Obuchowski, logit  LeDell, logit
+    accuracy,           Wilson, with the effective   the same, the number divided by the
+    sensitivity,        number of samples            overlap
+    specificity, ppv,
+    npv
+    balanced_accuracy,  BCa bootstrap of patients    influence values summed by patient,
+    f1, mcc, auprc,     within classes               logit scale (mcc: Fisher's z)
+    brier
+    calibration_slope,  logistic regression,         the same
+    …_intercept         sandwich by patient, t
+    ==================  ===========================  ====================================
+
+    Over folds every variance is multiplied by ``placements.find_overlap``. With repeats, the
+    bounds of proportions and calibration figures are averaged over them: they see the same
+    patients again, and are no narrower. Above ``MOST_BOOTSTRAPPED`` samples, and where a
+    bootstrap has nothing to give, influence values stand in.
 
     Parameters
     ----------
     predictions : Predictions
         Of one arm.
     positive : str or None
-        The positive class; without one, accuracy alone has an interval.
+        The positive class; without one, of the averages over classes: the AUROC by the
+        mean of the classes' influences, sensitivity and its kin like f1. Calibration
+        figures then have an interval by class only.
+    names : collection of str
+        The figures that are asked for.
 
     Returns
     -------
     dict of str to Interval
-        By the names in ``metrics.METRICS``. Balanced accuracy and F1 have none.
+        By the names in ``metrics.METRICS``; figures that are not defined, or do not vary
+        (an MCC of 1), are absent, and so is ece.
     """
     right = predictions.labels == predictions.predicted
-    found = {"accuracy": _proportion(predictions, right, np.ones_like(right))}
+    found = {"accuracy": proportion(predictions, right, np.ones_like(right))}
     if positive is not None:
         true, said = predictions.labels == positive, predictions.predicted == positive
         parts = {"sensitivity": true, "specificity": ~true, "ppv": said, "npv": ~said}
-        found |= {name: _proportion(predictions, true == said, of) for name, of in parts.items()}
+        found |= {name: proportion(predictions, true == said, of) for name, of in parts.items()}
+    lines = ("calibration_slope", "calibration_intercept")
+    if positive and predictions.probabilities is not None and set(lines) & set(names):
+        found |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
+    if "auroc" in names and np.isfinite(fold_aurocs(predictions, positive=positive)).all():
         found["auroc"] = auroc_interval(predictions, positive)
-    return {name: interval for name, interval in found.items() if interval is not None}
+    if set(names) - set(found) - {"auroc", *OF_PROBABILITIES} or "brier" in names:
+        found = _of_functionals(predictions, positive) | found
+    return {
+        name: interval
+        for name in METRICS
+        if name in names
+        and (interval := found.get(name)) is not None
+        and np.isfinite([interval.low, interval.high]).all()
+    }
 
 
-def _proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | None:
+def intervals_per_class(predictions: Predictions) -> dict[str, dict[str, Interval]]:
+    """Compute the intervals of ``metrics.measure_per_class``.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one arm.
+
+    Returns
+    -------
+    dict of str to dict of str to Interval
+        By class, then as from ``intervals``.
+    """
+    return {
+        name: {
+            metric: interval
+            for metric, interval in intervals(predictions, positive=name).items()
+            if metric not in ("accuracy", "balanced_accuracy")
+        }
+        for name in predictions.classes
+    }
+
+
+def proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | None:
+    """Compute the interval of a proportion.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one arm.
+    right, of : ndarray of bool, shape (n_samples,)
+        Which rows count, of which; averaged over repeats.
+
+    Returns
+    -------
+    Interval or None
+        None where in some repeat there is nothing to count.
+    """
     each = []
+    overlap = find_overlap(_number_folds(predictions), _patients(predictions))
     for repeat in np.unique(predictions.repeats):
         rows = of & (predictions.repeats == repeat)
         if not rows.any():
             return None
-        if predictions.groups is None:
-            each.append(wilson_interval(int(right[rows].sum()), int(rows.sum())))
-        else:
-            each.append(clustered_proportion_interval(right[rows], predictions.groups[rows]))
-    bounds = np.mean([(i.value, i.low, i.high, i.standard_error) for i in each], axis=0)
-    value, low, high, error = map(float, bounds)
-    return Interval(value, low, high, error, each[0].level, each[0].method)
+        groups = _patients(predictions)[rows]
+        each.append(clustered_proportion_interval(right[rows], groups, overlap=overlap))
+    return average(each)
 
 
-def auroc_interval(predictions: Predictions, positive: str | None) -> Interval | None:
-    """Compute the interval of the AUROC; None without a positive class."""
+def _patients(predictions: Predictions) -> NDArray[np.int64]:
+    """Codes of the patients, or of the samples: a sample comes once a repeat."""
+    names = predictions.ids if predictions.groups is None else predictions.groups
+    return encode("groups", names, len(names))
+
+
+def _number_folds(predictions: Predictions) -> NDArray[np.int64]:
+    """Codes of the folds of all repeats."""
+    numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
+    return encode("folds", numbers, len(numbers))
+
+
+def auroc_interval(predictions: Predictions, positive: str | None) -> Interval:
+    """Compute the interval of the AUROC, as ``intervals`` does."""
+    folds = _number_folds(predictions)
     if positive is None:
-        return None
-    true, score, folds, groups = _ranked(predictions, positive)
-    if len(np.unique(folds)) == 1:
+        return macro_auc_interval(
+            predictions.labels, predictions.scores, folds, _patients(predictions)
+        )
+    true, score, groups = _ranked(predictions, positive)
+    if not folds.any():
         return roc_auc_interval(true, score, groups)
     return cv_auc_interval(true, score, folds, groups)
 
 
 def _ranked(
     predictions: Predictions, positive: str
-) -> tuple[Bools, NDArray[np.float64], NDArray[np.int64], NDArray[np.str_] | None]:
-    true = predictions.labels == positive
+) -> tuple[Bools, NDArray[np.float64], NDArray[np.int64] | None]:
     score = predictions.scores[:, predictions.classes.index(positive)]
-    folds = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
-    groups = predictions.groups
-    if groups is None and predictions.repeats.any():
-        groups = predictions.ids  # A sample comes once a repeat.
-    return true, score, folds, groups
+    known = predictions.groups is not None or predictions.repeats.any()
+    return predictions.labels == positive, score, _patients(predictions) if known else None
+
+
+def _of_functionals(predictions: Predictions, positive: str | None) -> dict[str, Interval | None]:
+    functionals = Functionals(predictions, positive)
+    folds, patients = _number_folds(predictions), _patients(predictions)
+    labels = encode("labels", predictions.labels, len(predictions))
+    drawn: Sequence[Interval | None] = [None] * len(functionals.names)
+    if not folds.any() and len(predictions) <= MOST_BOOTSTRAPPED:
+        try:
+            drawn = bootstrap_intervals(functionals.evaluate, labels, patients)
+        except ProtocolError:
+            # A class has a single patient: then influences do not vary either.
+            return {}
+    overlap = find_overlap(folds, patients)
+    found = {}
+    rows = zip(
+        functionals.names, drawn, functionals.evaluate(), functionals.gradient(), strict=True
+    )
+    for name, interval, value, influence in rows:
+        if interval is None and np.isfinite(influence).all():
+            parts = folds if name == "auprc" else predictions.repeats
+            variance, degrees = patient_variance(influence, labels, parts, patients)
+            interval = influence_interval(
+                float(value),
+                variance * overlap,
+                degrees,
+                bounds=(-1, 1) if name == "mcc" else (0, 1),
+                method="influence by patient" + (CORRECTED if overlap > 1 else ""),
+            )
+        found[name] = interval
+    return found
 
 
 def paired_tests(
-    arms: Mapping[str, Predictions], positive: str, *, family: Sequence[str]
+    arms: Mapping[str, Predictions], positive: str | None, *, family: Sequence[str]
 ) -> list[AurocTest]:
     """Test the difference of the AUROC between every two arms.
 
@@ -109,8 +259,8 @@ def paired_tests(
     ----------
     arms : mapping of str to Predictions
         By name; of the same samples in the same folds.
-    positive : str
-        The positive class.
+    positive : str or None
+        The positive class; None for the mean AUROC of each class against the rest.
     family : sequence of str
         Names of the arms whose pairs are the primary question. Their p values are adjusted
         by Holm's method; those of other pairs are not.
@@ -122,15 +272,86 @@ def paired_tests(
     """
     pairs, results = list(itertools.combinations(arms, 2)), []
     for a, b in pairs:
-        true, score, folds, groups = _ranked(arms[a], positive)
+        folds, patients = _number_folds(arms[a]), _patients(arms[a])
+        if positive is None:
+            labels, scores = arms[a].labels, (arms[a].scores, arms[b].scores)
+            results.append(macro_auc_difference(labels, *scores, folds, patients))
+            continue
+        true, score, groups = _ranked(arms[a], positive)
         other = _ranked(arms[b], positive)[1]
-        if len(np.unique(folds)) == 1:
+        if not folds.any():
             results.append(delong_test(true, score, other, groups))
         else:
             results.append(cv_auc_difference(true, score, other, folds, groups))
-    primary = [n for n, pair in enumerate(pairs) if set(pair) <= set(family)]
+    primary = [
+        n for n, pair in enumerate(pairs) if set(pair) <= set(family) and np.isfinite(results[n].p)
+    ]
     adjusted = dict(zip(primary, holm([results[n].p for n in primary]), strict=True))
     return [
         AurocTest(a, b, result, float(adjusted[n]) if n in adjusted else None)
         for n, ((a, b), result) in enumerate(zip(pairs, results, strict=True))
     ]
+
+
+def secondary_tests(arms: Mapping[str, Predictions], positive: str | None) -> list[Difference]:
+    """Test what is not the primary question, between every two arms.
+
+    Parameters
+    ----------
+    arms : mapping of str to Predictions
+        By name; of the same samples in the same folds.
+    positive : str or None
+        The positive class, for the AUROC.
+
+    Returns
+    -------
+    list of Difference
+        In the order of the pairs of ``arms``, all "secondary": the accuracy by
+        ``significance.mcnemar_test``, in the first repeat alone; with several repeats also
+        the AUROC by ``significance.corrected_resampled_t``, whose patients to train and to
+        test on are means over folds. No p value is adjusted.
+    """
+    found = []
+    for a, b in itertools.combinations(arms, 2):
+        first = arms[a].repeats == arms[a].repeats.min()
+        one, other = (arms[name].take(first) for name in (a, b))
+        right, other_right = (arm.predicted == arm.labels for arm in (one, other))
+        counted = mcnemar_test(right, other_right, _patients(one))
+        method = f"{counted.method}, first repeat" if not first.all() else counted.method
+        found.append(_secondary(a, b, "accuracy", counted, method))
+        if not first.all():
+            resampled = _resample(arms[a], arms[b], positive)
+            if resampled is not None:
+                method = f"{resampled.method}, does not hold its level with many features"
+                found.append(_secondary(a, b, "auroc", resampled, method))
+    return found
+
+
+def _secondary(
+    a: str, b: str, metric: str, test: McNemar | ResampledDifference, method: str
+) -> Difference:
+    return Difference(
+        a,
+        b,
+        metric,
+        test.difference,
+        test.low,
+        test.high,
+        test.p,
+        method=f"{method}, {test.level:.0%}",
+        role="secondary",
+    )
+
+
+def _resample(a: Predictions, b: Predictions, positive: str | None) -> ResampledDifference | None:
+    """Return the corrected t test over folds and repeats, where it is defined."""
+    differences = fold_aurocs(a, positive=positive) - fold_aurocs(b, positive=positive)
+    if not np.isfinite(differences).all():
+        return None
+    folds, patients = _number_folds(a), _patients(a)
+    tested = [len(np.unique(patients[folds == fold])) for fold in range(folds.max() + 1)]
+    n_test = float(np.mean(tested))
+    try:
+        return corrected_resampled_t(differences, len(np.unique(patients)) - n_test, n_test)
+    except ProtocolError:
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,25 +17,34 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
+from bottleneck.evaluation.functionals import macro_auc, patient_variance
 from bottleneck.evaluation.placements import (
     Design,
     Influence,
     degrees_of_freedom,
     encode,
+    find_overlap,
     zeros_and_ones,
 )
 
 __all__ = [
     "Interval",
-    "bootstrap_interval",
+    "average",
+    "bootstrap_intervals",
     "clustered_proportion_interval",
     "cv_auc_interval",
     "holds_level",
+    "influence_interval",
+    "macro_auc_interval",
     "roc_auc_interval",
     "wilson_interval",
 ]
 
 AucMethod = Literal["logit", "delong"]
+
+# How many weights a bootstrap holds in memory at once.
+BATCH = 2_000_000
+CORRECTED = " with Nadeau & Bengio's correction"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,10 +214,107 @@ def auc_interval(
     )
 
 
+def macro_auc_interval(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    folds: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Estimate the mean AUROC of each class against the rest, with its interval.
+
+    A patient's influences on the AUROCs of all classes are averaged; the sum of their
+    squares over patients is the variance of the mean, as it is of one AUROC.
+
+    Parameters
+    ----------
+    labels : array-like, shape (n_samples,)
+        The truth.
+    scores : array-like of float, shape (n_samples, n_classes)
+        In the order of the sorted labels.
+    folds : array-like, shape (n_samples,)
+        Test folds, numbered apart over repeats; the same number for one test set.
+    groups : array-like, shape (n_samples,), optional
+        Patients.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        With two classes and opposite scores that of ``roc_auc_interval`` or
+        ``cv_auc_interval``. Where the placement values do not vary, the
+        distribution-free one with the fewest pairs of any class.
+
+    Raises
+    ------
+    UsageError
+        If an array or the level is not what it should be.
+    ProtocolError
+        If a fold lacks a class.
+    """
+    macro = MacroAuc(labels, scores, folds, groups)
+    return macro.interval(level)
+
+
+class MacroAuc:
+    """The mean AUROC of each class against the rest; for ``macro_auc_interval``.
+
+    Attributes
+    ----------
+    value : float
+        The mean.
+    influence : ndarray of float64, shape (n_samples,)
+        What each sample adds to it.
+    overlap : float
+        From ``placements.find_overlap``.
+    """
+
+    def __init__(
+        self,
+        labels: ArrayLike,
+        scores: ArrayLike,
+        folds: ArrayLike,
+        groups: ArrayLike | None = None,
+    ) -> None:
+        n = np.size(labels)
+        self._codes = encode("labels", labels, n)
+        self._folds = encode("folds", folds, n)
+        self._patients = np.arange(n) if groups is None else encode("groups", groups, n)
+        self.scores = np.asarray(scores, dtype=float)
+        self.overlap = find_overlap(self._folds, self._patients)
+        self.value, self.influence, self._pairs = macro_auc(
+            self._codes, self.scores, self._folds, self._patients
+        )
+        clustered = int(self._patients.max()) + 1 < n
+        single = "Obuchowski" if clustered else "DeLong"
+        self.name = (f"LeDell{CORRECTED}" if self._folds.any() else single) + ", mean over classes"
+
+    def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the variance, corrected for folds, of what has this influence, and its df."""
+        variance, degrees = patient_variance(influence, self._codes, self._folds, self._patients)
+        return variance * self.overlap, degrees
+
+    def interval(self, level: float) -> Interval:
+        """Return the interval."""
+        alpha = 1 - check_level(level)
+        parts = (self.scores[self._folds == fold] for fold in range(self._folds.max() + 1))
+        if all(np.ptp(part, axis=0).max() == 0 for part in parts):
+            return Interval(self.value, self.value, self.value, 0.0, level, "constant score")
+        variance, degrees = self.variance(self.influence)
+        found = influence_interval(
+            self.value, variance, degrees, level=level, method=f"{self.name}, logit scale"
+        )
+        if np.isfinite(found.low):
+            return found
+        low, high = _distribution_free(self.value, self._pairs, alpha)
+        return Interval(self.value, low, high, np.nan, level, "distribution-free bound")
+
+
 def variance_name(design: Design, corrected: bool = True) -> str:
     """Name the variance of an AUROC after its authors."""
     if design.n_folds > 1:
-        return "LeDell with Nadeau & Bengio's correction" if corrected else "LeDell"
+        return f"LeDell{CORRECTED}" if corrected else "LeDell"
     return "Obuchowski" if design.clustered else "DeLong"
 
 
@@ -255,7 +361,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
 
 
 def clustered_proportion_interval(
-    correct: ArrayLike, groups: ArrayLike, level: float = 0.95
+    correct: ArrayLike, groups: ArrayLike, level: float = 0.95, overlap: float = 1.0
 ) -> Interval:
     """Estimate a proportion over the images of several patients.
 
@@ -271,11 +377,14 @@ def clustered_proportion_interval(
         Patients.
     level : float
         Confidence level.
+    overlap : float
+        Over the folds of a cross-validation, what the effective number is divided by
+        (``placements.find_overlap``), for the reason told in ``cv_auc_interval``.
 
     Returns
     -------
     Interval
-        That of ``wilson_interval`` where every patient has one image.
+        That of ``wilson_interval`` where every patient has one image, in one test set.
 
     Raises
     ------
@@ -284,9 +393,11 @@ def clustered_proportion_interval(
     """
     hits = zeros_and_ones("correct", correct).astype(float)
     patients = encode("groups", groups, len(hits))
-    return _wilson(
-        float(hits.mean()), effective_number(hits, patients, level), level, "clustered Wilson"
-    )
+    name = "clustered Wilson" if int(patients.max()) + 1 < len(hits) else "Wilson"
+    if overlap > 1:
+        name += CORRECTED
+    size = effective_number(hits, patients, level) / overlap
+    return _wilson(float(hits.mean()), size, level, name)
 
 
 def _wilson(p: float, n: float, level: float, method: str) -> Interval:
@@ -339,26 +450,27 @@ def effective_number(
     return min(found, max(copies, shrunk))
 
 
-def bootstrap_interval(
-    statistic: Callable[[NDArray[np.int64]], float],
+def bootstrap_intervals(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     y_true: ArrayLike,
     groups: ArrayLike | None = None,
     level: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
-) -> Interval:
-    """Estimate any metric of one test set, with a bootstrap of patients within classes.
+) -> list[Interval | None]:
+    """Estimate any figures of one test set, with a bootstrap of patients within classes.
 
     Whole patients are drawn with replacement, as many of each class as there are;
     patients with samples of several classes are a stratum of their own. The interval is
     the bias-corrected and accelerated one (Efron 1987, Journal of the American
-    Statistical Association 82:171), computed by ``scipy.stats.bootstrap``.
+    Statistical Association 82:171), computed by ``scipy.stats.bootstrap``. All figures
+    come from the same resamples.
 
     Parameters
     ----------
     statistic : callable
-        Takes the rows of a resample (ndarray of int64, repeated as drawn) and returns
-        the metric of these rows.
+        Takes weights (ndarray of float64, shape (..., n_samples)): how often each sample
+        was drawn. Returns the figures, shape (n_figures, ...).
     y_true : array-like, shape (n_samples,)
         Labels, of any number of classes.
     groups : array-like, shape (n_samples,), optional
@@ -372,54 +484,136 @@ def bootstrap_interval(
 
     Returns
     -------
-    Interval
-        The bootstrap's standard error with it.
+    list of Interval or None
+        One a figure, with the bootstrap's standard error. None for a figure that is
+        undefined in a resample or the same in all of them: then the bootstrap has no
+        interval to give.
 
     Raises
     ------
     UsageError
         If an argument is not what it should be.
     ProtocolError
-        If a class has a single patient, or the metric is undefined in a resample or
-        the same in all of them: then the bootstrap has no interval to give.
+        If a class has a single patient.
     """
     check_level(level)
     labels = encode("y_true", y_true, np.size(y_true))
     n = len(labels)
     patients = np.arange(n) if groups is None else encode("groups", groups, n)
-    rows_of = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
-    strata: dict[tuple[int, ...], list[int]] = {}
-    for patient, rows in enumerate(rows_of):
-        strata.setdefault(tuple(np.unique(labels[rows])), []).append(patient)
-    if min(map(len, strata.values())) < 2:
+    n_patients = int(patients.max()) + 1
+    has = np.zeros((n_patients, int(labels.max()) + 1), dtype=bool)
+    has[patients, labels] = True
+    kinds = np.unique(has, axis=0, return_inverse=True)[1].ravel()
+    strata = [np.flatnonzero(kinds == kind) for kind in range(kinds.max() + 1)]
+    if min(map(len, strata)) < 2:
         raise ProtocolError(
             "the bootstrap draws patients within classes, and one class has a single patient; "
             "give the figure without an interval"
         )
 
-    def resampled(*drawn: NDArray[np.int64]) -> float:
-        return float(statistic(np.concatenate([rows_of[i] for i in np.concatenate(drawn)])))
+    def resampled(*drawn: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+        every = np.concatenate(drawn, axis)
+        rows = (
+            every.reshape(-1, every.shape[-1]) + n_patients * np.arange(every[..., 0].size)[:, None]
+        )
+        times = np.bincount(rows.ravel(), minlength=n_patients * len(rows))
+        weights = times.reshape(-1, n_patients)[:, patients].astype(float)
+        return statistic(weights.reshape(*every.shape[:-1], n))
 
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         result = stats.bootstrap(
-            [np.array(members) for members in strata.values()],
+            strata,
             resampled,
-            vectorized=False,
+            vectorized=True,
+            axis=-1,
             n_resamples=n_resamples,
+            batch=max(1, BATCH // n),
             confidence_level=level,
             method="BCa",
             random_state=np.random.default_rng(seed),
         )
-    low, high = map(float, result.confidence_interval)
-    if not np.isfinite([low, high]).all():
-        raise ProtocolError(
-            "the metric is undefined in a resample of the patients, or the same in all of them; "
-            "the bootstrap has no interval to give"
+    values = statistic(np.ones(n))
+    method = "BCa bootstrap of patients within classes"
+    return [
+        Interval(float(value), float(low), float(high), float(error), level, method)
+        if np.isfinite([low, high]).all()
+        else None
+        for value, low, high, error in zip(
+            values, *result.confidence_interval, result.standard_error, strict=True
         )
-    value = float(statistic(np.arange(n)))
-    error = float(result.standard_error)
-    return Interval(value, low, high, error, level, "BCa bootstrap of patients within classes")
+    ]
+
+
+def influence_interval(
+    value: float,
+    variance: float,
+    degrees: float,
+    *,
+    level: float = 0.95,
+    bounds: tuple[float, float] | None = (0, 1),
+    method: str = "influence by patient",
+) -> Interval:
+    """Estimate any figure from the variance that its influence values give.
+
+    Parameters
+    ----------
+    value : float
+        The figure.
+    variance, degrees : float
+        From ``functionals.patient_variance``, the variance times the overlap over folds.
+    level : float
+        Confidence level.
+    bounds : (float, float) or None
+        Between which the figure lies: the interval is then symmetric on the logit scale
+        between them, which from -1 to 1 is Fisher's z. None for a figure without bounds.
+    method : str
+        What to call it.
+
+    Returns
+    -------
+    Interval
+        With NaN for its bounds where the variance is not above 0 or not known.
+    """
+    tail = (1 - check_level(level)) / 2
+    error = float(np.sqrt(variance)) if variance > 0 else np.nan
+    if not np.isfinite(value + error):
+        return Interval(value, np.nan, np.nan, np.nan, level, method)
+    reach = -float(special.stdtrit(degrees, tail)) * error
+    if bounds is None:
+        return Interval(value, value - reach, value + reach, error, level, method)
+    least, most = bounds
+    share = (value - least) / (most - least)
+    if not 0 < share < 1:
+        return Interval(value, np.nan, np.nan, error, level, method)
+    scaled = reach / (most - least) / (share * (1 - share))
+    low, high = special.expit(special.logit(share) + np.array([-scaled, scaled]))
+    return Interval(
+        value,
+        least + (most - least) * float(low),
+        least + (most - least) * float(high),
+        error,
+        level,
+        method,
+    )
+
+
+def average(each: Sequence[Interval]) -> Interval:
+    """Average the intervals of several repeats, which see the same patients again.
+
+    Parameters
+    ----------
+    each : sequence of Interval
+        Of one level and method.
+
+    Returns
+    -------
+    Interval
+        The means of values, bounds and standard errors.
+    """
+    bounds = np.mean([(i.value, i.low, i.high, i.standard_error) for i in each], axis=0)
+    value, low, high, error = map(float, bounds)
+    return Interval(value, low, high, error, each[0].level, each[0].method)
 
 
 def check_level(level: float) -> float:

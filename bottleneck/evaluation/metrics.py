@@ -1,14 +1,18 @@
 """Figures of merit of predictions.
 
 Counting figures come from one confusion matrix a repeat, over all its folds, and are
-averaged over repeats. AUROC ranks scores, and scores of different folds come from
-different models: it is computed within each fold and averaged over folds and repeats,
-never over pooled scores, which are biased (Airola et al. 2011,
-doi:10.1016/j.csda.2010.11.018; LeDell et al. 2015, doi:10.1214/15-EJS1035).
+averaged over repeats. AUROC and AUPRC (average precision) rank scores, and scores of
+different folds come from different models: they are computed within each fold and averaged
+over folds and repeats, never over pooled scores, which are biased (Airola et al. 2011,
+doi:10.1016/j.csda.2010.11.018; LeDell et al. 2015, doi:10.1214/15-EJS1035). Calibrated
+probabilities are on one scale, and what is computed from them is pooled over the folds of a
+repeat and averaged over repeats.
 
 With a positive class, sensitivity and its kin are those of this class against the rest.
 Without one, they are computed for each class against the rest and averaged with equal
-weights ("macro"), so that sensitivity is then the mean recall.
+weights ("macro"), so that sensitivity is then the mean recall, and the Brier score the sum
+of squares over the classes divided by their number. Accuracy, balanced accuracy and MCC have
+one value over all classes (MCC: ``functionals.count_figures``).
 """
 
 from __future__ import annotations
@@ -17,24 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import unknown_name
+from bottleneck.evaluation.calibration import calibration_error, calibration_line
+from bottleneck.evaluation.functionals import COUNTED, Functionals
 from bottleneck.predictions import Predictions
 
-__all__ = ["METRICS", "confuse", "fold_aurocs", "measure"]
+__all__ = [
+    "METRICS",
+    "OF_PROBABILITIES",
+    "confuse",
+    "fold_aurocs",
+    "measure",
+    "measure_per_class",
+]
 
-METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "sensitivity",
-    "specificity",
-    "ppv",
-    "npv",
-    "f1",
-    "auroc",
-)
+# Absent where predictions have no calibrated probabilities.
+OF_PROBABILITIES = ("brier", "calibration_slope", "calibration_intercept", "ece")
+METRICS = (*COUNTED, "auroc", "auprc", *OF_PROBABILITIES)
 
 
 def measure(predictions: Predictions, *, positive: str | None = None) -> dict[str, float]:
-    """Compute every figure of ``METRICS``.
+    """Compute every figure of ``METRICS`` that the predictions allow.
 
     Parameters
     ----------
@@ -46,19 +52,52 @@ def measure(predictions: Predictions, *, positive: str | None = None) -> dict[st
     Returns
     -------
     dict of str to float
-        NaN where a figure is not defined: a ratio whose denominator is zero in one of
-        the repeats or classes that are averaged, an AUROC of a fold that lacks a class.
+        In the order of ``METRICS``, without those of ``OF_PROBABILITIES`` where there are
+        no calibrated probabilities. NaN where a figure is not defined: a ratio whose
+        denominator is zero in one of the repeats or classes that are averaged, an AUROC of
+        a fold that lacks a class, a slope of probabilities that are all the same.
 
     Raises
     ------
     UsageError
         If there is no such class.
     """
-    chosen = _columns(predictions, positive)
-    rows = [_count(confuse(predictions, r), chosen) for r in np.unique(predictions.repeats)]
-    figures = np.mean(rows, axis=0)
-    auroc = np.mean(fold_aurocs(predictions, positive=positive))
-    return dict(zip(METRICS, [*map(float, figures), float(auroc)], strict=True))
+    chosen = choose_classes(predictions, positive)
+    functionals = Functionals(predictions, positive)
+    found = dict(zip(functionals.names, map(float, functionals.evaluate()), strict=True))
+    found["auroc"] = float(np.mean(fold_aurocs(predictions, positive=positive)))
+    if predictions.probabilities is not None:
+        lines = [calibration_line(predictions, name) for name in chosen]
+        slopes, intercepts = zip(*lines, strict=True)
+        found["calibration_slope"] = float(np.mean([s.value for s in slopes]))
+        found["calibration_intercept"] = float(np.mean([i.value for i in intercepts]))
+        errors = [calibration_error(predictions, name) for name in chosen]
+        found["ece"] = float(np.mean(errors))
+    return {name: found[name] for name in METRICS if name in found}
+
+
+def measure_per_class(predictions: Predictions) -> dict[str, dict[str, float]]:
+    """Compute the figures of every class against the rest.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        One row a test sample and repeat.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        By class, then as from ``measure``, without accuracy and balanced accuracy, which
+        are those of all classes.
+    """
+    return {
+        name: {
+            metric: value
+            for metric, value in measure(predictions, positive=name).items()
+            if metric not in ("accuracy", "balanced_accuracy")
+        }
+        for name in predictions.classes
+    }
 
 
 def confuse(predictions: Predictions, repeat: int = 0) -> NDArray[np.int64]:
@@ -101,11 +140,12 @@ def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDA
     """
     from sklearn.metrics import roc_auc_score
 
-    chosen = _columns(predictions, positive)
+    names = choose_classes(predictions, positive)
+    chosen = np.isin(predictions.classes, names)
     aurocs = []
     for repeat, fold in np.unique(np.stack([predictions.repeats, predictions.folds]), axis=1).T:
         rows = (predictions.repeats == repeat) & (predictions.folds == fold)
-        truth = predictions.labels[rows, np.newaxis] == np.array(predictions.classes)[chosen]
+        truth = predictions.labels[rows, np.newaxis] == np.array(names)
         defined = truth.any(axis=0) & ~truth.all(axis=0)
         scores = predictions.scores[rows][:, chosen]
         aurocs.append(
@@ -116,32 +156,16 @@ def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDA
     return np.array(aurocs)
 
 
-def _columns(predictions: Predictions, positive: str | None) -> list[int]:
-    """Which classes are held against the rest."""
+def choose_classes(predictions: Predictions, positive: str | None) -> tuple[str, ...]:
+    """Return the classes that are held against the rest: the positive one, or all.
+
+    Raises
+    ------
+    UsageError
+        If there is no such class.
+    """
     if positive is None:
-        return list(range(len(predictions.classes)))
+        return predictions.classes
     if positive not in predictions.classes:
         raise unknown_name("positive label", positive, predictions.classes)
-    return [predictions.classes.index(positive)]
-
-
-def _count(table: NDArray[np.int64], chosen: list[int]) -> list[float]:
-    """All figures but the AUROC, in the order of ``METRICS``."""
-    hits = np.diag(table)
-    misses, false_alarms = table.sum(axis=1) - hits, table.sum(axis=0) - hits
-    rejections = table.sum() - hits - misses - false_alarms
-    recall = _divide(hits, hits + misses)
-    per_class = [
-        recall,
-        _divide(rejections, rejections + false_alarms),
-        _divide(hits, hits + false_alarms),
-        _divide(rejections, rejections + misses),
-        _divide(2 * hits, 2 * hits + misses + false_alarms),
-    ]
-    accuracy = float(_divide(hits.sum(), table.sum()))
-    return [accuracy, float(recall.mean()), *(float(f[chosen].mean()) for f in per_class)]
-
-
-def _divide(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):
-        return np.true_divide(part, whole)
+    return (positive,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.predictions import Predictions
 
-__all__ = ["by_patient", "count_by"]
+__all__ = ["by_patient", "columns_by", "count_by"]
 
 Count = Callable[[Predictions], Predictions]
 
@@ -46,6 +46,26 @@ def count_by(protocol: Protocol, positive: str | None, samples: FeatureSet) -> C
         return by_patient(predictions, protocol.aggregate, positive=positive, patients=known)
 
     return count
+
+
+def columns_by(
+    protocol: Protocol, columns: Mapping[str, Mapping[str, str]], samples: FeatureSet
+) -> Mapping[str, Mapping[str, str]]:
+    """Return columns of images as columns of the protocol's unit.
+
+    A patient whose images differ in a column has the value "several".
+    """
+    patients = name_patients(samples.groups, samples.ids)
+    if protocol.unit == "image" or patients is None:
+        return columns
+    of = dict(zip(samples.ids.tolist(), patients.tolist(), strict=True))
+    found: dict[str, Mapping[str, str]] = {}
+    for name, values in columns.items():
+        held: dict[str, set[str]] = {}
+        for sample, value in values.items():
+            held.setdefault(of[sample], set()).add(value)
+        found[name] = {p: v.pop() if len(v) == 1 else "several" for p, v in held.items()}
+    return found
 
 
 def by_patient(

@@ -17,7 +17,14 @@ from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
 
-__all__ = ["Design", "Influence", "degrees_of_freedom", "encode", "zeros_and_ones"]
+__all__ = [
+    "Design",
+    "Influence",
+    "degrees_of_freedom",
+    "encode",
+    "find_overlap",
+    "zeros_and_ones",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,9 +86,7 @@ class Design:
         least, every fold counted like the smallest. Patients of unequal numbers of
         samples are counted by their effective number (Kish), (sum n)^2 / sum n^2.
     overlap : float
-        1 + k n_test / n_train with k folds a repeat, by which Nadeau & Bengio (2003,
-        Machine Learning 52:239) multiply a variance over folds whose training sets
-        overlap: 1 + k / (k - 1), or 1 with a single fold.
+        From ``find_overlap``.
 
     Raises
     ------
@@ -121,10 +126,7 @@ class Design:
         )
         cells = self.patients * self.n_folds + self.folds
         self._cells = [len(np.unique(cells[rows])) for rows in (*self._classes, everyone)]
-        self.overlap = 1.0
-        if self.n_folds > 1:
-            folds_a_repeat = max(2.0, self.n_folds * n_patients / self._cells[2])
-            self.overlap += folds_a_repeat / (folds_a_repeat - 1)
+        self.overlap = find_overlap(self.folds, self.patients)
 
     def _disjoint_pairs(self, rows: Bools) -> float:
         counts = [np.bincount(self.patients[rows & side]) for side in self._classes]
@@ -241,6 +243,30 @@ class Design:
             squares[has_positive & has_negative],
         )
         return variance, degrees_of_freedom(strata, lost)
+
+
+def find_overlap(folds: Ints, patients: Ints) -> float:
+    """Return by how much the overlap of training sets raises a variance over folds.
+
+    Parameters
+    ----------
+    folds : ndarray of int64, shape (n_samples,)
+        Codes of the test folds, from 0, those of different repeats apart.
+    patients : ndarray of int64, shape (n_samples,)
+        Codes of the patients, from 0.
+
+    Returns
+    -------
+    float
+        1 + k n_test / n_train with k folds a repeat, by which Nadeau & Bengio (2003,
+        Machine Learning 52:239) multiply it: 1 + k / (k - 1), or 1 with a single fold.
+    """
+    n_folds, n_patients = int(folds.max()) + 1, len(np.unique(patients))
+    if n_folds == 1:
+        return 1.0
+    cells = len(np.unique(patients * n_folds + folds))
+    folds_a_repeat = max(2.0, n_folds * n_patients / cells)
+    return 1 + folds_a_repeat / (folds_a_repeat - 1)
 
 
 def degrees_of_freedom(strata: Iterable[Floats], lost: float = 1.0) -> float:

@@ -15,6 +15,7 @@ from scipy import special, stats
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.intervals import (
     Interval,
+    MacroAuc,
     auc_interval,
     check_level,
     effective_number,
@@ -30,6 +31,7 @@ __all__ = [
     "cv_auc_difference",
     "delong_test",
     "holm",
+    "macro_auc_difference",
     "mcnemar_test",
 ]
 
@@ -174,6 +176,54 @@ def _auc_difference(
         name = "distribution-free bound"
     low, high = _interval_of_difference(arm_a, arm_b, error)
     return AucDifference(a.value, b.value, difference, low, high, error, z, p, level, name)
+
+
+def macro_auc_difference(
+    labels: ArrayLike,
+    scores_a: ArrayLike,
+    scores_b: ArrayLike,
+    folds: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+) -> AucDifference:
+    """Test whether two arms have the same mean AUROC of each class against the rest.
+
+    Parameters
+    ----------
+    labels, folds, groups, level
+        As for ``intervals.macro_auc_interval``.
+    scores_a, scores_b : array-like of float, shape (n_samples, n_classes)
+        In the order of the sorted labels.
+
+    Returns
+    -------
+    AucDifference
+        The variance is that of ``intervals.macro_auc_interval`` with the influences of
+        both arms subtracted; the reference distribution is t. The interval joins those of
+        the arms, as for ``delong_test``.
+
+    Raises
+    ------
+    UsageError
+        If an array or the level is not what it should be.
+    ProtocolError
+        If a fold lacks a class.
+    """
+    check_level(level)
+    a, b = (MacroAuc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
+    arm_a, arm_b = a.interval(level), b.interval(level)
+    difference, influence = a.value - b.value, a.influence - b.influence
+    variance, degrees = a.variance(influence)
+    error = float(np.sqrt(variance))
+    if error > 0:
+        z = difference / error
+        p = 2 * float(special.stdtr(degrees, -abs(z)))
+    elif difference == 0 and not influence.any():
+        return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, a.name)
+    else:
+        error = z = p = np.nan
+    low, high = _interval_of_difference(arm_a, arm_b, error)
+    return AucDifference(a.value, b.value, difference, low, high, error, z, p, level, a.name)
 
 
 def _interval_of_difference(a: Interval, b: Interval, error: float) -> tuple[float, float]:

@@ -1,0 +1,333 @@
+"""Figures of merit as functions of how much each sample weighs.
+
+A bootstrap changes the weights; the influence of a sample is the derivative by its weight
+(Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6: the
+infinitesimal jackknife). One description of a figure serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.evaluation.placements import Design, degrees_of_freedom
+from bottleneck.predictions import Predictions
+
+__all__ = [
+    "COUNTED",
+    "Functionals",
+    "average_precision",
+    "count_figures",
+    "macro_auc",
+    "patient_variance",
+]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Figures of one table of truth against prediction.
+COUNTED = (
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+    "f1",
+    "mcc",
+)
+
+
+def count_figures(tables: NDArray, chosen: Sequence[int]) -> NDArray:
+    """Compute the figures of ``COUNTED`` from tables of truth against prediction.
+
+    Parameters
+    ----------
+    tables : ndarray, shape (..., n_classes, n_classes)
+        Rows the truth, columns the prediction; counts, weights, or complex numbers.
+    chosen : sequence of int
+        The positive class, or all classes. Sensitivity, specificity, PPV, NPV and F1 are
+        averaged over them. Matthews's correlation is that of the positive class against
+        the rest, or with all classes that of Gorodkin (2004, Computational Biology and
+        Chemistry 28:367), which is the same for two.
+
+    Returns
+    -------
+    ndarray, shape (..., len(COUNTED))
+        NaN where a figure is not defined.
+    """
+    hits = np.diagonal(tables, axis1=-2, axis2=-1)
+    true, said, total = tables.sum(-1), tables.sum(-2), tables.sum((-2, -1))
+    rest = total[..., None] - true - said + hits
+    recall = _divide(hits, true)
+    by_class = [
+        recall,
+        _divide(rest, total[..., None] - true),
+        _divide(hits, said),
+        _divide(rest, total[..., None] - said),
+        _divide(2 * hits, true + said),
+    ]
+    means = [figure[..., list(chosen)].mean(-1) for figure in by_class]
+    accuracy = _divide(hits.sum(-1), total)
+    if len(chosen) == 1:
+        (one,) = chosen
+        hits, true, said = (
+            np.stack([a[..., one], b], -1)
+            for a, b in (
+                (hits, rest[..., one]),
+                (true, total - true[..., one]),
+                (said, total - said[..., one]),
+            )
+        )
+    spread = (total**2 - (true**2).sum(-1)) * (total**2 - (said**2).sum(-1))
+    correlation = _divide(total * hits.sum(-1) - (true * said).sum(-1), np.sqrt(spread))
+    return np.stack([accuracy, recall.mean(-1), *means, correlation], -1)
+
+
+def average_precision(true: NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
+    """Compute the average precision for many sets of weights.
+
+    Parameters
+    ----------
+    true : ndarray of bool, shape (n_samples,)
+        Which samples are positive.
+    score : ndarray of float64, shape (n_samples,)
+        Larger means more of the positive class.
+    weights : ndarray of float64, shape (..., n_samples)
+        Of the samples; ones for the plain figure.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        The sum over distinct scores, from the highest, of the gain in sensitivity times
+        the precision there; NaN without positive samples.
+    """
+    last, positive, everyone, _ = _sweep(true, score, weights)
+    gained = np.diff(positive[..., last], prepend=0)
+    precision = _divide(positive[..., last], everyone[..., last], empty=0.0)
+    return _divide((gained * precision).sum(-1), positive[..., -1])
+
+
+def _sweep(
+    true: NDArray[np.bool_], score: Floats, weights: Floats
+) -> tuple[Ints, Floats, Floats, Ints]:
+    """Sum weights from the highest score down; where equal scores end; the order."""
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    sorted_weights = weights[..., order]
+    positive = np.cumsum(sorted_weights * true[order], axis=-1)
+    return last, positive, np.cumsum(sorted_weights, axis=-1), order
+
+
+def _precision_gradient(true: NDArray[np.bool_], score: Floats) -> Floats:
+    """Derivatives of the average precision by the weights, at weights of one."""
+    last, positive, everyone, order = _sweep(true, score, np.ones(len(score)))
+    precision = positive[last] / everyone[last]
+    gained = np.diff(positive[last], prepend=0)
+    n_positive = positive[-1]
+    value = (gained * precision).sum() / n_positive
+    # A sample counts in the precision at its own score and at every lower one.
+    step = np.searchsorted(last, np.arange(len(score)))
+    below, precise = (
+        np.cumsum((gained * part / everyone[last])[::-1])[::-1][step] for part in (1.0, precision)
+    )
+    y = true[order]
+    gradient = np.empty(len(score))
+    gradient[order] = (y * (precision[step] - value) + y * below - precise) / n_positive
+    return gradient
+
+
+def macro_auc(
+    labels: Ints, scores: Floats, folds: Ints, patients: Ints
+) -> tuple[float, Floats, float]:
+    """Compute the mean AUROC of each class against the rest, and what each sample adds.
+
+    Parameters
+    ----------
+    labels, folds, patients : ndarray of int64, shape (n_samples,)
+        Codes from 0; only samples of one fold are ranked together.
+    scores : ndarray of float64, shape (n_samples, n_classes)
+        In the order of the labels' codes.
+
+    Returns
+    -------
+    value : float
+        The mean over folds and classes.
+    influence : ndarray of float64, shape (n_samples,)
+        Means of the classes' influences.
+    pairs : float
+        The least of ``placements.Design.pairs`` over the classes.
+
+    Raises
+    ------
+    ProtocolError
+        If a fold lacks a class.
+    """
+    found, pairs = [], []
+    for number, score in enumerate(scores.T):
+        design = Design(labels == number, None, folds)
+        found.append(design.influence(design.rank(score)))
+        pairs.append(Design(labels == number, patients, folds).pairs)
+    influence = np.mean([one.positive + one.negative for one in found], axis=0)
+    return float(np.mean([one.value for one in found])), influence, min(pairs)
+
+
+class Functionals:
+    """The figures of one arm that have no closed interval, for any weights of its samples.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        One row a test sample and repeat.
+    positive : str or None
+        The positive class; None for the average over classes.
+
+    Attributes
+    ----------
+    names : tuple of str
+        ``COUNTED``, then auprc, then brier where there are probabilities.
+    """
+
+    def __init__(self, predictions: Predictions, positive: str | None) -> None:
+        classes = np.array(predictions.classes)
+        self._chosen = [n for n, name in enumerate(classes) if positive in (None, name)]
+        self._repeats = np.unique(predictions.repeats, return_inverse=True)[1]
+        self._n_repeats = int(self._repeats.max()) + 1
+        self._shape = (self._n_repeats, len(classes), len(classes))
+        codes = (np.searchsorted(classes, v) for v in (predictions.labels, predictions.predicted))
+        self._cells = np.ravel_multi_index((self._repeats, *codes), self._shape)
+        truth = predictions.labels[:, None] == classes[self._chosen]
+        folds = np.unique(predictions.folds, return_inverse=True)[1]
+        parts = self._repeats * (folds.max() + 1) + folds
+        self._parts = [np.flatnonzero(parts == part) for part in np.unique(parts)]
+        self._ranked = [
+            (rows, truth[rows, column], predictions.scores[rows, chosen])
+            for rows in self._parts
+            for column, chosen in enumerate(self._chosen)
+        ]
+        self._errors = None
+        self.names: tuple[str, ...] = (*COUNTED, "auprc")
+        if predictions.probabilities is not None:
+            shares = predictions.probabilities[:, self._chosen]
+            self._errors = ((shares - truth) ** 2).mean(axis=1)
+            self.names += ("brier",)
+
+    def evaluate(self, weights: Floats | None = None) -> Floats:
+        """Compute the figures.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (..., n_samples), optional
+            One a sample; by default 1 for each.
+
+        Returns
+        -------
+        ndarray of float64, shape (len(names), ...)
+            Means over repeats, and for auprc over folds; NaN where not defined.
+        """
+        w = np.ones(len(self._cells)) if weights is None else weights
+        tables = self._sum(w, self._cells, self._shape)
+        figures = list(np.moveaxis(count_figures(tables, self._chosen).mean(-2), -1, 0))
+        figures.append(
+            np.mean([average_precision(t, s, w[..., rows]) for rows, t, s in self._ranked], axis=0)
+        )
+        if self._errors is not None:
+            shape = (self._n_repeats,)
+            errors = self._sum(w * self._errors, self._repeats, shape)
+            figures.append((errors / self._sum(w, self._repeats, shape)).mean(-1))
+        return np.array(figures)
+
+    @staticmethod
+    def _sum(weights: Floats, codes: Ints, shape: tuple[int, ...]) -> Floats:
+        size = int(np.prod(shape))
+        rows = weights.reshape(-1, len(codes))
+        sums = np.array([np.bincount(codes, row, size) for row in rows], dtype=np.float64)
+        return sums.reshape(*weights.shape[:-1], *shape)
+
+    def gradient(self) -> Floats:
+        """Compute the influence of every sample on every figure.
+
+        Returns
+        -------
+        ndarray of float64, shape (len(names), n_samples)
+            Derivatives by the weight of the sample, where all weigh 1.
+        """
+        counts = np.bincount(self._cells, minlength=int(np.prod(self._shape)))
+        counts = counts.reshape(self._shape)
+        size = self._shape[1] * self._shape[2]
+        # A step in the imaginary direction gives the derivative without rounding.
+        step = 1e-20j * np.eye(size).reshape(size, 1, *self._shape[1:])
+        slopes = count_figures(counts + step, self._chosen).imag / 1e-20 / self._n_repeats
+        by_cell = np.moveaxis(slopes, 0, 1).reshape(-1, len(COUNTED))
+        precision = np.zeros(len(self._cells))
+        for rows, true, score in self._ranked:
+            precision[rows] += _precision_gradient(true, score) / len(self._ranked)
+        gradients = [*by_cell[self._cells].T, precision]
+        if self._errors is not None:
+            size_of = np.bincount(self._repeats)[self._repeats]
+            means = np.bincount(self._repeats, self._errors) / np.bincount(self._repeats)
+            gradients.append((self._errors - means[self._repeats]) / size_of / self._n_repeats)
+        return np.array(gradients)
+
+
+def patient_variance(
+    influence: Floats, labels: Ints, parts: Ints, patients: Ints
+) -> tuple[float, float]:
+    """Estimate the variance of a figure from the influence of its samples.
+
+    Influences are centred within each class and part, as many samples of each being given,
+    summed by patient and class, and their products added up over patients: for the AUROC
+    of one test set that is Obuchowski's variance, as ``placements.Design.variance`` has it,
+    and with one sample a patient DeLong's.
+
+    Parameters
+    ----------
+    influence : ndarray of float64, shape (n_samples,)
+        Derivatives of the figure by the weights of the samples.
+    labels, parts, patients : ndarray of int64, shape (n_samples,)
+        Codes from 0: the class; what is computed apart and averaged (folds or repeats);
+        the patient.
+
+    Returns
+    -------
+    variance, degrees_of_freedom : float
+        NaN and 0 where some class has a single patient a part, 0 and 0 where influences
+        do not vary.
+    """
+    n_classes, n_parts = int(labels.max()) + 1, int(parts.max()) + 1
+    n_patients = int(patients.max()) + 1
+    strata = labels * n_parts + parts
+    sizes = np.bincount(strata)
+    means = np.bincount(strata, influence) / np.maximum(sizes, 1)
+    centred = influence - means[strata]
+    codes = patients * n_classes + labels
+    sums = np.bincount(codes, centred, n_patients * n_classes).reshape(n_patients, n_classes)
+    has = np.bincount(codes, minlength=n_patients * n_classes).reshape(sums.shape) > 0
+
+    tested = patients * n_parts + parts
+    cells = np.array([len(np.unique(tested[labels == c])) for c in range(n_classes)])
+    held = np.array([len(np.unique(parts[labels == c])) for c in range(n_classes)])
+    cells, held = cells[present := cells > 0], held[present]
+    sums, has = sums[:, present], has[:, present]
+    everyone = len(np.unique(tested))
+    if (cells <= held).any():
+        return np.nan, 0.0
+    within = cells / (cells - held)
+    total = sums.sum(axis=1)
+    own = (sums**2).sum(axis=0)
+    shared = float(total @ total - own.sum())
+    variance = float(within @ own) + everyone / (everyone - n_parts) * shared
+    if not variance > 1e-30:
+        return 0.0, 0.0
+    lost = n_parts * n_patients / everyone
+    kinds = np.unique(has, axis=0, return_inverse=True)[1].ravel()
+    squares = [total[kinds == kind] ** 2 for kind in range(kinds.max() + 1)]
+    return variance, degrees_of_freedom(squares, lost)
+
+
+def _divide(part: NDArray, whole: NDArray, empty: float = np.nan) -> NDArray:
+    part, whole = np.broadcast_arrays(part, whole)
+    kind = np.result_type(part, whole, float)
+    return np.divide(part, whole, out=np.full(part.shape, empty, kind), where=whole != 0)
