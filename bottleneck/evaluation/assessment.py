@@ -125,7 +125,7 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
         )
         for held, target in targets if outcome.inner else ():
             thresholds = choose_thresholds(outcome.inner, positive, held, target)
-            points.append(operate(test, thresholds, positive, held, target))
+            points.append(operate(test, thresholds, positive=positive, held=held, target=target))
         if test.probabilities is not None:
             calibration = bin_probabilities(test, positive, source=source)
             curve = trace_net_benefit(test, positive)
