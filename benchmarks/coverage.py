@@ -4,7 +4,7 @@
     python benchmarks/coverage.py --cells small          # one part, writes its section anew
     python benchmarks/coverage.py --cells small --n 100  # a short run, only prints
 
-Three parts, each cell with its own seed:
+Five parts, each cell with its own seed:
 
 - ``test``: one test set. Scores are binormal with a random effect of the patient, so that
   the true AUROC is known: score = mu y + sqrt(r) u_patient + sqrt(1 - r) e with
@@ -17,7 +17,19 @@ Three parts, each cell with its own seed:
   is the mean true AUROC of the fitted models, which for a linear score of Gaussian
   features is known. Both arms have features of the same use, so that their expected AUROC
   is the same; "size" is about that hypothesis. Accuracy is that at the midpoint of the
-  classes, pooled over the folds, with Wilson's interval.
+  classes, pooled over the folds, with Wilson's interval, not corrected for the overlap of
+  training sets.
+- ``figures``: one test set, drawn as for ``test``, with the threshold halfway between the
+  classes and the true probabilities, and the intervals of ``inference.intervals``;
+  "influence" is what that takes for more samples than it bootstraps. Truths are those of the
+  design's prevalence.
+- ``fold figures``: cross-validation as for ``folds``, once, with the same intervals. Every
+  figure's truth is that of the five fitted models in the population, pooled or averaged over
+  the folds as the figure is; probabilities are those of the fitted discriminants, not
+  calibrated. "size: McNemar" compares two arms whose expected accuracy is the same, which
+  their fitted models' is not.
+
+The truths of figures that have no closed form are integrals over the two normal densities.
 """
 
 from __future__ import annotations
@@ -33,19 +45,26 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy import optimize, special
 from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
 
+from bottleneck.evaluation.functionals import COUNTED, Functionals, count_figures, patient_variance
+from bottleneck.evaluation.inference import intervals
 from bottleneck.evaluation.intervals import (
     clustered_proportion_interval,
     cv_auc_interval,
+    influence_interval,
     roc_auc_interval,
 )
+from bottleneck.evaluation.operating import at_prevalence
 from bottleneck.evaluation.significance import (
     corrected_resampled_t,
     cv_auc_difference,
     delong_test,
     mcnemar_test,
 )
+from bottleneck.predictions import Predictions
 
 SEED = 20260105
 GAP = 0.05
@@ -84,6 +103,18 @@ class Cell:
         of_image = rng.standard_normal((len(patient), 3))
         mixed = np.sqrt(self.correlation) * of_patient + np.sqrt(1 - self.correlation) * of_image
         return np.sqrt(0.5) * (mixed[:, :2] + mixed[:, 2:])
+
+    def draw_features(
+        self,
+        y: NDArray[np.int64],
+        patient: NDArray[np.int64],
+        shift: float,
+        rng: np.random.Generator,
+    ) -> Array:
+        of_patient = rng.standard_normal((self.patients, self.features))[patient]
+        of_image = rng.standard_normal((len(y), self.features))
+        drawn = shift * y[:, None] + np.sqrt(self.correlation) * of_patient
+        return drawn + np.sqrt(1 - self.correlation) * of_image
 
     def true_auroc(self, y: NDArray[np.int64], patient: NDArray[np.int64], auroc: float) -> float:
         """Of all pairs; in those of one patient the patient's effect falls out."""
@@ -170,21 +201,25 @@ def deal_folds(y_patient: NDArray[np.int64], rng: np.random.Generator) -> NDArra
     return folds
 
 
+def discriminate(x: Array, y: NDArray[np.int64]) -> tuple[Array, float]:
+    """Return a linear discriminant, with a ridge if features are many, and its midpoint."""
+    one, zero = x[y == 1], x[y == 0]
+    within = np.concatenate([one - one.mean(0), zero - zero.mean(0)])
+    covariance = within.T @ within / len(within)
+    ridge = np.eye(x.shape[1]) * (x.shape[1] > 5)
+    w = np.linalg.solve(covariance + ridge, one.mean(0) - zero.mean(0))
+    return w, float((one.mean(0) + zero.mean(0)) @ w / 2)
+
+
 def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
     rng = cell.rng()
     y, patient = cell.draw_labels(rng)
     y_patient = y[np.arange(cell.patients) * cell.images]
     ids = patient if cell.images > 1 else np.arange(len(y))
     shift = np.sqrt(2 / cell.features) * norm.ppf(cell.auroc)
-    ridge = np.eye(cell.features) * (cell.features > 5)
     hits: list[list[bool]] = []
     for _ in range(n):
-        x = np.empty((2, len(y), cell.features))
-        for arm in x:
-            of_patient = rng.standard_normal((cell.patients, cell.features))[patient]
-            of_image = rng.standard_normal((len(y), cell.features))
-            arm[:] = shift * y[:, None] + np.sqrt(cell.correlation) * of_patient
-            arm += np.sqrt(1 - cell.correlation) * of_image
+        x = np.stack([cell.draw_features(y, patient, shift, rng) for _ in range(2)])
         folds = np.stack([deal_folds(y_patient, rng)[patient] for _ in range(REPEATS)])
         scores = np.empty((2, *folds.shape))
         true = np.empty((2, REPEATS, FOLDS))
@@ -193,12 +228,7 @@ def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
         seen = np.empty((2, REPEATS, FOLDS))
         for arm, repeat, fold in itertools.product(range(2), range(REPEATS), range(FOLDS)):
             test = folds[repeat] == fold
-            train_x, train_y = x[arm][~test], y[~test]
-            one, zero = train_x[train_y == 1], train_x[train_y == 0]
-            within = np.concatenate([one - one.mean(0), zero - zero.mean(0)])
-            covariance = within.T @ within / len(within)
-            w = np.linalg.solve(covariance + ridge, one.mean(0) - zero.mean(0))
-            middle = (one.mean(0) + zero.mean(0)) @ w / 2
+            w, middle = discriminate(x[arm][~test], y[~test])
             scores[arm, repeat, test] = x[arm][test] @ w - middle
             true[arm, repeat, fold] = norm.cdf(shift * w.sum() / np.sqrt(2 * w @ w))
             if arm == 0 and repeat == 0:
@@ -238,7 +268,7 @@ def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
         "cover: AUROC",
         "cover: AUROC, uncorrected",
         f"cover: AUROC, {REPEATS} repeats",
-        "cover: accuracy",
+        "cover: accuracy, uncorrected",
         "cover: difference of the fitted",
         "size: difference",
         f"size: difference, {REPEATS} repeats",
@@ -247,10 +277,185 @@ def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
     return dict(zip(names, np.mean(hits, axis=0), strict=True))
 
 
+def figure_cells() -> Iterator[Cell]:
+    for prevalence, auroc in itertools.product((0.5, 0.2), (0.7, 0.9, 0.97)):
+        for images, correlation in ((1, 0.0), (4, 0.7)):
+            yield Cell(60, prevalence, auroc, images, correlation)
+    for prevalence in (0.5, 0.2):
+        for images, correlation in ((1, 0.0), (4, 0.7)):
+            yield Cell(200, prevalence, 0.9, images, correlation)
+
+
+def wrap(
+    y: NDArray[np.int64],
+    patient: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    score: Array,
+    log_odds: Array,
+) -> Predictions:
+    """Make predictions whose threshold is a score of 0."""
+    names, share = np.array(["n", "p"]), special.expit(log_odds)
+    return Predictions(
+        ids=np.arange(len(y)).astype(str),
+        groups=patient.astype(str),
+        repeats=np.zeros_like(folds),
+        folds=folds,
+        labels=names[y],
+        predicted=names[(score > 0).astype(int)],
+        scores=np.column_stack([-score, score]),
+        classes=("n", "p"),
+        kind="decision",
+        probabilities=np.column_stack([1 - share, share]),
+    )
+
+
+# Of the standard normal density.
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+GRID = np.linspace(-9, 9, 3001)
+
+
+def true_figures(
+    models: list[tuple[float, float, float]], prior: float, prevalence: float
+) -> dict[str, float]:
+    """Return the figures of models whose scores are normal in both classes.
+
+    Each model has the mean score of the negatives, of the positives, and the common standard
+    deviation; ``prior`` is what is added to a score to make it log-odds.
+    """
+    low, high, deviation = np.array(models).T[..., None]
+    share = np.array([1 - prevalence, prevalence])
+    found, missed = (norm.cdf(m / deviation) for m in (high, low))
+    table = share[:, None] * np.array(
+        [[1 - missed.mean(), missed.mean()], [1 - found.mean(), found.mean()]]
+    )
+    figures = dict(zip(COUNTED, count_figures(table, [1]), strict=True))
+    # From the highest threshold down; in units of the deviation, so that both tails are held.
+    at = np.maximum(low, high) + GRID[::-1] * (1 + np.abs(high - low) / deviation) * deviation
+    recall, alarms = norm.sf((at - high) / deviation), norm.sf((at - low) / deviation)
+    called = prevalence * recall + (1 - prevalence) * alarms
+    precision = np.divide(prevalence * recall, called, out=np.ones_like(called), where=called > 0)
+    areas = np.sum(np.diff(recall) * (precision[:, 1:] + precision[:, :-1]) / 2, axis=1)
+    figures["auprc"] = float(areas.mean())
+    odds = np.stack([low + deviation * NODES, high + deviation * NODES]) + prior
+    truth = np.array([0.0, 1.0])[:, None, None]
+    mass = np.broadcast_to(share[:, None, None] * WEIGHTS / len(models), odds.shape)
+    figures["brier"] = float((mass * (special.expit(odds) - truth) ** 2).sum())
+    outcome, weight = np.broadcast_to(truth, odds.shape).ravel(), mass.ravel() * odds.size
+    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9)
+    line.fit(odds.reshape(-1, 1), outcome, weight)
+    figures["calibration_slope"] = float(line.coef_[0, 0])
+    figures["calibration_intercept"] = optimize.brentq(
+        lambda b: float((mass * (truth - special.expit(odds + b))).sum()), -50, 50
+    )
+    return figures
+
+
+FIGURES = (
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "balanced_accuracy",
+    "f1",
+    "mcc",
+    "auprc",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+)
+INFLUENCED = ("balanced_accuracy", "f1", "mcc", "auprc", "brier")
+
+
+def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
+    """Return whether each interval holds the truth; NaN where there is none."""
+    found = intervals(predictions, positive="p")
+
+    def holds(name: str) -> float:
+        if name not in found:
+            return np.nan
+        return float(found[name].low <= truth[name] <= found[name].high)
+
+    covered = {f"cover: {name}": holds(name) for name in FIGURES}
+    at = {n: truth[n] * w for n, w in (("sensitivity", 0.05), ("specificity", 0.95))}
+    ppv = at_prevalence(found["sensitivity"], found["specificity"], 0.05)["ppv"]
+    true_ppv = at["sensitivity"] / (at["sensitivity"] + 0.95 - at["specificity"])
+    known = ppv.low is not None and ppv.high is not None
+    covered["cover: ppv at 0.05"] = float(ppv.low <= true_ppv <= ppv.high) if known else np.nan
+    return covered
+
+
+def cover_by_influence(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
+    functionals = Functionals(predictions, "p")
+    values = dict(zip(functionals.names, functionals.evaluate(), strict=True))
+    gradients = dict(zip(functionals.names, functionals.gradient(), strict=True))
+    labels, patients = (
+        np.unique(v, return_inverse=True)[1] for v in (predictions.labels, predictions.groups)
+    )
+    covered = {}
+    for name in INFLUENCED:
+        variance, degrees = patient_variance(
+            gradients[name], labels, np.zeros_like(labels), patients
+        )
+        found = influence_interval(
+            values[name], variance, degrees, bounds=(-1, 1) if name == "mcc" else (0, 1)
+        )
+        known = np.isfinite(found.low)
+        inside = found.low <= truth[name] <= found.high
+        covered[f"cover: {name}, influence"] = float(inside) if known else np.nan
+    return covered
+
+
+def run_figures(cell: Cell, n: int) -> dict[str, float]:
+    rng = cell.rng()
+    y, patient = cell.draw_labels(rng)
+    mu, prior = np.sqrt(2) * norm.ppf(cell.auroc), special.logit(cell.prevalence)
+    truth = true_figures([(-mu / 2, mu / 2, 1.0)], 0.0, cell.prevalence)
+    odds_truth = true_figures([(-(mu**2) / 2, mu**2 / 2, mu)], prior, cell.prevalence)
+    truth |= {k: odds_truth[k] for k in ("brier", "calibration_slope", "calibration_intercept")}
+    rates = []
+    for _ in range(n):
+        score = mu * (y - 0.5) + cell.draw_noise(patient, rng)[:, 0]
+        made = wrap(y, patient, np.zeros_like(y), score, mu * score + prior)
+        rates.append(cover(made, truth) | cover_by_influence(made, truth))
+    return average_rates(rates)
+
+
+def average_rates(rates: list[dict[str, float]]) -> dict[str, float]:
+    """Return the share of the intervals that hold the truth, of those that there are."""
+    return {name: float(np.nanmean([rate[name] for rate in rates])) for name in rates[0]}
+
+
+def run_fold_figures(cell: Cell, n: int) -> dict[str, float]:
+    rng = cell.rng()
+    y, patient = cell.draw_labels(rng)
+    y_patient = y[np.arange(cell.patients) * cell.images]
+    shift, prior = np.sqrt(2 / cell.features) * norm.ppf(cell.auroc), special.logit(cell.prevalence)
+    rates = []
+    for _ in range(n):
+        folds = deal_folds(y_patient, rng)[patient]
+        made, models = [], []
+        for _ in range(2):
+            x, score = cell.draw_features(y, patient, shift, rng), np.empty(len(y))
+            for fold in range(FOLDS):
+                test = folds == fold
+                w, middle = discriminate(x[~test], y[~test])
+                score[test] = x[test] @ w - middle
+                models.append((-middle, shift * w.sum() - middle, float(np.sqrt(w @ w))))
+            made.append(wrap(y, patient, folds, score, score + prior))
+        truth = true_figures(models[:FOLDS], prior, cell.prevalence)
+        right = [arm.predicted == arm.labels for arm in made]
+        rejected = float(mcnemar_test(*right, groups=patient).p < 0.05)
+        rates.append(cover(made[0], truth) | {"size: McNemar": rejected})
+    return average_rates(rates)
+
+
 PARTS = {
     "test": (test_cells, run_test_set, 2000, "One test set"),
     "small": (small_cells, run_test_set, 1000, "Few patients in the smaller class"),
     "folds": (fold_cells, run_cross_validation, 500, "Cross-validation"),
+    "figures": (figure_cells, run_figures, 500, "Other figures, one test set"),
+    "fold figures": (fold_cells, run_fold_figures, 400, "Other figures, cross-validation"),
 }
 
 

@@ -109,7 +109,6 @@ def _log_odds(predictions: Predictions) -> Floats:
 def _fit_sigmoid(training: Predictions) -> Any:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.frozen import FrozenEstimator
 
     class Scores(ClassifierMixin, BaseEstimator):
         """A fitted classifier whose features are its scores."""
@@ -126,7 +125,7 @@ def _fit_sigmoid(training: Predictions) -> Any:
             return True
 
     everyone = np.arange(len(training))
-    calibrator = CalibratedClassifierCV(FrozenEstimator(Scores()), cv=[(everyone, everyone)])
+    calibrator = CalibratedClassifierCV(Scores(), cv=[(everyone, everyone)], ensemble=True)
     return calibrator.fit(_log_odds(training), training.labels)
 
 

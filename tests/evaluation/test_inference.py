@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import softmax
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from bottleneck.evaluation.inference import intervals, paired_tests
+from bottleneck.evaluation import inference
+from bottleneck.evaluation.inference import (
+    intervals,
+    intervals_per_class,
+    paired_tests,
+    secondary_tests,
+)
 from bottleneck.evaluation.intervals import roc_auc_interval
-from bottleneck.evaluation.significance import delong_test
+from bottleneck.evaluation.metrics import METRICS, OF_PROBABILITIES, fold_aurocs
+from bottleneck.evaluation.significance import delong_test, mcnemar_test
 from bottleneck.predictions import Predictions
 
 
@@ -60,7 +71,128 @@ def test_proportions_have_wilsons_interval() -> None:
         low, high = proportion_confint(hits, n, method="wilson")
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-12)
         assert found[name].value == pytest.approx(hits / n)
-    assert {"balanced_accuracy", "f1"}.isdisjoint(found)
+
+
+def test_what_has_no_closed_interval_is_drawn_or_linearised() -> None:
+    one, folded = (with_probabilities(predict(200, folds=k)) for k in (1, 5))
+    a, b = (intervals(arm, positive="malignant") for arm in (one, folded))
+    for name in ("balanced_accuracy", "f1", "mcc", "auprc", "brier"):
+        assert a[name].method.startswith("BCa")
+        assert b[name].method == "influence by patient with Nadeau & Bengio's correction"
+        # The same variance, times 1 + 5 / 4; within folds, the AUPRC is another figure.
+        if name != "auprc":
+            assert b[name].value == pytest.approx(a[name].value)
+            assert b[name].standard_error == pytest.approx(1.5 * a[name].standard_error, rel=0.05)
+    assert set(METRICS) - set(a) == {"ece"}
+    assert set(a) == set(b)
+    plain = intervals(predict(200), positive="malignant")
+    assert set(METRICS) - set(plain) == set(OF_PROBABILITIES)
+
+
+def test_influence_of_many_samples_is_near_the_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = with_probabilities(predict(400, groups=True))
+    drawn = intervals(arm, positive="malignant")
+    monkeypatch.setattr(inference, "MOST_BOOTSTRAPPED", 399)
+    found = intervals(arm, positive="malignant")
+    for name in ("balanced_accuracy", "f1", "mcc", "auprc", "brier"):
+        assert found[name].method == "influence by patient"
+        bounds = (drawn[name].low, drawn[name].high)
+        assert (found[name].low, found[name].high) == pytest.approx(bounds, abs=0.02)
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+@pytest.mark.parametrize("classes", [("benign", "malignant"), ("a", "b", "c")])
+def test_copies_within_patients_change_no_interval(classes: tuple[str, ...], folds: int) -> None:
+    arm = with_probabilities(predict(96, folds=folds, classes=classes))
+    positive = "malignant" if "malignant" in classes else None
+    single = dataclasses.replace(arm, groups=arm.ids)
+    rows = np.repeat(np.arange(96), 2)
+    copies = dataclasses.replace(single.take(rows), ids=np.arange(192).astype(str))
+    plain, named, twice = (intervals(p, positive=positive) for p in (arm, single, copies))
+    assert set(plain) == set(named) == set(twice)
+    for name, expected in plain.items():
+        for found in (named[name], twice[name]):
+            assert (found.value, found.low, found.high) == pytest.approx(
+                (expected.value, expected.low, expected.high), abs=1e-7
+            )
+
+
+def test_perfect_predictions_are_never_certain() -> None:
+    for folds in (1, 4):
+        arm = predict(80, skill=100, folds=folds)
+        assert (arm.predicted == arm.labels).all()
+        found = intervals(with_probabilities(arm), positive="malignant")
+        assert {"accuracy", "auroc", "sensitivity"} <= set(found)
+        assert all(i.high - i.low > 0.01 for i in found.values() if i.value == 1)
+        assert "mcc" not in found
+
+
+def test_only_what_is_asked_for_is_computed() -> None:
+    arm = with_probabilities(predict())
+    assert set(intervals(arm, positive="malignant", names=("auroc", "ppv"))) == {"auroc", "ppv"}
+
+
+def with_probabilities(arm: Predictions) -> Predictions:
+    return dataclasses.replace(arm, probabilities=softmax(arm.scores, axis=1))
+
+
+def test_every_class_has_the_intervals_of_its_own() -> None:
+    arm = with_probabilities(predict(90, classes=("a", "b", "c")))
+    apart = intervals_per_class(arm)
+    assert list(apart) == ["a", "b", "c"]
+    expected = roc_auc_interval(arm.labels == "b", arm.scores[:, 1])
+    assert apart["b"]["auroc"] == expected
+    hits = (arm.predicted == "b")[arm.labels == "b"]
+    low, high = proportion_confint(hits.sum(), 30, method="wilson")
+    found = apart["b"]["sensitivity"]
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert set(apart["b"]) == set(METRICS) - {"accuracy", "balanced_accuracy", "ece"}
+
+
+def test_folds_divide_the_effective_number_of_a_proportion() -> None:
+    one, folded = predict(80), predict(80, folds=5)
+    a, b = (intervals(p, positive="malignant")["sensitivity"] for p in (one, folded))
+    assert b.standard_error == pytest.approx(1.5 * a.standard_error)
+
+
+def test_secondary_tests_are_called_so() -> None:
+    once = {name: predict(seed=n, folds=4) for n, name in enumerate("ab")}
+    (accuracy,) = secondary_tests(once, "malignant")
+    a, b = (arm.predicted == arm.labels for arm in once.values())
+    expected = mcnemar_test(a, b)
+    assert (accuracy.metric, accuracy.role) == ("accuracy", "secondary")
+    assert (accuracy.value, accuracy.p) == pytest.approx((expected.difference, expected.p))
+    assert accuracy.p_adjusted is None
+    often = {name: predict(seed=n, folds=4, repeats=3) for n, name in enumerate("ab")}
+    first = {name: arm.take(arm.repeats == 0) for name, arm in often.items()}
+    accuracy, auroc = secondary_tests(often, "malignant")
+    # Repeats are never pooled.
+    (alone,) = secondary_tests(first, "malignant")
+    assert (accuracy.value, accuracy.low, accuracy.p) == (alone.value, alone.low, alone.p)
+    differences = np.subtract(*(fold_aurocs(arm, positive="malignant") for arm in often.values()))
+    error = np.sqrt((1 / 12 + 20 / 60) * differences.var(ddof=1))
+    assert (auroc.metric, auroc.role) == ("auroc", "secondary")
+    assert auroc.value == pytest.approx(differences.mean())
+    t = abs(auroc.value) / error
+    assert auroc.p == pytest.approx(2 * stats.t.sf(t, 11))
+    assert "does not hold its level" in str(auroc.method)
+
+
+def test_arms_of_three_classes_are_compared() -> None:
+    classes = ("a", "b", "c")
+    arms = {
+        n: predict(90, seed=i, skill=s, classes=classes, folds=3)
+        for i, (n, s) in enumerate({"x": 1.5, "y": 1.5, "z": 0.0}.items())
+    }
+    tests = {(t.a, t.b): t for t in paired_tests(arms, None, family=["x", "y", "z"])}
+    clear = tests["x", "z"].result
+    values = [fold_aurocs(arms[n]).mean() for n in "xz"]
+    assert clear.difference == pytest.approx(values[0] - values[1])
+    assert clear.low > 0
+    assert clear.p < 0.01
+    assert tests["x", "y"].result.low < 0 < tests["x", "y"].result.high
+    expected = multipletests([t.result.p for t in tests.values()], method="holm")[1]
+    np.testing.assert_allclose([t.p_adjusted for t in tests.values()], expected)
 
 
 def test_patients_widen_the_interval_of_copies() -> None:
@@ -119,8 +251,10 @@ def test_holms_family_is_the_arms_with_features() -> None:
     np.testing.assert_allclose([t.p_adjusted for t in primary], expected)
 
 
-def test_without_a_positive_class_only_accuracy_has_one() -> None:
-    assert set(intervals(predict(90, classes=("a", "b", "c")), positive=None)) == {"accuracy"}
+def test_without_a_positive_class_averages_have_intervals() -> None:
+    arm = with_probabilities(predict(90, classes=("a", "b", "c")))
+    lacking = {"ece", "calibration_slope", "calibration_intercept"}
+    assert set(METRICS) - set(intervals(arm, positive=None)) == lacking
 
 
 def test_what_is_never_said_has_no_interval() -> None:

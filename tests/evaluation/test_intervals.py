@@ -10,10 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.intervals import (
-    bootstrap_interval,
+    bootstrap_intervals,
     clustered_proportion_interval,
     cv_auc_interval,
     holds_level,
+    influence_interval,
+    macro_auc_interval,
     roc_auc_interval,
     wilson_interval,
 )
@@ -294,6 +296,17 @@ def test_clustered_proportion_has_the_standard_error_of_the_patients_means():
     assert interval.standard_error == pytest.approx(stats.sem(means), rel=1e-3)
 
 
+def test_overlap_divides_the_effective_number():
+    correct = np.arange(60) % 4 > 0
+    interval = clustered_proportion_interval(correct, np.arange(60), overlap=2.25)
+    z = stats.norm.isf(0.025)
+    n = 60 / 2.25
+    centre, reach = (0.75 + z**2 / 2 / n), z * np.sqrt(0.1875 / n + z**2 / 4 / n**2)
+    low, high = (centre - reach) / (1 + z**2 / n), (centre + reach) / (1 + z**2 / n)
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert "Nadeau" in interval.method
+
+
 def test_one_patient_counts_once():
     interval = clustered_proportion_interval([1, 0, 1, 1], ["a"] * 4)
     z2 = stats.norm.isf(0.025) ** 2
@@ -334,56 +347,132 @@ def test_intervals_cover_where_wald_does_not():
     assert covered["delong"] / 300 < 0.9
 
 
-def test_bootstrap_is_near_delong_and_reproducible():
+def share_above(values):
+    """Weighted share of values above one half, of any number of weights."""
+    return lambda weights: (weights @ (values > 0.5) / weights.sum(-1))[None]
+
+
+def test_bootstrap_is_that_of_scipy_and_reproducible():
     y, score, patient = binormal(80, 1, shift=0.8)
-
-    def auroc(rows):
-        return roc_auc_score(y[rows], score[rows])
-
-    drawn = bootstrap_interval(auroc, y, n_resamples=1000, seed=1)
-    assert drawn == bootstrap_interval(auroc, y, patient, n_resamples=1000, seed=1)
-    expected = roc_auc_interval(y, score)
-    assert drawn.value == pytest.approx(expected.value)
-    assert drawn.standard_error == pytest.approx(expected.standard_error, rel=0.1)
-    assert (drawn.low, drawn.high) == pytest.approx((expected.low, expected.high), abs=0.02)
+    (drawn,) = bootstrap_intervals(share_above(score), y, n_resamples=4000, seed=1)
+    assert bootstrap_intervals(share_above(score), y, patient, n_resamples=4000, seed=1) == [drawn]
+    expected = stats.bootstrap(
+        (score[y == 1] > 0.5, score[y == 0] > 0.5),
+        lambda a, b, axis: (a.mean(axis) + b.mean(axis)) / 2,
+        vectorized=True,
+        n_resamples=4000,
+        rng=np.random.default_rng(2),
+    )
+    assert drawn.value == pytest.approx(np.mean(score > 0.5))
+    assert drawn.standard_error == pytest.approx(expected.standard_error, rel=0.05)
+    low, high = expected.confidence_interval
+    assert (drawn.low, drawn.high) == pytest.approx((low, high), abs=0.013)
 
 
 def test_bootstrap_draws_whole_patients_within_classes():
     y, _, patient = binormal(30, 2)
     seen = []
 
-    def accuracy(rows):
-        seen.append(rows)
-        return float(np.mean(patient[rows] % 3 > 0))
+    def accuracy(weights):
+        seen.append(weights.reshape(-1, 60))
+        return (weights @ (patient % 3 > 0) / weights.sum(-1))[None]
 
-    bootstrap_interval(accuracy, y, patient, n_resamples=50)
-    resamples = [rows for rows in seen if len(rows) == 60]
-    assert len(resamples) >= 50
-    for rows in resamples:
-        assert y[rows].sum() == 30
-        counts = np.bincount(rows, minlength=60).reshape(30, 2)
-        assert (counts[:, 0] == counts[:, 1]).all()
-    assert any((np.bincount(rows, minlength=60) > 1).any() for rows in resamples)
+    bootstrap_intervals(accuracy, y, patient, n_resamples=50)
+    drawn = np.concatenate(seen)
+    full = drawn[drawn.sum(axis=1) == 60]
+    assert len(full) >= 50
+    assert (full @ y == 30).all()
+    by_patient = full.reshape(-1, 30, 2)
+    assert (by_patient[..., 0] == by_patient[..., 1]).all()
+    assert (full > 1).any()
 
 
 def test_bootstrap_does_not_change_with_copies():
     y, score, patient = binormal(30, 2)
-
-    def mean_of(labels, values):
-        return lambda rows: float(np.mean((values[rows] > 0.5) == labels[rows]))
-
-    once = bootstrap_interval(mean_of(y, score), y, patient, n_resamples=200)
-    two = [np.tile(v, 2) for v in (y, score, patient)]
-    twice = bootstrap_interval(mean_of(two[0], two[1]), two[0], two[2], n_resamples=200)
+    (once,) = bootstrap_intervals(share_above(score), y, patient, n_resamples=200)
+    y, score, patient = (np.tile(v, 2) for v in (y, score, patient))
+    (twice,) = bootstrap_intervals(share_above(score), y, patient, n_resamples=200)
     assert numbers(twice) == pytest.approx(numbers(once), abs=1e-12)
 
 
 def test_bootstrap_says_when_it_has_nothing_to_give():
     y = np.repeat(["a", "b"], 10)
-    with pytest.raises(ProtocolError, match="same in all"):
-        bootstrap_interval(lambda rows: 1.0, y, n_resamples=20)
+    values = np.arange(20) % 3 / 2
+    same, some = bootstrap_intervals(
+        lambda w: np.concatenate([share_above(np.ones(20))(w), share_above(values)(w)]), y
+    )
+    assert same is None
+    assert some.low < some.value < some.high
     with pytest.raises(ProtocolError, match="single patient"):
-        bootstrap_interval(lambda rows: float(np.mean(rows)), ["a", "a", "b"], n_resamples=20)
+        bootstrap_intervals(share_above(np.arange(3)), ["a", "a", "b"], n_resamples=20)
+
+
+def test_influence_interval_on_its_scale():
+    z = influence_interval(0.6, 0.01, 1e9, bounds=(-1, 1))
+    # Fisher's z: the derivative of artanh is 1 / (1 - r²).
+    reach = stats.norm.isf(0.025) * 0.1 / (1 - 0.6**2)
+    expected = np.tanh(np.arctanh(0.6) + np.array([-reach, reach]))
+    assert (z.low, z.high) == pytest.approx(tuple(expected))
+    plain = influence_interval(2.0, 0.25, 7, bounds=None, level=0.9)
+    assert plain.high - 2.0 == pytest.approx(stats.t.isf(0.05, 7) * 0.5)
+    for value, variance in ((1.0, 0.1), (0.5, 0.0), (0.5, np.nan)):
+        assert np.isnan(influence_interval(value, variance, 5).low)
+
+
+def three_classes(n_patients=60, images=2, seed=0):
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(n_patients), images)
+    labels = np.array(list("abc"))[patient % 3]
+    scores = 0.6 * rng.standard_normal((n_patients, 3))[patient]
+    scores += 0.6 * rng.standard_normal((len(patient), 3))
+    scores[np.arange(len(patient)), patient % 3] += 0.9
+    return labels, scores, patient
+
+
+def test_macro_auroc_of_two_classes_is_that_of_one():
+    y, score, patient = binormal()
+    both = np.column_stack([-score, score])
+    labels = np.array(["n", "p"])[y]
+    single = macro_auc_interval(labels, both, np.zeros(len(y)), patient)
+    expected = roc_auc_interval(y, score, patient)
+    assert numbers(single) == pytest.approx(numbers(expected), abs=1e-12)
+    folds = patient // 2 % 5
+    expected = cv_auc_interval(y, score, folds, patient)
+    assert numbers(macro_auc_interval(labels, both, folds, patient)) == pytest.approx(
+        numbers(expected), abs=1e-12
+    )
+
+
+def test_macro_auroc_is_that_of_scikit_learn_with_the_jackknifes_variance():
+    labels, scores, patient = three_classes()
+    interval = macro_auc_interval(labels, scores, np.zeros(len(labels)), patient)
+
+    def macro(rows):
+        columns = dict(zip("abc", scores.T, strict=True))
+        return np.mean([roc_auc_score(labels[rows] == c, s[rows]) for c, s in columns.items()])
+
+    assert interval.value == pytest.approx(macro(slice(None)))
+    left_out = np.array([macro(patient != p) for p in range(60)])
+    strata = [left_out[c::3] for c in range(3)]  # patients of one class are of one class
+    jackknife = sum(19 / 20 * np.sum((part - part.mean()) ** 2) for part in strata)
+    assert interval.standard_error**2 == pytest.approx(jackknife, rel=0.05)
+
+
+def test_macro_auroc_does_not_change_with_copies():
+    labels, scores, patient = three_classes()
+    folds = patient // 3 % 4
+    once = macro_auc_interval(labels, scores, folds, patient)
+    twice = macro_auc_interval(*(np.repeat(v, 2, axis=0) for v in (labels, scores, folds, patient)))
+    assert numbers(twice) == pytest.approx(numbers(once), abs=1e-12)
+
+
+def test_perfect_and_constant_macro_auroc():
+    labels, scores, patient = three_classes(images=1)
+    perfect = macro_auc_interval(labels, np.eye(3)[patient % 3], np.zeros(60), patient)
+    assert (perfect.value, perfect.high) == (1.0, 1.0)
+    assert perfect.low == pytest.approx(0.025 ** (1 / 20))
+    same = macro_auc_interval(labels, np.ones_like(scores), np.zeros(60), patient)
+    assert (same.low, same.high) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(

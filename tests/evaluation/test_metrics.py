@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics import METRICS, confuse, fold_aurocs, measure
+from bottleneck.evaluation.metrics import (
+    METRICS,
+    OF_PROBABILITIES,
+    confuse,
+    fold_aurocs,
+    measure,
+    measure_per_class,
+)
 from bottleneck.predictions import Predictions
 
 
@@ -39,7 +48,7 @@ def test_a_table_counted_by_hand():
     predicted = ["sick"] * 6 + ["well"] * 2 + ["sick"] * 3 + ["well"] * 9
     p = predict(labels, predicted)
     figures = measure(p, positive="sick")
-    assert tuple(figures) == METRICS
+    assert tuple(figures) == tuple(m for m in METRICS if m not in OF_PROBABILITIES)
     expected = {
         "accuracy": 15 / 20,
         "balanced_accuracy": (6 / 8 + 9 / 12) / 2,
@@ -48,7 +57,9 @@ def test_a_table_counted_by_hand():
         "ppv": 6 / 9,
         "npv": 9 / 11,
         "f1": 2 * 6 / (2 * 6 + 2 + 3),
+        "mcc": (6 * 9 - 3 * 2) / np.sqrt(9 * 8 * 12 * 11),
         "auroc": 0.5,
+        "auprc": 8 / 20,
     }
     assert figures == pytest.approx(expected)
     assert confuse(p).tolist() == [[6, 2], [3, 9]]
@@ -77,7 +88,9 @@ def test_two_classes_against_scikit_learn(rows):
         "ppv": reference.precision_score(y, z, pos_label="p", **undefined),
         "npv": reference.precision_score(y, z, pos_label="n", **undefined),
         "f1": reference.f1_score(y, z, pos_label="p", **undefined),
+        "mcc": reference.matthews_corrcoef(y, z) if len(set(z)) > 1 else np.nan,
         "auroc": reference.roc_auc_score(y == "p", s),
+        "auprc": reference.average_precision_score(y == "p", s),
     }
     assert figures == pytest.approx(expected, nan_ok=True)
 
@@ -100,10 +113,13 @@ def test_three_classes_against_scikit_learn(drawn, random):
         "ppv": reference.precision_score(y, z, average="macro"),
         "npv": np.mean(tn / (tn + fn)),
         "f1": reference.f1_score(y, z, average="macro"),
+        "mcc": reference.matthews_corrcoef(y, z),
         "auroc": reference.roc_auc_score(y, scores, multi_class="ovr", average="macro"),
+        "auprc": reference.average_precision_score(y, scores, average="macro"),
     }
     assert figures == pytest.approx(expected)
     one = measure(predict(y, z, scores), positive="b")
+    assert one["mcc"] == pytest.approx(reference.matthews_corrcoef(y == "b", z == "b"))
     assert one["sensitivity"] == pytest.approx(reference.recall_score(y == "b", z == "b"))
     assert one["auroc"] == pytest.approx(reference.roc_auc_score(y == "b", scores[:, 1]))
 
@@ -168,6 +184,29 @@ def test_counts_are_pooled_over_folds_and_averaged_over_repeats():
     assert figures["ppv"] == pytest.approx((1 / 2 + 2 / 2) / 2)
     assert confuse(p).tolist() == [[2, 1], [2, 1]]
     assert confuse(p, 1).tolist() == [[3, 0], [1, 2]]
+
+
+def test_brier_score_of_probabilities_against_scikit_learn():
+    rng = np.random.default_rng(0)
+    y = np.array(list("abc"))[np.arange(60) % 3]
+    shares = rng.dirichlet(np.ones(3), 60)
+    p = dataclasses.replace(predict(y, scores=shares), probabilities=shares)
+    one, all_classes = measure(p, positive="b"), measure(p)
+    assert tuple(one) == METRICS
+    assert one["brier"] == pytest.approx(reference.brier_score_loss(y == "b", shares[:, 1]))
+    total = reference.brier_score_loss(y, shares, scale_by_half=False)
+    assert all_classes["brier"] == pytest.approx(total / 3)
+    apart = measure_per_class(p)
+    assert apart["b"] == {k: v for k, v in one.items() if "accuracy" not in k}
+    for metric in ("auprc", "brier", "ece", "calibration_slope", "sensitivity"):
+        mean = np.mean([apart[c][metric] for c in "abc"])
+        assert all_classes[metric] == pytest.approx(mean)
+
+
+def test_average_precision_is_averaged_within_folds():
+    p = predict(["n", "p", "n", "p"], scores=[0.0, 1.0, 10.0, 11.0], folds=[0, 0, 1, 1])
+    assert measure(p, positive="p")["auprc"] == 1
+    assert reference.average_precision_score(p.labels == "p", p.scores[:, 1]) < 1
 
 
 def test_an_unknown_positive_class_is_refused():

@@ -14,6 +14,7 @@ from bottleneck.evaluation.significance import (
     cv_auc_difference,
     delong_test,
     holm,
+    macro_auc_difference,
     mcnemar_test,
 )
 
@@ -258,3 +259,42 @@ def test_holm_is_that_of_r():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(UsageError, match=message):
         call()
+
+
+def test_macro_difference_of_two_classes_is_that_of_one():
+    y, a, b, patient = two_arms()
+    labels = np.array(["n", "p"])[y]
+    both = [np.column_stack([-s, s]) for s in (a, b)]
+    folds = patient // 2 % 5
+    macro = macro_auc_difference(labels, *both, folds, patient)
+    expected = cv_auc_difference(y, a, b, folds, patient)
+    assert numbers(macro) == pytest.approx(numbers(expected), abs=1e-12)
+    assert macro.z == pytest.approx(expected.z)
+
+
+def test_macro_difference_does_not_change_with_copies_and_equal_arms_are_equal():
+    rng = np.random.default_rng(0)
+    labels, patient = np.array(list("abc"))[np.arange(90) % 3], np.arange(90) // 2
+    a, b = rng.normal(size=(2, 90, 3))
+    a += (labels[:, None] == list("abc")) * 1.0
+    one = np.zeros(90)
+    once = macro_auc_difference(labels, a, b, one, patient)
+    twice = macro_auc_difference(*(np.repeat(v, 2, axis=0) for v in (labels, a, b, one, patient)))
+    assert numbers(twice) == pytest.approx(numbers(once), abs=1e-12)
+    same = macro_auc_difference(labels, a, 2 * a + 1, one, patient)
+    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_macro_difference_holds_its_level():
+    rng = np.random.default_rng(0)
+    labels, patient = np.array(list("abc"))[np.arange(60) % 3], np.arange(60)
+    truth = labels[:, None] == list("abc")
+    rejected, covered = 0, 0
+    for _ in range(400):
+        shared = truth + rng.normal(size=(60, 3))
+        a, b = (shared + rng.normal(size=(60, 3)) for _ in range(2))
+        test = macro_auc_difference(labels, a, b, np.zeros(60), patient)
+        rejected += test.p < 0.05
+        covered += test.low <= 0 <= test.high
+    assert 0.02 < rejected / 400 < 0.08
+    assert covered / 400 > 0.92
