@@ -34,7 +34,7 @@ def find_beyond(
     and in the standard deviations. Both matter: with 60 patients, 4 images of each and 512
     independent features, 22 % of samples of the same kind exceed the threshold if only the
     sample itself is left out, 10 % if its patient is left out among the neighbours alone, and
-    5 % as it is done here (``benchmarks/shift.py``).
+    5 % as it is done here (``benchmarks/shift.md``).
 
     Parameters
     ----------

@@ -42,10 +42,11 @@ def discrepancy_test(
     standardised over both cohorts.
 
     All of this treats the cohorts alike, so that the test is exact if they are. Two usual
-    choices are not: with the mean over a patient's images in place of one, tests at the 5 %
-    level reject up to 9 % where one cohort has a single image a patient and the other
-    several; standardised by the first cohort alone, they reject 12 % with 40 and 20 patients
-    and 512 features (``benchmarks/shift.py``).
+    choices do not: with the mean over a patient's images in place of one, tests at the 5 %
+    level reject up to 12 % where one cohort has a single image a patient and the other up to
+    six; standardised by the first cohort alone, they reject 11 % with 40 and 20 patients and
+    512 features. The price is power where all patients have several images
+    (``benchmarks/shift.md``).
 
     Parameters
     ----------
