@@ -15,7 +15,9 @@ from bottleneck.cli.reading import (
     Crop,
     FoldColumn,
     IdColumn,
+    ImageKind,
     LabelColumn,
+    LabelSource,
     Name,
     PathColumn,
     PatientColumn,
@@ -78,6 +80,8 @@ def extract(
     patient_pattern: PatientPattern = None,
     crop: Crop = False,
     name: Name = None,
+    label_source: LabelSource = None,
+    image_kind: ImageKind = None,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
     patient_column: PatientColumn = None,
@@ -106,6 +110,7 @@ def extract(
         "centre": centre_column,
         "id": id_column,
     }
+    said = {"labels": label_source, "images": image_kind}
     data = load_dataset(
         dataset,
         columns={role: column for role, column in columns.items() if column},
@@ -114,6 +119,7 @@ def extract(
         crop=crop,
         limit=limit,
         name=name,
+        description={k: v for k, v in said.items() if v},
     )
     options = {
         "weights": weights,

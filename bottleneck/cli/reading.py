@@ -30,6 +30,18 @@ PatientPattern: TypeAlias = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+LabelSource: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="For the report: where labels come from, such as 'biopsy'.", rich_help_panel=PANEL
+    ),
+]
+ImageKind: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="For the report: what images show, such as 'whole frames'.", rich_help_panel=PANEL
+    ),
+]
 PathColumn: TypeAlias = Annotated[str | None, _column("image path")]
 LabelColumn: TypeAlias = Annotated[str | None, _column("label")]
 PatientColumn: TypeAlias = Annotated[str | None, _column("patient")]

@@ -98,6 +98,9 @@ class ImageDataset:
         Why samples were left out on reading, and how many.
     notes : tuple of str
         What the user should hear about how the data set was read.
+    description : mapping of str to str
+        For readers of a report, as far as known: "labels", where these come from, and
+        "images", what the pictures show.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class ImageDataset:
     positive: str | None = None
     excluded: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    description: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.samples:

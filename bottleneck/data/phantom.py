@@ -76,7 +76,15 @@ def phantom_dataset(*, n_patients: int = 80, seed: int = 0) -> ImageDataset:
         for frame in range(1, images.patient(number).n_frames + 1)
     )
     # Name and samples tell feature files apart, and the samples of two seeds can be the same.
-    return ImageDataset(f"phantom-seed{seed}" if seed else "phantom", samples, images)
+    return ImageDataset(
+        f"phantom-seed{seed}" if seed else "phantom",
+        samples,
+        images,
+        description={
+            "labels": "known, since the nodules are drawn",
+            "images": "drawn ultrasound frames",
+        },
+    )
 
 
 def _is_malignant(number: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
@@ -188,32 +188,37 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
     method += CORRECTED if overlap > 1 else ""
     undefined = Interval(np.nan, np.nan, np.nan, np.nan, level, method)
 
-    def fit(design: Floats, offset: Floats | None) -> Interval:
-        with warnings.catch_warnings():
-            # What would be warned of is looked for beforehand.
-            warnings.simplefilter("ignore")
-            fitted = GLM(true.astype(float), design, Binomial(), offset=offset).fit(tol=1e-10)
-        residual = true - fitted.fittedvalues
-        influence = (design * residual[:, None]) @ np.asarray(fitted.normalized_cov_params)[-1]
+    def estimate(value: float, influence: Floats) -> Interval:
         alike = np.zeros(len(true), dtype=np.int64)
         variance, degrees = patient_variance(influence, alike, alike, patients)
         return influence_interval(
-            float(fitted.params[-1]),
-            variance * overlap,
-            degrees,
-            level=level,
-            bounds=None,
-            method=method,
+            value, variance * overlap, degrees, level=level, bounds=None, method=method
         )
+
+    def fit_slope() -> Interval:
+        design = np.column_stack([np.ones(len(true)), odds])
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            # What would be warned of is looked for beforehand, or leaves nothing finite.
+            warnings.simplefilter("ignore")
+            fitted = GLM(true.astype(float), design, Binomial()).fit(tol=1e-10)
+        if not fitted.converged or not np.isfinite(fitted.params).all():
+            return undefined
+        residual = true - fitted.fittedvalues
+        influence = (design * residual[:, None]) @ np.asarray(fitted.normalized_cov_params)[-1]
+        return estimate(float(fitted.params[-1]), influence)
+
+    def fit_intercept() -> Interval:
+        # One equation: iterations from a far start would overflow, bisection does not.
+        found = float(optimize.brentq(lambda a: (special.expit(odds + a) - true).sum(), -99, 99))
+        share = special.expit(odds + found)
+        weight = float((share * (1 - share)).sum())
+        return undefined if weight < _LEAST else estimate(found, (true - share) / weight)
 
     if true.all() or not true.any():
         return undefined, undefined
-    ones = np.ones((len(true), 1))
-    intercept = fit(ones, odds)
     flat = all(np.ptp(odds[folds == fold]) == 0 for fold in range(folds.max() + 1))
     apart = odds[true].min() >= odds[~true].max() or odds[true].max() <= odds[~true].min()
-    slope = undefined if flat or apart else fit(np.column_stack([ones, odds]), None)
-    return slope, intercept
+    return undefined if flat or apart else fit_slope(), fit_intercept()
 
 
 def _probability_of(predictions: Predictions, positive: str) -> tuple[Floats, NDArray[np.bool_]]:

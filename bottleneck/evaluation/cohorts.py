@@ -154,8 +154,13 @@ def _describe_labels(features: FeatureSet) -> str:
     )
 
 
-def _describe_reading(features: FeatureSet) -> str:
-    return "; ".join(features.provenance["dataset"].get("notes") or ()) or _UNKNOWN
+def _say(field: str) -> Callable[[FeatureSet], str]:
+    """Return what quotes a field of the data set's description."""
+
+    def quote(features: FeatureSet) -> str:
+        return features.provenance["dataset"].get("description", {}).get(field) or _UNKNOWN
+
+    return quote
 
 
 def _describe_patients(features: FeatureSet) -> str:
@@ -224,7 +229,8 @@ def _count(n: int, noun: str) -> str:
 _DESCRIBED: Mapping[str, Callable[[FeatureSet], str]] = {
     "data set": lambda features: features.dataset,
     "labels": _describe_labels,
-    "how labels were read": _describe_reading,
+    "labels come from": _say("labels"),
+    "images show": _say("images"),
     "images": lambda features: _count(len(features), "image"),
     "patients": _describe_patients,
     "size": _describe_size,

@@ -199,6 +199,7 @@ class Run:
                 "n_patients": dataset.n_groups,
                 "classes": dict(sorted(Counter(s.label for s in dataset.samples).items())),
                 "excluded": dict(dataset.excluded),
+                "description": dict(dataset.description),
             },
             "content": self._content(),
             "recipe": self.recipe.to_dict(),

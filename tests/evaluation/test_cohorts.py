@@ -78,7 +78,7 @@ def test_cohorts_stand_side_by_side():
     inside = make_features(
         n_patients=6,
         images=2,
-        dataset={"notes": ["labels come from TI-RADS scores"], "excluded": {"no label": 3}},
+        dataset={"description": {"labels": "TI-RADS scores"}, "excluded": {"no label": 3}},
         size=np.array([[300, 300]] * 12),
         brightness=np.linspace(10, 90, 12, dtype=np.float32),
         sources=np.array([f"secret/{i}.PNG" for i in range(11)] + ["secret/x.jpg"]),
@@ -93,10 +93,8 @@ def test_cohorts_stand_side_by_side():
         "inside": "benign: 6 images of 3 patients; malignant: 6 images of 3 patients",
         "outside": "benign: 5 images; malignant: 5 images",
     }
-    assert found["how labels were read"] == {
-        "inside": "labels come from TI-RADS scores",
-        "outside": "not recorded",
-    }
+    assert found["labels come from"] == {"inside": "TI-RADS scores", "outside": "not recorded"}
+    assert found["images show"]["inside"] == "not recorded"
     assert found["patients"] == {
         "inside": "6 patients, 2.0 images each (2 to 2)",
         "outside": "not recorded",

@@ -97,11 +97,14 @@ def test_differences_are_means_of_differences_within_folds():
         sets, ["logistic"], protocol=Protocol(n_splits=3, repeats=2, inner_splits=2)
     )
     a, b, prior = comparison.evaluations
-    pairs = [(d.a, d.b, d.metric) for d in comparison.differences]
-    assert pairs == [
-        (a.name, b.name, "auroc"),
-        (a.name, prior.name, "auroc"),
-        (b.name, prior.name, "auroc"),
+    pairs = [(a.name, b.name), (a.name, prior.name), (b.name, prior.name)]
+    found = [(d.a, d.b, d.metric, d.role) for d in comparison.differences]
+    # What is held against an arm that sees no image answers another question.
+    roles = ("primary", "secondary", "secondary")
+    assert found[:3] == [(*pair, "auroc", r) for pair, r in zip(pairs, roles, strict=True)]
+    # McNemar in the first repeat, and the corrected t test over both.
+    assert found[3:] == [
+        (*pair, metric, "secondary") for pair in pairs for metric in ("accuracy", "auroc")
     ]
     first = comparison.differences[0]
     per_fold = fold_aurocs(a.predictions, positive="malignant") - fold_aurocs(

@@ -33,6 +33,7 @@ def load_dataset(
     crop: bool = False,
     limit: int | None = None,
     name: str | None = None,
+    description: Mapping[str, str] | None = None,
 ) -> ImageDataset:
     """Read a data set; its format is found by looking at what is there.
 
@@ -69,6 +70,9 @@ def load_dataset(
         Keep the first so many patients only.
     name : str, optional
         Names the data set's feature files; by default the name of the file or folder.
+    description : mapping of str to str, optional
+        What a report should say of the data set, where its format does not tell: "labels",
+        where these come from ("biopsy"), and "images", what they show ("whole frames").
 
     Returns
     -------
@@ -105,6 +109,7 @@ def load_dataset(
         name=f"{name}-nodules" if crop else name,
         positive=positive,
         notes=notes + dataset.notes,
+        description={**dataset.description, **(description or {})},
     )
     return dataset if limit is None else dataset.limited(limit)
 

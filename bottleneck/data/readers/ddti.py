@@ -84,6 +84,10 @@ def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
         images=FileSource(folder),
         excluded=+excluded,
         notes=("labels come from TI-RADS scores, not from pathology",),
+        description={
+            "labels": "TI-RADS scores (2 and 3 benign, 4a to 5 malignant), not pathology",
+            "images": "nodules cut out of frames" if crop else "whole frames",
+        },
     )
 
 
