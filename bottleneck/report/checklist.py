@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["GUIDELINES", "Item", "Quote", "quotes", "resolve"]
 
-_LONGEST = 200
+_LONGEST = 140
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,19 +172,13 @@ def quotes(item: Item, record: Mapping[str, Any]) -> list[Quote]:
 
 
 def resolve(path: str, record: Mapping[str, Any]) -> list[Any]:
-    """Return the values at a path of ``results.json``, one for each entry of its lists.
-
-    Raises
-    ------
-    KeyError
-        If the record has no such field.
-    """
+    """Return the values at a path of ``results.json``: one for each entry of its lists that has it."""
     values: list[Any] = [record]
     for key in path.split("."):
         if key == "*":
             values = [entry for value in values for entry in value]
         else:
-            values = [value[key] for value in values if value is not None]
+            values = [value[key] for value in values if value is not None and key in value]
     return values
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from bottleneck.evaluation.results import (
     Comparison,
     Difference,
@@ -25,6 +27,7 @@ __all__ = [
     "Missed",
     "Summary",
     "aims",
+    "benefits",
     "choices",
     "difference_tables",
     "drop_tables",
@@ -202,6 +205,21 @@ def aims(
         (held, target, [(e, p) for e, p in points if (p.held, p.target) == (held, target)])
         for held, target in kinds
     ]
+
+
+def benefits(
+    evaluations: Sequence[Evaluation], most: int = 6
+) -> tuple[list[float], list[tuple[str, list[float]]]]:
+    """Read decision curves at a few probabilities: these, and net benefits by what one does."""
+    curves = [(e.name, e.decision_curve) for e in evaluations if e.decision_curve]
+    if not curves:
+        return [], []
+    first = curves[0][1]
+    places = np.unique(np.linspace(0, len(first.thresholds) - 1, most).round().astype(int))
+    at = first.thresholds[places]
+    rows = [(name, np.interp(at, c.thresholds, c.model).tolist()) for name, c in curves]
+    rows.append(("acting on everyone", first.everyone[places].tolist()))
+    return at.tolist(), rows
 
 
 def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:

@@ -15,6 +15,7 @@ __all__ = [
     "grouped_metrics",
     "metric_label",
     "metric_names",
+    "metric_tables",
     "n_samples",
     "warnings",
 ]
@@ -43,6 +44,9 @@ GROUPS = {
 }
 METRICS = {name: label for group in GROUPS.values() for name, label in group.items()}
 
+#: Metrics that one table of the page has room for.
+WIDEST = 9
+
 #: What a report of a comparison with --allow-leakage begins with.
 LEAKS_ALLOWED = (
     "leaks were allowed (--allow-leakage): samples that belong together were left on both sides "
@@ -68,6 +72,20 @@ def grouped_metrics(held: Iterable[Mapping[str, Metric]]) -> list[tuple[str, tup
     groups = [(title, tuple(n for n in names if n in usual)) for title, usual in GROUPS.items()]
     groups.append(("Others", tuple(n for n in names if n not in METRICS)))
     return [(title, members) for title, members in groups if members]
+
+
+def metric_tables(
+    held: Iterable[Mapping[str, Metric]],
+) -> list[list[tuple[str, tuple[str, ...]]]]:
+    """Lay the groups of metrics out in tables that a page is wide enough for."""
+    groups = grouped_metrics(held)
+    if sum(len(names) for _, names in groups) <= WIDEST:
+        return [groups] if groups else []
+    tables = (
+        [group for group in groups if group[0] != "Decisions"],
+        [group for group in groups if group[0] == "Decisions"],
+    )
+    return [table for table in tables if table]
 
 
 def metric_label(name: str) -> str:
