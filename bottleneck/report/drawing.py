@@ -11,7 +11,7 @@ import numpy as np
 
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.report.bands import Band
-from bottleneck.report.figures import N_HUES, Style, arm_styles, mean_roc_curve
+from bottleneck.report.figures import N_HUES, Style, arm_styles, banded, mean_roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def decision_svg(evaluations: Sequence[Evaluation], name: str = "decision") -> s
         top = max(np.nanmax(c.model) for c, _ in shown)
         top = max(top, float(np.nanmax(first.everyone)), 0.01) * 1.08
         # Acting on everyone soon does more harm than can be shown beside a benefit.
-        axes.set(xlim=(first.thresholds.min(), first.thresholds.max()), ylim=(-top / 2, top))
+        axes.set(xlim=(first.thresholds.min(), first.thresholds.max()), ylim=(-top / 4, top))
         _finish(axes, "Probability from which on one would act", "Net benefit")
         return True
 
@@ -123,17 +123,19 @@ def learning_svg(evaluations: Sequence[Evaluation], name: str = "learning") -> s
     """
 
     def draw(figure: Figure) -> bool:
-        shown = [(e.learning_curve, s) for e, s in _styled(evaluations) if e.learning_curve]
+        shown = [(e, e.learning_curve, s) for e, s in _styled(evaluations) if e.learning_curve]
         if not shown:
             return False
         axes = figure.add_subplot()
-        for curve, style in shown:
+        shaded = {e.name for e in banded(evaluations)}
+        for e, curve, style in shown:
             x = np.array(curve.n_patients, float)
             values, low, high = (
                 np.array([np.nan if v is None else v for v in column], float)
                 for column in zip(*((m.value, m.low, m.high) for m in curve.auroc), strict=True)
             )
-            axes.fill_between(x, low, high, color=_hue(style), alpha=0.13, linewidth=0)
+            if e.name in shaded:
+                axes.fill_between(x, low, high, color=_hue(style), alpha=0.16, linewidth=0)
             _line(axes, x, values, style, marker="o", markersize=4)
         _finish(axes, "Patients trained on", "AUROC")
         return True

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
 from bottleneck.report import (
     checklist,
     drawing,
@@ -152,12 +152,13 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "amount": _amount,
+        "bounds": _bounds,
         "count": lambda n: f"{n:,}",
         "label": wording.metric_label,
         "p": _p_value,
         "prose": _prose,
         "signed": _signed,
-        "three": lambda value: "n/a" if math.isnan(value) else f"{value:.3f}",
+        "three": _three,
         "time": _duration,
     }
     environment.globals |= {
@@ -192,7 +193,6 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
     listed = [
         (True, _Section("results", "Results", "results")),
         (comparison.differences, _Section("differences", "Differences between arms", "pairs")),
-        *((True, section) for section in cohorts),
         (True, _Section("roc", "ROC curves", "roc")),
         (
             any(e.operating_points for e in arms),
@@ -208,6 +208,7 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
             any(e.learning_curve for e in arms),
             _Section("learning", "Number of training patients", "learning"),
         ),
+        *((True, section) for section in cohorts),
         (True, _Section("cohort", "Cohort", "cohort")),
         (comparison.audit, _Section("audit", "Leak audit", "audit")),
         (with_ids, _Section("missed", "Samples that every arm got wrong", "missed")),
@@ -253,6 +254,18 @@ def _title(provenance: Mapping[str, Any]) -> str:
 
 def _prose(text: str) -> str:
     return " ".join(provenance.without_paths(text).split())
+
+
+def _three(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{value:z.3f}".replace("-", "−")
+
+
+def _bounds(metric: Metric) -> str:
+    """Write an interval; a dash between its ends would be read as a sign where one is negative."""
+    if metric.low is None or metric.high is None:
+        return ""
+    between = " to " if metric.low < 0 else "–"
+    return f"{_three(metric.low)}{between}{_three(metric.high)}"
 
 
 def _signed(value: float) -> str:

@@ -90,7 +90,7 @@ def make_audit() -> Audit:
         Finding("not looked at", "note", 0, f"2 pictures of '{SECRET}/a b.png' could not be read."),
         Finding("identical pictures", "leak", 10, "10 pairs belong to different patients.", at[::2]),
         Finding("copies", "leak", 10, "10 pairs of altered copies.", at[1::2]),
-        Finding("burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51)),
+        Finding("burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51, 99)),
         Finding("large unit", "note", 3, "Pictures that come twice tie 3 of 90 patients."),
     )
     auroc = Interval(0.61, 0.52, 0.69, 0.04, 0.95, "LeDell")
@@ -115,9 +115,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
         p = make_predictions(cohort, "logistic", noise=2.0 + place, folds=2)
         p = p if e.sees_images else prior
         p = dataclasses.replace(p, folds=np.zeros(len(p), int))
-        outside = {
-            name: dataclasses.replace(m, value=m.value - 0.1) for name, m in e.metrics.items()
-        }
+        outside = {name: _lower(m) for name, m in e.metrics.items()}
         arms.append(dataclasses.replace(e, predictions=p, metrics=outside, chosen=()))
     drops = [
         Drop(
@@ -165,6 +163,11 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
         },
         warnings=("labels are defined differently: TI-RADS here, biopsy there",),
     )
+
+
+def _lower(m: Metric) -> Metric:
+    bounds = (None if b is None else max(0.0, b - 0.1) for b in (m.low, m.high))
+    return Metric(max(0.0, m.value - 0.1), *bounds, m.method)
 
 
 def _fill(e: Evaluation, place: int) -> Evaluation:

@@ -17,7 +17,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Paper cannot be opened: print what is folded, and fold it again.
-const folded = [...document.querySelectorAll("details:not([open])")];
-addEventListener("beforeprint", () => folded.forEach((details) => (details.open = true)));
+// Paper cannot be opened: print what is folded, but for what a figure shows already.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open], .again)")];
+  folded.forEach((details) => (details.open = true));
+});
 addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
