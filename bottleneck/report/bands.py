@@ -38,10 +38,11 @@ def roc_band(
 ) -> Band | None:
     """Bootstrap the mean ROC curve by patients.
 
-    Patients are drawn with replacement within their class, as pROC's ``ci.se`` draws
-    samples (Robin et al. 2011, doi:10.1186/1471-2105-12-77), and the curves of all test folds
-    and repeats are averaged anew: a patient brings all its images and repeats. The fitted models stay as they are, so that the band tells how the choice of
-    test patients moves the curve, and not how other training patients would.
+    Patients are drawn with replacement within their class, as pROC's ``ci.se`` draws samples
+    (Robin et al. 2011, doi:10.1186/1471-2105-12-77), and the curves of all test folds and
+    repeats are averaged anew: a patient brings all its images and repeats. The fitted models
+    stay as they are, so that the band tells how the choice of test patients moves the curve,
+    and not how other training patients would.
 
     Parameters
     ----------

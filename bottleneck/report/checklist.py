@@ -72,7 +72,9 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("11", "Missing data", ("dataset.failures", "dataset.excluded")),
         Item("12a", "How data were used and divided", ("protocol.kind", "protocol.words")),
         Item("12b", "How predictors were handled", _WORDS),
-        Item("12c", "Type of model, building, tuning, validation", ("arms.*.head", "arms.*.chosen")),
+        Item(
+            "12c", "Type of model, building, tuning, validation", ("arms.*.head", "arms.*.chosen")
+        ),
         Item("12d", "Differences between clusters: how handled"),
         Item("12e", "Measures and plots of performance", ("protocol.primary", *_METRICS)),
         Item("12f", "Updating of the model"),
@@ -127,7 +129,9 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("17", "Annotation of the test set"),
         Item("18", "Variability between and within readers"),
         Item("19", "How data were assigned to partitions", ("protocol.words", "protocol.seed")),
-        Item("20", "Level at which partitions are disjoint", ("protocol.grouped", "audit.findings")),
+        Item(
+            "20", "Level at which partitions are disjoint", ("protocol.grouped", "audit.findings")
+        ),
         Item("21", "Intended sample size"),
         Item("22", "The model in detail", ("features.*.recipe", "arms.*.head")),
         Item("23", "Software", ("bottleneck", "features.*.versions")),
@@ -172,7 +176,7 @@ def quotes(item: Item, record: Mapping[str, Any]) -> list[Quote]:
 
 
 def resolve(path: str, record: Mapping[str, Any]) -> list[Any]:
-    """Return the values at a path of ``results.json``: one for each entry of its lists that has it."""
+    """Return the values at a path of ``results.json``, one for each entry that has it."""
     values: list[Any] = [record]
     for key in path.split("."):
         if key == "*":

@@ -29,7 +29,7 @@ _WIDE = (6.6, 3.6)
 def roc_svg(
     evaluations: Sequence[Evaluation],
     positive: str | None,
-    bands: Mapping[str, Band] = {},  # noqa: B006
+    bands: Mapping[str, Band] = {},
     name: str = "roc",
 ) -> str | None:
     """Draw the mean ROC curves of arms.
@@ -97,7 +97,7 @@ def decision_svg(evaluations: Sequence[Evaluation], name: str = "decision") -> s
         axes.axhline(0, color=_MUTED, linewidth=1, dashes=(4, 3))
         for curve, style in shown:
             _line(axes, curve.thresholds, curve.model, style)
-        top = max(np.nanmax(c.model) for c, _ in shown)
+        top = max(float(np.nanmax(c.model)) for c, _ in shown)
         top = max(top, float(np.nanmax(first.everyone)), 0.01) * 1.08
         # Acting on everyone soon does more harm than can be shown beside a benefit.
         axes.set(xlim=(first.thresholds.min(), first.thresholds.max()), ylim=(-top / 4, top))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results import Difference, Evaluation, Metric
 from bottleneck.predictions import Predictions
 
 __all__ = [
-    "Bounded",
     "Curve",
     "Span",
     "Style",
@@ -63,19 +61,6 @@ class Span:
     high: float
 
 
-class Bounded(Protocol):
-    """A figure that may have an interval."""
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def low(self) -> float | None: ...
-
-    @property
-    def high(self) -> float | None: ...
-
-
 def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | None:
     """Average the ROC curves of the test folds.
 
@@ -122,7 +107,7 @@ def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     return confusion / np.maximum(totals, 1)
 
 
-def difference_spans(differences: Sequence[Bounded]) -> tuple[float, list[Span | None]]:
+def difference_spans(differences: Sequence[Difference | Metric]) -> tuple[float, list[Span | None]]:
     """Place differences on one axis that is symmetric about zero.
 
     Parameters

@@ -280,7 +280,7 @@ def _p_value(value: float | None) -> str:
 
 def _amount(key: str, value: Any) -> str:
     """Say what training cost, by what was counted."""
-    if value is None or isinstance(value, float) and math.isnan(value):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if "seconds" in key:
         return _duration(value)

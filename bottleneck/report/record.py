@@ -93,7 +93,12 @@ def _audit(audit: Audit) -> dict[str, Any]:
         "n_patients": audit.n_patients,
         "largest_unit": audit.largest_unit,
         "findings": [
-            {"kind": f.kind, "severity": f.severity, "count": f.count, "text": without_paths(f.text)}
+            {
+                "kind": f.kind,
+                "severity": f.severity,
+                "count": f.count,
+                "text": without_paths(f.text),
+            }
             for f in audit.findings
         ],
         "pairs": {"identical": identical, "altered": len(audit.pairs) - identical},

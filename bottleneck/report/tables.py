@@ -119,9 +119,7 @@ def external_table(external: External) -> Table:
     rich.table.Table
         As ``summary_table``, of the cohort from elsewhere.
     """
-    return _terminal_table(
-        external.evaluations, external.dataset["positive"], _outside(external)
-    )
+    return _terminal_table(external.evaluations, external.dataset["positive"], _outside(external))
 
 
 def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:

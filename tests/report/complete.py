@@ -88,9 +88,13 @@ def make_audit() -> Audit:
     at = tuple((p.a, p.b) for p in pairs)
     findings = (
         Finding("not looked at", "note", 0, f"2 pictures of '{SECRET}/a b.png' could not be read."),
-        Finding("identical pictures", "leak", 10, "10 pairs belong to different patients.", at[::2]),
+        Finding(
+            "identical pictures", "leak", 10, "10 pairs belong to different patients.", at[::2]
+        ),
         Finding("copies", "leak", 10, "10 pairs of altered copies.", at[1::2]),
-        Finding("burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51, 99)),
+        Finding(
+            "burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51, 99)
+        ),
         Finding("large unit", "note", 3, "Pictures that come twice tie 3 of 90 patients."),
     )
     auroc = Interval(0.61, 0.52, 0.69, 0.04, 0.95, "LeDell")
