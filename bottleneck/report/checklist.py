@@ -138,7 +138,7 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("24", "Initial parameters", ("arms.*.weights",)),
         Item("25", "Training", ("protocol.words", "arms.*.cost")),
         Item("26", "How the final model was chosen", ("protocol.inner_folds", "arms.*.chosen")),
-        Item("27", "Ensembles", ("protocol.aggregate",)),
+        Item("27", "Ensembles"),
         Item("28", "Metrics of performance", _METRICS),
         Item("29", "Significance and uncertainty", ("protocol.primary", "comparisons")),
         Item("30", "Robustness and sensitivity", ("arms.*.learning_curve", *_SUBGROUPS)),

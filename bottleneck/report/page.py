@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
+from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report import (
     checklist,
+    contrasts,
     drawing,
     figures,
     findings,
     flow,
+    formats,
     gallery,
     provenance,
     record,
@@ -115,7 +117,6 @@ class _Section:
 def render(comparison: Comparison, *, with_ids: bool = False) -> str:
     """Return the page that ``write_report`` writes to ``report.html``."""
     shared, own = provenance.shared_and_own(comparison.features)
-    arms = comparison.evaluations
     return (
         _environment()
         .get_template("page.html.jinja")
@@ -129,7 +130,6 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
             sections=_sections(comparison, with_ids=with_ids),
             warnings=wording.warnings(comparison),
             summary=findings.summarise(comparison),
-            styles={e.name: s for e, s in zip(arms, figures.arm_styles(arms), strict=True)},
             audit=gallery.view_audit(comparison.audit, comparison.thumbnails)
             if comparison.audit
             else None,
@@ -141,6 +141,7 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
     )
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("bottleneck.report", "templates"),
@@ -151,23 +152,23 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "amount": _amount,
-        "bounds": _bounds,
+        "amount": formats.amount,
+        "bounds": formats.bounds,
         "count": lambda n: f"{n:,}",
         "label": wording.metric_label,
-        "p": _p_value,
-        "prose": _prose,
-        "signed": _signed,
-        "three": _three,
-        "time": _duration,
+        "p": formats.p_value,
+        "prose": formats.prose,
+        "signed": formats.signed,
+        "three": formats.three,
+        "time": formats.duration,
     }
     environment.globals |= {
         "aims": findings.aims,
         "benefits": findings.benefits,
         "choices": findings.choices,
         "decision": _drawn(drawing.decision_svg),
-        "differences": findings.difference_tables,
-        "drops": findings.drop_tables,
+        "differences": contrasts.difference_tables,
+        "drops": contrasts.drop_tables,
         "flow": flow.flow,
         "guidelines": checklist.GUIDELINES,
         "intervals": findings.interval_methods,
@@ -178,6 +179,7 @@ def _environment() -> Environment:
         "quotes": checklist.quotes,
         "roc": _roc,
         "shares": figures.row_shares,
+        "styles_of": _styles,
         "training": _drawn(drawing.training_svg),
         "training_keys": drawing.training_keys,
     }
@@ -221,6 +223,11 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
     return [section for wanted, section in listed if wanted]
 
 
+def _styles(evaluations: Sequence[Evaluation]) -> dict[str, figures.Style]:
+    styles = figures.arm_styles(evaluations)
+    return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
+
+
 def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> dict[str, Any]:
     """Draw ROC curves; returns the figure, and the names of the arms that have a band."""
     bands = {e.name: roc_band(e.predictions, positive) for e in figures.banded(evaluations)}
@@ -250,48 +257,3 @@ def _replace(path: Path, text: str) -> None:
 def _title(provenance: Mapping[str, Any]) -> str:
     recipe = provenance.get("recipe", {})
     return f"{recipe.get('backbone', 'features')} ({recipe.get('weights', 'weights not named')})"
-
-
-def _prose(text: str) -> str:
-    return " ".join(provenance.without_paths(text).split())
-
-
-def _three(value: float) -> str:
-    return "n/a" if math.isnan(value) else f"{value:z.3f}".replace("-", "−")
-
-
-def _bounds(metric: Metric) -> str:
-    """Write an interval; a dash between its ends would be read as a sign where one is negative."""
-    if metric.low is None or metric.high is None:
-        return ""
-    between = " to " if metric.low < 0 else "–"
-    return f"{_three(metric.low)}{between}{_three(metric.high)}"
-
-
-def _signed(value: float) -> str:
-    return "n/a" if math.isnan(value) else f"{value:+z.3f}".replace("-", "−")
-
-
-def _p_value(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _amount(key: str, value: Any) -> str:
-    """Say what training cost, by what was counted."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if "seconds" in key:
-        return _duration(value)
-    if "bytes" in key:
-        return f"{value / 2**30:.2f} GiB"
-    return f"{value:,}" if isinstance(value, int) else _prose(str(value))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,11 +1,11 @@
 import dataclasses
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
+from report.reading import Page
 
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Difference, Metric
@@ -14,48 +14,6 @@ from bottleneck.report.flow import flow
 from bottleneck.report.page import render, write_report
 
 FILES = {"report.html", "results.json", "table.md", "table.csv", "predictions.csv"}
-VOID = {"meta", "link", "img", "br", "hr", "input", "col", "wbr"}
-LINKS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
-
-
-class Page(HTMLParser):
-    """Reads a page and refuses tags that do not close in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.handlers: list[str] = []
-        self.texts: list[tuple[str, str]] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in LINKS]
-        self.handlers += [name for name, _ in attrs if name.startswith("on")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in LINKS]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append((self.open[-1] if self.open else "", data))
-
-    def inside(self, tag: str) -> list[str]:
-        return [text for name, text in self.texts if name == tag]
-
-    @property
-    def text(self) -> str:
-        shown = "".join(text for tag, text in self.texts if tag not in ("style", "script"))
-        return re.sub(r"\s+", " ", shown)
 
 
 def lead(comparison: Comparison) -> str:
