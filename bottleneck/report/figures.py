@@ -1,16 +1,15 @@
-"""Figures of a comparison: what they show, apart from how they are drawn."""
+"""Figures of a comparison: what they show; ``drawing`` says how."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import re
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.results import Comparison, Difference, Evaluation
+from bottleneck.evaluation.results import Difference, Evaluation, Metric
 from bottleneck.predictions import Predictions
 
 __all__ = [
@@ -18,9 +17,10 @@ __all__ = [
     "Span",
     "Style",
     "arm_styles",
+    "banded",
+    "best_arm",
     "difference_spans",
     "mean_roc_curve",
-    "roc_svg",
     "row_shares",
 ]
 
@@ -28,6 +28,8 @@ __all__ = [
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 N_HUES = 8
+#: Bands of more arms than these hide each other.
+MOST_BANDS = 3
 _DASHES = ("none", "5 2.5", "1.5 2.5", "7 2.5 1.5 2.5")
 
 
@@ -38,7 +40,7 @@ class Style:
     Attributes
     ----------
     hue : int or None
-        Number of a colour of the page, from 0; None for the arm without features.
+        Number of a colour of the page, from 0; None for the arms that see no image.
     dash : str
         An SVG ``stroke-dasharray``.
     """
@@ -105,12 +107,12 @@ def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     return confusion / np.maximum(totals, 1)
 
 
-def difference_spans(differences: Sequence[Difference]) -> tuple[float, list[Span | None]]:
+def difference_spans(differences: Sequence[Difference | Metric]) -> tuple[float, list[Span | None]]:
     """Place differences on one axis that is symmetric about zero.
 
     Parameters
     ----------
-    differences : sequence of Difference
+    differences : sequence of Difference or Metric
         Of one metric.
 
     Returns
@@ -138,82 +140,43 @@ def arm_styles(evaluations: Sequence[Evaluation]) -> list[Style]:
 
     Where all arms share their features, the colour tells the heads apart.
     """
-    arms = [e for e in evaluations if e.backbone is not None]
-    sources = list(dict.fromkeys((e.backbone, e.weights) for e in arms))
+    arms = [e for e in evaluations if e.sees_images]
+    sources = list(dict.fromkeys(map(_source, arms)))
     heads = list(dict.fromkeys(e.head for e in arms))
     styles = []
     for e in evaluations:
-        if e.backbone is None:
-            styles.append(Style(hue=None, dash=_DASHES[1]))
+        if not e.sees_images:
+            styles.append(Style(hue=None, dash=_DASHES[1 if e.head == "prior" else 2]))
         elif len(sources) > 1:
             dash = _DASHES[heads.index(e.head) % len(_DASHES)]
-            styles.append(Style(sources.index((e.backbone, e.weights)) % N_HUES, dash))
+            styles.append(Style(sources.index(_source(e)) % N_HUES, dash))
         else:
             styles.append(Style(heads.index(e.head) % N_HUES, _DASHES[0]))
     return styles
 
 
-def roc_svg(comparison: Comparison) -> str | None:
-    """Draw the mean ROC curves of all arms.
+def _source(evaluation: Evaluation) -> tuple[str | None, str | None]:
+    """What an arm's colour stands for: its features, or predictions made elsewhere."""
+    e = evaluation
+    return (e.name, None) if e.backbone is None else (e.backbone, e.weights)
 
-    Parameters
-    ----------
-    comparison : Comparison
 
-    Returns
-    -------
-    str or None
-        An ``<svg>`` element to stand in a page that defines the colours ``--ink``,
-        ``--muted``, ``--rule`` and ``--arm-0`` to ``--arm-7``; None where no arm has a curve.
-    """
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+def banded(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Choose the arms whose ROC curves get a band: all of few, else the one of highest AUROC."""
+    arms = [e for e in evaluations if e.sees_images]
+    if len(arms) <= MOST_BANDS:
+        return arms
+    return [best] if (best := best_arm(arms)) else []
 
-    # Drawn in stand-ins that become the page's colours, so that the figure follows its theme.
-    ink, muted, rule = "#000001", "#000002", "#000003"
-    colours = {ink: "var(--ink)", muted: "var(--muted)", rule: "var(--rule)"}
-    colours |= {f"#00001{hue}": f"var(--arm-{hue})" for hue in range(N_HUES)}
 
-    drawn = 0
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "bottleneck"})
-        figure = Figure(figsize=(5.2, 5.2), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot(aspect="equal", xlim=(0, 1), ylim=(0, 1))
-        axes.plot([0, 1], [0, 1], color=muted, linewidth=1, dashes=(4, 3))
-        for e, style in zip(
-            comparison.evaluations, arm_styles(comparison.evaluations), strict=True
-        ):
-            curve = mean_roc_curve(e.predictions, comparison.positive)
-            if curve is None or style.hue is None:
-                continue
-            drawn += 1
-            (line,) = axes.plot(*curve, color=f"#00001{style.hue}", linewidth=1.7, clip_on=False)
-            if style.dash != "none":
-                line.set_dashes([float(x) for x in style.dash.split()])
-        axes.set_xlabel("1 − specificity", color=ink)
-        axes.set_ylabel("Sensitivity", color=ink)
-        axes.tick_params(color=rule, labelcolor=muted)
-        axes.grid(color=rule, linewidth=0.6)
-        axes.set_axisbelow(True)
-        for name, spine in axes.spines.items():
-            spine.set(color=muted, linewidth=0.8, visible=name in ("left", "bottom"))
-        out = io.StringIO()
-        figure.savefig(
-            out,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    if not drawn:
-        return None
-    opening, rest = re.sub(r".*?<svg", "<svg", out.getvalue(), count=1, flags=re.DOTALL).split(
-        ">", 1
-    )
-    opening = re.sub(r' (?:xmlns(?::\w+)?|width|height)="[^"]*"', "", opening)
-    return re.sub("|".join(colours), lambda match: colours[match[0]], f"{opening}>{rest}")
+def best_arm(evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """Return the arm with images of the highest AUROC; None where no AUROC is known."""
+    arms = [
+        e
+        for e in evaluations
+        if e.sees_images and "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)
+    ]
+    return max(arms, key=lambda e: e.metrics["auroc"].value, default=None)
 
 
 def _average(curves: Sequence[Curve]) -> Curve:

@@ -1,25 +1,29 @@
-"""What the page says in words: the summary, the cohort, the differences, the samples missed."""
+"""What the page says in words: the summary, what was aimed at, the samples missed."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
-from bottleneck.evaluation.results import Comparison, Difference, Evaluation
-from bottleneck.report.figures import Span, difference_spans
-from bottleneck.report.tables import metric_names
+import numpy as np
+
+from bottleneck.evaluation.results import (
+    Comparison,
+    Drop,
+    Evaluation,
+    External,
+    OperatingPoint,
+)
+from bottleneck.report.figures import best_arm
+from bottleneck.report.wording import metric_names
 
 __all__ = [
-    "Cohort",
-    "DifferenceTable",
     "Missed",
     "Summary",
+    "aims",
+    "benefits",
     "choices",
-    "cohort",
-    "difference_tables",
     "interval_methods",
     "missed_by_all",
     "summarise",
@@ -35,9 +39,11 @@ class Summary:
     Attributes
     ----------
     n_arms : int
-        Arms with features.
-    best, prior : Evaluation or None
-        The arm with features of the highest AUROC, and the arm without features.
+        Arms that see images.
+    best : Evaluation or None
+        The arm of these with the highest AUROC.
+    prior, metadata : Evaluation or None
+        The arms that see no image.
     chance : bool
         Whether the interval of the best AUROC reaches down to 0.5.
     tested, apart : int
@@ -45,59 +51,19 @@ class Summary:
         differ at an adjusted p below 0.05.
     design : str
         The protocol in a few words.
+    outside : list of (External, Drop)
+        How the best arm's AUROC fared elsewhere.
     """
 
     n_arms: int
     best: Evaluation | None
     prior: Evaluation | None
+    metadata: Evaluation | None
     chance: bool
     tested: int
     apart: int
     design: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Cohort:
-    """How many samples came, went and stayed.
-
-    Attributes
-    ----------
-    found, unreadable, used : int
-    excluded : mapping of str to int
-        Reasons, and how many samples each left out.
-    classes : list of (label, samples, share, patients)
-        Patients are None where the data set names none.
-    """
-
-    found: int
-    unreadable: int
-    used: int
-    excluded: Mapping[str, int]
-    classes: list[tuple[str, int, float, int | None]]
-
-
-@dataclasses.dataclass(frozen=True)
-class DifferenceTable:
-    """All pairs of arms for one metric.
-
-    Attributes
-    ----------
-    metric : str
-    limit : float
-        The axis of the forest plot reaches from minus to plus this; 0 without intervals.
-    groups : list of list of (Difference, Span or None)
-        One list for each run of pairs with the same first arm.
-    tested : bool
-        Whether any pair has a p-value.
-    methods : tuple of str
-        How the intervals and p-values were computed.
-    """
-
-    metric: str
-    limit: float
-    groups: list[list[tuple[Difference, Span | None]]]
-    tested: bool
-    methods: tuple[str, ...]
+    outside: list[tuple[External, Drop]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +78,9 @@ class Missed:
 
 def summarise(comparison: Comparison) -> Summary:
     """Find the arm of the highest AUROC, and what can be said of it."""
-    arms = [e for e in comparison.evaluations if e.backbone is not None]
-    ranked = [e for e in arms if "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)]
-    best = max(ranked, key=lambda e: e.metrics["auroc"].value, default=None)
+    arms = [e for e in comparison.evaluations if e.sees_images]
+    blind = {e.head: e for e in comparison.evaluations if not e.sees_images}
+    best = best_arm(arms)
     low = best.metrics["auroc"].low if best else None
     rivals = {e.name for e in arms if e is not best}
     p_values = [
@@ -126,47 +92,53 @@ def summarise(comparison: Comparison) -> Summary:
     return Summary(
         n_arms=len(arms),
         best=best,
-        prior=next((e for e in comparison.evaluations if e.backbone is None), None),
+        prior=blind.get("prior"),
+        metadata=blind.get("metadata"),
         chance=low is not None and low <= 0.5,
         tested=len(p_values),
         apart=sum(p < _LEVEL for p in p_values),
         design=_design(comparison.protocol),
+        outside=[
+            (external, drop)
+            for external in comparison.external
+            for drop in external.drops
+            if best and drop.arm == best.name and drop.metric == "auroc"
+        ],
     )
 
 
-def cohort(comparison: Comparison) -> Cohort:
-    """Count the samples from the folder to the folds."""
-    dataset = comparison.dataset
-    used, unreadable, excluded = dataset["n_samples"], dataset["failures"], dataset["excluded"]
-    patients = dataset["patients"] or {}
-    return Cohort(
-        found=used + unreadable + sum(excluded.values()),
-        unreadable=unreadable,
-        used=used,
-        excluded=excluded,
-        classes=[(c, n, n / used, patients.get(c)) for c, n in dataset["classes"].items()],
-    )
+def aims(
+    evaluations: Sequence[Evaluation],
+) -> list[tuple[str, float, list[tuple[Evaluation, OperatingPoint]]]]:
+    """Sort operating points by what was aimed at: the figure, its target, and the arms."""
+    points = [(e, point) for e in evaluations for point in e.operating_points]
+    kinds = dict.fromkeys((point.held, point.target) for _, point in points)
+    return [
+        (held, target, [(e, p) for e, p in points if (p.held, p.target) == (held, target)])
+        for held, target in kinds
+    ]
 
 
-def difference_tables(differences: Sequence[Difference]) -> list[DifferenceTable]:
-    """Sort the differences by metric, and place them on the axes of their forest plots."""
-    found = []
-    for metric in dict.fromkeys(d.metric for d in differences):
-        pairs = [d for d in differences if d.metric == metric]
-        limit, spans = difference_spans(pairs)
-        methods = tuple(dict.fromkeys(d.method for d in pairs if d.method))
-        runs = groupby(zip(pairs, spans, strict=True), key=lambda row: row[0].a)
-        tested = any(d.p is not None for d in pairs)
-        groups = [list(run) for _, run in runs]
-        found.append(DifferenceTable(metric, limit, groups, tested, methods))
-    return found
+def benefits(
+    evaluations: Sequence[Evaluation], most: int = 6
+) -> tuple[list[float], list[tuple[str, list[float]]]]:
+    """Read decision curves at a few probabilities: these, and net benefits by what one does."""
+    curves = [(e.name, e.decision_curve) for e in evaluations if e.decision_curve]
+    if not curves:
+        return [], []
+    first = curves[0][1]
+    places = np.unique(np.linspace(0, len(first.thresholds) - 1, most).round().astype(int))
+    at = first.thresholds[places]
+    rows = [(name, np.interp(at, c.thresholds, c.model).tolist()) for name, c in curves]
+    rows.append(("acting on everyone", first.everyone[places].tolist()))
+    return at.tolist(), rows
 
 
-def interval_methods(comparison: Comparison) -> list[tuple[str, list[str]]]:
+def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
     """List the methods behind the intervals, each with the metrics that it served."""
     methods: dict[str, dict[str, None]] = {}
-    for name in metric_names(comparison):
-        for e in comparison.evaluations:
+    for name in metric_names(e.metrics for e in evaluations):
+        for e in evaluations:
             metric = e.metrics.get(name)
             if metric is not None and metric.method and metric.low is not None:
                 methods.setdefault(metric.method, {})[name] = None
@@ -183,12 +155,12 @@ def choices(evaluation: Evaluation) -> list[tuple[str, int]]:
 
 
 def missed_by_all(comparison: Comparison) -> list[Missed]:
-    """Find the samples that every arm with features got wrong, in every repeat."""
+    """Find the samples that every arm with images got wrong, in every repeat."""
     predicted: dict[str, set[str]] = {}
     label: dict[str, str] = {}
     group: dict[str, str] = {}
     for e in comparison.evaluations:
-        if e.backbone is None:
+        if not e.sees_images:
             continue
         p = e.predictions
         ids = p.ids.tolist()
@@ -208,6 +180,7 @@ def _design(protocol: Mapping[str, Any]) -> str:
     words = {
         "cross-validation": f"{protocol['folds']}‑fold cross-validation",
         "given folds": f"{protocol['folds']} given folds",
+        "centres": f"{protocol['folds']} centres, each tested by heads trained on the others",
     }
     design = words.get(protocol["kind"], f"a {protocol['kind']}")
     if protocol["repeats"] > 1:

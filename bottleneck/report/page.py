@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,22 @@ from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison
-from bottleneck.report import figures, findings, provenance, tables
+from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.report import (
+    checklist,
+    contrasts,
+    drawing,
+    figures,
+    findings,
+    flow,
+    formats,
+    gallery,
+    provenance,
+    record,
+    tables,
+    wording,
+)
+from bottleneck.report.bands import roc_band
 
 __all__ = ["prepare_folder", "render", "write_report"]
 
@@ -48,10 +63,10 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
         If the folder cannot be made or written.
     """
     folder = Path(folder)
-    results = json.dumps(tables.results(comparison), indent=2, ensure_ascii=False, allow_nan=False)
+    data = json.dumps(record.results(comparison), indent=2, ensure_ascii=False, allow_nan=False)
     frame = tables.predictions_frame(comparison)
     files = {
-        "results.json": results + "\n",
+        "results.json": data + "\n",
         "predictions.csv": frame.to_csv(index=False, lineterminator="\n"),
         "table.md": tables.markdown_table(comparison),
         "table.csv": tables.csv_table(comparison),
@@ -89,10 +104,47 @@ def _not_writable(folder: Path, error: OSError) -> UsageError:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    """A section of the page: where it is, what it is called, and the template that fills it."""
+
+    id: str
+    title: str
+    template: str
+    external: External | None = None
+
+
 def render(comparison: Comparison, *, with_ids: bool = False) -> str:
     """Return the page that ``write_report`` writes to ``report.html``."""
+    shared, own = provenance.shared_and_own(comparison.features)
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            comparison=comparison,
+            positive=comparison.positive,
+            dataset=comparison.dataset,
+            protocol=comparison.protocol,
+            version=__version__,
+            with_ids=with_ids,
+            sections=_sections(comparison, with_ids=with_ids),
+            warnings=wording.warnings(comparison),
+            summary=findings.summarise(comparison),
+            audit=gallery.view_audit(comparison.audit, comparison.thumbnails)
+            if comparison.audit
+            else None,
+            record=record.results(comparison),
+            shared=shared,
+            own=[(_title(f), rest) for f, rest in zip(comparison.features, own, strict=True)],
+            missed=findings.missed_by_all(comparison) if with_ids else [],
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("bottleneck.report", "."),
+        loader=PackageLoader("bottleneck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: provenance.visible(value) if type(value) is str else value,
@@ -100,33 +152,96 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "label": tables.metric_label,
-        "p": _p_value,
-        "prose": _prose,
-        "signed": _signed,
-        "three": lambda value: "n/a" if math.isnan(value) else f"{value:.3f}",
-        "time": _duration,
+        "amount": formats.amount,
+        "bounds": formats.bounds,
+        "count": lambda n: f"{n:,}",
+        "label": wording.metric_label,
+        "p": formats.p_value,
+        "prose": formats.prose,
+        "signed": formats.signed,
+        "three": formats.three,
+        "time": formats.duration,
     }
-    shared, own = provenance.shared_and_own(comparison.features)
-    roc = figures.roc_svg(comparison)
-    return environment.get_template("page.html.jinja").render(
-        comparison=comparison,
-        version=__version__,
-        with_ids=with_ids,
-        summary=findings.summarise(comparison),
-        cohort=findings.cohort(comparison),
-        metrics=tables.metric_names(comparison),
-        n_samples=tables.n_samples,
-        styles=figures.arm_styles(comparison.evaluations),
-        roc=Markup(roc) if roc else None,
-        shares=figures.row_shares,
-        intervals=findings.interval_methods(comparison),
-        differences=findings.difference_tables(comparison.differences),
-        choices=findings.choices,
-        shared=shared,
-        own=[(_title(f), rest) for f, rest in zip(comparison.features, own, strict=True)],
-        missed=findings.missed_by_all(comparison) if with_ids else [],
-    )
+    environment.globals |= {
+        "aims": findings.aims,
+        "benefits": findings.benefits,
+        "choices": findings.choices,
+        "decision": _drawn(drawing.decision_svg),
+        "differences": contrasts.difference_tables,
+        "drops": contrasts.drop_tables,
+        "flow": flow.flow,
+        "guidelines": checklist.GUIDELINES,
+        "intervals": findings.interval_methods,
+        "learning": _drawn(drawing.learning_svg),
+        "metric_names": wording.metric_names,
+        "metric_tables": wording.metric_tables,
+        "n_samples": wording.n_samples,
+        "quotes": checklist.quotes,
+        "roc": _roc,
+        "shares": figures.row_shares,
+        "styles_of": _styles,
+        "training": _drawn(drawing.training_svg),
+        "training_keys": drawing.training_keys,
+    }
+    return environment
+
+
+def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
+    arms = comparison.evaluations
+    cohorts = [
+        _Section(f"external-{n}", f"External cohort: {e.dataset['name']}", "external", e)
+        for n, e in enumerate(comparison.external, 1)
+    ]
+    listed = [
+        (True, _Section("results", "Results", "results")),
+        (comparison.differences, _Section("differences", "Differences between arms", "pairs")),
+        (True, _Section("roc", "ROC curves", "roc")),
+        (
+            any(e.operating_points for e in arms),
+            _Section("thresholds", "Chosen thresholds", "thresholds"),
+        ),
+        (
+            any(e.calibration or e.decision_curve for e in arms),
+            _Section("probabilities", "Calibration and net benefit", "probabilities"),
+        ),
+        (True, _Section("confusion", "Confusion matrices", "confusion")),
+        (any(e.subgroups for e in arms), _Section("subgroups", "Subgroups", "subgroups")),
+        (
+            any(e.learning_curve for e in arms),
+            _Section("learning", "Number of training patients", "learning"),
+        ),
+        *((True, section) for section in cohorts),
+        (True, _Section("cohort", "Cohort", "cohort")),
+        (comparison.audit, _Section("audit", "Leak audit", "audit")),
+        (with_ids, _Section("missed", "Samples that every arm got wrong", "missed")),
+        (True, _Section("protocol", "Protocol", "protocol")),
+        (any(e.cost for e in arms), _Section("costs", "Costs of training", "costs")),
+        (comparison.features, _Section("features", "Features", "features")),
+        (True, _Section("limits", "Limits of use", "limits")),
+        (True, _Section("checklist", "Reporting checklist", "checklist")),
+    ]
+    return [section for wanted, section in listed if wanted]
+
+
+def _styles(evaluations: Sequence[Evaluation]) -> dict[str, figures.Style]:
+    styles = figures.arm_styles(evaluations)
+    return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
+
+
+def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> dict[str, Any]:
+    """Draw ROC curves; returns the figure, and the names of the arms that have a band."""
+    bands = {e.name: roc_band(e.predictions, positive) for e in figures.banded(evaluations)}
+    known = {name: band for name, band in bands.items() if band is not None}
+    svg = drawing.roc_svg(evaluations, positive, known, name)
+    return {"svg": svg and Markup(svg), "banded": list(known)}
+
+
+def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
+    def markup(*arguments: Any) -> Markup | None:
+        svg = draw(*arguments)
+        return None if svg is None else Markup(svg)
+
+    return markup
 
 
 def _replace(path: Path, text: str) -> None:
@@ -142,25 +257,3 @@ def _replace(path: Path, text: str) -> None:
 def _title(provenance: Mapping[str, Any]) -> str:
     recipe = provenance.get("recipe", {})
     return f"{recipe.get('backbone', 'features')} ({recipe.get('weights', 'weights not named')})"
-
-
-def _prose(text: str) -> str:
-    return " ".join(provenance.without_paths(text).split())
-
-
-def _signed(value: float) -> str:
-    return "n/a" if math.isnan(value) else f"{value:+z.3f}".replace("-", "−")
-
-
-def _p_value(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

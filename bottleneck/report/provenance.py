@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import unicodedata
@@ -30,7 +31,7 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     Parameters
     ----------
     value : object
-        Mappings, sequences, arrays, numpy scalars, paths, numbers, texts.
+        Mappings, dataclasses, sequences, arrays, numpy scalars, paths, numbers, texts.
     text : callable
         Applied to every text but the keys of mappings, for example ``without_paths``.
 
@@ -41,6 +42,8 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     """
     if isinstance(value, Mapping):
         return {str(k): plain(v, text) for k, v in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name), text) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist(), text)
     if isinstance(value, list | tuple):

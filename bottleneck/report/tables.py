@@ -1,4 +1,4 @@
-"""A comparison as tables: for programs, for a manuscript, for a terminal."""
+"""A comparison as tables: for a manuscript, for a spreadsheet, for a terminal."""
 
 from __future__ import annotations
 
@@ -6,59 +6,27 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bottleneck import __version__
-from bottleneck.evaluation.results import Comparison, Evaluation, Metric
-from bottleneck.report.provenance import plain, visible, without_paths
+from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
+from bottleneck.report.provenance import visible, without_paths
+from bottleneck.report.record import results
+from bottleneck.report.wording import metric_label, metric_names, n_samples, warnings
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 __all__ = [
-    "METRICS",
     "csv_table",
+    "external_table",
     "format_metric",
     "markdown_table",
-    "metric_label",
-    "metric_names",
-    "n_samples",
     "predictions_frame",
     "results",
     "summary_table",
 ]
-
-#: The usual metrics in the order in which tables show them.
-METRICS = {
-    "auroc": "AUROC",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-}
-
-
-def metric_names(comparison: Comparison) -> tuple[str, ...]:
-    """Return the metrics that any arm has: the usual ones first, then the others."""
-    found = dict.fromkeys(name for e in comparison.evaluations for name in e.metrics)
-    return (*(n for n in METRICS if n in found), *(n for n in found if n not in METRICS))
-
-
-def metric_label(name: str) -> str:
-    """Return the name of a metric as a reader expects it."""
-    return METRICS.get(name, name.replace("_", " ").capitalize())
-
-
-def n_samples(evaluation: Evaluation) -> int:
-    """Count the samples an arm was tested on; repeats do not count twice."""
-    return len(np.unique(evaluation.predictions.ids))
 
 
 def format_metric(metric: Metric | None) -> str:
@@ -68,65 +36,6 @@ def format_metric(metric: Metric | None) -> str:
     if metric.low is None or metric.high is None:
         return f"{metric.value:.3f}"
     return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
-
-
-def results(comparison: Comparison) -> dict[str, Any]:
-    """Return all figures as strict JSON can hold them.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    dict
-        ``format`` is 1. Undefined figures are None. Holds neither samples nor absolute paths.
-    """
-    arms = [
-        {
-            "name": e.name,
-            "backbone": e.backbone,
-            "weights": e.weights,
-            "head": e.head,
-            "n": n_samples(e),
-            "metrics": {
-                name: {"value": m.value, "low": m.low, "high": m.high, "method": m.method}
-                for name, m in e.metrics.items()
-            },
-            "confusion": e.confusion,
-            "chosen": e.chosen,
-            "seconds": e.seconds,
-        }
-        for e in comparison.evaluations
-    ]
-    differences = [
-        {
-            "a": d.a,
-            "b": d.b,
-            "metric": d.metric,
-            "difference": d.value,
-            "low": d.low,
-            "high": d.high,
-            "p": d.p,
-            "p_adjusted": d.p_adjusted,
-            "method": d.method,
-        }
-        for d in comparison.differences
-    ]
-    return plain(
-        {
-            "format": 1,
-            "bottleneck": __version__,
-            "dataset": comparison.dataset,
-            "protocol": comparison.protocol,
-            "classes": comparison.classes,
-            "positive": comparison.positive,
-            "warnings": plain(comparison.warnings, without_paths),
-            "arms": arms,
-            "comparisons": differences,
-            "features": plain(comparison.features, without_paths),
-        }
-    )
 
 
 def predictions_frame(comparison: Comparison) -> pd.DataFrame:
@@ -145,10 +54,10 @@ def csv_table(comparison: Comparison) -> str:
     Warnings come first, each a line that begins with ``#``: read the table with
     ``pandas.read_csv(path, comment="#")``.
     """
-    names = metric_names(comparison)
+    names = metric_names(e.metrics for e in comparison.evaluations)
     bounded = [n for n in names if any(_bounds(e, n) for e in comparison.evaluations)]
     out = io.StringIO()
-    for warning in comparison.warnings:
+    for warning in warnings(comparison):
         out.write(f"# {_one_line(warning)}\n")
     writer = csv.writer(out, lineterminator="\n")
     header = ["arm", "n", "positive"]
@@ -167,19 +76,18 @@ def csv_table(comparison: Comparison) -> str:
 
 
 def markdown_table(comparison: Comparison) -> str:
-    """Write one line an arm for a README or a manuscript; warnings come first."""
-    names = metric_names(comparison)
-    lines = [f"> **{_markdown(_one_line(w))}**\n>" for w in comparison.warnings]
+    """Write one line an arm for a README or a manuscript; warnings come first.
+
+    Each external cohort gets a table of its own below.
+    """
+    lines = [f"> **{_markdown(_one_line(w))}**\n>" for w in warnings(comparison)]
     if lines:
         lines[-1] = lines[-1].removesuffix("\n>")
         lines.append("")
-    lines.append("| " + " | ".join(["Arm", "n", *(metric_label(n) for n in names)]) + " |")
-    lines.append("| --- |" + " ---: |" * (len(names) + 1))
-    for e in comparison.evaluations:
-        cells = [_markdown(visible(e.name)), str(n_samples(e))]
-        cells += [format_metric(e.metrics.get(n)) for n in names]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += _markdown_rows(comparison.evaluations)
     lines += ["", _markdown(_caption(comparison)), ""]
+    for external in comparison.external:
+        lines += [*_markdown_rows(external.evaluations), "", _markdown(_outside(external)), ""]
     return "\n".join(lines)
 
 
@@ -196,16 +104,46 @@ def summary_table(comparison: Comparison) -> Table:
         Arm, n and at most four metrics, each with its interval below it where there is one;
         long arm names fold, figures are never cut.
     """
+    return _terminal_table(comparison.evaluations, comparison.positive, _caption(comparison))
+
+
+def external_table(external: External) -> Table:
+    """Make the table that a terminal of 80 columns shows of an external cohort.
+
+    Parameters
+    ----------
+    external : External
+
+    Returns
+    -------
+    rich.table.Table
+        As ``summary_table``, of the cohort from elsewhere.
+    """
+    return _terminal_table(external.evaluations, external.dataset["positive"], _outside(external))
+
+
+def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:
+    names = metric_names(e.metrics for e in evaluations)
+    lines = ["| " + " | ".join(["Arm", "n", *(metric_label(n) for n in names)]) + " |"]
+    lines.append("| --- |" + " ---: |" * (len(names) + 1))
+    for e in evaluations:
+        cells = [_markdown(visible(e.name)), str(n_samples(e))]
+        cells += [format_metric(e.metrics.get(n)) for n in names]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, said: str) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     binary = ("auroc", "accuracy", "sensitivity", "specificity")
-    wanted = binary if comparison.positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
-    names = [n for n in wanted if n in metric_names(comparison)]
+    wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
+    names = [n for n in wanted if n in metric_names(e.metrics for e in evaluations)]
     table = Table(
         box=box.SIMPLE_HEAD,
-        caption=Text(_caption(comparison)),
+        caption=Text(said),
         caption_justify="left",
         pad_edge=False,
     )
@@ -215,7 +153,7 @@ def summary_table(comparison: Comparison) -> Table:
         table.add_column(
             metric_label(name).replace("Balanced", "Bal."), justify="right", no_wrap=True
         )
-    for e in comparison.evaluations:
+    for e in evaluations:
         figures = (e.metrics.get(n) for n in names)
         table.add_row(
             Text(visible(e.name)),
@@ -234,16 +172,23 @@ def _over_two_lines(metric: Metric | None) -> str:
 
 def _caption(comparison: Comparison) -> str:
     """Say what the figures of a table are about: data set, samples, positive class."""
-    patients = comparison.dataset["n_patients"]
-    parts = [
-        f"Data set {comparison.dataset['name']}",
-        f"{comparison.dataset['n_samples']} samples",
-        *([f"{patients} patients"] if patients else []),
+    said = (
         f"positive class: {comparison.positive}"
         if comparison.positive
-        else f"{len(comparison.classes)} classes",
-    ]
-    return visible(", ".join(parts)) + "."
+        else f"{len(comparison.classes)} classes"
+    )
+    return visible(f"Data set {_cohort(comparison.dataset)}, {said}") + "."
+
+
+def _outside(external: External) -> str:
+    cohort = visible(_cohort(external.dataset))
+    return f"External cohort {cohort}: tested once, by heads trained on all of the first cohort."
+
+
+def _cohort(dataset: Mapping[str, Any]) -> str:
+    patients = dataset["n_patients"]
+    counted = [f"{dataset['n_samples']} samples", *([f"{patients} patients"] if patients else [])]
+    return ", ".join([dataset["name"], *counted])
 
 
 def _bounds(evaluation: Evaluation, name: str) -> Sequence[float]:

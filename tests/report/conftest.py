@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from report.complete import complete
 from report.factory import LESIONS, SOURCES, make_comparison
 
 from bottleneck.evaluation.results import Comparison
@@ -16,3 +17,8 @@ def lesions() -> Comparison:
     return make_comparison(
         LESIONS, heads=("svm", "logistic"), n=450, positive=None, sources=SOURCES[:1]
     )
+
+
+@pytest.fixture(scope="session")
+def full(binary: Comparison) -> Comparison:
+    return complete(binary)

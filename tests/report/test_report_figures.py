@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from bottleneck.evaluation.results import Comparison, Difference
 from bottleneck.predictions import Predictions
 from bottleneck.report import figures
+from bottleneck.report.drawing import roc_svg
 
 
 def area(curve: figures.Curve) -> float:
@@ -105,8 +106,8 @@ def test_colours_tell_heads_apart_where_all_share_their_features() -> None:
 
 
 def test_figure_is_deterministic_and_in_the_colours_of_the_page(binary: Comparison) -> None:
-    svg = figures.roc_svg(binary)
-    assert svg == figures.roc_svg(binary)
+    svg = roc_svg(binary.evaluations, "malignant")
+    assert svg == roc_svg(binary.evaluations, "malignant")
     tree = ET.fromstring(re.sub("xlink:", "", svg))
     drawn = {m for m in re.findall(r"stroke: ([^;\"]+)", svg) if m != "none"}
     assert drawn == {"var(--arm-0)", "var(--arm-1)", "var(--muted)", "var(--rule)"}
@@ -118,12 +119,12 @@ def test_figure_is_deterministic_and_in_the_colours_of_the_page(binary: Comparis
 def test_figure_ignores_the_settings_of_the_session(binary: Comparison) -> None:
     import matplotlib
 
-    usual = figures.roc_svg(binary)
+    usual = roc_svg(binary.evaluations, "malignant")
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
-        assert figures.roc_svg(binary) == usual
+        assert roc_svg(binary.evaluations, "malignant") == usual
         assert matplotlib.rcParams["font.size"] == 30
 
 
 def test_no_figure_without_curves() -> None:
     lone = make_comparison(heads=(), n=90)
-    assert figures.roc_svg(lone) is None
+    assert roc_svg(lone.evaluations, "malignant") is None

@@ -12,6 +12,7 @@ from rich.console import Console
 from bottleneck.evaluation.results import Comparison, Metric
 from bottleneck.report import tables
 from bottleneck.report.page import write_report
+from bottleneck.report.wording import metric_names
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 
@@ -40,9 +41,11 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "warnings",
         "arms",
         "comparisons",
+        "external",
+        "audit",
         "features",
     ]
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert data["classes"] == ["benign", "malignant"]
     assert data["dataset"]["n_patients"] == 90
     for arm, e in zip(data["arms"], binary.evaluations, strict=True):
@@ -56,6 +59,13 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "confusion",
             "chosen",
             "seconds",
+            "per_class",
+            "operating_points",
+            "calibration",
+            "decision_curve",
+            "subgroups",
+            "learning_curve",
+            "cost",
         ]
         assert (arm["name"], arm["backbone"], arm["n"]) == (e.name, e.backbone, 180)
         assert np.sum(arm["confusion"]) == 180
@@ -76,6 +86,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "p",
         "p_adjusted",
         "method",
+        "role",
     ]
     assert SECRET not in text
     assert "case-" not in text
@@ -189,7 +200,8 @@ def test_unusual_metrics_come_after_the_usual_ones(binary: Comparison) -> None:
     first = binary.evaluations[0]
     more = dataclasses.replace(first, metrics={"brier_score": Metric(0.1), **first.metrics})
     comparison = dataclasses.replace(binary, evaluations=(more, *binary.evaluations[1:]))
-    assert tables.metric_names(comparison)[0] == "auroc"
-    assert tables.metric_names(comparison)[-1] == "brier_score"
+    names = metric_names(e.metrics for e in comparison.evaluations)
+    assert names[0] == "auroc"
+    assert names[-1] == "brier_score"
     assert "| Brier score |" in tables.markdown_table(comparison)
     assert "n/a |\n" in tables.markdown_table(comparison)

@@ -1,0 +1,221 @@
+"""Reporting guidelines, item by item, and where the record of a comparison answers them.
+
+TRIPOD+AI: Collins et al. 2024, doi:10.1136/bmj-2023-078378. CLAIM: Tejani et al. 2024,
+doi:10.1148/ryai.240300. The numbers are theirs; what an item asks for is said in short.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["GUIDELINES", "Item", "Quote", "quotes", "resolve"]
+
+_LONGEST = 140
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One item of a guideline.
+
+    Attributes
+    ----------
+    number : str
+    asks : str
+        What it asks for, in short.
+    paths : tuple of str
+        Fields of ``results.json`` that answer it, in full or in part: keys joined by dots,
+        ``*`` for every entry of a list. None: for the authors.
+    """
+
+    number: str
+    asks: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Quote:
+    """What a field holds, in short."""
+
+    path: str
+    text: str
+
+
+_METRICS = ("arms.*.metrics",)
+_EXTERNAL = ("external.*.dataset.n_samples", "external.*.drops")
+_SUBGROUPS = ("arms.*.subgroups",)
+_WORDS = ("protocol.words",)
+
+#: Guidelines, and their items.
+GUIDELINES: Mapping[str, tuple[Item, ...]] = {
+    "TRIPOD+AI (2024)": (
+        Item("1", "Title: prediction model, population, outcome"),
+        Item("2", "Abstract by TRIPOD+AI for Abstracts"),
+        Item("3a", "Clinical context, rationale, existing models"),
+        Item("3b", "Target population, place in the care pathway, users"),
+        Item("3c", "Known health inequalities"),
+        Item("4", "Objectives: development, evaluation or both"),
+        Item("5a", "Sources of data, and why these", ("dataset.name", "external.*.dataset.name")),
+        Item("5b", "Dates of accrual"),
+        Item("6a", "Setting, number and place of centres"),
+        Item("6b", "Who was eligible", ("dataset.excluded",)),
+        Item("6c", "Treatments"),
+        Item("7", "Preparation of data, quality checks", ("features.*.recipe",)),
+        Item("8a", "Outcome: definition, time, how assessed", ("classes", "positive")),
+        Item("8b", "Who assessed a subjective outcome"),
+        Item("8c", "Blinding of that assessment"),
+        Item("9a", "Choice of predictors", ("features.*.recipe.backbone",)),
+        Item("9b", "Definition of predictors", ("features.*.recipe",)),
+        Item("9c", "Who assessed subjective predictors"),
+        Item("10", "Sample size, and why it suffices", ("dataset.n_samples", "dataset.n_patients")),
+        Item("11", "Missing data", ("dataset.failures", "dataset.excluded")),
+        Item("12a", "How data were used and divided", ("protocol.kind", "protocol.words")),
+        Item("12b", "How predictors were handled", _WORDS),
+        Item(
+            "12c", "Type of model, building, tuning, validation", ("arms.*.head", "arms.*.chosen")
+        ),
+        Item("12d", "Differences between clusters: how handled"),
+        Item("12e", "Measures and plots of performance", ("protocol.primary", *_METRICS)),
+        Item("12f", "Updating of the model"),
+        Item("12g", "How predictions were computed for evaluation", _WORDS),
+        Item("13", "Class imbalance: what was done, and recalibration", _WORDS),
+        Item("14", "Fairness: what was done", _SUBGROUPS),
+        Item("15", "Output of the model, thresholds", ("arms.*.operating_points",)),
+        Item("16", "Development against evaluation data", ("external.*.definitions",)),
+        Item("17", "Ethical approval and consent"),
+        Item("18a", "Funding, role of funders"),
+        Item("18b", "Conflicts of interest"),
+        Item("18c", "Where the study protocol is"),
+        Item("18d", "Registration"),
+        Item("18e", "Availability of data", ("dataset.fingerprint",)),
+        Item("18f", "Availability of code", ("bottleneck",)),
+        Item("19", "Involvement of patients and the public"),
+        Item(
+            "20a",
+            "Flow of participants, with and without the outcome",
+            ("dataset.n_samples", "dataset.excluded", "dataset.failures", "dataset.classes"),
+        ),
+        Item("20b", "Characteristics of participants", ("dataset.patients",)),
+        Item("20c", "Evaluation against development data", ("external.*.shifts",)),
+        Item("21", "Participants and events of each analysis", ("arms.*.n", "dataset.patients")),
+        Item("22", "The full model, so that it can be used", ("features.*.recipe",)),
+        Item("23a", "Performance with intervals, in subgroups too", (*_METRICS, *_SUBGROUPS)),
+        Item("23b", "Differences of performance between clusters", _SUBGROUPS),
+        Item("24", "Results of updating"),
+        Item("25", "Interpretation, fairness among it"),
+        Item("26", "Limitations", ("warnings", "audit.findings")),
+        Item("27a", "Poor or missing input in use"),
+        Item("27b", "What users have to do and to know"),
+        Item("27c", "Next steps, applicability"),
+    ),
+    "CLAIM (2024 update)": (
+        Item("1", "Title: a study of AI, and of which kind"),
+        Item("2", "Structured abstract"),
+        Item("3", "Background, intended use"),
+        Item("4", "Aims, objectives, hypotheses"),
+        Item("5", "Prospective or retrospective"),
+        Item("6", "Goal of the study"),
+        Item("7", "Sources of data", ("dataset.name", "external.*.dataset.name")),
+        Item("8", "Inclusion and exclusion criteria", ("dataset.excluded",)),
+        Item("9", "Preprocessing of images", ("features.*.recipe.preprocessing",)),
+        Item("10", "Selection of subsets of the data"),
+        Item("11", "De-identification"),
+        Item("12", "Missing data", ("dataset.failures", "dataset.excluded")),
+        Item("13", "Image acquisition"),
+        Item("14", "Reference standard: definition", ("classes", "positive")),
+        Item("15", "Reference standard: why this one"),
+        Item("16", "Reference standard: who annotated"),
+        Item("17", "Annotation of the test set"),
+        Item("18", "Variability between and within readers"),
+        Item("19", "How data were assigned to partitions", ("protocol.words", "protocol.seed")),
+        Item(
+            "20", "Level at which partitions are disjoint", ("protocol.grouped", "audit.findings")
+        ),
+        Item("21", "Intended sample size"),
+        Item("22", "The model in detail", ("features.*.recipe", "arms.*.head")),
+        Item("23", "Software", ("bottleneck", "features.*.versions")),
+        Item("24", "Initial parameters", ("arms.*.weights",)),
+        Item("25", "Training", ("protocol.words", "arms.*.cost")),
+        Item("26", "How the final model was chosen", ("protocol.inner_folds", "arms.*.chosen")),
+        Item("27", "Ensembles"),
+        Item("28", "Metrics of performance", _METRICS),
+        Item("29", "Significance and uncertainty", ("protocol.primary", "comparisons")),
+        Item("30", "Robustness and sensitivity", ("arms.*.learning_curve", *_SUBGROUPS)),
+        Item("31", "Explanations of the model"),
+        Item("32", "Evaluation on internal data", ("protocol.kind",)),
+        Item("33", "Testing on external data", _EXTERNAL),
+        Item("34", "Registration of a trial"),
+        Item(
+            "35",
+            "Numbers included and excluded",
+            ("dataset.n_patients", "dataset.n_samples", "dataset.excluded"),
+        ),
+        Item("36", "Characteristics of cases in each partition", ("dataset.patients",)),
+        Item("37", "Performance and its uncertainty", _METRICS),
+        Item("38", "Diagnostic performance and its precision", ("arms.*.operating_points",)),
+        Item("39", "Analysis of failures", ("arms.*.confusion",)),
+        Item("40", "Limitations", ("warnings", "audit.findings")),
+        Item("41", "Implications for practice"),
+        Item("42", "Where the full protocol is"),
+        Item("43", "Availability of software, model and data", ("bottleneck",)),
+        Item("44", "Funding, role of funders"),
+    ),
+}
+
+
+def quotes(item: Item, record: Mapping[str, Any]) -> list[Quote]:
+    """Quote the fields that answer an item; fields that say nothing are left out."""
+    found = []
+    for path in item.paths:
+        values = [v for v in resolve(path, record) if v is not None and v not in ("", [], {})]
+        if values:
+            text = _say(values) if "*" in path else _say(values[0])
+            found.append(Quote(path, text))
+    return found
+
+
+def resolve(path: str, record: Mapping[str, Any]) -> list[Any]:
+    """Return the values at a path of ``results.json``, one for each entry that has it."""
+    values: list[Any] = [record]
+    for key in path.split("."):
+        if key == "*":
+            values = [entry for value in values for entry in value]
+        else:
+            values = [value[key] for value in values if value is not None and key in value]
+    return values
+
+
+def _say(value: Any) -> str:
+    """Say a value in a few words; a long or nested one by the number of its entries."""
+    if isinstance(value, list):
+        same = list(dict.fromkeys(_flat(value)))
+        return _short(", ".join(same)) if same else _count(len(value))
+    if isinstance(value, Mapping):
+        flat = ", ".join(f"{key}: {v}" for key, v in value.items() if _scalar(v))
+        return _short(flat) if all(map(_scalar, value.values())) else _count(len(value))
+    return _short(_scalar_text(value))
+
+
+def _flat(values: list[Any]) -> Iterator[str]:
+    """The entries of a list as texts; none where one is nested."""
+    if all(map(_scalar, values)):
+        yield from map(_scalar_text, values)
+
+
+def _scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _scalar_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
+
+
+def _count(n: int) -> str:
+    return f"{n} {'entry' if n == 1 else 'entries'}"

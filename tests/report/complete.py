@@ -1,0 +1,231 @@
+"""A comparison with everything that a report can show; most figures are invented."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from report.factory import SECRET, make_cohort, make_predictions
+
+from bottleneck.evaluation.duplicates import Copies, Pair
+from bottleneck.evaluation.findings import Finding
+from bottleneck.evaluation.intervals import Interval
+from bottleneck.evaluation.leakage import Audit
+from bottleneck.evaluation.metadata import MetadataScore
+from bottleneck.evaluation.results import (
+    Bin,
+    Calibration,
+    Comparison,
+    DecisionCurve,
+    Drop,
+    Evaluation,
+    External,
+    LearningCurve,
+    Metric,
+    OperatingPoint,
+    Shift,
+    Subgroup,
+)
+
+MORE = {
+    "mcc": Metric(0.412, 0.301, 0.523, "BCa bootstrap, 95 %"),
+    "auprc": Metric(0.702, 0.611, 0.793, "BCa bootstrap, 95 %"),
+    "brier": Metric(0.187, 0.151, 0.223, "BCa bootstrap, 95 %"),
+    "calibration_slope": Metric(0.871, 0.552, 1.190, "BCa bootstrap, 95 %"),
+    "calibration_intercept": Metric(-0.113, -0.402, 0.176, "BCa bootstrap, 95 %"),
+    "ece": Metric(0.061),
+    "ppv_at_prevalence": Metric(0.243, 0.171, 0.315, "BCa bootstrap, 95 %"),
+    "npv_at_prevalence": Metric(0.963, 0.931, 0.995, "BCa bootstrap, 95 %"),
+}
+CURVES = [
+    {"epoch": i, "train_loss": 0.7 / i, "val_loss": 0.75 / i + 0.05, "val_auroc": 0.6 + i / 50}
+    for i in range(1, 9)
+]
+
+
+def complete(comparison: Comparison, *, allow_leakage: bool = False) -> Comparison:
+    """Fill every field that a comparison has."""
+    arms = [_fill(e, place) for place, e in enumerate(comparison.evaluations)]
+    images = [e.name for e in arms if e.sees_images]
+    differences = tuple(
+        dataclasses.replace(
+            d,
+            role="primary" if d.metric == "auroc" else "secondary",
+            p_adjusted=d.p_adjusted if d.metric == "auroc" else None,
+        )
+        for d in comparison.differences
+        if d.a in images and d.b in images
+    )
+    return dataclasses.replace(
+        comparison,
+        evaluations=tuple(arms),
+        differences=differences,
+        protocol=dict(comparison.protocol)
+        | {
+            "unit": "image",
+            "aggregate": None,
+            "allow_leakage": allow_leakage,
+            "primary": "auroc: corrected t of the mean within-fold difference, Holm",
+            "prevalence": 0.1,
+        },
+        audit=make_audit(),
+        thumbnails=make_thumbnails(),
+        external=(make_external(comparison, arms),),
+    )
+
+
+def make_thumbnails() -> dict[int, np.ndarray]:
+    rng = np.random.default_rng(0)
+    smooth = np.add.outer(np.arange(32), np.arange(32)) * 2
+    return {
+        row: np.clip(smooth + rng.integers(0, 90, (32, 32)), 0, 255).astype(np.uint8)
+        for row in range(60)
+    }
+
+
+def make_audit() -> Audit:
+    pairs = tuple(Pair(2 * i, 2 * i + 1, i % 2 == 0, 0.98, 0.97) for i in range(20))
+    at = tuple((p.a, p.b) for p in pairs)
+    findings = (
+        Finding("not looked at", "note", 0, f"2 pictures of '{SECRET}/a b.png' could not be read."),
+        Finding(
+            "identical pictures", "leak", 10, "10 pairs belong to different patients.", at[::2]
+        ),
+        Finding("copies", "leak", 10, "10 pairs of altered copies.", at[1::2]),
+        Finding(
+            "burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51, 99)
+        ),
+        Finding("large unit", "note", 3, "Pictures that come twice tie 3 of 90 patients."),
+    )
+    auroc = Interval(0.61, 0.52, 0.69, 0.04, 0.95, "LeDell")
+    return Audit(
+        dataset="thyroid-demo",
+        n_samples=180,
+        n_patients=90,
+        findings=findings,
+        pairs=pairs,
+        copies=Copies(pairs[1::2], 0.8, 0.7, 0.9, 16110, False),
+        metadata=MetadataScore(("width", "height"), "malignant", auroc, {"width": 0.6}),
+        largest_unit=3,
+    )
+
+
+def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
+    """The same arms on a smaller cohort from elsewhere."""
+    cohort = make_cohort(comparison.classes, 30 * len(comparison.classes), seed=3)
+    prior = make_predictions(cohort, None, noise=0.0, folds=2)
+    arms = []
+    for place, e in enumerate(inside):
+        p = make_predictions(cohort, "logistic", noise=2.0 + place, folds=2)
+        p = p if e.sees_images else prior
+        p = dataclasses.replace(p, folds=np.zeros(len(p), int))
+        outside = {name: _lower(m) for name, m in e.metrics.items()}
+        arms.append(dataclasses.replace(e, predictions=p, metrics=outside, chosen=()))
+    drops = [
+        Drop(
+            e.name,
+            name,
+            m,
+            outside.metrics[name],
+            Metric(-0.1, -0.22, 0.02, "independent cohorts, Wald, 95 %"),
+        )
+        for e, outside in zip(inside, arms, strict=True)
+        for name, m in e.metrics.items()
+        if e.sees_images and name in ("auroc", "sensitivity", "brier")
+    ]
+    counts = {c: int((cohort.y == c).sum()) for c in comparison.classes}
+    return External(
+        dataset={
+            "name": "elsewhere",
+            "fingerprint": "e1" * 32,
+            "n_samples": len(cohort.y),
+            "n_patients": len(np.unique(cohort.groups)),
+            "classes": counts,
+            "patients": counts,
+            "positive": comparison.positive,
+            "failures": 0,
+            "excluded": {"no label": 4},
+        },
+        evaluations=tuple(arms),
+        differences=comparison.differences[:2],
+        drops=tuple(drops),
+        shifts=(
+            Shift(
+                "resnet18 (imagenet)",
+                0.0312,
+                0.004,
+                999,
+                Metric(0.93, 0.88, 0.98, "DeLong"),
+                21,
+                3.0,
+                "The cohorts differ: a classifier tells them apart with an AUROC of 0.93.",
+            ),
+        ),
+        definitions={
+            "labels": {"inside": "TI-RADS 4 and 5", "outside": "biopsy"},
+            "images": {"inside": f"crops of {SECRET}/crops", "outside": "full frames"},
+        },
+        warnings=("labels are defined differently: TI-RADS here, biopsy there",),
+    )
+
+
+def _lower(m: Metric) -> Metric:
+    bounds = (None if b is None else max(0.0, b - 0.1) for b in (m.low, m.high))
+    return Metric(max(0.0, m.value - 0.1), *bounds, m.method)
+
+
+def _fill(e: Evaluation, place: int) -> Evaluation:
+    shift = 0.001 * place
+    more = {
+        name: dataclasses.replace(m, value=m.value + shift)
+        for name, m in MORE.items()
+        if e.sees_images
+    }
+    filled = dataclasses.replace(e, metrics={**e.metrics, **more})
+    if not e.sees_images:
+        return filled
+    bins = tuple(
+        Bin(36, 0.1 + 0.2 * i, Metric(0.12 + 0.17 * i + shift, 0.04 + 0.17 * i, 0.24 + 0.17 * i))
+        for i in range(5)
+    )
+    at = np.linspace(0.02, 0.6, 30)
+    everyone = 0.35 - 0.65 * at / (1 - at)
+    figures = {
+        "sensitivity": Metric(0.613 + shift, 0.511, 0.707, "Wilson"),
+        "specificity": Metric(0.871 + shift, 0.801, 0.919, "Wilson"),
+        "ppv": Metric(0.701),
+        "npv": Metric(float("nan")),
+    }
+    per_class = {}
+    if len(e.predictions.classes) > 2:
+        per_class = {c: {"auroc": Metric(0.8, 0.7, 0.9)} for c in e.predictions.classes}
+    return dataclasses.replace(
+        filled,
+        per_class=per_class,
+        operating_points=(
+            OperatingPoint("specificity", 0.9, (0.31, 0.44, 0.39), figures),
+            OperatingPoint("sensitivity", 0.95, (-1.2,), figures),
+        ),
+        calibration=Calibration(bins, "Platt's sigmoid on grouped inner folds, without weights."),
+        decision_curve=DecisionCurve(
+            at, np.maximum(everyone + 0.05, 0.35 * (1 - at) ** 2 - shift), everyone
+        ),
+        subgroups=tuple(
+            Subgroup("centre", c, n, None if c == "B" else n // 2, {"auroc": Metric(v, v - 0.1, 1)})
+            for c, n, v in (("A", 120, 0.81), ("B", 60, 0.744))
+        ),
+        learning_curve=LearningCurve(
+            (20.0, 40.0, 60.0),
+            tuple(Metric(v + shift, v - 0.08, v + 0.08) for v in (0.66, 0.71, 0.74)),
+        ),
+        cost={
+            "trained_parameters": 11_177_538,
+            "device": f"cpu of {SECRET}/host",
+            "peak_memory_bytes": 3 * 2**30,
+            "images_seen": 14400,
+            "seconds": 754.2,
+            "curves": CURVES,
+        }
+        if place == 0
+        else {},
+    )
