@@ -192,7 +192,7 @@ def compare(
         dataset=None if data is None else read(data, crop=crop, **how),
     )
     if as_json:
-        from bottleneck.report.tables import results
+        from bottleneck.report.record import results
 
         show_json(results(comparison))
         return
@@ -244,10 +244,14 @@ def _read_subgroups(
 
 
 def print_result(comparison: Comparison, page: Path) -> None:
-    """Print warnings, the table, and where the report is."""
-    from bottleneck.report.tables import summary_table
+    """Print warnings, the tables, and where the report is."""
+    from bottleneck.report.tables import external_table, summary_table
 
     for warning in comparison.warnings:
         show(warning)
     show(summary_table(comparison))
+    for external in comparison.external:
+        for warning in external.warnings:
+            show(f"{external.dataset['name']}: {warning}")
+        show(external_table(external))
     show(f"Report: {page}")

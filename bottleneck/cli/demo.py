@@ -60,7 +60,7 @@ def demo(
         [result.path], heads, output / "report", Protocol(), quiet=quiet
     )
     if as_json:
-        from bottleneck.report.tables import results
+        from bottleneck.report.record import results
 
         show_json(results(comparison))
         return
