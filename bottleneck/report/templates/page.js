@@ -24,3 +24,15 @@ addEventListener("beforeprint", () => {
   folded.forEach((details) => (details.open = true));
 });
 addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
+// Only what scrolls has to be reached by key.
+const watch = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    const scrolls = target.scrollWidth > target.clientWidth;
+    const facts = { tabindex: "0", role: "region", "aria-label": target.dataset.name };
+    for (const [name, value] of Object.entries(facts)) {
+      if (scrolls) target.setAttribute(name, value);
+      else target.removeAttribute(name);
+    }
+  }
+});
+document.querySelectorAll(".scroll").forEach((part) => watch.observe(part));
