@@ -88,7 +88,9 @@ def find_warnings(
     folds, found = plan.folds, plan.audit
     if protocol.allow_leakage:
         leaks = " ".join(f.text for f in found.leaks) or "The audit found none."
-        said.append(f"leakage was allowed: {leaks}")
+        said.append(
+            f"leakage was allowed (--allow-leakage), and figures can be far too good: {leaks}"
+        )
     if any(s.weights == "random" for s in sets):
         said.append("random weights: the figures mean nothing")
     said += folds.warnings

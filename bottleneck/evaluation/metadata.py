@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.grouping import inner_folds, name_patients
+from bottleneck.data.splits import refuse_single
 from bottleneck.evaluation.intervals import Interval, cv_auc_interval
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.heads.catalogue import Head
@@ -95,12 +96,13 @@ def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
     Raises
     ------
     ProtocolError
-        If a class has too few patients for two folds.
+        If there is one class only, or one has too few patients for two folds.
     """
     columns = describe_columns(features)
     if not columns:
         return None
     patients = name_patients(features.groups, features.ids)
+    refuse_single(features.y, patients)
     folds = inner_folds(features.y, features.groups, _FOLDS, seed=0)
     scores = {name: _cross_validate({name: columns[name]}, features.y, folds) for name in columns}
     joint = _cross_validate(columns, features.y, folds)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.grouping import name_patients
-from bottleneck.data.splits import Folds, Protocol, make_folds
+from bottleneck.data.splits import Folds, Protocol, make_folds, refuse_single
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.duplicates import Pair
 from bottleneck.evaluation.elsewhere import Given, take_folds
@@ -69,10 +69,11 @@ def make_plan(
         If the samples cannot be split as asked, or a given split parts what belongs together
         and the protocol does not allow leakage.
     """
+    patients = name_patients(features.groups, features.ids)
+    refuse_single(features.y, patients)
     together = not protocol.allow_leakage
     nowhere = np.full(len(features), "")
     found = audit(features, dataset=dataset, folds=nowhere, joined=together)
-    patients = name_patients(features.groups, features.ids)
     joined = units(found, features) if together else patients
     samples = dataclasses.replace(features, groups=joined)
     if given and protocol.kind in ("auto", "folds"):

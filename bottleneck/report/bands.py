@@ -58,7 +58,8 @@ def roc_band(
     Returns
     -------
     Band or None
-        None where a fold lacks a class, which leaves the curve undefined too.
+        None where a fold lacks a class, which leaves the curve undefined too, or where too
+        many draws leave every fold without one.
     """
     p = predictions
     patients = name_patients(p.groups, p.ids)
@@ -73,8 +74,13 @@ def roc_band(
                 return None
             scores = p.scores[rows, p.classes.index(name)]
             curves.append(_resampled_curves(truth, scores, weights[:, rows]))
-    # A draw may leave a fold without a class: its curve is then missing from the mean.
-    mean = np.nanmean(curves, axis=0)
+    # A draw may leave a fold without a class: its curve is then missing from the mean, and
+    # where that befalls all folds of more than a few draws there is no band.
+    known = np.isfinite(curves)[:, :, :1].sum(axis=0)
+    drawn = known[:, 0] > 0
+    if drawn.mean() < level:
+        return None
+    mean = np.nansum(curves, axis=0)[drawn] / known[drawn]
     tail = (1 - level) / 2
     low, high = np.quantile(mean, [tail, 1 - tail], axis=0)
     return Band(_GRID, low, high)

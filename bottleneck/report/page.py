@@ -128,7 +128,7 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
             version=__version__,
             with_ids=with_ids,
             sections=_sections(comparison, with_ids=with_ids),
-            warnings=wording.warnings(comparison),
+            warnings=comparison.warnings,
             summary=findings.summarise(comparison),
             audit=gallery.view_audit(comparison.audit, comparison.thumbnails)
             if comparison.audit

@@ -9,7 +9,7 @@ from bottleneck import __version__
 from bottleneck.evaluation.leakage import Audit
 from bottleneck.evaluation.results import Comparison, Difference, Evaluation, External
 from bottleneck.report.provenance import plain, without_paths
-from bottleneck.report.wording import n_samples, warnings
+from bottleneck.report.wording import n_samples
 
 __all__ = ["results"]
 
@@ -36,7 +36,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "protocol": plain(comparison.protocol, without_paths),
         "classes": plain(comparison.classes),
         "positive": comparison.positive,
-        "warnings": plain(warnings(comparison), without_paths),
+        "warnings": plain(comparison.warnings, without_paths),
         "arms": [_arm(e) for e in comparison.evaluations],
         "comparisons": _differences(comparison.differences),
         "external": [_external(e) for e in comparison.external],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
 from bottleneck.report.provenance import visible, without_paths
 from bottleneck.report.record import results
-from bottleneck.report.wording import metric_label, metric_names, n_samples, warnings
+from bottleneck.report.wording import metric_label, metric_names, n_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def csv_table(comparison: Comparison) -> str:
     names = metric_names(e.metrics for e in comparison.evaluations)
     bounded = [n for n in names if any(_bounds(e, n) for e in comparison.evaluations)]
     out = io.StringIO()
-    for warning in warnings(comparison):
+    for warning in comparison.warnings:
         out.write(f"# {_one_line(warning)}\n")
     writer = csv.writer(out, lineterminator="\n")
     header = ["arm", "n", "positive"]
@@ -80,7 +80,7 @@ def markdown_table(comparison: Comparison) -> str:
 
     Each external cohort gets a table of its own below.
     """
-    lines = [f"> **{_markdown(_one_line(w))}**\n>" for w in warnings(comparison)]
+    lines = [f"> **{_markdown(_one_line(w))}**\n>" for w in comparison.warnings]
     if lines:
         lines[-1] = lines[-1].removesuffix("\n>")
         lines.append("")

@@ -6,18 +6,16 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from bottleneck.evaluation.results import Comparison, Evaluation, Metric
+from bottleneck.evaluation.results import Evaluation, Metric
 
 __all__ = [
     "GROUPS",
-    "LEAKS_ALLOWED",
     "METRICS",
     "grouped_metrics",
     "metric_label",
     "metric_names",
     "metric_tables",
     "n_samples",
-    "warnings",
 ]
 
 #: What the metrics are about, and the usual ones in the order in which tables show them.
@@ -46,18 +44,6 @@ METRICS = {name: label for group in GROUPS.values() for name, label in group.ite
 
 #: Metrics that one table of the page has room for.
 WIDEST = 9
-
-#: What a report of a comparison with --allow-leakage begins with.
-LEAKS_ALLOWED = (
-    "leaks were allowed (--allow-leakage): samples that belong together were left on both sides "
-    "of a split, so the figures can be far too good and say nothing of new patients"
-)
-
-
-def warnings(comparison: Comparison) -> tuple[str, ...]:
-    """Return what a reader must know before the figures: first, that leaks were allowed."""
-    allowed = (LEAKS_ALLOWED,) if comparison.protocol.get("allow_leakage") else ()
-    return tuple(dict.fromkeys((*allowed, *comparison.warnings)))
 
 
 def metric_names(held: Iterable[Mapping[str, Metric]]) -> tuple[str, ...]:

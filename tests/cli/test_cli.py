@@ -116,7 +116,7 @@ def test_json_is_all_there_is_on_stdout(with_features: Path) -> None:
     fitted = json.loads(run("fit", "--head", "logistic", "--json").stdout)
     assert fitted[0]["head"] == "logistic"
     compared = json.loads(run("compare", "--head", "logistic", "--folds", "3", "--json").stdout)
-    assert [arm["head"] for arm in compared["arms"]] == ["logistic", "prior"]
+    assert [arm["head"] for arm in compared["arms"]] == ["logistic", "metadata", "prior"]
     assert compared["arms"][0]["n"] == 24
     assert 0 <= compared["arms"][0]["metrics"]["auroc"]["value"] <= 1
     inspected = json.loads(run("inspect", path, "--json").stdout)

@@ -46,7 +46,8 @@ def test_allowed_leakage_is_said_first():
     with pytest.raises(ProtocolError, match=r"1 pairs of identical .*--allow-leakage"):
         compare(f, ["logistic"])
     allowed = compare(f, ["logistic"], protocol=Protocol(allow_leakage=True, inner_splits=2))
-    assert allowed.warnings[0].startswith("leakage was allowed: 1 pair of identical pictures")
+    assert allowed.warnings[0].startswith("leakage was allowed (--allow-leakage)")
+    assert "too good: 1 pair of identical pictures" in allowed.warnings[0]
     assert allowed.protocol["allow_leakage"] is True
     # Drawn folds keep them together, so that nothing has to be allowed.
     assert "leakage" not in " ".join(compare(f, ["logistic"], protocol=CV).warnings)
