@@ -123,6 +123,8 @@ def _sweep(
 
 def _precision_gradient(true: NDArray[np.bool_], score: Floats) -> Floats:
     """Derivatives of the average precision by the weights, at weights of one."""
+    if not true.any():
+        return np.full(len(score), np.nan)
     last, positive, everyone, order = _sweep(true, score, np.ones(len(score)))
     precision = positive[last] / everyone[last]
     gained = np.diff(positive[last], prepend=0)
