@@ -19,9 +19,9 @@ from bottleneck.evaluation.intervals import (
     clustered_proportion_interval,
     cv_auc_interval,
     influence_interval,
-    macro_auc_interval,
     roc_auc_interval,
 )
+from bottleneck.evaluation.macro import macro_auc_interval
 from bottleneck.evaluation.metrics import METRICS, fold_aurocs
 from bottleneck.evaluation.placements import encode, find_overlap
 from bottleneck.evaluation.results import Difference, Metric
