@@ -21,7 +21,7 @@ Five parts, each cell with its own seed:
   training sets.
 - ``figures``: one test set, drawn as for ``test``, with the threshold halfway between the
   classes and the true probabilities, and the intervals of ``inference.intervals``; beside
-  them the BCa bootstrap with 1000 resamples. Truths are those of the design's prevalence. An
+  them the BCa bootstrap with 500 resamples. Truths are those of the design's prevalence. An
   interval that there is not (a bootstrap that does not vary) does not count.
 - ``fold figures``: cross-validation as for ``folds``, once, with the same intervals. Every
   figure's truth is that of the five fitted models in the population, pooled or averaged over
@@ -369,7 +369,7 @@ BOOTSTRAPPED = ("balanced_accuracy", "f1", "mcc", "auprc", "brier")
 
 def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
     """Return whether each interval holds the truth; NaN where there is none."""
-    found = intervals(predictions, positive="p")
+    found = intervals(predictions, positive="p", names=FIGURES)
 
     def holds(name: str) -> float:
         if name not in found:
@@ -388,7 +388,7 @@ def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]
 def cover_by_bootstrap(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
     functionals = Functionals(predictions, "p")
     drawn = bootstrap_intervals(
-        functionals.evaluate, predictions.labels, predictions.groups, n_resamples=1000
+        functionals.evaluate, predictions.labels, predictions.groups, n_resamples=500
     )
     found = dict(zip(functionals.names, drawn, strict=True))
     return {
@@ -446,7 +446,7 @@ PARTS = {
     "test": (test_cells, run_test_set, 2000, "One test set"),
     "small": (small_cells, run_test_set, 1000, "Few patients in the smaller class"),
     "folds": (fold_cells, run_cross_validation, 500, "Cross-validation"),
-    "figures": (figure_cells, run_figures, 250, "Other figures, one test set"),
+    "figures": (figure_cells, run_figures, 200, "Other figures, one test set"),
     "fold figures": (fold_cells, run_fold_figures, 200, "Other figures, cross-validation"),
 }
 

@@ -22,7 +22,7 @@ from bottleneck.evaluation.intervals import (
     roc_auc_interval,
 )
 from bottleneck.evaluation.macro import macro_auc_interval
-from bottleneck.evaluation.metrics import METRICS, fold_aurocs
+from bottleneck.evaluation.metrics import METRICS, choose_classes, fold_aurocs
 from bottleneck.evaluation.placements import encode, find_overlap
 from bottleneck.evaluation.results import Difference, Metric
 from bottleneck.evaluation.significance import (
@@ -116,7 +116,7 @@ def intervals(
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
         found |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
-    if "auroc" in names and np.isfinite(fold_aurocs(predictions, positive=positive)).all():
+    if "auroc" in names and _can_be_ranked(predictions, positive):
         found["auroc"] = _auroc(predictions, positive)
     found["balanced_accuracy"] = _join_recalls(predictions)
     if positive is None:
@@ -195,6 +195,15 @@ def _number_folds(predictions: Predictions) -> NDArray[np.int64]:
     """Codes of the folds of all repeats."""
     numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
     return encode("folds", numbers, len(numbers))
+
+
+def _can_be_ranked(predictions: Predictions, positive: str | None) -> bool:
+    """Return whether every fold holds the positive class and others, or every class."""
+    folds = _number_folds(predictions)
+    classes = choose_classes(predictions, positive)
+    truth = predictions.labels[:, None] == np.array(classes)
+    counts = [np.bincount(folds, column) for column in truth.T]
+    return all(((count > 0) & (count < np.bincount(folds))).all() for count in counts)
 
 
 def _auroc(predictions: Predictions, positive: str | None) -> Interval:
