@@ -30,6 +30,7 @@ __all__ = [
     "calibrate",
     "calibration_error",
     "calibration_line",
+    "match_folds",
     "split_folds",
 ]
 
@@ -45,6 +46,37 @@ def split_folds(predictions: Predictions) -> list[NDArray[np.intp]]:
     keys = np.stack([predictions.repeats, predictions.folds])
     _, first, codes = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     return [np.flatnonzero(codes.ravel() == code) for code in np.argsort(first)]
+
+
+def match_folds(test: Predictions, validation: Predictions) -> list[Predictions]:
+    """Split predictions of validation samples by the test fold that their model belongs to.
+
+    Parameters
+    ----------
+    test, validation : Predictions
+        Of one arm; the validation samples were not trained on.
+
+    Returns
+    -------
+    list of Predictions
+        For every fold and repeat of ``test``, in order of first appearance.
+
+    Raises
+    ------
+    ProtocolError
+        If a fold has no validation samples.
+    """
+    parts = []
+    for rows in split_folds(test):
+        repeat, fold = test.repeats[rows[0]], test.folds[rows[0]]
+        part = validation.take((validation.repeats == repeat) & (validation.folds == fold))
+        if not len(part):
+            raise ProtocolError(
+                f"repeat {repeat}, fold {fold} has test samples but no validation samples, on "
+                "which thresholds and calibration depend: give them the same repeat and fold"
+            )
+        parts.append(part)
+    return parts
 
 
 def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:

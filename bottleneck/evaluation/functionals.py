@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.placements import Design, degrees_of_freedom
+from bottleneck.evaluation.placements import degrees_of_freedom
 from bottleneck.predictions import Predictions
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Functionals",
     "average_precision",
     "count_figures",
-    "macro_auc",
     "patient_variance",
 ]
 
@@ -123,6 +122,8 @@ def _sweep(
 
 def _precision_gradient(true: NDArray[np.bool_], score: Floats) -> Floats:
     """Derivatives of the average precision by the weights, at weights of one."""
+    if not true.any():
+        return np.full(len(score), np.nan)
     last, positive, everyone, order = _sweep(true, score, np.ones(len(score)))
     precision = positive[last] / everyone[last]
     gained = np.diff(positive[last], prepend=0)
@@ -137,41 +138,6 @@ def _precision_gradient(true: NDArray[np.bool_], score: Floats) -> Floats:
     gradient = np.empty(len(score))
     gradient[order] = (y * (precision[step] - value) + y * below - precise) / n_positive
     return gradient
-
-
-def macro_auc(
-    labels: Ints, scores: Floats, folds: Ints, patients: Ints
-) -> tuple[float, Floats, float]:
-    """Compute the mean AUROC of each class against the rest, and what each sample adds.
-
-    Parameters
-    ----------
-    labels, folds, patients : ndarray of int64, shape (n_samples,)
-        Codes from 0; only samples of one fold are ranked together.
-    scores : ndarray of float64, shape (n_samples, n_classes)
-        In the order of the labels' codes.
-
-    Returns
-    -------
-    value : float
-        The mean over folds and classes.
-    influence : ndarray of float64, shape (n_samples,)
-        Means of the classes' influences.
-    pairs : float
-        The least of ``placements.Design.pairs`` over the classes.
-
-    Raises
-    ------
-    ProtocolError
-        If a fold lacks a class.
-    """
-    found, pairs = [], []
-    for number, score in enumerate(scores.T):
-        design = Design(labels == number, None, folds)
-        found.append(design.influence(design.rank(score)))
-        pairs.append(Design(labels == number, patients, folds).pairs)
-    influence = np.mean([one.positive + one.negative for one in found], axis=0)
-    return float(np.mean([one.value for one in found])), influence, min(pairs)
 
 
 class Functionals:

@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.calibration import calibration_line
-from bottleneck.evaluation.functionals import Functionals, patient_variance
+from bottleneck.evaluation.functionals import COUNTED, Functionals, count_figures, patient_variance
 from bottleneck.evaluation.intervals import (
     CORRECTED,
     Interval,
     average,
-    bootstrap_intervals,
     clustered_proportion_interval,
     cv_auc_interval,
     influence_interval,
-    macro_auc_interval,
     roc_auc_interval,
 )
-from bottleneck.evaluation.metrics import METRICS, OF_PROBABILITIES, fold_aurocs
+from bottleneck.evaluation.macro import macro_auc_interval
+from bottleneck.evaluation.metrics import METRICS, choose_classes, fold_aurocs
 from bottleneck.evaluation.placements import encode, find_overlap
 from bottleneck.evaluation.results import Difference, Metric
 from bottleneck.evaluation.significance import (
@@ -52,9 +51,6 @@ __all__ = [
 
 Bools = NDArray[np.bool_]
 
-# Up to so many samples there is a bootstrap; above, it takes long and influence values do.
-MOST_BOOTSTRAPPED = 3000
-
 
 class AurocTest(NamedTuple):
     """One pair of arms: the test, and its p value adjusted for all pairs of the family."""
@@ -78,25 +74,21 @@ def intervals(
 ) -> dict[str, Interval]:
     """Compute the interval of every figure that has one.
 
-    ==================  ===========================  ====================================
-    figure              one test set                 folds
-    ==================  ===========================  ====================================
-    auroc               DeLong or Obuchowski, logit  LeDell, logit
-    accuracy,           Wilson, with the effective   the same, the number divided by the
-    sensitivity,        number of samples            overlap
-    specificity, ppv,
-    npv
-    balanced_accuracy,  BCa bootstrap of patients    influence values summed by patient,
-    f1, mcc, auprc,     within classes               logit scale (mcc: Fisher's z)
-    brier
-    calibration_slope,  logistic regression,         the same
-    …_intercept         sandwich by patient, t
-    ==================  ===========================  ====================================
+    - auroc: DeLong or Obuchowski, over folds LeDell, on the logit scale.
+    - accuracy, sensitivity, specificity, ppv, npv: Wilson, with the effective number of
+      samples where patients have several.
+    - balanced_accuracy: the recalls of the classes, each with Wilson's interval, joined by
+      the distances to their bounds (MOVER: Zou & Donner 2008, Statistics in Medicine
+      27:1693), patients of different classes being independent.
+    - f1, mcc, auprc, brier: influence values summed by patient, t, on the logit scale (mcc:
+      Fisher's z). In ``benchmarks/coverage.md`` this covers better than the bootstrap of
+      ``intervals.bootstrap_intervals``. An f1 or mcc of 1 varies with no sample: then the
+      bounds of sensitivity and specificity are joined, as for balanced_accuracy.
+    - calibration_slope and calibration_intercept: ``calibration.calibration_line``.
 
-    Over folds every variance is multiplied by ``placements.find_overlap``. With repeats, the
-    bounds of proportions and calibration figures are averaged over them: they see the same
-    patients again, and are no narrower. Above ``MOST_BOOTSTRAPPED`` samples, and where a
-    bootstrap has nothing to give, influence values stand in.
+    Over folds every variance is multiplied by ``placements.find_overlap``, and every
+    effective number divided by it. With repeats, the bounds of proportions and calibration
+    figures are averaged over them: they see the same patients again, and are no narrower.
 
     Parameters
     ----------
@@ -104,7 +96,7 @@ def intervals(
         Of one arm.
     positive : str or None
         The positive class; without one, of the averages over classes: the AUROC by the
-        mean of the classes' influences, sensitivity and its kin like f1. Calibration
+        mean of the classes' influences, specificity, ppv and npv like f1. Calibration
         figures then have an interval by class only.
     names : collection of str
         The figures that are asked for.
@@ -112,10 +104,11 @@ def intervals(
     Returns
     -------
     dict of str to Interval
-        By the names in ``metrics.METRICS``; figures that are not defined, or do not vary
-        (an MCC of 1), are absent, and so is ece.
+        By the names in ``metrics.METRICS``; figures that are not defined or do not vary
+        are absent, and so is ece.
     """
     right = predictions.labels == predictions.predicted
+    found: dict[str, Interval | None]
     found = {"accuracy": proportion(predictions, right, np.ones_like(right))}
     if positive is not None:
         true, said = predictions.labels == positive, predictions.predicted == positive
@@ -124,10 +117,17 @@ def intervals(
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
         found |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
-    if "auroc" in names and np.isfinite(fold_aurocs(predictions, positive=positive)).all():
+    if "auroc" in names and _can_be_ranked(predictions, positive):
         found["auroc"] = auroc_interval(predictions, positive)
-    if set(names) - set(found) - {"auroc", *OF_PROBABILITIES} or "brier" in names:
-        found = _of_functionals(predictions, positive) | found
+    found["balanced_accuracy"] = _join_recalls(predictions)
+    if positive is None:
+        found["sensitivity"] = found["balanced_accuracy"]
+    if set(names) - set(found) - {"ece", "auroc", *lines}:
+        linear = _of_influence(predictions, positive)
+        found = {**linear, **found}
+        for name in ("f1", "mcc") if positive is not None else ():
+            if not np.isfinite(linear[name].low):
+                found[name] = _join_recalls(predictions, positive, name)
     return {
         name: interval
         for name in METRICS
@@ -198,6 +198,15 @@ def _number_folds(predictions: Predictions) -> NDArray[np.int64]:
     return encode("folds", numbers, len(numbers))
 
 
+def _can_be_ranked(predictions: Predictions, positive: str | None) -> bool:
+    """Return whether every fold holds the positive class and others, or every class."""
+    folds = _number_folds(predictions)
+    classes = choose_classes(predictions, positive)
+    truth = predictions.labels[:, None] == np.array(classes)
+    counts = [np.bincount(folds, column) for column in truth.T]
+    return all(((count > 0) & (count < np.bincount(folds))).all() for count in counts)
+
+
 def auroc_interval(predictions: Predictions, positive: str | None) -> Interval:
     """Compute the interval of the AUROC, as ``intervals`` does."""
     folds = _number_folds(predictions)
@@ -219,35 +228,67 @@ def _ranked(
     return predictions.labels == positive, score, _patients(predictions) if known else None
 
 
-def _of_functionals(predictions: Predictions, positive: str | None) -> dict[str, Interval | None]:
+def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, Interval]:
     functionals = Functionals(predictions, positive)
     folds, patients = _number_folds(predictions), _patients(predictions)
+    repeats = encode("repeats", predictions.repeats, len(predictions))
     labels = encode("labels", predictions.labels, len(predictions))
-    drawn: Sequence[Interval | None] = [None] * len(functionals.names)
-    if not folds.any() and len(predictions) <= MOST_BOOTSTRAPPED:
-        try:
-            drawn = bootstrap_intervals(functionals.evaluate, labels, patients)
-        except ProtocolError:
-            # A class has a single patient: then influences do not vary either.
-            return {}
     overlap = find_overlap(folds, patients)
     found = {}
-    rows = zip(
-        functionals.names, drawn, functionals.evaluate(), functionals.gradient(), strict=True
-    )
-    for name, interval, value, influence in rows:
-        if interval is None and np.isfinite(influence).all():
-            parts = folds if name == "auprc" else predictions.repeats
-            variance, degrees = patient_variance(influence, labels, parts, patients)
-            interval = influence_interval(
-                float(value),
-                variance * overlap,
-                degrees,
-                bounds=(-1, 1) if name == "mcc" else (0, 1),
-                method="influence by patient" + (CORRECTED if overlap > 1 else ""),
-            )
-        found[name] = interval
+    rows = zip(functionals.names, functionals.evaluate(), functionals.gradient(), strict=True)
+    for name, value, influence in rows:
+        parts = folds if name == "auprc" else repeats
+        variance, degrees = patient_variance(influence, labels, parts, patients)
+        found[name] = influence_interval(
+            float(value),
+            variance * overlap,
+            degrees,
+            bounds=(-1, 1) if name == "mcc" else (0, 1),
+            method="influence by patient" + (CORRECTED if overlap > 1 else ""),
+        )
     return found
+
+
+def _join_recalls(
+    predictions: Predictions, positive: str | None = None, figure: str = "balanced_accuracy"
+) -> Interval | None:
+    """Join the intervals of the recalls of all classes, or of one and the rest."""
+    labels, said = predictions.labels, predictions.predicted
+    if positive is not None:
+        labels, said = labels == positive, said == positive
+    sides = [labels == name for name in np.unique(labels)]
+    recalls = [proportion(predictions, said == labels, of) for of in sides]
+    if len(sides) < (2 if positive is not None else len(predictions.classes)):
+        return None
+    share = np.array([of.mean() for of in sides])
+
+    def compute(recall: NDArray[np.float64]) -> float:
+        if figure == "balanced_accuracy":
+            return float(recall.mean())
+        # Rows the rest and the positive class.
+        table = share[:, None] * np.array([[recall[0], 1 - recall[0]], [1 - recall[1], recall[1]]])
+        return float(count_figures(table, [1])[COUNTED.index(figure)])
+
+    known = [interval for interval in recalls if interval is not None]
+    values = np.array([interval.value for interval in known])
+    value = compute(values)
+    # How far the figure moves when one recall goes to its bound.
+    down, up = (
+        [compute(np.where(np.arange(len(known)) == n, bound, values)) - value for n, bound in each]
+        for each in (
+            [(n, interval.low) for n, interval in enumerate(known)],
+            [(n, interval.high) for n, interval in enumerate(known)],
+        )
+    )
+    error = float(np.sqrt(sum(i.standard_error**2 for i in known))) / len(known)
+    return Interval(
+        value,
+        value - float(np.linalg.norm(down)),
+        value + float(np.linalg.norm(up)),
+        error if figure == "balanced_accuracy" else np.nan,
+        known[0].level,
+        f"recalls joined ({known[0].method})",
+    )
 
 
 def paired_tests(
@@ -309,7 +350,8 @@ def secondary_tests(arms: Mapping[str, Predictions], positive: str | None) -> li
         In the order of the pairs of ``arms``, all "secondary": the accuracy by
         ``significance.mcnemar_test``, in the first repeat alone; with several repeats also
         the AUROC by ``significance.corrected_resampled_t``, whose patients to train and to
-        test on are means over folds. No p value is adjusted.
+        test on are means over folds. No p value is adjusted. What ``benchmarks/coverage.md``
+        shows to reject too often is said in ``method``.
     """
     found = []
     for a, b in itertools.combinations(arms, 2):
@@ -318,6 +360,8 @@ def secondary_tests(arms: Mapping[str, Predictions], positive: str | None) -> li
         right, other_right = (arm.predicted == arm.labels for arm in (one, other))
         counted = mcnemar_test(right, other_right, _patients(one))
         method = f"{counted.method}, first repeat" if not first.all() else counted.method
+        if one.folds.min() < one.folds.max():
+            method += ", does not hold its level over folds"
         found.append(_secondary(a, b, "accuracy", counted, method))
         if not first.all():
             resampled = _resample(arms[a], arms[b], positive)

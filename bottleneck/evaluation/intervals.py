@@ -17,13 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
-from bottleneck.evaluation.functionals import macro_auc, patient_variance
 from bottleneck.evaluation.placements import (
     Design,
     Influence,
     degrees_of_freedom,
     encode,
-    find_overlap,
     zeros_and_ones,
 )
 
@@ -35,7 +33,6 @@ __all__ = [
     "cv_auc_interval",
     "holds_level",
     "influence_interval",
-    "macro_auc_interval",
     "roc_auc_interval",
     "wilson_interval",
 ]
@@ -194,7 +191,7 @@ def auc_interval(
         return Interval(value, value, value, 0.0, level, "constant score")
     variance, degrees = design.variance(influence)
     error = float(np.sqrt(variance * (design.overlap if corrected else 1)))
-    free_low, free_high = _distribution_free(value, design.pairs, alpha)
+    free_low, free_high = distribution_free(value, design.pairs, alpha)
     if not error > 0:
         return Interval(value, free_low, free_high, np.nan, level, "distribution-free bound")
 
@@ -214,103 +211,6 @@ def auc_interval(
     )
 
 
-def macro_auc_interval(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    folds: ArrayLike,
-    groups: ArrayLike | None = None,
-    level: float = 0.95,
-) -> Interval:
-    """Estimate the mean AUROC of each class against the rest, with its interval.
-
-    A patient's influences on the AUROCs of all classes are averaged; the sum of their
-    squares over patients is the variance of the mean, as it is of one AUROC.
-
-    Parameters
-    ----------
-    labels : array-like, shape (n_samples,)
-        The truth.
-    scores : array-like of float, shape (n_samples, n_classes)
-        In the order of the sorted labels.
-    folds : array-like, shape (n_samples,)
-        Test folds, numbered apart over repeats; the same number for one test set.
-    groups : array-like, shape (n_samples,), optional
-        Patients.
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    Interval
-        With two classes and opposite scores that of ``roc_auc_interval`` or
-        ``cv_auc_interval``. Where the placement values do not vary, the
-        distribution-free one with the fewest pairs of any class.
-
-    Raises
-    ------
-    UsageError
-        If an array or the level is not what it should be.
-    ProtocolError
-        If a fold lacks a class.
-    """
-    macro = MacroAuc(labels, scores, folds, groups)
-    return macro.interval(level)
-
-
-class MacroAuc:
-    """The mean AUROC of each class against the rest; for ``macro_auc_interval``.
-
-    Attributes
-    ----------
-    value : float
-        The mean.
-    influence : ndarray of float64, shape (n_samples,)
-        What each sample adds to it.
-    overlap : float
-        From ``placements.find_overlap``.
-    """
-
-    def __init__(
-        self,
-        labels: ArrayLike,
-        scores: ArrayLike,
-        folds: ArrayLike,
-        groups: ArrayLike | None = None,
-    ) -> None:
-        n = np.size(labels)
-        self._codes = encode("labels", labels, n)
-        self._folds = encode("folds", folds, n)
-        self._patients = np.arange(n) if groups is None else encode("groups", groups, n)
-        self.scores = np.asarray(scores, dtype=float)
-        self.overlap = find_overlap(self._folds, self._patients)
-        self.value, self.influence, self._pairs = macro_auc(
-            self._codes, self.scores, self._folds, self._patients
-        )
-        clustered = int(self._patients.max()) + 1 < n
-        single = "Obuchowski" if clustered else "DeLong"
-        self.name = (f"LeDell{CORRECTED}" if self._folds.any() else single) + ", mean over classes"
-
-    def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the variance, corrected for folds, of what has this influence, and its df."""
-        variance, degrees = patient_variance(influence, self._codes, self._folds, self._patients)
-        return variance * self.overlap, degrees
-
-    def interval(self, level: float) -> Interval:
-        """Return the interval."""
-        alpha = 1 - check_level(level)
-        parts = (self.scores[self._folds == fold] for fold in range(self._folds.max() + 1))
-        if all(np.ptp(part, axis=0).max() == 0 for part in parts):
-            return Interval(self.value, self.value, self.value, 0.0, level, "constant score")
-        variance, degrees = self.variance(self.influence)
-        found = influence_interval(
-            self.value, variance, degrees, level=level, method=f"{self.name}, logit scale"
-        )
-        if np.isfinite(found.low):
-            return found
-        low, high = _distribution_free(self.value, self._pairs, alpha)
-        return Interval(self.value, low, high, np.nan, level, "distribution-free bound")
-
-
 def variance_name(design: Design, corrected: bool = True) -> str:
     """Name the variance of an AUROC after its authors."""
     if design.n_folds > 1:
@@ -318,7 +218,7 @@ def variance_name(design: Design, corrected: bool = True) -> str:
     return "Obuchowski" if design.clustered else "DeLong"
 
 
-def _distribution_free(value: float, pairs: float, alpha: float) -> tuple[float, float]:
+def distribution_free(value: float, pairs: float, alpha: float) -> tuple[float, float]:
     """Return the Hoeffding interval of a mean of ``pairs`` values between 0 and 1."""
 
     def low(mean: float) -> float:

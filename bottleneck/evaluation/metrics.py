@@ -28,6 +28,7 @@ from bottleneck.predictions import Predictions
 __all__ = [
     "METRICS",
     "OF_PROBABILITIES",
+    "choose_classes",
     "confuse",
     "fold_aurocs",
     "measure",

@@ -15,12 +15,12 @@ from scipy import special, stats
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.intervals import (
     Interval,
-    MacroAuc,
     auc_interval,
     check_level,
     effective_number,
     variance_name,
 )
+from bottleneck.evaluation.macro import MacroAuc
 from bottleneck.evaluation.placements import Design, encode, zeros_and_ones
 
 __all__ = [
@@ -191,14 +191,14 @@ def macro_auc_difference(
     Parameters
     ----------
     labels, folds, groups, level
-        As for ``intervals.macro_auc_interval``.
+        As for ``macro.macro_auc_interval``.
     scores_a, scores_b : array-like of float, shape (n_samples, n_classes)
         In the order of the sorted labels.
 
     Returns
     -------
     AucDifference
-        The variance is that of ``intervals.macro_auc_interval`` with the influences of
+        The variance is that of ``macro.macro_auc_interval`` with the influences of
         both arms subtracted; the reference distribution is t. The interval joins those of
         the arms, as for ``delong_test``.
 

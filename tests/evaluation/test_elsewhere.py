@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_features import make_features
 
@@ -92,8 +93,6 @@ def test_what_a_training_took_is_read_beside_its_predictions(features, alone, tm
     ],
 )
 def test_predictions_of_other_samples_are_refused(features, written, change, said):
-    import pandas as pd
-
     frame = pd.read_csv(written, dtype=str)
     change(frame).to_csv(written, index=False)
     with pytest.raises(ProtocolError, match=said):
@@ -113,11 +112,28 @@ def test_folds_that_were_drawn_must_be_those_of_the_predictions(features, writte
 
 
 def test_leaking_folds_can_be_taken_when_that_is_said(features, written):
-    import pandas as pd
-
     frame = pd.read_csv(written)
     frame.assign(fold=np.arange(len(frame)) % 3).to_csv(written, index=False)
     allowed = dataclasses.replace(QUICK, allow_leakage=True)
     comparison = compare(features, ["logistic"], predictions=[written], protocol=allowed)
     assert comparison.warnings[0].startswith("leakage was allowed")
     assert comparison.protocol["grouped"] is False
+
+
+def test_validation_rows_set_thresholds_and_calibrate(features, alone, tmp_path):
+    arm = alone.evaluations[0]
+    frame = arm.predictions.to_frame().drop(columns=["probability_benign", "probability_malignant"])
+    # A model's validation part: here what the next fold's samples were given.
+    validation = frame.assign(fold=(frame["fold"] + 1) % 3, part="validation")
+    both = [validation, frame.assign(part="test")]
+    path = tmp_path / "trained.csv"
+    pd.concat(both).to_csv(path, index=False)
+    theirs = compare(features, ["logistic"], predictions=[path], protocol=QUICK).evaluations[1]
+    assert "without class weights" in theirs.calibration.source
+    (point,) = [p for p in theirs.operating_points if p.held == "specificity"]
+    for fold, threshold in enumerate(point.thresholds):
+        rows = (validation["fold"] == fold) & (validation["label"] == "benign")
+        assert (validation["score_malignant"][rows] < threshold).mean() >= 0.9
+    pd.concat([validation[validation["fold"] != 1], both[1]]).to_csv(path, index=False)
+    with pytest.raises(ProtocolError, match="fold 1 has test samples but no validation samples"):
+        compare(features, ["logistic"], predictions=[path], protocol=QUICK)

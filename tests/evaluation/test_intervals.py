@@ -15,10 +15,10 @@ from bottleneck.evaluation.intervals import (
     cv_auc_interval,
     holds_level,
     influence_interval,
-    macro_auc_interval,
     roc_auc_interval,
     wilson_interval,
 )
+from bottleneck.evaluation.macro import macro_auc_interval
 from bottleneck.evaluation.placements import degrees_of_freedom
 
 REFERENCE = Path(__file__).parent / "reference"
