@@ -208,7 +208,7 @@ def _given_outcome(given: Given, count: Count) -> Outcome:
         name=given.name,
         head="predictions",
         test=count(given.test),
-        inner=tuple(map(count, given.validation)),
+        inner=tuple(map(count, given.inner)),
         seconds=float(given.cost.get("seconds", 0.0)),
         cost=given.cost,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits import Fold, Folds, Protocol
 from bottleneck.errors import DataError, ProtocolError
+from bottleneck.evaluation.calibration import match_folds, split_folds
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.predictions import Predictions, read_predictions
 
@@ -31,17 +32,20 @@ class Given:
         What to call it.
     test : Predictions
         What it said of its test samples.
-    validation : tuple of Predictions
-        What it said of the samples that its model was chosen on, one a fold and repeat in the
-        order of the folds; empty where not known.
+    validation : Predictions or None
+        What it said of the samples that the model of each fold was chosen on.
     cost : mapping
         What its training took, as far as known.
+    inner : tuple of Predictions
+        The validation rows, one part a fold and repeat in the order of ``test``; empty where
+        there are none, and before ``align``.
     """
 
     name: str
     test: Predictions
-    validation: tuple[Predictions, ...]
+    validation: Predictions | None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inner: tuple[Predictions, ...] = ()
 
 
 def load_given(path: str | Path) -> Given:
@@ -74,10 +78,7 @@ def load_given(path: str | Path) -> Given:
     if not named:
         called = path.resolve().parent.name if path.stem == "predictions" else path.stem
         name = str(training.get("name") or called)
-    parts = () if validation is None else tuple(_by_fold(validation))
-    if len(parts) != len(_by_fold(test)):
-        parts = ()
-    return Given(name, test, parts, training.get("cost", {}))
+    return Given(name, test, validation, training.get("cost", {}))
 
 
 def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) -> Folds:
@@ -117,7 +118,7 @@ def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) 
             f"that the features do not hold: their ids must be those of the feature file "
             f"(bottleneck inspect shows some)"
         )
-    parts = _by_fold(first.test)
+    parts = [first.test.take(rows) for rows in split_folds(first.test)]
     several = len({int(p.folds[0]) for p in parts}) > 1
     made = []
     for part in parts:
@@ -184,7 +185,8 @@ def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
     Raises
     ------
     ProtocolError
-        If the predictions are of other samples, folds or classes, or disagree on labels.
+        If the predictions are of other samples, folds or classes, or disagree on labels, or
+        a fold alone has no validation samples.
     """
     refuse = f"the predictions '{given.name}'"
     if given.test.classes != samples.classes:
@@ -209,21 +211,18 @@ def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
     rows = np.concatenate([fold.test for fold in folds])
     if wrong := int((test.labels != samples.y[rows]).sum()):
         raise ProtocolError(f"{refuse} have another label than the features for {wrong} samples")
-    patient = (
-        None if samples.groups is None else dict(zip(samples.ids, samples.groups, strict=True))
-    )
-    validation = given.validation
-    if patient is not None:
-        known = all(i in patient for part in validation for i in part.ids)
-        validation = validation if known else ()
-        validation = tuple(
-            dataclasses.replace(part, groups=np.array([patient[i] for i in part.ids]))
-            for part in validation
-        )
     groups = None if samples.groups is None else samples.groups[rows]
-    return dataclasses.replace(
-        given, test=dataclasses.replace(test, groups=groups), validation=validation
-    )
+    test = dataclasses.replace(test, groups=groups)
+    validation = given.validation
+    if validation is None:
+        return dataclasses.replace(given, test=test)
+    if samples.groups is not None:
+        patient = dict(zip(samples.ids.tolist(), samples.groups.tolist(), strict=True))
+        # Samples of other data sets may be validated on, and are patients of their own.
+        known = [patient.get(i, f"sample {i}") for i in validation.ids.tolist()]
+        validation = dataclasses.replace(validation, groups=np.array(known))
+    inner = tuple(match_folds(test, validation))
+    return dataclasses.replace(given, test=test, validation=validation, inner=inner)
 
 
 def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:
@@ -233,14 +232,6 @@ def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:
 
 def _partition(predictions: Predictions) -> set[tuple[int, int, str]]:
     return set(_keys(predictions))
-
-
-def _by_fold(predictions: Predictions) -> list[Predictions]:
-    pairs = np.stack([predictions.repeats, predictions.folds])
-    return [
-        predictions.take((pairs == pair[:, np.newaxis]).all(axis=0))
-        for pair in np.unique(pairs, axis=1).T
-    ]
 
 
 def _read_training(path: Path) -> Mapping[str, Any]:
