@@ -17,6 +17,7 @@ from bottleneck.cli import (
     extract,
     fit,
     inspect,
+    leakage,
     weights,
 )
 from bottleneck.cli.console import say
@@ -71,7 +72,7 @@ def _root(
     """
 
 
-for module in (extract, fit, compare, audit, inspect, backbones, doctor, demo):
+for module in (extract, fit, compare, audit, leakage, inspect, backbones, doctor, demo):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 app.add_typer(weights.weights, name="weights")

@@ -1,0 +1,288 @@
+"""``bottleneck leakage``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bottleneck.cli import extract as extract_command
+from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, show, show_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bottleneck.data.dataset import ImageDataset
+    from bottleneck.data.protocol import Protocol
+    from bottleneck.evaluation.leak_experiment import LeakExperiment, ProtocolResult
+
+_DATA = "Reading the data set"
+_COPIES = "Altered copies"
+_WIDTH = 80
+_COLUMNS = {
+    "auroc_pooled": "AUROC\npooled",
+    "auroc": "AUROC\nin folds",
+    "accuracy": "Accuracy",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+}
+
+
+def leakage(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="As for extract: a folder, a CSV manifest, a MedMNIST .npz, or `phantom`.",
+            show_default="the one named in bottleneck.toml, else phantom",
+        ),
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Frozen network.")] = "resnet18",
+    weights: Annotated[
+        str, typer.Option(help="As for extract: imagenet, random, a weight file …")
+    ] = "imagenet",
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="As for extract: timm, torchvision …, or a TOML file.",
+            show_default="as the weights' publisher states",
+        ),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a batch.", show_default="auto")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N patients.", show_default=False)
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="svm, logistic or mlp, with a search in every training part.",
+            show_default="an RBF machine of fixed C 10",
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of copies, folds and head.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    output: Annotated[Path, typer.Option(help="Folder for features/ and the table.")] = Path(
+        "leakage"
+    ),
+    copies: Annotated[int, typer.Option(help="Copies of each image.", rich_help_panel=_COPIES)] = 6,
+    rotation: Annotated[
+        float, typer.Option(help="Rotated by up to ± so many degrees.", rich_help_panel=_COPIES)
+    ] = 15.0,
+    noise: Annotated[
+        float,
+        typer.Option(help="Standard deviation of Gaussian noise, of 255.", rich_help_panel=_COPIES),
+    ] = 8.0,
+    flip: Annotated[bool, typer.Option(help="Mirrored at random.", rich_help_panel=_COPIES)] = True,
+    positive: Annotated[
+        str | None, typer.Option(help="Label of the positive class.", rich_help_panel=_DATA)
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds the patient in a file's path.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    crop: Annotated[
+        bool,
+        typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=_DATA),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set.", rich_help_panel=_DATA)
+    ] = None,
+    path_column: Annotated[
+        str | None, typer.Option(help="CSV column of the image path.", rich_help_panel=_DATA)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="CSV column of the label.", rich_help_panel=_DATA)
+    ] = None,
+    patient_column: Annotated[
+        str | None, typer.Option(help="CSV column of the patient.", rich_help_panel=_DATA)
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="CSV column of the id.", rich_help_panel=_DATA)
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a leaking protocol pretends: augment before the split, split by image, by patient.
+
+    The same features and the same classifier under each. The images are extracted with their
+    altered copies; a second run takes the features from its folder.
+
+    Example: `bottleneck leakage phantom --weights random --limit 40`
+    """
+    from bottleneck.data.augmentation import Augmentation, augment
+    from bottleneck.data.readers import load_dataset
+    from bottleneck.data.splits import Protocol
+    from bottleneck.evaluation.leak_experiment import FIXED, refuse_large, run_leak_experiment
+    from bottleneck.features.store import load_features
+    from bottleneck.heads.catalogue import get_head
+    from bottleneck.report.page import prepare_folder
+
+    columns = {
+        "path": path_column,
+        "label": label_column,
+        "patient": patient_column,
+        "id": id_column,
+    }
+    chosen = FIXED if head is None else get_head(head)
+    plan = Protocol(kind="cv", n_splits=folds, repeats=repeats, seed=seed)
+    augmentation = Augmentation(copies=copies, flip=flip, rotation=rotation, noise=noise, seed=seed)
+    data = load_dataset(
+        dataset,
+        columns={role: column for role, column in columns.items() if column},
+        patient_pattern=patient_pattern,
+        positive=positive,
+        crop=crop,
+        limit=limit,
+        name=name,
+    )
+    augmented = augment(data, augmentation)
+    refuse_large(len(augmented), chosen)
+    _refuse_early(data, plan)
+    prepare_folder(output)
+    options: dict[str, Any] = {
+        "weights": weights,
+        "layers": extract_command.LAST,
+        "preprocessing": preprocessing,
+        "precision": precision,
+        "batch_size": "auto" if batch_size is None else batch_size,
+        "output": output / "features",
+    }
+    (extracted,) = extract_command.run(augmented, backbone, options, quiet=quiet, as_json=as_json)
+    with progress(quiet=quiet, unit="") as move:
+        experiment = run_leak_experiment(
+            load_features(extracted.path), head=chosen, protocol=plan, n_jobs=jobs, progress=move
+        )
+    facts = _as_json(experiment)
+    _write(experiment, facts, output)
+    if as_json:
+        show_json(facts)
+        return
+    for warning in experiment.warnings:
+        if warning != RANDOM_WEIGHTS:  # The extraction has said it.
+            show(warning)
+    show(_table(experiment))
+    for paragraph in _explain(experiment):
+        show("\n" + "\n".join(textwrap.wrap(paragraph, _WIDTH)))
+    show(f"\nTable: {output / 'leakage.csv'}, .json and .md")
+
+
+def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
+    """Refuse what the experiment would refuse, before images are extracted for it."""
+    import numpy as np
+
+    from bottleneck.data.dataset import choose_positive
+    from bottleneck.evaluation.leak_experiment import split_by_patient
+
+    choose_positive(data.classes, data.positive)
+    labels = np.array([sample.label for sample in data.samples])
+    split_by_patient(protocol, labels, np.array([s.group or "" for s in data.samples]))
+
+
+def _table(experiment: LeakExperiment) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption=Text(_caption(experiment)),
+        caption_justify="left",
+        pad_edge=False,
+        width=_WIDTH,
+    )
+    table.add_column("Protocol", overflow="fold")
+    for heading in _COLUMNS.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in experiment.rows:
+        table.add_row(Text(_name(row)), *(_figure(row, figure, "\n") for figure in _COLUMNS))
+    return table
+
+
+def _name(row: ProtocolResult) -> str:
+    return row.name if row.honest else f"{row.name} (leaks)"
+
+
+def _figure(row: ProtocolResult, figure: str, between: str = " ") -> str:
+    spread = row.spread(figure)
+    mean = f"{row.mean(figure):.3f}"
+    return mean if spread is None else f"{mean}{between}±{spread:.3f}"
+
+
+def _caption(experiment: LeakExperiment) -> str:
+    recipe = experiment.features["recipe"]
+    repeats = len(experiment.rows[0].repeats["auroc"])
+    drawn = (
+        f"mean of {repeats} draws of {experiment.n_splits} folds ± standard deviation between "
+        "draws, which is no interval"
+        if repeats > 1
+        else f"{experiment.n_splits} folds, drawn once"
+    )
+    class_ = "" if experiment.positive is None else f"; positive class: {experiment.positive}"
+    return (
+        f"{experiment.dataset}, {experiment.n_images} images of {experiment.n_patients} patients "
+        f"with {experiment.copies} altered copies each; {recipe['backbone']} "
+        f"({recipe['weights']}), {experiment.head}{class_}; {drawn}."
+    )
+
+
+def _explain(experiment: LeakExperiment) -> list[str]:
+    worst, honest = experiment.rows[0], next(row for row in experiment.rows if row.honest)
+    paragraphs = []
+    for row in experiment.rows:
+        verdict = "Holds for new patients" if row.honest else "Wrong for new patients"
+        paragraphs.append(
+            f"{row.name}. {verdict}: {row.why} Of {row.n_tested} images tested, the model was "
+            f"trained on another copy of {row.picture_known:.0%}, and on the patient of "
+            f"{row.patient_known:.0%}."
+        )
+    paragraphs.append(
+        "AUROC pooled ranks the scores of all folds together, as published work often does; they "
+        "come from different models, so the one in folds is right."
+    )
+    paragraphs.append(
+        f"The honest AUROC is {honest.mean('auroc'):.3f}. Of the same features, the same "
+        f"classifier and the same patients, '{worst.name}' says {worst.mean('auroc'):.3f}."
+    )
+    return paragraphs
+
+
+def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
+    from bottleneck import __version__
+    from bottleneck.report.provenance import plain, without_paths
+
+    facts = dataclasses.asdict(experiment)
+    for fact, row in zip(facts["rows"], experiment.rows, strict=True):
+        fact["figures"] = {
+            figure: {"mean": row.mean(figure), "sd": row.spread(figure)} for figure in _COLUMNS
+        }
+    return plain({"format": 1, "bottleneck": __version__} | facts, without_paths)
+
+
+def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> None:
+    comments = "".join(f"# {warning}\n" for warning in experiment.warnings)
+    rows = experiment.to_frame().to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    (folder / "leakage.csv").write_text(comments + rows, encoding="utf-8")
+    (folder / "leakage.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    headings = [heading.replace("\n", ", ") for heading in _COLUMNS.values()]
+    lines = [
+        f"| {' | '.join(['Protocol', *headings])} |",
+        "| --- |" + " ---: |" * len(headings),
+    ]
+    for row in experiment.rows:
+        figures = [_figure(row, figure) for figure in _COLUMNS]
+        lines.append(f"| {' | '.join([_name(row), *figures])} |")
+    warnings = [f"> **{warning}**" for warning in experiment.warnings]
+    table = "\n".join(lines)
+    text = "\n\n".join([*warnings, table, _caption(experiment), *_explain(experiment)])
+    (folder / "leakage.md").write_text(text + "\n", encoding="utf-8")
