@@ -446,8 +446,8 @@ PARTS = {
     "test": (test_cells, run_test_set, 2000, "One test set"),
     "small": (small_cells, run_test_set, 1000, "Few patients in the smaller class"),
     "folds": (fold_cells, run_cross_validation, 500, "Cross-validation"),
-    "figures": (figure_cells, run_figures, 200, "Other figures, one test set"),
-    "fold figures": (fold_cells, run_fold_figures, 200, "Other figures, cross-validation"),
+    "figures": (figure_cells, run_figures, 500, "Other figures, one test set"),
+    "fold figures": (fold_cells, run_fold_figures, 400, "Other figures, cross-validation"),
 }
 
 

@@ -329,6 +329,13 @@ def test_rule_for_estimates_only(smaller, larger, holds):
     assert holds_level(smaller, larger) is holds
 
 
+def test_rule_for_the_auprc_counts_patients_of_each_fold():
+    assert holds_level(40, 160, "auprc")
+    assert not holds_level(99, 99, "auprc", n_folds=5)
+    assert holds_level(100, 100, "auprc", n_folds=5)
+    assert holds_level(40, 160, "mcc", n_folds=5)
+
+
 def test_intervals_cover_where_wald_does_not():
     # 12 patients with disease of 60, 4 images each, AUROC 0.97; all cells: benchmarks/coverage.md.
     rng = np.random.default_rng(0)
