@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from bottleneck.evaluation.assessment import Measures
 from bottleneck.evaluation.intervals import holds_level
 from bottleneck.evaluation.nested import ArmResult
 from bottleneck.evaluation.plan import Plan
+from bottleneck.evaluation.results import Difference
 from bottleneck.features.featureset import FeatureSet
+from bottleneck.heads.catalogue import Head
 
 _AGGREGATES = {"mean": "mean score", "max": "highest score"}
 
@@ -41,7 +45,12 @@ def describe_dataset(
 
 
 def describe_protocol(
-    protocol: Protocol, folds: Folds, inner: tuple[int, int], measures: Measures
+    protocol: Protocol,
+    folds: Folds,
+    inner: tuple[int, int],
+    measures: Measures,
+    heads: Iterable[Head],
+    differences: Sequence[Difference],
 ) -> dict[str, Any]:
     """Return ``Comparison.protocol``; ``inner`` is the least and largest number of inner folds."""
     repeats = len(folds.seeds)
@@ -52,7 +61,7 @@ def describe_protocol(
         f"{', grouped by patient' if folds.grouped else ''}. Features were standardised with the "
         f"mean and standard deviation of the training part, and classes were weighted equally."
         f" Thresholds and the calibration of probabilities (without class weights) were set on "
-        f"what the inner folds made of the samples they left out."
+        f"what the inner folds made of the samples they left out. {_describe_heads(heads)}"
     )
     if protocol.unit == "patient":
         score = _AGGREGATES[protocol.aggregate]
@@ -72,8 +81,28 @@ def describe_protocol(
         "aggregate": protocol.aggregate if protocol.unit == "patient" else None,
         "allow_leakage": protocol.allow_leakage,
         "prevalence": measures.prevalence,
+        "primary": _describe_primary(differences),
         "words": words,
     }
+
+
+def _describe_heads(heads: Iterable[Head]) -> str:
+    said = []
+    for head in {head.name: head for head in heads}.values():
+        names = dict.fromkeys(name.rpartition("__")[2] for part in head.grid for name in part)
+        candidates = sum(math.prod(map(len, part.values())) for part in head.grid)
+        among = f" ({', '.join(names)}: {candidates} candidates)" if candidates else ""
+        said.append(f"{head.description}{among}")
+    return f"Classifiers: {'; '.join(said)} (scikit-learn {version('scikit-learn')})."
+
+
+def _describe_primary(differences: Sequence[Difference]) -> str:
+    family = [d for d in differences if d.role == "primary"]
+    if not family:
+        return "none: there is one arm that sees images"
+    pairs = "pair" if len(family) == 1 else "pairs"
+    adjusted = f", p adjusted by Holm's method over {len(family)} {pairs}"
+    return f"difference of the AUROC between arms that see images ({family[0].method}){adjusted}"
 
 
 def find_warnings(

@@ -173,13 +173,16 @@ def compare(
     if measures.learning_curve:
         inside = _learn(inside, arms, plan, count, positive, work)
     patients = name_patients(first.groups, first.ids)
+    differences = subtract(inside, positive)
     return Comparison(
         dataset=describe_dataset(first, patients, positive),
-        protocol=describe_protocol(protocol, folds, inner, measures),
+        protocol=describe_protocol(
+            protocol, folds, inner, measures, (arm.head for arm in arms), differences
+        ),
         classes=first.classes,
         positive=positive,
         evaluations=tuple(inside),
-        differences=subtract(inside, positive),
+        differences=differences,
         warnings=find_warnings(sets, plan, protocol, arms, results),
         features=tuple(s.provenance for s in sets),
         audit=plan.audit,

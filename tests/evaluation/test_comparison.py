@@ -194,6 +194,7 @@ def test_what_is_said_of_data_set_and_protocol():
     assert comparison.positive == "benign"
     protocol = dict(comparison.protocol)
     words = protocol.pop("words")
+    assert protocol.pop("primary") == "none: there is one arm that sees images"
     assert protocol == {
         "kind": "cross-validation",
         "folds": 3,
@@ -209,6 +210,7 @@ def test_what_is_said_of_data_set_and_protocol():
     }
     assert "3 folds, 2 times anew, stratified by class" in words
     assert "5-fold cross-validation, grouped by patient" in words
+    assert "logistic regression with an L2 penalty (C: 6 candidates)" in words
     assert comparison.warnings == ()
     assert comparison.features == (f.provenance,)
     assert len(comparison.evaluations[0].chosen) == 6
