@@ -12,6 +12,7 @@ import typer
 
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, show, show_json
+from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -164,7 +165,13 @@ def leakage(
             load_features(extracted.path), head=chosen, protocol=plan, n_jobs=jobs, progress=move
         )
     facts = _as_json(experiment)
-    _write(experiment, facts, output)
+    try:
+        _write(experiment, facts, output)
+    except OSError as error:
+        raise UsageError(
+            f"the table cannot be written to '{output}': {error.strerror or error}. Mend that, or "
+            "name another folder with --output"
+        ) from None
     if as_json:
         show_json(facts)
         return
