@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck.data.grouping import count_by_class
 from bottleneck.errors import UsageError
 from bottleneck.evaluation import inference
 from bottleneck.evaluation.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.intervals import holds_level
 from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure, measure_per_class
 from bottleneck.evaluation.operating import Held, at_prevalence, choose_thresholds, operate
 from bottleneck.evaluation.results import Difference, Evaluation, Metric, OperatingPoint
@@ -101,7 +103,10 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
     test, source = _calibrated(outcome)
     figures = measure(test, positive=positive)
     known = inference.intervals(test, positive=positive)
-    metrics = {name: inference.as_metric(value, known.get(name)) for name, value in figures.items()}
+    metrics = {
+        name: _mark(name, inference.as_metric(value, known.get(name)), test)
+        for name, value in figures.items()
+    }
     points: list[OperatingPoint] = []
     per_class = {}
     calibration = curve = None
@@ -146,6 +151,17 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
         subgroups=by_subgroup(test, measures.subgroups, positive=positive),
         cost=outcome.cost,
     )
+
+
+def _mark(name: str, metric: Metric, test: Predictions) -> Metric:
+    """Say beside an interval that it does not hold its level, where that is known."""
+    unit, units = ("samples", test.ids) if test.groups is None else ("patients", test.groups)
+    counts = count_by_class(test.labels, units).values()
+    n_folds = len(np.unique(test.folds))
+    if metric.method is None or holds_level(min(counts), max(counts), name, n_folds):
+        return metric
+    said = f"{metric.method}; estimate only: {min(counts)} {unit} in the smaller class"
+    return dataclasses.replace(metric, method=said)
 
 
 def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
