@@ -112,6 +112,7 @@ class RunFolder:
             raise UsageError(
                 f"{folder} is of another training: remove it, or name another --output"
             )
+        self._tidy(folder)
         with np.load(folder / _SCORES) as scores:
             return record, dict(scores)
 
@@ -131,6 +132,10 @@ class RunFolder:
         with _beside(folder / _SCORES) as path, path.open("wb") as file:
             np.savez(file, **scores)
         write_json(folder / _DONE, {"run": self.hash, **record})
+        self._tidy(folder)
+
+    def _tidy(self, folder: Path) -> None:
+        # A kill may have left them beside a fold that was finished.
         for checkpoint in folder.glob("*.ckpt"):
             checkpoint.unlink()
 
