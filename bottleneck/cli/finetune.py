@@ -64,10 +64,10 @@ def finetune(
         ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("trained"),
-    seeds: Annotated[
-        int, typer.Option(help="Networks a fold, each with a seed of its own.")
-    ] = 1,
-    seed: Annotated[int | None, typer.Option(help="Of folds and network.", show_default="0")] = None,
+    seeds: Annotated[int, typer.Option(help="Networks a fold, each with a seed of its own.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="Of folds and network.", show_default="0")
+    ] = None,
     preprocessing: Annotated[
         str | None,
         _option(_NETWORK, "As for `bottleneck extract`.", "as the weights' publisher states"),
@@ -81,9 +81,7 @@ def finetune(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
-    dropout: Annotated[
-        float | None, _option(_NETWORK, "Before the new classifier.", "0")
-    ] = None,
+    dropout: Annotated[float | None, _option(_NETWORK, "Before the new classifier.", "0")] = None,
     epochs: Annotated[int | None, _option(_TRAINING, "At most.", "30")] = None,
     patience: Annotated[
         int | None,
@@ -131,9 +129,7 @@ def finetune(
     rotation: Annotated[float | None, _option(_AUGMENTATION, "Degrees, at most.", "10")] = None,
     rotate90: Annotated[
         bool | None,
-        typer.Option(
-            "--rotate90", help="By multiples of 90° too.", rich_help_panel=_AUGMENTATION
-        ),
+        typer.Option("--rotate90", help="By multiples of 90° too.", rich_help_panel=_AUGMENTATION),
     ] = None,
     jitter: Annotated[
         float | None, _option(_AUGMENTATION, "Of brightness and contrast, at most.", "0")
@@ -154,9 +150,7 @@ def finetune(
         Path | None,
         _option(_FOLDS, "CSV with id, repeat and fold, whose test folds are taken instead."),
     ] = None,
-    precision: Annotated[
-        str | None, _option(_MACHINE, "auto, fp32, bf16 or fp16.", "auto")
-    ] = None,
+    precision: Annotated[str | None, _option(_MACHINE, "auto, fp32, bf16 or fp16.", "auto")] = None,
     device: Annotated[str | None, _option(_MACHINE, "auto, cpu, cuda or cuda:N.", "auto")] = None,
     devices: Annotated[
         int | None, _option(_MACHINE, "Devices that share each step (DDP).", "1")
@@ -194,7 +188,7 @@ def finetune(
     from bottleneck.data.splits import Protocol
     from bottleneck.finetune.config import Config, parse_class_weights, read_config
 
-    options = {
+    options: dict[str, Any] = {
         "backbone": backbone,
         "weights": weights,
         "preprocessing": preprocessing,
@@ -236,7 +230,12 @@ def finetune(
     given = {name: value for name, value in options.items() if value is not None}
     chosen = read_config(config, **given) if config else Config(**given)
     plan = Protocol(kind=cast(Any, protocol), n_splits=folds, repeats=repeats, seed=chosen.seed)
-    how = {"protocol": plan, "folds_from": folds_from, "seeds": seeds, "output": output}
+    how: dict[str, Any] = {
+        "protocol": plan,
+        "folds_from": folds_from,
+        "seeds": seeds,
+        "output": output,
+    }
     columns = {
         "path": path_column,
         "label": label_column,

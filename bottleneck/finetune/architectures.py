@@ -61,9 +61,7 @@ _BLOCKS = [3, 4, 6, 3]
 _GROUPS, _GROUP_WIDTH = 32, 4
 _FC_WIDTH, _FC_DROPOUT = 64, 0.5
 
-_KERAS_INPUT = Preprocessing(
-    150, 150, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), squash=True
-)
+_KERAS_INPUT = Preprocessing(150, 150, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), squash=True)
 _UNIT_INPUT = Preprocessing(224, 224, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), squash=True)
 
 
@@ -133,18 +131,13 @@ class _WideBasicBlock(BasicBlock):
 class _WideBottleneck(Bottleneck):
     """ResNet's bottleneck with a 5 × 5 convolution in the second place."""
 
+    conv2: nn.Conv2d
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        narrow = self.conv2
-        self.conv2 = nn.Conv2d(
-            narrow.in_channels,
-            narrow.out_channels,
-            5,
-            stride=narrow.stride,
-            padding=2,
-            groups=narrow.groups,
-            bias=False,
-        )
+        narrow: Any = self.conv2
+        sizes = narrow.in_channels, narrow.out_channels, 5, narrow.stride
+        self.conv2 = nn.Conv2d(*sizes, padding=2, groups=narrow.groups, bias=False)
 
 
 class _DenseStage(nn.Module):
@@ -153,12 +146,9 @@ class _DenseStage(nn.Module):
     def __init__(self, blocks: nn.Sequential, width: int) -> None:
         super().__init__()
         self.blocks = blocks
-        self.transition = nn.Sequential(
-            nn.Conv2d(len(blocks) * width, width, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        )
-        nn.init.kaiming_normal_(self.transition[0].weight, mode="fan_out", nonlinearity="relu")
+        join = nn.Conv2d(len(blocks) * width, width, 1, bias=False)
+        nn.init.kaiming_normal_(join.weight, mode="fan_out", nonlinearity="relu")
+        self.transition = nn.Sequential(join, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
         outputs = []
@@ -204,7 +194,9 @@ def _torchvision(name: str, n_classes: int) -> nn.Module:
 
 
 _ALL = (
-    Architecture("small_cnn", "3 × 3 convolutions of 32, 32, 64 (Sai Sundar)", small_cnn, _KERAS_INPUT),
+    Architecture(
+        "small_cnn", "3 × 3 convolutions of 32, 32, 64 (Sai Sundar)", small_cnn, _KERAS_INPUT
+    ),
     *(
         Architecture(f"thyronet_{variant}", text, partial(thyronet, variant))
         for variant, text in (

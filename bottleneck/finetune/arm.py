@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.grouping import name_patients
-from bottleneck.data.protocol import Folds, Protocol
+from bottleneck.data.splits import Folds, Protocol
 from bottleneck.errors import MissingExtraError, UsageError
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.finetune.config import Config

@@ -1,4 +1,4 @@
-"""What a training is asked to do: one name an option, in Python, in TOML and on the command line."""
+"""The options of a training, by one name in Python, in TOML and on the command line."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "warmup": _SHARE,
     "weight_decay": (0, math.inf, True),
 }
+_TEXTS = ("backbone", "device", "pooling", "preprocessing", "unfreeze", "weights")
 # These decide how fast the result is there, and not what it is.
 _WITHOUT_EFFECT = ("device", "workers")
 
@@ -279,9 +280,7 @@ def _check(options: Augmentation) -> None:
             _check_number(name, value, whole=isinstance(field.default, int))
         elif isinstance(field.default, bool) and not isinstance(value, bool):
             raise UsageError(f"{name} is true or false, not {value!r}")
-        elif name in ("backbone", "unfreeze", "device", "pooling") and not isinstance(value, str):
-            raise UsageError(f"{name} is a text, not {value!r}")
-        elif name in ("weights", "preprocessing") and not isinstance(value, str | None):
+        elif name in _TEXTS and not isinstance(value, str if field.default else str | None):
             raise UsageError(f"{name} is a text, not {value!r}")
         elif name == "workers" and value != "auto":
             whole = isinstance(value, int) and not isinstance(value, bool)

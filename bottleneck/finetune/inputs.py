@@ -92,9 +92,7 @@ class Inputs(abc.ABC):
     def _build(self, seed: int) -> Classifier: ...
 
     @abc.abstractmethod
-    def items(
-        self, rows: NDArray[np.intp], augmented: tuple[int, int] | None
-    ) -> Dataset[Item]:
+    def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
         """Return input, number of the class and row of samples, in the order of the rows.
 
         Parameters
@@ -167,6 +165,10 @@ class ImageInputs(Inputs):
             "network": network,
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What other processes read samples with; networks reach them by themselves.
+        return {**self.__dict__, "backbone": None}
+
     def _describe_samples(self) -> None:
         self.ids = np.array([s.id for s in self.samples], str)
         self.y = np.array([s.label for s in self.samples], str)
@@ -186,13 +188,16 @@ class ImageInputs(Inputs):
         how = "fine-tuned" if part == "all" else f"fine-tuned, {part}"
         if weights.name == "random":
             how = "from scratch" if part == "all" else f"random, {part} trained"
-        elif has_folded_norm(self.backbone.network) and part != "head":
-            if not self.config.freeze_norm:
-                self.notes.append(
-                    "these weights have their batch normalisation folded in; training normalises "
-                    "by the batch all the same, which changes what the network computes: "
-                    "--freeze-norm keeps it as it is"
-                )
+        elif (
+            part != "head"
+            and not self.config.freeze_norm
+            and has_folded_norm(self.backbone.network)
+        ):
+            self.notes.append(
+                "these weights have their batch normalisation folded in; training normalises by "
+                "the batch all the same, which changes what the network computes: --freeze-norm "
+                "keeps it as it is"
+            )
         return f"{self.backbone.name} ({weights.name}, {how})", {
             **about,
             "backbone": self.backbone.name,
@@ -226,9 +231,7 @@ class ImageInputs(Inputs):
             freeze_norm=self.config.freeze_norm,
         )
 
-    def items(
-        self, rows: NDArray[np.intp], augmented: tuple[int, int] | None
-    ) -> Dataset[Item]:
+    def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
         """Return images of the network's input, as bytes of shape (crop, crop, 3)."""
         samples = [self.samples[row] for row in rows]
         return _Images(
@@ -325,9 +328,7 @@ class FeatureInputs(Inputs):
     def _build(self, seed: int) -> Classifier:
         return wrap(new_fc(self.features.X.shape[1], len(self.classes)), None)
 
-    def items(
-        self, rows: NDArray[np.intp], augmented: tuple[int, int] | None
-    ) -> Dataset[Item]:
+    def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
         """Return features; nothing augments them."""
         return _Rows(self.features.X[rows], self.labels[rows], rows)
 

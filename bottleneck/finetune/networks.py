@@ -52,13 +52,15 @@ class _Pooled(nn.Module):
     def __init__(self, network: nn.Module, pooling: str) -> None:
         super().__init__()
         self.network = network
-        self.pool = find_pooling(pooling)
+        # A name, since not every pooling can be sent to another process.
+        self.pooling = pooling
         self.is_channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self.n_prefix = getattr(network, "num_prefix_tokens", 0)
 
     def forward(self, x: Tensor) -> Tensor:
         output = feature_map(self.network, x)
-        return self.pool(
+        pool = find_pooling(self.pooling)
+        return pool(
             positions(output, channels_last=self.is_channels_last, prefix_tokens=self.n_prefix)
         )
 

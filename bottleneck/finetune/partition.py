@@ -119,9 +119,7 @@ def _hold_out(
     return fold.train[train], fold.train[validation]
 
 
-def _read_folds(
-    path: Path, ids: Strings, y: Strings, patients: Strings | None, seed: int
-) -> Folds:
+def _read_folds(path: Path, ids: Strings, y: Strings, patients: Strings | None, seed: int) -> Folds:
     import pandas as pd
 
     try:
@@ -157,8 +155,8 @@ def _read_folds(
             made.append(Fold(int(str(repeat)), int(str(fold)), seed, train, test))
     for one in made:
         where = f"fold {one.index} of repeat {one.repeat} in {path}"
-        for rows in (one.train, one.test):
-            if lacking := sorted(set(y) - set(y[rows])):
+        for side in (one.train, one.test):
+            if set(y) - set(y[side]):
                 raise ProtocolError(f"{where} has no '{lacking[0]}' on one of its sides")
         if patients is not None and len(np.intersect1d(patients[one.train], patients[one.test])):
             raise ProtocolError(f"{where} puts patients on both sides")

@@ -130,7 +130,7 @@ class RunFolder:
         with _beside(folder / _WEIGHTS) as path:
             save_file({key: tensor.contiguous() for key, tensor in network.items()}, path)
         with _beside(folder / _SCORES) as path, path.open("wb") as file:
-            np.savez(file, **scores)
+            np.savez(file, allow_pickle=False, **scores)
         write_json(folder / _DONE, {"run": self.hash, **record})
         self._tidy(folder)
 

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from bottleneck.errors import UsageError
 from bottleneck.features import engine
@@ -68,10 +68,12 @@ class _Training(pl.LightningModule):
         generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
         order = torch.randperm(len(self.part.train), generator=generator).numpy()
         rows = self.part.train[order][: _n_used(len(order), self.config.batch_size)]
-        return _loader(self.inputs, rows, self.config, augmented=(seed, epoch))
+        share = self.global_rank, self.trainer.world_size
+        return _loader(self.inputs, rows, self.config, augmented=(seed, epoch), share=share)
 
     def val_dataloader(self) -> DataLoader[Item]:
-        return _loader(self.inputs, self.part.validation, self.config)
+        share = self.global_rank, self.trainer.world_size
+        return _loader(self.inputs, self.part.validation, self.config, share=share)
 
     def on_train_epoch_start(self) -> None:
         self.network.train()
@@ -100,8 +102,7 @@ class _Training(pl.LightningModule):
         logits, rows = (torch.cat(parts) for parts in zip(*self.said, strict=True))
         self.said.clear()
         if self.trainer.world_size > 1:
-            logits = self.all_gather(logits).flatten(0, 1)
-            rows = self.all_gather(rows).flatten()
+            logits, rows = (cast(Tensor, self.all_gather(t)).flatten(0, 1) for t in (logits, rows))
         # Several devices pad their shares with samples that come twice.
         _, first = np.unique(rows.cpu().numpy(), return_index=True)
         logits, rows = logits[first], rows[first]
@@ -315,6 +316,7 @@ def _loader(
     rows: NDArray[np.intp],
     config: Config,
     augmented: tuple[int, int] | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> DataLoader[Item]:
     on_gpu = engine.resolve_device(config.device).type == "cuda"
     if isinstance(config.workers, int):
@@ -322,9 +324,12 @@ def _loader(
     else:
         # On a CPU the cores are busy with the network.
         workers = engine.default_workers() if on_gpu else 0
+    items, (rank, world) = inputs.items(rows, augmented), share
     return DataLoader(
-        inputs.items(rows, augmented),
+        items,
         batch_size=config.batch_size,
+        # Lightning's own would shuffle the order once more.
+        sampler=DistributedSampler(items, world, rank, shuffle=False) if world > 1 else None,
         num_workers=workers,
         pin_memory=on_gpu,
         # Without one of its own it draws from the generator that dropout draws from.
@@ -359,6 +364,7 @@ def _trainer(
         enable_checkpointing=bool(callbacks),
         # train_dataloader makes the order of one epoch.
         reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=False,

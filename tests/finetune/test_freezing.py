@@ -38,7 +38,7 @@ class Staged(nn.Module):
         self.first = stage(3, 4)
         self.second = stage(4, 6)
         self.scale = nn.Parameter(torch.ones(1))
-        self.feature_info = [dict(module=name) for name in ("first", "second", "last")]
+        self.feature_info = [{"module": name} for name in ("first", "second", "last")]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.last(self.second(self.first(x * self.scale)))
@@ -149,7 +149,7 @@ def test_folded_norm() -> None:
 
 def test_last_stages_of_real_networks() -> None:
     rows = describe_trainable(attached(load_backbone("resnet18", weights="random"), "last"))
-    assert [row["layer"] for row in rows if row["trained"]][0] == "layer4.0.conv1"
+    assert next(row["layer"] for row in rows if row["trained"]) == "layer4.0.conv1"
     # layer4: 256·512·9, three of 512·512·9, the shortcut 256·512, and five norms of 2·512.
     layer4 = 512 * 9 * (256 + 3 * 512) + 256 * 512 + 10 * 512
     assert count_parameters(rows)[0] == layer4 + 2 * 512 + 2

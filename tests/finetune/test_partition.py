@@ -28,7 +28,7 @@ def test_validation_is_by_patient_and_stratified() -> None:
         three = part.train, part.validation, part.test
         assert sorted(np.concatenate(three)) == list(range(N))
         patients = [set(GROUPS[rows]) for rows in three]
-        assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
+        assert sum(map(len, patients)) == len(set.union(*patients)) == len(set(GROUPS))
         left = len(part.train) + len(part.validation)
         assert len(part.validation) / left == pytest.approx(0.2, abs=0.06)
         assert (Y[part.validation] == "malignant").mean() == pytest.approx(0.3, abs=0.15)

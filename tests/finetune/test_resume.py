@@ -73,7 +73,9 @@ def run(folder: Path, output: Path, place: tuple[str, int, str] | None) -> None:
 def processes() -> Any:
     # Children of this server have Lightning loaded already, and no threads of ours.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bottleneck.finetune.training", "sklearn.metrics", "small", "made"])
+    context.set_forkserver_preload(
+        ["bottleneck.finetune.training", "sklearn.metrics", "small", "made"]
+    )
     return context
 
 

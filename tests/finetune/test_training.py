@@ -230,7 +230,9 @@ def test_full_batches_are_a_plain_loop(dataset: ImageDataset, tmp_path: Path) ->
     ids = splits[splits["fold"] == 0].groupby("part")["id"].apply(list)
 
     inputs = ImageInputs(dataset, quick(**options), small_backbone())
-    features = load_features(extract(dataset, small_backbone(), output=tmp_path, precision="fp32").path)
+    features = load_features(
+        extract(dataset, small_backbone(), output=tmp_path, precision="fp32").path
+    )
     X = torch.from_numpy(features.X)
     rows = {part: np.searchsorted(features.ids, names) for part, names in ids.items()}
     y = torch.from_numpy(inputs.labels)[rows["train"]]
@@ -394,7 +396,7 @@ def test_what_cannot_be_trained(
 
 
 def test_a_loss_that_explodes_is_an_error(dataset: ImageDataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not finite|no finite"):
+    with pytest.raises(UsageError, match=r"not finite|no finite"):
         train(dataset, tmp_path / "run", optimizer="sgd", learning_rate=1e30, epochs=4)
 
 
