@@ -128,7 +128,7 @@ def finetune(
         If no image can be used.
     """
     _refuse_missing()
-    from bottleneck.finetune.inputs import ImageInputs
+    from bottleneck.finetune.images import ImageInputs
 
     inputs = ImageInputs(dataset, config, backbone)
     return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress)

@@ -18,7 +18,7 @@ from bottleneck.errors import DataError, ProtocolError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Part", "divide", "refuse_shared_patients", "split_table"]
+__all__ = ["Part", "divide", "fold_name", "refuse_shared_patients", "split_table"]
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
@@ -45,7 +45,12 @@ class Part:
     @property
     def name(self) -> str:
         """Of the fold's folder."""
-        return f"fold-{self.repeat}-{self.fold}"
+        return fold_name(self.repeat, self.fold)
+
+
+def fold_name(repeat: int, fold: int) -> str:
+    """Name the folder of a fold."""
+    return f"fold-{repeat}-{fold}"
 
 
 def divide(

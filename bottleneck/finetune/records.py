@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
+from bottleneck.finetune.partition import fold_name
 
-__all__ = ["RunFolder", "write_json", "write_table"]
+__all__ = ["RunFolder", "network_file", "write_json", "write_table"]
 
 _ASKED = "run.json"
 _DONE = "fold.json"
@@ -138,6 +139,11 @@ class RunFolder:
         # A kill may have left them beside a fold that was finished.
         for checkpoint in folder.glob("*.ckpt"):
             checkpoint.unlink()
+
+
+def network_file(path: Path, repeat: int, fold: int) -> Path:
+    """Return where the network of a fold lies in a run's folder."""
+    return path / fold_name(repeat, fold) / _WEIGHTS
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
+import math
 import signal
-import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,23 +23,21 @@ from bottleneck.errors import UsageError
 from bottleneck.features import engine
 from bottleneck.finetune.augmentation import derive_seed
 from bottleneck.finetune.config import Config
+from bottleneck.finetune.course import Course, Curve, Move, Validated, best_epoch, is_over
 from bottleneck.finetune.inputs import Inputs, Item
 from bottleneck.finetune.losses import build_loss, weigh_classes
 from bottleneck.finetune.networks import Classifier
 from bottleneck.finetune.partition import Part
 from bottleneck.finetune.schedules import Schedule
 
-__all__ = ["Move", "auroc", "predict_rows", "train_network"]
-
-Move = Callable[[int, int, str], None]
-Curve = list[dict[str, Any]]
+__all__ = ["auroc", "predict_rows", "train_network"]
 
 _CHECKPOINT = "last.ckpt"
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
-class _Training(pl.LightningModule):
+class _Training(Validated):
     """What happens in a step.
 
     Nothing depends on the state of a generator: the order of an epoch, each image's
@@ -67,7 +63,7 @@ class _Training(pl.LightningModule):
         seed, epoch = self.config.seed, self.current_epoch
         generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
         order = torch.randperm(len(self.part.train), generator=generator).numpy()
-        rows = self.part.train[order][: _n_used(len(order), self.config.batch_size)]
+        rows = self.part.train[order][: _n_used(len(order), self.config)]
         share = self.global_rank, self.trainer.world_size
         return _loader(self.inputs, rows, self.config, augmented=(seed, epoch), share=share)
 
@@ -132,91 +128,6 @@ class _Training(pl.LightningModule):
         }
 
 
-class _Course(Callback):
-    """The learning curve, the best network so far, and when to stop.
-
-    All of it lies in the checkpoint beside optimiser and schedule, so that one file written at
-    once holds one state of the training.
-    """
-
-    def __init__(self, config: Config, move: Move | None, text: str) -> None:
-        self.config = config
-        self.move = move
-        self.text = text
-        self.curve: Curve = []
-        self.best: dict[str, Tensor] = {}
-        self._began = 0.0
-        self._rate = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"curve": self.curve, "best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.curve, self.best = state_dict["curve"], state_dict["best"]
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._began = time.perf_counter()
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        # At the end of the epoch the schedule has moved on to the next.
-        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if self.move is not None and trainer.is_global_zero:
-            n_batches = int(trainer.num_training_batches)
-            done = trainer.current_epoch * n_batches + batch_idx + 1
-            self.move(done, self.config.epochs * n_batches, self._say())
-
-    def _say(self) -> str:
-        aurocs = [row["val_auroc"] for row in self.curve]
-        best = f", best AUROC {max(aurocs):.3f}" if aurocs else ""
-        return f"{self.text}, epoch {len(self.curve) + 1}{best}"
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, _Training)
-        self.curve.append(
-            {
-                "epoch": len(self.curve) + 1,
-                "train_loss": float(trainer.callback_metrics["train_loss"]),
-                "val_loss": pl_module.val_loss,
-                "val_auroc": pl_module.val_auroc,
-                "learning_rate": self._rate,
-                "seconds": time.perf_counter() - self._began,
-            }
-        )
-        if best_epoch(self.curve) == len(self.curve):
-            state = pl_module.network.state_dict()
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-        if is_over(self.curve, self.config):
-            trainer.should_stop = True
-
-
-def best_epoch(curve: Curve) -> int:
-    """Return the epoch, from 1, of the highest AUROC of the validation part; the first of several.
-
-    Parameters
-    ----------
-    curve : list of dict
-        One an epoch, with ``val_auroc``.
-    """
-    return 1 + int(np.argmax([row["val_auroc"] for row in curve]))
-
-
-def is_over(curve: Curve, config: Config) -> bool:
-    """Whether a training with this curve ends."""
-    waited = len(curve) - best_epoch(curve) if curve else 0
-    return len(curve) >= config.epochs or bool(config.patience and waited >= config.patience)
-
-
 def train_network(
     inputs: Inputs, part: Part, config: Config, folder: Path, move: Move | None, text: str
 ) -> tuple[Classifier, dict[str, Any]]:
@@ -243,8 +154,8 @@ def train_network(
     network : Classifier
         With the weights of the best epoch.
     record : dict
-        curve, chosen_epoch, seconds of all epochs, images_seen, device, peak_memory_bytes and of
-        what it is the peak (peak_memory_of).
+        curve, chosen_epoch, seconds of all epochs, images_seen, device, peak_memory_bytes, and
+        peak_memory_of: the device's, or that of the process since it began.
     """
     checkpoint = folder / _CHECKPOINT
     device = engine.resolve_device(config.device)
@@ -253,20 +164,21 @@ def train_network(
     with torch.random.fork_rng(devices=[]), _quiet():
         module = _Training(inputs, part, config)
         if not (checkpoint.exists() and is_over(_read_course(checkpoint)["curve"], config)):
-            course = _Course(config, move if config.devices == 1 else None, text)
+            course = Course(config, move if config.devices == 1 else None, text)
             trainer = _trainer(config, folder, [course], n_devices=config.devices)
             _fit(trainer, module, checkpoint if checkpoint.exists() else None)
     state = _read_course(checkpoint)
     curve: Curve = state["curve"]
     module.network.load_state_dict(state["best"])
-    used = _n_used(len(part.train), config.batch_size)
+    used = _n_used(len(part.train), config)
     return module.network, {
         "curve": curve,
         "chosen_epoch": best_epoch(curve),
         "seconds": sum(row["seconds"] for row in curve),
         "images_seen": len(curve) * used,
         "device": engine.describe_device(device),
-        **_peak_memory(device),
+        "peak_memory_bytes": max(row["peak_memory_bytes"] for row in curve),
+        "peak_memory_of": "device" if device.type == "cuda" else "process",
     }
 
 
@@ -306,9 +218,10 @@ def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> floa
     return float(roc_auc_score(truth, probabilities, average="macro"))
 
 
-def _n_used(n: int, batch_size: int) -> int:
-    # Batch normalisation of a single vector is not defined.
-    return n - 1 if n % batch_size == 1 and n > 1 else n
+def _n_used(n: int, config: Config) -> int:
+    # Batch normalisation of a single vector is not defined: no device's last batch may be one.
+    share = math.ceil(n / config.devices)
+    return min(n, (share - 1) * config.devices) if share % config.batch_size == 1 < share else n
 
 
 def _loader(
@@ -390,18 +303,7 @@ def _fit(trainer: pl.Trainer, module: _Training, checkpoint: Path | None) -> Non
 
 def _read_course(checkpoint: Path) -> dict[str, Any]:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return state["callbacks"][_Course.__qualname__]
-
-
-def _peak_memory(device: torch.device) -> dict[str, Any]:
-    if device.type == "cuda":
-        return {
-            "peak_memory_bytes": torch.cuda.max_memory_allocated(device),
-            "peak_memory_of": "the device in this fold",
-        }
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {"peak_memory_bytes": peak * unit, "peak_memory_of": "the process so far"}
+    return state["callbacks"][Course.__qualname__]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def run(folder: Path, output: Path, place: tuple[str, int, str] | None) -> None:
     from small import PROTOCOL, quick, small_backbone
 
     from bottleneck.finetune import arm
-    from bottleneck.finetune.training import _Course
+    from bottleneck.finetune.course import Course
 
     torch.set_num_threads(1)
     name, times, when = place or ("", 0, "")
@@ -59,7 +59,7 @@ def run(folder: Path, output: Path, place: tuple[str, int, str] | None) -> None:
 
     if name == "step":
         in_place = lambda course, *_: "fold 2" in course.text and len(course.curve) == 1  # noqa: E731
-        fatal(_Course, "on_train_batch_end", in_place)
+        fatal(Course, "on_train_batch_end", in_place)
     elif name == "last.ckpt":
         fatal(shutil, "move", is_file)
     elif name:

@@ -18,15 +18,17 @@ from small import N_IMAGES, PROTOCOL, quick, small_backbone
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.protocol import Protocol
-from bottleneck.errors import MissingExtraError, UsageError
+from bottleneck.errors import DataError, MissingExtraError, ModelError, UsageError
 from bottleneck.evaluation.comparison import compare
 from bottleneck.features.extraction import extract
 from bottleneck.features.store import load_features
 from bottleneck.finetune import arm as arms
 from bottleneck.finetune.arm import Trained, finetune, summarise, train_on_features
 from bottleneck.finetune.config import Config
-from bottleneck.finetune.inputs import FeatureInputs, ImageInputs
-from bottleneck.finetune.training import is_over
+from bottleneck.finetune.course import is_over
+from bottleneck.finetune.images import ImageInputs
+from bottleneck.finetune.inputs import FeatureInputs
+from bottleneck.finetune.prediction import predict
 from bottleneck.predictions import Predictions, read_predictions
 
 
@@ -270,6 +272,35 @@ def test_accumulated_batches_are_one_large_one(dataset: ImageDataset, tmp_path: 
     )
     assert {fold["n_train"] % 8 for fold in large.record["folds"]} == {0}
     np.testing.assert_allclose(large.predictions.scores, small.predictions.scores, atol=1e-4)
+
+
+def test_another_data_set(
+    trained: Trained, dataset: ImageDataset, backbone: Backbone, pictures: Path
+) -> None:
+    # Of those samples that the fold was tested on, and some others, the same is said again.
+    told = trained.predictions.take(trained.predictions.folds == 1)
+    later = predict(trained.path, dataset, fold=1, backbone=backbone)
+    rows = [list(later.ids).index(i) for i in told.ids]
+    np.testing.assert_allclose(later.scores[rows], told.scores, atol=1e-6)
+    assert len(later) == N_IMAGES
+    with pytest.raises(ModelError, match="no network of repeat 0, fold 7"):
+        predict(trained.path, dataset, fold=7, backbone=backbone)
+    samples = tuple(Sample(p.name, p.name, "other") for p in sorted(pictures.iterdir())[:2])
+    with pytest.raises(DataError, match="benign, malignant apart; the data set 'x' holds other"):
+        predict(trained.path, ImageDataset("x", samples, FileSource(pictures)), backbone=backbone)
+
+
+def test_no_batch_is_a_single_image(pictures: Path, tmp_path: Path) -> None:
+    # 17 images to train on in batches of 8, by the data set's own split.
+    splits = ["train"] * 17 + ["val"] * 15 + ["test"] * 16
+    samples = tuple(
+        Sample(p.name, p.name, ("benign", "malignant")[n // 2 % 2], group=f"P{n}", split=split)
+        for (n, p), split in zip(enumerate(sorted(pictures.iterdir())), splits, strict=True)
+    )
+    found = train(ImageDataset("fixed", samples, FileSource(pictures)), tmp_path / "run", epochs=1)
+    (fold,) = found.record["folds"]
+    assert (fold["n_train"], fold["n_validation"], fold["n_test"]) == (17, 15, 16)
+    assert fold["images_seen"] == 16
 
 
 def test_early_stopping() -> None:
