@@ -21,6 +21,10 @@ __all__ = ["Given", "align", "load_given", "take_folds"]
 
 Strings = NDArray[np.str_]
 
+# Fields of ``training.json`` that a report shows, and of each epoch in it.
+_COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
+_CURVES = ("epoch", "train_loss", "val_loss", "val_auroc")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given:
@@ -78,7 +82,7 @@ def load_given(path: str | Path) -> Given:
     if not named:
         called = path.resolve().parent.name if path.stem == "predictions" else path.stem
         name = str(training.get("name") or called)
-    return Given(name, test, validation, training.get("cost", {}))
+    return Given(name, test, validation, _gather_cost(training))
 
 
 def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) -> Folds:
@@ -232,6 +236,18 @@ def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:
 
 def _partition(predictions: Predictions) -> set[tuple[int, int, str]]:
     return set(_keys(predictions))
+
+
+def _gather_cost(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what a reader of results needs from the record of a training."""
+    cost = {field: training[field] for field in _COST if training.get(field) is not None}
+    curves = [
+        {"repeat": fold.get("repeat", 0), "fold": fold.get("fold", 0)}
+        | {name: value for name, value in epoch.items() if name in _CURVES}
+        for fold in training.get("folds", ())
+        for epoch in fold.get("curve", ())
+    ]
+    return cost | ({"curves": curves} if curves else {})
 
 
 def _read_training(path: Path) -> Mapping[str, Any]:
