@@ -132,7 +132,10 @@ def by_patient(
         counts = np.bincount(patient)[:, np.newaxis]
 
         def gather(values: np.ndarray) -> np.ndarray:
-            return np.stack([np.bincount(patient, c) for c in values.T], axis=1) / counts
+            # From the first image on, so that the mean of equal scores is that score exactly.
+            excess = values - values[first][patient]
+            sums = np.stack([np.bincount(patient, column) for column in excess.T], axis=1)
+            return values[first] + sums / counts
     else:
         column = predictions.scores[:, predictions.classes.index(positive)]
         # Sorted by patient and then score, a patient's last row is that of its maximum.
