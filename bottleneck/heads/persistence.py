@@ -7,7 +7,6 @@ before anything in it is built: loading a model never runs code that came with i
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from bottleneck.data.grouping import name_patients
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.features.recipe import name_differences
+from bottleneck.files import write_whole
 from bottleneck.heads.catalogue import get_head
 from bottleneck.heads.search import refuse_not_finite, score_classes
 from bottleneck.predictions import Predictions
@@ -163,17 +163,10 @@ class Model:
         estimator = metadata.pop("estimator")
         content = {"format": _FORMAT, "metadata": metadata, "estimator": estimator}
         data = skops.io.dumps(content)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            write_whole(path, data)
         except OSError as error:
             raise ModelError(f"cannot write the model to {path}: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
         return path
 
 
