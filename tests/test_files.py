@@ -18,7 +18,7 @@ def test_the_disk_has_the_bytes_before_they_take_their_name(
     fsync, replace = os.fsync, Path.replace
 
     def flushing(descriptor: int) -> None:
-        events.append(("flush", os.readlink(f"/proc/self/fd/{descriptor}")))
+        events.append(("flush", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
         fsync(descriptor)
 
     def replacing_it(self: Path, other: Path) -> Path:
@@ -41,8 +41,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 ) -> None:
     target = tmp_path / "report.html"
     target.write_bytes(b"old")
-    with pytest.raises(type(failure)), replacing(target) as beside:
-        beside.write_bytes(b"ha")
-        raise failure
+
+    def write() -> None:
+        with replacing(target) as beside:
+            beside.write_bytes(b"ha")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        write()
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
