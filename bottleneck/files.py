@@ -1,13 +1,18 @@
-"""Writing a file whole or not at all."""
+"""Files that are written whole or not at all, and archives that do not burst."""
 
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["find_bomb", "replacing", "write_whole"]
+
+# Pictures and coefficients shrink to a tenth at best; deflate can reach a thousandth.
+_MAX_RATIO = 200
+_SMALL = 1_048_576
 
 
 @contextmanager
@@ -58,3 +63,31 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def find_bomb(archive: zipfile.ZipFile) -> str | None:
+    """Say why an archive is not safe to unpack in memory; None where it is.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        Opened for reading; nothing in it is unpacked.
+
+    Returns
+    -------
+    str or None
+        Names a member that takes more than 1 MiB, and more than 200 times what it takes in
+        the archive.
+    """
+    assert archive.fp is not None
+    size = archive.fp.seek(0, os.SEEK_END)
+    # The sizes of members are what the archive says; several may share the same bytes.
+    members = [(m.filename, m.file_size, min(m.compress_size, size)) for m in archive.infolist()]
+    members.append(("all together", sum(unpacked for _, unpacked, _ in members), size))
+    for name, unpacked, packed in members:
+        if unpacked > max(_SMALL, _MAX_RATIO * packed):
+            return (
+                f"{name}: {packed:,} bytes that would become {unpacked:,}, more than "
+                f"{_MAX_RATIO} times as many"
+            )
+    return None
