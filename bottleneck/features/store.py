@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,10 @@ _OPTIONAL_TEXT = ("groups", "splits", "folds", "centres", "sources", "sha256", "
 _BLOCK = 4096
 # In bytes, of text that any file may hold.
 _SMALL = 16_777_216
+_NUMBERS = {"embeddings": 2, "thumbnails": 3}
+# How a heap of texts begins, and the size of its head and of each entry's (HDF5's format
+# specification, III.E, the global heap).
+_HEAP, _HEAP_HEAD = b"GCOL\x01", 16
 _THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
@@ -282,6 +287,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _provenance(path: Path, file: h5py.File) -> Mapping[str, Any]:
+    _refuse_endless_heaps(path, file)
     try:
         provenance = json.loads(file.attrs["provenance"])
         version = provenance["format"]
@@ -366,6 +372,45 @@ def _refuse_repeats(path: Path, file: h5py.File, member: h5py.Dataset) -> None:
     longest = int(lengths.max()) * len(member)
     if lengths.sum(dtype=np.int64) > size or longest > max(size, _SMALL):
         raise _malformed(path, member.name)
+
+
+def _refuse_endless_heaps(path: Path, file: h5py.File) -> None:
+    """Refuse heaps of text that HDF5 would walk through without end.
+
+    An entry says where the next one begins, and HDF5 does not mind one that has no size.
+    """
+    start, gaps = 0, []
+    known = (
+        _member(path, file, name, ndim=d, kind="fu") for name, d in _NUMBERS.items() if name in file
+    )
+    for offset, nbytes in sorted((m.id.get_offset() or 0, m.nbytes) for m in known):
+        gaps.append((start, offset))
+        start = max(start, offset + nbytes)
+    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for begin, end in (*gaps, (start, len(data))):
+            place = data.find(_HEAP, begin, end)
+            while place >= 0:
+                if not _ends(data, place):
+                    raise FeatureFileError(
+                        f"{path} is damaged: a heap of its texts has no end; move it away and "
+                        "extract the features again"
+                    )
+                place = data.find(_HEAP, place + 1, end)
+
+
+def _ends(data: mmap.mmap, place: int) -> bool:
+    """Walk through one heap as HDF5 does."""
+    stop = place + int.from_bytes(data[place + 8 : place + 16], "little")
+    entry = place + _HEAP_HEAD
+    while entry + _HEAP_HEAD <= min(stop, len(data)):
+        number = int.from_bytes(data[entry : entry + 2], "little")
+        size = int.from_bytes(data[entry + 8 : entry + 16], "little")
+        # Entry 0 is the space that is left, and counts its own head.
+        step = size if number == 0 else _HEAP_HEAD + -(-size // 8) * 8
+        if not _HEAP_HEAD <= step <= stop - entry:
+            return False
+        entry += step
+    return True
 
 
 def _failures(path: Path, file: h5py.File) -> Iterator[tuple[str, str]]:
