@@ -20,6 +20,9 @@ __all__ = ["Predictions", "read_predictions"]
 
 Kind = Literal["decision", "probability"]
 
+# What was written with few decimals does not add up exactly.
+_ROUNDING = 5e-3
+
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
@@ -214,9 +217,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
 
     scores = numbers([f"{prefix}{name}" for name in classes])
     shares = bool(np.all((scores >= 0) & (scores <= 1)))
-    # What was written with few decimals does not add up exactly.
     kind: Kind = (
-        "probability" if shares and np.allclose(scores.sum(1), 1, atol=5e-3) else "decision"
+        "probability" if shares and np.allclose(scores.sum(1), 1, atol=_ROUNDING) else "decision"
     )
     known = [f"probability_{name}" for name in classes]
     text = {name: frame[name].to_numpy(str) for name in frame if name not in known}
@@ -230,6 +232,12 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
             )
         return values.astype(np.int64)
 
+    # From 0 without gaps, whatever they were called: folds within their repeat.
+    repeats = np.unique(count("repeat"), return_inverse=True)[1]
+    folds = count("fold")
+    for repeat in range(repeats.max() + 1):
+        rows = repeats == repeat
+        folds[rows] = np.unique(folds[rows], return_inverse=True)[1]
     predicted = text.get("predicted", np.array(classes)[scores.argmax(axis=1)])
     if strange := sorted(set(predicted) - set(classes)):
         raise DataError(f"{path} predicts '{strange[0]}', but has no column score_{strange[0]}")
@@ -237,8 +245,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     everything = Predictions(
         ids=text["id"],
         groups=None if groups is None or not np.any(groups != "") else groups,
-        repeats=count("repeat"),
-        folds=count("fold"),
+        repeats=repeats,
+        folds=folds,
         labels=text["label"],
         predicted=predicted,
         scores=scores,
@@ -246,6 +254,9 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
         kind=kind,
         probabilities=numbers(known) if set(known) <= set(frame) else None,
     )
+    stated = everything.probabilities
+    if stated is not None and not np.allclose(stated.sum(axis=1), 1, atol=_ROUNDING):
+        raise DataError(f"{path}: the probabilities of a row must add up to 1")
     part = text.get("part", np.full(len(frame), "test"))
     if strange := sorted(set(part) - {"test", "validation"}):
         raise DataError(f"{path} names a part '{strange[0]}', where test or validation is needed")

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.data.grouping import count_by_class
 from bottleneck.errors import UsageError
 from bottleneck.evaluation import inference
 from bottleneck.evaluation.calibration import bin_probabilities, calibrate
-from bottleneck.evaluation.intervals import holds_level
 from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure, measure_per_class
 from bottleneck.evaluation.operating import Held, at_prevalence, choose_thresholds, operate
 from bottleneck.evaluation.results import Difference, Evaluation, Metric, OperatingPoint
@@ -103,10 +101,7 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
     test, source = _calibrated(outcome)
     figures = measure(test, positive=positive)
     known = inference.intervals(test, positive=positive)
-    metrics = {
-        name: _mark(name, inference.as_metric(value, known.get(name)), test)
-        for name, value in figures.items()
-    }
+    metrics = {name: inference.as_metric(value, known.get(name)) for name, value in figures.items()}
     points: list[OperatingPoint] = []
     per_class = {}
     calibration = curve = None
@@ -153,29 +148,23 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
     )
 
 
-def _mark(name: str, metric: Metric, test: Predictions) -> Metric:
-    """Say beside an interval that it does not hold its level, where that is known."""
-    unit, units = ("samples", test.ids) if test.groups is None else ("patients", test.groups)
-    counts = count_by_class(test.labels, units).values()
-    n_folds = len(np.unique(test.folds))
-    if metric.method is None or holds_level(min(counts), max(counts), name, n_folds):
-        return metric
-    said = f"{metric.method}; estimate only: {min(counts)} {unit} in the smaller class"
-    return dataclasses.replace(metric, method=said)
-
-
 def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
     """Give an arm its probabilities, and say where they come from."""
     test = outcome.test
+    stated = "probabilities as the arm states them"
+    if test.probabilities is not None:
+        return test, stated
     if outcome.inner and all(set(part.labels) == set(test.classes) for part in outcome.inner):
-        words = (
-            "scores calibrated by a sigmoid, without class weights, on what the training part "
-            "made of itself out of fold"
+        where = (
+            "the validation samples of each fold"
+            if outcome.head == "predictions"
+            else "what the training part made of itself out of fold"
         )
+        words = f"scores calibrated by a sigmoid, without class weights, on {where}"
         return calibrate(test, outcome.inner), words
-    if test.probabilities is None and test.kind == "probability":
+    if test.kind == "probability":
         test = dataclasses.replace(test, probabilities=np.clip(test.scores, 0, 1))
-    return test, "probabilities as the arm states them"
+    return test, stated
 
 
 def rank(predictions: Predictions, positive: str | None) -> Metric:
@@ -201,7 +190,8 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
         the primary p values for all pairs of arms that see images; a pair with an arm that
         sees none is secondary too.
     """
-    family = [e.name for e in evaluations if e.sees_images]
+    family = {e.name for e in evaluations if e.sees_images}
+    caution = inference.caveat(evaluations[0].predictions)
     arms = {e.name: e.predictions for e in evaluations}
     primary = tuple(
         Difference(
@@ -213,9 +203,9 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
             found.high,
             found.p,
             p_adjusted,
-            f"{found.method}, {found.level:.0%}",
-            "secondary" if p_adjusted is None else "primary",
+            f"{found.method}{caution}, {found.level:.0%}",
+            "primary" if {a, b} <= family else "secondary",
         )
-        for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=family)
+        for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=list(family))
     )
     return (*primary, *inference.secondary_tests(arms, positive))

@@ -42,7 +42,9 @@ def count_by(protocol: Protocol, positive: str | None, samples: FeatureSet) -> C
     of = {} if patients is None else dict(zip(samples.ids, patients, strict=True))
 
     def count(predictions: Predictions) -> Predictions:
-        known = np.array([of[i] for i in predictions.ids]) if of else None
+        known = (
+            np.array([of.get(i, f"sample {i}") for i in predictions.ids.tolist()]) if of else None
+        )
         return by_patient(predictions, protocol.aggregate, positive=positive, patients=known)
 
     return count

@@ -55,7 +55,7 @@ def command(
     with said.open("w") as stream:
         os.dup2(stream.fileno(), 2)
         os.dup2(stream.fileno(), 1)
-    sys.stderr = sys.stdout = open(2, "w", buffering=1, closefd=False)  # noqa: PTH123
+    sys.stderr = sys.stdout = open(2, "w", buffering=1, closefd=False)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     if os.geteuid() == 0 and not as_root:
