@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import mmap
 import os
@@ -106,7 +107,7 @@ def write_features(
     """
     beside = path.with_name(f"{path.name}.writing")
     try:
-        with h5py.File(beside, "w") as file:
+        with _created(beside) as file:
             # Contiguous, so that readers can map it into memory; floats hardly compress.
             target = file.create_dataset("embeddings", (len(rows), width), "<f4")
             for start in range(0, len(rows), _BLOCK):
@@ -122,6 +123,37 @@ def write_features(
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+class _Sink(io.FileIO):
+    """A file that takes every byte, and keeps the first error for later.
+
+    HDF5 cannot close a file that it failed to write to: it raises, and tries again until the
+    process ends.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+
+@contextlib.contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    with _Sink(path, "w+") as sink:
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file
+        finally:
+            if sink.error is not None:
+                raise sink.error
 
 
 def _write_columns(file: h5py.File, rows: Sequence[Row]) -> None:
