@@ -43,7 +43,7 @@ def extract(
         ),
     ] = None,
     backbone: Annotated[
-        list[str], typer.Option(help="Frozen network; may be given several times.")
+        list[str], typer.Option(help="Frozen network; may be given several times, for one pass.")
     ] = ["vgg16"],  # noqa: B006
     weights: Annotated[
         str,
