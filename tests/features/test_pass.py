@@ -18,9 +18,10 @@ from made import dataset_of, make_images
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.errors import UsageError
-from bottleneck.features import engine
+from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.features import engine, run
 from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.journal import Journal
 from bottleneck.features.stages import STAGES, Clock, Stage, find_bottleneck
 from bottleneck.features.store import load_features
 from bottleneck.testing import tiny_backbone
@@ -240,3 +241,52 @@ def test_features_mapped_into_memory_are_the_same(image_folder: MakeImages, tmp_
     mapped = load_features(result.path, memory_map=True).X
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, load_features(result.path).X)
+
+
+def test_a_disk_that_fills_up_at_the_second_file(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, output = dataset_of(image_folder(13)), tmp_path / "f"
+    original, written = run.write_features, []
+
+    def full(path: Path, *arguments: Any, **options: Any) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        original(path, *arguments, **options)
+        written.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_features", full)
+        with pytest.raises(FeatureFileError, match="No space left"):
+            extract_all(dataset, three(), layers=(), output=output, **OPTIONS)
+    assert [path.name for path in output.glob("*.h5")] == [path.name for path in written]
+    results = extract_all(dataset, three(), layers=(), output=output, **OPTIONS)
+    assert [(r.n_extracted, r.n_known) for r in results] == [(0, 13)] * 3
+    assert not list(output.glob("*.unfinished"))
+    for result, backbone in zip(results, three(), strict=True):
+        alone = extract(dataset, backbone, output=tmp_path / "alone", **OPTIONS)
+        assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
+
+
+def test_what_cannot_be_logged_ends_the_run_and_is_computed_by_the_next(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, output = dataset_of(image_folder(40)), tmp_path / "f"
+    original, calls = Journal.append, []
+
+    def full(self: Journal, *arguments: Any) -> None:
+        calls.append(self.path)
+        if len(calls) > 3:
+            raise OSError(28, "No space left on device")
+        original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", full)
+        with pytest.raises(FeatureFileError, match="What was finished is kept"):
+            extract_all(dataset, three()[:2], layers=(), output=output, **OPTIONS)
+    assert len(calls) == 4  # Nothing is tried after the first failure.
+    results = extract_all(dataset, three()[:2], layers=(), output=output, **OPTIONS)
+    assert sorted(r.n_extracted for r in results) == [24, 32]
+    for result, backbone in zip(results, three(), strict=False):
+        alone = extract(dataset, backbone, output=tmp_path / "alone", **OPTIONS)
+        assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
