@@ -1,9 +1,13 @@
-"""How fast extraction is, beside a plain loop over timm's own transform and the network alone.
+"""How fast extraction is, beside a plain loop over timm's own transform and its two ceilings.
 
-All three run in turn in one process, several times over, and the medians' ratios are what
-counts: machines are shared and noisy. Random weights, which cost the same as any other.
+The ceilings are the pictures alone (read, decode, crop, hash) and the network alone (on pixels in
+memory, in the precision that extraction takes). On a CPU both use the same cores, so that what
+they allow together is the sum of their times; on a GPU it is the longer of the two. All run in
+turn in one process, several times over, and the medians' ratios are what counts: machines are
+shared and noisy. Random weights, which cost the same as any other.
 
     python benchmarks/extraction.py --backbone resnet50 --images 160
+    python benchmarks/extraction.py --together --backbone resnet50 --backbone vgg16
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +28,36 @@ from PIL import Image
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.features.engine import describe_device, native_precision, resolve_device
-from bottleneck.features.extraction import extract
+from bottleneck.features.engine import (
+    default_workers,
+    describe_device,
+    native_precision,
+    resolve_device,
+)
+from bottleneck.features.extraction import extract_all
+from bottleneck.features.pictures import framing, prepare
+from bottleneck.features.stages import Clock
 
 SIZE = (560, 360)
+DEFAULT = ["resnet50", "vgg16", "inception_v3", "swin_tiny"]
 
 
-def make_images(folder: Path, n: int) -> list[Path]:
+def make_images(folder: Path, n: int, kind: str) -> list[Path]:
     """Smoothed noise, so that a JPEG has the size that it has in practice."""
     rng = np.random.default_rng(0)
     paths = []
     for number in range(n):
         small = Image.fromarray(rng.integers(0, 256, (90, 140), np.uint8))
-        path = folder / f"{number:05d}.jpg"
+        path = folder / f"{number:05d}.{kind}"
         small.resize(SIZE, Image.Resampling.BICUBIC).convert("RGB").save(path, quality=90)
         paths.append(path)
     return paths
+
+
+def dataset_of(paths: list[Path]) -> ImageDataset:
+    """Make a data set of files in one folder."""
+    samples = tuple(Sample(p.name, p.name, "x") for p in paths)
+    return ImageDataset("bench", samples, FileSource(paths[0].parent))
 
 
 def plain_loop(name: str, paths: list[Path], batch: int, device: torch.device) -> None:
@@ -53,11 +72,15 @@ def plain_loop(name: str, paths: list[Path], batch: int, device: torch.device) -
 
 def ours(name: str, paths: list[Path], batch: int, device: torch.device) -> None:
     """Our extraction, into a fresh folder."""
-    samples = tuple(Sample(p.name, p.name, "x") for p in paths)
-    dataset = ImageDataset("bench", samples, FileSource(paths[0].parent))
+    together([name], paths, batch, device)
+
+
+def together(names: Sequence[str], paths: list[Path], batch: int, device: torch.device) -> None:
+    """Our extraction of several networks in one pass."""
     with tempfile.TemporaryDirectory() as output:
-        backbone = load_backbone(name, weights="random")
-        extract(dataset, backbone, batch_size=batch, device=str(device), output=output)
+        backbones = [load_backbone(name, weights="random") for name in names]
+        options = {"batch_size": batch, "device": str(device), "output": output}
+        extract_all(dataset_of(paths), backbones, layers=(), **options)
 
 
 def network_alone(name: str, paths: list[Path], batch: int, device: torch.device) -> None:
@@ -69,19 +92,51 @@ def network_alone(name: str, paths: list[Path], batch: int, device: torch.device
         backbone.embed(pixels, native_precision(device)).cpu()
 
 
-def seconds_per_image(
-    work: Callable[[str, list[Path], int, torch.device], None],
-    name: str,
-    paths: list[Path],
-    batch: int,
-    device: torch.device,
-) -> float:
+def pictures_alone(name: str, paths: list[Path], batch: int, device: torch.device) -> None:
+    """Our reading side, with as many threads as there are cores, and no network."""
+    crop = framing(load_backbone(name, weights="random").preprocessing)
+    clock = Clock(default_workers())
+    numbers = range(len(paths))
+    deque(prepare(dataset_of(paths), numbers, lambda _: [crop], clock, ahead=4 * batch), maxlen=0)
+
+
+def seconds_per_image(work: Callable[[list[Path]], None], paths: list[Path], batch: int) -> float:
     """Time the work on all images less on the first batch, so that loading cancels out."""
     started = time.perf_counter()
-    work(name, paths[:batch], batch, device)
+    work(paths[:batch])
     first = time.perf_counter()
-    work(name, paths, batch, device)
+    work(paths)
     return (time.perf_counter() - first - (first - started)) / (len(paths) - batch)
+
+
+def compare_one(name: str, paths: list[Path], options: argparse.Namespace) -> str:
+    """Return a line of the table."""
+    batch, device = options.batch, resolve_device(options.device)
+    works = (plain_loop, pictures_alone, network_alone, ours)
+    rounds = [
+        [seconds_per_image(lambda p, w=w: w(name, p, batch, device), paths, batch) for w in works]
+        for _ in range(options.rounds)
+    ]
+    plain, pictures, network, own = (
+        statistics.median(column) for column in zip(*rounds, strict=True)
+    )
+    allowed = pictures + network if device.type == "cpu" else max(pictures, network)
+    return (
+        f"| {name} | {plain / own:.1f}× | {pictures / own:.0%} | {network / own:.0%} "
+        f"| {allowed / own:.0%} |"
+    )
+
+
+def compare_together(names: list[str], paths: list[Path], options: argparse.Namespace) -> str:
+    """Say what one pass of several networks costs, beside as many passes."""
+    batch, device = options.batch, resolve_device(options.device)
+    works: list[Callable[[list[Path]], None]] = [
+        lambda p: [ours(name, p, batch, device) for name in names],
+        lambda p: together(names, p, batch, device),
+    ]
+    rounds = [[seconds_per_image(w, paths, batch) for w in works] for _ in range(options.rounds)]
+    separate, one = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return f"{', '.join(names)}: {len(names)} passes / one pass {separate / one:.2f}×"
 
 
 def main() -> None:
@@ -89,26 +144,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", action="append")
     parser.add_argument("--images", type=int, default=160)
+    parser.add_argument("--kind", choices=("jpg", "png"), default="jpg")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--together", action="store_true", help="one pass against several")
     options = parser.parse_args()
-    device = resolve_device(options.device)
-    print(f"{describe_device(device)}, {options.images} JPEGs of {SIZE[0]}×{SIZE[1]}\n")
-    print("| backbone | ours / plain timm loop | ours / network alone |")
-    print("| --- | ---: | ---: |")
+    names = options.backbone or DEFAULT
+    print(
+        f"{describe_device(resolve_device(options.device))}, {options.images} {options.kind} of "
+        f"{SIZE[0]}×{SIZE[1]}\n"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        paths = make_images(Path(folder), options.images)
-        for name in options.backbone or ["resnet18", "resnet50", "vgg16"]:
-            rounds = [
-                [
-                    seconds_per_image(work, name, paths, options.batch, device)
-                    for work in (plain_loop, network_alone, ours)
-                ]
-                for _ in range(options.rounds)
-            ]
-            plain, alone, own = (statistics.median(column) for column in zip(*rounds, strict=True))
-            print(f"| {name} | {plain / own:.1f}× | {alone / own:.0%} |", flush=True)
+        paths = make_images(Path(folder), options.images, options.kind)
+        if options.together:
+            print(compare_together(names, paths, options))
+            return
+        print("| backbone | ours / plain timm loop | / pictures alone | / network alone | / both |")
+        print("| --- | ---: | ---: | ---: | ---: |")
+        for name in names:
+            print(compare_one(name, paths, options), flush=True)
 
 
 if __name__ == "__main__":

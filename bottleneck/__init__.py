@@ -29,6 +29,7 @@ _HOMES = {
     "delong_test": "bottleneck.evaluation.significance",
     "evaluate": "bottleneck.evaluation.comparison",
     "extract": "bottleneck.features.extraction",
+    "extract_all": "bottleneck.features.extraction",
     "fit": "bottleneck.heads.training",
     "load_backbone": "bottleneck.backbones.backbone",
     "load_dataset": "bottleneck.data.readers",

@@ -138,7 +138,7 @@ def read_configuration(folder: Path | None = None) -> Configuration:
         content = tomllib.loads((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Configuration()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{CONFIGURATION_FILE} cannot be read: {error}") from error
     known = {field.name for field in dataclasses.fields(Configuration)}
     for name, table in content.items():

@@ -82,7 +82,7 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
     if path.suffix == ".toml":
         try:
             fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"preprocessing {path} cannot be read: {error}") from None
         return Preprocessing.from_dict(fields, str(path))
     known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]

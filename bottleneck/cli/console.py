@@ -21,7 +21,8 @@ def say(text: str) -> None:
     """Print a note or an error to stderr, left for the terminal to fold: it may hold a command."""
     from rich.console import Console
 
-    Console(stderr=True, highlight=False, markup=False, emoji=False).print(text, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console.print(_harmless(text), soft_wrap=True)
 
 
 def show(result: Any) -> None:
@@ -29,7 +30,15 @@ def show(result: Any) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, emoji=False)
-    console.print(result, soft_wrap=isinstance(result, str))
+    is_text = isinstance(result, str)
+    console.print(_harmless(result) if is_text else result, soft_wrap=is_text)
+
+
+def _harmless(text: str) -> str:
+    """Show what would move the cursor or reorder a line: names of files and labels may hold it."""
+    from bottleneck.report.provenance import visible
+
+    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def show_json(result: Any) -> None:

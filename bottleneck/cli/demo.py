@@ -43,14 +43,14 @@ def demo(
     }
     step(f"extract phantom --backbone {backbone}", quiet=quiet)
     try:
-        (result,) = extract_command.run(data, backbone, options, quiet=quiet, as_json=as_json)
+        (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
     except WeightsError as error:
         if weights != "imagenet":
             raise
         say(f"note: {str(error).splitlines()[0]}")
         say("note: the demo goes on with random weights")
         options["weights"] = "random"
-        (result,) = extract_command.run(data, backbone, options, quiet=quiet, as_json=as_json)
+        (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
     heads = ["svm", "logistic"]
     step(" ".join(["fit", *(f"--head {head}" for head in heads)]), quiet=quiet)
     for head in heads:

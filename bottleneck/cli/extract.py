@@ -43,7 +43,7 @@ def extract(
         ),
     ] = None,
     backbone: Annotated[
-        list[str], typer.Option(help="Frozen network; may be given several times.")
+        list[str], typer.Option(help="Frozen network; may be given several times, for one pass.")
     ] = ["vgg16"],  # noqa: B006
     weights: Annotated[
         str,
@@ -72,6 +72,13 @@ def extract(
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read every image again, also where size and modification time are as recorded.",
+        ),
+    ] = False,
     output: Annotated[Path, typer.Option(help="Folder of the feature files.")] = Path("features"),
     positive: Annotated[
         str | None,
@@ -130,28 +137,25 @@ def extract(
         "device": device,
         "batch_size": _number("batch-size", batch_size),
         "workers": _number("workers", workers),
+        "verify": verify,
         "output": output,
     }
-    results = [
-        result
-        for one in backbone
-        for result in run(data, one, options, quiet=quiet, as_json=as_json)
-    ]
+    results = run(data, backbone, options, quiet=quiet, as_json=as_json)
     if as_json:
         show_json([_as_json(result) for result in results])
 
 
 def run(
-    data: ImageDataset, backbone: str, options: dict[str, Any], *, quiet: bool, as_json: bool
+    data: ImageDataset, backbones: list[str], options: dict[str, Any], *, quiet: bool, as_json: bool
 ) -> list[Extraction]:
-    """Extract several layers of one backbone in one pass, and say how it went."""
+    """Extract several backbones and layers in one pass, and say how it went."""
     if not quiet:
-        say(f"loading {backbone} …")
-    from bottleneck.features.extraction import extract_layers
+        say(f"loading {', '.join(backbones)} …")
+    from bottleneck.features.extraction import extract_all
 
     with progress(quiet=quiet, unit="images") as move:
-        results = extract_layers(data, backbone, progress=move, **options)
-    if results[0].provenance["recipe"]["weights"] == "random":
+        results = extract_all(data, backbones, progress=move, **options)
+    if any(result.provenance["recipe"]["weights"] == "random" for result in results):
         (say if as_json else show)(RANDOM_WEIGHTS)
     for number, result in enumerate(results):
         if not quiet:
@@ -161,7 +165,15 @@ def run(
             _say_failures(result)
         if not as_json:
             show(_summary(result))
+    if not quiet and any(result.n_extracted for result in results):
+        _say_stages(results[0])
     return results
+
+
+def _say_stages(result: Extraction) -> None:
+    for stage in result.stages:
+        say(f"{stage.name:>10}: {stage.busy:.1f} s busy, {stage.waiting:.1f} s waiting")
+    say(f"bottleneck: {result.bottleneck}; to widen it: {result.advice}")
 
 
 def _number(option: str, value: str) -> Any:

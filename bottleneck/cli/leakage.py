@@ -149,7 +149,7 @@ def leakage(
         "batch_size": "auto" if batch_size is None else batch_size,
         "output": output / "features",
     }
-    (extracted,) = extract_command.run(augmented, backbone, options, quiet=quiet, as_json=as_json)
+    (extracted,) = extract_command.run(augmented, [backbone], options, quiet=quiet, as_json=as_json)
     with progress(quiet=quiet, unit="") as move:
         experiment = run_leak_experiment(
             load_features(extracted.path), head=chosen, protocol=plan, n_jobs=jobs, progress=move

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import operator
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
@@ -79,6 +80,17 @@ class FileSource:
         """
         return (self.root / source).read_bytes()
 
+    def stamp(self, source: str) -> tuple[int, int]:
+        """Return the size in bytes and the modification time in nanoseconds of the file.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        """
+        found = (self.root / source).stat()
+        return found.st_size, found.st_mtime_ns
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageDataset:
@@ -151,14 +163,28 @@ class ImageDataset:
     def fingerprint(self) -> str:
         """sha256 over every sample's fields; the bytes of the images are not part of it."""
         digest = hashlib.sha256()
+        # Not astuple, which copies every field deeply: ten times slower.
+        fields = operator.attrgetter(*(field.name for field in dataclasses.fields(Sample)))
         for sample in self.samples:
-            row = json.dumps(dataclasses.astuple(sample), ensure_ascii=True)
+            row = json.dumps(fields(sample), ensure_ascii=True)
             digest.update(row.encode() + b"\n")
         return digest.hexdigest()
 
     def read(self, sample: Sample) -> bytes:
         """Return the encoded bytes of a sample's image."""
         return self.images.read(sample.source)
+
+    def stamp(self, sample: Sample) -> tuple[int, int] | None:
+        """Return size and modification time (ns) of a sample's file, by which a change shows.
+
+        None where its image is no file of its own, or there is none.
+        """
+        if not isinstance(self.images, FileSource):
+            return None
+        try:
+            return self.images.stamp(sample.source)
+        except OSError:
+            return None
 
     def limited(self, n_patients: int) -> ImageDataset:
         """Return the samples of the first patients.

@@ -127,14 +127,16 @@ def pixel_facts(image: Image.Image) -> PixelFacts:
     """
     import imagehash
 
-    digest = hashlib.sha256(b"%dx%d:" % image.size + image.tobytes())
-    thumbnail = make_thumbnail(image)
+    digest = hashlib.sha256(b"%dx%d:" % image.size)
+    digest.update(image.tobytes())
+    grey = image.convert("L")
+    thumbnail = _shrunk(grey)
     return PixelFacts(
         pixels=digest.hexdigest(),
         # The hash begins with the same resize, which leaves a thumbnail as it is.
         phash=str(imagehash.phash(Image.fromarray(thumbnail))),
         size=image.size,
-        brightness=float(np.asarray(image.convert("L")).mean()),
+        brightness=float(np.dot(grey.histogram(), np.arange(256)) / (grey.width * grey.height)),
         thumbnail=thumbnail.tobytes().hex(),
     )
 
@@ -152,8 +154,12 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     ndarray of uint8, shape (32, 32)
         Whatever the shape of the image.
     """
+    return _shrunk(image.convert("L"))
+
+
+def _shrunk(grey: Image.Image) -> NDArray[np.uint8]:
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return np.asarray(image.convert("L").resize(side, Image.Resampling.LANCZOS))
+    return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
 
 
 def _refuse_by_header(image: Image.Image, data: bytes) -> None:

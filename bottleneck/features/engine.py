@@ -1,13 +1,9 @@
-"""This machine's pipeline: threads decode ahead while the network computes."""
+"""This machine's engine: batches of one shape through a network on a device."""
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,106 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone, embed_together
-from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.decode import PixelFacts, decode, pixel_facts
-from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import UsageError
 from bottleneck.features.recipe import Precision
-from bottleneck.features.store import row_key
+from bottleneck.features.stages import Clock
 
-__all__ = ["Picture", "Prepared", "Runner", "prepare"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Picture:
-    """What the network sees, of shape (crop, crop, 3), and what is recorded of it."""
-
-    pixels: NDArray[np.uint8 | np.float32]
-    facts: PixelFacts
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Prepared:
-    """A sample on its way to the network.
-
-    Attributes
-    ----------
-    sample : Sample
-        The sample.
-    sha256 : str
-        Of its image's bytes; "" where they could not be read.
-    picture : Picture or None
-        None where the row is known already, or the image failed.
-    failure : str or None
-        Why there is no picture.
-    """
-
-    sample: Sample
-    sha256: str = ""
-    picture: Picture | None = None
-    failure: str | None = None
-
-    @property
-    def key(self) -> str:
-        """What the row's values answer to."""
-        return row_key(self.sha256, self.sample)
-
-
-def prepare(
-    dataset: ImageDataset,
-    preprocessing: Preprocessing,
-    is_known: Callable[[str], bool],
-    *,
-    workers: int,
-    ahead: int,
-) -> Iterator[Prepared]:
-    """Read, hash, decode and crop every sample, in the order of the data set.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        What to read.
-    preprocessing : Preprocessing
-        How pixels reach the network.
-    is_known : callable
-        Whether a key has a row already; its image is read and hashed, and not decoded.
-    workers : int
-        Threads.
-    ahead : int
-        How many samples may be under way, which bounds the memory.
-
-    Yields
-    ------
-    Prepared
-    """
-
-    def work(sample: Sample) -> Prepared:
-        sha256 = ""
-        try:
-            data = dataset.read(sample)
-            sha256 = hashlib.sha256(data).hexdigest()
-            if is_known(row_key(sha256, sample)):
-                return Prepared(sample, sha256)
-            image = decode(data, sample.region)
-            picture = Picture(preprocessing.pixels(image), pixel_facts(image))
-            return Prepared(sample, sha256, picture)
-        except OSError as error:
-            return Prepared(sample, failure=f"cannot be read: {error.strerror or error}")
-        except DataError as error:
-            return Prepared(sample, sha256, failure=str(error))
-
-    # Threads suffice: Pillow lets go of the interpreter's lock while it decodes and resizes.
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: collections.deque[Future[Prepared]] = collections.deque()
-    try:
-        for sample in dataset.samples:
-            waiting.append(pool.submit(work, sample))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+__all__ = ["Runner"]
 
 
 class Runner:
@@ -132,7 +33,9 @@ class Runner:
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
     batch_size : int
-        Images a batch.
+        Images a batch. Where the memory is too small it is halved, and the run goes on.
+    clock : Clock
+        Counts the time.
     """
 
     def __init__(
@@ -141,10 +44,12 @@ class Runner:
         device: torch.device,
         precision: Precision,
         batch_size: int,
+        clock: Clock,
     ) -> None:
         self.backbones = [backbone.to(device) for backbone in backbones]
         self.precision = precision
         self.batch_size = batch_size
+        self._clock = clock
 
     def run(self, images: Sequence[NDArray[Any]], ids: Sequence[str]) -> list[NDArray[np.float32]]:
         """Compute the features of up to a batch of images.
@@ -157,7 +62,7 @@ class Runner:
         Raises
         ------
         UsageError
-            If a feature is not finite in this precision, or the device's memory is too small.
+            If a feature is not finite in this precision, or the memory too small for one image.
         """
         each = self._embed(images, self.precision)
         for features in each:
@@ -187,16 +92,40 @@ class Runner:
     def _embed(
         self, images: Sequence[NDArray[Any]], precision: Precision
     ) -> list[NDArray[np.float32]]:
-        batch = np.zeros((self.batch_size, *images[0].shape), images[0].dtype)
-        batch[: len(images)] = np.stack(images)
-        try:
-            each = embed_together(self.backbones, torch.from_numpy(batch), precision)
-        except torch.OutOfMemoryError:
-            raise UsageError(
-                f"the device's memory is too small for batches of {self.batch_size}; "
-                f"use --batch-size {max(1, self.batch_size // 2)}"
-            ) from None
-        return [features[: len(images)].cpu().numpy() for features in each]
+        while True:
+            try:
+                blocks = [
+                    self._batch(images[start : start + self.batch_size], precision)
+                    for start in range(0, len(images), self.batch_size)
+                ]
+                return [np.concatenate(features) for features in zip(*blocks, strict=True)]
+            except RuntimeError as error:
+                # On a CPU, torch has no class of its own for it.
+                if not isinstance(error, torch.OutOfMemoryError) and (
+                    "can't allocate memory" not in str(error)
+                ):
+                    raise
+            if self.batch_size == 1:
+                raise UsageError(
+                    "the memory of the device is too small for a single image; choose another "
+                    "--device, or a smaller backbone"
+                )
+            # Out here, where the exception no longer holds on to the tensors.
+            self.batch_size //= 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _batch(
+        self, images: Sequence[NDArray[Any]], precision: Precision
+    ) -> list[NDArray[np.float32]]:
+        device = self.backbones[0].device
+        with self._clock.stage("copy"):
+            batch = np.zeros((self.batch_size, *images[0].shape), images[0].dtype)
+            np.stack(images, out=batch[: len(images)])
+            pixels = torch.from_numpy(batch).to(device)
+        with self._clock.stage("forward"):
+            each = embed_together(self.backbones, pixels, precision)
+            return [features[: len(images)].cpu().numpy() for features in each]
 
 
 def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str, float]:

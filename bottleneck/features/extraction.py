@@ -17,8 +17,9 @@ from bottleneck.features import engine
 from bottleneck.features.passes import Progress, execute
 from bottleneck.features.recipe import PRECISIONS, Precision
 from bottleneck.features.run import Run, log_path
+from bottleneck.features.stages import Clock, Stage, advise, find_bottleneck
 
-__all__ = ["Extraction", "extract", "extract_layers"]
+__all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Extraction:
         Of this run.
     width : int
         Length of a feature vector.
+    stages : tuple of Stage
+        Where the time of this run went; those of one call are extracted together and share it.
+    bottleneck, advice : str
+        Name of the stage that the others waited for, and the option that would widen it.
     notes : tuple of str
         What the user should hear.
     provenance : mapping
@@ -53,6 +58,9 @@ class Extraction:
     seconds: float
     images_per_second: float
     width: int
+    stages: tuple[Stage, ...]
+    bottleneck: str
+    advice: str
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
 
@@ -69,13 +77,15 @@ def extract(
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
 ) -> Extraction:
     """Run a data set through a frozen network and store one row of features a sample.
 
     Rows answer to the sha256 of their image, so a second run computes only what is new or
-    changed. Finished batches go into a log beside the feature file, and into the file when
+    changed; it does not even read a file of which size and modification time are those
+    recorded. Finished batches go into a log beside the feature file, and into the file when
     the run ends; a run that was killed is continued by the same call.
 
     Parameters
@@ -94,6 +104,8 @@ def extract(
         Images a batch. A file keeps the batch size that it was begun with.
     workers : int or "auto"
         Threads that read and decode; as many as there are cores.
+    verify : bool
+        Read and hash every image, also where size and modification time are those recorded.
     output : str or Path
         Folder of the feature file, created where absent.
     progress : callable, optional
@@ -114,9 +126,9 @@ def extract(
     FeatureFileError
         If the target is damaged, another data set's, or being written by another run.
     """
-    (extraction,) = extract_layers(
+    (extraction,) = extract_all(
         dataset,
-        backbone,
+        [backbone],
         layers=[layer] if isinstance(backbone, str) else [],
         weights=weights,
         pooling=pooling,
@@ -125,6 +137,7 @@ def extract(
         device=device,
         batch_size=batch_size,
         workers=workers,
+        verify=verify,
         output=output,
         progress=progress,
     )
@@ -136,17 +149,9 @@ def extract_layers(
     backbone: str | Backbone = "vgg16",
     *,
     layers: Sequence[str | None],
-    weights: str = "imagenet",
-    pooling: str = "avg",
-    preprocessing: str | None = None,
-    precision: Precision | Literal["auto"] = "auto",
-    device: str = "auto",
-    batch_size: int | Literal["auto"] = "auto",
-    workers: int | Literal["auto"] = "auto",
-    output: str | Path = "features",
-    progress: Progress | None = None,
+    **options: Any,
 ) -> list[Extraction]:
-    """Do the same for several layers of one network, in one pass over the images.
+    """Do the same for several layers of one network, in one forward pass an image.
 
     Parameters
     ----------
@@ -161,6 +166,46 @@ def extract_layers(
     list of Extraction
         One for each layer.
     """
+    return extract_all(dataset, [backbone], layers=layers, **options)
+
+
+def extract_all(
+    dataset: ImageDataset,
+    backbones: Sequence[str | Backbone],
+    *,
+    layers: Sequence[str | None] = (None,),
+    weights: str = "imagenet",
+    pooling: str = "avg",
+    preprocessing: str | None = None,
+    precision: Precision | Literal["auto"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    workers: int | Literal["auto"] = "auto",
+    verify: bool = False,
+    output: str | Path = "features",
+    progress: Progress | None = None,
+) -> list[Extraction]:
+    """Do the same for several networks, in one pass over the images.
+
+    Each image is read and decoded once, whatever the number of networks, layers and input
+    sizes. All networks are in memory together.
+
+    Parameters
+    ----------
+    backbones : sequence of str or Backbone
+        Names, to each of which ``weights``, ``pooling`` and ``preprocessing`` go, or backbones
+        at hand.
+    layers : sequence of str or None
+        Of each of them: names of layers, None for the last feature map; empty for a backbone as
+        it is. Each gets a feature file of its own, as if it had been extracted alone.
+
+    Other parameters, and what is raised, as in :func:`extract`.
+
+    Returns
+    -------
+    list of Extraction
+        One for each backbone and layer, the layers of a backbone side by side.
+    """
     if precision != "auto" and precision not in PRECISIONS:
         raise unknown_name("precision", precision, ("auto", *PRECISIONS))
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
@@ -168,37 +213,48 @@ def extract_layers(
             raise UsageError(f"the {option} must be at least 1, not {number}")
     target = engine.resolve_device(device)
     folder = _writable(Path(output))
-    chosen = list(dict.fromkeys(layers))
-    if isinstance(backbone, str):
-        first = chosen[0] if chosen else None
-        backbone = load_backbone(
-            backbone, weights=weights, layer=first, pooling=pooling, preprocessing=preprocessing
-        )
-        chosen = chosen[1:]
-        taps = [backbone, *(backbone.at(layer) for layer in chosen)]
-    else:
-        taps = [backbone.at(layer) for layer in chosen] or [backbone]
-    if precision == "auto":
-        precision = _begun(folder, dataset, taps) or engine.native_precision(target)
-    paths = [folder / tap.recipe(precision).file_name(dataset.name) for tap in taps]
+    clock = Clock(engine.default_workers() if workers == "auto" else workers)
+    planned: dict[Path, tuple[Backbone, Precision]] = {}
+    for one in dict.fromkeys(backbones):
+        taps = _tapped(one, layers, weights, pooling, preprocessing)
+        chosen = precision
+        if chosen == "auto":
+            chosen = _begun(folder, dataset, taps) or engine.native_precision(target)
+        for tap in taps:
+            path = folder / tap.recipe(chosen).file_name(dataset.name)
+            planned.setdefault(path, (tap, chosen))
     with contextlib.ExitStack() as stack:
-        for path in paths:
+        for path in planned:
             _lock(stack, path)
         try:
-            runs = [
-                Run(dataset, tap, precision, path, target)
-                for tap, path in zip(taps, paths, strict=True)
-            ]
-            threads = engine.default_workers() if workers == "auto" else workers
-            execute(runs, batch_size, threads, progress or _silent)
+            runs = [Run(dataset, *how, path, target) for path, how in planned.items()]
+            stages = execute(runs, batch_size, clock, progress or _silent, verify=verify)
         except OSError as error:
-            kept = log_path(paths[0]).exists()
+            first = next(iter(planned))
+            kept = log_path(first).exists()
             raise FeatureFileError(
-                f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
+                f"{first} cannot be written: {error.strerror or error}. What was finished is "
                 f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
                 "command"
             ) from None
-    return [_extraction(run) for run in runs]
+    return [_extraction(run, stages, clock.workers) for run in runs]
+
+
+def _tapped(
+    backbone: str | Backbone,
+    layers: Sequence[str | None],
+    weights: str,
+    pooling: str,
+    preprocessing: str | None,
+) -> list[Backbone]:
+    chosen = list(dict.fromkeys(layers))
+    if not isinstance(backbone, str):
+        return [backbone.at(layer) for layer in chosen] or [backbone]
+    first = chosen[0] if chosen else None
+    loaded = load_backbone(
+        backbone, weights=weights, layer=first, pooling=pooling, preprocessing=preprocessing
+    )
+    return [loaded, *(loaded.at(layer) for layer in chosen[1:])]
 
 
 def _lock(stack: contextlib.ExitStack, path: Path) -> None:
@@ -211,17 +267,27 @@ def _lock(stack: contextlib.ExitStack, path: Path) -> None:
         ) from None
 
 
-def _extraction(run: Run) -> Extraction:
+def _extraction(run: Run, stages: tuple[Stage, ...], workers: int) -> Extraction:
     seconds = run.seconds
+    bottleneck = find_bottleneck(stages)
     return Extraction(
         path=run.path,
         n_samples=len(run.dataset),
         n_extracted=run.n_extracted,
-        n_known=len(run.rows) - run.n_extracted,
+        n_known=run.n_rows - run.n_extracted,
         failures=tuple(run.failures),
         seconds=seconds,
         images_per_second=run.n_extracted / seconds,
         width=run.backbone.width,
+        stages=stages,
+        bottleneck=bottleneck,
+        advice=advise(
+            bottleneck,
+            workers=workers,
+            cores=engine.default_workers(),
+            device=run.device.type,
+            precision=run.recipe.precision,
+        ),
         notes=tuple(run.notes),
         provenance=run.provenance,
     )

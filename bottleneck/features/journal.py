@@ -7,11 +7,13 @@ holds a batch: a JSON line, then its features as raw little-endian float32.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import json
 import os
 import struct
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -28,16 +30,10 @@ _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL01"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Row:
-    offset: int  # of the features, in bytes from the start of the log
-    facts: PixelFacts
-
-
 class Journal:
     """The rows that a run has finished, by key.
 
-    Use as a context manager; ``rows`` maps every key to where its features lie.
+    Use as a context manager. In memory are the keys alone; the rest is read when asked for.
 
     Parameters
     ----------
@@ -50,6 +46,8 @@ class Journal:
     ----------
     header : mapping
         Of the log.
+    numbers : mapping of str to int
+        Key to number of the row.
     seconds : float
         What the runs before this one took.
 
@@ -64,9 +62,13 @@ class Journal:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.header = dict(header)
-        self.rows: dict[str, _Row] = {}
+        self.numbers: dict[str, int] = {}
         self.seconds = 0.0
-        self._width = 0
+        self._n = 0
+        # Of every batch: the number of its first row, and where its payload starts and ends.
+        self._first = array("q")
+        self._start = array("q")
+        self._end = array("q")
         self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
         try:
             self._replay(header)
@@ -124,17 +126,20 @@ class Journal:
     def _index(self, start: int, payload: bytes) -> None:
         line, _, raw = payload.partition(b"\n")
         batch = json.loads(line)
-        self._width, self.seconds = batch["width"], batch["seconds"]
-        self.header["drift"] = batch["drift"]
-        if len(raw) != 4 * self._width * len(batch["rows"]):
+        self.seconds = batch["seconds"]
+        if len(raw) != 4 * batch["width"] * len(batch["rows"]):
             raise ValueError("the features are not as many as the rows")
-        first = start + len(payload) - len(raw)
-        for number, (key, *facts) in enumerate(batch["rows"]):
-            pixels, phash, size, brightness, thumbnail = facts
-            self.rows[key] = _Row(
-                first + number * self._width * 4,
-                PixelFacts(pixels, phash, (size[0], size[1]), brightness, thumbnail),
-            )
+        for field in ("drift", "batch_size"):
+            self.header[field] = batch.get(field, self.header[field])
+        first = self._n
+        self._n += len(batch["rows"])
+        self._first.append(first)
+        self._start.append(start)
+        self._end.append(start + len(payload))
+        for number, (key, *facts) in enumerate(batch["rows"], first):
+            if len(facts) != 5:
+                raise ValueError("a row needs five facts of its image")
+            self.numbers[key] = number
 
     def append(
         self,
@@ -156,7 +161,8 @@ class Journal:
         """
         rows = [(key, *dataclasses.astuple(fact)) for key, fact in zip(keys, facts, strict=True)]
         batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
-        line = json.dumps(batch | {"drift": self.header.get("drift")})
+        batch |= {field: self.header[field] for field in ("drift", "batch_size")}
+        line = json.dumps(batch)
         payload = line.encode() + b"\n" + features.astype("<f4").tobytes()
         self._index(self._write(payload), payload)
 
@@ -167,7 +173,21 @@ class Journal:
         os.fsync(self._file.fileno())
         return start
 
-    def features(self, key: str) -> NDArray[np.float32]:
-        """Return the features of a key, shape (width,)."""
-        self._file.seek(self.rows[key].offset)
-        return np.frombuffer(self._file.read(self._width * 4), "<f4").astype(np.float32)
+    def read(self, numbers: Sequence[int]) -> tuple[list[PixelFacts], NDArray[np.float32]]:
+        """Return what is recorded of rows, and their features, shape (len(numbers), width)."""
+        all_facts, features = [], []
+        last = -1
+        for number in numbers:
+            batch = bisect.bisect_right(self._first, number) - 1
+            if batch != last:  # Rows mostly come in the order in which they were written.
+                last, (rows, block) = batch, self._batch(batch)
+            _, pixels, phash, size, brightness, thumbnail = rows[number - self._first[batch]]
+            all_facts.append(PixelFacts(pixels, phash, tuple(size), brightness, thumbnail))
+            features.append(block[number - self._first[batch]])
+        return all_facts, np.stack(features)
+
+    def _batch(self, batch: int) -> tuple[list[Any], NDArray[np.float32]]:
+        self._file.seek(self._start[batch])
+        line, _, raw = self._file.read(self._end[batch] - self._start[batch]).partition(b"\n")
+        fields = json.loads(line)
+        return fields["rows"], np.frombuffer(raw, "<f4").reshape(-1, fields["width"])

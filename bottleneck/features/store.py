@@ -8,7 +8,7 @@ import io
 import json
 import mmap
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.dataset import Sample
+from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.errors import BottleneckError, FeatureFileError
 from bottleneck.features.featureset import FeatureSet
 
 __all__ = [
     "FORMAT",
+    "NO_STAMP",
     "Row",
+    "Stamp",
     "StoredRows",
     "feature_files",
     "load_features",
@@ -34,7 +36,12 @@ __all__ = [
 
 FORMAT = 1
 
+# Size in bytes and modification time in nanoseconds of an image's file.
+Stamp = tuple[int, int]
+NO_STAMP: Stamp = (-1, -1)
+
 _TEXT = h5py.string_dtype("utf-8")
+_OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
 _FAILURE = np.dtype([("id", _TEXT), ("reason", _TEXT)])
 _OPTIONAL_TEXT = ("groups", "splits", "folds", "centres", "sources", "sha256", "pixels", "phash")
 _BLOCK = 4096
@@ -54,6 +61,7 @@ class Row:
     sample: Sample
     sha256: str
     facts: PixelFacts
+    stamp: Stamp = NO_STAMP
 
     @property
     def key(self) -> str:
@@ -73,10 +81,10 @@ def feature_files(folder: Path) -> list[Path]:
 
 def write_features(
     path: Path,
-    rows: Sequence[Row],
-    features: Callable[[int, int], NDArray[np.float32]],
+    dataset: ImageDataset,
+    blocks: Iterable[tuple[Sequence[Row], NDArray[np.float32]]],
     *,
-    width: int,
+    shape: tuple[int, int],
     failures: Sequence[tuple[str, str]],
     provenance: Mapping[str, Any],
 ) -> None:
@@ -89,12 +97,12 @@ def write_features(
     ----------
     path : Path
         The target; replaced where it exists.
-    rows : sequence of Row
-        In the order of the data set.
-    features : callable
-        Returns the features of rows ``start`` to ``stop``, float32, shape (stop − start, width).
-    width : int
-        Length of a feature vector.
+    dataset : ImageDataset
+        Whose samples decide which of the optional members there are.
+    blocks : iterable of (sequence of Row, ndarray of float32)
+        The rows in the order of the data set, some at a time, and their features.
+    shape : tuple of int
+        Number of rows in all, and length of a feature vector.
     failures : sequence of (str, str)
         Id and reason of the samples without a row.
     provenance : mapping
@@ -108,12 +116,13 @@ def write_features(
     beside = path.with_name(f"{path.name}.writing")
     try:
         with _created(beside) as file:
-            # Contiguous, so that readers can map it into memory; floats hardly compress.
-            target = file.create_dataset("embeddings", (len(rows), width), "<f4")
-            for start in range(0, len(rows), _BLOCK):
-                stop = min(start + _BLOCK, len(rows))
-                target[start:stop] = features(start, stop)
-            _write_columns(file, rows)
+            _create_members(file, dataset, *shape)
+            start = 0
+            for rows, features in blocks:
+                stop = start + len(rows)
+                file["embeddings"][start:stop] = features
+                _write_columns(file, slice(start, stop), rows)
+                start = stop
             file["failures"] = np.array([tuple(f) for f in failures], _FAILURE)
             file.attrs["provenance"] = json.dumps(provenance)
         with beside.open("rb") as written:
@@ -156,29 +165,46 @@ def _created(path: Path) -> Iterator[h5py.File]:
                 raise sink.error
 
 
-def _write_columns(file: h5py.File, rows: Sequence[Row]) -> None:
+def _create_members(file: h5py.File, dataset: ImageDataset, n: int, width: int) -> None:
+    # Contiguous, so that readers can map it into memory; floats hardly compress.
+    file.create_dataset("embeddings", (n, width), "<f4")
+    for member in ("ids", "labels", "sources"):
+        file.create_dataset(member, (n,), _TEXT)
+    for member, field in _OPTIONAL_FIELDS.items():
+        if any(getattr(sample, field) is not None for sample in dataset.samples):
+            file.create_dataset(member, (n,), _TEXT)
+    if any(sample.region is not None for sample in dataset.samples):
+        file.create_dataset("regions", (n, 4), "<i4")
+    for member, kind in (("sha256", "S64"), ("pixels", "S64"), ("phash", "S16")):
+        file.create_dataset(member, (n,), kind)
+    file.create_dataset("size", (n, 2), "<i4")
+    file.create_dataset("brightness", (n,), "<f4")
+    file.create_dataset("thumbnails", (n, *_THUMBNAIL), "u1")
+    file.create_dataset("stamps", (n, 2), "<i8")
+
+
+def _write_columns(file: h5py.File, place: slice, rows: Sequence[Row]) -> None:
     samples = [row.sample for row in rows]
-    file["ids"] = np.array([s.id for s in samples], _TEXT)
-    file["labels"] = np.array([s.label for s in samples], _TEXT)
-    file["sources"] = np.array([s.source for s in samples], _TEXT)
-    for member, field in (
-        ("groups", "group"),
-        ("splits", "split"),
-        ("folds", "fold"),
-        ("centres", "centre"),
-    ):
-        values = [getattr(s, field) for s in samples]
-        if any(v is not None for v in values):
-            file[member] = np.array([v or "" for v in values], _TEXT)
-    if any(s.region is not None for s in samples):
-        file["regions"] = np.array([s.region or (-1,) * 4 for s in samples], np.int32)
-    file["sha256"] = np.array([row.sha256 for row in rows], "S64")
-    file["pixels"] = np.array([row.facts.pixels for row in rows], "S64")
-    file["phash"] = np.array([row.facts.phash for row in rows], "S16")
-    file["size"] = np.array([row.facts.size for row in rows], np.int32)
-    file["brightness"] = np.array([row.facts.brightness for row in rows], np.float32)
+    columns: dict[str, Any] = {
+        "ids": np.array([s.id for s in samples], _TEXT),
+        "labels": np.array([s.label for s in samples], _TEXT),
+        "sources": np.array([s.source for s in samples], _TEXT),
+        "sha256": np.array([row.sha256 for row in rows], "S64"),
+        "pixels": np.array([row.facts.pixels for row in rows], "S64"),
+        "phash": np.array([row.facts.phash for row in rows], "S16"),
+        "size": np.array([row.facts.size for row in rows], np.int32),
+        "brightness": np.array([row.facts.brightness for row in rows], np.float32),
+        "stamps": np.array([row.stamp for row in rows], np.int64),
+    }
+    for member, field in _OPTIONAL_FIELDS.items():
+        if member in file:
+            columns[member] = np.array([getattr(s, field) or "" for s in samples], _TEXT)
+    if "regions" in file:
+        columns["regions"] = np.array([s.region or (-1,) * 4 for s in samples], np.int32)
     pictures = bytes.fromhex("".join(row.facts.thumbnail for row in rows))
-    file["thumbnails"] = np.frombuffer(pictures, np.uint8).reshape(-1, *_THUMBNAIL)
+    columns["thumbnails"] = np.frombuffer(pictures, np.uint8).reshape(-1, *_THUMBNAIL)
+    for member, values in columns.items():
+        file[member][place] = values
 
 
 def _sync_folder(folder: Path) -> None:
@@ -203,13 +229,16 @@ def read_provenance(path: Path) -> Mapping[str, Any]:
         return _provenance(path, file)
 
 
-def load_features(path: str | Path) -> FeatureSet:
+def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
     """Read a feature file.
 
     Parameters
     ----------
     path : str or Path
         What ``extract`` wrote.
+    memory_map : bool
+        Leave the features on the disk, and map them into memory, read-only: what is never
+        looked at is never read.
 
     Returns
     -------
@@ -226,7 +255,13 @@ def load_features(path: str | Path) -> FeatureSet:
         ids = _texts(path, file, "ids")
         if len(set(ids.tolist())) < len(ids):
             raise _malformed(path, "ids")
-        X = _member(path, file, "embeddings", len(ids), ndim=2, kind="f")[:]
+        member = _member(path, file, "embeddings", len(ids), ndim=2, kind="f")
+        start = member.id.get_offset() if memory_map else None  # None where it lies in pieces.
+        X = (
+            member[:]
+            if start is None
+            else np.memmap(path, member.dtype, "r", start, shape=member.shape)
+        )
         columns: dict[str, Any] = {
             name: _texts(path, file, name, len(ids)) for name in _OPTIONAL_TEXT if name in file
         }
@@ -235,7 +270,7 @@ def load_features(path: str | Path) -> FeatureSet:
         if "brightness" in file:
             columns["brightness"] = _member(path, file, "brightness", len(ids), kind="f")[:]
         if "thumbnails" in file:
-            columns["thumbnails"] = _thumbnails(path, file, len(ids))
+            columns["thumbnails"] = _thumbnails(path, file, len(ids))[:]
         return FeatureSet(
             X=X,
             y=_texts(path, file, "labels", len(ids)),
@@ -248,56 +283,123 @@ def load_features(path: str | Path) -> FeatureSet:
 
 
 class StoredRows:
-    """The rows of a feature file that a run can take over, by key.
+    """The rows of a feature file that a run can take over.
+
+    What is large stays in the file, and is read when it is asked for.
 
     Parameters
     ----------
     path : Path
         A feature file; one that does not exist has no rows.
+
+    Attributes
+    ----------
+    numbers : mapping of str to int
+        Key to number of the row.
+    provenance : mapping
+        Of the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: dict[str, int] = {}
-        self.ids: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
         self.provenance: Mapping[str, Any] = {}
-        self._facts: list[PixelFacts] = []
+        self._sha256 = np.empty(0, "S64")
+        self._regions: NDArray[np.int32] | None = None
+        self._stamps: NDArray[np.int64] | None = None
         if path.exists():
             self._read()
+
+    def __len__(self) -> int:
+        return len(self._sha256)
 
     def _read(self) -> None:
         path = self.path
         with _opened(path) as file:
             self.provenance = _provenance(path, file)
-            ids = _texts(path, file, "ids")
-            n = len(ids)
-            hashes = _texts(path, file, "sha256", n)
-            keys = list(hashes)
+            n = len(_member(path, file, "ids"))
+            for name in ("sources", "pixels", "phash"):
+                _member(path, file, name, n)
+            self._sha256 = _member(path, file, "sha256", n, kind="S")[:]
             if "regions" in file:
-                regions = _member(path, file, "regions", n, ndim=2, kind="i")[:].tolist()
-                keys = [h if r[0] < 0 else f"{h}{r}" for h, r in zip(hashes, regions, strict=True)]
-            pixels, phash = _texts(path, file, "pixels", n), _texts(path, file, "phash", n)
-            size = _member(path, file, "size", n, ndim=2, kind="i")[:].tolist()
-            brightness = _member(path, file, "brightness", n, kind="f")[:].tolist()
-            thumbnails = _thumbnails(path, file, n)
-        self.ids = {str(i): str(k) for i, k in zip(ids, keys, strict=True)}
-        self.rows = {str(key): number for number, key in enumerate(keys)}
-        self._facts = [
-            PixelFacts(str(p), str(h), (s[0], s[1]), b, t.tobytes().hex())
+                self._regions = _member(path, file, "regions", n, ndim=2, kind="i", columns=4)[:]
+            if "stamps" in file:
+                self._stamps = _member(path, file, "stamps", n, ndim=2, kind="i", columns=2)[:]
+            _member(path, file, "size", n, ndim=2, kind="i", columns=2)
+            _member(path, file, "brightness", n, kind="f")
+            _thumbnails(path, file, n)
+        self.numbers = {self.key(number): number for number in range(n)}
+
+    def key(self, number: int) -> str:
+        """Return the key of a row."""
+        sha256 = self.sha256(number)
+        if self._regions is None or self._regions[number, 0] < 0:
+            return sha256
+        return f"{sha256}{self._regions[number].tolist()}"
+
+    def sha256(self, number: int) -> str:
+        """Return the hash of the bytes of a row's image."""
+        return self._sha256[number].decode("ascii", "replace")
+
+    def locate(self, samples: Sequence[Sample]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Find the samples that the file has rows of, by their ids.
+
+        Returns
+        -------
+        numbers : ndarray of int, shape (len(samples),)
+            Of their rows; −1 where there is none.
+        stamps : ndarray of int64, shape (len(samples), 2)
+            Those that the file recorded; ``NO_STAMP`` where it has none for the sample's
+            source and region.
+        """
+        numbers = np.full(len(samples), -1)
+        stamps = np.full((len(samples), 2), NO_STAMP, np.int64)
+        if not len(self):
+            return numbers, stamps
+        places = {sample.id: place for place, sample in enumerate(samples)}
+        with _opened(self.path) as file:
+            for start in range(0, len(self), _BLOCK):
+                ids = file["ids"].asstr()[start : start + _BLOCK]
+                sources = file["sources"].asstr()[start : start + _BLOCK]
+                for number, (identity, source) in enumerate(zip(ids, sources, strict=True), start):
+                    place = places.get(identity)
+                    if place is None:
+                        continue
+                    numbers[place] = number
+                    sample = samples[place]
+                    same = row_key(self.sha256(number), sample) == self.key(number)
+                    if same and sample.source == source and self._stamps is not None:
+                        stamps[place] = self._stamps[number]
+        return numbers, stamps
+
+    def facts(self, numbers: Sequence[int]) -> list[PixelFacts]:
+        """Return what is recorded of the images of rows."""
+        with _opened(self.path) as file:
+            pixels, phash = _take(file["pixels"], numbers), _take(file["phash"], numbers)
+            size = _take(file["size"], numbers).tolist()
+            brightness = _take(file["brightness"], numbers).tolist()
+            thumbnails = _take(file["thumbnails"], numbers)
+        return [
+            PixelFacts(p.decode(), h.decode(), (s[0], s[1]), b, t.tobytes().hex())
             for p, h, s, b, t in zip(pixels, phash, size, brightness, thumbnails, strict=True)
         ]
 
-    def facts(self, key: str) -> PixelFacts:
-        """Return what is recorded of a key's image."""
-        return self._facts[self.rows[key]]
-
-    def features(self, keys: Sequence[str]) -> NDArray[np.float32]:
-        """Return the features of keys, shape (len(keys), width)."""
-        numbers = np.array([self.rows[key] for key in keys])
-        order, inverse = np.unique(numbers, return_inverse=True)
+    def features(self, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """Return the features of rows, shape (len(numbers), width)."""
         with _opened(self.path) as file:
-            member = _member(self.path, file, "embeddings", len(self.ids), ndim=2, kind="f")
-            return member[order][inverse]
+            member = _member(self.path, file, "embeddings", len(self), ndim=2, kind="f")
+            return _take(member, numbers)
+
+
+def _take(member: h5py.Dataset, numbers: Sequence[int]) -> NDArray[Any]:
+    order, inverse = np.unique(numbers, return_inverse=True)
+    if not len(order):
+        return member[:0]
+    # HDF5 reads a run of rows hundreds of times faster than as many named one by one.
+    low, high = int(order[0]), int(order[-1]) + 1
+    if high - low <= 4 * len(order):
+        return member[low:high][order - low][inverse]
+    return member[order][inverse]
 
 
 @contextlib.contextmanager
@@ -339,7 +441,14 @@ def _provenance(path: Path, file: h5py.File) -> Mapping[str, Any]:
 
 
 def _member(
-    path: Path, file: h5py.File, name: str, n: int | None = None, *, ndim: int = 1, kind: str = "SO"
+    path: Path,
+    file: h5py.File,
+    name: str,
+    n: int | None = None,
+    *,
+    ndim: int = 1,
+    kind: str = "SO",
+    columns: int | None = None,
 ) -> h5py.Dataset:
     # A link to another file, or a size that the file cannot hold, is no work of ours.
     link = file.get(name, getlink=True) if name in file else None
@@ -351,7 +460,8 @@ def _member(
         or member.ndim != ndim
         or member.dtype.kind not in kind
         or (n is not None and len(member) != n)
-        or member.nbytes > path.stat().st_size
+        or (columns is not None and member.shape[1] != columns)
+        or member.size * min(member.dtype.itemsize, 4) > path.stat().st_size
     ):
         raise _malformed(path, name)
     return member
@@ -364,7 +474,7 @@ def _malformed(path: Path, name: str) -> FeatureFileError:
     )
 
 
-def _thumbnails(path: Path, file: h5py.File, n: int) -> NDArray[np.uint8]:
+def _thumbnails(path: Path, file: h5py.File, n: int) -> h5py.Dataset:
     member = _member(path, file, "thumbnails", n, ndim=3, kind="u")
     if member.shape[1:] != _THUMBNAIL:
         raise FeatureFileError(
@@ -372,7 +482,7 @@ def _thumbnails(path: Path, file: h5py.File, n: int) -> NDArray[np.uint8]:
             f"({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and extract the features "
             "again"
         )
-    return member[:]
+    return member
 
 
 def _texts(path: Path, file: h5py.File, name: str, n: int | None = None) -> NDArray[np.str_]:

@@ -19,6 +19,8 @@ from bottleneck.data.decode import decode
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features import engine
+from bottleneck.features.pictures import prepare
+from bottleneck.features.stages import Clock
 from bottleneck.finetune.architectures import (
     ARCHITECTURES,
     NEW_FC,
@@ -260,13 +262,13 @@ def _scan(
     workers = engine.default_workers()
     good, failures = [], []
     digest = hashlib.sha256(dataset.fingerprint.encode())
-    for item in engine.prepare(
-        dataset, preprocessing, lambda key: False, workers=workers, ahead=4 * workers
-    ):
+    numbers, clock = range(len(dataset)), Clock(workers)
+    for item in prepare(dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers):
+        sample = dataset.samples[item.number]
         if item.failure is not None:
-            failures.append((item.sample.id, item.failure))
+            failures.append((sample.id, item.failure))
             continue
-        good.append(item.sample)
+        good.append(sample)
         digest.update(item.sha256.encode())
     if not good:
         raise DataError(

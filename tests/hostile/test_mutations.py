@@ -40,7 +40,7 @@ def feature_file(folder: Path) -> tuple[Path, Read]:
         features = load_features(path)
         assert len(features) == len(features.y) == len(features.X)
         stored = StoredRows(path)
-        stored.features(list(stored.rows))
+        stored.features(list(stored.numbers.values()))
 
     return path, read
 
@@ -54,9 +54,9 @@ def log(folder: Path) -> tuple[Path, Read]:
 
     def read() -> None:
         with Journal(path, LOG) as journal:
-            for key in journal.rows:
+            for key, number in journal.numbers.items():
                 # Whatever is left of a log, a row in it is the one that was written.
-                assert (journal.features(key) == int(key[0])).all()
+                assert (journal.read([number])[1] == int(key[0])).all()
 
     return path, read
 

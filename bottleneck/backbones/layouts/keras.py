@@ -51,7 +51,10 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
             if names is None:
                 raise WeightsError(_foreign(path, group))
             layers = {name: _arrays(group[name]) for name in names}
-    except (OSError, KeyError, RuntimeError) as error:
+    except WeightsError:
+        raise
+    # HDF5 names damage in errors of any type, and so does what it read.
+    except Exception as error:  # noqa: BLE001
         raise WeightsError(f"{path} is damaged, or no Keras weight file: {error}") from None
     first: dict[str, int] = {}
     for name, arrays in layers.items():

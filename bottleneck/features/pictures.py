@@ -1,0 +1,170 @@
+"""The reading side of a run: threads that read, decode and crop ahead of the network."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.decode import PixelFacts, decode, pixel_facts
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.errors import DataError
+from bottleneck.features.stages import Clock
+from bottleneck.features.store import NO_STAMP, Stamp, row_key
+
+__all__ = ["Picture", "Prepared", "framing", "prepare", "read_stamps"]
+
+_BLOCK = 256
+# A file may change twice within one tick of a file system's clock, the coarsest of which takes
+# two seconds. The stamp of a younger file would not tell.
+_SETTLED = 2 * 10**9
+
+
+def framing(preprocessing: Preprocessing) -> Preprocessing:
+    """Return the part of a preprocessing that makes its pixels: all but mean and std."""
+    return dataclasses.replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Picture:
+    """What networks see, of shape (crop, crop, 3), by framing, and what is recorded of it."""
+
+    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32]]
+    facts: PixelFacts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """A sample on its way to the networks.
+
+    Attributes
+    ----------
+    number : int
+        Of the sample in its data set.
+    sha256 : str
+        Of its image's bytes; "" where they could not be read.
+    stamp : tuple of int
+        Size and modification time of its file, or ``NO_STAMP``.
+    picture : Picture or None
+        None where the row is known already, or the image failed.
+    failure : str or None
+        Why there is no picture.
+    """
+
+    number: int
+    sha256: str = ""
+    stamp: Stamp = NO_STAMP
+    picture: Picture | None = None
+    failure: str | None = None
+
+
+def read_stamps(
+    dataset: ImageDataset, numbers: Sequence[int] | NDArray[np.intp], workers: int
+) -> NDArray[np.int64]:
+    """Return size and modification time of the files of samples, without reading them.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        What to look at.
+    numbers : sequence of int
+        Which samples.
+    workers : int
+        Threads.
+
+    Returns
+    -------
+    ndarray of int64, shape (len(numbers), 2)
+        ``NO_STAMP`` where there is no file.
+    """
+    stamps = np.empty((len(numbers), 2), np.int64)
+
+    def look(start: int) -> None:
+        for place, number in enumerate(numbers[start : start + _BLOCK], start):
+            stamps[place] = dataset.stamp(dataset.samples[number]) or NO_STAMP
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="stamps") as pool:
+        # Exceptions come up here.
+        collections.deque(pool.map(look, range(0, len(numbers), _BLOCK)), maxlen=0)
+    return stamps
+
+
+def prepare(
+    dataset: ImageDataset,
+    numbers: Iterable[int],
+    wanted: Callable[[str], Sequence[Preprocessing]],
+    clock: Clock,
+    *,
+    ahead: int,
+) -> Iterator[Prepared]:
+    """Read, hash, decode and crop samples, in their order; each is read and decoded once.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        What to read.
+    numbers : iterable of int
+        Which samples.
+    wanted : callable
+        Returns the framings in which a key's image is needed: none where every network has
+        its row already. Such an image is read and hashed, and not decoded.
+    clock : Clock
+        Counts the time, and knows the number of threads.
+    ahead : int
+        How many samples may be under way, which bounds the memory.
+
+    Yields
+    ------
+    Prepared
+    """
+
+    def work(number: int) -> Prepared:
+        sample, sha256 = dataset.samples[number], ""
+        try:
+            with clock.stage("read"):
+                stamp = _settled(dataset, sample)
+                data = dataset.read(sample)
+                sha256 = hashlib.sha256(data).hexdigest()
+            framings = wanted(row_key(sha256, sample))
+            if not framings:
+                return Prepared(number, sha256, stamp)
+            with clock.stage("decode"):
+                image = decode(data, sample.region)
+            with clock.stage("preprocess"):
+                pixels = {one: one.pixels(image) for one in framings}
+            with clock.stage("describe"):
+                facts = pixel_facts(image)
+            return Prepared(number, sha256, stamp, Picture(pixels, facts))
+        except OSError as error:
+            return Prepared(number, failure=f"cannot be read: {error.strerror or error}")
+        except DataError as error:
+            return Prepared(number, sha256, failure=str(error))
+
+    # Threads suffice: Pillow lets go of the interpreter's lock while it decodes and resizes.
+    pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="decode")
+    waiting: collections.deque[Future[Prepared]] = collections.deque()
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(work, number))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _settled(dataset: ImageDataset, sample: Sample) -> Stamp:
+    # Before the bytes are read: a change in between makes the stamp an old one, never the
+    # hash.
+    stamp = dataset.stamp(sample)
+    if stamp is None or time.time_ns() - stamp[1] < _SETTLED:
+        return NO_STAMP
+    return stamp
