@@ -8,6 +8,7 @@
     │   └── DecodeError     one image that cannot be decoded; becomes a row in ``failures``
     ├── FeatureFileError    a feature file that is damaged, foreign or does not fit
     ├── WeightsError        weights that are missing, damaged or of another network
+    ├── MissingExtraError   a part of the package whose own dependencies are not installed
     ├── ModelError          a saved model that is damaged, untrusted or does not fit
     └── ProtocolError       samples that cannot be split or compared as asked
 
@@ -25,6 +26,7 @@ __all__ = [
     "DataError",
     "DecodeError",
     "FeatureFileError",
+    "MissingExtraError",
     "ModelError",
     "ProtocolError",
     "UsageError",
@@ -55,6 +57,10 @@ class FeatureFileError(BottleneckError):
 
 class WeightsError(BottleneckError):
     """Weights that are missing, damaged or of another network."""
+
+
+class MissingExtraError(BottleneckError):
+    """A part of the package whose own dependencies are not installed."""
 
 
 class ModelError(BottleneckError):

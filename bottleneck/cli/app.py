@@ -15,6 +15,7 @@ from bottleneck.cli import (
     demo,
     doctor,
     extract,
+    finetune,
     fit,
     inspect,
     leakage,
@@ -72,7 +73,18 @@ def _root(
     """
 
 
-for module in (extract, fit, compare, audit, leakage, inspect, backbones, doctor, demo):
+for module in (
+    extract,
+    fit,
+    finetune,
+    compare,
+    audit,
+    leakage,
+    inspect,
+    backbones,
+    doctor,
+    demo,
+):
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
 app.add_typer(weights.weights, name="weights")

@@ -1,0 +1,1 @@
+"""Trained networks as arms: fine-tuning, and training from scratch."""

@@ -1,0 +1,47 @@
+"""A data set that can be learnt, and a network small enough to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small import N_IMAGES, small_backbone
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.dataset import ImageDataset
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images a patient; those of every second patient are brighter on the whole."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(N_IMAGES):
+        rng = np.random.default_rng(number)
+        mean = (100, 140)[number // 2 % 2]
+        pixels = rng.normal(mean, 30, (20, 20)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture
+def dataset(pictures: Path) -> ImageDataset:
+    from made import dataset_of
+
+    return dataset_of(pictures)
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    return small_backbone()

@@ -1,0 +1,51 @@
+"""A small network and quick options for tests of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.weights import Weights
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.protocol import Protocol
+from bottleneck.finetune.config import Config
+
+N_IMAGES = 48
+PROTOCOL = Protocol(n_splits=3)
+
+
+def small_backbone(*, norm: bool = True) -> Backbone:
+    """Two convolutions, with batch normalisation unless told otherwise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Conv2d(3, 6, 3, stride=2),
+            nn.BatchNorm2d(6) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3, stride=2),
+        )
+    return Backbone(
+        network,
+        name="small",
+        architecture="small",
+        weights=Weights("made", "seed 0"),
+        preprocessing=Preprocessing(16, 16, "bilinear", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
+    )
+
+
+def quick(**options: Any) -> Config:
+    """Two epochs on the CPU with everything that draws at random."""
+    usual = {
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "dropout": 0.3,
+        "noise": 4.0,
+        "precision": "fp32",
+        "device": "cpu",
+        "workers": 0,
+    }
+    return Config(**{**usual, **options})

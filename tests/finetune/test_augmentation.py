@@ -1,0 +1,125 @@
+"""Augmentation: what each option does, and that it depends on the seed alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.finetune.augmentation import augment, derive_seed, lee_filter, median_filter
+from bottleneck.finetune.config import Augmentation
+
+INPUT = Preprocessing(32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+IMAGE = Image.fromarray(PIXELS)
+NONE = Augmentation.none()
+ALL = Augmentation(
+    random_crop=0.5, flip_vertical=0.5, rotate90=True, jitter=0.2, noise=8, despeckle="lee"
+)
+
+
+def altered(seed: int = 0, **options: Any) -> np.ndarray:
+    return augment(IMAGE, INPUT, dataclasses.replace(NONE, **options), seed)
+
+
+def test_none_is_the_evaluations_input() -> None:
+    large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8))
+    for preprocessing in (INPUT, dataclasses.replace(INPUT, channels="BGR", resizer="opencv")):
+        np.testing.assert_array_equal(
+            augment(large, preprocessing, NONE, 3), preprocessing.pixels(large)
+        )
+
+
+def test_it_depends_on_the_seed_alone() -> None:
+    before = torch.random.get_rng_state()
+    first = augment(IMAGE, INPUT, ALL, 5)
+    torch.rand(3)
+    np.testing.assert_array_equal(first, augment(IMAGE, INPUT, ALL, 5))
+    assert not np.array_equal(first, augment(IMAGE, INPUT, ALL, 6))
+    torch.random.set_rng_state(before)
+    augment(IMAGE, INPUT, ALL, 5)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert len({derive_seed(s, e, i) for s in range(9) for e in range(9) for i in "abc"}) == 243
+
+
+def test_flips_and_turns() -> None:
+    np.testing.assert_array_equal(altered(flip=1.0), PIXELS[:, ::-1])
+    np.testing.assert_array_equal(altered(flip_vertical=1.0), PIXELS[::-1])
+    turned = {altered(seed, rotate90=True).tobytes() for seed in range(20)}
+    assert turned == {np.rot90(PIXELS, k).tobytes() for k in range(4)}
+
+
+def test_random_crop_keeps_its_share_of_the_area() -> None:
+    # The value of a pixel tells its place: the crop's extent can be read off the result.
+    x, y = np.meshgrid(np.arange(200), np.arange(200))
+    ramp = Image.fromarray(np.stack([x, y, x], -1).astype(np.uint8))
+    shares = []
+    for seed in range(60):
+        crop = augment(ramp, INPUT, dataclasses.replace(NONE, random_crop=0.3), seed).astype(float)
+        assert crop.shape == (32, 32, 3)
+        # Pixel centres span 31 of 32 pixels.
+        width, height = (np.ptp(crop[..., c]) * 32 / 31 for c in (0, 1))
+        shares.append(width * height / 200**2)
+        assert 0.7 < width / height < 1.43
+    assert 0.27 < min(shares) < 0.5
+    assert 0.8 < max(shares) <= 1.04
+
+
+def test_noise_has_its_deviation_and_is_grey() -> None:
+    grey = Image.new("RGB", (64, 64), (128, 128, 128))
+    noisy = augment(grey, dataclasses.replace(INPUT, resize=64, crop=64),
+                    dataclasses.replace(NONE, noise=8.0), 0)  # fmt: skip
+    np.testing.assert_array_equal(noisy[..., 0], noisy[..., 2])
+    assert noisy.std() == pytest.approx(8, rel=0.05)
+
+
+def test_jitter_stays_within_its_bounds() -> None:
+    grey = Image.new("RGB", (32, 32), (100, 100, 100))
+    means = [
+        augment(grey, INPUT, dataclasses.replace(NONE, jitter=0.2), s).mean() for s in range(40)
+    ]
+    # Contrast leaves an even image as it is; brightness multiplies.
+    assert 79 <= min(means) < 90
+    assert 110 < max(means) <= 121
+
+
+def test_order_of_channels_comes_last() -> None:
+    other = dataclasses.replace(INPUT, channels="BGR")
+    np.testing.assert_array_equal(
+        augment(IMAGE, INPUT, ALL, 2), augment(IMAGE, other, ALL, 2)[:, :, ::-1]
+    )
+
+
+def test_median_is_opencvs_definition() -> None:
+    padded = np.pad(PIXELS, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
+    np.testing.assert_array_equal(median_filter(PIXELS), np.median(windows, axis=(-2, -1)))
+
+
+def test_lee_smooths_speckle_and_keeps_edges() -> None:
+    # Multiplicative speckle of a known coefficient of variation on two even halves.
+    rng = np.random.default_rng(0)
+    truth = np.where(np.arange(80) < 40, 60.0, 150.0) * np.ones((80, 1))
+    speckled = np.repeat((truth * rng.normal(1, 0.1, truth.shape))[..., None], 3, -1)
+    filtered = lee_filter(speckled.astype(np.float32))[..., 0]
+    flat = filtered[:, 5:30]
+    assert flat.std() < 0.45 * speckled[:, 5:30, 0].std()
+    assert flat.mean() == pytest.approx(60, rel=0.01)
+    # A mean of the same window would blur the edge to half its height two pixels away.
+    assert filtered[:, 37].mean() == pytest.approx(60, rel=0.06)
+    assert filtered[:, 42].mean() == pytest.approx(150, rel=0.06)
+    even = np.full((9, 9, 3), 77, np.uint8)
+    np.testing.assert_array_equal(lee_filter(even), even)
+    np.testing.assert_array_equal(lee_filter(even * 0), even * 0)
+
+
+def test_despeckling_is_of_about_every_second_image() -> None:
+    changed = sum(
+        not np.array_equal(altered(seed, despeckle="median"), PIXELS) for seed in range(100)
+    )
+    assert 30 < changed < 70
