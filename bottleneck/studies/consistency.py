@@ -140,27 +140,34 @@ def _ties(row: Row) -> bool:
 def _say_apart(
     n: int, rows: Sequence[Row], fitting: Mapping[str, Sequence[int]], positive: str
 ) -> str:
-    """Say that no number of positives fits all rows, by the two furthest apart."""
+    """Say that no number of positives fits all rows, by the one that needs the fewest."""
     low = min(rows, key=lambda row: fitting[row.model][-1])
-    high = max(rows, key=lambda row: fitting[row.model][0])
-    most, least = fitting[low.model][-1], fitting[high.model][0]
+    most = fitting[low.model][-1]
+    above = [row for row in rows if fitting[row.model][0] > most]
     said = f"no number of {positive} fits all rows of these {n} samples"
-    if most < least:
-        return (
-            f"{said}: {_say_row(low)} needs at most {most} {positive} of {n} "
-            f"({explain(low.figures, n, most + 1)}), {_say_row(high)} at least {least} "
-            f"({explain(high.figures, n, least - 1)}). By row: "
-            + "; ".join(f"'{row.model}' {_say_range(fitting[row.model])}" for row in rows)
+    if not above:  # They only miss each other.
+        needs = "; ".join(
+            f"{_say_row(row)} needs one of {len(fitting[row.model])} from "
+            f"{_say_range(fitting[row.model])}"
+            for row in rows
         )
-    return f"{said}: " + "; ".join(
-        f"{_say_row(row)} needs {_say_range(fitting[row.model])}" for row in rows
+        return f"{said}: {needs}"
+    return (
+        f"{said}: {_say_row(low)} needs at most {most} "
+        f"({explain(low.figures, n, most + 1)}), but "
+        + "; ".join(
+            f"{_say_row(row)} at least {fitting[row.model][0]} "
+            f"({explain(row.figures, n, fitting[row.model][0] - 1)})"
+            for row in above
+        )
     )
 
 
 def _say_impossible(part: Part, rows: Sequence[Row]) -> Iterator[str]:
     """Say which rows fit no whole numbers, and how many samples would make them fit."""
     assert part.n is not None
-    alone = [row for row in rows if within(row.figures.get("accuracy"), part.n) == []]
+    accurate = [row for row in rows if "accuracy" in row.figures]
+    alone = [row for row in accurate if not within(row.figures["accuracy"], part.n)]
     for row in rows:
         if row not in alone:
             yield f"{_say_row(row)} fits no whole numbers of {part.n} samples"
@@ -189,9 +196,7 @@ def _say_impossible(part: Part, rows: Sequence[Row]) -> Iterator[str]:
         rest = [row for row in rest if row not in joined]
     for row in rest:
         figure = row.figures["accuracy"]
-        yield (
-            f"{_say_accuracy(row)} is impossible on {part.n}: {_say_neighbours(figure, part.n)}"
-        )
+        yield (f"{_say_accuracy(row)} is impossible on {part.n}: {_say_neighbours(figure, part.n)}")
 
 
 def _other_number(figures: Sequence[Figure]) -> int | None:

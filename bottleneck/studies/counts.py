@@ -20,10 +20,8 @@ def hits(value: Fraction, figure: Figure) -> bool:
     return figure.low <= value <= figure.high
 
 
-def within(figure: Figure | None, n: int) -> list[int] | None:
-    """Return the whole numbers of ``n`` samples that round to a figure; None for no figure."""
-    if figure is None:
-        return None
+def within(figure: Figure, n: int) -> list[int]:
+    """Return the whole numbers of ``n`` samples that round to a figure."""
     low, high = _counts(figure, n)
     return list(range(low, high + 1))
 
@@ -112,9 +110,7 @@ def _fits(figures: Mapping[str, Figure], n: int, positives: int) -> bool:
         return False
     if not set(figures) & {"ppv", "npv", "f1"}:
         # Sums of two ranges leave no gap.
-        return (
-            least <= most and least + specific[0] <= right[1] and most + specific[1] >= right[0]
-        )
+        return least <= most and least + specific[0] <= right[1] and most + specific[1] >= right[0]
     for tp in range(least, most + 1):
         low = max(specific[0], right[0] - tp)
         high = min(specific[1], right[1] - tp)

@@ -55,7 +55,7 @@ class Figure:
     @property
     def scale(self) -> int:
         """Units of the last decimal in 1."""
-        return int(10 ** self._places)
+        return int(10**self._places)
 
     @property
     def scaled(self) -> int:

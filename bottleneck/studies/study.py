@@ -223,11 +223,11 @@ class Study:
                 f"the study '{self.name}' needs a frozen arm, which the others are held against"
             )
         models = {row.model for part in self.parts for row in part.rows}
-        named = {protocol.name for protocol in self.protocols if protocol.kind == "draw"}
+        drawing = {protocol.name for protocol in self.protocols if protocol.kind == "draw"}
         for protocol in self.protocols:
             for part in (protocol.part, protocol.external):
                 _refuse_unknown("published part", part, [one.name for one in self.parts])
-            _refuse_unknown("protocol that draws parts", protocol.within, named)
+            _refuse_unknown("protocol that draws parts", protocol.within, drawing)
         for arm in self.arms:
             _refuse_unknown("published model", arm.model, models)
             if arm.kind != "frozen":
