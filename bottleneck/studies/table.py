@@ -25,16 +25,16 @@ __all__ = ["as_json", "describe", "lines", "tables", "write"]
 
 _USUAL = ("auroc", "accuracy", "sensitivity", "specificity")
 _WIDTH = 80
-_ARM_WIDTH = 26
-# Columns of two figures each that a terminal has room for beside the arm's name.
-_AT_ONCE = 3
+_ARM_WIDTH = 20
+# Columns that a terminal has room for beside the arm's name.
+_AT_ONCE = 4
 
 
 def tables(result: StudyResult) -> Iterator[Table]:
     """Make the tables that a terminal of 80 columns shows, protocol by protocol.
 
-    Each metric has the published figure, and ours with its interval below. The first line of
-    every table says what was cut from the study.
+    Each arm has a line with the published figures, and below it ours with their intervals. The
+    first line of every table says what was cut from the study.
     """
     for protocol in result.protocols:
         for title, arms in _blocks(protocol):
@@ -43,7 +43,7 @@ def tables(result: StudyResult) -> Iterator[Table]:
                 yield _figures(result, title, arms, names[start : start + _AT_ONCE])
             for spread, what in (("over_seeds", "seeds"), ("over_folds", "folds")):
                 held = [arm for arm in arms if getattr(arm, spread)]
-                if held:
+                if held and protocol.protocol.seeds > 1:
                     yield _spreads(result, f"{title}: mean ± SD over {what}", held, spread, names)
         yield _costs(result, protocol)
 
@@ -186,15 +186,17 @@ def _figures(
     from rich.text import Text
 
     table = _table(result, f"{title}: theirs and ours")
+    table.add_column("")
     for name in names:
-        table.add_column(f"{metric_label(name)}\ntheirs", justify="right")
-        table.add_column("\nours", justify="right")
+        table.add_column(metric_label(name), justify="right")
     for arm in arms:
+        theirs = any(name in arm.published for name in names)
         cells = []
         for name in names:
             figure = arm.published.get(name)
-            cells += ["" if figure is None else figure.text, _over_lines(arm.metrics.get(name))]
-        table.add_row(Text(arm.name), *map(Text, cells))
+            above = f"{'' if figure is None else figure.text}\n" if theirs else ""
+            cells.append(above + _over_lines(arm.metrics.get(name)))
+        table.add_row(Text(arm.name), "theirs\nours" if theirs else "ours", *map(Text, cells))
     return table
 
 
@@ -204,7 +206,7 @@ def _spreads(
     from rich.text import Text
 
     table = _table(result, title)
-    shown = names[:_AT_ONCE]
+    shown = names[: _AT_ONCE - 1]
     for name in shown:
         table.add_column(metric_label(name), justify="right")
     table.add_column("n", justify="right")
