@@ -166,7 +166,7 @@ def _run_protocol(
     prepare_folder(folder)
     images = data if protocol.augment is None else augment(data, protocol.augment)
     frozen = [arm for arm in study.arms if arm.kind == "frozen"]
-    paths = {arm.name: _extract(arm, images, work) for arm in study.arms if arm.kind != "trained"}
+    paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, work)
     loaded = {path: load_features(path) for path in dict.fromkeys(paths.values())}
     split = _split(protocol, images, loaded[paths[frozen[0].name]], study)
     sets = {path: of_samples(one, split.samples) for path, one in loaded.items()}
@@ -186,8 +186,8 @@ def _run_protocol(
     cohort = external if protocol.external is not None and split.plan.kind == "split" else None
     outer = []
     if cohort is not None:
-        by_path = {paths[arm.name]: arm for arm in frozen}
-        outer = [load_features(_extract(by_path[path], cohort, work)) for path in used]
+        elsewhere = _extract_all(frozen, cohort, work)
+        outer = [load_features(path) for path in dict.fromkeys(elsewhere.values())]
     heads = tuple(dict.fromkeys(arm.head for arm in frozen))
     comparison = compare(
         [sets[path] for path in used],
@@ -283,19 +283,27 @@ def _reword(comparison: Comparison, said: str, words: str) -> Comparison:
     return dataclasses.replace(comparison, protocol={**comparison.protocol, "words": changed})
 
 
-def _extract(arm: StudyArm, images: ImageDataset, work: _Work) -> Path:
+def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, work: _Work) -> dict[str, Path]:
+    """Extract what arms see, once a recipe; returns the feature file of each arm."""
     from bottleneck.features.extraction import extract
 
-    return extract(
-        images,
-        arm.backbone,
-        weights=arm.weights or "imagenet",
-        pooling=arm.pooling,
-        preprocessing=arm.preprocessing,
-        output=work.output / "features",
-        progress=work.progress,
-        **work.extraction,
-    ).path
+    done: dict[tuple[str | None, ...], Path] = {}
+    for arm in arms:
+        recipe = (arm.backbone, arm.weights, arm.pooling, arm.preprocessing)
+        if recipe not in done:
+            done[recipe] = extract(
+                images,
+                arm.backbone,
+                weights=arm.weights or "imagenet",
+                pooling=arm.pooling,
+                preprocessing=arm.preprocessing,
+                output=work.output / "features",
+                progress=work.progress,
+                **work.extraction,
+            ).path
+    return {
+        arm.name: done[arm.backbone, arm.weights, arm.pooling, arm.preprocessing] for arm in arms
+    }
 
 
 def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
