@@ -94,22 +94,27 @@ def draw_parts(
         If a part would lack a class.
     """
     sizes = (protocol.train, protocol.validation, protocol.test)
-    n = min(len(dataset), sum(sizes))
     rng = np.random.default_rng(protocol.seed)
     by_class: dict[str, list[list[Sample]]] = defaultdict(list)
     for unit in _units(dataset.samples, by_patient=not protocol.leaks, joined=joined):
         by_class[unit[0].label].append(unit)
     labels = sorted(by_class)
     counts = [sum(len(unit) for unit in by_class[label]) for label in labels]
-    wanted = [_apportion(size, counts) for size in _apportion(n, sizes)]
+    # Sums over the classes so far are divided, so that rounding loses no sample.
+    totals = [0, *itertools.accumulate(_apportion(min(len(dataset), sum(sizes)), counts))]
+    sums = [_apportion(total, sizes) for total in totals]
+    wanted = [
+        [after - before for before, after in zip(*pair, strict=True)]
+        for pair in itertools.pairwise(sums)
+    ]
     drawn: dict[str, str] = {}
     for number, label in enumerate(labels):
         units = by_class[label]
         left = [units[i] for i in rng.permutation(len(units))]
         # The test part first: it is the one whose size decides how much is known.
-        for part, quotas in sorted(zip(_PARTS, wanted, strict=True), key=lambda one: one[0]):
+        for part, quota in sorted(zip(_PARTS, wanted[number], strict=True)):
             held = 0
-            while held < quotas[number] and left:
+            while held < quota and left:
                 unit = left.pop()
                 held += len(unit)
                 drawn.update({sample.id: part for sample in unit})
