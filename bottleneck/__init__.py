@@ -12,16 +12,19 @@ warnings.filterwarnings("ignore", message=r"Pandas requires version '.*' or newe
 
 # Name to module, so that importing this package loads neither torch nor pandas.
 _HOMES = {
+    "Augmentation": "bottleneck.data.augmentation",
     "BottleneckError": "bottleneck.errors",
     "Comparison": "bottleneck.evaluation.results",
     "Evaluation": "bottleneck.evaluation.results",
     "Extraction": "bottleneck.features.extraction",
     "FeatureSet": "bottleneck.features.featureset",
     "ImageDataset": "bottleneck.data.dataset",
+    "Measures": "bottleneck.evaluation.assessment",
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
     "Protocol": "bottleneck.data.splits",
     "audit": "bottleneck.evaluation.leakage",
+    "augment": "bottleneck.data.augmentation",
     "compare": "bottleneck.evaluation.comparison",
     "delong_test": "bottleneck.evaluation.significance",
     "evaluate": "bottleneck.evaluation.comparison",
@@ -32,7 +35,9 @@ _HOMES = {
     "load_features": "bottleneck.features.store",
     "load_model": "bottleneck.heads.persistence",
     "mcnemar_test": "bottleneck.evaluation.significance",
+    "read_predictions": "bottleneck.predictions",
     "roc_auc_interval": "bottleneck.evaluation.intervals",
+    "run_leak_experiment": "bottleneck.evaluation.leak_experiment",
     "wilson_interval": "bottleneck.evaluation.intervals",
     "write_report": "bottleneck.report.page",
 }

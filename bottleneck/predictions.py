@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Predictions", "read_predictions"]
 
 Kind = Literal["decision", "probability"]
+
+# What was written with few decimals does not add up exactly.
+_ROUNDING = 5e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,12 +174,23 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, comment=None)
+        # Opened here, for pandas takes addresses, and unpacks archives, by their names.
+        data = Path(path).read_bytes()
+        # Without a header: with one, pandas renames columns that come twice, and shifts all
+        # of them where rows have a field more.
+        rows = pd.read_csv(io.BytesIO(data), header=None, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read predictions from {path}: {error}") from error
+    if b"\0" in data:
+        raise DataError(f"cannot read predictions from {path}: it holds NUL bytes, and is no text")
+    named = rows.iloc[0].tolist()
+    frame = rows.iloc[1:].reset_index(drop=True).set_axis(named, axis=1)
+    if twice := [name for name in named if named.count(name) > 1]:
+        raise DataError(f"{path} has several columns '{twice[0]}'; rename all but one")
     prefix = "score_"
-    named = [str(column) for column in frame]
     classes = tuple(sorted(c.removeprefix(prefix) for c in named if c.startswith(prefix)))
+    if "" in classes:
+        raise DataError(f"{path} has a column '{prefix}', which names no class")
     lacking = [c for c in ("id", "label") if c not in frame]
     if lacking or len(classes) < 2 or frame.empty:
         missing = f"no column '{lacking[0]}'" if lacking else f"{len(classes)} columns score_…"
@@ -202,17 +217,27 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
 
     scores = numbers([f"{prefix}{name}" for name in classes])
     shares = bool(np.all((scores >= 0) & (scores <= 1)))
-    # What was written with few decimals does not add up exactly.
     kind: Kind = (
-        "probability" if shares and np.allclose(scores.sum(1), 1, atol=5e-3) else "decision"
+        "probability" if shares and np.allclose(scores.sum(1), 1, atol=_ROUNDING) else "decision"
     )
     known = [f"probability_{name}" for name in classes]
     text = {name: frame[name].to_numpy(str) for name in frame if name not in known}
     first = np.zeros(len(frame), dtype=np.int64)
-    whole = {
-        name: numbers([name])[:, 0].astype(np.int64) if name in frame else first
-        for name in ("repeat", "fold")
-    }
+
+    def count(name: str) -> NDArray[np.int64]:
+        values = numbers([name])[:, 0] if name in frame else first
+        if wrong := [v for v in values.tolist() if not (0 <= v < 2**31 and v == int(v))]:
+            raise DataError(
+                f"{path}: {name} needs whole numbers from 0, not {wrong[0]:g}; number them anew"
+            )
+        return values.astype(np.int64)
+
+    # From 0 without gaps, whatever they were called: folds within their repeat.
+    repeats = np.unique(count("repeat"), return_inverse=True)[1]
+    folds = count("fold")
+    for repeat in range(repeats.max() + 1):
+        rows = repeats == repeat
+        folds[rows] = np.unique(folds[rows], return_inverse=True)[1]
     predicted = text.get("predicted", np.array(classes)[scores.argmax(axis=1)])
     if strange := sorted(set(predicted) - set(classes)):
         raise DataError(f"{path} predicts '{strange[0]}', but has no column score_{strange[0]}")
@@ -220,8 +245,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     everything = Predictions(
         ids=text["id"],
         groups=None if groups is None or not np.any(groups != "") else groups,
-        repeats=whole["repeat"],
-        folds=whole["fold"],
+        repeats=repeats,
+        folds=folds,
         labels=text["label"],
         predicted=predicted,
         scores=scores,
@@ -229,6 +254,9 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
         kind=kind,
         probabilities=numbers(known) if set(known) <= set(frame) else None,
     )
+    stated = everything.probabilities
+    if stated is not None and not np.allclose(stated.sum(axis=1), 1, atol=_ROUNDING):
+        raise DataError(f"{path}: the probabilities of a row must add up to 1")
     part = text.get("part", np.full(len(frame), "test"))
     if strange := sorted(set(part) - {"test", "validation"}):
         raise DataError(f"{path} names a part '{strange[0]}', where test or validation is needed")

@@ -19,6 +19,7 @@ from typing import Any
 from bottleneck.configuration import read_configuration
 from bottleneck.errors import WeightsError
 from bottleneck.features.recipe import slug
+from bottleneck.files import replacing, write_whole
 
 __all__ = ["Record", "find_record", "folder_path", "keep", "read_records", "sha256_of"]
 
@@ -144,19 +145,15 @@ def keep(source: Path, record: Record) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if source.resolve() != target.resolve():
-            partial = target.with_name(f".{name}.partial")
-            shutil.copyfile(source, partial)
-            if sha256_of(partial) != record.sha256:
-                partial.unlink()
-                raise WeightsError(
-                    f"the copy of {source} in {folder} is damaged: is the disk full?"
-                )
-            partial.replace(target)
+            with replacing(target) as partial:
+                shutil.copyfile(source, partial)
+                if sha256_of(partial) != record.sha256:
+                    raise WeightsError(
+                        f"the copy of {source} in {folder} is damaged: is the disk full?"
+                    )
         text = json.dumps(_fields(record), indent=2, ensure_ascii=False)
         kept = target.with_name(f"{name}.json")
-        partial = kept.with_name(f".{kept.name}.partial")
-        partial.write_text(f"{text}\n", encoding="utf-8")
-        partial.replace(kept)
+        write_whole(kept, f"{text}\n".encode())
         # What stood under this name before, with another ending.
         for old in folder.glob(f"{target.stem}.*"):
             if old not in (target, kept) and old.resolve() != source.resolve():

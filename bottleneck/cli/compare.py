@@ -156,6 +156,14 @@ def compare(
     """
     from bottleneck.data.splits import Protocol
 
+    reading = {"crop": crop, "path": path_column, "label": label_column, "id": id_column}
+    for option, said, needs in (
+        ("--metadata", metadata and not subgroup, "--subgroup"),
+        ("--aggregate max", aggregate == "max" and unit != "patient", "--unit patient"),
+        ("--crop and the columns", any(reading.values()) and data is None, "--data"),
+    ):
+        if said:
+            raise UsageError(f"{option} has no effect without {needs}: say that too")
     files = choose_features(features or [], "compare")
     outside = choose_features(external, "compare --external", several=True) if external else []
     plan = Protocol(

@@ -12,6 +12,17 @@ import typer
 
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, show, show_json
+from bottleneck.cli.reading import (
+    PANEL,
+    Crop,
+    IdColumn,
+    LabelColumn,
+    Name,
+    PathColumn,
+    PatientColumn,
+    PatientPattern,
+)
+from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +31,6 @@ if TYPE_CHECKING:
     from bottleneck.data.protocol import Protocol
     from bottleneck.evaluation.leak_experiment import LeakExperiment, ProtocolResult
 
-_DATA = "Reading the data set"
 _COPIES = "Altered copies"
 _WIDTH = 80
 _COLUMNS = {
@@ -82,34 +92,15 @@ def leakage(
     ] = 8.0,
     flip: Annotated[bool, typer.Option(help="Mirrored at random.", rich_help_panel=_COPIES)] = True,
     positive: Annotated[
-        str | None, typer.Option(help="Label of the positive class.", rich_help_panel=_DATA)
+        str | None, typer.Option(help="Label of the positive class.", rich_help_panel=PANEL)
     ] = None,
-    patient_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds the patient in a file's path.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    crop: Annotated[
-        bool,
-        typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=_DATA),
-    ] = False,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the data set.", rich_help_panel=_DATA)
-    ] = None,
-    path_column: Annotated[
-        str | None, typer.Option(help="CSV column of the image path.", rich_help_panel=_DATA)
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="CSV column of the label.", rich_help_panel=_DATA)
-    ] = None,
-    patient_column: Annotated[
-        str | None, typer.Option(help="CSV column of the patient.", rich_help_panel=_DATA)
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="CSV column of the id.", rich_help_panel=_DATA)
-    ] = None,
+    patient_pattern: PatientPattern = None,
+    crop: Crop = False,
+    name: Name = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    patient_column: PatientColumn = None,
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -164,7 +155,13 @@ def leakage(
             load_features(extracted.path), head=chosen, protocol=plan, n_jobs=jobs, progress=move
         )
     facts = _as_json(experiment)
-    _write(experiment, facts, output)
+    try:
+        _write(experiment, facts, output)
+    except OSError as error:
+        raise UsageError(
+            f"the table cannot be written to '{output}': {error.strerror or error}. Mend that, or "
+            "name another folder with --output"
+        ) from None
     if as_json:
         show_json(facts)
         return

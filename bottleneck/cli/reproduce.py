@@ -238,10 +238,11 @@ def run_and_show(
 
     label = positive or study.positive
     loaded = load_dataset(data, positive=label, **how)
-    # Columns and patients of the one table are not those of the other.
     other = None
     if external is not None:
-        other = load_dataset(external, positive=label, crop=how["crop"])
+        # Only a table has columns, and its name is its own.
+        columns = how["columns"] if Path(external).is_file() else {}
+        other = load_dataset(external, positive=label, **{**how, "columns": columns, "name": None})
     if not quiet:
         from bottleneck.studies.table import describe
 

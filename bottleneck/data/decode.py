@@ -8,7 +8,10 @@ The policy (``POLICY`` names it in every recipe; a change of it is a new name):
   lowest sixteenth of that range would reach the network black; it is refused, not guessed at.
 - Alpha is composited over black. CMYK is converted as Pillow does.
 - Floating-point and 32-bit pixels have no declared range and are refused, as are files of several
-  frames, images below 8 pixels a side, truncated data, and decompression bombs.
+  frames, images below 8 pixels a side, truncated data, and decompression bombs: more than 89
+  million pixels, or a JPEG that makes the decoder pass over its pixels thousands of times.
+- PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow opens fifty formats more,
+  one of them by running another program.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import dataclasses
 import hashlib
 import io
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +35,13 @@ POLICY = "1"
 # The perceptual hash is computed from as many pixels; text cannot be read in them.
 THUMBNAIL_SIDE = 32
 
+_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
 _MIN_SIDE = 8
 _MAX_PIXELS = 89_000_000
+# Pixels times scans of a JPEG; a progressive one of the largest size has ten scans or so.
+_MAX_WORK = 2_000_000_000
+# Rows are converted some at a time, so that a large image is in memory twice at most.
+_STRIP_PIXELS = 4_000_000
 # Pillow warns from about here on; the image is refused below, and that says it once.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -85,9 +94,11 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
     if not data:
         raise DecodeError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            _refuse_by_header(opened)
-            image = _rgb(ImageOps.exif_transpose(opened))
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            _refuse_by_header(opened, data)
+            opened.load()
+            ImageOps.exif_transpose(opened, in_place=True)
+            image = _rgb(opened)
     except DecodeError:
         raise
     except UnidentifiedImageError:
@@ -145,10 +156,13 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L").resize(side, Image.Resampling.LANCZOS))
 
 
-def _refuse_by_header(image: Image.Image) -> None:
+def _refuse_by_header(image: Image.Image, data: bytes) -> None:
     width, height = image.size
     if width * height > _MAX_PIXELS:
         raise DecodeError(f"{width}×{height} pixels: more than {_MAX_PIXELS // 10**6} million")
+    scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1
+    if width * height * scans > _MAX_WORK:
+        raise DecodeError(f"{scans} scans of {width}×{height} pixels: no picture needs as many")
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise DecodeError(f"{frames} frames in one file: save each frame as an image of its own")
@@ -157,18 +171,34 @@ def _refuse_by_header(image: Image.Image) -> None:
 def _rgb(image: Image.Image) -> Image.Image:
     # Older Pillow opens 16-bit PNG as "I"; other "I" images are true 32-bit ones.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bit(np.asarray(image).astype(np.uint32)).convert("RGB")
+        return _from_16_bit(np.asarray(image)).convert("RGB")
     if image.mode in ("I", "F"):
         raise DecodeError(
             f"{image.mode} pixels (32-bit) have no declared range: save the image with 8 or 16 bits"
         )
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
-    return image.convert("RGB")
+    if image.mode == "RGB":
+        return image
+    result = Image.new("RGB", image.size)
+    for box in _strips(image.size):
+        result.paste(_strip_rgb(image.crop(box)), box)
+    return result
+
+
+def _strips(size: tuple[int, int]) -> Iterator[Box]:
+    width, height = size
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
+
+
+def _strip_rgb(strip: Image.Image) -> Image.Image:
+    if strip.mode == "P" and "transparency" in strip.info:
+        strip = strip.convert("RGBA")
+    if strip.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        strip = strip.convert("RGBA")
+        black = Image.new("RGBA", strip.size, (0, 0, 0, 255))
+        strip = Image.alpha_composite(black, strip)
+    return strip.convert("RGB")
 
 
 def _from_16_bit(values: np.ndarray) -> Image.Image:
@@ -178,7 +208,10 @@ def _from_16_bit(values: np.ndarray) -> Image.Image:
             f"16-bit image that uses only 0–{top} of 0–65535 and would come out black: "
             "scale it to the full range, or save it with 8 bits"
         )
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    scaled = np.empty(values.shape, np.uint8)
+    for _, start, _, stop in _strips((values.shape[1], values.shape[0])):
+        scaled[start:stop] = (values[start:stop].astype(np.uint32) * 255 + 32767) // 65535
+    return Image.fromarray(scaled)
 
 
 def _cropped(image: Image.Image, region: Box) -> Image.Image:

@@ -151,15 +151,20 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
 def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
     """Give an arm its probabilities, and say where they come from."""
     test = outcome.test
+    stated = "probabilities as the arm states them"
+    if test.probabilities is not None:
+        return test, stated
     if outcome.inner and all(set(part.labels) == set(test.classes) for part in outcome.inner):
-        words = (
-            "scores calibrated by a sigmoid, without class weights, on what the training part "
-            "made of itself out of fold"
+        where = (
+            "the validation samples of each fold"
+            if outcome.head == "predictions"
+            else "what the training part made of itself out of fold"
         )
+        words = f"scores calibrated by a sigmoid, without class weights, on {where}"
         return calibrate(test, outcome.inner), words
-    if test.probabilities is None and test.kind == "probability":
+    if test.kind == "probability":
         test = dataclasses.replace(test, probabilities=np.clip(test.scores, 0, 1))
-    return test, "probabilities as the arm states them"
+    return test, stated
 
 
 def rank(predictions: Predictions, positive: str | None) -> Metric:
@@ -185,7 +190,8 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
         the primary p values for all pairs of arms that see images; a pair with an arm that
         sees none is secondary too.
     """
-    family = [e.name for e in evaluations if e.sees_images]
+    family = {e.name for e in evaluations if e.sees_images}
+    caution = inference.caveat(evaluations[0].predictions)
     arms = {e.name: e.predictions for e in evaluations}
     primary = tuple(
         Difference(
@@ -197,9 +203,9 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
             found.high,
             found.p,
             p_adjusted,
-            f"{found.method}, {found.level:.0%}",
-            "secondary" if p_adjusted is None else "primary",
+            f"{found.method}{caution}, {found.level:.0%}",
+            "primary" if {a, b} <= family else "secondary",
         )
-        for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=family)
+        for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=list(family))
     )
     return (*primary, *inference.secondary_tests(arms, positive))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,10 +143,20 @@ def compare(
     sets = load_all(features)
     arms = make_arms(sets, heads)
     given = [load_given(path) for path in predictions]
+    twice = Counter([*(arm.name for arm in arms), *(one.name for one in given)])
+    if taken := [name for name, n in twice.items() if n > 1]:
+        raise UsageError(
+            f"two arms are called '{taken[0]}': name the predictions with --predictions NAME=PATH"
+        )
     first = sets[0]
-    cohorts = group_cohorts(external, sets)
+    cohorts = group_cohorts(external, sets, unit=protocol.unit)
     stated = first.positive if positive is None else positive
     positive = choose_positive(first.classes, stated)
+    if positive is None and measures.prevalence is not None:
+        raise UsageError(
+            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)}: say "
+            f"--positive LABEL (in Python: positive=LABEL)"
+        )
 
     for cohort in cohorts:  # Refused now, not after hours of fitting.
         find_outside_warnings(first, cohort, allow_leakage=protocol.allow_leakage)
@@ -154,7 +165,7 @@ def compare(
     plan = make_plan(first, protocol, given=given, dataset=dataset)
     samples, folds = plan.samples, plan.folds
     inner = count_inner_folds(first.y, samples.groups, folds, protocol.inner_splits)
-    given = [align(one, folds, samples) for one in given]
+    given = [align(one, folds, samples, allow_leakage=protocol.allow_leakage) for one in given]
     work: dict[str, Any] = {
         "inner_splits": protocol.inner_splits,
         "n_jobs": n_jobs,
@@ -188,7 +199,7 @@ def compare(
         audit=plan.audit,
         thumbnails=_show(first, plan.audit),
         external=tuple(
-            _test_outside(cohort, sets, arms, inside, protocol, positive, measures, work)
+            _test_outside(cohort, sets, samples, arms, inside, protocol, positive, measures, work)
             for cohort in cohorts
         ),
     )
@@ -222,6 +233,7 @@ def _given_outcome(given: Given, count: Count) -> Outcome:
 def _test_outside(
     cohort: Sequence[FeatureSet],
     sets: Sequence[FeatureSet],
+    samples: FeatureSet,
     arms: Sequence[Arm],
     inside: Sequence[Evaluation],
     protocol: Protocol,
@@ -233,7 +245,7 @@ def _test_outside(
     outside = cohort[0]
     # What metadata there are differs between data sets.
     able = [arm for arm in arms if arm.name != METADATA_ONLY]
-    results = run_outside(able, sets[0], cohort, protocol.seed, **work)
+    results = run_outside(able, samples, cohort, protocol.seed, **work)
     counts = [count_by(protocol, positive, cohort) for cohort in (outside, sets[0])]
     outcomes = [_outcome(arm, result, *counts) for arm, result in zip(able, results, strict=True)]
     # What the columns say is known of the first data set's samples.

@@ -21,6 +21,10 @@ __all__ = ["Given", "align", "load_given", "take_folds"]
 
 Strings = NDArray[np.str_]
 
+# Fields of ``training.json`` that a report shows, and of each epoch in it.
+_COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
+_CURVES = ("epoch", "train_loss", "val_loss", "val_auroc")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given:
@@ -78,7 +82,7 @@ def load_given(path: str | Path) -> Given:
     if not named:
         called = path.resolve().parent.name if path.stem == "predictions" else path.stem
         name = str(training.get("name") or called)
-    return Given(name, test, validation, training.get("cost", {}))
+    return Given(name, test, validation, _gather_cost(training))
 
 
 def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) -> Folds:
@@ -120,6 +124,11 @@ def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) 
         )
     parts = [first.test.take(rows) for rows in split_folds(first.test)]
     several = len({int(p.folds[0]) for p in parts}) > 1
+    if len(parts) > 1 and not several:
+        raise ProtocolError(
+            f"'{first.name}' has {len(parts)} repeats of a single test part: give each of them, "
+            f"such as the network of each seed, as an arm of its own"
+        )
     made = []
     for part in parts:
         test = np.sort([row[i] for i in part.ids.tolist()])
@@ -166,7 +175,7 @@ def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) 
     )
 
 
-def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
+def align(given: Given, folds: Folds, samples: FeatureSet, *, allow_leakage: bool = False) -> Given:
     """Bring predictions into the order of the folds, under the patients of the samples.
 
     Parameters
@@ -176,6 +185,8 @@ def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
         What the other arms are tested in.
     samples : FeatureSet
         The samples.
+    allow_leakage : bool
+        Whether validation samples may be tested too.
 
     Returns
     -------
@@ -186,7 +197,7 @@ def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
     ------
     ProtocolError
         If the predictions are of other samples, folds or classes, or disagree on labels, or
-        a fold alone has no validation samples.
+        a fold alone has no validation samples, or some that are tested in it.
     """
     refuse = f"the predictions '{given.name}'"
     if given.test.classes != samples.classes:
@@ -216,13 +227,32 @@ def align(given: Given, folds: Folds, samples: FeatureSet) -> Given:
     validation = given.validation
     if validation is None:
         return dataclasses.replace(given, test=test)
+    label = dict(zip(samples.ids.tolist(), samples.y.tolist(), strict=True))
+    told = zip(validation.ids.tolist(), validation.labels.tolist(), strict=True)
+    if wrong := sum(label.get(i, y) != y for i, y in told):
+        raise ProtocolError(
+            f"{refuse} have another label than the features for {wrong} validation samples"
+        )
     if samples.groups is not None:
         patient = dict(zip(samples.ids.tolist(), samples.groups.tolist(), strict=True))
         # Samples of other data sets may be validated on, and are patients of their own.
         known = [patient.get(i, f"sample {i}") for i in validation.ids.tolist()]
         validation = dataclasses.replace(validation, groups=np.array(known))
     inner = tuple(match_folds(test, validation))
+    for rows, part in zip(split_folds(test), inner, strict=True):
+        tested = test.take(rows)
+        both = int(np.isin(_units(part), _units(tested)).sum())
+        if both and not allow_leakage:
+            raise ProtocolError(
+                f"{both} validation samples of {refuse} are, or are of the same patients as, test "
+                f"samples of the same fold: thresholds would be set on what they are tested on. "
+                f"Hold other patients out, or go on with --allow-leakage"
+            )
     return dataclasses.replace(given, test=test, validation=validation, inner=inner)
+
+
+def _units(predictions: Predictions) -> Strings:
+    return predictions.ids if predictions.groups is None else predictions.groups
 
 
 def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:
@@ -232,6 +262,18 @@ def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:
 
 def _partition(predictions: Predictions) -> set[tuple[int, int, str]]:
     return set(_keys(predictions))
+
+
+def _gather_cost(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what a reader of results needs from the record of a training."""
+    cost = {field: training[field] for field in _COST if training.get(field) is not None}
+    curves = [
+        {"repeat": fold.get("repeat", 0), "fold": fold.get("fold", 0)}
+        | {name: value for name, value in epoch.items() if name in _CURVES}
+        for fold in training.get("folds", ())
+        for epoch in fold.get("curve", ())
+    ]
+    return cost | ({"curves": curves} if curves else {})
 
 
 def _read_training(path: Path) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.grouping import count_by_class, name_patients
-from bottleneck.data.protocol import Fold, Folds
+from bottleneck.data.protocol import Fold, Folds, Unit
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.arms import Arm, load_all
 from bottleneck.evaluation.cohorts import match_external, refuse_other_recipe
@@ -24,6 +24,8 @@ __all__ = ["find_outside_warnings", "group_cohorts", "run_outside"]
 def group_cohorts(
     features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
     inside: Sequence[FeatureSet],
+    *,
+    unit: Unit = "image",
 ) -> list[list[FeatureSet]]:
     """Sort external features by data set, each cohort in the order of the inside features.
 
@@ -33,6 +35,8 @@ def group_cohorts(
         Of one or several external data sets.
     inside : sequence of FeatureSet
         What heads are trained on.
+    unit : {"image", "patient"}
+        What is counted.
 
     Returns
     -------
@@ -42,26 +46,37 @@ def group_cohorts(
     Raises
     ------
     ProtocolError
-        If a cohort lacks the features of one of the recipes, or is the first data set itself.
+        If a cohort lacks the features of one of the recipes, a class, or the patients that are
+        to be counted, is the first data set itself, or two have one name.
     FeatureFileError
         If a file cannot be read.
     """
     cohorts: dict[str, dict[str, FeatureSet]] = {}
     for one in load_all(features) if _any(features) else []:
-        if (
-            one.provenance["dataset"]["fingerprint"]
-            == (inside[0].provenance["dataset"]["fingerprint"])
-        ):
+        if _fingerprint(one) == _fingerprint(inside[0]):
             raise ProtocolError(
                 f"the external features are of the data set '{one.dataset}' that heads are "
                 f"trained on: an external cohort holds other samples"
             )
-        if len(one.classes) < 2:
+        if lacking := sorted(set(inside[0].classes) - set(one.classes)):
             raise ProtocolError(
-                f"all {len(one)} samples of the external cohort '{one.dataset}' are of class "
-                f"'{one.y[0]}': ranking them needs both classes"
+                f"the external cohort '{one.dataset}' has no sample of '{lacking[0]}', and ranking "
+                f"needs every class"
             )
-        cohorts.setdefault(one.dataset, {})[one.recipe_hash] = one
+        if unit == "patient" and name_patients(one.groups, one.ids) is None:
+            raise ProtocolError(
+                f"the external cohort '{one.dataset}' names no patients to count: ask for --unit "
+                f"image, or extract it with its patients"
+            )
+        cohort = cohorts.setdefault(one.dataset, {})
+        if any(_fingerprint(other) != _fingerprint(one) for other in cohort.values()):
+            raise ProtocolError(
+                f"two external cohorts are called '{one.dataset}': extract one of them under "
+                f"another --name"
+            )
+        if one.recipe_hash in cohort:
+            raise ProtocolError(f"features of '{one.dataset}' by one recipe are given twice")
+        cohort[one.recipe_hash] = one
     grouped = []
     for name, by_recipe in cohorts.items():
         for one in inside:
@@ -176,6 +191,10 @@ def run_outside(
         n_jobs=n_jobs,
         progress=progress,
     )
+
+
+def _fingerprint(features: FeatureSet) -> str:
+    return str(features.provenance["dataset"]["fingerprint"])
 
 
 def _any(features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.grouping import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.calibration import calibration_line
 from bottleneck.evaluation.functionals import COUNTED, Functionals, count_figures, patient_variance
@@ -18,6 +20,7 @@ from bottleneck.evaluation.intervals import (
     average,
     clustered_proportion_interval,
     cv_auc_interval,
+    holds_level,
     influence_interval,
     roc_auc_interval,
 )
@@ -42,6 +45,7 @@ __all__ = [
     "AurocTest",
     "as_metric",
     "auroc_interval",
+    "caveat",
     "intervals",
     "intervals_per_class",
     "paired_tests",
@@ -109,16 +113,16 @@ def intervals(
     """
     right = predictions.labels == predictions.predicted
     found: dict[str, Interval | None]
-    found = {"accuracy": proportion(predictions, right, np.ones_like(right))}
+    found = {"accuracy": _proportion(predictions, right, np.ones_like(right))}
     if positive is not None:
         true, said = predictions.labels == positive, predictions.predicted == positive
         parts = {"sensitivity": true, "specificity": ~true, "ppv": said, "npv": ~said}
-        found |= {name: proportion(predictions, true == said, of) for name, of in parts.items()}
+        found |= {name: _proportion(predictions, true == said, of) for name, of in parts.items()}
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
         found |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
     if "auroc" in names and _can_be_ranked(predictions, positive):
-        found["auroc"] = auroc_interval(predictions, positive)
+        found["auroc"] = _auroc(predictions, positive)
     found["balanced_accuracy"] = _join_recalls(predictions)
     if positive is None:
         found["sensitivity"] = found["balanced_accuracy"]
@@ -129,7 +133,7 @@ def intervals(
             if not np.isfinite(linear[name].low):
                 found[name] = _join_recalls(predictions, positive, name)
     return {
-        name: interval
+        name: _qualify(interval, predictions, name)
         for name in METRICS
         if name in names
         and (interval := found.get(name)) is not None
@@ -175,6 +179,11 @@ def proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | 
     Interval or None
         None where in some repeat there is nothing to count.
     """
+    found = _proportion(predictions, right, of)
+    return None if found is None else _qualify(found, predictions)
+
+
+def _proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | None:
     each = []
     overlap = find_overlap(_number_folds(predictions), _patients(predictions))
     for repeat in np.unique(predictions.repeats):
@@ -184,6 +193,36 @@ def proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | 
         groups = _patients(predictions)[rows]
         each.append(clustered_proportion_interval(right[rows], groups, overlap=overlap))
     return average(each)
+
+
+def _qualify(interval: Interval, predictions: Predictions, name: str = "auroc") -> Interval:
+    """Say with an interval that so few patients do not let it hold its level."""
+    return dataclasses.replace(interval, method=interval.method + caveat(predictions, name))
+
+
+def caveat(predictions: Predictions, name: str = "auroc") -> str:
+    """Say what is to be added to the name of a method, where it does not hold its level.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of the samples that it is used on.
+    name : str
+        The metric.
+
+    Returns
+    -------
+    str
+        Empty where it does.
+    """
+    unit, units = "patients", predictions.groups
+    if units is None:
+        unit, units = "samples", predictions.ids
+    counts = count_by_class(predictions.labels, units).values()
+    few = min(counts) if len(counts) == len(predictions.classes) else 0
+    if holds_level(few, max(counts), name, len(np.unique(predictions.folds))):
+        return ""
+    return f"; estimate only: {few} {unit} in the smaller class"
 
 
 def _patients(predictions: Predictions) -> NDArray[np.int64]:
@@ -209,6 +248,10 @@ def _can_be_ranked(predictions: Predictions, positive: str | None) -> bool:
 
 def auroc_interval(predictions: Predictions, positive: str | None) -> Interval:
     """Compute the interval of the AUROC, as ``intervals`` does."""
+    return _qualify(_auroc(predictions, positive), predictions)
+
+
+def _auroc(predictions: Predictions, positive: str | None) -> Interval:
     folds = _number_folds(predictions)
     if positive is None:
         return macro_auc_interval(

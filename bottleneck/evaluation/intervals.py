@@ -554,7 +554,7 @@ def holds_level(
         to 7 % of true hypotheses, both to within the error of the simulation. Below that
         coverage drops to 89 %, and DeLong's test rejects up to 10 %. Over folds the AUPRC
         needs 20 patients of the smaller class in each: the average precision of few
-        positive samples is too high, and its interval covers down to 88 %.
+        positive samples is too high, and its interval covers down to 86 %.
     """
     if metric == "auprc" and n_folds > 1 and smaller_class < 20 * n_folds:
         return False

@@ -42,7 +42,9 @@ def count_by(protocol: Protocol, positive: str | None, samples: FeatureSet) -> C
     of = {} if patients is None else dict(zip(samples.ids, patients, strict=True))
 
     def count(predictions: Predictions) -> Predictions:
-        known = np.array([of[i] for i in predictions.ids]) if of else None
+        known = (
+            np.array([of.get(i, f"sample {i}") for i in predictions.ids.tolist()]) if of else None
+        )
         return by_patient(predictions, protocol.aggregate, positive=positive, patients=known)
 
     return count
@@ -132,7 +134,10 @@ def by_patient(
         counts = np.bincount(patient)[:, np.newaxis]
 
         def gather(values: np.ndarray) -> np.ndarray:
-            return np.stack([np.bincount(patient, c) for c in values.T], axis=1) / counts
+            # From the first image on, so that the mean of equal scores is that score exactly.
+            excess = values - values[first][patient]
+            sums = np.stack([np.bincount(patient, column) for column in excess.T], axis=1)
+            return values[first] + sums / counts
     else:
         column = predictions.scores[:, predictions.classes.index(positive)]
         # Sorted by patient and then score, a patient's last row is that of its maximum.

@@ -160,11 +160,18 @@ def _auc_difference(
     rank_a, rank_b = design.rank(score_a), design.rank(score_b)
     a, b = design.influence(rank_a), design.influence(rank_b)
     name = variance_name(design)
-    if np.array_equal(rank_a, rank_b):
+    alike = np.array_equal(rank_a, rank_b)
+    perfect = a.value in (0.0, 1.0)
+    if alike and not perfect:
         return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, name)
 
     arm_a = auc_interval(design, rank_a, a, level)
     arm_b = auc_interval(design, rank_b, b, level)
+    if alike:
+        # That both separate these few samples does not make them one arm on others.
+        low, high = _interval_of_difference(arm_a, arm_b, np.nan)
+        name = "distribution-free bound"
+        return AucDifference(a.value, b.value, 0.0, low, high, 0.0, 0.0, 1.0, level, name)
     variance, degrees = design.variance(a - b)
     error = float(np.sqrt(variance * design.overlap))
     difference = a.value - b.value

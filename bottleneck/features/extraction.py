@@ -192,9 +192,11 @@ def extract_layers(
             threads = engine.default_workers() if workers == "auto" else workers
             execute(runs, batch_size, threads, progress or _silent)
         except OSError as error:
+            kept = log_path(paths[0]).exists()
             raise FeatureFileError(
                 f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
-                "kept; mend the cause and repeat the command"
+                f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
+                "command"
             ) from None
     return [_extraction(run) for run in runs]
 

@@ -81,6 +81,14 @@ class Journal:
         self._file.close()
 
     def _replay(self, header: Mapping[str, Any]) -> None:
+        try:
+            self._continue(header)
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+            raise FeatureFileError(
+                f"{self.path} is no log of unfinished features; move it away and repeat"
+            ) from None
+
+    def _continue(self, header: Mapping[str, Any]) -> None:
         end = 0
         for start, payload in self._records():
             if end == 0:
@@ -118,6 +126,8 @@ class Journal:
         batch = json.loads(line)
         self._width, self.seconds = batch["width"], batch["seconds"]
         self.header["drift"] = batch["drift"]
+        if len(raw) != 4 * self._width * len(batch["rows"]):
+            raise ValueError("the features are not as many as the rows")
         first = start + len(payload) - len(raw)
         for number, (key, *facts) in enumerate(batch["rows"]):
             pixels, phash, size, brightness, thumbnail = facts

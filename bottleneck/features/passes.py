@@ -39,7 +39,8 @@ def execute(
             for run, journal in together:
                 run.write(journal)
     for run in runs:
-        log_path(run.path).unlink()
+        # Missing where somebody removed the folder, and the lock with it, during the run.
+        log_path(run.path).unlink(missing_ok=True)
 
 
 def _extract(

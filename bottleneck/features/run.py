@@ -82,6 +82,11 @@ class Run:
         self.path = path
         self.device = device
         self.stored = StoredRows(path)
+        if self.stored.provenance.get("recipe_hash", self.recipe.hash) != self.recipe.hash:
+            raise FeatureFileError(
+                f"{path} holds features of another recipe, under a name of this one; move it away "
+                "and repeat"
+            )
         self.rows: list[Row] = []
         self.failures: list[tuple[str, str]] = []
         self.n_extracted = 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import Sample
 from bottleneck.data.decode import THUMBNAIL_SIDE, PixelFacts
-from bottleneck.errors import FeatureFileError
+from bottleneck.errors import BottleneckError, FeatureFileError
 from bottleneck.features.featureset import FeatureSet
 
 __all__ = [
@@ -35,6 +38,12 @@ _TEXT = h5py.string_dtype("utf-8")
 _FAILURE = np.dtype([("id", _TEXT), ("reason", _TEXT)])
 _OPTIONAL_TEXT = ("groups", "splits", "folds", "centres", "sources", "sha256", "pixels", "phash")
 _BLOCK = 4096
+# In bytes, of text that any file may hold.
+_SMALL = 16_777_216
+_NUMBERS = {"embeddings": 2, "thumbnails": 3}
+# How a heap of texts begins, and the size of its head and of each entry's (HDF5's format
+# specification, III.E, the global heap).
+_HEAP, _HEAP_HEAD = b"GCOL\x01", 16
 _THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
@@ -98,7 +107,7 @@ def write_features(
     """
     beside = path.with_name(f"{path.name}.writing")
     try:
-        with h5py.File(beside, "w") as file:
+        with _created(beside) as file:
             # Contiguous, so that readers can map it into memory; floats hardly compress.
             target = file.create_dataset("embeddings", (len(rows), width), "<f4")
             for start in range(0, len(rows), _BLOCK):
@@ -114,6 +123,37 @@ def write_features(
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+class _Sink(io.FileIO):
+    """A file that takes every byte, and keeps the first error for later.
+
+    HDF5 cannot close a file that it failed to write to: it raises, and tries again until the
+    process ends.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+
+@contextlib.contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    with _Sink(path, "w+") as sink:
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file
+        finally:
+            if sink.error is not None:
+                raise sink.error
 
 
 def _write_columns(file: h5py.File, rows: Sequence[Row]) -> None:
@@ -184,6 +224,8 @@ def load_features(path: str | Path) -> FeatureSet:
     with _opened(path) as file:
         provenance = _provenance(path, file)
         ids = _texts(path, file, "ids")
+        if len(set(ids.tolist())) < len(ids):
+            raise _malformed(path, "ids")
         X = _member(path, file, "embeddings", len(ids), ndim=2, kind="f")[:]
         columns: dict[str, Any] = {
             name: _texts(path, file, name, len(ids)) for name in _OPTIONAL_TEXT if name in file
@@ -254,15 +296,21 @@ class StoredRows:
         numbers = np.array([self.rows[key] for key in keys])
         order, inverse = np.unique(numbers, return_inverse=True)
         with _opened(self.path) as file:
-            return file["embeddings"][order][inverse]
+            member = _member(self.path, file, "embeddings", len(self.ids), ndim=2, kind="f")
+            return member[order][inverse]
 
 
-def _opened(path: Path) -> h5py.File:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise FeatureFileError(f"feature file {path} does not exist")
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
+        with h5py.File(path, "r") as file:
+            yield file
+    except BottleneckError:
+        raise
+    # HDF5 finds damage as late as a value is read, and names it in errors of any type.
+    except Exception as error:  # noqa: BLE001
         cause = str(error).partition("(")[2].rstrip(")") or error
         raise FeatureFileError(
             f"{path} is damaged, or no HDF5 file ({cause}); "
@@ -271,11 +319,15 @@ def _opened(path: Path) -> h5py.File:
 
 
 def _provenance(path: Path, file: h5py.File) -> Mapping[str, Any]:
+    _refuse_endless_heaps(path, file)
     try:
         provenance = json.loads(file.attrs["provenance"])
         version = provenance["format"]
-        provenance["recipe_hash"], provenance["recipe"]["backbone"], provenance["dataset"]["name"]
-    except (KeyError, TypeError, ValueError):
+        dataset, recipe = dict(provenance["dataset"]), dict(provenance["recipe"])
+        names = dataset["name"], recipe["backbone"], recipe["weights"], provenance["recipe_hash"]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError
+    except (KeyError, OSError, RecursionError, TypeError, ValueError):
         raise FeatureFileError(
             f"{path} is no feature file of bottleneck: it has no valid provenance"
         ) from None
@@ -299,13 +351,17 @@ def _member(
         or member.ndim != ndim
         or member.dtype.kind not in kind
         or (n is not None and len(member) != n)
-        or member.size * min(member.dtype.itemsize, 4) > path.stat().st_size
+        or member.nbytes > path.stat().st_size
     ):
-        raise FeatureFileError(
-            f"{path} is no sound feature file: '{name}' is missing or malformed; "
-            "move it away and extract the features again"
-        )
+        raise _malformed(path, name)
     return member
+
+
+def _malformed(path: Path, name: str) -> FeatureFileError:
+    return FeatureFileError(
+        f"{path} is no sound feature file: '{name}' is missing or malformed; "
+        "move it away and extract the features again"
+    )
 
 
 def _thumbnails(path: Path, file: h5py.File, n: int) -> NDArray[np.uint8]:
@@ -321,11 +377,79 @@ def _thumbnails(path: Path, file: h5py.File, n: int) -> NDArray[np.uint8]:
 
 def _texts(path: Path, file: h5py.File, name: str, n: int | None = None) -> NDArray[np.str_]:
     member = _member(path, file, name, n)
-    values = member.asstr()[:] if h5py.check_string_dtype(member.dtype) else member[:]
-    return np.asarray(values).astype(str)
+    if member.dtype.kind == "O":
+        _refuse_repeats(path, file, member)
+        return np.asarray(member.asstr()[:]).astype(str)
+    return np.asarray(member[:]).astype(str)
+
+
+def _refuse_repeats(path: Path, file: h5py.File, member: h5py.Dataset) -> None:
+    """Refuse texts that take more memory than the file has bytes.
+
+    A row of text is a length and an address, and a million rows may have the address of one
+    and the same megabyte. numpy gives every row the width of the longest.
+    """
+    if len(member) == 0:
+        return
+    heap = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
+    place, texts = member.id.get_offset(), len(member.dtype.names or "1")
+    sizes = file.id.get_create_plist().get_sizes()
+    is_text = member.dtype.names or h5py.check_string_dtype(member.dtype)
+    if place is None or sizes[0] != 8 or not is_text:  # not as we write it
+        raise _malformed(path, member.name)
+    with path.open("rb") as raw:
+        raw.seek(place)
+        lengths = np.frombuffer(raw.read(heap.itemsize * texts * len(member)), heap)["length"]
+    size = path.stat().st_size
+    longest = int(lengths.max()) * len(member)
+    if lengths.sum(dtype=np.int64) > size or longest > max(size, _SMALL):
+        raise _malformed(path, member.name)
+
+
+def _refuse_endless_heaps(path: Path, file: h5py.File) -> None:
+    """Refuse heaps of text that HDF5 would walk through without end.
+
+    An entry says where the next one begins, and HDF5 does not mind one that has no size.
+    """
+    start, gaps = 0, []
+    known = (
+        _member(path, file, name, ndim=d, kind="fu") for name, d in _NUMBERS.items() if name in file
+    )
+    for offset, nbytes in sorted((m.id.get_offset() or 0, m.nbytes) for m in known):
+        gaps.append((start, offset))
+        start = max(start, offset + nbytes)
+    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for begin, end in (*gaps, (start, len(data))):
+            place = data.find(_HEAP, begin, end)
+            while place >= 0:
+                if not _ends(data, place):
+                    raise FeatureFileError(
+                        f"{path} is damaged: a heap of its texts has no end; move it away and "
+                        "extract the features again"
+                    )
+                place = data.find(_HEAP, place + 1, end)
+
+
+def _ends(data: mmap.mmap, place: int) -> bool:
+    """Walk through one heap as HDF5 does."""
+    stop = place + int.from_bytes(data[place + 8 : place + 16], "little")
+    entry = place + _HEAP_HEAD
+    while entry + _HEAP_HEAD <= min(stop, len(data)):
+        number = int.from_bytes(data[entry : entry + 2], "little")
+        size = int.from_bytes(data[entry + 8 : entry + 16], "little")
+        # Entry 0 is the space that is left, and counts its own head.
+        step = size if number == 0 else _HEAP_HEAD + -(-size // 8) * 8
+        if not _HEAP_HEAD <= step <= stop - entry:
+            return False
+        entry += step
+    return True
 
 
 def _failures(path: Path, file: h5py.File) -> Iterator[tuple[str, str]]:
     if "failures" in file:
-        for row in _member(path, file, "failures", kind="V")[:]:
+        member = _member(path, file, "failures", kind="V")
+        if member.dtype != _FAILURE:
+            raise _malformed(path, "failures")
+        _refuse_repeats(path, file, member)
+        for row in member[:]:
             yield row["id"].decode(), row["reason"].decode()

@@ -7,7 +7,8 @@ before anything in it is built: loading a model never runs code that came with i
 from __future__ import annotations
 
 import dataclasses
-import os
+import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from bottleneck.data.grouping import name_patients
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.features.recipe import name_differences
+from bottleneck.files import find_bomb, write_whole
 from bottleneck.heads.catalogue import get_head
 from bottleneck.heads.search import refuse_not_finite, score_classes
 from bottleneck.predictions import Predictions
@@ -126,14 +128,23 @@ class Model:
         refuse_not_finite(features.X)
         head = get_head(self.head)
         zeros = np.zeros(len(features), dtype=np.int64)
+        try:
+            predicted = self.estimator.predict(features.X.astype(np.float64))
+            scores = score_classes(head, self.estimator, features.X)
+        # A file can hold an estimator of the right type whose parts do not fit together.
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"the model cannot predict from these features ({error}); is its file damaged? "
+                f"Train the head again with fit"
+            ) from error
         return Predictions(
             ids=features.ids,
             groups=name_patients(features.groups, features.ids),
             repeats=zeros,
             folds=zeros,
             labels=features.y,
-            predicted=self.estimator.predict(features.X.astype(np.float64)),
-            scores=score_classes(head, self.estimator, features.X),
+            predicted=predicted,
+            scores=scores,
             classes=self.classes,
             kind=head.kind,
         )
@@ -163,17 +174,10 @@ class Model:
         estimator = metadata.pop("estimator")
         content = {"format": _FORMAT, "metadata": metadata, "estimator": estimator}
         data = skops.io.dumps(content)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            write_whole(path, data)
         except OSError as error:
             raise ModelError(f"cannot write the model to {path}: {error.strerror}") from error
-        finally:
-            beside.unlink(missing_ok=True)
         return path
 
 
@@ -205,8 +209,14 @@ def load_model(path: str | Path) -> Model:
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            bomb = find_bomb(archive)
+        if bomb:
+            raise ModelError(f"{path} is not loaded, for it may be a bomb: {bomb}")
         untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
         content: Any = None if untrusted else skops.io.loads(data, trusted=trusted)
+    except ModelError:
+        raise
     except Exception as error:  # there is no end to what damaged bytes make a parser raise
         raise ModelError(
             f"{path} is damaged, or no model of bottleneck ({type(error).__name__}: {error}): "
@@ -221,6 +231,7 @@ def load_model(path: str | Path) -> Model:
         if content["format"] != _FORMAT:
             raise ModelError(f"{path} is of the form {content['format']!r}, not '{_FORMAT}'")
         model = Model(estimator=content["estimator"], **content["metadata"])
+        _check_types(model)
         head = get_head(model.head)
         built = [h.build(0) for h in (head, head.large) if h is not None]
         steps = [type(step) for step in model.estimator]
@@ -228,9 +239,21 @@ def load_model(path: str | Path) -> Model:
             raise ModelError(f"{path} holds another estimator than the head '{model.head}'")
         if tuple(model.estimator.classes_) != model.classes:
             raise ModelError(f"{path} holds an estimator of other classes than it says")
-    except (AttributeError, KeyError, TypeError, UsageError) as error:
+    except (AttributeError, KeyError, TypeError, UsageError, ValueError) as error:
         raise ModelError(f"{path} is no model of bottleneck: {error}") from error
     return model
+
+
+def _check_types(model: Model) -> None:
+    texts = (model.head, model.recipe_hash, model.dataset, model.fingerprint, model.trained_on)
+    sound = (
+        all(isinstance(text, str) for text in (*texts, *model.classes))
+        and isinstance(model.classes, tuple)
+        and all(isinstance(field, Mapping) for field in (model.recipe, model.versions))
+        and isinstance(model.positive, str | None)
+    )
+    if not sound:
+        raise TypeError("its description has fields of other types")
 
 
 def model_file_name(features: str | Path, head: str) -> str:

@@ -51,6 +51,8 @@ class Summary:
         differ at an adjusted p below 0.05.
     design : str
         The protocol in a few words.
+    tested_on : str
+        How many samples and patients the arms were tested on.
     outside : list of (External, Drop)
         How the best arm's AUROC fared elsewhere.
     """
@@ -63,6 +65,7 @@ class Summary:
     tested: int
     apart: int
     design: str
+    tested_on: str
     outside: list[tuple[External, Drop]]
 
 
@@ -98,6 +101,7 @@ def summarise(comparison: Comparison) -> Summary:
         tested=len(p_values),
         apart=sum(p < _LEVEL for p in p_values),
         design=_design(comparison.protocol),
+        tested_on=_count_tested(comparison),
         outside=[
             (external, drop)
             for external in comparison.external
@@ -105,6 +109,20 @@ def summarise(comparison: Comparison) -> Summary:
             if best and drop.arm == best.name and drop.metric == "auroc"
         ],
     )
+
+
+def _count_tested(comparison: Comparison) -> str:
+    """Count what the arms were tested on: with a fixed split, that is not all there is."""
+    dataset, tested = comparison.dataset, comparison.evaluations[0].predictions
+    n = len(np.unique(tested.ids))
+    if comparison.protocol.get("unit") == "patient":
+        return f"{n:,} patients"
+    counted = f"{n:,} samples"
+    if not dataset["n_patients"] or tested.groups is None:
+        return counted
+    everyone = n == dataset["n_samples"]
+    patients = dataset["n_patients"] if everyone else len(np.unique(tested.groups))
+    return f"{counted} of {patients:,} patients"
 
 
 def aims(

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from bottleneck import __version__
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.files import write_whole
 from bottleneck.report import (
     checklist,
     contrasts,
@@ -75,7 +76,8 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
     prepare_folder(folder)
     try:
         for name, text in files.items():
-            _replace(folder / name, text)
+            # File names that are no UTF-8 reach ids as lone surrogates, which no file may hold.
+            write_whole(folder / name, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise _not_writable(folder, error) from None
     return folder / "report.html"
@@ -91,7 +93,7 @@ def prepare_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / ".writable", "")
+        write_whole(folder / ".writable", b"")
         (folder / ".writable").unlink()
     except OSError as error:
         raise _not_writable(folder, error) from None
@@ -242,16 +244,6 @@ def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
         return None if svg is None else Markup(svg)
 
     return markup
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.writing")
-    try:
-        # File names that are no UTF-8 reach ids as lone surrogates, which no file may hold.
-        beside.write_bytes(text.encode(errors="backslashreplace"))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _title(provenance: Mapping[str, Any]) -> str:

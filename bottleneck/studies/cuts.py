@@ -98,6 +98,7 @@ def apply(study: Study, cuts: Cuts) -> tuple[Study, tuple[str, ...]]:
             arms.append(
                 StudyArm(name=f"{backbone} + {head}", backbone=backbone, weights=weights, head=head)
             )
+        said.append(f"{backbone} ({_short(weights)}) added")
     training = {**study.training, **cuts.training}
     changed_study = dataclasses.replace(
         study, arms=tuple(arms), protocols=tuple(protocols), training=training

@@ -131,9 +131,6 @@ class StudyResult:
     def first_line(self) -> str:
         """What must be read before any figure."""
         said = "; ".join(self.cut) if self.cut else "nothing"
-        warning = (
-            ". Random weights: the figures mean nothing"
-            if any("random weights" in one for one in self.cut)
-            else ""
-        )
-        return f"Cut from the study: {said}{warning}."
+        is_random = any("random weights" in one for one in self.cut)
+        warning = " Figures of arms with random weights mean nothing." if is_random else ""
+        return f"Cut from the study: {said}.{warning}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["as_json", "describe", "lines", "tables", "write"]
 
 _USUAL = ("auroc", "accuracy", "sensitivity", "specificity")
+_SHORT = {"sensitivity": "Sens.", "specificity": "Spec."}
 _WIDTH = 80
 _ARM_WIDTH = 20
 # Columns that a terminal has room for beside the arm's name.
@@ -188,7 +189,7 @@ def _figures(
     table = _table(result, f"{title}: theirs and ours")
     table.add_column("")
     for name in names:
-        table.add_column(metric_label(name), justify="right")
+        table.add_column(_SHORT.get(name) or metric_label(name), justify="right", no_wrap=True)
     for arm in arms:
         theirs = any(name in arm.published for name in names)
         cells = []

@@ -99,7 +99,7 @@ def test_import_keeps_hash_layout_and_origin(place, tmp_path):
     backbone = load_backbone("resnet18", weights="thyroid")
     assert (backbone.weights.name, backbone.weights.sha256) == ("thyroid", record.sha256)
     assert backbone.digest == load_backbone("resnet18", weights=str(file)).digest
-    assert not list(place.glob("*.partial"))
+    assert not list(place.glob(".*"))
 
 
 def test_a_second_import_takes_the_place_of_the_first(place, tmp_path):

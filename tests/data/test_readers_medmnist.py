@@ -124,7 +124,7 @@ def test_a_header_that_promises_too_much(tmp_path):
                 data = io.BytesIO()
                 np.lib.format.write_array_header_1_0(data, {**header, "shape": shape})
                 archive.writestr(f"{split}_{kind}.npy", data.getvalue())
-    with pytest.raises(DataError, match=r"not a readable \.npz"):
+    with pytest.raises(DataError, match="promises 300,000,000,000,000 images"):
         load_dataset(tmp_path / "forged.npz")
 
 

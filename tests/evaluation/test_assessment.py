@@ -129,6 +129,13 @@ def test_arms_that_see_no_image_state_their_own_probabilities(features):
     assert family == []  # one arm alone
 
 
+def test_an_interval_that_does_not_hold_its_level_says_so(comparison):
+    metrics = comparison.evaluations[0].metrics
+    assert comparison.dataset["patients"] == {"benign": 60, "malignant": 20}
+    assert "; estimate only: 20 patients in the smaller class" in metrics["auprc"].method
+    assert "estimate only" not in metrics["auroc"].method
+
+
 def test_three_classes_are_measured_each_against_the_rest():
     f = make_features(n_patients=90, classes=("a", "b", "c"))
     arm = compare(f, ["svm"], protocol=PROTOCOL).evaluations[0]

@@ -383,7 +383,8 @@ def test_progress_counts_every_fold_of_every_arm():
     seen = []
     compare(f, ["logistic"], protocol=QUICK, progress=lambda *step: seen.append(step))
     arm = "resnet18 (imagenet) + logistic"
-    assert seen == [(i, 6, arm) for i in (1, 2, 3)] + [(i, 6, "prior only") for i in (4, 5, 6)]
+    steps = [(i, 6, arm) for i in (1, 2, 3)] + [(i, 6, "prior only") for i in (4, 5, 6)]
+    assert seen == [(0, 1, "looking for leaks"), *steps]
 
 
 def test_several_processes_give_the_same():

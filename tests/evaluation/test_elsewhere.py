@@ -11,7 +11,7 @@ import pytest
 from made_features import make_features
 
 from bottleneck.data.splits import Protocol
-from bottleneck.errors import ProtocolError
+from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.comparison import compare
 
 QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
@@ -72,10 +72,14 @@ def test_a_single_test_part_is_a_split(features, alone, tmp_path):
 def test_what_a_training_took_is_read_beside_its_predictions(features, alone, tmp_path):
     alone.evaluations[0].predictions.to_frame().to_csv(tmp_path / "predictions.csv", index=False)
     cost = {"seconds": 12.5, "trained_parameters": 11_177_538, "device": "cpu"}
-    (tmp_path / "training.json").write_text(json.dumps({"name": "resnet18 trained", "cost": cost}))
+    epochs = [{"epoch": n, "train_loss": 1 / n, "val_auroc": 0.5, "lr": 0.1} for n in (1, 2)]
+    training = {"name": "resnet18 trained", "folds": [{"fold": 3, "curve": epochs}], **cost}
+    (tmp_path / "training.json").write_text(json.dumps(training))
     arm = compare(features, ["logistic"], predictions=[tmp_path], protocol=QUICK).evaluations[1]
     assert arm.name == "resnet18 trained"
-    assert arm.cost == cost
+    curves = arm.cost["curves"]
+    assert curves[1] == {"repeat": 0, "fold": 3, "epoch": 2, "train_loss": 0.5, "val_auroc": 0.5}
+    assert arm.cost == {**cost, "curves": curves}
     assert arm.seconds == 12.5
 
 
@@ -129,7 +133,7 @@ def test_validation_rows_set_thresholds_and_calibrate(features, alone, tmp_path)
     path = tmp_path / "trained.csv"
     pd.concat(both).to_csv(path, index=False)
     theirs = compare(features, ["logistic"], predictions=[path], protocol=QUICK).evaluations[1]
-    assert "without class weights" in theirs.calibration.source
+    assert "on the validation samples of each fold" in theirs.calibration.source
     (point,) = [p for p in theirs.operating_points if p.held == "specificity"]
     for fold, threshold in enumerate(point.thresholds):
         rows = (validation["fold"] == fold) & (validation["label"] == "benign")
@@ -137,3 +141,44 @@ def test_validation_rows_set_thresholds_and_calibrate(features, alone, tmp_path)
     pd.concat([validation[validation["fold"] != 1], both[1]]).to_csv(path, index=False)
     with pytest.raises(ProtocolError, match="fold 1 has test samples but no validation samples"):
         compare(features, ["logistic"], predictions=[path], protocol=QUICK)
+
+
+def test_validation_rows_that_are_tested_are_refused(features, alone, tmp_path):
+    frame = alone.evaluations[0].predictions.to_frame()
+    both = [frame.assign(part="test"), frame.assign(part="validation")]
+    path = tmp_path / "leaking.csv"
+    pd.concat(both).to_csv(path, index=False)
+    with pytest.raises(ProtocolError, match="thresholds would be set on what they are tested on"):
+        compare(features, ["logistic"], predictions=[path], protocol=QUICK)
+
+
+def test_folds_and_repeats_may_be_counted_from_one(features, alone, tmp_path):
+    frame = alone.evaluations[0].predictions.to_frame()
+    path = tmp_path / "counted.csv"
+    frame.assign(fold=frame["fold"] + 1, repeat=1).to_csv(path, index=False)
+    arm = compare(features, ["logistic"], predictions=[path], protocol=QUICK).evaluations[1]
+    assert arm.metrics["auroc"] == alone.evaluations[0].metrics["auroc"]
+
+
+def test_several_networks_on_one_test_part_are_several_arms(features, alone, tmp_path):
+    frame = alone.evaluations[0].predictions.to_frame()
+    part = frame[frame["fold"] == 0]
+    path = tmp_path / "seeds.csv"
+    pd.concat([part, part.assign(repeat=1)]).to_csv(path, index=False)
+    with pytest.raises(ProtocolError, match="as an arm of its own"):
+        compare(features, ["logistic"], predictions=[path], protocol=QUICK)
+
+
+def test_arms_have_names_of_their_own(features, written):
+    for names in ([written, f"theirs={written}"], [f"prior only={written}"]):
+        with pytest.raises(UsageError, match="--predictions NAME=PATH"):
+            compare(features, ["logistic"], predictions=names, protocol=QUICK)
+
+
+def test_stated_probabilities_are_kept(features, alone, tmp_path):
+    path = tmp_path / "stated.csv"
+    alone.evaluations[0].predictions.to_frame().to_csv(path, index=False)
+    arm = compare(features, ["logistic"], predictions=[path], protocol=QUICK).evaluations[1]
+    stated = alone.evaluations[0].predictions.probabilities
+    np.testing.assert_allclose(arm.predictions.probabilities, stated)
+    assert arm.calibration.source == "probabilities as the arm states them"

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bottleneck.data.splits import Protocol
 from bottleneck.errors import ProtocolError
+from bottleneck.evaluation import external as external_module
 from bottleneck.evaluation.comparison import compare
 from bottleneck.heads.catalogue import get_head
 
@@ -87,8 +88,8 @@ def test_patients_are_counted_outside_too():
     ("cohort", "said"),
     [
         (make_features, "is of the data set|are of the data set 'phantom'"),
-        (lambda: outside(y=np.full(30, "benign")), "are of class 'benign'"),
-        (lambda: outside(y=np.array(["benign", "cyst"] * 15)), r"labelled 'cyst' \(15\)"),
+        (lambda: outside(y=np.full(30, "benign")), "has no sample of 'malignant'"),
+        (lambda: outside(y=np.array(["benign", "malignant", "cyst"] * 10)), r"'cyst' \(10\)"),
         (
             lambda: make_features(recipe={"pooling": "max"}, dataset=ELSEWHERE),
             "pooling is 'max', not 'avg'|pooling is 'avg', not 'max'",
@@ -108,3 +109,31 @@ def test_pictures_that_were_trained_on_are_no_external_cohort():
     allowed = dataclasses.replace(QUICK, allow_leakage=True)
     external = compare(f, ["logistic"], external=g, protocol=allowed).external[0]
     assert external.warnings[0].startswith("leakage was allowed: 2 of 30")
+
+
+def test_two_cohorts_of_one_name_are_not_taken_for_one():
+    other = {"name": "elsewhere", "fingerprint": "d" * 64}
+    second = make_features(n_patients=20, images=1, dataset=other)
+    with pytest.raises(ProtocolError, match="two external cohorts are called 'elsewhere'"):
+        compare(make_features(), ["logistic"], external=[outside(), second], protocol=QUICK)
+    with pytest.raises(ProtocolError, match="by one recipe are given twice"):
+        compare(make_features(), ["logistic"], external=[outside(), outside()], protocol=QUICK)
+    patients = dataclasses.replace(QUICK, unit="patient")
+    with pytest.raises(ProtocolError, match="names no patients to count"):
+        compare(make_features(), ["logistic"], external=outside(groups=None), protocol=patients)
+
+
+def test_copies_stay_together_when_heads_are_trained_on_all(monkeypatch):
+    pixels = np.array([f"{i:064d}" for i in range(80)])
+    pixels[5] = pixels[0]  # of patients 0 and 2
+    seen = []
+    original = external_module.run_arms
+
+    def watch(arms, folds, samples, **options):
+        seen.append(samples.groups)
+        return original(arms, folds, samples, **options)
+
+    monkeypatch.setattr(external_module, "run_arms", watch)
+    compare(make_features(pixels=pixels), ["logistic"], external=outside(), protocol=QUICK)
+    (groups,) = seen
+    assert groups[0] == groups[5]

@@ -69,3 +69,9 @@ def test_a_comparison_by_patient_counts_patients():
     np.testing.assert_array_equal(
         arm.predictions.scores, by_patient(by_image.evaluations[0].predictions).scores
     )
+
+
+def test_equal_scores_stay_equal(images):
+    # 0.1 + 0.1 + 0.1 is not 3 x 0.1: an arm that knows nothing must not seem to.
+    constant = dataclasses.replace(images, scores=np.tile([0.9, 0.1], (len(images), 1)))
+    np.testing.assert_array_equal(by_patient(constant).scores, np.tile([0.9, 0.1], (80, 1)))

@@ -298,3 +298,11 @@ def test_macro_difference_holds_its_level():
         covered += test.low <= 0 <= test.high
     assert 0.02 < rejected / 250 < 0.08
     assert covered / 250 > 0.92
+
+
+def test_two_arms_that_separate_few_samples_are_not_called_equal():
+    y = [0, 0, 0, 0, 1, 1, 1, 1]
+    test = delong_test(y, range(8), range(8))
+    assert (test.difference, test.p) == (0, 1)
+    assert test.low < -0.3 < 0.3 < test.high
+    assert test.method == "distribution-free bound"

@@ -18,13 +18,13 @@ def _save(path: Path, number: int, *, bright: bool) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def make_ddti(folder: Path, n_cases: int, images: int = 2) -> Path:
-    """Cases as DDTI publishes them, with TI-RADS 2 and 4a by turns."""
+def make_ddti(folder: Path, n_cases: int) -> Path:
+    """Cases as DDTI publishes them, TI-RADS 2 and 4a by turns, every third with two images."""
     outline = json.dumps(
         [{"points": [{"x": x, "y": y} for x, y in ((2, 2), (20, 2), (20, 20))], "regionType": "f"}]
     )
     for case in range(1, n_cases + 1):
-        malignant = case % 2 == 0
+        malignant, images = case % 2 == 0, 1 + (case % 3 == 0)
         for image in range(1, images + 1):
             _save(folder / f"{case}_{image}.jpg", 10 * case + image, bright=malignant)
         marks = "".join(

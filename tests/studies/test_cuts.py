@@ -68,11 +68,12 @@ def test_an_optional_protocol_takes_the_place_of_the_usual():
 
 
 def test_frozen_networks_can_be_added_with_the_studys_heads():
-    study, _ = apply(load_study("sai-sundar"), Cuts(also={"resnet18": "mine.pth"}))
+    study, said = apply(load_study("sai-sundar"), Cuts(also={"resnet18": "a/mine.pth"}))
+    assert said == ("resnet18 (mine.pth) added",)
     added = [(arm.name, arm.weights) for arm in study.arms if arm.backbone == "resnet18"]
     assert added == [
-        ("resnet18 + svm_2018", "mine.pth"),
-        ("resnet18 + linear_svc_2018", "mine.pth"),
+        ("resnet18 + svm_2018", "a/mine.pth"),
+        ("resnet18 + linear_svc_2018", "a/mine.pth"),
     ]
 
 

@@ -22,6 +22,9 @@ __all__ = ["load_dataset"]
 
 _PHANTOM = "phantom"
 _WITH_REGIONS = ("DDTI", "TN5000")
+# Of an id, a path or a label. Arrays of text take four bytes a row for each character of the
+# longest; readers of feature files rely on it.
+_MAX_TEXT = 1_000
 
 
 def load_dataset(
@@ -180,6 +183,11 @@ def _check_text(dataset: ImageDataset) -> None:
         for key in ("id", "source", "label", "group", "fold", "centre"):
             text = getattr(sample, key) or ""
             broken = set(text) & set("\0\r\n" if key in ("id", "source") else "\0")
+            if len(text) > _MAX_TEXT:
+                raise DataError(
+                    f"{key} '{text[:50]}…' has {len(text):,} characters, and {_MAX_TEXT:,} are "
+                    f"the most that is read; shorten it"
+                )
             if broken or not _is_unicode(text):
                 what = "a line break or NUL" if broken else "bytes that are not UTF-8"
                 raise DataError(f"{key} {text!r} holds {what}; rename it")

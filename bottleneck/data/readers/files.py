@@ -15,11 +15,14 @@ from bottleneck.errors import DataError
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_COORDINATE", "list_files", "parse_xml"]
+__all__ = ["IMAGE_SUFFIXES", "LEAVES", "MAX_COORDINATE", "leaves", "list_files", "parse_xml"]
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif"}
 )
+
+# Why a sample is left out.
+LEAVES = "symbolic link that leaves the folder"
 
 # In pixels. No picture is as large; what lies beyond is a mistake.
 MAX_COORDINATE = 100_000
@@ -62,13 +65,19 @@ def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
             path = Path(parent, name)
             if _is_clutter(name):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                excluded["symbolic link that leaves the folder"] += 1
+            if path.is_symlink() and leaves(path, inside):
+                excluded[LEAVES] += 1
             elif not path.is_file():
                 excluded["broken link or special file"] += 1
             else:
                 files.append(path.relative_to(folder).as_posix())
     return sorted(files), +excluded
+
+
+def leaves(path: Path, inside: Path) -> bool:
+    """Tell whether a path, once its links are followed, lies outside a (resolved) folder."""
+    # Path.resolve stops at links that run in circles, which are broken ones to us.
+    return not Path(os.path.realpath(path)).is_relative_to(inside)
 
 
 def parse_xml(path: Path) -> Element:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import functools
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.readers.files import LEAVES, leaves
 from bottleneck.errors import DataError, unknown_name
 
 __all__ = ["ROLES", "SPLITS", "read_manifest"]
@@ -32,6 +34,8 @@ _GENERIC_NAMES = frozenset(
     {"annotations", "data", "dataset", "index", "labels", "manifest", "metadata", "test", "train"}
 )
 
+_MAX_HEADER = 1_000_000
+
 Row = dict[str, str]
 
 
@@ -39,9 +43,10 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
     """Read a table with one row a sample.
 
     The text is UTF-8, with commas, semicolons or tabs between the fields; space
-    around a field is dropped. Paths are relative to the table's folder. A sample's id
-    is its path where the table gives no other. A row without a patient, in a table
-    that names patients, becomes a patient of its own.
+    around a field is dropped. Paths are relative to the table's folder; links that lead
+    out of it are left out, and so is what is no file. A sample's id is its path where the
+    table gives no other. A row without a patient, in a table that names patients, becomes
+    a patient of its own.
 
     Parameters
     ----------
@@ -68,12 +73,16 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
     samples: list[Sample] = []
     lines: dict[str, int] = {}
     excluded = Counter[str]()
+    why_not = _reach(path.parent)
     for line, row in _read_rows(path, columns or {}):
         where = f"{path.name}, line {line}"
         if lacking := [role for role in _REQUIRED if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
             continue
         source = _check_path(row["path"], where)
+        if reason := why_not(source):
+            excluded[reason] += 1
+            continue
         sample = Sample(
             id=row.get("id") or source,
             source=source,
@@ -108,6 +117,25 @@ def _choose_name(path: Path) -> str:
     return (is_generic and path.parent.name) or path.stem
 
 
+def _reach(folder: Path) -> Callable[[str], str | None]:
+    """Make a function that says why a path is not read; None where it is, or is missing."""
+    inside = folder.resolve()
+    # Rows name few folders, and following links takes a call for each part of a path.
+    leads_out = functools.cache(lambda parent: leaves(folder / parent, inside))
+
+    def why_not(source: str) -> str | None:
+        path = folder / source
+        try:
+            if leads_out(posixpath.dirname(source)) or (path.is_symlink() and leaves(path, inside)):
+                return LEAVES
+            # A named pipe would be waited for without end.
+            return "folder or special file" if path.exists() and not path.is_file() else None
+        except (OSError, ValueError):  # a name that is too long, or holds a NUL
+            return None
+
+    return why_not
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -119,7 +147,9 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Ro
     """Yield the number of every line and its fields by role."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
+            header = file.readline(_MAX_HEADER)
+            if len(header) == _MAX_HEADER:
+                raise DataError(f"{path.name} is no table: its first line does not end")
             file.seek(0)
             delimiter = max(",;\t", key=header.count)
             reader = csv.DictReader(file, delimiter=delimiter, restval="")

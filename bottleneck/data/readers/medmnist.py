@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.errors import DataError
+from bottleneck.files import find_bomb
 
 __all__ = ["ArraySource", "read_medmnist"]
 
 _SPLITS = ("train", "val", "test")
+# Of a packed image; those of MedMNIST take some hundreds.
+_MIN_BYTES = 16
 # What zipfile and numpy raise over archives that are cut short, encrypted or forged.
 _DAMAGE = (
     EOFError,
@@ -91,11 +94,20 @@ def read_medmnist(path: Path) -> ImageDataset:
         labels an image.
     """
     with _reporting(path):
+        n_images = 0
         with zipfile.ZipFile(path) as archive:
+            if bomb := find_bomb(archive):
+                raise DataError(f"{path.name} is not read, for it may be a bomb: {bomb}")
             for split in _SPLITS:
                 images = _read_header(archive, f"{split}_images")
                 labels = _read_header(archive, f"{split}_labels")
                 _check_headers(f"{path.name}, {split}", images, labels)
+                n_images += images[0][0]
+        if n_images * _MIN_BYTES > path.stat().st_size:
+            raise DataError(
+                f"{path.name} promises {n_images:,} images in {path.stat().st_size:,} bytes: even "
+                f"empty pictures take {_MIN_BYTES} bytes each"
+            )
         with np.load(path, allow_pickle=False) as arrays:
             numbers = {split: arrays[f"{split}_labels"].ravel() for split in _SPLITS}
     samples = []

@@ -35,7 +35,7 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
     """
     try:
         expression = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(
             f"the patient pattern '{pattern}' is not a regular expression: {error}"
         ) from error

@@ -65,6 +65,12 @@ def test_one_table_by_one_command(here: Path) -> None:
     assert again.stderr == ""
     assert again.stdout.splitlines()[2:] == lines[2:]
 
+    (here / "leakage" / "leakage.md").unlink()
+    (here / "leakage" / "leakage.md").mkdir()
+    blocked = run("leakage", *COLUMNS, *QUICK, *SMALL, "--noise", "4", "--name", "mine", "--quiet")
+    assert blocked.exit_code == 2
+    assert "the table cannot be written to 'leakage'" in " ".join(blocked.stderr.split())
+
 
 def test_json_is_all_there_is_on_stdout(here: Path) -> None:
     options = [*QUICK, *SMALL, "--repeats", "1", "--no-flip", "--rotation", "0", "--output", "out"]
