@@ -19,6 +19,8 @@ from bottleneck.cli import (
     fit,
     inspect,
     leakage,
+    reproduce,
+    run,
     weights,
 )
 from bottleneck.cli.console import say
@@ -80,6 +82,8 @@ for module in (
     compare,
     audit,
     leakage,
+    reproduce,
+    run,
     inspect,
     backbones,
     doctor,

@@ -109,6 +109,18 @@ def _build_mlp(seed: int) -> Pipeline:
     return _standardised("mlp", classifier)
 
 
+def _build_svm_2018(seed: int) -> Pipeline:
+    from sklearn.svm import SVC
+
+    return _unscaled("svm_2018", SVC(C=1.0, kernel="rbf", gamma="auto", random_state=seed))
+
+
+def _build_linear_svc_2018(seed: int) -> Pipeline:
+    from sklearn.svm import LinearSVC
+
+    return _unscaled("linear_svc_2018", LinearSVC(C=1.0, dual=True, random_state=seed))
+
+
 def _build_prior(seed: int) -> Pipeline:
     from sklearn.dummy import DummyClassifier
     from sklearn.pipeline import Pipeline
@@ -121,6 +133,12 @@ def _standardised(name: str, classifier: Any) -> Pipeline:
     from sklearn.preprocessing import StandardScaler
 
     return Pipeline([("standardise", StandardScaler()), (name, classifier)])
+
+
+def _unscaled(name: str, classifier: Any) -> Pipeline:
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("unscaled", "passthrough"), (name, classifier)])
 
 
 # The loss is summed over samples: the more there are, the smaller the C of the same balance.
@@ -167,6 +185,23 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                 _build_mlp,
                 ({"mlp__alpha": (100.0, 10.0, 1.0)},),
                 "probability",
+            ),
+            # What published work of the time means by "default parameters".
+            Head(
+                "svm_2018",
+                "support vector machine at scikit-learn's defaults of 2018 (RBF kernel, C 1, gamma "
+                "1 / features), on unscaled features and without class weights",
+                _build_svm_2018,
+                (),
+                "decision",
+            ),
+            Head(
+                "linear_svc_2018",
+                "linear support vector machine at scikit-learn's defaults of 2018 (squared hinge "
+                "loss, C 1), on unscaled features and without class weights",
+                _build_linear_svc_2018,
+                (),
+                "decision",
             ),
             Head(
                 "prior",

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from bottleneck.errors import UsageError
 from bottleneck.heads.catalogue import HEADS, get_head
 from bottleneck.heads.estimators import BalancedMLPClassifier
+from bottleneck.heads.search import search
 
 
 def test_unknown_heads_are_refused_with_the_nearest_name():
@@ -97,3 +99,17 @@ def test_logistic_is_scikit_learns_on_standardised_features():
     Z = (X - X.mean(axis=0)) / X.std(axis=0)
     direct = LogisticRegression(C=0.1, class_weight="balanced").fit(Z, y)
     np.testing.assert_allclose(ours.predict_proba(X), direct.predict_proba(Z), atol=1e-4)
+
+
+def test_heads_of_2018_are_scikit_learns_defaults_of_then():
+    # gamma was 1 / n_features before 0.22, LinearSVC's dual True before 1.3.
+    X, y = make_classification(120, 12, weights=[0.8], random_state=3)
+    X = 3 * X + 1
+    svc = SVC(C=1.0, kernel="rbf", gamma=1 / 12).fit(X, y)
+    ours = search(get_head("svm_2018"), X, y, None).estimator
+    np.testing.assert_allclose(ours.decision_function(X), svc.decision_function(X), atol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        linear = LinearSVC(dual=True, max_iter=1000, random_state=0).fit(X, y)
+    ours = search(get_head("linear_svc_2018"), X, y, None).estimator
+    np.testing.assert_allclose(ours.decision_function(X), linear.decision_function(X))

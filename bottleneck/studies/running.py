@@ -1,0 +1,361 @@
+"""A study from images to the table: extraction, training, and one comparison a protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bottleneck.data.augmentation import augment
+from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.splits import Folds, Protocol
+from bottleneck.errors import MissingExtraError
+from bottleneck.evaluation.arms import make_arms
+from bottleneck.evaluation.comparison import compare
+from bottleneck.evaluation.leakage import audit, units
+from bottleneck.evaluation.plan import make_plan
+from bottleneck.evaluation.results import Comparison
+from bottleneck.features.featureset import FeatureSet
+from bottleneck.features.recipe import slug
+from bottleneck.features.store import load_features
+from bottleneck.report.page import prepare_folder, write_report
+from bottleneck.studies.consistency import check
+from bottleneck.studies.cuts import Cuts, apply
+from bottleneck.studies.results import ProtocolResult, StudyResult
+from bottleneck.studies.samples import draw_parts, of_samples, say_known, take_patients
+from bottleneck.studies.study import Study, StudyArm, StudyProtocol
+from bottleneck.studies.summary import outside, results_of, test_results
+
+if TYPE_CHECKING:
+    from bottleneck.finetune.arm import Trained
+
+__all__ = ["run_study"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What all protocols of a run share."""
+
+    study: Study
+    output: Path
+    n_jobs: int | None
+    progress: Progress | None
+    extraction: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """The samples of a protocol.
+
+    Attributes
+    ----------
+    images : ImageDataset
+        What is extracted; copies too.
+    samples : mapping of str to Sample
+        Those that take part, with patient and split as the protocol states them.
+    plan : Protocol
+        What ``compare`` is told.
+    """
+
+    images: ImageDataset
+    samples: Mapping[str, Sample]
+    plan: Protocol
+
+    def dataset(self) -> ImageDataset:
+        """Return what networks are trained on."""
+        ordered = (self.samples.get(sample.id) for sample in self.images.samples)
+        return dataclasses.replace(self.images, samples=tuple(s for s in ordered if s is not None))
+
+
+def run_study(
+    study: Study,
+    data: ImageDataset,
+    *,
+    external: ImageDataset | None = None,
+    cuts: Cuts = Cuts(),
+    output: str | Path = "study",
+    extraction: Mapping[str, Any] | None = None,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Run a study on a data set, and hold its figures against the published ones.
+
+    Under every protocol all arms are tested on the same samples in the same folds. Features are
+    cached and finished trainings kept: a run that was cut off is continued by the same call.
+
+    Parameters
+    ----------
+    study : Study
+    data : ImageDataset
+        All of it; ``cuts`` may limit it.
+    external : ImageDataset, optional
+        Another data set of the same classes, on which protocols that name a published external
+        part test all arms: heads that were trained on all of ``data``, and the networks of the
+        protocol's one fold.
+    cuts : Cuts
+        What is changed of the study.
+    output : str or Path
+        Folder of features, trainings and reports.
+    extraction : mapping, optional
+        Options of ``extract`` that change how fast it is: precision, device, batch_size,
+        workers.
+    n_jobs : int or None
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with steps done, their number, and a text.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    BottleneckError
+        As extraction, training and comparison do.
+    """
+    began = time.perf_counter()
+    study, said = apply(study, cuts)
+    if any(arm.kind != "frozen" for arm in study.arms):
+        _refuse_without_lightning()
+    whole = len(data.samples) if data.n_groups is None else data.n_groups
+    if cuts.limit is not None and cuts.limit < whole:
+        unit = "images" if data.n_groups is None else "patients"
+        data = take_patients(data, cuts.limit)
+        said = (f"{cuts.limit} of {whole} {unit}", *said)
+        if external is not None:
+            external = take_patients(external, cuts.limit)
+            said = (*said, f"at most {cuts.limit} of the external cohort")
+    output = Path(output)
+    prepare_folder(output)
+    work = _Work(study, output, n_jobs, progress, extraction or {})
+    protocols = tuple(
+        _run_protocol(protocol, data, external, work)
+        for protocol in study.protocols
+        if protocol.default
+    )
+    return StudyResult(
+        study=study,
+        cut=said,
+        protocols=protocols,
+        contradictions=check(study.parts, positive=study.positive, negative=study.negative),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _refuse_without_lightning() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("lightning") is None:
+        raise MissingExtraError(
+            "this study trains networks, which needs Lightning, and it is not installed. Install "
+            "it with\n  pip install 'bottleneck-features[finetune]'\nor take frozen arms only "
+            "(--arm NAME)"
+        )
+
+
+def _run_protocol(
+    protocol: StudyProtocol, data: ImageDataset, external: ImageDataset | None, work: _Work
+) -> ProtocolResult:
+    study, folder = work.study, work.output / slug(protocol.name)
+    prepare_folder(folder)
+    images = data if protocol.augment is None else augment(data, protocol.augment)
+    frozen = [arm for arm in study.arms if arm.kind == "frozen"]
+    paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, work)
+    loaded = {path: load_features(path) for path in dict.fromkeys(paths.values())}
+    split = _split(protocol, images, loaded[paths[frozen[0].name]], study)
+    sets = {path: of_samples(one, split.samples) for path, one in loaded.items()}
+    first = sets[paths[frozen[0].name]]
+    folds = make_plan(first, split.plan).folds
+    folds_from = None
+    if split.plan.kind == "cv":
+        folds_from = folder / "folds.csv"
+        _write_folds(folds, first, folds_from)
+    trained = {
+        arm.name: _train(arm, protocol, split, sets, paths, folds_from, work)
+        for arm in study.arms
+        if arm.kind != "frozen"
+    }
+    used = list(dict.fromkeys(paths[arm.name] for arm in frozen))
+    # Networks of several folds would each say something else of the other data set.
+    cohort = external if protocol.external is not None and split.plan.kind == "split" else None
+    outer = []
+    if cohort is not None:
+        elsewhere = _extract_all(frozen, cohort, work)
+        outer = [load_features(path) for path in dict.fromkeys(elsewhere.values())]
+    heads = tuple(dict.fromkeys(arm.head for arm in frozen))
+    comparison = compare(
+        [sets[path] for path in used],
+        heads,
+        predictions=[f"{name}={runs[0].path}" for name, runs in trained.items()],
+        external=outer,
+        protocol=split.plan,
+        positive=data.positive or study.positive,
+        n_jobs=work.n_jobs,
+        progress=work.progress,
+    )
+    words = _say_split(protocol, folds, first, images)
+    comparison = _reword(comparison, folds.words, words)
+    known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
+    positive = comparison.positive or study.positive
+    return ProtocolResult(
+        protocol=protocol,
+        words=words,
+        arms=results_of(study, protocol.part, comparison.evaluations, known, trained, positive),
+        external=()
+        if cohort is None
+        else outside(study, protocol, comparison, known, trained, cohort, positive),
+        tests=test_results(study, comparison, known) if protocol.part else (),
+        comparison=comparison,
+        report=write_report(comparison, folder / "report"),
+    )
+
+
+def _split(
+    protocol: StudyProtocol, images: ImageDataset, features: FeatureSet, study: Study
+) -> _Split:
+    """Say which samples a protocol works with, and how they are split."""
+    samples = {sample.id: sample for sample in images.samples}
+    joined = None if protocol.leaks else _joined(features)
+    if protocol.within is not None:
+        outer = next(p for p in study.protocols if p.name == protocol.within)
+        parts = draw_parts(images, outer, joined)
+        samples = {name: samples[name] for name, part in parts.items() if part != "test"}
+    if protocol.kind == "draw":
+        parts = draw_parts(images, protocol, joined)
+        samples = {
+            name: dataclasses.replace(samples[name], split=part, fold=None)
+            for name, part in parts.items()
+        }
+    if protocol.leaks:
+        samples = {
+            name: dataclasses.replace(sample, group=None) for name, sample in samples.items()
+        }
+    is_cv = protocol.kind == "cv"
+    plan = Protocol(
+        kind="cv" if is_cv else "split",
+        n_splits=protocol.folds,
+        repeats=protocol.repeats if is_cv else 1,
+        seed=protocol.seed,
+        # What a data set itself parts is reported, and not mended.
+        allow_leakage=protocol.leaks or protocol.kind == "split",
+    )
+    return _Split(images, samples, plan)
+
+
+def _joined(features: FeatureSet) -> Mapping[str, str] | None:
+    """Return of each sample what must stand on one side: its patient, and pictures come twice."""
+    found = audit(features, folds=np.full(len(features), ""), joined=True)
+    groups = units(found, features)
+    return (
+        None if groups is None else dict(zip(features.ids.tolist(), groups.tolist(), strict=True))
+    )
+
+
+def _say_split(
+    protocol: StudyProtocol, folds: Folds, features: FeatureSet, images: ImageDataset
+) -> str:
+    words = folds.words
+    if protocol.augment is not None:
+        words = f"All images were augmented first ({protocol.augment.words}). {words}"
+    if protocol.kind == "draw":
+        fold = next(iter(folds))
+        n_val = 0 if features.splits is None else int((features.splits == "val").sum())
+        unit = "Images" if protocol.leaks or images.n_groups is None else "Patients"
+        drawn = (
+            f"{unit} were divided at random, stratified by class: {len(fold.train)} images to train"
+            f"{f' (with {n_val} to choose on)' if n_val else ''}, {len(fold.test)} to test."
+        )
+        words = words.replace(folds.words, drawn)
+    if protocol.leaks:
+        words += f" {say_known(folds, features.ids, images.samples)}"
+    return words
+
+
+def _reword(comparison: Comparison, said: str, words: str) -> Comparison:
+    """Let a comparison say how the study split the samples."""
+    changed = str(comparison.protocol["words"]).replace(said, words)
+    return dataclasses.replace(comparison, protocol={**comparison.protocol, "words": changed})
+
+
+def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, work: _Work) -> dict[str, Path]:
+    """Extract what arms see, once a recipe; returns the feature file of each arm."""
+    from bottleneck.features.extraction import extract
+
+    done: dict[tuple[str | None, ...], Path] = {}
+    for arm in arms:
+        recipe = (arm.backbone, arm.weights, arm.pooling, arm.preprocessing)
+        if recipe not in done:
+            done[recipe] = extract(
+                images,
+                arm.backbone,
+                weights=arm.weights or "imagenet",
+                pooling=arm.pooling,
+                preprocessing=arm.preprocessing,
+                output=work.output / "features",
+                progress=work.progress,
+                **work.extraction,
+            ).path
+    return {
+        arm.name: done[arm.backbone, arm.weights, arm.pooling, arm.preprocessing] for arm in arms
+    }
+
+
+def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
+    import pandas as pd
+
+    tables = [
+        pd.DataFrame(
+            {"id": features.ids[fold.test], "repeat": fold.repeat, "fold": fold.index},
+        )
+        for fold in folds
+    ]
+    pd.concat(tables, ignore_index=True).to_csv(path, index=False, lineterminator="\n")
+
+
+def _train(
+    arm: StudyArm,
+    protocol: StudyProtocol,
+    split: _Split,
+    sets: Mapping[Path, FeatureSet],
+    paths: Mapping[str, Path],
+    folds_from: Path | None,
+    work: _Work,
+) -> tuple[Trained, ...]:
+    from bottleneck.finetune.arm import finetune, train_on_features
+
+    config = arm.config(work.study.training)
+    if protocol.augment is not None:  # The copies are made already.
+        config = dataclasses.replace(config, augment=False)
+    how: dict[str, Any] = {
+        "protocol": split.plan,
+        "folds_from": folds_from,
+        "seeds": protocol.seeds,
+        "output": work.output / slug(protocol.name) / "trained" / slug(arm.name),
+        "progress": work.progress,
+    }
+    if arm.kind == "new_fc":
+        return train_on_features(sets[paths[arm.name]], config, **how)
+    return finetune(split.dataset(), config, **how)
+
+
+def _names_of(
+    frozen: Sequence[StudyArm],
+    paths: Mapping[str, Path],
+    sets: Mapping[Path, FeatureSet],
+    used: Sequence[Path],
+    heads: Sequence[str],
+) -> dict[str, str]:
+    """Return what the comparison calls each frozen arm; two of one recipe are one there."""
+    path_of = {id(sets[path]): path for path in used}
+    named = {
+        (path_of[id(made.features)], made.head.name): made.name
+        for made in make_arms([sets[path] for path in used], heads)
+        if made.features is not None
+    }
+    return {arm.name: named[paths[arm.name], arm.head] for arm in frozen}

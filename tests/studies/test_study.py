@@ -1,0 +1,160 @@
+"""Studies as files: what is read, what is refused, and what the published ones say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bottleneck.errors import UsageError
+from bottleneck.studies.study import PUBLISHED, StudyArm, load_study, read_study
+
+OWN = """
+title = "Mine"
+
+[[protocols]]
+name = "folds"
+
+[[arms]]
+name = "frozen"
+backbone = "resnet18"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_published_studies():
+    assert set(PUBLISHED) >= {"sai-sundar", "radimagenet-thyroid", "tn5000-swinv2", "thyronet-x4"}
+    for name in PUBLISHED:
+        study = load_study(name)
+        assert study.name == name
+        models = {row.model for part in study.parts for row in part.rows}
+        held = {arm.model for arm in study.arms} - {None}
+        assert held == models  # No published model is left out.
+
+
+def test_an_unknown_study_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="unknown study 'sai-sunder'; did you mean 'sai-sundar'"):
+        load_study("sai-sunder")
+
+
+def test_a_study_of_ones_own(tmp_path):
+    text = f'data = "images"\n{OWN}training = {{}}\n'
+    study = read_study(written(tmp_path, text))
+    assert (study.name, study.title) == ("mine", "Mine")
+    assert study.data == str(tmp_path / "images")
+    assert study.protocols[0].folds == 5
+    assert study.arms[0].head == "svm"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            OWN + "heads = 1\n",
+            r"unknown key in mine.toml, \[\[arms\]\] 'heads'; did you mean 'head'",
+        ),
+        ("titel = 'x'\n" + OWN, "unknown key in mine.toml 'titel'; did you mean 'title'"),
+        ('title = "x"\n', "needs at least one protocol|needs at least one arm"),
+        (OWN.replace('"resnet18"', '"resnet18"\nkind = "thawed"'), "unknown kind of the arm"),
+        (OWN.replace('"resnet18"', '"resnet18"\nhead = "svn"'), "unknown head 'svn'"),
+        (OWN.replace('"folds"', '"f"\nkind = "draw"'), "needs sizes: train and test"),
+        (OWN.replace('"folds"', '"f"\nfolds = 1'), "folds of the protocol 'f' must be a whole"),
+        (OWN.replace('"folds"', '"f"\npart = "test"'), "unknown published part 'test'"),
+        (OWN.replace('"resnet18"', '"resnet18"\nmodel = "A"'), "unknown published model 'A'"),
+        (OWN + '[[arms]]\nname = "frozen"\nbackbone = "vgg16"\n', "two arms named 'frozen'"),
+        (
+            OWN + '[[arms]]\nname = "t"\nkind = "trained"\nbackbone = "x"\ntraining = {epoch = 1}',
+            "unknown option in the training of 't' 'epoch'; did you mean 'epochs'",
+        ),
+        (
+            OWN + '[[parts]]\nname = "t"\n[[parts.rows]]\nmodel = "m"\nacuracy = "0.8"\n',
+            "unknown key in .*row 'm' 'acuracy'; did you mean 'accuracy'",
+        ),
+        (
+            OWN + '[[parts]]\nname = "t"\n[[parts.rows]]\nmodel = "m"\naccuracy = 0.8\n',
+            "written as it was printed",
+        ),
+        (
+            OWN + '[[parts]]\nname = "t"\n[[parts.claims]]\nwhere = "x"\npositives = 3\n',
+            "needs negatives and positives, or weights",
+        ),
+        ("protocols = 3\n" + OWN.partition("[[protocols]]")[0], "must be a list of tables"),
+        ("title = \n", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
+    with pytest.raises(UsageError, match=message):
+        read_study(written(tmp_path, text))
+
+
+def test_a_study_needs_a_frozen_arm(tmp_path):
+    text = OWN.replace('"resnet18"', '"small_cnn"\nkind = "trained"')
+    with pytest.raises(UsageError, match="needs a frozen arm"):
+        read_study(written(tmp_path, text))
+
+
+def test_sai_sundar_is_read_as_its_notes_say():
+    study = load_study("sai-sundar")
+    arms = {arm.name: arm for arm in study.arms}
+    assert {arm.model for arm in study.arms} == {
+        "CNN from scratch",
+        "VGG_16-Bottleneck+SVM",
+        "Inc_v3-Bottleneck+SVM",
+        "VGG_16-Bottleneck+New FC",
+        "Inc_v3-Bottleneck+New FC",
+        "VGG_16 Finetuning",
+        "Inc_v3 Finetuning",
+    }
+    assert {arm.head for arm in study.arms if arm.kind == "frozen"} == {
+        "svm_2018",
+        "linear_svc_2018",
+    }
+    # conv5_2 is the 12th of VGG-16's 13 convolutions.
+    import timm
+    from torch import nn
+
+    features = timm.create_model("vgg16").features
+    convolutions = [f"features.{i}" for i, m in enumerate(features) if isinstance(m, nn.Conv2d)]
+    assert arms["VGG-16 fine-tuned"].training["unfreeze"] == convolutions[11]
+    leaking, honest = study.protocols
+    assert (leaking.train, leaking.test, leaking.leaks) == (2525, 613, True)
+    assert leaking.augment is not None
+    assert (honest.kind, honest.leaks, honest.augment) == ("cv", False, None)
+
+
+def test_tn5000_is_configured_as_published():
+    study = load_study("tn5000-swinv2")
+    arm = next(arm for arm in study.arms if arm.kind == "trained")
+    config = arm.config(study.training)
+    stated = {
+        "loss": "focal",
+        "gamma": 2.0,
+        "class_weights": {"benign": 1.75, "malignant": 0.70},
+        "optimizer": "adamw",
+        "learning_rate": 2e-5,
+        "batch_size": 16,
+        "accumulate": 2,
+        "schedule": "linear",
+        "warmup": 0.1,
+        "epochs": 30,
+        "patience": 5,
+        "precision": "bf16",
+        "seed": 42,
+        "rotation": 10.0,
+        "jitter": 0.2,
+        "flip": 0.5,
+    }
+    assert {name: getattr(config, name) for name in stated} == stated
+    drawn, own = study.protocols
+    assert (drawn.train, drawn.validation, drawn.test) == (2800, 700, 750)
+    assert (own.kind, own.default) == ("split", False)
+
+
+def test_a_frozen_arm_has_no_training():
+    with pytest.raises(UsageError, match="is frozen, so there is no training"):
+        StudyArm(name="a", backbone="resnet18", training={"epochs": 1})
