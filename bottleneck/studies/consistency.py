@@ -15,10 +15,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from bottleneck.studies.counts import Range, explain, figures_of, fitting_positives, hits, within
-from bottleneck.studies.published import Claim, Figure, Part, Row
+from bottleneck.studies.counts import explain, figures_of, fitting_positives, hits, within
+from bottleneck.studies.published import Figure, Part, Row
+from bottleneck.studies.shares import check_shares, say_row
 
-__all__ = ["Contradiction", "check", "implied_share"]
+__all__ = ["Contradiction", "check"]
 
 _LARGEST = 5000
 # How likely figures at random may fit some number of samples, for that number to mean something.
@@ -63,34 +64,10 @@ def check(
         for words in (
             *_check_matrices(part, positive),
             *_check_counts(part, positive),
-            *_check_shares(part, negative, positive),
+            *check_shares(part, negative, positive),
         ):
             found.append(Contradiction(part.name, words))
     return tuple(found)
-
-
-def implied_share(figures: Mapping[str, Figure]) -> Range | None:
-    """Return which shares of positives fit accuracy, sensitivity and specificity.
-
-    With sensitivity s, specificity c and accuracy a it is (c − a) / (c − s); the range is that
-    of all values that round to those printed.
-
-    Returns
-    -------
-    tuple of Fraction, or None
-        Lowest and highest; None where a figure is missing or sensitivity and specificity may
-        be the same.
-    """
-    if not {"accuracy", "sensitivity", "specificity"} <= set(figures):
-        return None
-    a, s, c = (figures[name] for name in ("accuracy", "sensitivity", "specificity"))
-    if s.low <= c.high and c.low <= s.high:
-        return None
-    # It rises or falls in each of the three throughout, so that its ends are at corners.
-    corners = [
-        (y - x) / (y - z) for x in (a.low, a.high) for z in (s.low, s.high) for y in (c.low, c.high)
-    ]
-    return max(min(corners), Fraction(0)), min(max(corners), Fraction(1))
 
 
 def _check_matrices(part: Part, positive: str) -> Iterator[str]:
@@ -124,7 +101,7 @@ def _check_counts(part: Part, positive: str) -> Iterator[str]:
         for row in possible:
             if part.positives not in fitting[row.model]:
                 yield (
-                    f"{_say_row(row)} needs {_say_range(fitting[row.model])} {positive} of "
+                    f"{say_row(row)} needs {_say_range(fitting[row.model])} {positive} of "
                     f"{part.n}, where {part.positives} are stated; "
                     f"{explain(row.figures, part.n, part.positives)}"
                 )
@@ -147,16 +124,16 @@ def _say_apart(
     said = f"no number of {positive} fits all rows of these {n} samples"
     if not above:  # They only miss each other.
         needs = "; ".join(
-            f"{_say_row(row)} needs one of {len(fitting[row.model])} from "
+            f"{say_row(row)} needs one of {len(fitting[row.model])} from "
             f"{_say_range(fitting[row.model])}"
             for row in rows
         )
         return f"{said}: {needs}"
     return (
-        f"{said}: {_say_row(low)} needs at most {most} "
+        f"{said}: {say_row(low)} needs at most {most} "
         f"({explain(low.figures, n, most + 1)}), but "
         + "; ".join(
-            f"{_say_row(row)} at least {fitting[row.model][0]} "
+            f"{say_row(row)} at least {fitting[row.model][0]} "
             f"({explain(row.figures, n, fitting[row.model][0] - 1)})"
             for row in above
         )
@@ -170,7 +147,7 @@ def _say_impossible(part: Part, rows: Sequence[Row]) -> Iterator[str]:
     alone = [row for row in accurate if not within(row.figures["accuracy"], part.n)]
     for row in rows:
         if row not in alone:
-            yield f"{_say_row(row)} fits no whole numbers of {part.n} samples"
+            yield f"{say_row(row)} fits no whole numbers of {part.n} samples"
     said = set()
     for count in part.elsewhere:
         fits = {row.model: within(row.figures["accuracy"], count.n) for row in alone}
@@ -213,66 +190,6 @@ def _other_number(figures: Sequence[Figure]) -> int | None:
         if all(within(figure, n) for figure in fine):
             return n
     return None
-
-
-def _check_shares(part: Part, negative: str, positive: str) -> Iterator[str]:
-    """Hold what different places say of the classes' frequencies against each other."""
-    shares: list[tuple[Range, str]] = []
-    for claim in part.claims:
-        shares.append(_claimed(claim, negative, positive))
-    for row in part.rows:
-        if row.matrix is not None:
-            n, positives = row.matrix.n, row.matrix.positives
-            share = Fraction(positives, n)
-            words = f"{n - positives} of {n} {negative} in the confusion matrix of '{row.model}'"
-            shares.append(((share, share), words))
-        elif part.n is None and (implied := implied_share(row.figures)) is not None:
-            words = f"(c - a) / (c - s) of {positive} for {_say_row(row)}"
-            shares.append((implied, words))
-    bounds = [share for share, _ in shares]
-    if shares and max(low for low, _ in bounds) > min(high for _, high in bounds):
-        said = "; ".join(f"{_say_share(share)} {negative}: {words}" for share, words in shares)
-        yield f"the classes have several frequencies: {said}"
-
-
-def _claimed(claim: Claim, negative: str, positive: str) -> tuple[Range, str]:
-    """Return the share of positives that a claim allows, and the claim in words."""
-    if claim.weights is not None:
-        of = {side: _weighed(claim.weights[side]) for side in ("negative", "positive")}
-        others = tuple(1 - bound for bound in of["negative"])
-        low, high = max(of["positive"][0], min(others)), min(of["positive"][1], max(others))
-        text = ", ".join(f"1 / (2 × {claim.weights[side]})" for side in ("negative", "positive"))
-        return (low, high), f"{claim.where}, {text} of {negative}, {positive}"
-    assert claim.negatives is not None
-    assert claim.positives is not None
-    half = Fraction(claim.rounded_to, 2) if claim.rounded_to > 1 else Fraction(0)
-    least = max(claim.positives - half, Fraction(0)), max(claim.negatives - half, Fraction(0))
-    most = claim.positives + half, claim.negatives + half
-    words = f"{claim.negatives} to {claim.positives} in {claim.where}"
-    if half:
-        words += f", read as rounded to {claim.rounded_to}"
-    return (least[0] / (least[0] + most[1]), most[0] / (most[0] + least[1])), words
-
-
-def _weighed(text: str) -> Range:
-    """Return the shares of a class that a balanced weight n / (2 n_class) allows."""
-    places = len(text.partition(".")[2])
-    half = Fraction(1, 2 * 10**places)
-    weight = Fraction(text)
-    return 1 / (2 * (weight + half)), 1 / (2 * (weight - half))
-
-
-def _say_share(share: Range) -> str:
-    """Write the share of negatives that goes with one of positives."""
-    low, high = (100 * float(1 - bound) for bound in reversed(share))
-    if high - low < 0.3:
-        return f"{(low + high) / 2:.1f} %"
-    return f"{low:.1f} to {high:.1f} %"
-
-
-def _say_row(row: Row) -> str:
-    figures = ", ".join(f"{name} {figure.text}" for name, figure in row.figures.items())
-    return f"'{row.model}' ({figures})"
 
 
 def _say_accuracy(row: Row) -> str:

@@ -8,15 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bottleneck.data.augmentation import augment
-from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.splits import Folds, Protocol
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.splits import Folds
 from bottleneck.errors import MissingExtraError
 from bottleneck.evaluation.arms import make_arms
 from bottleneck.evaluation.comparison import compare
-from bottleneck.evaluation.leakage import audit, units
 from bottleneck.evaluation.plan import make_plan
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.featureset import FeatureSet
@@ -26,7 +23,8 @@ from bottleneck.report.page import prepare_folder, write_report
 from bottleneck.studies.consistency import check
 from bottleneck.studies.cuts import Cuts, apply
 from bottleneck.studies.results import ProtocolResult, StudyResult
-from bottleneck.studies.samples import draw_parts, of_samples, say_known, take_patients
+from bottleneck.studies.samples import of_samples, take_patients
+from bottleneck.studies.splitting import Split, say_split, split_samples
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 from bottleneck.studies.summary import outside, results_of, test_results
 
@@ -47,30 +45,6 @@ class _Work:
     n_jobs: int | None
     progress: Progress | None
     extraction: Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Split:
-    """The samples of a protocol.
-
-    Attributes
-    ----------
-    images : ImageDataset
-        What is extracted; copies too.
-    samples : mapping of str to Sample
-        Those that take part, with patient and split as the protocol states them.
-    plan : Protocol
-        What ``compare`` is told.
-    """
-
-    images: ImageDataset
-    samples: Mapping[str, Sample]
-    plan: Protocol
-
-    def dataset(self) -> ImageDataset:
-        """Return what networks are trained on."""
-        ordered = (self.samples.get(sample.id) for sample in self.images.samples)
-        return dataclasses.replace(self.images, samples=tuple(s for s in ordered if s is not None))
 
 
 def run_study(
@@ -168,7 +142,7 @@ def _run_protocol(
     frozen = [arm for arm in study.arms if arm.kind == "frozen"]
     paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, work)
     loaded = {path: load_features(path) for path in dict.fromkeys(paths.values())}
-    split = _split(protocol, images, loaded[paths[frozen[0].name]], study)
+    split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
     sets = {path: of_samples(one, split.samples) for path, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
     folds = make_plan(first, split.plan).folds
@@ -199,7 +173,7 @@ def _run_protocol(
         n_jobs=work.n_jobs,
         progress=work.progress,
     )
-    words = _say_split(protocol, folds, first, images)
+    words = say_split(protocol, folds, first, images)
     comparison = _reword(comparison, folds.words, words)
     known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
     positive = comparison.positive or study.positive
@@ -214,67 +188,6 @@ def _run_protocol(
         comparison=comparison,
         report=write_report(comparison, folder / "report"),
     )
-
-
-def _split(
-    protocol: StudyProtocol, images: ImageDataset, features: FeatureSet, study: Study
-) -> _Split:
-    """Say which samples a protocol works with, and how they are split."""
-    samples = {sample.id: sample for sample in images.samples}
-    joined = None if protocol.leaks else _joined(features)
-    if protocol.within is not None:
-        outer = next(p for p in study.protocols if p.name == protocol.within)
-        parts = draw_parts(images, outer, joined)
-        samples = {name: samples[name] for name, part in parts.items() if part != "test"}
-    if protocol.kind == "draw":
-        parts = draw_parts(images, protocol, joined)
-        samples = {
-            name: dataclasses.replace(samples[name], split=part, fold=None)
-            for name, part in parts.items()
-        }
-    if protocol.leaks:
-        samples = {
-            name: dataclasses.replace(sample, group=None) for name, sample in samples.items()
-        }
-    is_cv = protocol.kind == "cv"
-    plan = Protocol(
-        kind="cv" if is_cv else "split",
-        n_splits=protocol.folds,
-        repeats=protocol.repeats if is_cv else 1,
-        seed=protocol.seed,
-        # What a data set itself parts is reported, and not mended.
-        allow_leakage=protocol.leaks or protocol.kind == "split",
-    )
-    return _Split(images, samples, plan)
-
-
-def _joined(features: FeatureSet) -> Mapping[str, str] | None:
-    """Return of each sample what must stand on one side: its patient, and pictures come twice."""
-    found = audit(features, folds=np.full(len(features), ""), joined=True)
-    groups = units(found, features)
-    return (
-        None if groups is None else dict(zip(features.ids.tolist(), groups.tolist(), strict=True))
-    )
-
-
-def _say_split(
-    protocol: StudyProtocol, folds: Folds, features: FeatureSet, images: ImageDataset
-) -> str:
-    words = folds.words
-    if protocol.augment is not None:
-        words = f"All images were augmented first ({protocol.augment.words}). {words}"
-    if protocol.kind == "draw":
-        fold = next(iter(folds))
-        n_val = 0 if features.splits is None else int((features.splits == "val").sum())
-        unit = "Images" if protocol.leaks or images.n_groups is None else "Patients"
-        drawn = (
-            f"{unit} were divided at random, stratified by class: {len(fold.train)} images to train"
-            f"{f' (with {n_val} to choose on)' if n_val else ''}, {len(fold.test)} to test."
-        )
-        words = words.replace(folds.words, drawn)
-    if protocol.leaks:
-        words += f" {say_known(folds, features.ids, images.samples)}"
-    return words
 
 
 def _reword(comparison: Comparison, said: str, words: str) -> Comparison:
@@ -321,7 +234,7 @@ def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
 def _train(
     arm: StudyArm,
     protocol: StudyProtocol,
-    split: _Split,
+    split: Split,
     sets: Mapping[Path, FeatureSet],
     paths: Mapping[str, Path],
     folds_from: Path | None,

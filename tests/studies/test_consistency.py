@@ -16,9 +16,10 @@ from sklearn.metrics import (
 )
 
 from bottleneck.errors import UsageError
-from bottleneck.studies.consistency import check, implied_share
+from bottleneck.studies.consistency import check
 from bottleneck.studies.counts import figures_of, fitting_positives
 from bottleneck.studies.published import Figure, Matrix, Part
+from bottleneck.studies.shares import implied_share
 from bottleneck.studies.study import PUBLISHED, load_study
 
 
