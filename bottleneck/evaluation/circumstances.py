@@ -59,7 +59,8 @@ def describe_protocol(
         f"{folds.words} Within each training part, hyperparameters were chosen by the AUROC of a "
         f"{many if few == many else f'{few}- to {many}'}-fold cross-validation"
         f"{', grouped by patient' if folds.grouped else ''}. Features were standardised with the "
-        f"mean and standard deviation of the training part, and classes were weighted equally."
+        f"mean and standard deviation of the training part, and classes were weighted equally, "
+        f"unless a classifier named below says otherwise."
         f" Thresholds and the calibration of probabilities (without class weights) were set on "
         f"what the inner folds made of the samples they left out. {_describe_heads(heads)}"
     )
