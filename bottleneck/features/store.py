@@ -318,8 +318,10 @@ class StoredRows:
         with _opened(path) as file:
             self.provenance = _provenance(path, file)
             n = len(_member(path, file, "ids"))
-            for name in ("sources", "pixels", "phash"):
-                _member(path, file, name, n)
+            for name in ("ids", "sources", "pixels", "phash"):
+                member = _member(path, file, name, n)
+                if name in ("ids", "sources"):
+                    _refuse_repeats(path, file, member)
             self._sha256 = _member(path, file, "sha256", n, kind="S")[:]
             if "regions" in file:
                 self._regions = _member(path, file, "regions", n, ndim=2, kind="i", columns=4)[:]
