@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import numpy as np
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
@@ -241,8 +240,8 @@ def _read_subgroups(
     loaded = load_features(features)
     found: dict[str, Mapping[str, str]] = {}
     if "centre" in names and loaded.centres is not None:
-        named = np.where(loaded.centres == "", "not recorded", loaded.centres)
-        found["centre"] = dict(zip(loaded.ids.tolist(), named.tolist(), strict=True))
+        centres = zip(loaded.ids.tolist(), loaded.centres.tolist(), strict=True)
+        found["centre"] = {sample: centre or "not recorded" for sample, centre in centres}
     rest = [name for name in names if name not in found]
     if rest and table is None:
         raise UsageError(

@@ -9,6 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.reading import (
+    PANEL,
+    Crop,
+    FoldColumn,
+    IdColumn,
+    LabelColumn,
+    Name,
+    PathColumn,
+    PatientColumn,
+    PatientPattern,
+    SplitColumn,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +29,7 @@ if TYPE_CHECKING:
 
 _NETWORK, _TRAINING = "Network", "Training"
 _AUGMENTATION, _MACHINE = "Augmentation of training images", "Machine"
-_FOLDS, _DATA = "Folds", "Reading the data set"
+_FOLDS = "Folds"
 
 
 def _option(panel: str, text: str, default: str | bool = False) -> Any:
@@ -158,21 +170,17 @@ def finetune(
     workers: Annotated[
         str | None, _option(_MACHINE, "Processes that read and alter images, or auto.", "auto")
     ] = None,
-    positive: Annotated[str | None, _option(_DATA, "Label of the positive class.")] = None,
-    patient_pattern: Annotated[
-        str | None, _option(_DATA, "As for `bottleneck extract`, and so are the following.")
-    ] = None,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="A sample a nodule.", rich_help_panel=_DATA)
-    ] = False,
-    limit: Annotated[int | None, _option(_DATA, "Only the first N patients.")] = None,
-    name: Annotated[str | None, _option(_DATA, "Name of the data set.")] = None,
-    path_column: Annotated[str | None, _option(_DATA, "CSV column of the image path.")] = None,
-    label_column: Annotated[str | None, _option(_DATA, "CSV column of the label.")] = None,
-    patient_column: Annotated[str | None, _option(_DATA, "CSV column of the patient.")] = None,
-    split_column: Annotated[str | None, _option(_DATA, "CSV column of train/val/test.")] = None,
-    fold_column: Annotated[str | None, _option(_DATA, "CSV column of the test fold.")] = None,
-    id_column: Annotated[str | None, _option(_DATA, "CSV column of the id.")] = None,
+    positive: Annotated[str | None, _option(PANEL, "Label of the positive class.")] = None,
+    patient_pattern: PatientPattern = None,
+    crop: Crop = False,
+    limit: Annotated[int | None, _option(PANEL, "Only the first N patients.")] = None,
+    name: Name = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    patient_column: PatientColumn = None,
+    split_column: SplitColumn = None,
+    fold_column: FoldColumn = None,
+    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
