@@ -220,6 +220,7 @@ def macro_auc_difference(
     a, b = (MacroAuc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
     arm_a, arm_b = a.interval(level), b.interval(level)
     difference, influence = a.value - b.value, a.influence - b.influence
+    name = a.name
     variance, degrees = a.variance(influence)
     error = float(np.sqrt(variance))
     if error > 0:
@@ -229,8 +230,9 @@ def macro_auc_difference(
         return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, a.name)
     else:
         error = z = p = np.nan
+        name = "distribution-free bound"
     low, high = _interval_of_difference(arm_a, arm_b, error)
-    return AucDifference(a.value, b.value, difference, low, high, error, z, p, level, a.name)
+    return AucDifference(a.value, b.value, difference, low, high, error, z, p, level, name)
 
 
 def _interval_of_difference(a: Interval, b: Interval, error: float) -> tuple[float, float]:
