@@ -13,7 +13,7 @@ PANEL = "Reading the data set"
 
 
 def _column(of: str) -> typer.models.OptionInfo:
-    return typer.Option(help=f"CSV column of the {of}.", rich_help_panel=PANEL)
+    return typer.Option(help=f"CSV column of {of}.", rich_help_panel=PANEL)
 
 
 Crop: TypeAlias = Annotated[
@@ -42,13 +42,13 @@ ImageKind: TypeAlias = Annotated[
         help="For the report: what images show, such as 'whole frames'.", rich_help_panel=PANEL
     ),
 ]
-PathColumn: TypeAlias = Annotated[str | None, _column("image path")]
-LabelColumn: TypeAlias = Annotated[str | None, _column("label")]
-PatientColumn: TypeAlias = Annotated[str | None, _column("patient")]
+PathColumn: TypeAlias = Annotated[str | None, _column("the image path")]
+LabelColumn: TypeAlias = Annotated[str | None, _column("the label")]
+PatientColumn: TypeAlias = Annotated[str | None, _column("the patient")]
 SplitColumn: TypeAlias = Annotated[str | None, _column("train/val/test")]
-FoldColumn: TypeAlias = Annotated[str | None, _column("test fold")]
-CentreColumn: TypeAlias = Annotated[str | None, _column("centre")]
-IdColumn: TypeAlias = Annotated[str | None, _column("id")]
+FoldColumn: TypeAlias = Annotated[str | None, _column("the test fold")]
+CentreColumn: TypeAlias = Annotated[str | None, _column("the centre")]
+IdColumn: TypeAlias = Annotated[str | None, _column("the id")]
 
 
 def read(
