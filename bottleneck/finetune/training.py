@@ -270,6 +270,7 @@ def _trainer(
         devices=[device.index] if named and n_devices == 1 else n_devices,
         # The processes end with the training, so that one alone predicts and writes.
         strategy="ddp_spawn" if n_devices > 1 else "auto",
+        # Lightning lists its precisions as literals, which a table of them is not for mypy.
         precision=_PRECISIONS[config.precision],  # type: ignore[arg-type]
         max_epochs=config.epochs,
         accumulate_grad_batches=config.accumulate,

@@ -122,6 +122,7 @@ def fill(network: nn.Module, fit: Fit) -> None:
     if fit.layout.adapt:
         fit.layout.adapt(network)
     own = network.state_dict()
+    # Names and shapes were compared before; what a file may lack is computed (_COMPUTED).
     network.load_state_dict({k: v for k, v in fit.state.items() if k in own}, strict=False)
 
 

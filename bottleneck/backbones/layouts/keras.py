@@ -112,6 +112,7 @@ def _named(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
         return {"weight": kernel.T} | ({"bias": bias[0]} if bias else {})
     if len(arrays) == 3:  # BatchNorm without gamma
         arrays = [np.ones_like(arrays[0]), *arrays]
+    # What is short of four arrays is found when names are compared with the network's.
     return dict(zip(_BATCH_NORM, arrays, strict=False))
 
 
