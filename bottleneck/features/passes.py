@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
@@ -12,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.samples import blocks_of
 from bottleneck.features import engine
 from bottleneck.features.journal import Journal
 from bottleneck.features.pictures import Picture, framing, prepare, read_stamps
+from bottleneck.features.rows import row_key
 from bottleneck.features.run import Found, Run, log_path
 from bottleneck.features.stages import Clock, Stage
-from bottleneck.features.store import row_key
 
 __all__ = ["Progress", "execute"]
 
@@ -72,22 +74,31 @@ def execute(
 def _recall(
     runs: Sequence[Run], journals: Sequence[Journal], found: Found, workers: int
 ) -> Sequence[int]:
-    """Find the images that no run must look at: path, size and time are those recorded."""
+    """Find the images that no run must look at: path, size and time are those recorded.
+
+    Returns the numbers of the others.
+    """
     dataset = found.dataset
-    recorded = np.flatnonzero(np.any([run.stamps[:, 0] >= 0 for run in runs], axis=0))
-    now = read_stamps(dataset, recorded.tolist(), workers)
-    unread = np.ones(len(dataset), bool)
-    for run in runs:
-        same = (run.stamps[recorded] == now).all(axis=1) & (now[:, 0] >= 0)
-        for number, stamp in zip(recorded[same].tolist(), now[same], strict=True):
-            if not unread[number]:
-                continue
-            sha256 = run.stored.sha256(run.places[number])
-            key = row_key(sha256, dataset.samples[number])
-            if all(_has(*pair, key) for pair in zip(runs, journals, strict=True)):
-                found.sha256[number], found.stamps[number] = sha256, stamp
-                unread[number] = False
-    return np.flatnonzero(unread).tolist()
+    if not any(len(run.stored) for run in runs) and not any(len(each) for each in journals):
+        return range(len(dataset))
+    rest = array("q")
+    for start, samples in blocks_of(dataset.samples):
+        stored = [run.recorded(start, samples) for run in runs]
+        said = list(zip(*stored, *(each.recorded(samples) for each in journals), strict=True))
+        places = [place for place, each in enumerate(said) if any(each)]
+        now = read_stamps(dataset, [start + place for place in places], workers).tolist()
+        stamps = dict(zip(places, now, strict=True))
+        for place, each in enumerate(said):
+            keys = (one[0] for one in each if one and list(one[1]) == stamps[place])
+            key = next(keys, None)
+            if key is not None and all(
+                (of_run and of_run[0] == key) or run.has(journal, key)
+                for of_run, run, journal in zip(each, runs, journals, strict=False)
+            ):
+                found.add(start + place, key[:64], tuple(stamps[place]))
+            else:
+                rest.append(start + place)
+    return rest
 
 
 def _extract(
@@ -113,7 +124,7 @@ def _extract(
         if item.failure is not None:
             found.failures.append((sample.id, item.failure))
         else:
-            found.sha256[item.number], found.stamps[item.number] = item.sha256, item.stamp
+            found.add(item.number, item.sha256, item.stamp)
             if item.picture is not None:
                 key = row_key(item.sha256, sample)
                 for stream in streams:
@@ -147,7 +158,7 @@ class _Stream:
 
     def has(self, key: str) -> bool:
         """Whether every member has a key's row, or is about to write it."""
-        return key in self._writing or all(_has(*member, key) for member in self.members)
+        return key in self._writing or all(member[0].has(member[1], key) for member in self.members)
 
     def take(self, key: str, identity: str, picture: Picture) -> None:
         """Put a picture into the batch, unless its row is known, or under way by a copy of it."""
@@ -189,7 +200,7 @@ class _Stream:
         self, keys: list[str], pictures: list[Picture], each: list[NDArray[np.float32]]
     ) -> None:
         for (run, journal), features, before in zip(self.members, each, self._before, strict=True):
-            fresh = [n for n, key in enumerate(keys) if not _has(run, journal, key)]
+            fresh = [n for n, key in enumerate(keys) if not run.has(journal, key)]
             if fresh:
                 journal.append(
                     [keys[n] for n in fresh],
@@ -235,7 +246,3 @@ class _Writer:
     def close(self) -> None:
         """End the thread, after what is queued."""
         self._pool.shutdown()
-
-
-def _has(run: Run, journal: Journal, key: str) -> bool:
-    return key in run.stored.numbers or key in journal.numbers

@@ -16,8 +16,8 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.decode import PixelFacts, decode, pixel_facts
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import DataError
+from bottleneck.features.rows import NO_STAMP, Stamp, row_key
 from bottleneck.features.stages import Clock
-from bottleneck.features.store import NO_STAMP, Stamp, row_key
 
 __all__ = ["Picture", "Prepared", "framing", "prepare", "read_stamps"]
 
