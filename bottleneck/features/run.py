@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -167,7 +167,13 @@ class Run:
                 "if it is the same one, and all its images changed, move the file away"
             )
 
-    def write(self, found: Found, journal: Journal, stages: tuple[Stage, ...]) -> None:
+    def write(
+        self,
+        found: Found,
+        journal: Journal,
+        stages: tuple[Stage, ...],
+        describe: Callable[[], Mapping[str, str]],
+    ) -> None:
         """Write the file, if anything in it changes.
 
         Parameters
@@ -178,6 +184,8 @@ class Run:
             The rows that the file does not have yet.
         stages : tuple of Stage
             Where the time went.
+        describe : callable
+            Names engine and device for the record; called if the file is written.
 
         Raises
         ------
@@ -210,6 +218,7 @@ class Run:
         old = self.stored.provenance
         if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
             return
+        provenance |= describe()
         write_features(
             self.path,
             self.dataset,
@@ -292,7 +301,6 @@ class Run:
             "recipe_hash": self.recipe.hash,
             "weights": self.backbone.weights.to_dict(),
             "shape": list(self.backbone.shape),
-            "device": engine.describe_device(self.device),
             "batch_size": journal.header["batch_size"],
             "compiled": False,
             "drift": journal.header["drift"],
