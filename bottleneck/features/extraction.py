@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +13,12 @@ import filelock
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
-from bottleneck.features import engine
+from bottleneck.features.engine import default_workers
 from bottleneck.features.passes import Progress, execute
 from bottleneck.features.recipe import PRECISIONS, Precision
 from bottleneck.features.run import Run, log_path
-from bottleneck.features.stages import Clock, Stage, advise, find_bottleneck
+from bottleneck.features.stages import Stage, advise, find_bottleneck
+from bottleneck.features.worker import ENGINES, Engine, LocalEngine
 
 __all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
 
@@ -77,6 +78,8 @@ def extract(
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    engine: str = "local",
+    address: str | None = None,
     verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
@@ -103,7 +106,13 @@ def extract(
     batch_size : int or "auto"
         Images a batch. A file keeps the batch size that it was begun with.
     workers : int or "auto"
-        Threads that read and decode; as many as there are cores.
+        Threads that read and decode; as many as there are cores. With Ray, those of one actor.
+    engine : {"local", "ray"}
+        Where to compute: in this process, or in actors of a Ray cluster, which must see the
+        images under the same path. Both make the same file, and each continues the other's.
+    address : str, optional
+        Of the Ray cluster; by default the one that the environment names (``RAY_ADDRESS``),
+        else Ray is started on this machine, with all its cores and GPUs.
     verify : bool
         Read and hash every image, also where size and modification time are those recorded.
     output : str or Path
@@ -137,6 +146,8 @@ def extract(
         device=device,
         batch_size=batch_size,
         workers=workers,
+        engine=engine,
+        address=address,
         verify=verify,
         output=output,
         progress=progress,
@@ -181,6 +192,8 @@ def extract_all(
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    engine: str = "local",
+    address: str | None = None,
     verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
@@ -211,24 +224,23 @@ def extract_all(
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
         if number != "auto" and number < 1:
             raise UsageError(f"the {option} must be at least 1, not {number}")
-    target = engine.resolve_device(device)
     folder = _writable(Path(output))
-    clock = Clock(engine.default_workers() if workers == "auto" else workers)
-    planned: dict[Path, tuple[Backbone, Precision]] = {}
-    for one in dict.fromkeys(backbones):
-        taps = _tapped(one, layers, weights, pooling, preprocessing)
-        chosen = precision
-        if chosen == "auto":
-            chosen = _begun(folder, dataset, taps) or engine.native_precision(target)
-        for tap in taps:
-            path = folder / tap.recipe(chosen).file_name(dataset.name)
-            planned.setdefault(path, (tap, chosen))
     with contextlib.ExitStack() as stack:
+        chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers))
+        planned: dict[Path, tuple[Backbone, Precision]] = {}
+        for one in dict.fromkeys(backbones):
+            taps = _tapped(one, layers, weights, pooling, preprocessing)
+            chosen = precision
+            if chosen == "auto":
+                chosen = _begun(folder, dataset, taps) or chosen_engine.native_precision()
+            for tap in taps:
+                path = folder / tap.recipe(chosen).file_name(dataset.name)
+                planned.setdefault(path, (tap, chosen))
         for path in planned:
             _lock(stack, path)
         try:
-            runs = [Run(dataset, *how, path, target) for path, how in planned.items()]
-            stages = execute(runs, batch_size, clock, progress or _silent, verify=verify)
+            runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
+            stages = execute(runs, batch_size, chosen_engine, progress or _silent, verify=verify)
         except OSError as error:
             first = next(iter(planned))
             kept = log_path(first).exists()
@@ -237,7 +249,24 @@ def extract_all(
                 f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
                 "command"
             ) from None
-    return [_extraction(run, stages, clock.workers) for run in runs]
+        return [_extraction(run, stages, chosen_engine) for run in runs]
+
+
+@contextlib.contextmanager
+def _open_engine(
+    name: str, address: str | None, device: str, workers: int | Literal["auto"]
+) -> Iterator[Engine]:
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    if name == "local":
+        if address is not None:
+            raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+        yield LocalEngine(device, workers)
+        return
+    from bottleneck.features.cluster import RayEngine
+
+    with RayEngine(device, workers, address) as engine:
+        yield engine
 
 
 def _tapped(
@@ -267,7 +296,7 @@ def _lock(stack: contextlib.ExitStack, path: Path) -> None:
         ) from None
 
 
-def _extraction(run: Run, stages: tuple[Stage, ...], workers: int) -> Extraction:
+def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extraction:
     seconds = run.seconds
     bottleneck = find_bottleneck(stages)
     return Extraction(
@@ -283,8 +312,8 @@ def _extraction(run: Run, stages: tuple[Stage, ...], workers: int) -> Extraction
         bottleneck=bottleneck,
         advice=advise(
             bottleneck,
-            workers=workers,
-            cores=engine.default_workers(),
+            workers=engine.clock.workers,
+            cores=default_workers(),
             device=run.device.type,
             precision=run.recipe.precision,
         ),

@@ -124,7 +124,7 @@ class Journal:
                     for identity, source, key, size, time in batch.get("read", ())
                 )
             end = start + len(payload)
-        self._resumed = self._n > 0
+        self._resumed = end > 0
         self._file.seek(end)
         self._file.truncate()
         if end == 0:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import os
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,7 @@ from bottleneck.scratch import DiskArray
 __all__ = ["Found", "Run", "log_path"]
 
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
+_BLOCK = 4096
 _IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 
@@ -128,6 +130,7 @@ class Run:
                 "and repeat"
             )
         self._located = self.stored.locate(dataset.samples)
+        self._hashes = functools.lru_cache(2)(self._hashes_of)
         self.failures: Sequence[tuple[str, str]] = ()
         self.n_rows = 0
         self.n_extracted = 0
@@ -156,6 +159,17 @@ class Run:
         """
         numbers = self._located.read(start, start + len(samples)).tolist()
         return self.stored.recorded(numbers, samples)
+
+    def expected(self, number: int) -> str | None:
+        """Return the hash that the image of a sample had, by its number, where there is a row."""
+        block, place = divmod(number, _BLOCK)
+        return self._hashes(block)[place] if len(self.stored) else None
+
+    def _hashes_of(self, block: int) -> list[str | None]:
+        numbers = self._located.read(block * _BLOCK, (block + 1) * _BLOCK).tolist()
+        rows = [number for number in numbers if number >= 0]
+        keys = iter(self.stored.keys(rows) if rows else ())
+        return [next(keys)[:64] if number >= 0 else None for number in numbers]
 
     def has(self, journal: Journal, key: str) -> bool:
         """Whether there is a row of a key, in the file or in its log."""
@@ -187,7 +201,13 @@ class Run:
             "if it is the same one, and all its images changed, move the file away"
         )
 
-    def write(self, found: Found, journal: Journal, stages: tuple[Stage, ...]) -> None:
+    def write(
+        self,
+        found: Found,
+        journal: Journal,
+        stages: tuple[Stage, ...],
+        describe: Callable[[], Mapping[str, str]],
+    ) -> None:
         """Write the file, if anything in it changes.
 
         Parameters
@@ -198,6 +218,8 @@ class Run:
             The rows that the file does not have yet.
         stages : tuple of Stage
             Where the time went.
+        describe : callable
+            Names engine and device for the record; called if the file is written.
 
         Raises
         ------
@@ -222,6 +244,7 @@ class Run:
         old = self.stored.provenance
         if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
             return
+        provenance |= describe()
         write_features(
             self.path,
             self.dataset,
@@ -325,7 +348,6 @@ class Run:
             "recipe_hash": self.recipe.hash,
             "weights": self.backbone.weights.to_dict(),
             "shape": list(self.backbone.shape),
-            "device": engine.describe_device(self.device),
             "batch_size": journal.header["batch_size"],
             "compiled": False,
             "drift": journal.header["drift"],
