@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import operator
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -53,7 +54,8 @@ class FileSource:
         OSError
             If there is no such file.
         """
-        found = (self.root / source).stat()
+        # Called for every image of a data set, and a Path takes longer than the look at the file.
+        found = os.stat(os.path.join(self.root, source))  # noqa: PTH116, PTH118
         return found.st_size, found.st_mtime_ns
 
 
@@ -118,7 +120,7 @@ class ImageDataset:
     @cached_property
     def class_counts(self) -> Mapping[str, int]:
         """How many samples have each label."""
-        return Counter(str(label) for label in values_of(self.samples, "label"))
+        return Counter(values_of(self.samples, "label"))
 
     def names(self, field: str) -> bool:
         """Tell whether any sample has something in a field."""

@@ -28,9 +28,13 @@ Box = tuple[int, int, int, int]
 
 # Samples that take a few megabytes of memory.
 _FEW = 10_000
-_SLICE = 4096
+# Samples that are made at once: few enough to be gone before Python's garbage collector counts
+# them as old. A collection of all that is old takes as long as thousands of samples.
+_SLICE = 512
 # The table reads so many at once, and keeps so many blocks: threads work near each other.
-_BLOCK, _KEPT = 512, 8
+_BLOCK, _KEPT = 256, 4
+# Values that are read at once.
+_VALUES = 4096
 # Of an id, a path or a label. Arrays of text take four bytes a row for each character of the
 # longest; readers of feature files rely on it.
 _MAX_TEXT = 1_000
@@ -102,28 +106,36 @@ class SampleTable(Sequence[Sample]):
     def __getitem__(self, number: slice) -> tuple[Sample, ...]: ...
     def __getitem__(self, number: int | slice) -> Sample | tuple[Sample, ...]:
         if isinstance(number, slice):
-            return tuple(self[n] for n in range(self._n)[number])
+            chosen = range(self._n)[number]
+            if chosen.step != 1:
+                return tuple(self[n] for n in chosen)
+            return tuple(map(_from_row, self._rows(_COLUMNS, chosen)))
         block, place = divmod(range(self._n)[number], _BLOCK)
         return self._block(block)[place]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (sample for _, block in blocks_of(self) for sample in block)
 
     def __reduce__(self) -> Any:
         # Another process cannot open the table.
         return tuple, (list(self),)
 
-    def _load(self, block: int) -> list[Sample]:
-        return [_from_row(row) for row in self._rows(_COLUMNS, block)]
+    def _load(self, block: int) -> tuple[Sample, ...]:
+        return self[block * _BLOCK : (block + 1) * _BLOCK]
 
-    def _rows(self, columns: str, block: int) -> list[tuple[Any, ...]]:
-        first = block * _BLOCK + 1  # SQLite counts from one.
+    def _rows(self, columns: str, numbers: range) -> list[tuple[Any, ...]]:
+        # SQLite counts from one.
         return self._data.rows(
-            f"SELECT {columns} FROM samples WHERE number BETWEEN ? AND ?", first, first + _BLOCK - 1
+            f"SELECT {columns} FROM samples WHERE number BETWEEN ? AND ?",
+            numbers.start + 1,
+            numbers.stop,
         )
 
-    def values(self, field: str) -> Iterator[str | None]:
+    def values(self, field: str) -> Iterator[Any]:
         """Yield what every sample has in a field of text."""
-        for block in range(-(-self._n // _BLOCK)):
-            for (value,) in self._rows(f'"{field}"', block):
-                yield value
+        for start in range(0, self._n, _VALUES):
+            numbers = range(start, min(start + _VALUES, self._n))
+            yield from (value for (value,) in self._rows(f'"{field}"', numbers))
 
     def repeated_ids(self) -> list[str]:
         """Return the ids that several samples have."""
@@ -201,12 +213,12 @@ def _is_unicode(text: str) -> bool:
 
 
 def blocks_of(samples: Sequence[Sample]) -> Iterator[tuple[int, Sequence[Sample]]]:
-    """Yield the samples some thousands at a time, with the number of the first."""
+    """Yield the samples some hundreds at a time, with the number of the first."""
     for start in range(0, len(samples), _SLICE):
         yield start, samples[start : start + _SLICE]
 
 
-def values_of(samples: Sequence[Sample], field: str) -> Iterator[str | None]:
+def values_of(samples: Sequence[Sample], field: str) -> Iterator[Any]:
     """Yield what every sample has in a field of text."""
     if isinstance(samples, SampleTable):
         return samples.values(field)

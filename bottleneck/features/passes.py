@@ -87,6 +87,7 @@ def _recall(
         places = [place for place, each in enumerate(said) if any(each)]
         now = read_stamps(dataset, [start + place for place in places], workers).tolist()
         stamps = dict(zip(places, now, strict=True))
+        images = [("", NO_STAMP)] * len(samples)
         for place, each in enumerate(said):
             keys = (one[0] for one in each if one and list(one[1]) == stamps[place])
             key = next(keys, None)
@@ -94,9 +95,10 @@ def _recall(
                 (of_run and of_run[0] == key) or run.has(journal, key)
                 for of_run, run, journal in zip(each, runs, journals, strict=False)
             ):
-                found.add(start + place, key[:64], tuple(stamps[place]))
+                images[place] = key[:64], tuple(stamps[place])
             else:
                 rest.append(start + place)
+        found.add(start, images)
     return rest
 
 
@@ -132,7 +134,7 @@ def _extract(
             if item.failure is not None:
                 failures[item.number] = item.failure
             else:
-                found.add(item.number, item.sha256, item.stamp)
+                found.add(item.number, [(item.sha256, item.stamp)])
                 if item.stamp != NO_STAMP:
                     sample = dataset.samples[item.number]
                     seen = Seen(sample, row_key(item.sha256, sample), item.stamp)

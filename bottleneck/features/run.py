@@ -65,9 +65,9 @@ class Found:
         self.failures: list[tuple[str, str]] = []
         self._images = DiskArray(len(dataset), _IMAGE)
 
-    def add(self, number: int, sha256: str, stamp: Stamp) -> None:
-        """Record the image of a sample, by its number: its hash, and the stamp of its file."""
-        self._images.write(number, [(sha256, stamp)])
+    def add(self, start: int, images: Sequence[tuple[str, Stamp]]) -> None:
+        """Record the images of samples, of which ``start`` is the first: hashes and stamps."""
+        self._images.write(start, images)
 
     def images(self, start: int, stop: int) -> list[tuple[str, Stamp]]:
         """Return what was recorded of the images of samples; the hash is empty where nothing."""

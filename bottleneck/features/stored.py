@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.decode import PixelFacts
-from bottleneck.data.samples import Sample, blocks_of
+from bottleneck.data.samples import Sample, values_of
 from bottleneck.features.members import Members, take
 from bottleneck.features.rows import Stamp, row_key
 from bottleneck.scratch import DiskArray, DiskDict
@@ -86,14 +87,7 @@ class StoredRows:
     def keys(self, numbers: Sequence[int]) -> list[str]:
         """Return the keys of rows."""
         with Members.opened(self.path) as file:
-            hashes = take(file["sha256"], numbers).tolist()
-            regions = [[-1]] * len(hashes)
-            if "regions" in file:
-                regions = take(file["regions"], numbers).tolist()
-        return [
-            sha256.decode("ascii", "replace") + ("" if region[0] < 0 else str(region))
-            for sha256, region in zip(hashes, regions, strict=True)
-        ]
+            return _keys(file, numbers)
 
     def locate(self, samples: Sequence[Sample]) -> DiskArray:
         """Find the samples that the file has rows of, by their ids.
@@ -104,22 +98,26 @@ class StoredRows:
             Numbers of their rows; −1 where there is none.
         """
         located = DiskArray(len(samples), np.int64)
-        elsewhere: DiskDict[int] | None = None
+        elsewhere: Mapping[str, int] | None = None if len(self) else {}
         following = 0
-        for start, block in blocks_of(samples):
+        ids = values_of(samples, "id")
+        for start in range(0, len(samples), _BLOCK):
+            block = list(itertools.islice(ids, _BLOCK))
+            numbers = range(following, following + len(block))
             # Rows mostly stand in the order of the data set; only for others there is an index.
-            if self._ids(range(following, following + len(block))) == [s.id for s in block]:
-                numbers = list(range(following, following + len(block)))
-            else:
-                if elsewhere is None:
-                    elsewhere = DiskDict(
-                        pair
-                        for rows in self._blocks()
-                        for pair in zip(self._ids(rows), rows, strict=True)
-                    )
-                numbers = [elsewhere.get(sample.id, -1) for sample in block]
-            located.write(start, numbers)
-            following = max(following, *(number + 1 for number in numbers))
+            if self._ids(numbers) == block:
+                located.write(start, numbers)
+                following = numbers.stop
+                continue
+            if elsewhere is None:
+                elsewhere = DiskDict(
+                    pair
+                    for rows in self._blocks()
+                    for pair in zip(self._ids(rows), rows, strict=True)
+                )
+            found = [elsewhere.get(identity, -1) for identity in block]
+            located.write(start, found)
+            following = max(following, *(number + 1 for number in found))
         return located
 
     def _ids(self, rows: range) -> list[str]:
@@ -151,10 +149,10 @@ class StoredRows:
         if not places:
             return said
         rows = [numbers[place] for place in places]
-        keys = self.keys(rows)
         with Members.opened(self.path) as file:
             if "stamps" not in file:
                 return said
+            keys = _keys(file, rows)
             stamps = take(file["stamps"], rows).tolist()
             sources = take(file["sources"], rows).tolist()
         for place, key, stamp, source in zip(places, keys, stamps, sources, strict=True):
@@ -180,3 +178,14 @@ class StoredRows:
         """Return the features of rows, shape (len(numbers), width)."""
         with Members.opened(self.path) as file:
             return take(file.member("embeddings", len(self), ndim=2, kind="f"), numbers)
+
+
+def _keys(file: Members, numbers: Sequence[int]) -> list[str]:
+    hashes = [sha256.decode("ascii", "replace") for sha256 in take(file["sha256"], numbers)]
+    if "regions" not in file:
+        return hashes
+    regions = take(file["regions"], numbers).tolist()
+    return [
+        sha256 if region[0] < 0 else f"{sha256}{region}"
+        for sha256, region in zip(hashes, regions, strict=True)
+    ]

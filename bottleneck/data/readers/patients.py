@@ -53,7 +53,7 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
         return match.group(wanted) if match else None
 
     samples = dataset.samples
-    unmatched = [s for s in values_of(samples, "source") if s is not None and not find(s)]
+    unmatched = [s for s in values_of(samples, "source") if not find(s)]
     if unmatched:
         raise UsageError(
             f"the patient pattern '{pattern}' finds no patient in '{unmatched[0]}' "
