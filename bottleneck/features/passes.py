@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 
+from bottleneck.features.engine import Plan
 from bottleneck.features.journal import Journal
 from bottleneck.features.pictures import read_stamps
 from bottleneck.features.run import Found, Run, log_path
@@ -37,11 +39,11 @@ def execute(
     """
     dataset, clock = runs[0].dataset, engine.clock
     with contextlib.ExitStack() as stack:
-        streams: dict[tuple[int, str, int], _Stream] = {}
+        streams: dict[tuple[int, str, Plan], _Stream] = {}
         journals = []
         for run in runs:
             run.refuse_foreign()
-            journal = stack.enter_context(Journal(log_path(run.path), run.header(batch_size)))
+            journal = stack.enter_context(Journal(log_path(run.path), run.header()))
             journals.append(journal)
             recorded = journal.header["batch_size"]
             if batch_size not in ("auto", recorded):
@@ -49,7 +51,7 @@ def execute(
                     f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
                     "begun with"
                 )
-            key = (id(run.backbone.network), run.recipe.precision, recorded)
+            key = (id(run.backbone.network), run.recipe.precision, _plan(journal))
             streams.setdefault(key, _Stream()).add(run, journal)
         found = Found(dataset)
         rest = range(len(dataset)) if verify else _recall(runs, journals, found, clock.workers)
@@ -145,7 +147,8 @@ class _Stream:
         return Forward(
             tuple(run.backbone for run, _ in self.members),
             run.recipe.precision,
-            journal.header["batch_size"],
+            run.recipe.framing,
+            _plan(journal),
             drift=reduced and any(journal.header["drift"] is None for _, journal in self.members),
         )
 
@@ -163,12 +166,12 @@ class _Stream:
         for n, (run, journal) in enumerate(self.members):
             if batch.drift is not None:
                 journal.header["drift"] = journal.header["drift"] or batch.drift[n]
-            planned = journal.header["batch_size"]
-            if batch.batch_size < planned:
-                journal.header["batch_size"] = batch.batch_size
+            planned = _plan(journal)
+            if batch.plan.batch_size < planned.batch_size:
+                journal.header["batch_size"] = batch.plan.batch_size
                 run.notes.append(
-                    f"the memory was too small for batches of {planned}: went on with "
-                    f"{batch.batch_size}"
+                    f"the memory was too small for batches of {planned.batch_size}: went on with "
+                    f"{batch.plan.batch_size}"
                 )
         self._writing.update(batch.keys)
         writer.submit(lambda: self._write(batch))
@@ -224,6 +227,10 @@ class _Writer:
     def close(self) -> None:
         """End the thread, after what is queued."""
         self._pool.shutdown()
+
+
+def _plan(journal: Journal) -> Plan:
+    return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))
 
 
 def _has(run: Run, journal: Journal, key: str) -> bool:

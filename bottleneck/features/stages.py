@@ -50,6 +50,7 @@ class Clock:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.lanes = 1  # Threads that compute.
         self._busy = dict.fromkeys(STAGES, 0.0)
         self._lock = threading.Lock()
         self._started = time.perf_counter()
@@ -69,7 +70,7 @@ class Clock:
         """Return what every stage took from the clock's making to this call."""
         wall = time.perf_counter() - self._started
         stages = []
-        for names, threads in ((_PICTURES, self.workers), (_NETWORK, 1), (("write",), 1)):
+        for names, threads in ((_PICTURES, self.workers), (_NETWORK, self.lanes), (("write",), 1)):
             waiting = max(0.0, threads * wall - sum(self._busy[name] for name in names))
             stages += [Stage(name, round(self._busy[name], 6), round(waiting, 6)) for name in names]
         return tuple(stages)
