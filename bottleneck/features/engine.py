@@ -309,9 +309,9 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def lanes_of(device: torch.device) -> int:
-    """Return how many batches are computed at a time."""
-    return 2 if device.type == "cuda" else min(_MOST_LANES, torch.get_num_threads())
+def lanes_of(device: torch.device, threads: int | None = None) -> int:
+    """Return how many batches are computed at a time, on a CPU by as many threads in all."""
+    return 2 if device.type == "cuda" else min(_MOST_LANES, threads or torch.get_num_threads())
 
 
 def describe_device(device: torch.device) -> str:

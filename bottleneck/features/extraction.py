@@ -291,7 +291,7 @@ def _open_engine(
             raise UsageError("--address is that of a Ray cluster: say --engine ray too")
         yield LocalEngine(device, workers, tuning)
         return
-    from bottleneck.features.cluster import RayEngine
+    from bottleneck.features.actors import RayEngine
 
     with RayEngine(device, workers, address) as engine:
         yield engine

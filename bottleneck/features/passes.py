@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
@@ -108,10 +108,11 @@ def _extract(
     def has(forward: int, key: str) -> bool:
         return streams[forward].has(key)
 
-    def expected(number: int) -> str | None:
-        return next((h for s in streams if (h := s.expected(number)) is not None), None)
+    def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
+        keys = {key for stream in streams for key in stream.recorded(numbers)}
+        return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
 
-    work = Work(dataset, numbers, [s.forward() for s in streams], has, expected)
+    work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded)
     with contextlib.closing(engine.run(work)) as items:
         for item in items:
             if isinstance(item, Batch):
@@ -156,10 +157,12 @@ class _Stream:
         """Whether every member has a key's row, or is about to write it."""
         return key in self._writing or all(_has(*member, key) for member in self.members)
 
-    def expected(self, number: int) -> str | None:
-        """Return the hash that the image of a sample had, where a member's file has its row."""
-        places = ((run, run.places[number]) for run, _ in self.members)
-        return next((run.stored.sha256(place) for run, place in places if place >= 0), None)
+    def recorded(self, numbers: Sequence[int]) -> Iterator[str]:
+        """Return the keys that samples had when the members' files were written."""
+        for run, _ in self.members:
+            for number in numbers:
+                if (place := run.places[number]) >= 0:
+                    yield row_key(run.stored.sha256(place), run.dataset.samples[number])
 
     def store(self, batch: Batch, writer: _Writer) -> None:
         """Have a batch written."""

@@ -101,16 +101,16 @@ class Work:
         What to compute.
     has : callable
         Whether the row of a key is known to a forward pass, by its number; for any thread.
-    expected : callable
-        The hash that the image of a sample, by its number, had when its row was computed, or
-        None.
+    recorded : callable
+        Returns the rows, as forward pass and key, that are known of samples if their images
+        are what they were; takes the numbers of the samples.
     """
 
     dataset: ImageDataset
     numbers: Sequence[int]
     forwards: Sequence[Forward]
     has: Has
-    expected: Callable[[int], str | None]
+    recorded: Callable[[Sequence[int]], set[tuple[int, str]]]
 
 
 class Engine(Protocol):
