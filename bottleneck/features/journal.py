@@ -32,6 +32,9 @@ __all__ = ["Journal", "Seen"]
 
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL01"
+# What may change from batch to batch, and what a log that does not say it was written with.
+_CHANGING = ("drift", "batch_size", "layout", "compiled")
+_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Journal:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
-        self.header = dict(header)
+        self.header = _OLDER | dict(header)
         self.numbers: DiskDict[int] = DiskDict()
         # By sample what the runs before this one read: source, key, size and time, in JSON.
         self._read_before: DiskDict[str] = DiskDict()
@@ -112,7 +115,7 @@ class Journal:
         end = 0
         for start, payload in self._records():
             if end == 0:
-                self.header = json.loads(payload)
+                self.header = _OLDER | json.loads(payload)
                 if self.header["recipe_hash"] != header["recipe_hash"]:
                     raise FeatureFileError(
                         f"{self.path} belongs to another recipe; move it away and repeat"
@@ -152,7 +155,7 @@ class Journal:
         self.seconds = batch["seconds"]
         if len(raw) != 4 * batch["width"] * len(batch["rows"]):
             raise ValueError("the features are not as many as the rows")
-        for field in ("drift", "batch_size"):
+        for field in _CHANGING:
             self.header[field] = batch.get(field, self.header[field])
         first = self._n
         self._n += len(batch["rows"])
@@ -192,7 +195,7 @@ class Journal:
             batch["read"] = [
                 (seen.sample.id, seen.sample.source, seen.key, *seen.stamp) for seen in read
             ]
-        batch |= {field: self.header[field] for field in ("drift", "batch_size")}
+        batch |= {field: self.header[field] for field in _CHANGING}
         line = json.dumps(batch)
         payload = line.encode() + b"\n" + features.astype("<f4").tobytes()
         self._index(self._write(payload), payload)

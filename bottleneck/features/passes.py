@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 
 from bottleneck.data.samples import blocks_of
+from bottleneck.features.engine import Plan
 from bottleneck.features.journal import Journal, Seen
 from bottleneck.features.pictures import read_stamps
 from bottleneck.features.rows import NO_STAMP, row_key
@@ -42,11 +44,11 @@ def execute(
     """
     dataset, clock = runs[0].dataset, engine.clock
     with contextlib.ExitStack() as stack:
-        streams: dict[tuple[int, str, int], _Stream] = {}
+        streams: dict[tuple[int, str, Plan], _Stream] = {}
         journals = []
         for run in runs:
             run.refuse_foreign()
-            journal = stack.enter_context(Journal(log_path(run.path), run.header(batch_size)))
+            journal = stack.enter_context(Journal(log_path(run.path), run.header()))
             journals.append(journal)
             recorded = journal.header["batch_size"]
             if batch_size not in ("auto", recorded):
@@ -54,7 +56,7 @@ def execute(
                     f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
                     "begun with"
                 )
-            key = (id(run.backbone.network), run.recipe.precision, recorded)
+            key = (id(run.backbone.network), run.recipe.precision, _plan(journal))
             streams.setdefault(key, _Stream()).add(run, journal)
         found = Found(dataset)
         rest = range(len(dataset)) if verify else _recall(runs, journals, found, clock.workers)
@@ -81,24 +83,24 @@ def _recall(
     if not any(len(run.stored) for run in runs) and not any(len(each) for each in journals):
         return range(len(dataset))
     rest = array("q")
-    for start, samples in blocks_of(dataset.samples):
-        stored = [run.recorded(start, samples) for run in runs]
-        said = list(zip(*stored, *(each.recorded(samples) for each in journals), strict=True))
-        places = [place for place, each in enumerate(said) if any(each)]
-        now = read_stamps(dataset, [start + place for place in places], workers).tolist()
-        stamps = dict(zip(places, now, strict=True))
-        images = [("", NO_STAMP)] * len(samples)
-        for place, each in enumerate(said):
-            keys = (one[0] for one in each if one and list(one[1]) == stamps[place])
-            key = next(keys, None)
-            if key is not None and all(
-                (of_run and of_run[0] == key) or run.has(journal, key)
-                for of_run, run, journal in zip(each, runs, journals, strict=False)
-            ):
-                images[place] = key[:64], tuple(stamps[place])
-            else:
-                rest.append(start + place)
-        found.add(start, images)
+    with ThreadPoolExecutor(workers, thread_name_prefix="stamps") as pool:
+        for start, samples in blocks_of(dataset.samples):
+            stored = [run.recorded(start, samples) for run in runs]
+            said = list(zip(*stored, *(each.recorded(samples) for each in journals), strict=True))
+            places = [place for place, each in enumerate(said) if any(each)]
+            now = read_stamps(dataset, [samples[place] for place in places], pool)
+            images = [("", NO_STAMP)] * len(samples)
+            for place, stamp in zip(places, now, strict=True):
+                keys = (one[0] for one in said[place] if one is not None and one[1] == stamp)
+                key = next(keys, None)
+                # The file of a run that recorded the key has its row.
+                if key is not None and all(
+                    (one is not None and one[0] == key) or run.has(journal, key)
+                    for one, run, journal in zip(said[place], runs, journals, strict=False)
+                ):
+                    images[place] = key[:64], stamp
+            found.add(start, images)
+            rest.extend(start + place for place, (sha256, _) in enumerate(images) if not sha256)
     return rest
 
 
@@ -122,10 +124,11 @@ def _extract(
     def has(forward: int, key: str) -> bool:
         return streams[forward].has(key)
 
-    def expected(number: int) -> str | None:
-        return next((h for s in streams if (h := s.expected(number)) is not None), None)
+    def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
+        keys = {key for stream in streams for key in stream.recorded(numbers)}
+        return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
 
-    work = Work(dataset, numbers, [s.forward() for s in streams], has, expected)
+    work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded)
     with contextlib.closing(engine.run(work)) as items:
         for item in items:
             if isinstance(item, Batch):
@@ -167,7 +170,8 @@ class _Stream:
         return Forward(
             tuple(run.backbone for run, _ in self.members),
             run.recipe.precision,
-            journal.header["batch_size"],
+            run.recipe.framing,
+            _plan(journal),
             drift=reduced and any(journal.header["drift"] is None for _, journal in self.members),
         )
 
@@ -175,29 +179,29 @@ class _Stream:
         """Whether every member has a key's row, or is about to write it."""
         return key in self._writing or all(run.has(journal, key) for run, journal in self.members)
 
-    def expected(self, number: int) -> str | None:
-        """Return the hash that the image of a sample had, where a member's file has its row."""
-        hashes = (run.expected(number) for run, _ in self.members)
-        return next((sha256 for sha256 in hashes if sha256 is not None), None)
+    def recorded(self, numbers: Sequence[int]) -> Iterator[str]:
+        """Return the keys that samples had when the members' files were written."""
+        for run, _ in self.members:
+            yield from run.keys_before(numbers)
 
     def see(self, seen: Seen, writer: _Writer) -> None:
         """Have it logged, with the next batch, that an image was read."""
         self._seen.append(seen)
         if len(self._seen) >= _MANY:  # No batch may come, where all rows are known.
             none = [np.empty((0, run.backbone.width), np.float32) for run, _ in self.members]
-            self._submit(Batch(0, [], [], none, None, 0), writer)
+            self._submit(Batch(0, [], [], none, None, _plan(self.members[0][1])), writer)
 
     def store(self, batch: Batch, writer: _Writer) -> None:
         """Have a batch written."""
         for n, (run, journal) in enumerate(self.members):
             if batch.drift is not None:
                 journal.header["drift"] = journal.header["drift"] or batch.drift[n]
-            planned = journal.header["batch_size"]
-            if batch.batch_size < planned:
-                journal.header["batch_size"] = batch.batch_size
+            planned = _plan(journal)
+            if batch.plan.batch_size < planned.batch_size:
+                journal.header["batch_size"] = batch.plan.batch_size
                 run.notes.append(
-                    f"the memory was too small for batches of {planned}: went on with "
-                    f"{batch.batch_size}"
+                    f"the memory was too small for batches of {planned.batch_size}: went on with "
+                    f"{batch.plan.batch_size}"
                 )
         self._writing.update(batch.keys)
         self._submit(batch, writer)
@@ -258,3 +262,7 @@ class _Writer:
     def close(self) -> None:
         """End the thread, after what is queued."""
         self._pool.shutdown()
+
+
+def _plan(journal: Journal) -> Plan:
+    return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-import functools
 import hashlib
 import os
 import platform
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features import engine
 from bottleneck.features.journal import Journal
 from bottleneck.features.members import FORMAT
-from bottleneck.features.recipe import Precision
+from bottleneck.features.recipe import Recipe
 from bottleneck.features.rows import Row, Stamp, row_key
 from bottleneck.features.stages import Stage, find_bottleneck
 from bottleneck.features.stored import StoredRows
@@ -37,7 +37,6 @@ from bottleneck.scratch import DiskArray
 __all__ = ["Found", "Run", "log_path"]
 
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
-_BLOCK = 4096
 _IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 
@@ -89,8 +88,10 @@ class Run:
         What to run.
     backbone : Backbone
         Through what.
-    precision : {"fp32", "bf16", "fp16"}
-        Arithmetic of the network.
+    recipe : Recipe
+        Of its rows.
+    plan : Plan
+        How a new file is computed; one that exists keeps its own.
     path : Path
         The feature file.
     device : torch.device
@@ -114,13 +115,15 @@ class Run:
         self,
         dataset: ImageDataset,
         backbone: Backbone,
-        precision: Precision,
+        recipe: Recipe,
+        plan: engine.Plan,
         path: Path,
         device: torch.device,
     ) -> None:
         self.dataset = dataset
         self.backbone = backbone
-        self.recipe = backbone.recipe(precision)
+        self.recipe = recipe
+        self._plan = plan
         self.path = path
         self.device = device
         self.stored = StoredRows(path)
@@ -130,7 +133,6 @@ class Run:
                 "and repeat"
             )
         self._located = self.stored.locate(dataset.samples)
-        self._hashes = functools.lru_cache(2)(self._hashes_of)
         self.failures: Sequence[tuple[str, str]] = ()
         self.n_rows = 0
         self.n_extracted = 0
@@ -143,13 +145,16 @@ class Run:
         """Time since the run began."""
         return time.perf_counter() - self._started
 
-    def header(self, batch_size: int | Literal["auto"]) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """Say what a new log begins with; what the file recorded stays."""
-        default = engine.default_batch_size(self.device) if batch_size == "auto" else batch_size
+        # A file that does not say more was computed in the usual way.
+        plan = engine.Plan(self._plan.batch_size) if self.stored.provenance else self._plan
+        fields = dataclasses.asdict(plan)
+        plan = engine.Plan(**{f: self.provenance.get(f, fields[f]) for f in fields})
         return {
             "recipe_hash": self.recipe.hash,
-            "batch_size": self.provenance.get("batch_size", default),
             "drift": self.provenance.get("drift"),
+            **dataclasses.asdict(plan),
         }
 
     def recorded(self, start: int, samples: Sequence[Sample]) -> list[tuple[str, Stamp] | None]:
@@ -160,16 +165,10 @@ class Run:
         numbers = self._located.read(start, start + len(samples)).tolist()
         return self.stored.recorded(numbers, samples)
 
-    def expected(self, number: int) -> str | None:
-        """Return the hash that the image of a sample had, by its number, where there is a row."""
-        block, place = divmod(number, _BLOCK)
-        return self._hashes(block)[place] if len(self.stored) else None
-
-    def _hashes_of(self, block: int) -> list[str | None]:
-        numbers = self._located.read(block * _BLOCK, (block + 1) * _BLOCK).tolist()
-        rows = [number for number in numbers if number >= 0]
-        keys = iter(self.stored.keys(rows) if rows else ())
-        return [next(keys)[:64] if number >= 0 else None for number in numbers]
+    def keys_before(self, numbers: Sequence[int]) -> list[str]:
+        """Return the keys of the rows that the file has of samples, by their numbers."""
+        rows = [row for n in numbers if (row := self._located.read(n, n + 1).item()) >= 0]
+        return self.stored.keys(rows) if rows else []
 
     def has(self, journal: Journal, key: str) -> bool:
         """Whether there is a row of a key, in the file or in its log."""
@@ -348,8 +347,7 @@ class Run:
             "recipe_hash": self.recipe.hash,
             "weights": self.backbone.weights.to_dict(),
             "shape": list(self.backbone.shape),
-            "batch_size": journal.header["batch_size"],
-            "compiled": False,
+            **{field: journal.header[field] for field in ("batch_size", "layout", "compiled")},
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
             | {package: metadata.version(package) for package in _PACKAGES},
