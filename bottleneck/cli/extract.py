@@ -69,8 +69,8 @@ def extract(
     decode: Annotated[
         str,
         typer.Option(
-            help="Whose resize: reference (Pillow), fast (torchvision), or auto: fast on a GPU in "
-            "reduced precision."
+            help="Whose resize: reference (Pillow), fast (torchvision), or auto: reference in "
+            "fp32, else fast."
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
