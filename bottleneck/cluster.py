@@ -9,14 +9,71 @@ import contextlib
 import dataclasses
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import bottleneck
-from bottleneck.errors import BottleneckError, ClusterError, MissingExtraError, UsageError
+from bottleneck.errors import (
+    BottleneckError,
+    ClusterError,
+    MissingExtraError,
+    UsageError,
+    unknown_name,
+)
 
-__all__ = ["Machine", "call", "connect", "get", "machines", "stream"]
+__all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
+
+_ENGINES = ("local", "ray")
+_PATIENCE = 10  # seconds
+
+
+def choose(engine: str, address: str | None) -> bool:
+    """Return whether an engine is Ray.
+
+    Raises
+    ------
+    UsageError
+        If there is no such engine, or an address for one that has none.
+    """
+    if engine not in _ENGINES:
+        raise unknown_name("engine", engine, _ENGINES)
+    if engine == "local" and address is not None:
+        raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+    return engine == "ray"
+
+
+@contextlib.contextmanager
+def share_out(engine: str = "local", address: str | None = None) -> Iterator[None]:
+    """Share out what joblib runs in parallel inside the block: here, or over a Ray cluster.
+
+    Parameters
+    ----------
+    engine : {"local", "ray"}
+        Where to compute.
+    address : str, optional
+        Of the Ray cluster, as ``connect`` takes it.
+
+    Raises
+    ------
+    As ``connect``, and as ``choose``.
+    """
+    if not choose(engine, address):
+        yield
+        return
+    import joblib
+
+    with connect(address):
+        from ray.util.joblib.ray_backend import RayBackend
+
+        class StreamingBackend(RayBackend):
+            # joblib's own pool of processes, of which Ray's is a kind, cannot; Ray's can.
+            supports_return_generator = True
+
+        joblib.register_parallel_backend("ray", StreamingBackend)
+        with joblib.parallel_config(backend="ray"):
+            yield
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +125,12 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
             "through `ray job submit`"
         )
     try:
+        # Ray would try for minutes.
+        host, colon, port = wanted.rpartition(":")
+        if colon and port.isdecimal():
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
         _start(ray, wanted, cores)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(
             f"the Ray cluster '{wanted}' cannot be reached ({reason}). Expected HOST:PORT of a "

@@ -25,9 +25,7 @@ from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 from bottleneck.features.store import row_key
 
-__all__ = ["ENGINES", "Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
-
-ENGINES = ("local", "ray")
+__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]
