@@ -26,7 +26,8 @@ from bottleneck.errors import (
 __all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
 
 _ENGINES = ("local", "ray")
-_PATIENCE = 10  # seconds
+# In seconds: for a connection, and for anything at all to be finished.
+_PATIENCE, _NO_PROGRESS = 10, 1800
 
 
 def choose(engine: str, address: str | None) -> bool:
@@ -167,6 +168,8 @@ def _start(ray: Any, address: str, cores: int | None) -> None:
         # Of what runs here nobody outside needs to hear, and no web page need be served.
         surroundings["RAY_USAGE_STATS_ENABLED"] = "0"
         options = {"include_dashboard": False, "num_cpus": cores}
+    # Its daemons speak through stdout, log_to_driver or not, where results go.
+    ray._private.worker._worker_logs_enabled = False
     with _environment(surroundings), _silence():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
 
@@ -273,6 +276,7 @@ def stream(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = _NO_PROGRESS
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with _clean_errors():
         told = ray.put(errand)
@@ -299,10 +303,17 @@ def stream(
 
 @contextlib.contextmanager
 def _clean_errors() -> Iterator[None]:
+    from ray.data.exceptions import ExecutionTimeoutError
     from ray.exceptions import RayError, RayTaskError
 
     try:
         yield
+    except ExecutionTimeoutError:
+        raise ClusterError(
+            "the Ray cluster finished nothing for half an hour. Its actors cannot be placed, or "
+            "an image ends them again and again; `ray status` and the logs of Ray say which. What "
+            "was finished is kept; --engine local computes the rest on this machine"
+        ) from None
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else None
         if isinstance(cause, BottleneckError):
@@ -311,7 +322,7 @@ def _clean_errors() -> Iterator[None]:
             raise  # A mistake of this package, which its whole traceback helps to find.
         said = str(cause or error).strip().splitlines()
         raise ClusterError(
-            f"the workers of the Ray cluster cannot do the work "
+            "the workers of the Ray cluster cannot do the work "
             f"({type(cause or error).__name__}: {said[0] if said else 'no reason given'}). Every "
             f"machine needs bottleneck-features {bottleneck.__version__} and memory for its "
             "actors; what was finished is kept, mend the cause and repeat the command"
