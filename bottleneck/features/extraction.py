@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import filelock
 
+from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
@@ -19,7 +20,7 @@ from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precisio
 from bottleneck.features.run import Run, log_path
 from bottleneck.features.stages import Stage, advise, find_bottleneck
 from bottleneck.features.tuning import TUNINGS, Tuning
-from bottleneck.features.worker import ENGINES, Engine, LocalEngine
+from bottleneck.features.worker import Engine, LocalEngine
 
 __all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
 
@@ -282,11 +283,7 @@ def _open_engine(
     workers: int | Literal["auto"],
     tuning: Tuning,
 ) -> Iterator[Engine]:
-    if name not in ENGINES:
-        raise unknown_name("engine", name, ENGINES)
-    if name == "local":
-        if address is not None:
-            raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+    if not cluster.choose(name, address):
         yield LocalEngine(device, workers, tuning)
         return
     from bottleneck.features.actors import RayEngine
@@ -342,6 +339,7 @@ def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extracti
             cores=default_workers(),
             device=run.device.type,
             precision=run.recipe.precision,
+            many=engine.name == "ray",
         ),
         notes=tuple(run.notes),
         provenance=run.provenance,
