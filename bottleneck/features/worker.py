@@ -24,8 +24,8 @@ from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.features import engine
 from bottleneck.features.pictures import Picture, Prepared, prepare
 from bottleneck.features.recipe import Precision, framing
+from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
-from bottleneck.features.store import row_key
 from bottleneck.features.tuning import Setting, Tuning, tune
 
 __all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
