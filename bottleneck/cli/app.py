@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ from bottleneck.cli import (
     weights,
 )
 from bottleneck.cli.console import say
+from bottleneck.cli.interrupts import not_lost
 from bottleneck.errors import BottleneckError
 
 
@@ -35,7 +37,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with not_lost():
+                return super().invoke(ctx)
         except BottleneckError as error:
             say(f"error: {error}")
             raise typer.Exit(2) from None
@@ -96,4 +99,8 @@ app.add_typer(weights.weights, name="weights")
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="bottleneck")
+    try:
+        app(prog_name="bottleneck")
+    finally:
+        # All is said; Ctrl-C once more would only add a traceback to it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
