@@ -25,7 +25,7 @@ from bottleneck.cli import (
     weights,
 )
 from bottleneck.cli.console import say
-from bottleneck.cli.interrupts import not_lost
+from bottleneck.cli.interrupts import interruptible
 from bottleneck.errors import BottleneckError
 
 
@@ -37,7 +37,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with not_lost():
+            with interruptible():
                 return super().invoke(ctx)
         except BottleneckError as error:
             say(f"error: {error}")

@@ -1,53 +1,73 @@
-"""Ctrl-C that no callback can swallow."""
+"""Ctrl-C that ends a command, wherever it hits it."""
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-# In seconds: long enough for the callback to end, too short to be noticed.
+# In seconds: long enough for a callback to end, too short to be noticed.
 _AGAIN = 0.01
 
 
 @contextlib.contextmanager
-def not_lost() -> Iterator[None]:
-    """Raise the interrupts that Python would only print.
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the block by KeyboardInterrupt, and by nothing else.
 
-    Ctrl-C is raised wherever the main thread happens to be. Inside ``__del__`` or the callback
-    of a weak reference, of which h5py makes one for every object of a file, Python prints the
-    exception and goes on as if nobody had pressed a key. Here it comes again a moment later.
+    Python raises it between any two steps of the main thread. Inside ``__del__`` or the callback
+    of a weak reference, of which h5py makes one for every object of a file, it is printed and
+    forgotten: here it comes again a moment later. Inside a lock of the standard library, or what
+    HDF5 calls to read a file, another exception takes its place: here it does not.
 
     Raises
     ------
     KeyboardInterrupt
         In the block, or at its end.
     """
-    again: list[threading.Timer] = []
+    came, lost = threading.Event(), []
+
+    def handle(*args: Any) -> None:
+        came.set()
+        signal.default_int_handler(*args)
+
+    def hook(ignored: UnraisableHookArgs, /) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            # Not at once: raised in here, it would be lost as well.
+            timer = threading.Timer(_AGAIN, _thread.interrupt_main)
+            timer.daemon = True
+            lost.append(timer)
+            timer.start()
+        elif not came.is_set():
+            before(ignored)
+
     before = sys.unraisablehook
-
-    def hook(lost: UnraisableHookArgs, /) -> None:
-        if not issubclass(lost.exc_type, KeyboardInterrupt):
-            before(lost)
-            return
-        # Not at once: raised in here, it would be lost as well.
-        timer = threading.Timer(_AGAIN, _thread.interrupt_main)
-        timer.daemon = True
-        again.append(timer)
-        timer.start()
-
+    # Only the main thread can, and who ignores Ctrl-C (nohup) goes on ignoring it.
+    handled = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if handled:
+        signal.signal(signal.SIGINT, handle)
     sys.unraisablehook = hook
     try:
         yield
-        if any(timer.is_alive() for timer in again):
+    except Exception:
+        if came.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    else:
+        if came.is_set():
             raise KeyboardInterrupt
     finally:
-        sys.unraisablehook = before
-        for timer in again:
+        for timer in lost:
             timer.cancel()
+        sys.unraisablehook = before
+        if handled:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
