@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Annotated, Any
 
@@ -102,5 +103,6 @@ def main() -> None:
     try:
         app(prog_name="bottleneck")
     finally:
-        # All is said; Ctrl-C once more would only add a traceback to it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # All is said and on the disk. Ctrl-C once more would only add a traceback to it, or must
+        # end the wait for a thread that the first one left in a lock.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
