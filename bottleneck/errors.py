@@ -10,6 +10,7 @@
     ├── WeightsError        weights that are missing, damaged or of another network
     ├── MissingExtraError   a part of the package whose own dependencies are not installed
     ├── ModelError          a saved model that is damaged, untrusted or does not fit
+    ├── ClusterError        a cluster that cannot be reached, or cannot do the work
     └── ProtocolError       samples that cannot be split or compared as asked
 
 Messages say what was expected, what came, and what to do. The command line prints
@@ -23,6 +24,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BottleneckError",
+    "ClusterError",
     "DataError",
     "DecodeError",
     "FeatureFileError",
@@ -65,6 +67,10 @@ class MissingExtraError(BottleneckError):
 
 class ModelError(BottleneckError):
     """A saved model that is damaged, untrusted or does not fit."""
+
+
+class ClusterError(BottleneckError):
+    """A cluster that cannot be reached, or cannot do the work."""
 
 
 class ProtocolError(BottleneckError):

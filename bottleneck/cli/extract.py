@@ -66,9 +66,22 @@ def extract(
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    decode: Annotated[
+        str,
+        typer.Option(
+            help="Whose resize: reference (Pillow), fast (torchvision), or auto: fast on a GPU in "
+            "reduced precision."
+        ),
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
     workers: Annotated[str, typer.Option(help="Threads that decode, or auto.")] = "auto",
+    tune: Annotated[
+        str,
+        typer.Option(
+            help="Measure how to compute fastest here: auto (where the run is long), always, never."
+        ),
+    ] = "auto",
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
     ] = None,
@@ -134,9 +147,11 @@ def extract(
         "pooling": pooling,
         "preprocessing": preprocessing,
         "precision": precision,
+        "decoding": decode,
         "device": device,
         "batch_size": _number("batch-size", batch_size),
         "workers": _number("workers", workers),
+        "tuning": tune,
         "verify": verify,
         "output": output,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +13,13 @@ import filelock
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
-from bottleneck.features import engine
+from bottleneck.features.engine import Plan, default_workers
 from bottleneck.features.passes import Progress, execute
-from bottleneck.features.recipe import PRECISIONS, Precision
+from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
 from bottleneck.features.run import Run, log_path
-from bottleneck.features.stages import Clock, Stage, advise, find_bottleneck
+from bottleneck.features.stages import Stage, advise, find_bottleneck
+from bottleneck.features.tuning import TUNINGS, Tuning
+from bottleneck.features.worker import ENGINES, Engine, LocalEngine
 
 __all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
 
@@ -74,9 +76,13 @@ def extract(
     pooling: str = "avg",
     preprocessing: str | None = None,
     precision: Precision | Literal["auto"] = "auto",
+    decoding: Decoding | Literal["auto"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    tuning: Tuning = "auto",
+    engine: str = "local",
+    address: str | None = None,
     verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
@@ -98,12 +104,26 @@ def extract(
     precision : {"auto", "fp32", "bf16", "fp16"}
         "auto" keeps the precision of a run to be continued; else it is bf16 where the
         hardware computes in it, and fp32 elsewhere.
+    decoding : {"auto", "reference", "fast"}
+        Whose resize: Pillow's, or torchvision's, which takes a fifth of the time and differs
+        by one level in a few pixels of a thousand; fp32 takes the reference alone. "auto" keeps
+        that of a run to be continued; else it is "fast" on a GPU in reduced precision.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     batch_size : int or "auto"
         Images a batch. A file keeps the batch size that it was begun with.
     workers : int or "auto"
-        Threads that read and decode; as many as there are cores.
+        Threads that read and decode; as many as there are cores. With Ray, those of one actor.
+    tuning : {"auto", "always", "never"}
+        Whether to measure which precision (where it is "auto"), memory format and batch size
+        are fastest here, and whether compiling pays: as far as a twentieth of the run has room
+        for it, all of it, or not at all.
+    engine : {"local", "ray"}
+        Where to compute: in this process, or in actors of a Ray cluster, which must see the
+        images under the same path. Both make the same file, and each continues the other's.
+    address : str, optional
+        Of the Ray cluster; by default the one that the environment names (``RAY_ADDRESS``),
+        else Ray is started on this machine, with all its cores and GPUs.
     verify : bool
         Read and hash every image, also where size and modification time are those recorded.
     output : str or Path
@@ -134,9 +154,13 @@ def extract(
         pooling=pooling,
         preprocessing=preprocessing,
         precision=precision,
+        decoding=decoding,
         device=device,
         batch_size=batch_size,
         workers=workers,
+        tuning=tuning,
+        engine=engine,
+        address=address,
         verify=verify,
         output=output,
         progress=progress,
@@ -178,9 +202,13 @@ def extract_all(
     pooling: str = "avg",
     preprocessing: str | None = None,
     precision: Precision | Literal["auto"] = "auto",
+    decoding: Decoding | Literal["auto"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    tuning: Tuning = "auto",
+    engine: str = "local",
+    address: str | None = None,
     verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
@@ -208,27 +236,35 @@ def extract_all(
     """
     if precision != "auto" and precision not in PRECISIONS:
         raise unknown_name("precision", precision, ("auto", *PRECISIONS))
+    if decoding != "auto" and decoding not in DECODINGS:
+        raise unknown_name("decoding", decoding, ("auto", *DECODINGS))
+    if tuning not in TUNINGS:
+        raise unknown_name("tuning", tuning, TUNINGS)
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
         if number != "auto" and number < 1:
             raise UsageError(f"the {option} must be at least 1, not {number}")
-    target = engine.resolve_device(device)
     folder = _writable(Path(output))
-    clock = Clock(engine.default_workers() if workers == "auto" else workers)
-    planned: dict[Path, tuple[Backbone, Precision]] = {}
-    for one in dict.fromkeys(backbones):
-        taps = _tapped(one, layers, weights, pooling, preprocessing)
-        chosen = precision
-        if chosen == "auto":
-            chosen = _begun(folder, dataset, taps) or engine.native_precision(target)
-        for tap in taps:
-            path = folder / tap.recipe(chosen).file_name(dataset.name)
-            planned.setdefault(path, (tap, chosen))
     with contextlib.ExitStack() as stack:
+        chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
+        planned: dict[Path, tuple[Backbone, Recipe, Plan]] = {}
+        for one in dict.fromkeys(backbones):
+            taps = _tapped(one, layers, weights, pooling, preprocessing)
+            begun = _begun(folder, dataset, taps, precision, decoding)
+            setting = chosen_engine.tune(
+                taps, begun[0] if begun else precision, batch_size, 0 if begun else len(dataset)
+            )
+            how = _decoding(
+                begun[1] if begun else decoding, setting.precision, chosen_engine.device.type
+            )
+            for tap in taps:
+                recipe = tap.recipe(setting.precision, how)
+                path = folder / recipe.file_name(dataset.name)
+                planned.setdefault(path, (tap, recipe, setting.plan))
         for path in planned:
             _lock(stack, path)
         try:
-            runs = [Run(dataset, *how, path, target) for path, how in planned.items()]
-            stages = execute(runs, batch_size, clock, progress or _silent, verify=verify)
+            runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
+            stages = execute(runs, batch_size, chosen_engine, progress or _silent, verify=verify)
         except OSError as error:
             first = next(iter(planned))
             kept = log_path(first).exists()
@@ -237,7 +273,28 @@ def extract_all(
                 f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
                 "command"
             ) from None
-    return [_extraction(run, stages, clock.workers) for run in runs]
+        return [_extraction(run, stages, chosen_engine) for run in runs]
+
+
+@contextlib.contextmanager
+def _open_engine(
+    name: str,
+    address: str | None,
+    device: str,
+    workers: int | Literal["auto"],
+    tuning: Tuning,
+) -> Iterator[Engine]:
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    if name == "local":
+        if address is not None:
+            raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+        yield LocalEngine(device, workers, tuning)
+        return
+    from bottleneck.features.actors import RayEngine
+
+    with RayEngine(device, workers, address) as engine:
+        yield engine
 
 
 def _tapped(
@@ -267,7 +324,7 @@ def _lock(stack: contextlib.ExitStack, path: Path) -> None:
         ) from None
 
 
-def _extraction(run: Run, stages: tuple[Stage, ...], workers: int) -> Extraction:
+def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extraction:
     seconds = run.seconds
     bottleneck = find_bottleneck(stages)
     return Extraction(
@@ -283,8 +340,8 @@ def _extraction(run: Run, stages: tuple[Stage, ...], workers: int) -> Extraction
         bottleneck=bottleneck,
         advice=advise(
             bottleneck,
-            workers=workers,
-            cores=engine.default_workers(),
+            workers=engine.clock.workers,
+            cores=default_workers(),
             device=run.device.type,
             precision=run.recipe.precision,
         ),
@@ -311,10 +368,28 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _begun(folder: Path, dataset: ImageDataset, taps: Sequence[Backbone]) -> Precision | None:
+def _decoding(decoding: Decoding | Literal["auto"], precision: Precision, device: str) -> Decoding:
+    if decoding == "auto":
+        return "fast" if precision != "fp32" and device == "cuda" else "reference"
+    if decoding == "fast" and precision == "fp32":
+        raise UsageError(
+            "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
+        )
+    return decoding
+
+
+def _begun(
+    folder: Path,
+    dataset: ImageDataset,
+    taps: Sequence[Backbone],
+    precision: Precision | Literal["auto"],
+    decoding: Decoding | Literal["auto"],
+) -> tuple[Precision, Decoding] | None:
     found = []
-    for precision in PRECISIONS:
-        paths = [folder / tap.recipe(precision).file_name(dataset.name) for tap in taps]
-        if any(path.exists() or log_path(path).exists() for path in paths):
-            found.append(precision)
+    for one in PRECISIONS if precision == "auto" else [precision]:
+        for how in DECODINGS if decoding == "auto" else [decoding]:
+            paths = [folder / tap.recipe(one, how).file_name(dataset.name) for tap in taps]
+            if any(path.exists() or log_path(path).exists() for path in paths):
+                found.append((one, how))
+                break  # The two decodings may be the same one.
     return found[0] if len(found) == 1 else None

@@ -28,6 +28,9 @@ __all__ = ["Journal"]
 
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL01"
+# What may change from batch to batch, and what a log that does not say it was written with.
+_CHANGING = ("drift", "batch_size", "layout", "compiled")
+_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False}
 
 
 class Journal:
@@ -61,7 +64,7 @@ class Journal:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
-        self.header = dict(header)
+        self.header = _OLDER | dict(header)
         self.numbers: dict[str, int] = {}
         self.seconds = 0.0
         self._n = 0
@@ -94,7 +97,7 @@ class Journal:
         end = 0
         for start, payload in self._records():
             if end == 0:
-                self.header = json.loads(payload)
+                self.header = _OLDER | json.loads(payload)
                 if self.header["recipe_hash"] != header["recipe_hash"]:
                     raise FeatureFileError(
                         f"{self.path} belongs to another recipe; move it away and repeat"
@@ -129,7 +132,7 @@ class Journal:
         self.seconds = batch["seconds"]
         if len(raw) != 4 * batch["width"] * len(batch["rows"]):
             raise ValueError("the features are not as many as the rows")
-        for field in ("drift", "batch_size"):
+        for field in _CHANGING:
             self.header[field] = batch.get(field, self.header[field])
         first = self._n
         self._n += len(batch["rows"])
@@ -161,7 +164,7 @@ class Journal:
         """
         rows = [(key, *dataclasses.astuple(fact)) for key, fact in zip(keys, facts, strict=True)]
         batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
-        batch |= {field: self.header[field] for field in ("drift", "batch_size")}
+        batch |= {field: self.header[field] for field in _CHANGING}
         line = json.dumps(batch)
         payload = line.encode() + b"\n" + features.astype("<f4").tobytes()
         self._index(self._write(payload), payload)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.features import engine
+from bottleneck.features.engine import Plan
 from bottleneck.features.journal import Journal
-from bottleneck.features.pictures import Picture, framing, prepare, read_stamps
+from bottleneck.features.pictures import read_stamps
 from bottleneck.features.run import Found, Run, log_path
 from bottleneck.features.stages import Clock, Stage
 from bottleneck.features.store import row_key
+from bottleneck.features.worker import Batch, Engine, Forward, Work
 
 __all__ = ["Progress", "execute"]
 
@@ -27,7 +27,7 @@ Progress = Callable[[int, int, str], None]
 def execute(
     runs: Sequence[Run],
     batch_size: int | Literal["auto"],
-    clock: Clock,
+    engine: Engine,
     progress: Progress,
     *,
     verify: bool,
@@ -37,13 +37,13 @@ def execute(
     Runs that tap one network at different layers share its forward pass, unless they were begun
     with different batch sizes, which they keep. Returns where the time of the pass went.
     """
-    dataset = runs[0].dataset
+    dataset, clock = runs[0].dataset, engine.clock
     with contextlib.ExitStack() as stack:
-        streams: dict[tuple[int, str, int], _Stream] = {}
+        streams: dict[tuple[int, str, Plan], _Stream] = {}
         journals = []
         for run in runs:
             run.refuse_foreign()
-            journal = stack.enter_context(Journal(log_path(run.path), run.header(batch_size)))
+            journal = stack.enter_context(Journal(log_path(run.path), run.header()))
             journals.append(journal)
             recorded = journal.header["batch_size"]
             if batch_size not in ("auto", recorded):
@@ -51,18 +51,16 @@ def execute(
                     f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
                     "begun with"
                 )
-            key = (id(run.backbone.network), run.recipe.precision, recorded)
-            streams.setdefault(key, _Stream(recorded)).members.append((run, journal))
+            key = (id(run.backbone.network), run.recipe.precision, _plan(journal))
+            streams.setdefault(key, _Stream()).add(run, journal)
         found = Found(dataset)
         rest = range(len(dataset)) if verify else _recall(runs, journals, found, clock.workers)
         with contextlib.closing(_Writer(clock)) as writer:
-            for stream in streams.values():
-                stream.open(clock, writer)
-            _extract(list(streams.values()), found, rest, clock, progress)
+            _extract(list(streams.values()), engine, found, rest, writer, progress)
             writer.finish()
         stages = clock.stages()
         for run, journal in zip(runs, journals, strict=True):
-            run.write(found, journal, stages)
+            run.write(found, journal, stages, engine.describe)
     for run in runs:
         # Missing where somebody removed the folder, and the lock with it, during the run.
         log_path(run.path).unlink(missing_ok=True)
@@ -92,113 +90,110 @@ def _recall(
 
 def _extract(
     streams: Sequence[_Stream],
+    engine: Engine,
     found: Found,
     numbers: Sequence[int],
-    clock: Clock,
+    writer: _Writer,
     progress: Progress,
 ) -> None:
     dataset = found.dataset
     names = ", ".join(dict.fromkeys(s.members[0][0].backbone.name for s in streams))
-
-    def wanted(key: str) -> list[Preprocessing]:
-        return list(dict.fromkeys(s.framing for s in streams if not s.has(key)))
-
-    total, known = len(dataset), len(dataset) - len(numbers)
-    if known:
-        progress(known, total, names)
-    ahead = 4 * max(stream.batch_size for stream in streams) + clock.workers
-    prepared = prepare(dataset, numbers, wanted, clock, ahead=ahead)
-    for done, item in enumerate(prepared, start=known + 1):
-        sample = dataset.samples[item.number]
-        if item.failure is not None:
-            found.failures.append((sample.id, item.failure))
-        else:
-            found.sha256[item.number], found.stamps[item.number] = item.sha256, item.stamp
-            if item.picture is not None:
-                key = row_key(item.sha256, sample)
-                for stream in streams:
-                    stream.take(key, sample.id, item.picture)
+    total, done = len(dataset), len(dataset) - len(numbers)
+    if done:
         progress(done, total, names)
-    for stream in streams:
-        stream.flush()
+    if not len(numbers):
+        return
+    failures: dict[int, str] = {}
+
+    def has(forward: int, key: str) -> bool:
+        return streams[forward].has(key)
+
+    def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
+        keys = {key for stream in streams for key in stream.recorded(numbers)}
+        return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
+
+    work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded)
+    with contextlib.closing(engine.run(work)) as items:
+        for item in items:
+            if isinstance(item, Batch):
+                streams[item.forward].store(item, writer)
+                continue
+            if item.failure is not None:
+                failures[item.number] = item.failure
+            else:
+                found.sha256[item.number], found.stamps[item.number] = item.sha256, item.stamp
+            done += 1
+            progress(done, total, names)
+    # A cluster hands samples back in the order in which they are finished.
+    found.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
 
 
 class _Stream:
     """The runs that share a forward pass: one network, one precision, one batch size."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self) -> None:
         self.members: list[tuple[Run, Journal]] = []
-        self.batch_size = batch_size
-        self._waiting: dict[str, tuple[str, Picture]] = {}
+        self._before: list[float] = []
         self._writing: set[str] = set()
 
-    def open(self, clock: Clock, writer: _Writer) -> None:
-        first = self.members[0][0]
-        self.framing = framing(first.backbone.preprocessing)
-        self._writer = writer
-        self._before = [journal.seconds for _, journal in self.members]
-        self._runner = engine.Runner(
-            [run.backbone for run, _ in self.members],
-            first.device,
-            first.recipe.precision,
-            self.batch_size,
-            clock,
+    def add(self, run: Run, journal: Journal) -> None:
+        """Let a run take part."""
+        self.members.append((run, journal))
+        self._before.append(journal.seconds)
+
+    def forward(self) -> Forward:
+        """Say what is to be computed."""
+        run, journal = self.members[0]
+        reduced = run.recipe.precision != "fp32"
+        return Forward(
+            tuple(run.backbone for run, _ in self.members),
+            run.recipe.precision,
+            run.recipe.framing,
+            _plan(journal),
+            drift=reduced and any(journal.header["drift"] is None for _, journal in self.members),
         )
 
     def has(self, key: str) -> bool:
         """Whether every member has a key's row, or is about to write it."""
         return key in self._writing or all(_has(*member, key) for member in self.members)
 
-    def take(self, key: str, identity: str, picture: Picture) -> None:
-        """Put a picture into the batch, unless its row is known, or under way by a copy of it."""
-        if self.framing not in picture.pixels or key in self._waiting or self.has(key):
-            return
-        self._waiting[key] = (identity, picture)
-        if len(self._waiting) >= self.batch_size:
-            self.flush()
+    def recorded(self, numbers: Sequence[int]) -> Iterator[str]:
+        """Return the keys that samples had when the members' files were written."""
+        for run, _ in self.members:
+            for number in numbers:
+                if (place := run.places[number]) >= 0:
+                    yield row_key(run.stored.sha256(place), run.dataset.samples[number])
 
-    def flush(self) -> None:
-        """Compute the batch, full or not, and have it written."""
-        if not self._waiting:
-            return
-        keys = list(self._waiting)
-        ids = [identity for identity, _ in self._waiting.values()]
-        pictures = [picture for _, picture in self._waiting.values()]
-        self._waiting.clear()
-        images = [picture.pixels[self.framing] for picture in pictures]
-        each = self._runner.run(images, ids)
-        if any(journal.header["drift"] is None for _, journal in self.members):
-            for (_, journal), drift in zip(self.members, self._runner.drift(images), strict=True):
-                journal.header["drift"] = journal.header["drift"] or drift
-        self._shrink()
-        self._writing.update(keys)
-        self._writer.submit(lambda: self._write(keys, pictures, each))
+    def store(self, batch: Batch, writer: _Writer) -> None:
+        """Have a batch written."""
+        for n, (run, journal) in enumerate(self.members):
+            if batch.drift is not None:
+                journal.header["drift"] = journal.header["drift"] or batch.drift[n]
+            planned = _plan(journal)
+            if batch.plan.batch_size < planned.batch_size:
+                journal.header["batch_size"] = batch.plan.batch_size
+                run.notes.append(
+                    f"the memory was too small for batches of {planned.batch_size}: went on with "
+                    f"{batch.plan.batch_size}"
+                )
+        self._writing.update(batch.keys)
+        writer.submit(lambda: self._write(batch))
 
-    def _shrink(self) -> None:
-        if self._runner.batch_size == self.batch_size:
-            return
-        for run, journal in self.members:
-            journal.header["batch_size"] = self._runner.batch_size
-            run.notes.append(
-                f"the memory was too small for batches of {self.batch_size}: went on with "
-                f"{self._runner.batch_size}"
-            )
-        self.batch_size = self._runner.batch_size
-
-    def _write(
-        self, keys: list[str], pictures: list[Picture], each: list[NDArray[np.float32]]
-    ) -> None:
-        for (run, journal), features, before in zip(self.members, each, self._before, strict=True):
-            fresh = [n for n, key in enumerate(keys) if not _has(run, journal, key)]
+    def _write(self, batch: Batch) -> None:
+        for (run, journal), features, before in zip(
+            self.members, batch.features, self._before, strict=True
+        ):
+            # Copies of one picture may be computed by two workers; the first is kept.
+            fresh = [n for n, key in enumerate(batch.keys) if not _has(run, journal, key)]
             if fresh:
                 journal.append(
-                    [keys[n] for n in fresh],
-                    [pictures[n].facts for n in fresh],
+                    [batch.keys[n] for n in fresh],
+                    [batch.facts[n] for n in fresh],
                     features[fresh],
                     before + run.seconds,
                 )
                 run.n_extracted += len(fresh)
-        self._writing.difference_update(keys)
+        self._writing.difference_update(batch.keys)
 
 
 class _Writer:
@@ -235,6 +230,10 @@ class _Writer:
     def close(self) -> None:
         """End the thread, after what is queued."""
         self._pool.shutdown()
+
+
+def _plan(journal: Journal) -> Plan:
+    return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))
 
 
 def _has(run: Run, journal: Journal, key: str) -> bool:

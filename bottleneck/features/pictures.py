@@ -19,17 +19,12 @@ from bottleneck.errors import DataError
 from bottleneck.features.stages import Clock
 from bottleneck.features.store import NO_STAMP, Stamp, row_key
 
-__all__ = ["Picture", "Prepared", "framing", "prepare", "read_stamps"]
+__all__ = ["Picture", "Prepared", "prepare", "read_stamps"]
 
 _BLOCK = 256
 # A file may change twice within one tick of a file system's clock, the coarsest of which takes
 # two seconds. The stamp of a younger file would not tell.
 _SETTLED = 2 * 10**9
-
-
-def framing(preprocessing: Preprocessing) -> Preprocessing:
-    """Return the part of a preprocessing that makes its pixels: all but mean and std."""
-    return dataclasses.replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import os
@@ -10,10 +11,10 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features import engine
 from bottleneck.features.journal import Journal
-from bottleneck.features.recipe import Precision
+from bottleneck.features.recipe import Recipe
 from bottleneck.features.stages import Stage, find_bottleneck
 from bottleneck.features.store import FORMAT, NO_STAMP, Row, StoredRows, row_key, write_features
 
@@ -78,8 +79,10 @@ class Run:
         What to run.
     backbone : Backbone
         Through what.
-    precision : {"fp32", "bf16", "fp16"}
-        Arithmetic of the network.
+    recipe : Recipe
+        Of its rows.
+    plan : Plan
+        How a new file is computed; one that exists keeps its own.
     path : Path
         The feature file.
     device : torch.device
@@ -103,13 +106,15 @@ class Run:
         self,
         dataset: ImageDataset,
         backbone: Backbone,
-        precision: Precision,
+        recipe: Recipe,
+        plan: engine.Plan,
         path: Path,
         device: torch.device,
     ) -> None:
         self.dataset = dataset
         self.backbone = backbone
-        self.recipe = backbone.recipe(precision)
+        self.recipe = recipe
+        self._plan = plan
         self.path = path
         self.device = device
         self.stored = StoredRows(path)
@@ -132,13 +137,16 @@ class Run:
         """Time since the run began."""
         return time.perf_counter() - self._started
 
-    def header(self, batch_size: int | Literal["auto"]) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
         """Say what a new log begins with; what the file recorded stays."""
-        default = engine.default_batch_size(self.device) if batch_size == "auto" else batch_size
+        # A file that does not say more was computed in the usual way.
+        plan = engine.Plan(self._plan.batch_size) if self.stored.provenance else self._plan
+        fields = dataclasses.asdict(plan)
+        plan = engine.Plan(**{f: self.provenance.get(f, fields[f]) for f in fields})
         return {
             "recipe_hash": self.recipe.hash,
-            "batch_size": self.provenance.get("batch_size", default),
             "drift": self.provenance.get("drift"),
+            **dataclasses.asdict(plan),
         }
 
     def refuse_foreign(self) -> None:
@@ -167,7 +175,13 @@ class Run:
                 "if it is the same one, and all its images changed, move the file away"
             )
 
-    def write(self, found: Found, journal: Journal, stages: tuple[Stage, ...]) -> None:
+    def write(
+        self,
+        found: Found,
+        journal: Journal,
+        stages: tuple[Stage, ...],
+        describe: Callable[[], Mapping[str, str]],
+    ) -> None:
         """Write the file, if anything in it changes.
 
         Parameters
@@ -178,6 +192,8 @@ class Run:
             The rows that the file does not have yet.
         stages : tuple of Stage
             Where the time went.
+        describe : callable
+            Names engine and device for the record; called if the file is written.
 
         Raises
         ------
@@ -210,6 +226,7 @@ class Run:
         old = self.stored.provenance
         if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
             return
+        provenance |= describe()
         write_features(
             self.path,
             self.dataset,
@@ -292,9 +309,7 @@ class Run:
             "recipe_hash": self.recipe.hash,
             "weights": self.backbone.weights.to_dict(),
             "shape": list(self.backbone.shape),
-            "device": engine.describe_device(self.device),
-            "batch_size": journal.header["batch_size"],
-            "compiled": False,
+            **{field: journal.header[field] for field in ("batch_size", "layout", "compiled")},
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
             | {package: metadata.version(package) for package in _PACKAGES},

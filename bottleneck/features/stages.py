@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -45,11 +45,15 @@ class Clock:
     Parameters
     ----------
     workers : int
-        Threads that prepare pictures.
+        Threads that prepare pictures, of one actor.
+    actors : int
+        Of a cluster, each with such threads; 1 where all is in a process.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, actors: int = 1) -> None:
         self.workers = workers
+        self.lanes = 1  # Threads that compute, of one actor.
+        self._actors = actors
         self._busy = dict.fromkeys(STAGES, 0.0)
         self._lock = threading.Lock()
         self._started = time.perf_counter()
@@ -65,11 +69,28 @@ class Clock:
             with self._lock:
                 self._busy[name] += seconds
 
+    def add(self, busy: Mapping[str, float]) -> None:
+        """Count what another clock took."""
+        with self._lock:
+            for name, seconds in busy.items():
+                self._busy[name] += seconds
+
+    def take(self) -> dict[str, float]:
+        """Return what every stage took since the last call, and begin again at nothing."""
+        with self._lock:
+            busy, self._busy = self._busy, dict.fromkeys(STAGES, 0.0)
+        return busy
+
     def stages(self) -> tuple[Stage, ...]:
         """Return what every stage took from the clock's making to this call."""
         wall = time.perf_counter() - self._started
         stages = []
-        for names, threads in ((_PICTURES, self.workers), (_NETWORK, 1), (("write",), 1)):
+        preparing, computing = self._actors * self.workers, self._actors * self.lanes
+        for names, threads in (
+            (_PICTURES, preparing),
+            (_NETWORK, computing),
+            (("write",), 1),
+        ):
             waiting = max(0.0, threads * wall - sum(self._busy[name] for name in names))
             stages += [Stage(name, round(self._busy[name], 6), round(waiting, 6)) for name in names]
         return tuple(stages)

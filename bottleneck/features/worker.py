@@ -1,0 +1,320 @@
+"""The computing side of a pass: samples in, what became of them and finished batches out.
+
+It knows no feature file. The same worker runs inside the process that writes the files, and
+inside the actors of a cluster.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.decode import PixelFacts
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.features import engine
+from bottleneck.features.pictures import Picture, Prepared, prepare
+from bottleneck.features.recipe import Precision, framing
+from bottleneck.features.stages import Clock
+from bottleneck.features.store import row_key
+from bottleneck.features.tuning import Setting, Tuning, tune
+
+__all__ = ["ENGINES", "Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
+
+ENGINES = ("local", "ray")
+
+# Whether the row of a key is known to a forward pass, by its number.
+Has = Callable[[int, str], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """A forward pass, and the layers tapped in it.
+
+    Attributes
+    ----------
+    backbones : tuple of Backbone
+        One network, tapped at different layers.
+    precision : {"fp32", "bf16", "fp16"}
+        Arithmetic of the network.
+    framing : Preprocessing
+        How its pixels are made.
+    plan : Plan
+        How it is computed.
+    drift : bool
+        Whether to measure on the first batch what the reduced precision costs.
+    """
+
+    backbones: tuple[Backbone, ...]
+    precision: Precision
+    framing: Preprocessing
+    plan: engine.Plan
+    drift: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Finished rows of a forward pass.
+
+    Attributes
+    ----------
+    forward : int
+        Number of the forward pass.
+    keys, facts : list
+        Of each row.
+    features : list of ndarray of float32, shape (len(keys), width)
+        One for each tapped layer.
+    drift : list of dict or None, or None
+        For each layer what ``Runner.drift`` returns; None where it was not measured.
+    plan : Plan
+        Its batches are smaller than asked for where the memory was too small.
+    """
+
+    forward: int
+    keys: list[str]
+    facts: list[PixelFacts]
+    features: list[NDArray[np.float32]]
+    drift: list[dict[str, float] | None] | None
+    plan: engine.Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a pass has to do.
+
+    Attributes
+    ----------
+    dataset : ImageDataset
+        Where the samples are from.
+    numbers : sequence of int
+        Samples that must be looked at.
+    forwards : sequence of Forward
+        What to compute.
+    has : callable
+        Whether the row of a key is known to a forward pass, by its number; for any thread.
+    recorded : callable
+        Returns the rows, as forward pass and key, that are known of samples if their images
+        are what they were; takes the numbers of the samples.
+    """
+
+    dataset: ImageDataset
+    numbers: Sequence[int]
+    forwards: Sequence[Forward]
+    has: Has
+    recorded: Callable[[Sequence[int]], set[tuple[int, str]]]
+
+
+class Engine(Protocol):
+    """Where work is done.
+
+    Attributes
+    ----------
+    name : str
+        For the record.
+    device : torch.device
+        What the networks are computed on.
+    clock : Clock
+        Counts the time.
+    """
+
+    name: str
+    device: torch.device
+    clock: Clock
+
+    def run(self, work: Work) -> Generator[Prepared | Batch]:
+        """Yield every sample once, in any order, and batches as they are finished.
+
+        Samples come without their pictures where these stay on another machine. A sample's
+        row may come before it, or after.
+        """
+        ...
+
+    def tune(
+        self,
+        backbones: Sequence[Backbone],
+        precision: Precision | Literal["auto"],
+        batch_size: int | Literal["auto"],
+        n_images: int,
+    ) -> Setting:
+        """Choose how to compute layers of one network; "auto" is open."""
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """Name engine and device for the record."""
+        ...
+
+
+class LocalEngine:
+    """This process, on one device of this machine.
+
+    Parameters
+    ----------
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+    workers : int or "auto"
+        Threads that read and decode; as many as there are cores.
+    tuning : {"auto", "always", "never"}
+        Whether to measure how a network is computed best, as ``tune`` takes it.
+    """
+
+    name = "local"
+
+    def __init__(self, device: str, workers: int | Literal["auto"], tuning: Tuning) -> None:
+        self._tuning = tuning
+        self.device = engine.resolve_device(device)
+        self.clock = Clock(engine.default_workers() if workers == "auto" else workers)
+
+    def run(self, work: Work) -> Generator[Prepared | Batch]:
+        """Compute in this process."""
+        with contextlib.closing(Worker(work.forwards, self.device, self.clock)) as worker:
+            yield from worker.run(work.dataset, work.numbers, work.has)
+
+    def tune(
+        self,
+        backbones: Sequence[Backbone],
+        precision: Precision | Literal["auto"],
+        batch_size: int | Literal["auto"],
+        n_images: int,
+    ) -> Setting:
+        """Choose how to compute layers of one network; "auto" is open."""
+        return tune(backbones, self.device, precision, batch_size, n_images, tuning=self._tuning)
+
+    def describe(self) -> dict[str, str]:
+        """Name engine and device for the record."""
+        return {"engine": self.name, "device": engine.describe_device(self.device)}
+
+
+class Worker:
+    """Prepares pictures ahead of the networks, and computes in batches of one fixed shape.
+
+    Parameters
+    ----------
+    forwards : sequence of Forward
+        What to compute.
+    device : torch.device
+        Where.
+    clock : Clock
+        Counts the time, and knows the number of threads that decode.
+    """
+
+    def __init__(self, forwards: Sequence[Forward], device: torch.device, clock: Clock) -> None:
+        self._clock = clock
+        self._streams = [_Stream(*each, device, clock) for each in enumerate(forwards)]
+        self._lanes = engine.Lanes(device)
+        clock.lanes = self._lanes.number
+
+    def run(
+        self, dataset: ImageDataset, numbers: Sequence[int], has: Has
+    ) -> Generator[Prepared | Batch]:
+        """Work through samples; in several threads at once, if need be.
+
+        Parameters
+        ----------
+        dataset : ImageDataset
+            Where they are from.
+        numbers : sequence of int
+            Which samples, in the order in which they are read.
+        has : callable
+            Rows that it knows, by forward pass and key, are not computed. Called in any thread.
+
+        Yields
+        ------
+        Prepared or Batch
+            Every sample, in order; and batches, in order, as they are finished.
+        """
+        streams, lanes = self._streams, self._lanes
+        collected: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
+        under_way: collections.deque[tuple[int, list[str], Future[Batch]]] = collections.deque()
+        computing: list[set[str]] = [set() for _ in streams]
+
+        def wanted(key: str) -> list[Preprocessing]:
+            lacking = [s for s in streams if not has(s.number, key)]
+            return list(dict.fromkeys(each for s in lacking for each in s.framings()))
+
+        def compute(stream: _Stream) -> None:
+            pictures, collected[stream.number] = collected[stream.number], {}
+            computing[stream.number].update(pictures)
+            future = lanes.submit(stream.task(pictures))
+            under_way.append((stream.number, list(pictures), future))
+
+        def finished(at_most: int) -> Generator[Batch]:
+            # One batch waits for each that is being computed, so that no lane is idle.
+            while under_way and (len(under_way) > at_most or under_way[0][2].done()):
+                number, keys, future = under_way.popleft()
+                yield future.result()
+                computing[number].difference_update(keys)
+
+        largest = max(stream.batch_size for stream in streams)
+        ahead = (2 + lanes.number) * largest + self._clock.workers
+        for item in prepare(dataset, numbers, wanted, self._clock, ahead=ahead):
+            yield item
+            if item.picture is None:
+                continue
+            sample = dataset.samples[item.number]
+            key = row_key(item.sha256, sample)
+            for stream in streams:
+                # A copy of it may be in this batch or under way, its row known by now.
+                pictures = collected[stream.number]
+                if (
+                    stream.framing in item.picture.pixels
+                    and key not in pictures
+                    and key not in computing[stream.number]
+                    and not has(stream.number, key)
+                ):
+                    pictures[key] = (sample.id, item.picture)
+                    if len(pictures) >= stream.batch_size:
+                        compute(stream)
+            yield from finished(2 * lanes.number)
+        for stream in streams:
+            if collected[stream.number]:
+                compute(stream)
+        yield from finished(0)
+
+    def close(self) -> None:
+        """End the threads that compute, after what they have begun."""
+        self._lanes.close()
+
+
+class _Stream:
+    """One forward pass, for batch after batch."""
+
+    def __init__(self, number: int, forward: Forward, device: torch.device, clock: Clock) -> None:
+        self.number = number
+        self.framing = forward.framing
+        self._reference = framing(forward.backbones[0].preprocessing)
+        self._drift = forward.drift
+        self._runner = engine.Runner(
+            forward.backbones, device, forward.precision, forward.plan, clock
+        )
+
+    @property
+    def batch_size(self) -> int:
+        return self._runner.batch_size
+
+    def framings(self) -> list[Preprocessing]:
+        """Return what it needs of a picture: twice, while the drift is not measured."""
+        return [self.framing, self._reference] if self._drift else [self.framing]
+
+    def task(self, pictures: dict[str, tuple[str, Picture]]) -> Callable[[], Batch]:
+        """Return what computes a batch, full or not."""
+        measure, self._drift = self._drift, False
+        images = [picture.pixels[self.framing] for _, picture in pictures.values()]
+        exact = [picture.pixels[self._reference] for _, picture in pictures.values() if measure]
+        ids = [identity for identity, _ in pictures.values()]
+        facts = [picture.facts for _, picture in pictures.values()]
+
+        def work() -> Batch:
+            features = self._runner.run(images, ids)
+            drift = self._runner.drift(images, exact) if measure else None
+            return Batch(self.number, list(pictures), facts, features, drift, self._runner.plan)
+
+        return work
