@@ -40,7 +40,7 @@ def interruptible() -> Iterator[None]:
     def hook(ignored: UnraisableHookArgs, /) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
             # Not at once: raised in here, it would be lost as well.
-            timer = threading.Timer(_AGAIN, _thread.interrupt_main)
+            timer = threading.Timer(_AGAIN, _interrupt)
             timer.daemon = True
             lost.append(timer)
             timer.start()
@@ -71,3 +71,10 @@ def interruptible() -> Iterator[None]:
         sys.unraisablehook = before
         if handled:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):  # Wakes a thread that waits, too.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
