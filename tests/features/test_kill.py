@@ -144,9 +144,10 @@ def kill_in(processes: Any, stage: str, job: Job, output: Path, rng: random.Rand
         return False
     finally:
         time.sleep(rng.uniform(0, PAUSE))
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.join()
         ours.close()
+        assert child.exitcode in (0, -signal.SIGKILL)
     return child.exitcode == -signal.SIGKILL
 
 
@@ -273,6 +274,7 @@ class TestRay:
                     time.sleep(0.005)
                 time.sleep(campaign.rng.uniform(0, 0.15))
                 before = {path.name for path in seen.iterdir()}
+                assert before, "it never began to read"
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(campaign.rng.choice(sorted(before))), signal.SIGKILL)
                     ended = any(output.glob("*.h5"))
