@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone, Layout, embed_together
 from bottleneck.backbones.networks import feature_map
-from bottleneck.errors import UsageError
+from bottleneck.errors import DeviceError, UsageError
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 
@@ -216,6 +216,7 @@ class Runner:
                 if not isinstance(error, torch.OutOfMemoryError) and (
                     "can't allocate memory" not in str(error)
                 ):
+                    _report(error, self.backbones[0].device)
                     raise
             if size == 1:
                 raise UsageError(
@@ -252,6 +253,17 @@ class Runner:
         with contextlib.nullcontext() if self._warm else self._lock:
             yield
         self._warm = True
+
+
+def _report(error: RuntimeError, device: torch.device) -> None:
+    # torch has had a class for it since 2.8; its libraries' messages begin with their names.
+    kind = getattr(torch, "AcceleratorError", ())
+    if isinstance(error, kind) or str(error).startswith(("CUDA", "cuDNN", "CUBLAS", "NVRTC")):
+        raise DeviceError(
+            f"the device {device} failed: {str(error).strip().splitlines()[0]}. What was finished "
+            "is kept, and the same command goes on from there; `nvidia-smi` says whether the "
+            "device still answers, and --device names another one"
+        ) from None
 
 
 def can_compile(backbones: Sequence[Backbone]) -> bool:

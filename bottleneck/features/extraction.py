@@ -317,6 +317,13 @@ def _lock(stack: contextlib.ExitStack, path: Path) -> None:
             f"{path} is being written by another extraction; wait for it, or choose another "
             "--output"
         ) from None
+    # The latter of a file system that has no locks at all.
+    except (OSError, NotImplementedError) as error:
+        raise FeatureFileError(
+            f"{path} cannot be locked against other extractions: "
+            f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
+            "that has locks"
+        ) from None
 
 
 def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extraction:
