@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,12 @@ from bottleneck.backbones.pooling import find_pooling, positions
 from bottleneck.backbones.weights import Weights, load_network
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.features.recipe import Precision, Recipe
+from bottleneck.features.recipe import Decoding, Precision, Recipe, name_decoding
 
-__all__ = ["Backbone", "embed_together", "load_backbone"]
+__all__ = ["Backbone", "Layout", "embed_together", "load_backbone"]
 
+Layout = Literal["channels_last", "contiguous"]
+_LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -87,6 +89,7 @@ class Backbone:
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
         self.device = torch.device("cpu")
+        self.layout: Layout = "contiguous"
         self.shape, self.width = self._probe()
 
     def _probe(self) -> tuple[tuple[int, ...], int]:
@@ -116,7 +119,7 @@ class Backbone:
             layer=layer or "",
             pooling=self.pooling,
         )
-        other.device = self.device
+        other.device, other.layout = self.device, self.layout
         other.__dict__["digest"] = self.digest
         return other
 
@@ -136,7 +139,7 @@ class Backbone:
             digest.update(tensor.float().cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
-    def recipe(self, precision: Precision) -> Recipe:
+    def recipe(self, precision: Precision, decoding: Decoding = "reference") -> Recipe:
         """Return the recipe of the features that this backbone makes."""
         return Recipe(
             backbone=self.name,
@@ -147,13 +150,14 @@ class Backbone:
             pooling=self.pooling,
             preprocessing=self.preprocessing,
             precision=precision,
+            decoding=name_decoding(self.preprocessing, decoding),
             variant=self.weights.variant,
         )
 
-    def to(self, device: torch.device) -> Backbone:
-        """Move the network to a device, in the memory format that its convolutions like."""
-        self.network.to(device).to(memory_format=torch.channels_last)
-        self.device = device
+    def to(self, device: torch.device, layout: Layout = "channels_last") -> Backbone:
+        """Move the network to a device, and its convolutions into a memory format."""
+        self.network.to(device).to(memory_format=_LAYOUTS[layout])
+        self.device, self.layout = device, layout
         return self
 
     @torch.inference_mode()
@@ -177,7 +181,10 @@ class Backbone:
 
 @torch.inference_mode()
 def embed_together(
-    backbones: Sequence[Backbone], pixels: Tensor, precision: Precision = "fp32"
+    backbones: Sequence[Backbone],
+    pixels: Tensor,
+    precision: Precision = "fp32",
+    forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
 ) -> list[Tensor]:
     """Compute the features of several layers of one network in one forward pass.
 
@@ -187,6 +194,9 @@ def embed_together(
         One network, tapped at different layers (``Backbone.at``).
     pixels, precision
         As ``Backbone.embed`` takes them.
+    forward : callable
+        Computes the last feature map from the network and its input; a compiled
+        ``feature_map``, for one.
 
     Returns
     -------
@@ -195,15 +205,17 @@ def embed_together(
     """
     first = backbones[0]
     # NHWC bytes permuted to NCHW are channels_last already.
-    x = pixels.to(first.device, non_blocking=True).permute(0, 3, 1, 2).float().div(255)
+    x = pixels.to(first.device, non_blocking=True).permute(0, 3, 1, 2).float()
     mean = torch.tensor(first.preprocessing.mean, device=first.device).view(3, 1, 1)
     std = torch.tensor(first.preprocessing.std, device=first.device).view(3, 1, 1)
-    x = x.sub(mean).div(std)
+    # Out of place where ``float`` gave the caller's own tensor back.
+    x = (x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)).sub_(mean).div_(std)
+    x = x.contiguous(memory_format=_LAYOUTS[first.layout])
     reduced = precision != "fp32"
     layers = [backbone.layer for backbone in backbones]
     autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
     with autocast, _without_tf32() if first.device.type == "cuda" else contextlib.nullcontext():
-        outputs = _tap(first.network, layers, x, first.name)
+        outputs = _tap(first.network, layers, x, first.name, forward)
     return [b._pooled(output) for b, output in zip(backbones, outputs, strict=True)]
 
 
@@ -219,7 +231,13 @@ def _without_tf32() -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _tap(network: nn.Module, layers: Sequence[str], x: Tensor, name: str) -> list[Any]:
+def _tap(
+    network: nn.Module,
+    layers: Sequence[str],
+    x: Tensor,
+    name: str,
+    forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
+) -> list[Any]:
     found: dict[str, Any] = {}
     wanted = set(layers)
 
@@ -236,7 +254,7 @@ def _tap(network: nn.Module, layers: Sequence[str], x: Tensor, name: str) -> lis
         network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in wanted - {""}
     ]
     try:
-        found[""] = feature_map(network, x)
+        found[""] = forward(network, x)
     except _ReachedError:
         pass
     finally:

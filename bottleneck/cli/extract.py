@@ -76,10 +76,23 @@ def extract(
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    decode: Annotated[
+        str,
+        typer.Option(
+            help="Whose resize: reference (Pillow), fast (torchvision), or auto: reference in "
+            "fp32, else fast."
+        ),
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
     workers: Annotated[
         str, typer.Option(help="Threads that decode, or auto; with Ray, cores of an actor.")
+    ] = "auto",
+    tune: Annotated[
+        str,
+        typer.Option(
+            help="Measure how to compute fastest here: auto (where the run is long), always, never."
+        ),
     ] = "auto",
     engine: Engine = "local",
     address: Address = None,
@@ -148,9 +161,11 @@ def extract(
         "pooling": pooling,
         "preprocessing": preprocessing,
         "precision": precision,
+        "decoding": decode,
         "device": device,
         "batch_size": _number("batch-size", batch_size),
         "workers": _number("workers", workers),
+        "tuning": tune,
         "engine": engine,
         "address": address,
         "verify": verify,

@@ -132,6 +132,16 @@ class Preprocessing:
         }
         return cls(**values)
 
+    def fast(self) -> Preprocessing:
+        """Return the same with torchvision's resize in place of Pillow's, where that can be.
+
+        Both are antialiased and round to 8 bits; torchvision's takes a fifth of the time, and
+        a pixel in a few hundred differs by one level.
+        """
+        if self.resizer != "pillow" or self.interpolation not in _RESIZERS["torchvision"]:
+            return self
+        return dataclasses.replace(self, resizer="torchvision")
+
     def pixels(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
         """Resize and crop.
 

@@ -21,12 +21,14 @@ import torch
 
 import bottleneck
 from bottleneck import cluster
+from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
 from bottleneck.features import engine
 from bottleneck.features.pictures import Prepared
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
+from bottleneck.features.tuning import Setting
 from bottleneck.features.worker import Batch, Forward, Work, Worker
 
 if TYPE_CHECKING:
@@ -196,10 +198,19 @@ class RayEngine:
             )
         self._gpus = int(self.device.type == "cuda")
         self.clock = Clock(self._cores, self._actors)
+        self.clock.lanes = engine.lanes_of(self.device, self._cores)
 
-    def native_precision(self) -> Precision:
-        """Return bf16 where the hardware of a worker computes in it, else fp32."""
-        return self._ask(engine.native_precision)
+    def tune(
+        self,
+        backbones: Sequence[Backbone],
+        precision: Precision | Literal["auto"],
+        batch_size: int | Literal["auto"],
+        n_images: int,
+    ) -> Setting:
+        """Take what usually does well: nothing is measured on machines that may differ."""
+        native = self._ask(engine.native_precision) if precision == "auto" else precision
+        default = engine.default_batch_size(self.device)
+        return Setting(native, engine.Plan(default if batch_size == "auto" else batch_size))
 
     def describe(self) -> dict[str, str]:
         """Name engine and devices for the record."""
@@ -242,7 +253,7 @@ class RayEngine:
                     raise outcome.error
 
     def _cut(self, work: Work) -> Iterator[_Chunk]:
-        batch = max(forward.batch_size for forward in work.forwards)
+        batch = max(forward.plan.batch_size for forward in work.forwards)
         # Several chunks an actor, so that all end at about the same time.
         share = -(-len(work.numbers) // (8 * self._actors * batch))
         size = batch * min(max(share, 1), _MAX_BATCHES)

@@ -1,25 +1,108 @@
-"""This machine's engine: batches of one shape through a network on a device."""
+"""Batches of one shape through a network on a device, several at a time."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import logging
 import os
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bottleneck.backbones.backbone import Backbone, embed_together
+from bottleneck.backbones.backbone import Backbone, Layout, embed_together
+from bottleneck.backbones.networks import feature_map
 from bottleneck.errors import UsageError
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 
-__all__ = ["Runner"]
+__all__ = ["Lanes", "Plan", "Runner"]
+
+_T = TypeVar("_T")
+# On more cores than this, lanes of one thread each would need more memory than they are worth.
+_MOST_LANES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a network is computed: what moves its speed, and of its values the last bits alone.
+
+    Attributes
+    ----------
+    batch_size : int
+        Images a batch.
+    layout : {"channels_last", "contiguous"}
+        Memory format of the network and its input.
+    compiled : bool
+        Whether the network is compiled.
+    """
+
+    batch_size: int
+    layout: Layout = "channels_last"
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        size = self.batch_size
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise UsageError(f"the batch size must be a whole number above 0, not {size!r}")
+        if self.layout not in ("channels_last", "contiguous") or not isinstance(
+            self.compiled, bool
+        ):
+            raise UsageError(
+                f"a network can be computed channels_last or contiguous, and compiled or not, "
+                f"not {self.layout!r} and {self.compiled!r}"
+            )
+
+
+class Lanes:
+    """Threads that each run whole batches.
+
+    On a CPU a lane has one thread, or a few on a machine of many cores, so that no thread waits
+    for another in the middle of a layer. On a GPU there are two, each with a stream of its own:
+    while one computes, the other copies.
+
+    Parameters
+    ----------
+    device : torch.device
+        What the batches are computed on.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._threads = torch.get_num_threads()
+        self.number = lanes_of(device)
+        if device.type == "cpu":
+            # Of every thread that has not computed yet, those of the decoders among them.
+            torch.set_num_threads(self._threads // self.number)
+        self._pool = ThreadPoolExecutor(self.number, thread_name_prefix="forward")
+        self._own = threading.local()
+
+    def submit(self, work: Callable[[], _T]) -> Future[_T]:
+        """Have work done in a lane."""
+        return self._pool.submit(self._run, work)
+
+    def _run(self, work: Callable[[], _T]) -> _T:
+        if self._device.type == "cpu":
+            torch.set_num_threads(self._threads // self.number)
+            return work()
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self._device)
+        with torch.cuda.device(self._device), torch.cuda.stream(self._own.stream):
+            return work()
+
+    def close(self) -> None:
+        """End the threads, after what they have begun."""
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)
 
 
 class Runner:
-    """Runs a backbone over batches of one fixed shape.
+    """Runs a backbone over batches of one fixed shape, in any number of threads.
 
     A network's last bits depend on the shape of the batch. Every batch is therefore padded
     to the same size, so that a row's values depend on its image and the run's settings alone.
@@ -32,10 +115,15 @@ class Runner:
         Where to compute.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
-    batch_size : int
-        Images a batch. Where the memory is too small it is halved, and the run goes on.
+    plan : Plan
+        How. Where the memory is too small for the batch it is halved, and the run goes on.
     clock : Clock
         Counts the time.
+
+    Attributes
+    ----------
+    plan : Plan
+        The one in force.
     """
 
     def __init__(
@@ -43,13 +131,27 @@ class Runner:
         backbones: Sequence[Backbone],
         device: torch.device,
         precision: Precision,
-        batch_size: int,
+        plan: Plan,
         clock: Clock,
     ) -> None:
-        self.backbones = [backbone.to(device) for backbone in backbones]
+        self.backbones = [backbone.to(device, plan.layout) for backbone in backbones]
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # The lanes' streams do not wait for the copies.
         self.precision = precision
-        self.batch_size = batch_size
+        self.plan = plan
+        self._forward = feature_map
+        if plan.compiled and can_compile(backbones):
+            # It looks for a CUDA compiler, also where none is needed, and warns.
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+            self._forward = torch.compile(feature_map, dynamic=False)
         self._clock = clock
+        self._lock = threading.Lock()
+        self._warm = self._forward is feature_map
+
+    @property
+    def batch_size(self) -> int:
+        """Images a batch."""
+        return self.plan.batch_size
 
     def run(self, images: Sequence[NDArray[Any]], ids: Sequence[str]) -> list[NDArray[np.float32]]:
         """Compute the features of up to a batch of images.
@@ -74,8 +176,17 @@ class Runner:
                 )
         return each
 
-    def drift(self, images: Sequence[NDArray[Any]]) -> list[dict[str, float] | None]:
+    def drift(
+        self, images: Sequence[NDArray[Any]], exact: Sequence[NDArray[Any]]
+    ) -> list[dict[str, float] | None]:
         """Measure what the reduced precision costs on a sample of images.
+
+        Parameters
+        ----------
+        images : sequence of ndarray
+            As ``run`` takes them.
+        exact : sequence of ndarray
+            The same pictures as the reference decoding makes them.
 
         Returns
         -------
@@ -86,17 +197,18 @@ class Runner:
         """
         if self.precision == "fp32":
             return [None] * len(self.backbones)
-        reduced, exact = self._embed(images, self.precision), self._embed(images, "fp32")
-        return [_drift(*pair) for pair in zip(reduced, exact, strict=True)]
+        pairs = zip(self._embed(images, self.precision), self._embed(exact, "fp32"), strict=True)
+        return [_drift(*pair) for pair in pairs]
 
     def _embed(
         self, images: Sequence[NDArray[Any]], precision: Precision
     ) -> list[NDArray[np.float32]]:
         while True:
+            size = self.batch_size
             try:
                 blocks = [
-                    self._batch(images[start : start + self.batch_size], precision)
-                    for start in range(0, len(images), self.batch_size)
+                    self._batch(images[start : start + size], size, precision)
+                    for start in range(0, len(images), size)
                 ]
                 return [np.concatenate(features) for features in zip(*blocks, strict=True)]
             except RuntimeError as error:
@@ -105,27 +217,46 @@ class Runner:
                     "can't allocate memory" not in str(error)
                 ):
                     raise
-            if self.batch_size == 1:
+            if size == 1:
                 raise UsageError(
                     "the memory of the device is too small for a single image; choose another "
                     "--device, or a smaller backbone"
                 )
             # Out here, where the exception no longer holds on to the tensors.
-            self.batch_size //= 2
+            with self._lock:
+                if self.batch_size == size:  # Else another thread has halved it.
+                    self.plan = dataclasses.replace(self.plan, batch_size=size // 2)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
     def _batch(
-        self, images: Sequence[NDArray[Any]], precision: Precision
+        self, images: Sequence[NDArray[Any]], size: int, precision: Precision
     ) -> list[NDArray[np.float32]]:
         device = self.backbones[0].device
         with self._clock.stage("copy"):
-            batch = np.zeros((self.batch_size, *images[0].shape), images[0].dtype)
-            np.stack(images, out=batch[: len(images)])
-            pixels = torch.from_numpy(batch).to(device)
-        with self._clock.stage("forward"):
-            each = embed_together(self.backbones, pixels, precision)
+            # From pinned memory, a copy to the device goes on while the network computes.
+            kind = torch.uint8 if images[0].dtype == np.uint8 else torch.float32
+            shape = (size, *images[0].shape)
+            batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
+            np.stack(images, out=batch.numpy()[: len(images)])
+            pixels = batch.to(device, non_blocking=True)
+        # A reduced forward is the compiled one; its twin in fp32 is for comparison.
+        forward = self._forward if precision == self.precision else feature_map
+        with self._clock.stage("forward"), self._compiling():
+            each = embed_together(self.backbones, pixels, precision, forward)
             return [features[: len(images)].cpu().numpy() for features in each]
+
+    @contextlib.contextmanager
+    def _compiling(self) -> Iterator[None]:
+        # The first batch compiles; a second one beside it would do so once more.
+        with contextlib.nullcontext() if self._warm else self._lock:
+            yield
+        self._warm = True
+
+
+def can_compile(backbones: Sequence[Backbone]) -> bool:
+    """Return whether a forward pass has one output: a tap in the middle ends it early."""
+    return len(backbones) == 1 and not backbones[0].layer
 
 
 def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str, float]:
@@ -179,6 +310,11 @@ def default_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def lanes_of(device: torch.device, threads: int | None = None) -> int:
+    """Return how many batches are computed at a time, on a CPU by as many threads in all."""
+    return 2 if device.type == "cuda" else min(_MOST_LANES, threads or torch.get_num_threads())
 
 
 def describe_device(device: torch.device) -> str:

@@ -14,11 +14,12 @@ from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
-from bottleneck.features.engine import default_workers
+from bottleneck.features.engine import Plan, default_workers
 from bottleneck.features.passes import Progress, execute
-from bottleneck.features.recipe import PRECISIONS, Precision
+from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
 from bottleneck.features.run import Run, log_path
 from bottleneck.features.stages import Stage, advise, find_bottleneck
+from bottleneck.features.tuning import TUNINGS, Tuning
 from bottleneck.features.worker import Engine, LocalEngine
 
 __all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
@@ -76,9 +77,11 @@ def extract(
     pooling: str = "avg",
     preprocessing: str | None = None,
     precision: Precision | Literal["auto"] = "auto",
+    decoding: Decoding | Literal["auto"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    tuning: Tuning = "auto",
     engine: str = "local",
     address: str | None = None,
     verify: bool = False,
@@ -102,12 +105,20 @@ def extract(
     precision : {"auto", "fp32", "bf16", "fp16"}
         "auto" keeps the precision of a run to be continued; else it is bf16 where the
         hardware computes in it, and fp32 elsewhere.
+    decoding : {"auto", "reference", "fast"}
+        Whose resize: Pillow's, or torchvision's, which takes a fifth of the time and differs
+        by one level in a few pixels of a thousand. "auto" keeps that of a run to be continued;
+        else it is the reference in fp32, which takes no other, and fast in reduced precision.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     batch_size : int or "auto"
         Images a batch. A file keeps the batch size that it was begun with.
     workers : int or "auto"
         Threads that read and decode; as many as there are cores. With Ray, those of one actor.
+    tuning : {"auto", "always", "never"}
+        Whether to measure which precision (where it is "auto"), memory format and batch size
+        are fastest here, and whether compiling pays: as far as a twentieth of the run has room
+        for it, all of it, or not at all.
     engine : {"local", "ray"}
         Where to compute: in this process, or in actors of a Ray cluster, which must see the
         images under the same path. Both make the same file, and each continues the other's.
@@ -144,9 +155,11 @@ def extract(
         pooling=pooling,
         preprocessing=preprocessing,
         precision=precision,
+        decoding=decoding,
         device=device,
         batch_size=batch_size,
         workers=workers,
+        tuning=tuning,
         engine=engine,
         address=address,
         verify=verify,
@@ -190,9 +203,11 @@ def extract_all(
     pooling: str = "avg",
     preprocessing: str | None = None,
     precision: Precision | Literal["auto"] = "auto",
+    decoding: Decoding | Literal["auto"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     workers: int | Literal["auto"] = "auto",
+    tuning: Tuning = "auto",
     engine: str = "local",
     address: str | None = None,
     verify: bool = False,
@@ -222,21 +237,28 @@ def extract_all(
     """
     if precision != "auto" and precision not in PRECISIONS:
         raise unknown_name("precision", precision, ("auto", *PRECISIONS))
+    if decoding != "auto" and decoding not in DECODINGS:
+        raise unknown_name("decoding", decoding, ("auto", *DECODINGS))
+    if tuning not in TUNINGS:
+        raise unknown_name("tuning", tuning, TUNINGS)
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
         if number != "auto" and number < 1:
             raise UsageError(f"the {option} must be at least 1, not {number}")
     folder = _writable(Path(output))
     with contextlib.ExitStack() as stack:
-        chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers))
-        planned: dict[Path, tuple[Backbone, Precision]] = {}
+        chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
+        planned: dict[Path, tuple[Backbone, Recipe, Plan]] = {}
         for one in dict.fromkeys(backbones):
             taps = _tapped(one, layers, weights, pooling, preprocessing)
-            chosen = precision
-            if chosen == "auto":
-                chosen = _begun(folder, dataset, taps) or chosen_engine.native_precision()
+            begun = _begun(folder, dataset, taps, precision, decoding)
+            setting = chosen_engine.tune(
+                taps, begun[0] if begun else precision, batch_size, 0 if begun else len(dataset)
+            )
+            how = _decoding(begun[1] if begun else decoding, setting.precision)
             for tap in taps:
-                path = folder / tap.recipe(chosen).file_name(dataset.name)
-                planned.setdefault(path, (tap, chosen))
+                recipe = tap.recipe(setting.precision, how)
+                path = folder / recipe.file_name(dataset.name)
+                planned.setdefault(path, (tap, recipe, setting.plan))
         for path in planned:
             _lock(stack, path)
         try:
@@ -255,10 +277,14 @@ def extract_all(
 
 @contextlib.contextmanager
 def _open_engine(
-    name: str, address: str | None, device: str, workers: int | Literal["auto"]
+    name: str,
+    address: str | None,
+    device: str,
+    workers: int | Literal["auto"],
+    tuning: Tuning,
 ) -> Iterator[Engine]:
     if not cluster.choose(name, address):
-        yield LocalEngine(device, workers)
+        yield LocalEngine(device, workers, tuning)
         return
     from bottleneck.features.actors import RayEngine
 
@@ -338,10 +364,28 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _begun(folder: Path, dataset: ImageDataset, taps: Sequence[Backbone]) -> Precision | None:
-    found = []
-    for precision in PRECISIONS:
-        paths = [folder / tap.recipe(precision).file_name(dataset.name) for tap in taps]
-        if any(path.exists() or log_path(path).exists() for path in paths):
-            found.append(precision)
-    return found[0] if len(found) == 1 else None
+def _decoding(decoding: Decoding | Literal["auto"], precision: Precision) -> Decoding:
+    if decoding == "auto":
+        return "reference" if precision == "fp32" else "fast"
+    if decoding == "fast" and precision == "fp32":
+        raise UsageError(
+            "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
+        )
+    return decoding
+
+
+def _begun(
+    folder: Path,
+    dataset: ImageDataset,
+    taps: Sequence[Backbone],
+    precision: Precision | Literal["auto"],
+    decoding: Decoding | Literal["auto"],
+) -> tuple[Precision, Decoding] | None:
+    found: dict[Path, tuple[Precision, Decoding]] = {}
+    for one in PRECISIONS if precision == "auto" else [precision]:
+        for how in DECODINGS if decoding == "auto" else [decoding]:
+            paths = [folder / tap.recipe(one, how).file_name(dataset.name) for tap in taps]
+            if any(path.exists() or log_path(path).exists() for path in paths):
+                # Where there is no fast form of a resize, both decodings name one file.
+                found.setdefault(paths[0], (one, how))
+    return next(iter(found.values())) if len(found) == 1 else None

@@ -12,10 +12,13 @@ from typing import Any, Literal
 from bottleneck.data import decode
 from bottleneck.data.preprocessing import Preprocessing
 
-__all__ = ["PRECISIONS", "Precision", "Recipe", "slug"]
+__all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "slug"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+Decoding = Literal["reference", "fast"]
+DECODINGS: tuple[Decoding, ...] = ("reference", "fast")
+_FAST = "-fast"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Recipe:
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the forward pass.
     decoding : str
-        Policy of ``bottleneck.data.decode``.
+        Policy of ``bottleneck.data.decode``; with "-fast" where ``Preprocessing.fast`` resizes.
     variant : str
         Whose form of the architecture, where the publisher's differs from the usual in more
         than names: "keras" has other strides and another padding, with the same tensors.
@@ -62,6 +65,12 @@ class Recipe:
         return dataclasses.asdict(self)
 
     @property
+    def framing(self) -> Preprocessing:
+        """The part of the preprocessing that makes its pixels, as they are made."""
+        crop = framing(self.preprocessing)
+        return crop.fast() if self.decoding.endswith(_FAST) else crop
+
+    @property
     def hash(self) -> str:
         """sha256 of all fields but the names; equal hashes, interchangeable rows."""
         fields = self.to_dict()
@@ -72,6 +81,17 @@ class Recipe:
         """Name the feature file of a data set: what it holds, and a short hash."""
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling]
         return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
+
+
+def framing(preprocessing: Preprocessing) -> Preprocessing:
+    """Return the part of a preprocessing that makes its pixels: all but mean and std."""
+    return dataclasses.replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+def name_decoding(preprocessing: Preprocessing, decoding: Decoding) -> str:
+    """Return what a recipe says of the way its pixels are made."""
+    fast = decoding == "fast" and preprocessing.fast() != preprocessing
+    return decode.POLICY + _FAST * fast
 
 
 def slug(text: str) -> str:

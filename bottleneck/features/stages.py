@@ -47,11 +47,12 @@ class Clock:
     workers : int
         Threads that prepare pictures, of one actor.
     actors : int
-        Of a cluster, each with such threads and one that computes; 1 where all is in a process.
+        Of a cluster, each with such threads; 1 where all is in a process.
     """
 
     def __init__(self, workers: int, actors: int = 1) -> None:
         self.workers = workers
+        self.lanes = 1  # Threads that compute, of one actor.
         self._actors = actors
         self._busy = dict.fromkeys(STAGES, 0.0)
         self._lock = threading.Lock()
@@ -84,8 +85,12 @@ class Clock:
         """Return what every stage took from the clock's making to this call."""
         wall = time.perf_counter() - self._started
         stages = []
-        n = self._actors
-        for names, threads in ((_PICTURES, n * self.workers), (_NETWORK, n), (("write",), 1)):
+        preparing, computing = self._actors * self.workers, self._actors * self.lanes
+        for names, threads in (
+            (_PICTURES, preparing),
+            (_NETWORK, computing),
+            (("write",), 1),
+        ):
             waiting = max(0.0, threads * wall - sum(self._busy[name] for name in names))
             stages += [Stage(name, round(self._busy[name], 6), round(waiting, 6)) for name in names]
         return tuple(stages)

@@ -6,9 +6,11 @@ inside the actors of a cluster.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
-import threading
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,10 +22,11 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.decode import PixelFacts
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.features import engine
-from bottleneck.features.pictures import Picture, Prepared, framing, prepare
-from bottleneck.features.recipe import Precision
+from bottleneck.features.pictures import Picture, Prepared, prepare
+from bottleneck.features.recipe import Precision, framing
+from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
-from bottleneck.features.store import row_key
+from bottleneck.features.tuning import Setting, Tuning, tune
 
 __all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 
@@ -41,15 +44,18 @@ class Forward:
         One network, tapped at different layers.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
-    batch_size : int
-        Images a batch.
+    framing : Preprocessing
+        How its pixels are made.
+    plan : Plan
+        How it is computed.
     drift : bool
         Whether to measure on the first batch what the reduced precision costs.
     """
 
     backbones: tuple[Backbone, ...]
     precision: Precision
-    batch_size: int
+    framing: Preprocessing
+    plan: engine.Plan
     drift: bool
 
 
@@ -67,8 +73,8 @@ class Batch:
         One for each tapped layer.
     drift : list of dict or None, or None
         For each layer what ``Runner.drift`` returns; None where it was not measured.
-    batch_size : int
-        Smaller than asked for where the memory was too small.
+    plan : Plan
+        Its batches are smaller than asked for where the memory was too small.
     """
 
     forward: int
@@ -76,7 +82,7 @@ class Batch:
     facts: list[PixelFacts]
     features: list[NDArray[np.float32]]
     drift: list[dict[str, float] | None] | None
-    batch_size: int
+    plan: engine.Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +136,14 @@ class Engine(Protocol):
         """
         ...
 
-    def native_precision(self) -> Precision:
-        """Return bf16 where the hardware computes in it, else fp32."""
+    def tune(
+        self,
+        backbones: Sequence[Backbone],
+        precision: Precision | Literal["auto"],
+        batch_size: int | Literal["auto"],
+        n_images: int,
+    ) -> Setting:
+        """Choose how to compute layers of one network; "auto" is open."""
         ...
 
     def describe(self) -> dict[str, str]:
@@ -148,22 +160,31 @@ class LocalEngine:
         "auto", "cpu", "cuda" or "cuda:N".
     workers : int or "auto"
         Threads that read and decode; as many as there are cores.
+    tuning : {"auto", "always", "never"}
+        Whether to measure how a network is computed best, as ``tune`` takes it.
     """
 
     name = "local"
 
-    def __init__(self, device: str, workers: int | Literal["auto"]) -> None:
+    def __init__(self, device: str, workers: int | Literal["auto"], tuning: Tuning) -> None:
+        self._tuning = tuning
         self.device = engine.resolve_device(device)
         self.clock = Clock(engine.default_workers() if workers == "auto" else workers)
 
     def run(self, work: Work) -> Generator[Prepared | Batch]:
         """Compute in this process."""
-        worker = Worker(work.forwards, self.device, self.clock)
-        return worker.run(work.dataset, work.numbers, work.has)
+        with contextlib.closing(Worker(work.forwards, self.device, self.clock)) as worker:
+            yield from worker.run(work.dataset, work.numbers, work.has)
 
-    def native_precision(self) -> Precision:
-        """Return bf16 where the hardware computes in it, else fp32."""
-        return engine.native_precision(self.device)
+    def tune(
+        self,
+        backbones: Sequence[Backbone],
+        precision: Precision | Literal["auto"],
+        batch_size: int | Literal["auto"],
+        n_images: int,
+    ) -> Setting:
+        """Choose how to compute layers of one network; "auto" is open."""
+        return tune(backbones, self.device, precision, batch_size, n_images, tuning=self._tuning)
 
     def describe(self) -> dict[str, str]:
         """Name engine and device for the record."""
@@ -186,11 +207,13 @@ class Worker:
     def __init__(self, forwards: Sequence[Forward], device: torch.device, clock: Clock) -> None:
         self._clock = clock
         self._streams = [_Stream(*each, device, clock) for each in enumerate(forwards)]
+        self._lanes = engine.Lanes(device)
+        clock.lanes = self._lanes.number
 
     def run(
         self, dataset: ImageDataset, numbers: Sequence[int], has: Has
     ) -> Generator[Prepared | Batch]:
-        """Work through samples.
+        """Work through samples; in several threads at once, if need be.
 
         Parameters
         ----------
@@ -204,35 +227,59 @@ class Worker:
         Yields
         ------
         Prepared or Batch
-            Every sample, in order; and batches as they are finished.
+            Every sample, in order; and batches, in order, as they are finished.
         """
-        streams = self._streams
+        streams, lanes = self._streams, self._lanes
+        collected: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
+        under_way: collections.deque[tuple[int, list[str], Future[Batch]]] = collections.deque()
+        computing: list[set[str]] = [set() for _ in streams]
 
         def wanted(key: str) -> list[Preprocessing]:
-            return list(dict.fromkeys(s.framing for s in streams if not has(s.number, key)))
+            lacking = [s for s in streams if not has(s.number, key)]
+            return list(dict.fromkeys(each for s in lacking for each in s.framings()))
 
-        ahead = 4 * max(stream.batch_size for stream in streams) + self._clock.workers
-        waiting: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
+        def compute(stream: _Stream) -> None:
+            pictures, collected[stream.number] = collected[stream.number], {}
+            computing[stream.number].update(pictures)
+            future = lanes.submit(stream.task(pictures))
+            under_way.append((stream.number, list(pictures), future))
+
+        def finished(at_most: int) -> Generator[Batch]:
+            # One batch waits for each that is being computed, so that no lane is idle.
+            while under_way and (len(under_way) > at_most or under_way[0][2].done()):
+                number, keys, future = under_way.popleft()
+                yield future.result()
+                computing[number].difference_update(keys)
+
+        largest = max(stream.batch_size for stream in streams)
+        ahead = (2 + lanes.number) * largest + self._clock.workers
         for item in prepare(dataset, numbers, wanted, self._clock, ahead=ahead):
             yield item
             if item.picture is None:
                 continue
             sample = dataset.samples[item.number]
             key = row_key(item.sha256, sample)
-            for stream, pictures in zip(streams, waiting, strict=True):
+            for stream in streams:
                 # A copy of it may be in this batch or under way, its row known by now.
+                pictures = collected[stream.number]
                 if (
                     stream.framing in item.picture.pixels
                     and key not in pictures
+                    and key not in computing[stream.number]
                     and not has(stream.number, key)
                 ):
                     pictures[key] = (sample.id, item.picture)
                     if len(pictures) >= stream.batch_size:
-                        yield stream.compute(pictures)
-                        pictures.clear()
-        for stream, pictures in zip(streams, waiting, strict=True):
-            if pictures:
-                yield stream.compute(pictures)
+                        compute(stream)
+            yield from finished(2 * lanes.number)
+        for stream in streams:
+            if collected[stream.number]:
+                compute(stream)
+        yield from finished(0)
+
+    def close(self) -> None:
+        """End the threads that compute, after what they have begun."""
+        self._lanes.close()
 
 
 class _Stream:
@@ -240,24 +287,32 @@ class _Stream:
 
     def __init__(self, number: int, forward: Forward, device: torch.device, clock: Clock) -> None:
         self.number = number
-        self.framing = framing(forward.backbones[0].preprocessing)
+        self.framing = forward.framing
+        self._reference = framing(forward.backbones[0].preprocessing)
         self._drift = forward.drift
-        self._lock = threading.Lock()
         self._runner = engine.Runner(
-            forward.backbones, device, forward.precision, forward.batch_size, clock
+            forward.backbones, device, forward.precision, forward.plan, clock
         )
 
     @property
     def batch_size(self) -> int:
         return self._runner.batch_size
 
-    def compute(self, pictures: dict[str, tuple[str, Picture]]) -> Batch:
-        """Compute a batch, full or not."""
+    def framings(self) -> list[Preprocessing]:
+        """Return what it needs of a picture: twice, while the drift is not measured."""
+        return [self.framing, self._reference] if self._drift else [self.framing]
+
+    def task(self, pictures: dict[str, tuple[str, Picture]]) -> Callable[[], Batch]:
+        """Return what computes a batch, full or not."""
+        measure, self._drift = self._drift, False
         images = [picture.pixels[self.framing] for _, picture in pictures.values()]
-        # An actor prepares two chunks at once, and computes one of them at a time.
-        with self._lock:
-            features = self._runner.run(images, [identity for identity, _ in pictures.values()])
-            drift = self._runner.drift(images) if self._drift else None
-            self._drift = False
+        exact = [picture.pixels[self._reference] for _, picture in pictures.values() if measure]
+        ids = [identity for identity, _ in pictures.values()]
         facts = [picture.facts for _, picture in pictures.values()]
-        return Batch(self.number, list(pictures), facts, features, drift, self.batch_size)
+
+        def work() -> Batch:
+            features = self._runner.run(images, ids)
+            drift = self._runner.drift(images, exact) if measure else None
+            return Batch(self.number, list(pictures), facts, features, drift, self._runner.plan)
+
+        return work

@@ -27,7 +27,7 @@ def run(folder: Path, output: Path, events: Connection | None = None) -> None:
     """Extract; with ``events``, say which stage has begun, and give the killer time in it."""
     import torch
 
-    from bottleneck.features import extraction, journal, store
+    from bottleneck.features import extraction, journal, writer
     from bottleneck.features import run as running
     from bottleneck.testing import tiny_backbone
 
@@ -53,8 +53,8 @@ def run(folder: Path, output: Path, events: Connection | None = None) -> None:
         telling(running.StoredRows, "_read", "start")
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
-        telling(store, "_write_columns", "writing")
-        telling(store, "_sync_folder", "closing")
+        telling(writer, "_write_columns", "writing")
+        telling(writer, "sync_folder", "closing")
         telling(Path, "replace", "closing")
         telling(Path, "unlink", "closing")
     extraction.extract(

@@ -187,10 +187,10 @@ def test_too_little_memory_halves_the_batch(
     )
     original = engine.embed_together
 
-    def embed(backbones: Any, pixels: torch.Tensor, precision: Any) -> list[torch.Tensor]:
+    def embed(backbones: Any, pixels: torch.Tensor, *rest: Any) -> list[torch.Tensor]:
         if len(pixels) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(backbones, pixels, precision)
+        return original(backbones, pixels, *rest)
 
     monkeypatch.setattr(engine, "embed_together", embed)
     result = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "b", **OPTIONS)

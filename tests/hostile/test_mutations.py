@@ -20,7 +20,8 @@ from bottleneck.data.readers.columns import read_columns
 from bottleneck.errors import BottleneckError
 from bottleneck.features.extraction import extract
 from bottleneck.features.journal import Journal
-from bottleneck.features.store import StoredRows, load_features, read_provenance
+from bottleneck.features.store import load_features, read_provenance
+from bottleneck.features.stored import StoredRows
 from bottleneck.heads.persistence import load_model
 from bottleneck.heads.training import fit
 from bottleneck.predictions import read_predictions

@@ -1,0 +1,287 @@
+"""How a network is computed: lanes, the measured choice, the fast decoding."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made import dataset_of, make_images
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.errors import UsageError
+from bottleneck.features import engine
+from bottleneck.features.engine import Plan
+from bottleneck.features.extraction import Extraction, extract, extract_layers
+from bottleneck.features.store import load_features
+from bottleneck.features.tuning import Setting, Speed, measure_speed, tune
+from bottleneck.testing import tiny_backbone
+
+MakeImages = Callable[..., Path]
+CPU = torch.device("cpu")
+BF16 = Setting("bf16", Plan(16))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(folder: Path, output: Path, **options: Any) -> Extraction:
+    options = {"batch_size": 4, "workers": 2, "precision": "fp32", **options}
+    return extract(dataset_of(folder), tiny_backbone(), output=output, **options)
+
+
+def plan(setting: Setting, **changes: Any) -> Setting:
+    return dataclasses.replace(setting, plan=dataclasses.replace(setting.plan, **changes))
+
+
+class Machine:
+    """Speeds that a machine would have, and a list of what was measured."""
+
+    def __init__(self, rate: Callable[[Setting], float], setup: float = 0.0) -> None:
+        self.measured: list[Setting] = []
+        self._rate, self._setup = rate, setup
+
+    def __call__(self, backbones: Any, device: torch.device, setting: Setting) -> Speed:
+        self.measured.append(setting)
+        return Speed(self._rate(setting), self._setup * setting.plan.compiled)
+
+
+def rate(setting: Setting) -> float:
+    """A machine on which everything but fp32 helps, batches up to 32."""
+    chosen = setting.plan
+    speed = 100.0 * (0.5 if setting.precision == "fp32" else 1.0)
+    speed *= 1.5 if chosen.layout == "contiguous" else 1.0
+    speed *= {16: 1.0, 32: 1.2}[chosen.batch_size]
+    return speed * (2.0 if chosen.compiled else 1.0)
+
+
+@pytest.fixture
+def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setting]:
+    monkeypatch.setattr(engine, "native_precision", lambda _: "bf16")
+    taps = [tiny_backbone()]
+
+    def call(measure: Machine, n_images: int, **options: Any) -> Setting:
+        options = {"memory": tmp_path / "tuning.json", **options}
+        return tune(taps, CPU, "auto", "auto", n_images, measure=measure, **options)
+
+    return call
+
+
+def test_two_batches_are_computed_at_once(
+    image_folder: MakeImages, tmp_path: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = image_folder(16)
+    alone = run(folder, tmp_path / "alone")
+    both, original = threading.Barrier(2), engine.embed_together
+
+    def together(*arguments: Any) -> list[torch.Tensor]:
+        both.wait(timeout=60)  # Breaks unless a second batch comes while the first is computed.
+        assert torch.get_num_threads() == 1
+        return original(*arguments)
+
+    monkeypatch.setattr(engine, "embed_together", together)
+    result = run(folder, tmp_path / "both")
+    assert torch.get_num_threads() == 2
+    assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
+
+
+def test_a_picture_that_comes_again_at_once_is_computed_once(
+    image_folder: MakeImages, tmp_path: Path, two_threads: None
+) -> None:
+    folder = image_folder(4)
+    for number in range(4, 12):
+        (folder / f"{number:03d}.png").write_bytes((folder / f"{number % 4:03d}.png").read_bytes())
+    result = run(folder, tmp_path / "f")
+    assert (result.n_extracted, result.n_samples) == (4, 12)
+    features = load_features(result.path).X
+    np.testing.assert_array_equal(features[:4], features[4:8])
+
+
+def test_the_fastest_of_all_is_taken(choose: Callable[..., Setting]) -> None:
+    machine = Machine(rate)
+    best = plan(BF16, layout="contiguous", batch_size=32, compiled=True)
+    assert choose(machine, 10, tuning="always") == best
+    assert plan(Setting("fp32", Plan(16))) in machine.measured
+
+
+def test_fp32_where_it_is_faster(choose: Callable[..., Setting]) -> None:
+    machine = Machine(lambda s: 100.0 if s == Setting("fp32", Plan(16)) else 50.0)
+    assert choose(machine, 10, tuning="always") == Setting("fp32", Plan(16))
+
+
+def test_what_does_not_work_is_not_taken(choose: Callable[..., Setting]) -> None:
+    machine = Machine(lambda s: 0.0 if s.plan.compiled or s.plan.batch_size > 16 else 100.0)
+    assert choose(machine, 10**6, tuning="always") == BF16
+
+
+def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Setting]) -> None:
+    # A measurement takes three batches of each lane.
+    each = 3 * 16 * engine.lanes_of(CPU)
+    machine = Machine(rate)
+    assert choose(machine, 20 * each - 1) == BF16
+    assert machine.measured == []
+    assert choose(machine, 20 * each) == BF16
+    assert machine.measured == [BF16]
+    # What is known costs nothing; there is room for two more.
+    assert choose(machine, 40 * each) == plan(BF16, layout="contiguous")
+    assert len(machine.measured) == 3
+    assert choose(machine, 10, tuning="never") == BF16
+
+
+def test_compiling_must_pay(choose: Callable[..., Setting]) -> None:
+    machine = Machine(lambda s: 200.0 if s.plan.compiled else 100.0, setup=50.0)
+    # 50 + n / 200 < n / 100 above 10,000 images, and it must do so by three per cent.
+    compiled = plan(BF16, compiled=True)
+    assert choose(machine, 11_000, tuning="always") == compiled
+    assert choose(machine, 10_100) == BF16
+    assert choose(machine, 10_800) == compiled
+    assert len(machine.measured) == len(set(machine.measured))
+
+
+def test_measurements_are_kept_by_network_and_device(
+    tmp_path: Path, choose: Callable[..., Setting]
+) -> None:
+    memory, machine = tmp_path / "tuning.json", Machine(rate)
+    choose(machine, 10, tuning="always")
+    (key,) = json.loads(memory.read_text())
+    assert "tiny8" in key
+    assert torch.__version__ in key
+    taken = len(machine.measured)
+    tune([tiny_backbone(width=4)], CPU, "fp32", 16, 10**9, measure=machine, memory=memory)
+    assert len(machine.measured) > taken
+    assert len(json.loads(memory.read_text())) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '{"x": 3}', "\x00", "KEY"])
+def test_a_damaged_memory_is_measured_again(
+    tmp_path: Path, choose: Callable[..., Setting], text: str
+) -> None:
+    memory, machine = tmp_path / "tuning.json", Machine(rate)
+    choose(machine, 10, tuning="always")
+    (key,) = json.loads(memory.read_text())
+    memory.write_text(json.dumps({key: [{"precision": "bf16"}]}) if text == "KEY" else text)
+    taken = len(machine.measured)
+    choose(machine, 10, tuning="always")
+    assert len(machine.measured) == 2 * taken
+
+
+def test_a_real_measurement(two_threads: None) -> None:
+    speed = measure_speed([tiny_backbone()], CPU, Setting("fp32", Plan(4)))
+    assert speed.rate > 0
+    assert speed.setup >= 0
+    broken = tiny_backbone()
+    broken.network[0].weight.fill_(float("nan"))
+    assert measure_speed([broken], CPU, Setting("fp32", Plan(4))) == Speed(0.0, 0.0)
+
+
+def test_layouts_differ_in_the_last_bits_alone(image_folder: MakeImages, tmp_path: Path) -> None:
+    folder = image_folder(6)
+    usual = load_features(run(folder, tmp_path / "a").path)
+    chosen = Setting("fp32", Plan(4, layout="contiguous"))
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("bottleneck.features.worker.tune", lambda *_, **__: chosen)
+    with monkey.context():
+        other = run(folder, tmp_path / "b")
+    monkey.undo()
+    assert other.provenance["layout"] == "contiguous"
+    np.testing.assert_allclose(load_features(other.path).X, usual.X, rtol=0, atol=1e-5)
+    # A file keeps the layout that it was begun with.
+    Image.fromarray(np.full((24, 24), 99, np.uint8)).save(folder / "999.png")
+    assert run(folder, tmp_path / "b").provenance["layout"] == "contiguous"
+
+
+@pytest.mark.slow
+def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: Path) -> None:
+    folder = image_folder(9)
+    usual = load_features(run(folder, tmp_path / "a").path)
+    monkey = pytest.MonkeyPatch()
+    chosen = Setting("fp32", Plan(4, compiled=True))
+    monkey.setattr("bottleneck.features.worker.tune", lambda *_, **__: chosen)
+    compiled = run(folder, tmp_path / "b")
+    monkey.undo()
+    assert compiled.provenance["compiled"] is True
+    np.testing.assert_allclose(load_features(compiled.path).X, usual.X, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_fast_resize_is_torchvisions(interpolation: Any) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (90, 140, 3), np.uint8))
+    reference = Preprocessing(48, 40, interpolation, (0.5,) * 3, (0.5,) * 3)
+    fast = reference.fast().pixels(image)
+    tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    mode = InterpolationMode(interpolation)
+    resized = functional.resize(tensor, [48, 74], mode, antialias=True).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(fast, resized[4:44, 17:57])
+    apart = np.abs(fast.astype(int) - reference.pixels(image))
+    assert apart.max() == 1
+    assert (apart > 0).mean() < 0.02
+
+
+def test_a_resize_that_has_no_fast_form_stays() -> None:
+    for options in ({"interpolation": "nearest"}, {"resizer": "opencv"}):
+        one = Preprocessing(**{"resize": 8, "crop": 8, "interpolation": "bilinear"} | options,
+                            mean=(0.5,) * 3, std=(0.5,) * 3)  # fmt: skip
+        assert one.fast() == one
+
+
+def test_fast_decoding_is_part_of_the_recipe_and_its_drift_is_measured(tmp_path: Path) -> None:
+    folder, output = tmp_path / "images", tmp_path / "f"
+    make_images(folder, 8, side=50)
+    slow = run(folder, output, precision="bf16", batch_size=8, decoding="reference")
+    assert run(folder, output, precision="bf16").path == slow.path
+    fast = run(folder, output, precision="bf16", batch_size=8, decoding="fast")
+    assert slow.path != fast.path
+    assert fast.provenance["recipe"]["decoding"] == "1-fast"
+    # Now both are there.
+    assert run(folder, output, precision="bf16").path == fast.path
+    exactly = run(folder, output, precision="fp32")
+    assert exactly.provenance["recipe"]["decoding"] == "1"
+
+    backbone = tiny_backbone().to(CPU)
+    images = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())]
+    made = [[p.pixels(i) for i in images] for p in (backbone.preprocessing.fast(),
+                                                    backbone.preprocessing)]  # fmt: skip
+    reduced, exact = (
+        backbone.embed(torch.from_numpy(np.stack(pixels)), precision).numpy()
+        for pixels, precision in zip(made, ("bf16", "fp32"), strict=True)
+    )
+    np.testing.assert_array_equal(load_features(fast.path).X, reduced)
+    relative = np.linalg.norm(reduced - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert fast.provenance["drift"]["relative"] == pytest.approx(relative.max(), rel=1e-5)
+
+
+def test_fast_decoding_and_layers_share_a_pass(image_folder: MakeImages, tmp_path: Path) -> None:
+    results = extract_layers(
+        dataset_of(image_folder(5)),
+        tiny_backbone(),
+        layers=["0", "1"],
+        precision="bf16",
+        decoding="fast",
+        batch_size=4,
+        output=tmp_path,
+    )
+    assert all(result.provenance["drift"]["images"] == 4 for result in results)
+
+
+def test_fp32_takes_the_reference(image_folder: MakeImages, tmp_path: Path) -> None:
+    folder = image_folder(2)
+    with pytest.raises(UsageError, match="fp32 takes the reference decoding"):
+        run(folder, tmp_path / "f", decoding="fast")
+    with pytest.raises(UsageError, match="unknown decoding 'quick'"):
+        run(folder, tmp_path / "f", decoding="quick")
+    with pytest.raises(UsageError, match="unknown tuning 'often'"):
+        run(folder, tmp_path / "f", tuning="often")
