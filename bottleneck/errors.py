@@ -7,6 +7,7 @@
     ├── DataError           a data set that cannot be read or used
     │   └── DecodeError     one image that cannot be decoded; becomes a row in ``failures``
     ├── FeatureFileError    a feature file that is damaged, foreign or does not fit
+    ├── DeviceError         a GPU that failed
     ├── WeightsError        weights that are missing, damaged or of another network
     ├── MissingExtraError   a part of the package whose own dependencies are not installed
     ├── ModelError          a saved model that is damaged, untrusted or does not fit
@@ -27,6 +28,7 @@ __all__ = [
     "ClusterError",
     "DataError",
     "DecodeError",
+    "DeviceError",
     "FeatureFileError",
     "MissingExtraError",
     "ModelError",
@@ -55,6 +57,10 @@ class DecodeError(DataError):
 
 class FeatureFileError(BottleneckError):
     """A feature file that is damaged, foreign or does not fit."""
+
+
+class DeviceError(BottleneckError):
+    """A GPU that failed in the middle of its work."""
 
 
 class WeightsError(BottleneckError):

@@ -24,6 +24,7 @@ from bottleneck.files import replacing, write_whole
 __all__ = ["Record", "find_record", "folder_path", "keep", "read_records", "sha256_of"]
 
 _VARIABLE = "BOTTLENECK_WEIGHTS"
+_OPTIONAL = ("licence", "preprocessing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,10 @@ def _read_record(path: Path) -> Record:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         record = Record(**fields)
-    except (OSError, ValueError, TypeError) as error:
+        for name, value in fields.items():
+            if not isinstance(value, str) and not (value is None and name in _OPTIONAL):
+                raise TypeError(f"{name} cannot be {value!r}")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"the record {path} cannot be read: {error}. Import its weight file again with "
             "`bottleneck weights import`"

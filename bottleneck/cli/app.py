@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +26,7 @@ from bottleneck.cli import (
     weights,
 )
 from bottleneck.cli.console import say
+from bottleneck.cli.interrupts import interruptible
 from bottleneck.errors import BottleneckError
 
 
@@ -35,7 +38,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except BottleneckError as error:
             say(f"error: {error}")
             raise typer.Exit(2) from None
@@ -96,4 +100,9 @@ app.add_typer(weights.weights, name="weights")
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="bottleneck")
+    try:
+        app(prog_name="bottleneck")
+    finally:
+        # All is said and on the disk. Ctrl-C once more would only add a traceback to it, or must
+        # end the wait for a thread that the first one left in a lock.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))

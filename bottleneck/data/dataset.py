@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,6 +22,10 @@ from bottleneck.data.samples import (
 from bottleneck.errors import DataError, UsageError, unknown_name
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
+
+# Above what the largest picture that is decoded takes without any compression. A sparse file can
+# be of any size, and its zeros would all be read.
+_MAX_BYTES = 1 << 30
 
 # Labels that name the condition looked for, in the spelling they have after casefold.
 _POSITIVE_LABELS = ("malignant", "cancer", "positive", "1")
@@ -47,8 +52,16 @@ class FileSource:
         ------
         OSError
             If the file cannot be read.
+        DataError
+            If it is no regular file, or larger than any image that could be decoded.
         """
-        return (self.root / source).read_bytes()
+        path = self.root / source
+        found = path.stat()  # Opening a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError("a folder or special file, not an image")
+        if found.st_size > _MAX_BYTES:
+            raise DataError(f"{found.st_size:,} bytes: no image takes more than {_MAX_BYTES:,}")
+        return path.read_bytes()
 
     def stamp(self, source: str) -> tuple[int, int]:
         """Return the size in bytes and the modification time in nanoseconds of the file.

@@ -101,6 +101,8 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
             image = _rgb(opened)
     except DecodeError:
         raise
+    except MemoryError:
+        raise DecodeError("the memory was too small to decode it") from None
     except UnidentifiedImageError:
         raise DecodeError("not an image in a format that can be read") from None
     except Image.DecompressionBombError as error:

@@ -34,6 +34,8 @@ _RESIZERS: dict[str, tuple[str, ...]] = {
 TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]] = {}
 # A strip a thousand times longer than wide would be resized into gigabytes.
 _MAX_RATIO = 50
+# And so would any picture by a resize far beyond what networks see.
+_MAX_SIDE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Preprocessing:
     Attributes
     ----------
     resize : int
-        Length of the shorter side after the resize.
+        Length of the shorter side after the resize, at most 2048.
     crop : int
         Side of the square that reaches the network.
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos"}
@@ -90,8 +92,12 @@ class Preprocessing:
             raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)
         if not 1 <= self.crop <= self.resize:
             raise UsageError(f"crop {self.crop} must lie between 1 and resize {self.resize}")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
-            raise UsageError("mean and std need three numbers each, std above 0")
+        if self.resize > _MAX_SIDE:
+            raise UsageError(f"resize {self.resize} is above {_MAX_SIDE}, the most that is done")
+        if len(self.mean) != 3 or len(self.std) != 3:
+            raise UsageError("mean and std need three numbers each")
+        if not all(math.isfinite(v) for v in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise UsageError("mean and std must be finite, and std above 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,12 @@ def load_given(path: str | Path) -> Given:
     if path.is_dir():
         path = path / "predictions.csv"
     test, validation = read_predictions(path)
-    training = _read_training(path.with_name("training.json"))
+    record = path.with_name("training.json")
+    training = _read_training(record)
     if not named:
         called = path.resolve().parent.name if path.stem == "predictions" else path.stem
         name = str(training.get("name") or called)
-    return Given(name, test, validation, _gather_cost(training))
+    return Given(name, test, validation, _gather_cost(training, record))
 
 
 def take_folds(given: Sequence[Given], samples: FeatureSet, protocol: Protocol) -> Folds:
@@ -264,16 +266,28 @@ def _partition(predictions: Predictions) -> set[tuple[int, int, str]]:
     return set(_keys(predictions))
 
 
-def _gather_cost(training: Mapping[str, Any]) -> dict[str, Any]:
+def _gather_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Take what a reader of results needs from the record of a training."""
     cost = {field: training[field] for field in _COST if training.get(field) is not None}
     curves = [
         {"repeat": fold.get("repeat", 0), "fold": fold.get("fold", 0)}
         | {name: value for name, value in epoch.items() if name in _CURVES}
-        for fold in training.get("folds", ())
-        for epoch in fold.get("curve", ())
+        for fold in _tables(training, "folds", path)
+        for epoch in _tables(fold, "curve", path)
     ]
+    for fields in (cost, *curves):
+        for name, value in fields.items():
+            kind = str if name == "device" else (int, float, types.NoneType)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise DataError(f"{path} does not describe a training: {name} cannot be {value!r}")
     return cost | ({"curves": curves} if curves else {})
+
+
+def _tables(table: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:
+    found = table.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise DataError(f"{path} does not describe a training: {key} is no list of tables")
+    return found
 
 
 def _read_training(path: Path) -> Mapping[str, Any]:
@@ -281,7 +295,7 @@ def _read_training(path: Path) -> Mapping[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} does not describe a training: it holds no table of fields")

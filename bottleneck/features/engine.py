@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone, Layout, embed_together
 from bottleneck.backbones.networks import feature_map
-from bottleneck.errors import UsageError
+from bottleneck.errors import DeviceError, UsageError
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 
@@ -74,10 +76,12 @@ class Lanes:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._threads = torch.get_num_threads()
+        self._each = self._threads
         self.number = lanes_of(device)
         if device.type == "cpu":
+            self._each = self._threads // self.number
             # Of every thread that has not computed yet, those of the decoders among them.
-            torch.set_num_threads(self._threads // self.number)
+            torch.set_num_threads(self._each)
         self._pool = ThreadPoolExecutor(self.number, thread_name_prefix="forward")
         self._own = threading.local()
 
@@ -87,7 +91,7 @@ class Lanes:
 
     def _run(self, work: Callable[[], _T]) -> _T:
         if self._device.type == "cpu":
-            torch.set_num_threads(self._threads // self.number)
+            torch.set_num_threads(self._each)
             return work()
         if not hasattr(self._own, "stream"):
             self._own.stream = torch.cuda.Stream(self._device)
@@ -140,6 +144,8 @@ class Runner:
         self.plan = plan
         self._forward = feature_map
         if plan.compiled and can_compile(backbones):
+            # It looks for a CUDA compiler, also where none is needed, and warns.
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
             self._forward = torch.compile(feature_map, dynamic=False)
         self._clock = clock
         self._lock = threading.Lock()
@@ -213,6 +219,7 @@ class Runner:
                 if not isinstance(error, torch.OutOfMemoryError) and (
                     "can't allocate memory" not in str(error)
                 ):
+                    _report(error, self.backbones[0].device)
                     raise
             if size == 1:
                 raise UsageError(
@@ -249,6 +256,17 @@ class Runner:
         with contextlib.nullcontext() if self._warm else self._lock:
             yield
         self._warm = True
+
+
+def _report(error: RuntimeError, device: torch.device) -> None:
+    # torch has had a class for it since 2.8; its libraries' messages begin with their names.
+    kind = getattr(torch, "AcceleratorError", ())
+    if isinstance(error, kind) or str(error).startswith(("CUDA", "cuDNN", "CUBLAS", "NVRTC")):
+        raise DeviceError(
+            f"the device {device} failed: {str(error).strip().splitlines()[0]}. What was finished "
+            "is kept, and the same command goes on from there; `nvidia-smi` says whether the "
+            "device still answers, and --device names another one"
+        ) from None
 
 
 def can_compile(backbones: Sequence[Backbone]) -> bool:
@@ -311,7 +329,10 @@ def default_workers() -> int:
 
 def lanes_of(device: torch.device, threads: int | None = None) -> int:
     """Return how many batches are computed at a time, on a CPU by as many threads in all."""
-    return 2 if device.type == "cuda" else min(_MOST_LANES, threads or torch.get_num_threads())
+    if device.type == "cuda":
+        return 2
+    threads = threads or torch.get_num_threads()
+    return threads // math.ceil(threads / _MOST_LANES)
 
 
 def describe_device(device: torch.device) -> str:

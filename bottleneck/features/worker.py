@@ -28,9 +28,7 @@ from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
 from bottleneck.features.tuning import Setting, Tuning, tune
 
-__all__ = ["ENGINES", "Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
-
-ENGINES = ("local", "ray")
+__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]

@@ -243,7 +243,7 @@ def read_config(path: str | Path, **given: Any) -> Config:
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"the configuration {path} cannot be read: {error}") from None
     plain = {key.replace("-", "_"): value for key, value in values.items()}
     return Config.from_dict({**plain, **given}, path.name)

@@ -96,6 +96,11 @@ class RunFolder:
                 f"{self.path} is being written by another training; wait for it, or choose another "
                 "--output"
             ) from None
+        except NotImplementedError as error:
+            raise UsageError(
+                f"{self.path} cannot be locked against other trainings: {error}; choose an "
+                "--output on a file system that has locks"
+            ) from None
 
     def fold(self, name: str) -> Path:
         """Return the folder of a fold, which is made where absent."""

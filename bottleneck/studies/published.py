@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from bottleneck.errors import UsageError, unknown_name
 
@@ -14,7 +16,8 @@ __all__ = ["METRICS", "Claim", "Count", "Figure", "Matrix", "Part", "PublishedTe
 
 METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 
-_PRINTED = re.compile(r"(\d+)(?:\.(\d+))?\s*(%?)")
+_MAX_DECIMALS = 9
+_PRINTED = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?\s*(%?)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Figure:
                 f'a published figure is written as it was printed, such as "0.82" or "69.54 %", '
                 f"not {self.text!r}"
             )
+        _check_count("decimals", self.decimals, 0)
+        if self.decimals > _MAX_DECIMALS:
+            raise UsageError(f"nobody prints {self.decimals} decimals")
         if not 0 <= self.value <= 1:
             raise UsageError(f"the published figure {self.text} does not lie between 0 and 1")
 
@@ -238,10 +244,10 @@ class Part:
         """
         table = dict(table)
         decimals = table.pop("decimals", 0)
-        rows = tuple(_row(row, decimals, where) for row in table.pop("rows", ()))
+        rows = tuple(_row(row, decimals, where) for row in tables(table, "rows", where))
         nested = {
-            "elsewhere": tuple(take(Count, one, where) for one in table.pop("elsewhere", ())),
-            "claims": tuple(take(Claim, one, where) for one in table.pop("claims", ())),
+            name: tuple(take(kind, one, where) for one in tables(table, name, where))
+            for name, kind in (("elsewhere", Count), ("claims", Claim))
         }
         return take(cls, {**table, "rows": rows, **nested}, where)
 
@@ -284,7 +290,43 @@ def take(cls: Any, table: Mapping[str, Any], where: str) -> Any:
         optional = (field.default, field.default_factory) != (dataclasses.MISSING,) * 2
         if name not in table and not optional:
             raise UsageError(f"{where} lacks the key '{name}'")
+    hints = typing.get_type_hints(cls)
+    for name, value in table.items():
+        if not _is(value, hints[name]):
+            raise UsageError(f"{where}: {name} cannot be {value!r}")
     return cls(**table)
+
+
+def tables(table: Mapping[str, Any], key: str, where: str) -> Sequence[Mapping[str, Any]]:
+    """Return a list of tables in a table; empty where there is none.
+
+    Raises
+    ------
+    UsageError
+        If it is something else.
+    """
+    found = table.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        raise UsageError(f"{where}: {key} must be a list of tables")
+    return found
+
+
+def _is(value: object, hint: Any) -> bool:
+    """Tell whether a value of a file has the type of a field; names are checked by its class."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return isinstance(value, str)
+    if origin is types.UnionType:
+        return any(_is(value, one) for one in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is(one, inner[0]) for one in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_is(one, inner[1]) for one in value.values())
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, int | float if hint is float else hint)
 
 
 def _row(table: Mapping[str, Any], decimals: int, where: str) -> Row:
@@ -296,11 +338,8 @@ def _row(table: Mapping[str, Any], decimals: int, where: str) -> Row:
         if key not in METRICS:
             raise unknown_name(f"key in {where}", key, ("model", "matrix", *METRICS))
     figures = {name: Figure(table[name], decimals) for name in METRICS if name in table}
-    return Row(
-        model=model,
-        figures=figures,
-        matrix=None if matrix is None else take(Matrix, matrix, where),
-    )
+    matrix = None if matrix is None else take(Matrix, matrix, where)
+    return take(Row, {"model": model, "figures": figures, "matrix": matrix}, where)
 
 
 def _check_count(what: str, value: object, least: int) -> None:

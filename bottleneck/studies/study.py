@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,7 +12,7 @@ from bottleneck.data.augmentation import Augmentation
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.config import Config
 from bottleneck.heads.catalogue import get_head
-from bottleneck.studies.published import METRICS, Part, PublishedTest, take
+from bottleneck.studies.published import METRICS, Part, PublishedTest, tables, take
 
 __all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]
 
@@ -278,32 +278,26 @@ def read_study(path: str | Path) -> Study:
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"the study {path} cannot be read: {error}") from None
     where = path.name
     made: dict[str, Any] = {"name": path.stem, "title": path.stem, **table}
-    made["notes"] = tuple(made.get("notes", ()))
+    if isinstance(made.get("notes"), list):
+        made["notes"] = tuple(made["notes"])
     for key, cls in (
         ("protocols", StudyProtocol),
         ("arms", StudyArm),
         ("tests", PublishedTest),
     ):
         what = f"{where}, [[{key}]]"
-        made[key] = tuple(take(cls, _nested(one, path), what) for one in _tables(made, key, what))
+        made[key] = tuple(take(cls, _nested(one, path), what) for one in tables(made, key, where))
     what = f"{where}, [[parts]]"
-    made["parts"] = tuple(Part.from_dict(one, what) for one in _tables(made, "parts", what))
+    made["parts"] = tuple(Part.from_dict(one, what) for one in tables(made, "parts", where))
     for key in ("data", "external"):
-        if key in made:
+        if isinstance(made.get(key), str):
             made[key] = str(path.parent / made[key]) if made[key] != "phantom" else made[key]
     study: Study = take(Study, made, where)
     return study
-
-
-def _tables(made: Mapping[str, Any], key: str, what: str) -> Sequence[Mapping[str, Any]]:
-    found = made.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
-        raise UsageError(f"{what} must be a list of tables")
-    return found
 
 
 def _nested(table: Mapping[str, Any], path: Path) -> dict[str, Any]:

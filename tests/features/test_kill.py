@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import dataclasses
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,15 +22,30 @@ import numpy as np
 import pytest
 from made import dataset_of, make_images
 
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+
 N_IMAGES, N_BEFORE, BATCH = 44, 20, 8
 PAUSE = 0.004
-KILLS_A_STAGE = 10
+STAGES = ("start", "batch", "writing", "closing")
+# Name of every feature file, and its features and ids.
+Contents = dict[str, tuple[bytes, list[str]]]
 
 
-def run(folder: Path, output: Path, events: Connection | None = None) -> None:
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """An extraction: of which images, through how many networks, where."""
+
+    folder: Path
+    networks: int = 1
+    address: str | None = None
+    seen: Path | None = None
+
+
+def run(job: Job, output: Path, events: Connection | None = None) -> None:
     """Extract; with ``events``, say which stage has begun, and give the killer time in it."""
     import torch
 
+    from bottleneck.data.dataset import FileSource
     from bottleneck.features import extraction, journal, writer
     from bottleneck.features import run as running
     from bottleneck.testing import tiny_backbone
@@ -47,6 +66,17 @@ def run(folder: Path, output: Path, events: Connection | None = None) -> None:
 
         setattr(owner, name, wrapped)
 
+    @dataclasses.dataclass(frozen=True)
+    class Telling(FileSource):
+        """Names the process that reads, which in a cluster is another one."""
+
+        seen: Path
+
+        def read(self, source: str) -> bytes:
+            (self.seen / str(os.getpid())).touch()
+            time.sleep(PAUSE)
+            return super().read(source)
+
     torch.set_num_threads(1)
     if events is not None:
         telling(extraction, "_writable", "start")
@@ -57,21 +87,27 @@ def run(folder: Path, output: Path, events: Connection | None = None) -> None:
         telling(writer, "sync_folder", "closing")
         telling(Path, "replace", "closing")
         telling(Path, "unlink", "closing")
-    extraction.extract(
-        dataset_of(folder), tiny_backbone(), batch_size=BATCH, workers=2, output=output
+    dataset = dataset_of(job.folder)
+    if job.seen is not None:
+        dataset = dataclasses.replace(dataset, images=Telling(job.folder, job.seen))
+    where: dict[str, Any] = {"workers": 2}
+    if job.address is not None:
+        where = {"workers": 1, "engine": "ray", "address": job.address}
+    networks = [tiny_backbone(), tiny_backbone(width=5, side=12)][: job.networks]
+    extraction.extract_all(
+        dataset, networks, layers=(), batch_size=BATCH, tuning="never", output=output, **where
     )
 
 
-def contents(output: Path) -> tuple[bytes, list[str]] | None:
-    """Open whatever feature file there is, as another program would."""
-    found = list(output.glob("*.h5"))
-    if not found:
-        return None
-    (path,) = found
-    with h5py.File(path, "r") as file:
-        embeddings = file["embeddings"][:]
-        assert np.isfinite(embeddings).all()
-        return embeddings.tobytes(), file["ids"].asstr()[:].tolist()
+def contents(output: Path) -> Contents:
+    """Open whatever feature files there are, as another program would."""
+    found = {}
+    for path in output.glob("*.h5"):
+        with h5py.File(path, "r") as file:
+            embeddings = file["embeddings"][:]
+            assert np.isfinite(embeddings).all()
+            found[path.name] = (embeddings.tobytes(), file["ids"].asstr()[:].tolist())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +120,20 @@ def processes() -> Any:
     return context
 
 
-def finish(processes: Any, folder: Path, output: Path) -> None:
-    child = processes.Process(target=run, args=(folder, output))
+def finish(processes: Any, job: Job, output: Path) -> None:
+    child = processes.Process(target=run, args=(job, output))
     child.start()
     child.join()
     assert child.exitcode == 0
 
 
-def kill_in(processes: Any, stage: str, folder: Path, output: Path, rng: random.Random) -> bool:
+def kill_in(processes: Any, stage: str, job: Job, output: Path, rng: random.Random) -> bool:
     """Kill a run in a stage; False where it ended before."""
     ours, theirs = processes.Pipe()
-    child = processes.Process(target=run, args=(folder, output, theirs))
+    child = processes.Process(target=run, args=(job, output, theirs))
     child.start()
     theirs.close()
-    skip = rng.randrange(6 if stage in ("batch", "closing") else 2)
+    skip = rng.randrange((6 if stage in ("batch", "closing") else 2) * job.networks)
     try:
         while True:
             if ours.recv() == stage:
@@ -108,41 +144,149 @@ def kill_in(processes: Any, stage: str, folder: Path, output: Path, rng: random.
         return False
     finally:
         time.sleep(rng.uniform(0, PAUSE))
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.join()
         ours.close()
+        assert child.exitcode in (0, -signal.SIGKILL)
     return child.exitcode == -signal.SIGKILL
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-def test_kill_at_any_moment(processes: Any, tmp_path: Path) -> None:
-    few, all_images = tmp_path / "few", tmp_path / "all"
-    make_images(few, N_BEFORE)
-    make_images(all_images, N_IMAGES)
-    # What every run must end with: from nothing, and from a file of the first images.
-    begun = tmp_path / "begun"
-    finish(processes, few, begun)
-    before = contents(begun)
-    finish(processes, all_images, tmp_path / "whole")
-    shutil.copytree(begun, tmp_path / "grown")
-    finish(processes, all_images, tmp_path / "grown")
-    whole = {False: contents(tmp_path / "whole"), True: contents(tmp_path / "grown")}
+@dataclasses.dataclass
+class Campaign:
+    """Kills runs from nothing and of files that grow, of one network and of two."""
 
-    rng = random.Random(0)
-    killed = dict.fromkeys(("start", "batch", "writing", "closing"), 0)
-    for stage in killed:
-        attempt = 0
-        while killed[stage] < KILLS_A_STAGE:
-            attempt += 1
-            assert attempt < 5 * KILLS_A_STAGE, f"no run could be killed in '{stage}'"
-            output = tmp_path / f"{stage}{attempt}"
-            growing = bool(attempt % 2)
-            if growing:
-                shutil.copytree(begun, output)
-            killed[stage] += kill_in(processes, stage, all_images, output, rng)
-            left = contents(output) if output.exists() else None
-            assert left in (before if growing else None, whole[growing])
-            finish(processes, all_images, output)
-            assert contents(output) == whole[growing]
-            assert {path.suffix for path in output.iterdir()} <= {".h5", ".lock"}
-    assert killed == dict.fromkeys(killed, KILLS_A_STAGE)
+    processes: Any
+    place: Path
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.few, self.all_images = self.place / "few", self.place / "all"
+        make_images(self.few, N_BEFORE)
+        make_images(self.all_images, N_IMAGES)
+        self.rng = random.Random(self.seed)
+        self.before: dict[int, Contents] = {}
+        self.whole: dict[tuple[int, bool], Contents] = {}
+        for networks in (1, 2):
+            begun = self.place / f"begun{networks}"
+            finish(self.processes, Job(self.few, networks), begun)
+            self.before[networks] = contents(begun)
+            for growing in (False, True):
+                output = self.place / f"whole{networks}{growing}"
+                if growing:
+                    shutil.copytree(begun, output)
+                finish(self.processes, Job(self.all_images, networks), output)
+                self.whole[networks, growing] = contents(output)
+                assert len(self.whole[networks, growing]) == networks
+
+    def kill(self, stage: str, number: int, address: str | None = None) -> str | None:
+        """Kill one run and have the next one end; what the first left, None where it ended."""
+        networks, growing = 1 + number // 2 % 2, bool(number % 2)
+        output = self.place / f"{stage}{number}"
+        if growing:
+            shutil.copytree(self.place / f"begun{networks}", output)
+        job = Job(self.all_images, networks, address)
+        before = self.before[networks] if growing else {}
+        whole = self.whole[networks, growing]
+        killed = kill_in(self.processes, stage, job, output, self.rng)
+        left = contents(output) if output.exists() else {}
+        # Every file is the old one, or the new one.
+        for name in whole:
+            assert left.get(name) in (before.get(name), whole[name])
+        logs = any(output.glob("*.unfinished")) if output.exists() else False
+        # What a killed cluster run has begun, either engine ends.
+        again = dataclasses.replace(job, address=address if number % 5 == 0 else None)
+        finish(self.processes, again, output)
+        assert contents(output) == whole
+        assert {path.suffix for path in output.iterdir()} <= {".h5", ".lock"}
+        shutil.rmtree(output)
+        if not killed:
+            return None
+        new = sum(left.get(name) == whole[name] for name in whole)
+        state = "new" if new == networks else "old" if new == 0 else "one new, one old"
+        return f"{state}, {'a log' if logs else 'no log'}"
+
+    def kills(
+        self, per_stage: int, address: str | None = None
+    ) -> dict[str, collections.Counter[str]]:
+        """Kill so many runs in every stage; by stage, what they left."""
+        table = {stage: collections.Counter[str]() for stage in STAGES}
+        for stage, counts in table.items():
+            attempt = 0
+            while counts.total() < per_stage:
+                attempt += 1
+                assert attempt < 5 * per_stage, f"no run could be killed in '{stage}'"
+                outcome = self.kill(stage, attempt, address)
+                if outcome is not None:
+                    counts[outcome] += 1
+            print(f"{stage}: {dict(counts)}", file=sys.stderr)
+        return table
+
+
+def test_kill_at_any_moment(processes: Any, tmp_path: Path) -> None:
+    table = Campaign(processes, tmp_path).kills(5)
+    assert {stage: counts.total() for stage, counts in table.items()} == dict.fromkeys(STAGES, 5)
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_of_the_local_engine(processes: Any, tmp_path: Path) -> None:
+    table = Campaign(processes, tmp_path, seed=1).kills(25)
+    assert sum(counts.total() for counts in table.values()) == 100
+
+
+@contextlib.contextmanager
+def ray_cluster() -> Iterator[str]:
+    """A cluster of its own, which outlives the runs that are killed; yields its address."""
+    ray = pytest.importorskip("ray")
+    from bottleneck import cluster
+
+    with cluster.connect(cores=2):
+        yield ray.get_runtime_context().gcs_address
+
+
+ignoring_ray = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.mark.slow
+class TestRay:
+    pytestmark = ignoring_ray
+
+    def test_sixty_kills_of_a_run_in_a_cluster(self, processes: Any, tmp_path: Path) -> None:
+        campaign = Campaign(processes, tmp_path, seed=2)
+        with ray_cluster() as address:
+            table = campaign.kills(15, address)
+        assert sum(counts.total() for counts in table.values()) == 60
+
+    def test_forty_kills_of_actors(self, processes: Any, tmp_path: Path) -> None:
+        campaign = Campaign(processes, tmp_path, seed=3)
+        killed = collections.Counter[str]()
+        with ray_cluster() as address:
+            for number in range(200):
+                networks = 1 + number % 2
+                output, seen = tmp_path / f"out{number}", tmp_path / f"seen{number}"
+                seen.mkdir()
+                job = Job(campaign.all_images, networks, address, seen)
+                child = processes.Process(target=run, args=(job, output))
+                child.start()
+                while child.is_alive() and not list(seen.iterdir()):
+                    time.sleep(0.005)
+                time.sleep(campaign.rng.uniform(0, 0.15))
+                before = {path.name for path in seen.iterdir()}
+                assert before, "it never began to read"
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(campaign.rng.choice(sorted(before))), signal.SIGKILL)
+                    ended = any(output.glob("*.h5"))
+                    if not ended:
+                        killed[f"{networks} networks"] += 1
+                child.join()
+                assert child.exitcode == 0
+                assert contents(output) == campaign.whole[networks, False]
+                assert {path.suffix for path in output.iterdir()} <= {".h5", ".lock"}
+                if {path.name for path in seen.iterdir()} - before:
+                    killed["another actor took over"] += 1
+                if killed["1 networks"] + killed["2 networks"] >= 40:
+                    break
+        print(dict(killed), file=sys.stderr)
+        assert killed["1 networks"] + killed["2 networks"] == 40

@@ -5,26 +5,37 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import torch
 from made import dataset_of, make_images
 from made_features import make_features
+from PIL import Image
 
+from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.conventions import find_preprocessing
+from bottleneck.backbones.folder import read_records
+from bottleneck.backbones.layouts import keras, read_checkpoint
 from bottleneck.configuration import read_configuration
 from bottleneck.data.decode import PixelFacts
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.columns import read_columns
 from bottleneck.errors import BottleneckError
+from bottleneck.evaluation.elsewhere import load_given
 from bottleneck.features.extraction import extract
 from bottleneck.features.journal import Journal
 from bottleneck.features.store import load_features, read_provenance
 from bottleneck.features.stored import StoredRows
+from bottleneck.finetune.config import read_config
 from bottleneck.heads.persistence import load_model
 from bottleneck.heads.training import fit
 from bottleneck.predictions import read_predictions
+from bottleneck.studies.study import read_study
 from bottleneck.testing import tiny_backbone
 
 Read = Callable[[], object]
@@ -118,6 +129,108 @@ def voc(folder: Path) -> tuple[Path, Read]:
     return path, lambda: load_dataset(folder, crop=True)
 
 
+def split_list(folder: Path) -> tuple[Path, Read]:
+    _, read = voc(folder)
+    return folder / "ImageSets" / "Main" / "train.txt", read
+
+
+def safetensors(folder: Path) -> tuple[Path, Read]:
+    from safetensors.torch import save_file
+
+    path = folder / "w.safetensors"
+    save_file(tensors(), path)
+    return path, lambda: weights(path)
+
+
+def pth(folder: Path) -> tuple[Path, Read]:
+    path = folder / "w.pth"
+    torch.save({"state_dict": tensors(), "epoch": 3}, path)
+    return path, lambda: weights(path)
+
+
+def old_pth(folder: Path) -> tuple[Path, Read]:
+    path = folder / "w.pth"
+    torch.save(tensors(), path, _use_new_zipfile_serialization=False)
+    return path, lambda: weights(path)
+
+
+def keras_h5(folder: Path) -> tuple[Path, Read]:
+    path = folder / "w.h5"
+    text = h5py.string_dtype()  # In heaps, where HDF5 finds no end, and crashes.
+    with h5py.File(path, "w") as file:
+        names = [f"conv2d_{n}" for n in range(4)]
+        file.attrs["layer_names"] = np.array(names, text)
+        for name in names:
+            file.create_group(name).attrs["weight_names"] = np.array(["k", "b"], text)
+            file[name]["k"] = np.ones((3, 3, 2, 2), np.float32)
+            file[name]["b"] = np.ones(2, np.float32)
+    return path, lambda: weights(path)
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    return {"conv1.weight": torch.ones(4, 3, 3, 3), "bn1.num_batches_tracked": torch.tensor(3)}
+
+
+def weights(path: Path) -> None:
+    for state in read_checkpoint(path).values():
+        for tensor in state.values():
+            tensor.clone()
+
+
+def weight_record(folder: Path) -> tuple[Path, Read]:
+    path = folder / "w.pth.json"
+    fields = {"encoder": "vgg16", "weights": "own", "file": "w.pth", "sha256": "00"}
+    path.write_text(json.dumps(fields | {"layout": "timm", "source": "x", "licence": None}))
+    return path, lambda: read_records(folder)
+
+
+def training_record(folder: Path) -> tuple[Path, Read]:
+    predictions(folder)
+    path = folder / "training.json"
+    fold = {"repeat": 0, "fold": 0, "curve": [{"epoch": 1, "train_loss": 0.5, "val_auroc": 0.7}]}
+    path.write_text(json.dumps({"name": "x", "seconds": 3.0, "device": "cpu", "folds": [fold]}))
+    return path, lambda: load_given(folder / "p.csv")
+
+
+def preprocessing(folder: Path) -> tuple[Path, Read]:
+    path = folder / "p.toml"
+    path.write_text(
+        'resize = 18\ncrop = 16\ninterpolation = "bilinear"\nmean = [0.5, 0.5, 0.5]\n'
+        'std = [0.5, 0.5, 0.5]\nchannels = "BGR"\nsquash = false\nresizer = "pillow"\n'
+    )
+    picture, encoder = Image.new("RGB", (40, 30)), find_encoder("resnet18")
+    return path, lambda: find_preprocessing(str(path), encoder).pixels(picture)
+
+
+def training_options(folder: Path) -> tuple[Path, Read]:
+    path = folder / "t.toml"
+    path.write_text(
+        'backbone = "resnet18"\nepochs = 3\nlearning-rate = 0.001\nbatch_size = 4\nseed = 1\n'
+        'augment = true\nrotation = 5.0\nweights = "random"\nworkers = "auto"\n'
+        "[class_weights]\na = 1.5\nb = 0.5\n"
+    )
+    return path, lambda: read_config(path)
+
+
+def study(folder: Path) -> tuple[Path, Read]:
+    path = folder / "s.toml"
+    path.write_text(
+        'name = "s"\ntitle = "t"\ndata = "x"\nnotes = ["n"]\n[training]\nepochs = 3\n'
+        '[[protocols]]\nname = "cv"\nkind = "cv"\nfolds = 5\nrepeats = 2\npart = "test"\n'
+        "[protocols.augment]\ncopies = 2\n"
+        '[[arms]]\nname = "f"\nbackbone = "vgg16"\nhead = "svm"\nmodel = "M"\n'
+        '[[arms]]\nname = "n"\nbackbone = "resnet18"\nkind = "trained"\n'
+        "[arms.training]\nepochs = 2\n"
+        '[[parts]]\nname = "test"\nn = 100\npositives = 40\ndecimals = 2\n'
+        '[[parts.rows]]\nmodel = "M"\nauroc = "0.82"\naccuracy = "71.5 %"\n'
+        "matrix = { tp = 30, fn = 10, fp = 5, tn = 55 }\n"
+        '[[parts.elsewhere]]\nn = 90\nwhere = "abstract"\n'
+        '[[parts.claims]]\nwhere = "text"\nnegatives = 60\npositives = 40\n'
+        '[[tests]]\na = "M"\nb = "M"\nmetric = "auroc"\np = "<0.01"\n'
+    )
+    return path, lambda: read_study(path)
+
+
 def configuration(folder: Path) -> tuple[Path, Read]:
     path = folder / "bottleneck.toml"
     path.write_text(
@@ -137,8 +250,26 @@ FORMATS = {
     manifest: 150,
     ddti: 150,
     voc: 150,
+    split_list: 50,
+    safetensors: 150,
+    pth: 100,
+    old_pth: 100,
+    keras_h5: 8,
+    weight_record: 100,
+    training_record: 150,
+    preprocessing: 200,
+    training_options: 200,
+    study: 200,
     configuration: 200,
 }
+# Texts in which a value can be replaced by another one, where chance would only break the text.
+VALUES = (weight_record, training_record, preprocessing, training_options, study, configuration)
+ODD = (
+    *("0", "-1", "1000000", "9" * 25, "0.5", "-0.5", "1e400", "true", '""', '"x"', '"\\u0000"'),
+    *('"' + "x" * 5000 + '"', "[]", "[1]", '["x"]', "[[]]", "[0.5, 0.5, 0.5]", "[1, 2, 1e400]"),
+)
+ODD_TOML = (*ODD, "nan", "inf", "{}", "{ a = 1 }", "1979-05-27", "[{}]")
+ODD_JSON = (*ODD, "null", "NaN", "{}", '{"a": 1}', "[null]")
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -163,15 +294,37 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(made)
 
 
+def replace_value(data: bytes, rng: random.Random) -> bytes:
+    """Put an odd value, or several, in the place of a key's."""
+    text = data.decode()
+    is_json = text.startswith("{")
+    for _ in range(rng.choice((1, 1, 2))):
+        value = r'"(?:[^"])*"|\[[^\[\]]*\]|\{[^{}]*\}|[\w.+-]+'
+        found = list(
+            re.finditer(rf"(?<=: )(?:{value})" if is_json else rf"(?<== )(?:{value})", text)
+        )
+        place = rng.choice(found)
+        odd = rng.choice(ODD_JSON if is_json else ODD_TOML)
+        text = text[: place.start()] + odd + text[place.end() :]
+    return text.encode()
+
+
 def check(make: Callable[[Path], tuple[Path, Read]], folder: Path, n: int, seed: int) -> None:
     path, read = make(folder)
     whole = path.read_bytes()
     read()
     rng = random.Random(seed)
-    for _ in range(n):
-        path.write_bytes(mutate(whole, rng))
+    for number in range(n):
+        how = replace_value if make in VALUES and number % 2 else mutate
+        path.write_bytes(how(whole, rng))
         with contextlib.suppress(BottleneckError):
             read()
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What HDF5 finds no end in need not be waited for as long as for a slow disk.
+    monkeypatch.setattr(keras, "_SECONDS", 5.0)
 
 
 @pytest.mark.parametrize("make", FORMATS)

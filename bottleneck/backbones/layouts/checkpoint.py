@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from bottleneck.backbones.layouts import keras
 from bottleneck.errors import WeightsError
+from bottleneck.files import find_bomb
 
 __all__ = ["State", "read_checkpoint"]
 
@@ -74,10 +76,17 @@ def _read_safetensors(path: Path) -> State:
 
 def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                bomb = find_bomb(archive)
+            if bomb:
+                raise WeightsError(f"{path} is not read, for it may be a bomb: {bomb}")
         with warnings.catch_warnings():
             # Of a pickle that torch did not write, on the way to refusing it.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     # torch.load raises whatever zipfile, pickle and its own readers raise on damaged bytes.
     except Exception as error:  # noqa: BLE001
         # Without torch's advice to load the file unsafely, which stands in front.
@@ -103,9 +112,21 @@ def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
 def _entries(loaded: Any, place: str, depth: int) -> Iterator[tuple[str, State]]:
     if not isinstance(loaded, Mapping) or depth > _MAX_DEPTH:
         return
-    state = {k: v for k, v in loaded.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    state = {k: v for k, v in loaded.items() if isinstance(k, str) and _is_plain(v)}
     if state:
         yield place, state
     for key, value in loaded.items():
         if isinstance(key, str):
             yield from _entries(value, f"{place}.{key}".lstrip("."), depth + 1)
+
+
+def _is_plain(value: Any) -> bool:
+    # No network has a sparse, quantised or complex tensor, or one without values, and torch
+    # cannot copy them into it.
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and not value.is_complex()
+    )

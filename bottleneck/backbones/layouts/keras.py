@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bottleneck.backbones.layouts import hdf5
 from bottleneck.errors import WeightsError
 
 __all__ = ["FAMILIES", "adapt", "read_hdf5", "rename"]
@@ -19,6 +24,8 @@ __all__ = ["FAMILIES", "adapt", "read_hdf5", "rename"]
 _COUNTED = re.compile(r"^(conv2d|batch_normalization)(?:_v\d+)?(?:_(\d+))?$")
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 _RESNET_EPS = 1.001e-5
+# What reading may take: a process has to start, and a file to come from a slow disk.
+_SECONDS, _BYTES_PER_SECOND = 30.0, 5_000_000
 
 
 def read_hdf5(path: Path) -> dict[str, Tensor]:
@@ -41,21 +48,7 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
     WeightsError
         If the file is damaged, or in another layout.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            # A saved model keeps its weights one level down.
-            group = file.get("model_weights", file)
-            names = _attribute(group, "layer_names")
-            if names is None:
-                raise WeightsError(_foreign(path, group))
-            layers = {name: _arrays(group[name]) for name in names}
-    except WeightsError:
-        raise
-    # HDF5 names damage in errors of any type, and so does what it read.
-    except Exception as error:  # noqa: BLE001
-        raise WeightsError(f"{path} is damaged, or no Keras weight file: {error}") from None
+    layers = _read_layers(path)
     first: dict[str, int] = {}
     for name, arrays in layers.items():
         counted = _COUNTED.match(name)
@@ -74,32 +67,38 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _attribute(group: Any, name: str) -> list[str] | None:
-    # Keras splits a list that is too long for one HDF5 attribute.
-    if name in group.attrs:
-        values = list(group.attrs[name])
-    elif f"{name}0" in group.attrs:
-        values, n = [], 0
-        while f"{name}{n}" in group.attrs:
-            values.extend(group.attrs[f"{name}{n}"])
-            n += 1
-    else:
-        return None
-    return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
-
-
-def _arrays(group: Any) -> list[np.ndarray]:
-    names = _attribute(group, "weight_names") or []
-    return [np.asarray(group[name], dtype=np.float32) for name in names]
-
-
-def _foreign(path: Path, group: Any) -> str:
-    if "layers" in group or "_layer_checkpoint_dependencies" in group:
-        return (
-            f"{path} is in the layout of Keras 3 (.weights.h5), whose names tell nothing of the "
-            "network. Load it in Keras and save the whole model: model.save('FILE.h5')"
+def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
+    """Have a process of its own read the file: see hdf5.py."""
+    limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", hdf5.__file__, str(path)],
+            capture_output=True,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            timeout=limit,
+            check=False,
         )
-    return f"{path} is an HDF5 file, but not one of Keras's weights: it has no layer_names"
+    except subprocess.TimeoutExpired:
+        raise WeightsError(
+            f"{path} is damaged: HDF5 finds no end in it, within {limit:.0f} seconds"
+        ) from None
+    if done.returncode < 0:
+        raise WeightsError(f"{path} is damaged: HDF5 crashes when it reads it")
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise WeightsError(f"{path} cannot be read: {last}")
+    place = done.stdout.index(b"\n") + 1
+    answer = json.loads(done.stdout[:place])
+    if "problem" in answer:
+        raise WeightsError(f"{path} {answer['problem']}")
+    layers: dict[str, list[np.ndarray]] = {}
+    for name, shapes in answer["layers"]:
+        layers[name] = []
+        for shape in shapes:
+            values = np.frombuffer(done.stdout, "<f4", math.prod(shape), place)
+            layers[name].append(values.reshape(shape).copy())
+            place += values.nbytes
+    return layers
 
 
 def _named(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
