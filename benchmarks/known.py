@@ -1,18 +1,17 @@
-"""What a second run costs when every image is known, and how memory grows with the rows.
+"""What an image costs in a first and in a second run, and how memory grows with their number.
 
-Images are hard links to a few small ones with a number of their own in the name, so that
-100,000 of them take no room; ``--distinct`` stamps every picture with its number instead. Each
-run is a process of its own, which reports its time in ``extract`` and its peak memory, the
+The images are PGM files of 8×8 pixels, all different, a thousand to a folder, under a CSV manifest
+that the normal reader reads; the network is the tiny one of the tests. Each run is a process of
+its own. It reports its processor time (all threads, user and system) and its peak memory; the
 latter less what a run of 100 images takes.
 
-    python benchmarks/known.py --images 10000 --images 100000
+    python benchmarks/known.py --images 10000 --images 1000000
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -21,77 +20,107 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.readers import load_dataset
 from bottleneck.features.extraction import extract
+from bottleneck.features.store import load_features
 from bottleneck.testing import tiny_backbone
 
-KINDS = 50
-SIDE = 32
+SIDE = 8
+FOLDER = 1000
 
 
-def make_images(folder: Path, n: int, *, distinct: bool) -> None:
-    """Write n small PNGs, an hour old: all different, or links to few."""
+def make_images(folder: Path, n: int) -> Path:
+    """Write n small pictures, stamped with their number, and the table that names them."""
+    pixels = np.random.default_rng(0).integers(0, 256, SIDE * SIDE, np.uint8)
     folder.mkdir()
-    then = time.time() - 3600
-    rng = np.random.default_rng(0)
-    for number in range(n):
-        path = folder / f"{number:07d}.png"
-        if distinct or number < KINDS:
-            pixels = rng.integers(0, 256, (SIDE, SIDE), np.uint8)
-            pixels[0, :4] = [number >> shift & 255 for shift in (24, 16, 8, 0)]
-            Image.fromarray(pixels).save(path, compress_level=1)
-            os.utime(path, (then, then))
-        else:
-            os.link(folder / f"{number % KINDS:07d}.png", path)
+    table = folder / "many.csv"
+    with table.open("w") as rows:
+        rows.write("path,label,patient\n")
+        for number in range(n):
+            source = f"{number // FOLDER:04d}/{number:07d}.pgm"
+            path = folder / source
+            if number % FOLDER == 0:
+                path.parent.mkdir()
+            pixels[:4] = [number >> shift & 255 for shift in (24, 16, 8, 0)]
+            path.write_bytes(f"P5\n{SIDE} {SIDE}\n255\n".encode() + pixels.tobytes())
+            rows.write(f"{source},{'ab'[number % 2]},P{number // 3}\n")
+    # The time of a file that was just written is not trusted.
+    time.sleep(3)
+    return table
 
 
-def run(folder: Path, n: int, output: Path) -> None:
+def used() -> tuple[float, float]:
+    """Return processor time and peak memory of this process so far, in seconds and MiB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def run(table: Path, output: Path) -> None:
     """Extract, and print what it took."""
-    names = (f"{number:07d}.png" for number in range(n))
-    samples = tuple(Sample(name, name, "ab"[i % 2]) for i, name in enumerate(names))
-    dataset = ImageDataset("known", samples, FileSource(folder))
-    started = time.perf_counter()
-    options = {"batch_size": 64, "precision": "fp32", "output": output}
-    extraction = extract(dataset, tiny_backbone(), **options)
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "mib": peak, "extracted": extraction.n_extracted}))
+    backbone = tiny_backbone()
+    begun, started = used()[0], time.perf_counter()
+    dataset = load_dataset(table)
+    read = used()[0]
+    extraction = extract(dataset, backbone, batch_size=64, precision="fp32", output=output)
+    done, peak = used()
+    report = {
+        "read": read - begun,
+        "extract": done - read,
+        "seconds": time.perf_counter() - started,
+        "mib": peak,
+        "extracted": extraction.n_extracted,
+        "rows": len(dataset) - len(extraction.failures),
+    }
+    print(json.dumps(report))
 
 
-def measured(folder: Path, n: int, output: Path) -> dict[str, float]:
+def load(output: Path) -> None:
+    """Read the features, and print what it took."""
+    (path,) = output.glob("*.h5")
+    before = used()[1]
+    features = load_features(path, memory_map=True)
+    print(json.dumps({"rows": len(features), "mib": used()[1] - before}))
+
+
+def measured(*words: object) -> dict[str, float]:
     """Run in a process of its own."""
-    words = [sys.executable, __file__, "--run", str(n), str(folder), str(output)]
-    return json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    command = [sys.executable, __file__, *map(str, words)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, action="append")
-    parser.add_argument("--distinct", action="store_true")
-    parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--run", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        n, folder, output = options.run
-        run(Path(folder), int(n), Path(output))
+        run(*options.run)
         return
-    print("| images | first run | second run | first / second | peak MiB first | second |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    base = None
+    if options.load:
+        load(options.load)
+        return
+    print("| images | run | s | processor, µs an image: manifest | extract | peak, MiB |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: |")
+    base = 0.0
     for n in [100, *(options.images or [10_000, 100_000])]:
         with tempfile.TemporaryDirectory() as scratch:
-            folder, output = Path(scratch) / "images", Path(scratch) / "features"
-            make_images(folder, n, distinct=options.distinct)
-            first, second = measured(folder, n, output), measured(folder, n, output)
-        base = base or first["mib"]
-        print(
-            f"| {n:,} | {first['seconds']:.1f} s | {second['seconds']:.2f} s "
-            f"| {first['seconds'] / second['seconds']:.0f}× "
-            f"| {first['mib'] - base:+.0f} | {second['mib'] - base:+.0f} |",
-            flush=True,
-        )
+            output = Path(scratch) / "features"
+            table = make_images(Path(scratch) / "images", n)
+            for name in ("first", "second"):
+                one = measured("--run", table, output)
+                assert one["rows"] == n
+                assert one["extracted"] == (n if name == "first" else 0)
+                base = base or one["mib"]
+                read, extracted = (one[part] / n * 1e6 for part in ("read", "extract"))
+                print(
+                    f"| {n:,} | {name} | {one['seconds']:.1f} | {read:.1f} | {extracted:.1f} "
+                    f"| {one['mib'] - base:+.0f} |",
+                    flush=True,
+                )
+            print(f"| {n:,} | load_features | | | | {measured('--load', output)['mib']:+.0f} |")
 
 
 if __name__ == "__main__":

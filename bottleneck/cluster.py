@@ -9,14 +9,72 @@ import contextlib
 import dataclasses
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import bottleneck
-from bottleneck.errors import BottleneckError, ClusterError, MissingExtraError, UsageError
+from bottleneck.errors import (
+    BottleneckError,
+    ClusterError,
+    MissingExtraError,
+    UsageError,
+    unknown_name,
+)
 
-__all__ = ["Machine", "call", "connect", "get", "machines", "stream"]
+__all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
+
+_ENGINES = ("local", "ray")
+# In seconds: for a connection, and for anything at all to be finished.
+_PATIENCE, _NO_PROGRESS = 10, 1800
+
+
+def choose(engine: str, address: str | None) -> bool:
+    """Return whether an engine is Ray.
+
+    Raises
+    ------
+    UsageError
+        If there is no such engine, or an address for one that has none.
+    """
+    if engine not in _ENGINES:
+        raise unknown_name("engine", engine, _ENGINES)
+    if engine == "local" and address is not None:
+        raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+    return engine == "ray"
+
+
+@contextlib.contextmanager
+def share_out(engine: str = "local", address: str | None = None) -> Iterator[None]:
+    """Share out what joblib runs in parallel inside the block: here, or over a Ray cluster.
+
+    Parameters
+    ----------
+    engine : {"local", "ray"}
+        Where to compute.
+    address : str, optional
+        Of the Ray cluster, as ``connect`` takes it.
+
+    Raises
+    ------
+    As ``connect``, and as ``choose``.
+    """
+    if not choose(engine, address):
+        yield
+        return
+    import joblib
+
+    with connect(address):
+        from ray.util.joblib.ray_backend import RayBackend
+
+        class StreamingBackend(RayBackend):
+            # joblib's own pool of processes, of which Ray's is a kind, cannot; Ray's can.
+            supports_return_generator = True
+
+        joblib.register_parallel_backend("ray", StreamingBackend)
+        with joblib.parallel_config(backend="ray"):
+            yield
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +126,12 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
             "through `ray job submit`"
         )
     try:
+        # Ray would try for minutes.
+        host, colon, port = wanted.rpartition(":")
+        if colon and port.isdecimal():
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
         _start(ray, wanted, cores)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(
             f"the Ray cluster '{wanted}' cannot be reached ({reason}). Expected HOST:PORT of a "
@@ -106,6 +168,8 @@ def _start(ray: Any, address: str, cores: int | None) -> None:
         # Of what runs here nobody outside needs to hear, and no web page need be served.
         surroundings["RAY_USAGE_STATS_ENABLED"] = "0"
         options = {"include_dashboard": False, "num_cpus": cores}
+    # Its daemons speak through stdout, log_to_driver or not, where results go.
+    ray._private.worker._worker_logs_enabled = False
     with _environment(surroundings), _silence():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
 
@@ -212,6 +276,7 @@ def stream(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = _NO_PROGRESS
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with _clean_errors():
         told = ray.put(errand)
@@ -238,10 +303,17 @@ def stream(
 
 @contextlib.contextmanager
 def _clean_errors() -> Iterator[None]:
+    from ray.data.exceptions import ExecutionTimeoutError
     from ray.exceptions import RayError, RayTaskError
 
     try:
         yield
+    except ExecutionTimeoutError:
+        raise ClusterError(
+            "the Ray cluster finished nothing for half an hour. Its actors cannot be placed, or "
+            "an image ends them again and again; `ray status` and the logs of Ray say which. What "
+            "was finished is kept; --engine local computes the rest on this machine"
+        ) from None
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else None
         if isinstance(cause, BottleneckError):
@@ -250,7 +322,7 @@ def _clean_errors() -> Iterator[None]:
             raise  # A mistake of this package, which its whole traceback helps to find.
         said = str(cause or error).strip().splitlines()
         raise ClusterError(
-            f"the workers of the Ray cluster cannot do the work "
+            "the workers of the Ray cluster cannot do the work "
             f"({type(cause or error).__name__}: {said[0] if said else 'no reason given'}). Every "
             f"machine needs bottleneck-features {bottleneck.__version__} and memory for its "
             "actors; what was finished is kept, mend the cause and repeat the command"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["find_bomb", "replacing", "write_whole"]
+__all__ = ["find_bomb", "replacing", "sync_folder", "write_whole"]
 
 # Pictures and coefficients shrink to a tenth at best; deflate can reach a thousandth.
 _MAX_RATIO = 200
@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with beside.open("r+b") as written:
             os.fsync(written.fileno())
         beside.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -55,7 +55,8 @@ def write_whole(path: Path, data: bytes) -> None:
         beside.write_bytes(data)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep the names in a folder."""
     if os.name == "nt":  # Windows cannot open a folder, and needs no such flush.
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, show, show_json
+from bottleneck.cli.console import Address, Engine, Json, Quiet, progress, show, show_json
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.reading import PANEL, Crop, IdColumn, LabelColumn, PathColumn, read
+from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def compare(
         bool, typer.Option("--with-ids", help="Let the report name samples and patients.")
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    engine: Engine = "local",
+    address: Address = None,
     protocol: Annotated[
         str,
         typer.Option(
@@ -184,20 +187,21 @@ def compare(
         learning_curve=learning_curve,
     )
     how = {"path_column": path_column, "label_column": label_column, "id_column": id_column}
-    comparison, page = run(
-        files,
-        head,
-        output,
-        plan,
-        positive=positive,
-        with_ids=with_ids,
-        jobs=jobs,
-        quiet=quiet,
-        predictions=predictions or [],
-        external=outside,
-        measures=measures,
-        dataset=None if data is None else read(data, crop=crop, **how),
-    )
+    with share_out(engine, address):
+        comparison, page = run(
+            files,
+            head,
+            output,
+            plan,
+            positive=positive,
+            with_ids=with_ids,
+            jobs=jobs,
+            quiet=quiet,
+            predictions=predictions or [],
+            external=outside,
+            measures=measures,
+            dataset=None if data is None else read(data, crop=crop, **how),
+        )
     if as_json:
         from bottleneck.report.record import results
 

@@ -13,6 +13,16 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors and results only.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Engine = Annotated[
+    str, typer.Option(help="local, or ray for a cluster or several GPUs (extra `ray`).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of the Ray cluster; without it, Ray runs on this machine.",
+        show_default=False,
+    ),
+]
 
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.console import (
+    RANDOM_WEIGHTS,
+    Address,
+    Engine,
+    Json,
+    Quiet,
+    progress,
+    say,
+    show,
+    show_json,
+)
 from bottleneck.cli.reading import (
     PANEL,
     CentreColumn,
@@ -69,19 +79,23 @@ def extract(
     decode: Annotated[
         str,
         typer.Option(
-            help="Whose resize: reference (Pillow), fast (torchvision), or auto: fast on a GPU in "
-            "reduced precision."
+            help="Whose resize: reference (Pillow), fast (torchvision), or auto: reference in "
+            "fp32, else fast."
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
-    workers: Annotated[str, typer.Option(help="Threads that decode, or auto.")] = "auto",
+    workers: Annotated[
+        str, typer.Option(help="Threads that decode, or auto; with Ray, cores of an actor.")
+    ] = "auto",
     tune: Annotated[
         str,
         typer.Option(
             help="Measure how to compute fastest here: auto (where the run is long), always, never."
         ),
     ] = "auto",
+    engine: Engine = "local",
+    address: Address = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
     ] = None,
@@ -152,6 +166,8 @@ def extract(
         "batch_size": _number("batch-size", batch_size),
         "workers": _number("workers", workers),
         "tuning": tune,
+        "engine": engine,
+        "address": address,
         "verify": verify,
         "output": output,
     }

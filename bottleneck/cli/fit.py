@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, say, show, show_json
+from bottleneck.cli.console import (
+    RANDOM_WEIGHTS,
+    Address,
+    Engine,
+    Json,
+    Quiet,
+    say,
+    show,
+    show_json,
+)
 from bottleneck.cli.inputs import choose_features
+from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +40,8 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    engine: Engine = "local",
+    address: Address = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -40,11 +52,12 @@ def fit(
     Example: `bottleneck fit --head svm --head logistic`
     """
     files = choose_features(features or [], "fit")
-    results = [
-        run(path, one, output, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
-        for path in files
-        for one in head
-    ]
+    with share_out(engine, address):
+        results = [
+            run(path, one, output, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
+            for path in files
+            for one in head
+        ]
     if as_json:
         show_json([_as_json(path, model) for path, model in results])
         return

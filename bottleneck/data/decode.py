@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bottleneck.data.dataset import Box
+from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError
 
 __all__ = ["POLICY", "THUMBNAIL_SIDE", "PixelFacts", "decode", "make_thumbnail", "pixel_facts"]

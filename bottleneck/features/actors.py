@@ -255,7 +255,7 @@ class RayEngine:
     def _cut(self, work: Work) -> Iterator[_Chunk]:
         batch = max(forward.plan.batch_size for forward in work.forwards)
         # Several chunks an actor, so that all end at about the same time.
-        share = -(-len(work.numbers) // (4 * self._actors * batch))
+        share = -(-len(work.numbers) // (8 * self._actors * batch))
         size = batch * min(max(share, 1), _MAX_BATCHES)
         samples = work.dataset.samples
         for start in range(0, len(work.numbers), size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -140,6 +141,8 @@ class Runner:
         self.plan = plan
         self._forward = feature_map
         if plan.compiled and can_compile(backbones):
+            # It looks for a CUDA compiler, also where none is needed, and warns.
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
             self._forward = torch.compile(feature_map, dynamic=False)
         self._clock = clock
         self._lock = threading.Lock()

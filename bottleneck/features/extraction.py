@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import filelock
 
+from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
@@ -19,7 +20,7 @@ from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precisio
 from bottleneck.features.run import Run, log_path
 from bottleneck.features.stages import Stage, advise, find_bottleneck
 from bottleneck.features.tuning import TUNINGS, Tuning
-from bottleneck.features.worker import ENGINES, Engine, LocalEngine
+from bottleneck.features.worker import Engine, LocalEngine
 
 __all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
 
@@ -106,8 +107,8 @@ def extract(
         hardware computes in it, and fp32 elsewhere.
     decoding : {"auto", "reference", "fast"}
         Whose resize: Pillow's, or torchvision's, which takes a fifth of the time and differs
-        by one level in a few pixels of a thousand; fp32 takes the reference alone. "auto" keeps
-        that of a run to be continued; else it is "fast" on a GPU in reduced precision.
+        by one level in a few pixels of a thousand. "auto" keeps that of a run to be continued;
+        else it is the reference in fp32, which takes no other, and fast in reduced precision.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     batch_size : int or "auto"
@@ -253,9 +254,7 @@ def extract_all(
             setting = chosen_engine.tune(
                 taps, begun[0] if begun else precision, batch_size, 0 if begun else len(dataset)
             )
-            how = _decoding(
-                begun[1] if begun else decoding, setting.precision, chosen_engine.device.type
-            )
+            how = _decoding(begun[1] if begun else decoding, setting.precision)
             for tap in taps:
                 recipe = tap.recipe(setting.precision, how)
                 path = folder / recipe.file_name(dataset.name)
@@ -284,11 +283,7 @@ def _open_engine(
     workers: int | Literal["auto"],
     tuning: Tuning,
 ) -> Iterator[Engine]:
-    if name not in ENGINES:
-        raise unknown_name("engine", name, ENGINES)
-    if name == "local":
-        if address is not None:
-            raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+    if not cluster.choose(name, address):
         yield LocalEngine(device, workers, tuning)
         return
     from bottleneck.features.actors import RayEngine
@@ -351,6 +346,7 @@ def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extracti
             cores=default_workers(),
             device=run.device.type,
             precision=run.recipe.precision,
+            many=engine.name == "ray",
         ),
         notes=tuple(run.notes),
         provenance=run.provenance,
@@ -375,9 +371,9 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _decoding(decoding: Decoding | Literal["auto"], precision: Precision, device: str) -> Decoding:
+def _decoding(decoding: Decoding | Literal["auto"], precision: Precision) -> Decoding:
     if decoding == "auto":
-        return "fast" if precision != "fp32" and device == "cuda" else "reference"
+        return "reference" if precision == "fp32" else "fast"
     if decoding == "fast" and precision == "fp32":
         raise UsageError(
             "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
@@ -392,11 +388,11 @@ def _begun(
     precision: Precision | Literal["auto"],
     decoding: Decoding | Literal["auto"],
 ) -> tuple[Precision, Decoding] | None:
-    found = []
+    found: dict[Path, tuple[Precision, Decoding]] = {}
     for one in PRECISIONS if precision == "auto" else [precision]:
         for how in DECODINGS if decoding == "auto" else [decoding]:
             paths = [folder / tap.recipe(one, how).file_name(dataset.name) for tap in taps]
             if any(path.exists() or log_path(path).exists() for path in paths):
-                found.append((one, how))
-                break  # The two decodings may be the same one.
-    return found[0] if len(found) == 1 else None
+                # Where there is no fast form of a resize, both decodings name one file.
+                found.setdefault(paths[0], (one, how))
+    return next(iter(found.values())) if len(found) == 1 else None

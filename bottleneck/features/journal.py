@@ -2,7 +2,8 @@
 
 A record is a length, a checksum and a payload. What a kill cuts off is the last record
 alone; opening the log again drops it. The first record describes the run, every other one
-holds a batch: a JSON line, then its features as raw little-endian float32.
+holds a batch: a JSON line, then its features as raw little-endian float32. The line says, too,
+which images were read since the batch before: their sample, their key, the stamp of their file.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.decode import PixelFacts
+from bottleneck.data.samples import Sample
 from bottleneck.errors import FeatureFileError
+from bottleneck.features.rows import Stamp, row_key
+from bottleneck.scratch import DiskDict
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Seen"]
 
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL01"
@@ -33,10 +37,19 @@ _CHANGING = ("drift", "batch_size", "layout", "compiled")
 _OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False}
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """An image that was read: whose it is, the key of its row, the stamp of its file."""
+
+    sample: Sample
+    key: str
+    stamp: Stamp
+
+
 class Journal:
     """The rows that a run has finished, by key.
 
-    Use as a context manager. In memory are the keys alone; the rest is read when asked for.
+    Use as a context manager. Nothing of a row stays in memory.
 
     Parameters
     ----------
@@ -50,7 +63,7 @@ class Journal:
     header : mapping
         Of the log.
     numbers : mapping of str to int
-        Key to number of the row.
+        Key to number of the row, on the disk.
     seconds : float
         What the runs before this one took.
 
@@ -65,9 +78,11 @@ class Journal:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.header = _OLDER | dict(header)
-        self.numbers: dict[str, int] = {}
+        self.numbers: DiskDict[int] = DiskDict()
+        # By sample what the runs before this one read: source, key, size and time, in JSON.
+        self._read_before: DiskDict[str] = DiskDict()
         self.seconds = 0.0
-        self._n = 0
+        self._n, self._resumed = 0, False
         # Of every batch: the number of its first row, and where its payload starts and ends.
         self._first = array("q")
         self._start = array("q")
@@ -84,6 +99,9 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def __len__(self) -> int:
+        return self._n
 
     def _replay(self, header: Mapping[str, Any]) -> None:
         try:
@@ -103,8 +121,13 @@ class Journal:
                         f"{self.path} belongs to another recipe; move it away and repeat"
                     )
             else:
-                self._index(start, payload)
+                batch = self._index(start, payload)
+                self._read_before.add(
+                    (str(identity), json.dumps([str(source), str(key), int(size), int(time)]))
+                    for identity, source, key, size, time in batch.get("read", ())
+                )
             end = start + len(payload)
+        self._resumed = end > 0
         self._file.seek(end)
         self._file.truncate()
         if end == 0:
@@ -126,7 +149,7 @@ class Journal:
                 return
             yield start, payload
 
-    def _index(self, start: int, payload: bytes) -> None:
+    def _index(self, start: int, payload: bytes) -> dict[str, Any]:
         line, _, raw = payload.partition(b"\n")
         batch = json.loads(line)
         self.seconds = batch["seconds"]
@@ -139,10 +162,10 @@ class Journal:
         self._first.append(first)
         self._start.append(start)
         self._end.append(start + len(payload))
-        for number, (key, *facts) in enumerate(batch["rows"], first):
-            if len(facts) != 5:
-                raise ValueError("a row needs five facts of its image")
-            self.numbers[key] = number
+        if any(len(row) != 6 or not isinstance(row[0], str) for row in batch["rows"]):
+            raise ValueError("a row needs a key and five facts of its image")
+        self.numbers.add((row[0], number) for number, row in enumerate(batch["rows"], first))
+        return batch
 
     def append(
         self,
@@ -150,20 +173,28 @@ class Journal:
         facts: Sequence[PixelFacts],
         features: NDArray[np.float32],
         seconds: float,
+        read: Sequence[Seen] = (),
     ) -> None:
         """Add a batch; when this returns, the disk has it.
 
         Parameters
         ----------
         keys, facts : sequence
-            Of each row.
+            Of each row. There may be none.
         features : ndarray of float32, shape (len(keys), width)
             The rows.
         seconds : float
             What all runs into this log have taken so far.
+        read : sequence of Seen
+            The images that were read since the batch before, whether a row of this batch is
+            theirs or not.
         """
         rows = [(key, *dataclasses.astuple(fact)) for key, fact in zip(keys, facts, strict=True)]
         batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
+        if read:
+            batch["read"] = [
+                (seen.sample.id, seen.sample.source, seen.key, *seen.stamp) for seen in read
+            ]
         batch |= {field: self.header[field] for field in _CHANGING}
         line = json.dumps(batch)
         payload = line.encode() + b"\n" + features.astype("<f4").tobytes()
@@ -175,6 +206,23 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
         return start
+
+    def recorded(self, samples: Sequence[Sample]) -> list[tuple[str, Stamp] | None]:
+        """Return the keys of samples' images, and the stamps of their files.
+
+        None where the runs before this one have not read the image, or could not trust its
+        stamp, or the sample had another source or region. That a key is known here does not
+        mean that there is a row of it.
+        """
+        said: list[tuple[str, Stamp] | None] = [None] * len(samples)
+        for place, sample in enumerate(samples if self._resumed else ()):
+            found = self._read_before.get(sample.id)
+            if found is None:
+                continue
+            source, key, size, time = json.loads(found)
+            if source == sample.source and row_key(key[:64], sample) == key:
+                said[place] = key, (size, time)
+        return said
 
     def read(self, numbers: Sequence[int]) -> tuple[list[PixelFacts], NDArray[np.float32]]:
         """Return what is recorded of rows, and their features, shape (len(numbers), width)."""

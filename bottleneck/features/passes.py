@@ -5,23 +5,28 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 
+from bottleneck.data.samples import blocks_of
 from bottleneck.features.engine import Plan
-from bottleneck.features.journal import Journal
+from bottleneck.features.journal import Journal, Seen
 from bottleneck.features.pictures import read_stamps
+from bottleneck.features.rows import NO_STAMP, row_key
 from bottleneck.features.run import Found, Run, log_path
 from bottleneck.features.stages import Clock, Stage
-from bottleneck.features.store import row_key
 from bottleneck.features.worker import Batch, Engine, Forward, Work
 
 __all__ = ["Progress", "execute"]
 
 Progress = Callable[[int, int, str], None]
+
+# Images that are logged at once where no batch takes them along.
+_MANY = 1024
 
 
 def execute(
@@ -70,22 +75,33 @@ def execute(
 def _recall(
     runs: Sequence[Run], journals: Sequence[Journal], found: Found, workers: int
 ) -> Sequence[int]:
-    """Find the images that no run must look at: path, size and time are those recorded."""
+    """Find the images that no run must look at: path, size and time are those recorded.
+
+    Returns the numbers of the others.
+    """
     dataset = found.dataset
-    recorded = np.flatnonzero(np.any([run.stamps[:, 0] >= 0 for run in runs], axis=0))
-    now = read_stamps(dataset, recorded.tolist(), workers)
-    unread = np.ones(len(dataset), bool)
-    for run in runs:
-        same = (run.stamps[recorded] == now).all(axis=1) & (now[:, 0] >= 0)
-        for number, stamp in zip(recorded[same].tolist(), now[same], strict=True):
-            if not unread[number]:
-                continue
-            sha256 = run.stored.sha256(run.places[number])
-            key = row_key(sha256, dataset.samples[number])
-            if all(_has(*pair, key) for pair in zip(runs, journals, strict=True)):
-                found.sha256[number], found.stamps[number] = sha256, stamp
-                unread[number] = False
-    return np.flatnonzero(unread).tolist()
+    if not any(len(run.stored) for run in runs) and not any(len(each) for each in journals):
+        return range(len(dataset))
+    rest = array("q")
+    with ThreadPoolExecutor(workers, thread_name_prefix="stamps") as pool:
+        for start, samples in blocks_of(dataset.samples):
+            stored = [run.recorded(start, samples) for run in runs]
+            said = list(zip(*stored, *(each.recorded(samples) for each in journals), strict=True))
+            places = [place for place, each in enumerate(said) if any(each)]
+            now = read_stamps(dataset, [samples[place] for place in places], pool)
+            images = [("", NO_STAMP)] * len(samples)
+            for place, stamp in zip(places, now, strict=True):
+                keys = (one[0] for one in said[place] if one is not None and one[1] == stamp)
+                key = next(keys, None)
+                # The file of a run that recorded the key has its row.
+                if key is not None and all(
+                    (one is not None and one[0] == key) or run.has(journal, key)
+                    for one, run, journal in zip(said[place], runs, journals, strict=False)
+                ):
+                    images[place] = key[:64], stamp
+            found.add(start, images)
+            rest.extend(start + place for place, (sha256, _) in enumerate(images) if not sha256)
+    return rest
 
 
 def _extract(
@@ -121,7 +137,12 @@ def _extract(
             if item.failure is not None:
                 failures[item.number] = item.failure
             else:
-                found.sha256[item.number], found.stamps[item.number] = item.sha256, item.stamp
+                found.add(item.number, [(item.sha256, item.stamp)])
+                if item.stamp != NO_STAMP:
+                    sample = dataset.samples[item.number]
+                    seen = Seen(sample, row_key(item.sha256, sample), item.stamp)
+                    for stream in streams:
+                        stream.see(seen, writer)
             done += 1
             progress(done, total, names)
     # A cluster hands samples back in the order in which they are finished.
@@ -135,6 +156,7 @@ class _Stream:
         self.members: list[tuple[Run, Journal]] = []
         self._before: list[float] = []
         self._writing: set[str] = set()
+        self._seen: list[Seen] = []
 
     def add(self, run: Run, journal: Journal) -> None:
         """Let a run take part."""
@@ -155,14 +177,19 @@ class _Stream:
 
     def has(self, key: str) -> bool:
         """Whether every member has a key's row, or is about to write it."""
-        return key in self._writing or all(_has(*member, key) for member in self.members)
+        return key in self._writing or all(run.has(journal, key) for run, journal in self.members)
 
     def recorded(self, numbers: Sequence[int]) -> Iterator[str]:
         """Return the keys that samples had when the members' files were written."""
         for run, _ in self.members:
-            for number in numbers:
-                if (place := run.places[number]) >= 0:
-                    yield row_key(run.stored.sha256(place), run.dataset.samples[number])
+            yield from run.keys_before(numbers)
+
+    def see(self, seen: Seen, writer: _Writer) -> None:
+        """Have it logged, with the next batch, that an image was read."""
+        self._seen.append(seen)
+        if len(self._seen) >= _MANY:  # No batch may come, where all rows are known.
+            none = [np.empty((0, run.backbone.width), np.float32) for run, _ in self.members]
+            self._submit(Batch(0, [], [], none, None, _plan(self.members[0][1])), writer)
 
     def store(self, batch: Batch, writer: _Writer) -> None:
         """Have a batch written."""
@@ -177,20 +204,25 @@ class _Stream:
                     f"{batch.plan.batch_size}"
                 )
         self._writing.update(batch.keys)
-        writer.submit(lambda: self._write(batch))
+        self._submit(batch, writer)
 
-    def _write(self, batch: Batch) -> None:
+    def _submit(self, batch: Batch, writer: _Writer) -> None:
+        seen, self._seen = self._seen, []
+        writer.submit(lambda: self._write(batch, seen))
+
+    def _write(self, batch: Batch, seen: list[Seen]) -> None:
         for (run, journal), features, before in zip(
             self.members, batch.features, self._before, strict=True
         ):
             # Copies of one picture may be computed by two workers; the first is kept.
-            fresh = [n for n, key in enumerate(batch.keys) if not _has(run, journal, key)]
-            if fresh:
+            fresh = [n for n, key in enumerate(batch.keys) if not run.has(journal, key)]
+            if fresh or seen:
                 journal.append(
                     [batch.keys[n] for n in fresh],
                     [batch.facts[n] for n in fresh],
                     features[fresh],
                     before + run.seconds,
+                    seen,
                 )
                 run.n_extracted += len(fresh)
         self._writing.difference_update(batch.keys)
@@ -234,7 +266,3 @@ class _Writer:
 
 def _plan(journal: Journal) -> Plan:
     return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))
-
-
-def _has(run: Run, journal: Journal, key: str) -> bool:
-    return key in run.stored.numbers or key in journal.numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +17,8 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.decode import PixelFacts, decode, pixel_facts
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import DataError
+from bottleneck.features.rows import NO_STAMP, Stamp, row_key
 from bottleneck.features.stages import Clock
-from bottleneck.features.store import NO_STAMP, Stamp, row_key
 
 __all__ = ["Picture", "Prepared", "prepare", "read_stamps"]
 
@@ -61,34 +62,30 @@ class Prepared:
 
 
 def read_stamps(
-    dataset: ImageDataset, numbers: Sequence[int] | NDArray[np.intp], workers: int
-) -> NDArray[np.int64]:
+    dataset: ImageDataset, samples: Sequence[Sample], pool: ThreadPoolExecutor
+) -> list[Stamp]:
     """Return size and modification time of the files of samples, without reading them.
 
     Parameters
     ----------
     dataset : ImageDataset
+        Whose samples.
+    samples : sequence of Sample
         What to look at.
-    numbers : sequence of int
-        Which samples.
-    workers : int
-        Threads.
+    pool : ThreadPoolExecutor
+        Its threads look.
 
     Returns
     -------
-    ndarray of int64, shape (len(numbers), 2)
+    list of (int, int)
         ``NO_STAMP`` where there is no file.
     """
-    stamps = np.empty((len(numbers), 2), np.int64)
 
-    def look(start: int) -> None:
-        for place, number in enumerate(numbers[start : start + _BLOCK], start):
-            stamps[place] = dataset.stamp(dataset.samples[number]) or NO_STAMP
+    def look(start: int) -> list[Stamp]:
+        return [dataset.stamp(s) or NO_STAMP for s in samples[start : start + _BLOCK]]
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="stamps") as pool:
-        # Exceptions come up here.
-        collections.deque(pool.map(look, range(0, len(numbers), _BLOCK)), maxlen=0)
-    return stamps
+    # Exceptions come up here.
+    return list(itertools.chain(*pool.map(look, range(0, len(samples), _BLOCK))))
 
 
 def prepare(

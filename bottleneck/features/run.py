@@ -10,7 +10,6 @@ import platform
 import shlex
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -23,17 +22,22 @@ from numpy.typing import NDArray
 import bottleneck
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features import engine
 from bottleneck.features.journal import Journal
+from bottleneck.features.members import FORMAT
 from bottleneck.features.recipe import Recipe
+from bottleneck.features.rows import Row, Stamp, row_key
 from bottleneck.features.stages import Stage, find_bottleneck
-from bottleneck.features.store import FORMAT, NO_STAMP, Row, StoredRows, row_key, write_features
+from bottleneck.features.stored import StoredRows
+from bottleneck.features.writer import write_features
+from bottleneck.scratch import DiskArray
 
 __all__ = ["Found", "Run", "log_path"]
 
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
-_BLOCK = 4096
+_IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 
 def log_path(path: Path) -> Path:
@@ -42,7 +46,7 @@ def log_path(path: Path) -> Path:
 
 
 class Found:
-    """What became of the images of a data set, in arrays: a million of them are few bytes.
+    """What became of the images of a data set, on the disk.
 
     Parameters
     ----------
@@ -51,23 +55,28 @@ class Found:
 
     Attributes
     ----------
-    sha256 : ndarray of bytes, shape (n_samples,)
-        Of each image; empty where it failed.
-    stamps : ndarray of int64, shape (n_samples, 2)
-        Size and modification time of its file, or ``NO_STAMP``.
     failures : list of (str, str)
         Id and reason of the samples without a row.
     """
 
     def __init__(self, dataset: ImageDataset) -> None:
         self.dataset = dataset
-        self.sha256 = np.zeros(len(dataset), "S64")
-        self.stamps = np.full((len(dataset), 2), NO_STAMP, np.int64)
         self.failures: list[tuple[str, str]] = []
+        self._images = DiskArray(len(dataset), _IMAGE)
 
-    def key(self, number: int) -> str:
-        """Return what the values of a sample's row answer to."""
-        return row_key(self.sha256[number].decode(), self.dataset.samples[number])
+    def add(self, start: int, images: Sequence[tuple[str, Stamp]]) -> None:
+        """Record the images of samples, of which ``start`` is the first: hashes and stamps."""
+        self._images.write(start, images)
+
+    def images(self, start: int, stop: int) -> list[tuple[str, Stamp]]:
+        """Return what was recorded of the images of samples; the hash is empty where nothing."""
+        images = self._images.read(start, stop)
+        return [
+            (sha256.decode(), (size, time))
+            for sha256, (size, time) in zip(
+                images["sha256"].tolist(), images["stamp"].tolist(), strict=True
+            )
+        ]
 
 
 class Run:
@@ -123,8 +132,7 @@ class Run:
                 f"{path} holds features of another recipe, under a name of this one; move it away "
                 "and repeat"
             )
-        # Of each sample the row that the file has of it, and the stamp recorded there.
-        self.places, self.stamps = self.stored.locate(dataset.samples)
+        self._located = self.stored.locate(dataset.samples)
         self.failures: Sequence[tuple[str, str]] = ()
         self.n_rows = 0
         self.n_extracted = 0
@@ -149,6 +157,23 @@ class Run:
             **dataclasses.asdict(plan),
         }
 
+    def recorded(self, start: int, samples: Sequence[Sample]) -> list[tuple[str, Stamp] | None]:
+        """Return what the file says of the images of samples, of which ``start`` is the first.
+
+        As ``StoredRows.recorded``.
+        """
+        numbers = self._located.read(start, start + len(samples)).tolist()
+        return self.stored.recorded(numbers, samples)
+
+    def keys_before(self, numbers: Sequence[int]) -> list[str]:
+        """Return the keys of the rows that the file has of samples, by their numbers."""
+        rows = [row for n in numbers if (row := self._located.read(n, n + 1).item()) >= 0]
+        return self.stored.keys(rows) if rows else []
+
+    def has(self, journal: Journal, key: str) -> bool:
+        """Whether there is a row of a key, in the file or in its log."""
+        return key in journal.numbers or (len(self.stored) > 0 and key in self.stored.numbers)
+
     def refuse_foreign(self) -> None:
         """Refuse a file that shares no image with the data set, before anything is computed.
 
@@ -157,23 +182,23 @@ class Run:
         FeatureFileError
             Where the file must be another data set's.
         """
-        for number, sample in enumerate(self.dataset.samples if len(self.stored) else ()):
-            if self.stamps[number, 0] >= 0 and self.dataset.stamp(sample) == tuple(
-                self.stamps[number].tolist()
-            ):
-                return
-            try:
-                data = self.dataset.read(sample)
-            except (OSError, DataError):
-                continue
-            if row_key(hashlib.sha256(data).hexdigest(), sample) in self.stored.numbers:
-                return
-        if len(self.stored):
-            raise FeatureFileError(
-                f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
-                "none of its images is in this one. Give this one a name of its own with --name; "
-                "if it is the same one, and all its images changed, move the file away"
-            )
+        if not len(self.stored):
+            return
+        for start, samples in blocks_of(self.dataset.samples):
+            for sample, said in zip(samples, self.recorded(start, samples), strict=True):
+                if said is not None and said[1] == self.dataset.stamp(sample):
+                    return
+                try:
+                    data = self.dataset.read(sample)
+                except (OSError, DataError):
+                    continue
+                if row_key(hashlib.sha256(data).hexdigest(), sample) in self.stored.numbers:
+                    return
+        raise FeatureFileError(
+            f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
+            "none of its images is in this one. Give this one a name of its own with --name; "
+            "if it is the same one, and all its images changed, move the file away"
+        )
 
     def write(
         self,
@@ -201,28 +226,20 @@ class Run:
             If there is no row at all.
         """
         self.failures = found.failures
-        order = np.flatnonzero(found.sha256 != b"")
-        self.n_rows = len(order)
+        rows = _Rows(len(self.dataset), len(self.stored) + len(journal))
+        for start, samples in blocks_of(self.dataset.samples):
+            self._find_rows(rows, start, samples, found, journal)
+        self.n_rows = rows.n
         if not self.n_rows:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
                 f"{self.failures[0][0]}: {self.failures[0][1]}"
             )
-        # Rows of the log are numbered on from those of the file.
-        n_stored, stored = len(self.stored), self.stored.numbers
-        places = np.empty(len(order), np.intp)
-        changed = 0
-        for n, number in enumerate(order.tolist()):
-            key = found.key(number)
-            places[n] = stored[key] if key in stored else n_stored + journal.numbers[key]
-            before = self.places[number]
-            changed += before >= 0 and self.stored.key(before) != key
-        distinct = np.unique(places)
         # A kill after the file took its place, and before the log was removed, leaves a log
         # whose rows the file has already.
-        fresh = int((distinct >= n_stored).sum())
-        self._note_changes(found, changed, len(places) - len(distinct))
-        provenance = self._describe(found, order, journal, fresh, stages)
+        fresh = int(rows.used[len(self.stored) :].sum())
+        self._note_changes(rows)
+        provenance = self._describe(self._content(rows), journal, fresh, stages)
         old = self.stored.provenance
         if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
             return
@@ -230,19 +247,49 @@ class Run:
         write_features(
             self.path,
             self.dataset,
-            self._blocks(found, order, places, journal),
+            self._blocks(found, rows, journal),
             shape=(self.n_rows, self.backbone.width),
             failures=self.failures,
             provenance=provenance,
         )
         self.provenance = provenance
 
+    def _find_rows(
+        self, rows: _Rows, start: int, samples: Sequence[Sample], found: Found, journal: Journal
+    ) -> None:
+        n_stored = len(self.stored)
+        located = self._located.read(start, start + len(samples)).tolist()
+        before = [number for number in located if number >= 0]
+        keys_before = dict(zip(before, self.stored.keys(before) if before else (), strict=True))
+        places = np.full(len(samples), -1)
+        images = found.images(start, start + len(samples))
+        for n, (sample, number, (sha256, _)) in enumerate(
+            zip(samples, located, images, strict=True)
+        ):
+            rows.located += number >= 0
+            if not sha256:
+                rows.lost += number >= 0
+                continue
+            key = row_key(sha256, sample)
+            if keys_before.get(number) == key:
+                places[n] = number
+            else:
+                rows.changed += number >= 0
+                stored = self.stored.numbers.get(key) if n_stored else None
+                # Rows of the log are numbered on from those of the file.
+                places[n] = n_stored + journal.numbers[key] if stored is None else stored
+            rows.content.update(f"{sample.id}\n{key}\n".encode())
+        rows.add(start, places)
+
     def _blocks(
-        self, found: Found, order: NDArray[np.intp], places: NDArray[np.intp], journal: Journal
+        self, found: Found, rows: _Rows, journal: Journal
     ) -> Iterator[tuple[list[Row], NDArray[np.float32]]]:
         n_stored = len(self.stored)
-        for start in range(0, len(order), _BLOCK):
-            here = places[start : start + _BLOCK]
+        for start, samples in blocks_of(self.dataset.samples):
+            places = rows.places.read(start, start + len(samples))
+            images = found.images(start, start + len(samples))
+            with_row = np.flatnonzero(places >= 0).tolist()
+            here = places[with_row]
             features = np.empty((len(here), self.backbone.width), np.float32)
             facts: list[Any] = [None] * len(here)
             old, new = np.flatnonzero(here < n_stored), np.flatnonzero(here >= n_stored)
@@ -257,37 +304,28 @@ class Run:
                     facts[n] = fact
             yield (
                 [
-                    Row(
-                        self.dataset.samples[number],
-                        found.sha256[number].decode(),
-                        fact,
-                        tuple(found.stamps[number].tolist()),
-                    )
-                    for number, fact in zip(order[start : start + _BLOCK], facts, strict=True)
+                    Row(samples[n], images[n][0], fact, images[n][1])
+                    for n, fact in zip(with_row, facts, strict=True)
                 ],
                 features,
             )
 
-    def _note_changes(self, found: Found, changed: int, copies: int) -> None:
-        located = self.places >= 0
-        lost = int((located & (found.sha256 == b"")).sum())
-        gone = len(self.stored) - int(located.sum())
+    def _note_changes(self, rows: _Rows) -> None:
+        copies = rows.n - int(rows.used.sum())
         for count, text in (
-            (changed, "changed since the last run"),
-            (gone, "no longer in the data set, dropped from the file"),
-            (lost, "had features before and cannot be used now"),
-            (copies, "with the same content as another image of the data set"),
+            (rows.changed, "changed since the last run"),
+            (len(self.stored) - rows.located, "no longer in the data set, dropped from the file"),
+            (rows.lost, "had features before and cannot be used now"),
+            (
+                copies,
+                "with the same content as another image of the data set",
+            ),
         ):
             if count:
                 self.notes.append(f"{count} {'image' if count == 1 else 'images'} {text}")
 
     def _describe(
-        self,
-        found: Found,
-        order: NDArray[np.intp],
-        journal: Journal,
-        fresh: int,
-        stages: tuple[Stage, ...],
+        self, content: str, journal: Journal, fresh: int, stages: tuple[Stage, ...]
     ) -> dict[str, Any]:
         dataset, old = self.dataset, self.stored.provenance
         seconds = old.get("seconds", 0.0) + (journal.seconds if fresh else 0.0)
@@ -300,11 +338,11 @@ class Run:
                 "positive": dataset.positive,
                 "n_samples": len(dataset),
                 "n_patients": dataset.n_groups,
-                "classes": dict(sorted(Counter(s.label for s in dataset.samples).items())),
+                "classes": dict(sorted(dataset.class_counts.items())),
                 "excluded": dict(dataset.excluded),
                 "description": dict(dataset.description),
             },
-            "content": self._content(found, order),
+            "content": content,
             "recipe": self.recipe.to_dict(),
             "recipe_hash": self.recipe.hash,
             "weights": self.backbone.weights.to_dict(),
@@ -322,13 +360,27 @@ class Run:
             "images_per_second": round(extracted / seconds, 3) if seconds else None,
         }
 
-    def _content(self, found: Found, order: NDArray[np.intp]) -> str:
-        digest = hashlib.sha256()
-        for number in order.tolist():
-            digest.update(f"{self.dataset.samples[number].id}\n{found.key(number)}\n".encode())
+    def _content(self, rows: _Rows) -> str:
+        digest = rows.content.copy()
         for failure in self.failures:
             digest.update("\n".join(failure).encode())
         return digest.hexdigest()
+
+
+class _Rows:
+    """Which row of the file, or of its log, every sample has; −1 for none."""
+
+    def __init__(self, n_samples: int, n_rows: int) -> None:
+        self.places = DiskArray(n_samples, np.int64)
+        # In memory, but a byte a row.
+        self.used = np.zeros(n_rows, bool)
+        self.content = hashlib.sha256()
+        self.n = self.located = self.lost = self.changed = 0
+
+    def add(self, start: int, places: NDArray[np.intp]) -> None:
+        self.places.write(start, places)
+        self.used[places[places >= 0]] = True
+        self.n += int((places >= 0).sum())
 
 
 def _command() -> str:

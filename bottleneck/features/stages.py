@@ -110,7 +110,9 @@ def find_bottleneck(stages: tuple[Stage, ...]) -> str:
     return max(groups[int(np.argmax(occupied))], key=lambda stage: stage.busy).name
 
 
-def advise(bottleneck: str, *, workers: int, cores: int, device: str, precision: str) -> str:
+def advise(
+    bottleneck: str, *, workers: int, cores: int, device: str, precision: str, many: bool = False
+) -> str:
     """Name the option that would widen a stage.
 
     Parameters
@@ -121,9 +123,14 @@ def advise(bottleneck: str, *, workers: int, cores: int, device: str, precision:
         Threads that prepare pictures, and cores of the machine.
     device, precision : str
         What the network computes on and in.
+    many : bool
+        Whether the actors of a cluster share the work.
     """
     if bottleneck == "write":
         return "--output on a faster disk"
+    if many:
+        where = "storage that serves more machines, or " if bottleneck == "read" else ""
+        return f"{where}more machines in the cluster"
     if bottleneck == "read":
         return f"--workers {2 * workers}, so that more files are read at once, or a faster disk"
     if bottleneck == "copy":

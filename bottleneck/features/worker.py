@@ -24,13 +24,11 @@ from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.features import engine
 from bottleneck.features.pictures import Picture, Prepared, prepare
 from bottleneck.features.recipe import Precision, framing
+from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
-from bottleneck.features.store import row_key
 from bottleneck.features.tuning import Setting, Tuning, tune
 
-__all__ = ["ENGINES", "Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
-
-ENGINES = ("local", "ray")
+__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,16 @@ class Job:
     networks: int = 1
     address: str | None = None
     seen: Path | None = None
+    surroundings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def run(job: Job, output: Path, events: Connection | None = None) -> None:
     """Extract; with ``events``, say which stage has begun, and give the killer time in it."""
+    os.environ.update(job.surroundings)
     import torch
 
     from bottleneck.data.dataset import FileSource
-    from bottleneck.features import extraction, journal, store
+    from bottleneck.features import extraction, journal, writer
     from bottleneck.features import run as running
     from bottleneck.testing import tiny_backbone
 
@@ -83,8 +85,8 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
         telling(running.StoredRows, "_read", "start")
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
-        telling(store, "_write_columns", "writing")
-        telling(store, "_sync_folder", "closing")
+        telling(writer, "_write_columns", "writing")
+        telling(writer, "sync_folder", "closing")
         telling(Path, "replace", "closing")
         telling(Path, "unlink", "closing")
     dataset = dataset_of(job.folder)
@@ -184,7 +186,7 @@ class Campaign:
         output = self.place / f"{stage}{number}"
         if growing:
             shutil.copytree(self.place / f"begun{networks}", output)
-        job = Job(self.all_images, networks, address)
+        job = Job(self.all_images, networks, address, surroundings=ray_surroundings())
         before = self.before[networks] if growing else {}
         whole = self.whole[networks, growing]
         killed = kill_in(self.processes, stage, job, output, self.rng)
@@ -233,6 +235,11 @@ def test_a_hundred_kills_of_the_local_engine(processes: Any, tmp_path: Path) -> 
     assert sum(counts.total() for counts in table.values()) == 100
 
 
+def ray_surroundings() -> dict[str, str]:
+    """What a program must be told to be let into a cluster that was started here."""
+    return {name: value for name, value in os.environ.items() if name == "RAY_AUTH_MODE"}
+
+
 @contextlib.contextmanager
 def ray_cluster() -> Iterator[str]:
     """A cluster of its own, which outlives the runs that are killed; yields its address."""
@@ -267,7 +274,7 @@ class TestRay:
                 networks = 1 + number % 2
                 output, seen = tmp_path / f"out{number}", tmp_path / f"seen{number}"
                 seen.mkdir()
-                job = Job(campaign.all_images, networks, address, seen)
+                job = Job(campaign.all_images, networks, address, seen, ray_surroundings())
                 child = processes.Process(target=run, args=(job, output))
                 child.start()
                 while child.is_alive() and not list(seen.iterdir()):

@@ -241,14 +241,15 @@ def test_a_resize_that_has_no_fast_form_stays() -> None:
 def test_fast_decoding_is_part_of_the_recipe_and_its_drift_is_measured(tmp_path: Path) -> None:
     folder, output = tmp_path / "images", tmp_path / "f"
     make_images(folder, 8, side=50)
-    slow = run(folder, output, precision="bf16", batch_size=8)
+    slow = run(folder, output, precision="bf16", batch_size=8, decoding="reference")
+    assert run(folder, output, precision="bf16").path == slow.path
     fast = run(folder, output, precision="bf16", batch_size=8, decoding="fast")
     assert slow.path != fast.path
     assert fast.provenance["recipe"]["decoding"] == "1-fast"
-    # Both are there, so that it must be said which one to go on with; "auto" is the reference.
-    assert run(folder, output, precision="bf16").path == slow.path
-    slow.path.unlink()
+    # Now both are there.
     assert run(folder, output, precision="bf16").path == fast.path
+    exactly = run(folder, output, precision="fp32")
+    assert exactly.provenance["recipe"]["decoding"] == "1"
 
     backbone = tiny_backbone().to(CPU)
     images = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())]

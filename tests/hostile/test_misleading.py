@@ -26,7 +26,8 @@ from bottleneck.data.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DataError, DecodeError, FeatureFileError, ModelError, UsageError
 from bottleneck.features.extraction import extract
-from bottleneck.features.store import StoredRows, load_features, read_provenance
+from bottleneck.features.store import load_features, read_provenance
+from bottleneck.features.stored import StoredRows
 from bottleneck.heads.persistence import load_model
 from bottleneck.predictions import read_predictions
 from bottleneck.testing import tiny_backbone

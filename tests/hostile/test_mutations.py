@@ -29,7 +29,8 @@ from bottleneck.errors import BottleneckError
 from bottleneck.evaluation.elsewhere import load_given
 from bottleneck.features.extraction import extract
 from bottleneck.features.journal import Journal
-from bottleneck.features.store import StoredRows, load_features, read_provenance
+from bottleneck.features.store import load_features, read_provenance
+from bottleneck.features.stored import StoredRows
 from bottleneck.finetune.config import read_config
 from bottleneck.heads.persistence import load_model
 from bottleneck.heads.training import fit

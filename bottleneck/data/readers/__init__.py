@@ -22,9 +22,6 @@ __all__ = ["load_dataset"]
 
 _PHANTOM = "phantom"
 _WITH_REGIONS = ("DDTI", "TN5000")
-# Of an id, a path or a label. Arrays of text take four bytes a row for each character of the
-# longest; readers of feature files rely on it.
-_MAX_TEXT = 1_000
 
 
 def load_dataset(
@@ -105,7 +102,6 @@ def load_dataset(
     dataset = _read(source, columns=columns, crop=crop)
     if patient_pattern is not None:
         dataset = find_patients(dataset, patient_pattern)
-    _check_text(dataset)
     name = dataset.name if name is None else _check_name(name)
     dataset = dataclasses.replace(
         dataset,
@@ -175,27 +171,3 @@ def _check_name(name: str) -> str:
     if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
         raise UsageError(f"the name {name!r} cannot name a file; use letters, digits and '-'")
     return name
-
-
-def _check_text(dataset: ImageDataset) -> None:
-    """Refuse text that files of features and tables cannot hold."""
-    for sample in dataset.samples:
-        for key in ("id", "source", "label", "group", "fold", "centre"):
-            text = getattr(sample, key) or ""
-            broken = set(text) & set("\0\r\n" if key in ("id", "source") else "\0")
-            if len(text) > _MAX_TEXT:
-                raise DataError(
-                    f"{key} '{text[:50]}…' has {len(text):,} characters, and {_MAX_TEXT:,} are "
-                    f"the most that is read; shorten it"
-                )
-            if broken or not _is_unicode(text):
-                what = "a line break or NUL" if broken else "bytes that are not UTF-8"
-                raise DataError(f"{key} {text!r} holds {what}; rename it")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from bottleneck.data.dataset import Box, FileSource, ImageDataset, Sample
+from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.files import MAX_COORDINATE, list_files, parse_xml
+from bottleneck.data.samples import Box, Sample, collect
 
 __all__ = ["CASE_FILE", "read_ddti"]
 
@@ -80,7 +81,7 @@ def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
             samples += _crop(sample, regions[_number(file)], excluded) if crop else [sample]
     return ImageDataset(
         name=folder.name,
-        samples=tuple(samples),
+        samples=collect(samples),
         images=FileSource(folder),
         excluded=+excluded,
         notes=("labels come from TI-RADS scores, not from pathology",),

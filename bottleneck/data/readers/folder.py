@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.files import IMAGE_SUFFIXES, list_files
 from bottleneck.data.readers.manifest import SPLITS
+from bottleneck.data.samples import Sample, collect
 from bottleneck.errors import DataError
 
 __all__ = ["read_folder"]
@@ -69,7 +70,7 @@ def read_folder(folder: Path) -> ImageDataset:
         )
     return ImageDataset(
         name=folder.name,
-        samples=tuple(samples),
+        samples=collect(samples),
         images=FileSource(folder),
         excluded=excluded,
         notes=tuple(notes),

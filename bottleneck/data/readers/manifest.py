@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
-from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.files import LEAVES, leaves
+from bottleneck.data.samples import Sample, collect, repeated_ids
 from bottleneck.errors import DataError, unknown_name
 
 __all__ = ["ROLES", "SPLITS", "read_manifest"]
@@ -70,11 +71,35 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
     UsageError
         If ``columns`` names something that does not exist.
     """
-    samples: list[Sample] = []
-    lines: dict[str, int] = {}
     excluded = Counter[str]()
+    samples = collect(sample for _, sample in _read_samples(path, columns or {}, excluded))
+    if twice := repeated_ids(samples):
+        # The table is read again for this message alone.
+        rows = _read_samples(path, columns or {}, Counter())
+        first, again, *_ = (line for line, sample in rows if sample.id == twice[0])
+        raise DataError(
+            f"{path.name}, line {again}: '{twice[0]}' stands in line {first} already; "
+            f"ids must be unique (without an id column, the path is the id)"
+        )
+    if samples and not any(_exists(path.parent / sample.source) for sample in samples):
+        raise DataError(
+            f"none of the {len(samples)} images that {path.name} names exists, such as "
+            f"'{samples[0].source}'; paths are relative to {path.parent}, with '/' between folders"
+        )
+    return ImageDataset(
+        name=_choose_name(path),
+        samples=samples,
+        images=FileSource(path.parent),
+        excluded=excluded,
+    )
+
+
+def _read_samples(
+    path: Path, columns: Mapping[str, str], excluded: Counter[str]
+) -> Iterator[tuple[int, Sample]]:
+    """Yield the line and the sample of every row that is read, and count the others."""
     why_not = _reach(path.parent)
-    for line, row in _read_rows(path, columns or {}):
+    for line, row in _read_rows(path, columns):
         where = f"{path.name}, line {line}"
         if lacking := [role for role in _REQUIRED if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
@@ -83,33 +108,18 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
         if reason := why_not(source):
             excluded[reason] += 1
             continue
-        sample = Sample(
-            id=row.get("id") or source,
-            source=source,
-            label=row["label"],
-            group=row.get("patient") or None,
-            split=_normalise_split(row.get("split"), where),
-            fold=row.get("fold") or None,
-            centre=row.get("centre") or None,
+        yield (
+            line,
+            Sample(
+                id=row.get("id") or source,
+                source=source,
+                label=row["label"],
+                group=row.get("patient") or None,
+                split=_normalise_split(row.get("split"), where),
+                fold=row.get("fold") or None,
+                centre=row.get("centre") or None,
+            ),
         )
-        if sample.id in lines:
-            raise DataError(
-                f"{where}: '{sample.id}' stands in line {lines[sample.id]} already; "
-                f"ids must be unique (without an id column, the path is the id)"
-            )
-        lines[sample.id] = line
-        samples.append(sample)
-    if samples and not any(_exists(path.parent / sample.source) for sample in samples):
-        raise DataError(
-            f"none of the {len(samples)} images that {path.name} names exists, such as "
-            f"'{samples[0].source}'; paths are relative to {path.parent}, with '/' between folders"
-        )
-    return ImageDataset(
-        name=_choose_name(path),
-        samples=tuple(samples),
-        images=FileSource(path.parent),
-        excluded=excluded,
-    )
 
 
 def _choose_name(path: Path) -> str:

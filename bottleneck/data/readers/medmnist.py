@@ -18,7 +18,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
 from bottleneck.files import find_bomb
 
@@ -110,20 +111,19 @@ def read_medmnist(path: Path) -> ImageDataset:
             )
         with np.load(path, allow_pickle=False) as arrays:
             numbers = {split: arrays[f"{split}_labels"].ravel() for split in _SPLITS}
-    samples = []
-    for split in _SPLITS:
-        for index, label in enumerate(numbers[split]):
-            source = f"{split}/{index:06d}"
-            samples.append(Sample(id=source, source=source, label=str(label), split=split))
+    samples = collect(
+        Sample(id=source, source=source, label=str(label), split=split)
+        for split in _SPLITS
+        for index, label in enumerate(numbers[split])
+        for source in [f"{split}/{index:06d}"]
+    )
     notes: tuple[str, ...] = ()
-    if len({sample.label for sample in samples}) == 2:
+    if len(set(values_of(samples, "label"))) == 2:
         notes = (
             "labels are MedMNIST's numbers, and 1 is not always the disease: in BreastMNIST, "
             "0 is malignant; say which one is positive",
         )
-    return ImageDataset(
-        name=path.stem, samples=tuple(samples), images=ArraySource(path), notes=notes
-    )
+    return ImageDataset(name=path.stem, samples=samples, images=ArraySource(path), notes=notes)
 
 
 def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:

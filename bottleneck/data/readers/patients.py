@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.samples import collect, values_of
 from bottleneck.errors import UsageError
 
 __all__ = ["find_patients"]
@@ -46,17 +47,17 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
     wanted: str | int = (
         "patient" if "patient" in expression.groupindex else min(expression.groups, 1)
     )
-    samples, unmatched = [], []
-    for sample in dataset.samples:
-        match = expression.search(sample.source)
-        group = match.group(wanted) if match else None
-        if group:
-            samples.append(dataclasses.replace(sample, group=group))
-        else:
-            unmatched.append(sample.source)
+
+    def find(source: str) -> str | None:
+        match = expression.search(source)
+        return match.group(wanted) if match else None
+
+    samples = dataset.samples
+    unmatched = [s for s in values_of(samples, "source") if not find(s)]
     if unmatched:
         raise UsageError(
             f"the patient pattern '{pattern}' finds no patient in '{unmatched[0]}' "
             f"({len(unmatched)} of {len(dataset)} images do not match); every image needs one"
         )
-    return dataclasses.replace(dataset, samples=tuple(samples))
+    named = (dataclasses.replace(sample, group=find(sample.source)) for sample in samples)
+    return dataclasses.replace(dataset, samples=collect(named))

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from bottleneck.data.dataset import Box, FileSource, ImageDataset, Sample
+from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.files import MAX_COORDINATE, list_files, parse_xml
+from bottleneck.data.samples import Box, Sample, collect
 from bottleneck.errors import DataError
 
 __all__ = ["read_tn5000"]
@@ -71,7 +72,7 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
             samples += _keep_boxed(nodules, excluded) if crop else _merge(name, nodules, excluded)
     return ImageDataset(
         name=folder.name,
-        samples=tuple(samples),
+        samples=collect(samples),
         images=FileSource(folder),
         excluded=+excluded,
     )

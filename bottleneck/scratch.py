@@ -1,0 +1,148 @@
+"""Room on the disk for what grows with the number of images, so that memory does not.
+
+What lies here has no name in the folder for temporary files: it is gone when the process ends,
+however it ends. Little of it never reaches the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from bottleneck.errors import UsageError
+
+__all__ = ["Database", "DiskArray", "DiskDict"]
+
+V = TypeVar("V", int, str)
+
+_BLOCK = 4096
+
+
+@contextlib.contextmanager
+def _room(error: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except error as cause:
+        raise UsageError(
+            f"the folder for temporary files cannot be used ({cause}); a million images need "
+            "about half a gigabyte there. Name another folder in the environment variable TMPDIR"
+        ) from None
+
+
+class Database:
+    """A temporary SQLite database, which threads share by taking turns.
+
+    Its pages lie on the disk as soon as they are more than a cache of 2 MB. It does not survive
+    a fork.
+
+    Parameters
+    ----------
+    schema : str
+        SQL that makes its tables.
+
+    Raises
+    ------
+    UsageError
+        If the folder for temporary files cannot be written, or is full; so do the methods.
+    """
+
+    def __init__(self, schema: str) -> None:
+        self._lock = threading.Lock()
+        with _room(sqlite3.OperationalError):
+            # Without a name it is SQLite's own temporary file; without a journal, a failure
+            # leaves nothing to go back to, and a long insertion takes no memory.
+            self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = OFF")
+            self._connection.executescript(schema)
+        weakref.finalize(self, self._connection.close)
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all that a query finds."""
+        with self._lock, _room(sqlite3.OperationalError):
+            return self._connection.execute(query, values).fetchall()
+
+    def insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Execute a statement for each of many rows; what raises while they are made comes up."""
+        with self._lock, _room(sqlite3.OperationalError):
+            self._connection.execute("BEGIN")
+            self._connection.executemany(statement, rows)
+            self._connection.execute("COMMIT")
+
+
+class DiskDict(Mapping[str, V]):
+    """A dict from text to text or numbers, on the disk.
+
+    Parameters
+    ----------
+    items : iterable of (str, value)
+        What it begins with.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, V]] = ()) -> None:
+        self._data = Database("CREATE TABLE items (key TEXT PRIMARY KEY, value) WITHOUT ROWID")
+        self.add(items)
+
+    def add(self, items: Iterable[tuple[str, V]]) -> None:
+        """Set many at once; of several values of one key, the last."""
+        self._data.insert("INSERT OR REPLACE INTO items VALUES (?, ?)", items)
+
+    def __getitem__(self, key: str) -> V:
+        found = self._data.rows("SELECT value FROM items WHERE key = ?", key)
+        if not found:
+            raise KeyError(key)
+        return found[0][0]
+
+    def __iter__(self) -> Iterator[str]:
+        last = ""
+        while keys := self._data.rows(
+            "SELECT key FROM items WHERE key > ? ORDER BY key LIMIT ?", last, _BLOCK
+        ):
+            yield from (key for (key,) in keys)
+            last = keys[-1][0]
+
+    def __len__(self) -> int:
+        return self._data.rows("SELECT COUNT(*) FROM items")[0][0]
+
+
+class DiskArray:
+    """An array of one dimension on the disk, zero at first, which is read and written in slices.
+
+    Parameters
+    ----------
+    n : int
+        Its length.
+    dtype : data type
+        Of its elements.
+    """
+
+    def __init__(self, n: int, dtype: DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self._n = n
+        with _room(OSError):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
+            self._file.truncate(n * self.dtype.itemsize)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the elements from ``start`` up to ``stop``, or the end."""
+        size = self.dtype.itemsize
+        with _room(OSError):
+            self._file.seek(start * size)
+            return np.frombuffer(self._file.read((stop - start) * size), self.dtype)
+
+    def write(self, start: int, values: ArrayLike) -> None:
+        """Set the elements from ``start`` on."""
+        with _room(OSError):
+            self._file.seek(start * self.dtype.itemsize)
+            self._file.write(np.asarray(values, self.dtype).tobytes())
