@@ -1,4 +1,4 @@
-"""The heaps in which HDF5 keeps text, checked before HDF5 reads them.
+"""The heaps in which HDF5 keeps text, checked as HDF5 reads them.
 
 HDF5 believes what a file says of its texts: that a million rows share one long text, or that an
 entry of a heap has no size, at which it walks on without end.
@@ -6,14 +6,15 @@ entry of a heap has no size, at which it walks on without end.
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterable
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-__all__ = ["find_endless_heap", "measure_texts"]
+__all__ = ["WatchedFile", "measure_texts"]
 
 # How a heap begins, and the size of its head and of each entry's (HDF5's format specification,
 # III.E, the global heap).
@@ -22,8 +23,9 @@ _HEAP, _HEAD = b"GCOL\x01", 16
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 # In bytes, of text that any file may hold.
 _SMALL = 16_777_216
-# Bytes, or rows, that are looked at together.
-_STEP = 8_388_608
+# Bytes that HDF5 reads at once of anything but numbers.
+_MOST_METADATA = 1_048_576
+# Rows that are looked at together.
 _ROWS = 65_536
 
 
@@ -52,48 +54,59 @@ def measure_texts(path: Path, file: h5py.File, member: h5py.Dataset) -> int | No
     return None if total > size or longest * len(member) > max(size, _SMALL) else longest
 
 
-def find_endless_heap(path: Path, numbers: Iterable[h5py.Dataset]) -> bool:
-    """Tell whether HDF5 would walk through a heap without end.
+class WatchedFile(io.FileIO):
+    """A file for HDF5 to read, that does not let it into a heap without end.
 
-    Parameters
+    Heaps are checked as HDF5 comes to them, so that it does not matter what a file says of where
+    they are, and none is looked at that is not read.
+
+    Attributes
     ----------
-    path : Path
-        Of the file.
-    numbers : iterable of h5py.Dataset
-        Large members that hold no text, and are passed over.
+    error : BaseException or None
+        What ended a reading; HDF5 puts an error of its own in its place.
     """
-    start, gaps = 0, []
-    for offset, nbytes in sorted((m.id.get_offset() or 0, m.nbytes) for m in numbers):
-        gaps.append((start, offset))
-        start = max(start, offset + nbytes)
-    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return any(_is_endless(data, begin, end) for begin, end in (*gaps, (start, len(data))))
 
+    error: BaseException | None = None
 
-def _is_endless(data: mmap.mmap, begin: int, end: int) -> bool:
-    for first in range(begin, end, _STEP):
-        last = min(first + _STEP, end)
-        place = data.find(_HEAP, first, min(last + len(_HEAP) - 1, end))
-        while place >= 0:
-            if not _ends(data, place):
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read, and refuse what contains an endless heap; OSError."""
+        try:
+            place = self.tell()
+            n = super().readinto(buffer)
+            # What is longer is numbers: HDF5 reads a heap from its beginning, 4096 bytes at first.
+            if n and n <= _MOST_METADATA:
+                self._check(place, n)
+                self.seek(place + n)
+        except BaseException as error:
+            self.error = error
+            raise
+        return n
+
+    def _check(self, place: int, n: int) -> None:
+        # HDF5 may have the first bytes of it already, from the reading before.
+        first = max(0, place - len(_HEAP) + 1)
+        data = self._bytes(first, place + n - first)
+        found = data.find(_HEAP)
+        while found >= 0:
+            if self._is_endless(first + found):
+                raise OSError("a heap of its texts has no end")
+            found = data.find(_HEAP, found + 1)
+
+    def _is_endless(self, place: int) -> bool:
+        """Walk through one heap as HDF5 does."""
+        size = int.from_bytes(self._bytes(place + 8, 8), "little")
+        heap = self._bytes(place, min(size, os.fstat(self.fileno()).st_size))
+        entry = _HEAD
+        while entry + _HEAD <= len(heap):
+            number = int.from_bytes(heap[entry : entry + 2], "little")
+            length = int.from_bytes(heap[entry + 8 : entry + 16], "little")
+            # Entry 0 is the space that is left, and counts its own head.
+            step = length if number == 0 else _HEAD + -(-length // 8) * 8
+            if not _HEAD <= step <= size - entry:
                 return True
-            place = data.find(_HEAP, place + 1, min(last + len(_HEAP) - 1, end))
-        if hasattr(data, "madvise"):
-            # What has been looked at need not stay in memory.
-            data.madvise(mmap.MADV_DONTNEED)
-    return False
+            entry += step
+        return False
 
-
-def _ends(data: mmap.mmap, place: int) -> bool:
-    """Walk through one heap as HDF5 does."""
-    stop = place + int.from_bytes(data[place + 8 : place + 16], "little")
-    entry = place + _HEAD
-    while entry + _HEAD <= min(stop, len(data)):
-        number = int.from_bytes(data[entry : entry + 2], "little")
-        size = int.from_bytes(data[entry + 8 : entry + 16], "little")
-        # Entry 0 is the space that is left, and counts its own head.
-        step = size if number == 0 else _HEAD + -(-size // 8) * 8
-        if not _HEAD <= step <= stop - entry:
-            return False
-        entry += step
-    return True
+    def _bytes(self, place: int, n: int) -> bytes:
+        self.seek(place)
+        return self.read(n)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.decode import THUMBNAIL_SIDE
 from bottleneck.errors import BottleneckError, FeatureFileError
-from bottleneck.features.heaps import find_endless_heap, measure_texts
+from bottleneck.features.heaps import WatchedFile, measure_texts
 
 __all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
 
@@ -25,7 +25,6 @@ THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 # Members that are there where some sample has something in the field.
 OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
 
-_NUMBERS = {"embeddings": 2, "thumbnails": 3}
 _BLOCK = 65_536
 
 
@@ -50,14 +49,18 @@ class Members:
         """Open a file, and turn whatever HDF5 says of its damage into a FeatureFileError."""
         if not path.is_file():
             raise FeatureFileError(f"feature file {path} does not exist")
+        source: WatchedFile | None = None
         try:
-            with h5py.File(path, "r") as file:
+            with WatchedFile(path) as source, h5py.File(source, "r") as file:
                 yield cls(path, file)
         except BottleneckError:
             raise
         # HDF5 finds damage as late as a value is read, and names it in errors of any type.
         except Exception as error:  # noqa: BLE001
-            cause = str(error).partition("(")[2].rstrip(")") or error
+            found = source.error if source else None
+            if found is not None and not isinstance(found, Exception):
+                raise found from None  # Ctrl-C
+            cause = found or str(error).partition("(")[2].rstrip(")") or error
             raise FeatureFileError(
                 f"{path} is damaged, or no HDF5 file ({cause}); "
                 "move it away and extract the features again"
@@ -72,16 +75,6 @@ class Members:
 
     def provenance(self) -> Mapping[str, Any]:
         """Return what the file says of itself."""
-        numbers = [
-            self.member(name, ndim=ndim, kind="fu")
-            for name, ndim in _NUMBERS.items()
-            if name in self
-        ]
-        if find_endless_heap(self.path, numbers):
-            raise FeatureFileError(
-                f"{self.path} is damaged: a heap of its texts has no end; move it away and "
-                "extract the features again"
-            )
         try:
             provenance = json.loads(self._file.attrs["provenance"])
             version = provenance["format"]
@@ -89,7 +82,7 @@ class Members:
             names = [dataset["name"], recipe["backbone"], recipe["weights"]]
             if not all(isinstance(name, str) for name in (*names, provenance["recipe_hash"])):
                 raise TypeError
-        except (KeyError, OSError, RecursionError, TypeError, ValueError):
+        except (KeyError, RecursionError, TypeError, ValueError):
             raise FeatureFileError(
                 f"{self.path} is no feature file of bottleneck: it has no valid provenance"
             ) from None

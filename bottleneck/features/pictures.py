@@ -122,7 +122,7 @@ def prepare(
         try:
             with clock.stage("read"):
                 stamp = _settled(dataset, sample)
-                data = dataset.read(sample)
+                data = _read(dataset, sample)
                 sha256 = hashlib.sha256(data).hexdigest()
             framings = wanted(row_key(sha256, sample))
             if not framings:
@@ -138,6 +138,8 @@ def prepare(
             return Prepared(number, failure=f"cannot be read: {error.strerror or error}")
         except DataError as error:
             return Prepared(number, sha256, failure=str(error))
+        except MemoryError:
+            return Prepared(number, sha256, failure="the memory was too small for it")
 
     # Threads suffice: Pillow lets go of the interpreter's lock while it decodes and resizes.
     pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="decode")
@@ -151,6 +153,16 @@ def prepare(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _read(dataset: ImageDataset, sample: Sample) -> bytes:
+    try:
+        return dataset.read(sample)
+    except (OSError, DataError, MemoryError):
+        raise
+    # A source of somebody's own may raise anything, and one bad image must not end a run.
+    except Exception as error:  # noqa: BLE001
+        raise DataError(f"cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _settled(dataset: ImageDataset, sample: Sample) -> Stamp:

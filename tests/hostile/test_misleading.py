@@ -361,6 +361,25 @@ def test_a_heap_of_texts_without_end_is_refused(tmp_path: Path, feature_file: by
             read(path)
 
 
+def test_a_heap_inside_of_the_embeddings_is_found(tmp_path: Path, feature_file: bytes) -> None:
+    path = tmp_path / "x.h5"
+    path.write_bytes(feature_file)
+    with h5py.File(path, "r+") as file:
+        place, size = file["ids"].id.get_offset(), file["ids"].size
+        del file["embeddings"]
+        inside = file.create_dataset("embeddings", (6, 512), "<f4")
+        inside[:] = 0
+        start = inside.id.get_offset()
+    data = bytearray(path.read_bytes())
+    # Every id is a text of the heap that begins where the features do, and has no end.
+    data[start : start + 16] = struct.pack("<5s3xQ", b"GCOL\x01", 4096)
+    row = struct.pack("<IQI", 4, start, 1)
+    data[place : place + len(row) * size] = row * size
+    path.write_bytes(data)
+    with pytest.raises(FeatureFileError, match="a heap of its texts has no end"):
+        load_features(path)
+
+
 def test_features_of_another_recipe_under_this_name_are_refused(tmp_path: Path) -> None:
     make_images(tmp_path / "images", 3)
     dataset, options = dataset_of(tmp_path / "images"), {"precision": "fp32", "output": tmp_path}

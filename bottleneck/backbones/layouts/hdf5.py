@@ -44,10 +44,17 @@ class _Room:
     """How many bytes a file may still become."""
 
     def __init__(self, path: Path) -> None:
+        self._file = str(path)
         self.left = _MAX_RATIO * path.stat().st_size
 
     def take(self, member: Any) -> np.ndarray:
-        if not isinstance(member, h5py.Dataset) or member.is_virtual or member.external:
+        # A link may lead into another file.
+        if (
+            not isinstance(member, h5py.Dataset)
+            or member.file.filename != self._file
+            or member.is_virtual
+            or member.external
+        ):
             raise ValueError("a weight is no array of this file")
         if member.dtype.kind not in "fiu":
             raise ValueError(f"a weight is of the type {member.dtype}")
