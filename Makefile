@@ -41,8 +41,14 @@ format: .venv/installed-dev  ## Put the code into shape.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed-dev  ## Measure extraction beside a plain loop, as ratios.
-	$(BIN)/python benchmarks/extraction.py
+# thingsvision needs older libraries than this package.
+.venv-thingsvision/installed:
+	$(PYTHON) -m venv .venv-thingsvision
+	.venv-thingsvision/bin/python -m pip install --quiet thingsvision==2.7.3
+	@touch $@
+
+bench: .venv/installed-dev .venv-thingsvision/installed  ## Measure extraction beside its peers, as ratios (half an hour).
+	$(BIN)/python benchmarks/extraction.py --thingsvision .venv-thingsvision/bin/python
 
 clean:  ## Remove the virtual environment and what the demo wrote.
-	rm -rf .venv demo
+	rm -rf .venv .venv-thingsvision demo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -75,10 +76,12 @@ class Lanes:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._threads = torch.get_num_threads()
+        self._each = self._threads
         self.number = lanes_of(device)
         if device.type == "cpu":
+            self._each = self._threads // self.number
             # Of every thread that has not computed yet, those of the decoders among them.
-            torch.set_num_threads(self._threads // self.number)
+            torch.set_num_threads(self._each)
         self._pool = ThreadPoolExecutor(self.number, thread_name_prefix="forward")
         self._own = threading.local()
 
@@ -88,7 +91,7 @@ class Lanes:
 
     def _run(self, work: Callable[[], _T]) -> _T:
         if self._device.type == "cpu":
-            torch.set_num_threads(self._threads // self.number)
+            torch.set_num_threads(self._each)
             return work()
         if not hasattr(self._own, "stream"):
             self._own.stream = torch.cuda.Stream(self._device)
@@ -326,7 +329,10 @@ def default_workers() -> int:
 
 def lanes_of(device: torch.device, threads: int | None = None) -> int:
     """Return how many batches are computed at a time, on a CPU by as many threads in all."""
-    return 2 if device.type == "cuda" else min(_MOST_LANES, threads or torch.get_num_threads())
+    if device.type == "cuda":
+        return 2
+    threads = threads or torch.get_num_threads()
+    return threads // math.ceil(threads / _MOST_LANES)
 
 
 def describe_device(device: torch.device) -> str:

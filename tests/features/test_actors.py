@@ -15,13 +15,17 @@ import h5py
 import pytest
 import torch
 from made import dataset_of
+from made_features import make_features
 from PIL import Image
 
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.splits import Protocol
 from bottleneck.errors import ClusterError, UsageError
+from bottleneck.evaluation.comparison import compare
 from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.heads.training import fit
 from bottleneck.testing import tiny_backbone
 
 ray = pytest.importorskip("ray")
@@ -158,3 +162,38 @@ def test_a_machine_without_the_images(image_folder: MakeImages, tmp_path: Path) 
     with pytest.raises(ClusterError, match="can be read here: every machine needs the folder"):
         extract(dataset, tiny_backbone(), output=tmp_path, **CLUSTER)
     assert not list(tmp_path.glob("*.h5"))
+
+
+def test_joblib_over_the_cluster() -> None:
+    features = make_features(n_patients=24)
+    moves: list[int] = []
+
+    def results(n_jobs: int) -> tuple[Any, ...]:
+        comparison = compare(
+            features,
+            ["svm"],
+            protocol=Protocol(n_splits=3),
+            n_jobs=n_jobs,
+            progress=lambda done, total, text: moves.append(done),
+        )
+        model = fit(features, "svm", n_jobs=n_jobs)
+        scores = [one.predictions.scores.tolist() for one in comparison.evaluations]
+        return scores, model.chosen, model.inner_score, model.estimator.predict(features.X).tolist()
+
+    with cluster.share_out("ray"):
+        shared = results(-1)
+    assert moves == list(range(7))
+    assert shared == results(1)
+
+
+def test_what_cannot_be(image_folder: MakeImages, tmp_path: Path) -> None:
+    dataset = dataset_of(image_folder(1))
+    for options, text in (
+        ({"engine": "spark"}, "unknown engine 'spark'"),
+        ({"engine": "local", "address": "head:6379"}, "say --engine ray too"),
+        ({"engine": "ray", "address": "head:6379"}, "is connected to the Ray cluster"),
+        ({"engine": "ray", "device": "cuda:1"}, "say auto, cpu or cuda"),
+        ({"engine": "ray", "workers": 3}, "no machine of the Ray cluster has 3 cores"),
+    ):
+        with pytest.raises(UsageError, match=text):
+            extract(dataset, tiny_backbone(), output=tmp_path, **{**OPTIONS, **options})
