@@ -259,7 +259,6 @@ def test_an_image_that_disappears_or_changes(start: Start, place: Path) -> None:
     finish(start, place)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("between", [0.0, 0.02, 0.5])
 def test_ctrl_c_twice(start: Start, place: Path, between: float) -> None:
     child = start()
