@@ -77,6 +77,10 @@ def share_out(engine: str = "local", address: str | None = None) -> Iterator[Non
             yield
 
 
+# Seconds: a machine may have to be started, and torch loaded on it.
+_PATIENCE = 600
+
+
 @dataclasses.dataclass(frozen=True)
 class Machine:
     """What a machine of the cluster offers to Ray."""
@@ -232,7 +236,14 @@ def call(function: Callable[..., Any], *arguments: Any, num_cpus: int, num_gpus:
 
     with _clean_errors():
         task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus)(function)
-        return ray.get(task.remote(*arguments))
+        try:
+            return ray.get(task.remote(*arguments), timeout=_PATIENCE)
+        except ray.exceptions.GetTimeoutError:
+            raise ClusterError(
+                f"no worker of the Ray cluster answered in {_PATIENCE // 60} minutes: {num_cpus} "
+                f"cores and {num_gpus} GPUs were asked for. `ray status` says what is in use; wait "
+                "for it, or name another --device"
+            ) from None
 
 
 def stream(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,15 @@ from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.recipe import Decoding, Precision, Recipe, name_decoding
 
-__all__ = ["Backbone", "Layout", "embed_together", "load_backbone"]
+__all__ = [
+    "Backbone",
+    "Layout",
+    "Taps",
+    "embed_together",
+    "load_backbone",
+    "tapped",
+    "without_tf32",
+]
 
 Layout = Literal["channels_last", "contiguous"]
 _LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -94,7 +103,8 @@ class Backbone:
 
     def _probe(self) -> tuple[tuple[int, ...], int]:
         side = self.preprocessing.crop
-        (output,) = _tap(self.network, [self.layer], torch.zeros(2, 3, side, side), self.name)
+        with Taps(self.network, [self.layer], self.name) as taps:
+            (output,) = taps.read(torch.zeros(2, 3, side, side))
         if not isinstance(output, Tensor) or len(output) != 2 or output.ndim not in (2, 3, 4):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise UsageError(
@@ -179,12 +189,19 @@ class Backbone:
         return embed_together([self], pixels, precision)[0]
 
 
+def tapped(backbones: Sequence[Backbone]) -> Taps:
+    """Tap one network at the layers of backbones; to be closed."""
+    first = backbones[0]
+    return Taps(first.network, [backbone.layer for backbone in backbones], first.name)
+
+
 @torch.inference_mode()
 def embed_together(
     backbones: Sequence[Backbone],
     pixels: Tensor,
     precision: Precision = "fp32",
     forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
+    taps: Taps | None = None,
 ) -> list[Tensor]:
     """Compute the features of several layers of one network in one forward pass.
 
@@ -197,6 +214,8 @@ def embed_together(
     forward : callable
         Computes the last feature map from the network and its input; a compiled
         ``feature_map``, for one.
+    taps : Taps, optional
+        What ``tapped(backbones)`` returned; without it, a network can be in one thread only.
 
     Returns
     -------
@@ -212,16 +231,21 @@ def embed_together(
     x = (x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)).sub_(mean).div_(std)
     x = x.contiguous(memory_format=_LAYOUTS[first.layout])
     reduced = precision != "fp32"
-    layers = [backbone.layer for backbone in backbones]
     autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
-    with autocast, _without_tf32() if first.device.type == "cuda" else contextlib.nullcontext():
-        outputs = _tap(first.network, layers, x, first.name, forward)
+    cuda = first.device.type == "cuda"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(autocast)
+        stack.enter_context(without_tf32() if cuda else contextlib.nullcontext())
+        outputs = (taps or stack.enter_context(tapped(backbones))).read(x, forward)
     return [b._pooled(output) for b, output in zip(backbones, outputs, strict=True)]
 
 
 @contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    # By default cuDNN rounds the inputs of fp32 convolutions to 10 bits of mantissa.
+def without_tf32() -> Iterator[None]:
+    """Compute fp32 in fp32: by default cuDNN rounds its inputs to 10 bits of mantissa.
+
+    The setting is the process's. Where several threads compute, it must be made around all.
+    """
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -230,39 +254,76 @@ def _without_tf32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-@torch.inference_mode()
-def _tap(
-    network: nn.Module,
-    layers: Sequence[str],
-    x: Tensor,
-    name: str,
-    forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
-) -> list[Any]:
-    found: dict[str, Any] = {}
-    wanted = set(layers)
+class Taps:
+    """Outputs of layers of a network, read in any number of threads at once.
 
-    def keep(layer: str) -> Any:
+    The network carries hooks from here to ``close``. Use as a context manager.
+
+    Parameters
+    ----------
+    network : nn.Module
+        What is tapped.
+    layers : sequence of str
+        Names of its modules; "" for the last feature map.
+    name : str
+        Of the network, for the message.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[str], name: str) -> None:
+        self._network, self._layers, self._name = network, layers, name
+        self._wanted = set(layers)
+        # Hooks fire in every pass over the network, those of other threads too.
+        self._own = threading.local()
+        self._hooks = [
+            network.get_submodule(layer).register_forward_hook(self._keep(layer))
+            for layer in self._wanted - {""}
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the hooks off the network."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _keep(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            found = getattr(self._own, "found", None)
+            if found is None:
+                return
             # A later module may compute in place on what this one gave.
             found[layer] = output.clone() if isinstance(output, Tensor) else output
-            if found.keys() == wanted:
+            if found.keys() == self._wanted:
                 raise _ReachedError
 
         return hook
 
-    hooks = [
-        network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in wanted - {""}
-    ]
-    try:
-        found[""] = forward(network, x)
-    except _ReachedError:
-        pass
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if missed := wanted - found.keys():
-        raise UsageError(f"layer '{min(missed)}' of {name} takes no part in its features")
-    return [found[layer] for layer in layers]
+    @torch.inference_mode()
+    def read(
+        self, x: Tensor, forward: Callable[[nn.Module, Tensor], Tensor] = feature_map
+    ) -> list[Any]:
+        """Return the outputs of the layers for one input of the network.
+
+        Raises
+        ------
+        UsageError
+            If a layer takes no part in the last feature map.
+        """
+        found: dict[str, Any] = {}
+        self._own.found = found
+        try:
+            found[""] = forward(self._network, x)
+        except _ReachedError:
+            pass
+        finally:
+            self._own.found = None
+        if missed := self._wanted - found.keys():
+            raise UsageError(f"layer '{min(missed)}' of {self._name} takes no part in its features")
+        return [found[layer] for layer in self._layers]
 
 
 def load_backbone(

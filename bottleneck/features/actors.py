@@ -28,7 +28,6 @@ from bottleneck.features import engine
 from bottleneck.features.pictures import Prepared
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
-from bottleneck.features.tuning import Setting
 from bottleneck.features.worker import Batch, Forward, Work, Worker
 
 if TYPE_CHECKING:
@@ -203,14 +202,17 @@ class RayEngine:
     def tune(
         self,
         backbones: Sequence[Backbone],
-        precision: Precision | Literal["auto"],
+        precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
-    ) -> Setting:
+    ) -> engine.Plan:
         """Take what usually does well: nothing is measured on machines that may differ."""
-        native = self._ask(engine.native_precision) if precision == "auto" else precision
         default = engine.default_batch_size(self.device)
-        return Setting(native, engine.Plan(default if batch_size == "auto" else batch_size))
+        return engine.Plan(default if batch_size == "auto" else batch_size)
+
+    def native_precision(self) -> Precision:
+        """Return bf16 where the hardware of a worker computes in it, else fp32."""
+        return self._ask(engine.native_precision)
 
     def describe(self) -> dict[str, str]:
         """Name engine and devices for the record."""

@@ -8,15 +8,22 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from bottleneck.backbones.backbone import Backbone, Layout, embed_together
+from bottleneck.backbones.backbone import (
+    Backbone,
+    Layout,
+    embed_together,
+    tapped,
+    without_tf32,
+)
 from bottleneck.backbones.networks import feature_map
 from bottleneck.errors import DeviceError, UsageError
 from bottleneck.features.recipe import Precision
@@ -82,6 +89,8 @@ class Lanes:
             self._each = self._threads // self.number
             # Of every thread that has not computed yet, those of the decoders among them.
             torch.set_num_threads(self._each)
+        self._exact = without_tf32() if device.type == "cuda" else contextlib.nullcontext()
+        self._exact.__enter__()
         self._pool = ThreadPoolExecutor(self.number, thread_name_prefix="forward")
         self._own = threading.local()
 
@@ -101,6 +110,7 @@ class Lanes:
     def close(self) -> None:
         """End the threads, after what they have begun."""
         self._pool.shutdown(cancel_futures=True)
+        self._exact.__exit__(None, None, None)
         torch.set_num_threads(self._threads)
 
 
@@ -142,14 +152,17 @@ class Runner:
             torch.cuda.synchronize(device)  # The lanes' streams do not wait for the copies.
         self.precision = precision
         self.plan = plan
-        self._forward = feature_map
+        self._forward: Callable[[nn.Module, torch.Tensor], torch.Tensor] = feature_map
         if plan.compiled and can_compile(backbones):
-            # It looks for a CUDA compiler, also where none is needed, and warns.
-            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-            self._forward = torch.compile(feature_map, dynamic=False)
+            self._forward = _compiled()
+        self._taps = tapped(backbones)
         self._clock = clock
         self._lock = threading.Lock()
         self._warm = self._forward is feature_map
+
+    def close(self) -> None:
+        """Take the hooks off the network."""
+        self._taps.close()
 
     @property
     def batch_size(self) -> int:
@@ -169,7 +182,7 @@ class Runner:
         UsageError
             If a feature is not finite in this precision, or the memory too small for one image.
         """
-        each = self._embed(images, self.precision)
+        each = self.compute(images, self.precision)
         for features in each:
             broken = ~np.isfinite(features).all(axis=1)
             if broken.any():
@@ -200,12 +213,13 @@ class Runner:
         """
         if self.precision == "fp32":
             return [None] * len(self.backbones)
-        pairs = zip(self._embed(images, self.precision), self._embed(exact, "fp32"), strict=True)
+        pairs = zip(self.compute(images, self.precision), self.compute(exact, "fp32"), strict=True)
         return [_drift(*pair) for pair in pairs]
 
-    def _embed(
+    def compute(
         self, images: Sequence[NDArray[Any]], precision: Precision
     ) -> list[NDArray[np.float32]]:
+        """Return the features, whatever they are, in any precision."""
         while True:
             size = self.batch_size
             try:
@@ -215,10 +229,7 @@ class Runner:
                 ]
                 return [np.concatenate(features) for features in zip(*blocks, strict=True)]
             except RuntimeError as error:
-                # On a CPU, torch has no class of its own for it.
-                if not isinstance(error, torch.OutOfMemoryError) and (
-                    "can't allocate memory" not in str(error)
-                ):
+                if not _is_out_of_memory(error):
                     _report(error, self.backbones[0].device)
                     raise
             if size == 1:
@@ -244,18 +255,46 @@ class Runner:
             batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
             np.stack(images, out=batch.numpy()[: len(images)])
             pixels = batch.to(device, non_blocking=True)
-        # A reduced forward is the compiled one; its twin in fp32 is for comparison.
-        forward = self._forward if precision == self.precision else feature_map
-        with self._clock.stage("forward"), self._compiling():
-            each = embed_together(self.backbones, pixels, precision, forward)
+        with self._clock.stage("forward"):
+            # Its twin in fp32 is for comparison.
+            if precision == self.precision and not self._warm:
+                self._compile(pixels)
+            forward = self._forward if precision == self.precision else feature_map
+            each = embed_together(self.backbones, pixels, precision, forward, self._taps)
             return [features[: len(images)].cpu().numpy() for features in each]
 
-    @contextlib.contextmanager
-    def _compiling(self) -> Iterator[None]:
-        # The first batch compiles; a second one beside it would do so once more.
-        with contextlib.nullcontext() if self._warm else self._lock:
-            yield
-        self._warm = True
+    def _compile(self, pixels: torch.Tensor) -> None:
+        # One thread compiles; a second one beside it would do so once more.
+        with self._lock:
+            if self._warm:
+                return
+            try:
+                embed_together(self.backbones, pixels, self.precision, self._forward, self._taps)
+            # No compiler here, or one that fails, in whatever way. Without it the network has
+            # the same values but for the last bits, and the file will say so.
+            except Exception as error:
+                if isinstance(error, RuntimeError) and _is_out_of_memory(error):
+                    raise
+                self._forward = feature_map
+                self.plan = dataclasses.replace(self.plan, compiled=False)
+            self._warm = True
+
+
+def _compiled() -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
+    # It looks for a CUDA compiler, also where none is needed, and warns.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch import _dynamo  # Takes a second to load.
+
+    # Networks and shapes of one process share what is counted here. Above the limit, a part of a
+    # network would go uncompiled without a word; the whole of it raises.
+    _dynamo.config.recompile_limit = max(64, _dynamo.config.recompile_limit)
+    return torch.compile(feature_map, dynamic=False, fullgraph=True)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # On a CPU, and in the libraries of a GPU, torch has no class of its own for it.
+    said = ("out of memory", "can't allocate memory", "not enough memory", "_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in said)
 
 
 def _report(error: RuntimeError, device: torch.device) -> None:

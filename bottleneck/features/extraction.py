@@ -116,9 +116,9 @@ def extract(
     workers : int or "auto"
         Threads that read and decode; as many as there are cores. With Ray, those of one actor.
     tuning : {"auto", "always", "never"}
-        Whether to measure which precision (where it is "auto"), memory format and batch size
-        are fastest here, and whether compiling pays: as far as a twentieth of the run has room
-        for it, all of it, or not at all.
+        Whether to measure which memory format and batch size are fastest here, and whether
+        compiling pays: as far as a twentieth of the run has room for it, all of it, or not at
+        all. With Ray nothing is measured.
     engine : {"local", "ray"}
         Where to compute: in this process, or in actors of a Ray cluster, which must see the
         images under the same path. Both make the same file, and each continues the other's.
@@ -251,14 +251,15 @@ def extract_all(
         for one in dict.fromkeys(backbones):
             taps = _tapped(one, layers, weights, pooling, preprocessing)
             begun = _begun(folder, dataset, taps, precision, decoding)
-            setting = chosen_engine.tune(
-                taps, begun[0] if begun else precision, batch_size, 0 if begun else len(dataset)
-            )
-            how = _decoding(begun[1] if begun else decoding, setting.precision)
+            exact = begun[0] if begun else precision
+            if exact == "auto":
+                exact = chosen_engine.native_precision()
+            how = _decoding(begun[1] if begun else decoding, exact)
+            plan = chosen_engine.tune(taps, exact, batch_size, 0 if begun else len(dataset))
             for tap in taps:
-                recipe = tap.recipe(setting.precision, how)
+                recipe = tap.recipe(exact, how)
                 path = folder / recipe.file_name(dataset.name)
-                planned.setdefault(path, (tap, recipe, setting.plan))
+                planned.setdefault(path, (tap, recipe, plan))
         for path in planned:
             _lock(stack, path)
         try:
@@ -286,6 +287,11 @@ def _open_engine(
     if not cluster.choose(name, address):
         yield LocalEngine(device, workers, tuning)
         return
+    if tuning == "always":
+        raise UsageError(
+            "the machines of a cluster may differ, and nothing is measured there: leave --tune "
+            "out with --engine ray"
+        )
     from bottleneck.features.actors import RayEngine
 
     with RayEngine(device, workers, address) as engine:

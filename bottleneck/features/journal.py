@@ -210,9 +210,9 @@ class Journal:
     def recorded(self, samples: Sequence[Sample]) -> list[tuple[str, Stamp] | None]:
         """Return the keys of samples' images, and the stamps of their files.
 
-        None where the runs before this one have not read the image, or could not trust its
-        stamp, or the sample had another source or region. That a key is known here does not
-        mean that there is a row of it.
+        None where the runs before this one have not read the image, or the sample had another
+        source or region; ``NO_STAMP`` where the stamp could not be trusted. That a key is known
+        here does not mean that there is a row of it.
         """
         said: list[tuple[str, Stamp] | None] = [None] * len(samples)
         for place, sample in enumerate(samples if self._resumed else ()):

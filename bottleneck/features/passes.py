@@ -6,13 +6,13 @@ import collections
 import contextlib
 import dataclasses
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 
-from bottleneck.data.samples import blocks_of
+from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.features.engine import Plan
 from bottleneck.features.journal import Journal, Seen
 from bottleneck.features.pictures import read_stamps
@@ -43,8 +43,9 @@ def execute(
     with different batch sizes, which they keep. Returns where the time of the pass went.
     """
     dataset, clock = runs[0].dataset, engine.clock
+    clock.start()
     with contextlib.ExitStack() as stack:
-        streams: dict[tuple[int, str, Plan], _Stream] = {}
+        streams: dict[Hashable, _Stream] = {}
         journals = []
         for run in runs:
             run.refuse_foreign()
@@ -56,7 +57,10 @@ def execute(
                     f"batch size {recorded}, not {batch_size}: a file keeps the one that it was "
                     "begun with"
                 )
-            key = (id(run.backbone.network), run.recipe.precision, _plan(journal))
+            # Whatever makes a forward pass another one: layers and pooling do not.
+            recipe = run.recipe
+            made = recipe.preprocessing, recipe.decoding, recipe.precision
+            key = (id(run.backbone.network), made, _plan(journal))
             streams.setdefault(key, _Stream()).add(run, journal)
         found = Found(dataset)
         rest = range(len(dataset)) if verify else _recall(runs, journals, found, clock.workers)
@@ -92,6 +96,8 @@ def _recall(
             images = [("", NO_STAMP)] * len(samples)
             for place, stamp in zip(places, now, strict=True):
                 keys = (one[0] for one in said[place] if one is not None and one[1] == stamp)
+                if stamp == NO_STAMP:  # Not even a file that was and is without one is known.
+                    continue
                 key = next(keys, None)
                 # The file of a run that recorded the key has its row.
                 if key is not None and all(
@@ -125,7 +131,8 @@ def _extract(
         return streams[forward].has(key)
 
     def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
-        keys = {key for stream in streams for key in stream.recorded(numbers)}
+        samples = [dataset.samples[number] for number in numbers]
+        keys = {key for stream in streams for key in stream.recorded(numbers, samples)}
         return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
 
     work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded)
@@ -138,11 +145,10 @@ def _extract(
                 failures[item.number] = item.failure
             else:
                 found.add(item.number, [(item.sha256, item.stamp)])
-                if item.stamp != NO_STAMP:
-                    sample = dataset.samples[item.number]
-                    seen = Seen(sample, row_key(item.sha256, sample), item.stamp)
-                    for stream in streams:
-                        stream.see(seen, writer)
+                sample = dataset.samples[item.number]
+                seen = Seen(sample, row_key(item.sha256, sample), item.stamp)
+                for stream in streams:
+                    stream.see(seen, writer)
             done += 1
             progress(done, total, names)
     # A cluster hands samples back in the order in which they are finished.
@@ -179,10 +185,11 @@ class _Stream:
         """Whether every member has a key's row, or is about to write it."""
         return key in self._writing or all(run.has(journal, key) for run, journal in self.members)
 
-    def recorded(self, numbers: Sequence[int]) -> Iterator[str]:
-        """Return the keys that samples had when the members' files were written."""
-        for run, _ in self.members:
+    def recorded(self, numbers: Sequence[int], samples: Sequence[Sample]) -> Iterator[str]:
+        """Return the keys that samples had when the members' files and logs were written."""
+        for run, journal in self.members:
             yield from run.keys_before(numbers)
+            yield from (said[0] for said in journal.recorded(samples) if said is not None)
 
     def see(self, seen: Seen, writer: _Writer) -> None:
         """Have it logged, with the next batch, that an image was read."""
@@ -202,6 +209,12 @@ class _Stream:
                 run.notes.append(
                     f"the memory was too small for batches of {planned.batch_size}: went on with "
                     f"{batch.plan.batch_size}"
+                )
+            if planned.compiled and not batch.plan.compiled:
+                journal.header["compiled"] = False
+                run.notes.append(
+                    "the network could not be compiled here: went on without, which moves the "
+                    "last bits of the rows"
                 )
         self._writing.update(batch.keys)
         self._submit(batch, writer)

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -95,7 +95,7 @@ def prepare(
     clock: Clock,
     *,
     ahead: int,
-) -> Iterator[Prepared]:
+) -> Generator[Prepared]:
     """Read, hash, decode and crop samples, in their order; each is read and decoded once.
 
     Parameters

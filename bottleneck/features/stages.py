@@ -69,6 +69,10 @@ class Clock:
             with self._lock:
                 self._busy[name] += seconds
 
+    def start(self) -> None:
+        """Count waiting from now on: what is loaded before a pass is no part of it."""
+        self._started = time.perf_counter()
+
     def add(self, busy: Mapping[str, float]) -> None:
         """Count what another clock took."""
         with self._lock:

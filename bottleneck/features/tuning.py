@@ -1,9 +1,10 @@
 """The fastest way to compute a network on this machine: measured, not believed, and remembered.
 
-What is compared are precisions (where the user leaves that open), memory formats, batch sizes and
-compiling. A measurement may cost a twentieth of the run that it is for; what a short run does
-not measure, a longer one will. Results are kept in ``.bottleneck/tuning.json`` in the home
-folder, by network, device, number of threads and version of torch.
+What is compared are memory formats, batch sizes and compiling: what moves the last bits of a row
+alone. The precision is part of the recipe, and no recipe may hang on a stopwatch. A measurement
+costs about a twentieth of the run that it is for; what a short run does not measure, a longer one
+will. Results are kept in ``.bottleneck/tuning.json`` in the home folder, by network, precision,
+device, number of threads and version of torch.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import dataclasses
 import functools
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,13 +23,14 @@ import torch
 from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.features import engine
 from bottleneck.features.engine import Lanes, Plan, Runner, can_compile
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 from bottleneck.files import write_whole
 
-__all__ = ["TUNINGS", "Setting", "Speed", "Tuning", "measure_speed", "memory_path", "tune"]
+__all__ = ["TUNINGS", "Speed", "Tuning", "measure_speed", "memory_path", "tune"]
 
 Tuning = Literal["auto", "always", "never"]
 TUNINGS: tuple[Tuning, ...] = ("auto", "always", "never")
@@ -43,14 +44,6 @@ _COMPILING = 60.0
 # Less than this is noise.
 _BETTER = 1.03
 _LARGEST_BATCH = {"cpu": 32, "cuda": 1024}
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What is chosen: the arithmetic, which the recipe names, and the rest, which it does not."""
-
-    precision: Precision
-    plan: Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +66,12 @@ class Speed:
         return self.setup + n_images / self.rate if self.rate else float("inf")
 
 
-def measure_speed(backbones: Sequence[Backbone], device: torch.device, setting: Setting) -> Speed:
+_NEVER = Speed(0.0, 0.0)
+
+
+def measure_speed(
+    backbones: Sequence[Backbone], device: torch.device, precision: Precision, plan: Plan
+) -> Speed:
     """Time a few batches of noise, in as many lanes as a run has.
 
     On a CPU it is the processor's time that counts, so that what other programs take of the
@@ -86,55 +84,48 @@ def measure_speed(backbones: Sequence[Backbone], device: torch.device, setting: 
     """
     preprocessing = backbones[0].preprocessing
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    batch = [preprocessing.pixels(Image.fromarray(noise))] * setting.plan.batch_size
-    ids = [""] * len(batch)
+    batch = [preprocessing.pixels(Image.fromarray(noise))] * plan.batch_size
     cpu = device.type == "cpu"
     clock, share = (time.process_time, torch.get_num_threads()) if cpu else (time.perf_counter, 1)
+    runner = Runner(backbones, device, precision, plan, Clock(1))
     lanes = Lanes(device)
     try:
-        runner = Runner(backbones, device, setting.precision, setting.plan, Clock(1))
-
-        def work() -> None:
-            runner.run(batch, ids)
-
         started = time.perf_counter()
-        lanes.submit(work).result()
+        lanes.submit(lambda: runner.compute(batch, precision)).result()
         first = time.perf_counter() - started
         each = float("inf")
         for _ in range(_TIMED + 1):
             before = clock()
-            _drain([lanes.submit(work) for _ in range(lanes.number)])
+            futures = [
+                lanes.submit(lambda: runner.compute(batch, precision)) for _ in range(lanes.number)
+            ]
+            for future in futures:
+                future.result()
             each = min(each, (clock() - before) / share)
-    # No compiler, one that fails, a precision in which noise gives no finite features: whatever
-    # it is, this is not the way to compute the network.
-    except Exception:  # noqa: BLE001
-        return Speed(0.0, 0.0)
+    except UsageError:  # The memory is too small for a single image.
+        return _NEVER
     finally:
         lanes.close()
-    if runner.plan != setting.plan:  # The memory was too small.
-        return Speed(0.0, 0.0)
+        runner.close()
+    if runner.plan != plan:  # The memory was too small, or there is no compiler.
+        return _NEVER
     return Speed(lanes.number * len(batch) / each, max(0.0, first - each))
 
 
-def _drain(futures: Iterable[Future[None]]) -> None:
-    for future in futures:
-        future.result()
-
-
-Measure = Callable[[Sequence[Backbone], torch.device, Setting], Speed]
+Measure = Callable[[Sequence[Backbone], torch.device, Precision, Plan], Speed]
 
 
 def tune(
     backbones: Sequence[Backbone],
     device: torch.device,
-    precision: Precision | Literal["auto"],
+    precision: Precision,
     batch_size: int | Literal["auto"],
     n_images: int,
     *,
     tuning: Tuning = "auto",
     memory: Path | None = None,
     measure: Measure = measure_speed,
-) -> Setting:
+) -> Plan:
     """Choose how to compute a network.
 
     Parameters
@@ -143,52 +134,52 @@ def tune(
         Layers of one network, computed in one pass.
     device : torch.device
         Where.
-    precision, batch_size
-        "auto" for those that are open.
+    precision : {"fp32", "bf16", "fp16"}
+        Arithmetic of the network.
+    batch_size : int or "auto"
+        "auto" leaves it open.
     n_images : int
-        Of the run.
+        Of the run; 0 for one that goes on with the plan of a file, and needs no other.
     tuning : {"auto", "always", "never"}
-        "auto" measures what a twentieth of the run has room for; "always" measures all,
+        "auto" measures what a twentieth of the run has room for; "always" measures all anew,
         whatever it takes; "never" takes what usually does well.
     memory : Path, optional
         File in which measurements are kept; ``memory_path`` where none is given.
     measure : callable, optional
-        Takes a measurement of a setting.
+        Takes a measurement of a plan.
 
     Returns
     -------
-    Setting
+    Plan
     """
-    size = engine.default_batch_size(device) if batch_size == "auto" else batch_size
-    chosen = engine.native_precision(device) if precision == "auto" else precision
-    best = Setting(chosen, Plan(size))
-    if tuning == "never":
+    best = Plan(engine.default_batch_size(device) if batch_size == "auto" else batch_size)
+    if tuning == "never" or not n_images:
         return best
-    table = _Table(memory or memory_path(), _key(backbones, device))
+    table = _Table(memory or memory_path(), _key(backbones, device, precision))
+    if tuning == "always":
+        table.speeds.clear()
     room = float("inf") if tuning == "always" else _SHARE * n_images
 
-    def known(setting: Setting) -> Speed | None:
+    def known(plan: Plan) -> Speed | None:
         nonlocal room
-        if setting not in table.speeds:
-            cost: float = engine.lanes_of(device) * (1 + _TIMED) * setting.plan.batch_size
-            if setting.plan.compiled:
+        if plan not in table.speeds:
+            cost: float = engine.lanes_of(device) * (1 + _TIMED) * plan.batch_size
+            if plan.compiled:
                 cost += _COMPILING * table.speeds[best].rate
             if cost > room:
                 return None
             room -= cost
-            table.add(setting, measure(backbones, device, setting))
-        return table.speeds[setting]
+            table.add(plan, measure(backbones, device, precision, plan))
+        return table.speeds[plan]
 
-    if known(best) is None:
+    usual = known(best)
+    if usual is None or not usual.rate:  # The run itself finds the batch that fits.
         return best
-    steps: list[Callable[[Setting], Setting | None]] = [_other_layout]
+    steps: list[Callable[[Plan], Plan | None]] = [_other_layout]
+    if batch_size == "auto":
+        steps.append(functools.partial(_larger_batch, largest=_LARGEST_BATCH[device.type]))
     if can_compile(backbones):
         steps.append(_compiled)
-    if batch_size == "auto":
-        largest = _LARGEST_BATCH[device.type]
-        steps.insert(1, functools.partial(_larger_batch, largest=largest))
-    if precision == "auto":
-        steps.insert(0, _exact)
     for step in steps:
         while (candidate := step(best)) is not None and (found := known(candidate)) is not None:
             if found.seconds(n_images) * _BETTER > table.speeds[best].seconds(n_images):
@@ -197,25 +188,19 @@ def tune(
     return best
 
 
-def _exact(setting: Setting) -> Setting | None:
-    return None if setting.precision == "fp32" else dataclasses.replace(setting, precision="fp32")
+def _other_layout(plan: Plan) -> Plan | None:
+    if plan.layout == "contiguous":
+        return None
+    return dataclasses.replace(plan, layout="contiguous")
 
 
-def _other_layout(setting: Setting) -> Setting | None:
-    return None if setting.plan.layout == "contiguous" else _with(setting, layout="contiguous")
+def _larger_batch(plan: Plan, largest: int) -> Plan | None:
+    size = 2 * plan.batch_size
+    return None if size > largest else dataclasses.replace(plan, batch_size=size)
 
 
-def _larger_batch(setting: Setting, largest: int) -> Setting | None:
-    size = 2 * setting.plan.batch_size
-    return None if size > largest else _with(setting, batch_size=size)
-
-
-def _compiled(setting: Setting) -> Setting | None:
-    return None if setting.plan.compiled else _with(setting, compiled=True)
-
-
-def _with(setting: Setting, **changes: Any) -> Setting:
-    return dataclasses.replace(setting, plan=dataclasses.replace(setting.plan, **changes))
+def _compiled(plan: Plan) -> Plan | None:
+    return None if plan.compiled else dataclasses.replace(plan, compiled=True)
 
 
 def memory_path() -> Path:
@@ -223,12 +208,13 @@ def memory_path() -> Path:
     return Path.home() / ".bottleneck" / "tuning.json"
 
 
-def _key(backbones: Sequence[Backbone], device: torch.device) -> str:
+def _key(backbones: Sequence[Backbone], device: torch.device, precision: Precision) -> str:
     first = backbones[0]
     parts = [
         first.architecture,
         "+".join(backbone.layer or "last" for backbone in backbones),
         f"{first.preprocessing.crop} pixels",
+        precision,
         engine.describe_device(device),
         f"{torch.get_num_threads()} threads",
         f"torch {torch.__version__}",
@@ -241,12 +227,14 @@ class _Table:
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key
-        self.speeds: dict[Setting, Speed] = {}
+        self.speeds: dict[Plan, Speed] = {}
         # A file that cannot be read is only slower: what it held is measured again.
-        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+        with contextlib.suppress(
+            AttributeError, BottleneckError, LookupError, TypeError, ValueError
+        ):
             for row in self._read()[key]:
                 speed = Speed(float(row.pop("rate")), float(row.pop("setup")))
-                self.speeds[Setting(row.pop("precision"), Plan(**row))] = speed
+                self.speeds[Plan(**row)] = speed
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -254,12 +242,12 @@ class _Table:
         except (OSError, TypeError, ValueError):
             return {}
 
-    def add(self, setting: Setting, speed: Speed) -> None:
+    def add(self, plan: Plan, speed: Speed) -> None:
         """Keep a measurement; on the disk, where the home folder can be written."""
-        self.speeds[setting] = speed
+        self.speeds[plan] = speed
+        # What did not work may work the next time: the memory may have been another program's.
         rows = [
-            {"precision": s.precision, **dataclasses.asdict(s.plan), **dataclasses.asdict(v)}
-            for s, v in self.speeds.items()
+            dataclasses.asdict(p) | dataclasses.asdict(s) for p, s in self.speeds.items() if s.rate
         ]
         whole = {**self._read(), self._key: rows}
         with contextlib.suppress(OSError):

@@ -26,7 +26,7 @@ from bottleneck.features.pictures import Picture, Prepared, prepare
 from bottleneck.features.recipe import Precision, framing
 from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
-from bottleneck.features.tuning import Setting, Tuning, tune
+from bottleneck.features.tuning import Tuning, tune
 
 __all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 
@@ -139,11 +139,15 @@ class Engine(Protocol):
     def tune(
         self,
         backbones: Sequence[Backbone],
-        precision: Precision | Literal["auto"],
+        precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
-    ) -> Setting:
-        """Choose how to compute layers of one network; "auto" is open."""
+    ) -> engine.Plan:
+        """Choose how to compute layers of one network, as the function of that name."""
+        ...
+
+    def native_precision(self) -> Precision:
+        """Return bf16 where the hardware computes in it, else fp32."""
         ...
 
     def describe(self) -> dict[str, str]:
@@ -179,12 +183,16 @@ class LocalEngine:
     def tune(
         self,
         backbones: Sequence[Backbone],
-        precision: Precision | Literal["auto"],
+        precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
-    ) -> Setting:
-        """Choose how to compute layers of one network; "auto" is open."""
+    ) -> engine.Plan:
+        """Choose how to compute layers of one network, as the function of that name."""
         return tune(backbones, self.device, precision, batch_size, n_images, tuning=self._tuning)
+
+    def native_precision(self) -> Precision:
+        """Return bf16 where the hardware computes in it, else fp32."""
+        return engine.native_precision(self.device)
 
     def describe(self) -> dict[str, str]:
         """Name engine and device for the record."""
@@ -253,25 +261,27 @@ class Worker:
 
         largest = max(stream.batch_size for stream in streams)
         ahead = (2 + lanes.number) * largest + self._clock.workers
-        for item in prepare(dataset, numbers, wanted, self._clock, ahead=ahead):
-            yield item
-            if item.picture is None:
-                continue
-            sample = dataset.samples[item.number]
-            key = row_key(item.sha256, sample)
-            for stream in streams:
-                # A copy of it may be in this batch or under way, its row known by now.
-                pictures = collected[stream.number]
-                if (
-                    stream.framing in item.picture.pixels
-                    and key not in pictures
-                    and key not in computing[stream.number]
-                    and not has(stream.number, key)
-                ):
-                    pictures[key] = (sample.id, item.picture)
-                    if len(pictures) >= stream.batch_size:
-                        compute(stream)
-            yield from finished(2 * lanes.number)
+        preparing = prepare(dataset, numbers, wanted, self._clock, ahead=ahead)
+        with contextlib.closing(preparing):
+            for item in preparing:
+                yield item
+                if item.picture is None:
+                    continue
+                sample = dataset.samples[item.number]
+                key = row_key(item.sha256, sample)
+                for stream in streams:
+                    # A copy of it may be in this batch or under way, its row known by now.
+                    pictures = collected[stream.number]
+                    if (
+                        stream.framing in item.picture.pixels
+                        and key not in pictures
+                        and key not in computing[stream.number]
+                        and not has(stream.number, key)
+                    ):
+                        pictures[key] = (sample.id, item.picture)
+                        if len(pictures) >= stream.batch_size:
+                            compute(stream)
+                yield from finished(2 * lanes.number)
         for stream in streams:
             if collected[stream.number]:
                 compute(stream)
@@ -280,6 +290,8 @@ class Worker:
     def close(self) -> None:
         """End the threads that compute, after what they have begun."""
         self._lanes.close()
+        for stream in self._streams:
+            stream.close()
 
 
 class _Stream:
@@ -297,6 +309,9 @@ class _Stream:
     @property
     def batch_size(self) -> int:
         return self._runner.batch_size
+
+    def close(self) -> None:
+        self._runner.close()
 
     def framings(self) -> list[Preprocessing]:
         """Return what it needs of a picture: twice, while the drift is not measured."""

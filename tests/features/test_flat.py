@@ -20,7 +20,7 @@ from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.samples import Sample, SampleTable
 from bottleneck.errors import FeatureFileError
-from bottleneck.features import heaps, members, run
+from bottleneck.features import members, run
 from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.features.journal import Journal
 from bottleneck.features.store import load_features
@@ -240,11 +240,9 @@ def test_texts_of_many_blocks(
         np.testing.assert_array_equal(features.thumbnails, file["thumbnails"][:])
 
 
-@pytest.mark.parametrize("step", [7, 1000])
 def test_an_endless_heap_is_found_wherever_it_begins(
-    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    image_folder: MakeImages, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(heaps, "_STEP", step)
     path = extract(dataset_of(image_folder(5)), tiny_backbone(), output=tmp_path, **OPTIONS).path
     load_features(path)
     data = bytearray(path.read_bytes())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,14 @@ from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features import engine
 from bottleneck.features.engine import Plan
-from bottleneck.features.extraction import Extraction, extract, extract_layers
+from bottleneck.features.extraction import Extraction, extract, extract_all, extract_layers
 from bottleneck.features.store import load_features
-from bottleneck.features.tuning import Setting, Speed, measure_speed, tune
+from bottleneck.features.tuning import Speed, measure_speed, tune
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[..., Path]
 CPU = torch.device("cpu")
-BF16 = Setting("bf16", Plan(16))
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+USUAL = Plan(16)
 
 
 def run(folder: Path, output: Path, **options: Any) -> Extraction:
@@ -43,45 +34,37 @@ def run(folder: Path, output: Path, **options: Any) -> Extraction:
     return extract(dataset_of(folder), tiny_backbone(), output=output, **options)
 
 
-def plan(setting: Setting, **changes: Any) -> Setting:
-    return dataclasses.replace(setting, plan=dataclasses.replace(setting.plan, **changes))
-
-
 class Machine:
     """Speeds that a machine would have, and a list of what was measured."""
 
-    def __init__(self, rate: Callable[[Setting], float], setup: float = 0.0) -> None:
-        self.measured: list[Setting] = []
+    def __init__(self, rate: Callable[[Plan], float], setup: float = 0.0) -> None:
+        self.measured: list[Plan] = []
         self._rate, self._setup = rate, setup
 
-    def __call__(self, backbones: Any, device: torch.device, setting: Setting) -> Speed:
-        self.measured.append(setting)
-        return Speed(self._rate(setting), self._setup * setting.plan.compiled)
+    def __call__(self, backbones: Any, device: Any, precision: str, plan: Plan) -> Speed:
+        self.measured.append(plan)
+        return Speed(self._rate(plan), self._setup * plan.compiled)
 
 
-def rate(setting: Setting) -> float:
-    """A machine on which everything but fp32 helps, batches up to 32."""
-    chosen = setting.plan
-    speed = 100.0 * (0.5 if setting.precision == "fp32" else 1.0)
-    speed *= 1.5 if chosen.layout == "contiguous" else 1.0
-    speed *= {16: 1.0, 32: 1.2}[chosen.batch_size]
-    return speed * (2.0 if chosen.compiled else 1.0)
+def rate(plan: Plan) -> float:
+    """A machine on which everything helps, batches up to 32."""
+    speed = 150.0 if plan.layout == "contiguous" else 100.0
+    return speed * {16: 1.0, 32: 1.2}[plan.batch_size] * (2.0 if plan.compiled else 1.0)
 
 
 @pytest.fixture
-def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setting]:
-    monkeypatch.setattr(engine, "native_precision", lambda _: "bf16")
+def choose(tmp_path: Path) -> Callable[..., Plan]:
     taps = [tiny_backbone()]
 
-    def call(measure: Machine, n_images: int, **options: Any) -> Setting:
+    def call(measure: Machine, n_images: int, **options: Any) -> Plan:
         options = {"memory": tmp_path / "tuning.json", **options}
-        return tune(taps, CPU, "auto", "auto", n_images, measure=measure, **options)
+        return tune(taps, CPU, "bf16", "auto", n_images, measure=measure, **options)
 
     return call
 
 
 def test_two_batches_are_computed_at_once(
-    image_folder: MakeImages, tmp_path: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = image_folder(16)
     alone = run(folder, tmp_path / "alone")
@@ -99,7 +82,7 @@ def test_two_batches_are_computed_at_once(
 
 
 def test_a_picture_that_comes_again_at_once_is_computed_once(
-    image_folder: MakeImages, tmp_path: Path, two_threads: None
+    image_folder: MakeImages, tmp_path: Path
 ) -> None:
     folder = image_folder(4)
     for number in range(4, 12):
@@ -110,49 +93,94 @@ def test_a_picture_that_comes_again_at_once_is_computed_once(
     np.testing.assert_array_equal(features[:4], features[4:8])
 
 
-def test_the_fastest_of_all_is_taken(choose: Callable[..., Setting]) -> None:
-    machine = Machine(rate)
-    best = plan(BF16, layout="contiguous", batch_size=32, compiled=True)
-    assert choose(machine, 10, tuning="always") == best
-    assert plan(Setting("fp32", Plan(16))) in machine.measured
+@pytest.mark.parametrize("layers", [["0"], ["1"], ["0", None], ["0", "1"]])
+def test_lanes_that_share_a_network_do_not_read_each_others_layers(
+    tmp_path: Path, layers: list[str | None]
+) -> None:
+    folder = tmp_path / "images"
+    make_images(folder, 120, side=16)
+    options = {"batch_size": 2, "precision": "fp32", "layers": layers}
+    many = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "m", **options)
+    torch.set_num_threads(1)
+    one = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "o", **options)
+    for a, b in zip(many, one, strict=True):
+        np.testing.assert_array_equal(load_features(a.path).X, load_features(b.path).X)
 
 
-def test_fp32_where_it_is_faster(choose: Callable[..., Setting]) -> None:
-    machine = Machine(lambda s: 100.0 if s == Setting("fp32", Plan(16)) else 50.0)
-    assert choose(machine, 10, tuning="always") == Setting("fp32", Plan(16))
+def test_a_network_at_two_decodings_in_one_pass(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    make_images(folder, 12, side=50)
+    backbone = tiny_backbone()
+    options = {"layers": (), "precision": "bf16", "batch_size": 4}
+    data = dataset_of(folder)
+    begun = tmp_path / "begun"
+    extract_all(data, [backbone], output=begun, decoding="reference", **options)
+    Image.fromarray(np.full((50, 50), 7, np.uint8)).save(folder / "999.png")
+    both = extract_all(dataset_of(folder), [backbone, backbone.at("0")], output=begun, **options)
+    alone = extract_all(
+        dataset_of(folder), [backbone.at("0")], output=tmp_path / "alone", **options
+    )
+    decodings = [result.provenance["recipe"]["decoding"] for result in both]
+    assert decodings == ["1", "1-fast"]
+    np.testing.assert_array_equal(load_features(both[1].path).X, load_features(alone[0].path).X)
 
 
-def test_what_does_not_work_is_not_taken(choose: Callable[..., Setting]) -> None:
-    machine = Machine(lambda s: 0.0 if s.plan.compiled or s.plan.batch_size > 16 else 100.0)
-    assert choose(machine, 10**6, tuning="always") == BF16
+def test_a_network_that_cannot_be_compiled_here(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = image_folder(9)
+    usual = run(folder, tmp_path / "a")
+
+    def broken(network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(engine, "_compiled", lambda: broken)
+    monkeypatch.setattr("bottleneck.features.worker.tune", lambda *_, **__: Plan(4, compiled=True))
+    result = run(folder, tmp_path / "b")
+    assert any("could not be compiled" in note for note in result.notes)
+    assert result.provenance["compiled"] is False
+    np.testing.assert_array_equal(load_features(result.path).X, load_features(usual.path).X)
 
 
-def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Setting]) -> None:
+def test_the_fastest_of_all_is_taken(choose: Callable[..., Plan]) -> None:
+    assert choose(Machine(rate), 10, tuning="always") == Plan(32, "contiguous", True)
+
+
+def test_what_does_not_work_is_not_taken_and_not_remembered(choose: Callable[..., Plan]) -> None:
+    machine = Machine(lambda plan: 0.0 if plan.compiled or plan.batch_size > 16 else 100.0)
+    assert choose(machine, 10**6, tuning="always") == USUAL
+    assert choose(Machine(lambda _: 0.0), 10**6, tuning="always") == USUAL
+    assert choose(Machine(rate), 10**6) == Plan(32, "contiguous", True)
+
+
+def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Plan]) -> None:
     # A measurement takes three batches of each lane.
     each = 3 * 16 * engine.lanes_of(CPU)
     machine = Machine(rate)
-    assert choose(machine, 20 * each - 1) == BF16
+    assert choose(machine, 20 * each - 1) == USUAL
     assert machine.measured == []
-    assert choose(machine, 20 * each) == BF16
-    assert machine.measured == [BF16]
-    # What is known costs nothing; there is room for two more.
-    assert choose(machine, 40 * each) == plan(BF16, layout="contiguous")
-    assert len(machine.measured) == 3
-    assert choose(machine, 10, tuning="never") == BF16
+    assert choose(machine, 20 * each) == USUAL
+    assert machine.measured == [USUAL]
+    # What is known costs nothing.
+    assert choose(machine, 20 * each) == Plan(16, "contiguous")
+    assert len(machine.measured) == 2
+    assert choose(machine, 10, tuning="never") == USUAL
+    # A run that goes on needs no plan of its own.
+    assert choose(Machine(rate), 0, tuning="always") == USUAL
 
 
-def test_compiling_must_pay(choose: Callable[..., Setting]) -> None:
-    machine = Machine(lambda s: 200.0 if s.plan.compiled else 100.0, setup=50.0)
+def test_compiling_must_pay(choose: Callable[..., Plan]) -> None:
+    machine = Machine(lambda plan: 200.0 if plan.compiled else 100.0, setup=50.0)
     # 50 + n / 200 < n / 100 above 10,000 images, and it must do so by three per cent.
-    compiled = plan(BF16, compiled=True)
+    compiled = Plan(16, compiled=True)
     assert choose(machine, 11_000, tuning="always") == compiled
-    assert choose(machine, 10_100) == BF16
+    assert choose(machine, 10_100) == USUAL
     assert choose(machine, 10_800) == compiled
     assert len(machine.measured) == len(set(machine.measured))
 
 
 def test_measurements_are_kept_by_network_and_device(
-    tmp_path: Path, choose: Callable[..., Setting]
+    tmp_path: Path, choose: Callable[..., Plan]
 ) -> None:
     memory, machine = tmp_path / "tuning.json", Machine(rate)
     choose(machine, 10, tuning="always")
@@ -162,35 +190,34 @@ def test_measurements_are_kept_by_network_and_device(
     taken = len(machine.measured)
     tune([tiny_backbone(width=4)], CPU, "fp32", 16, 10**9, measure=machine, memory=memory)
     assert len(machine.measured) > taken
+    assert "fp32" in json.loads(memory.read_text()).popitem()[0]
     assert len(json.loads(memory.read_text())) == 2
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"x": 3}', "\x00", "KEY"])
 def test_a_damaged_memory_is_measured_again(
-    tmp_path: Path, choose: Callable[..., Setting], text: str
+    tmp_path: Path, choose: Callable[..., Plan], text: str
 ) -> None:
     memory, machine = tmp_path / "tuning.json", Machine(rate)
-    choose(machine, 10, tuning="always")
+    choose(machine, 10**6)
     (key,) = json.loads(memory.read_text())
-    memory.write_text(json.dumps({key: [{"precision": "bf16"}]}) if text == "KEY" else text)
+    row = {"batch_size": -1, "rate": 1, "setup": 0}
+    memory.write_text(json.dumps({key: [row]}) if text == "KEY" else text)
     taken = len(machine.measured)
-    choose(machine, 10, tuning="always")
+    choose(machine, 10**6)
     assert len(machine.measured) == 2 * taken
 
 
-def test_a_real_measurement(two_threads: None) -> None:
-    speed = measure_speed([tiny_backbone()], CPU, Setting("fp32", Plan(4)))
+def test_a_real_measurement() -> None:
+    speed = measure_speed([tiny_backbone()], CPU, "fp32", Plan(4))
     assert speed.rate > 0
     assert speed.setup >= 0
-    broken = tiny_backbone()
-    broken.network[0].weight.fill_(float("nan"))
-    assert measure_speed([broken], CPU, Setting("fp32", Plan(4))) == Speed(0.0, 0.0)
 
 
 def test_layouts_differ_in_the_last_bits_alone(image_folder: MakeImages, tmp_path: Path) -> None:
     folder = image_folder(6)
     usual = load_features(run(folder, tmp_path / "a").path)
-    chosen = Setting("fp32", Plan(4, layout="contiguous"))
+    chosen = Plan(4, "contiguous")
     monkey = pytest.MonkeyPatch()
     monkey.setattr("bottleneck.features.worker.tune", lambda *_, **__: chosen)
     with monkey.context():
@@ -208,7 +235,7 @@ def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: P
     folder = image_folder(9)
     usual = load_features(run(folder, tmp_path / "a").path)
     monkey = pytest.MonkeyPatch()
-    chosen = Setting("fp32", Plan(4, compiled=True))
+    chosen = Plan(4, compiled=True)
     monkey.setattr("bottleneck.features.worker.tune", lambda *_, **__: chosen)
     compiled = run(folder, tmp_path / "b")
     monkey.undo()
