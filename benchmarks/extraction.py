@@ -1,8 +1,9 @@
 """How fast extraction is, beside thingsvision, a plain loop over timm, and its two ceilings.
 
-The ceilings are the pictures alone (open, decode, resize and crop, on every core) and the network
-alone (on pixels in memory, in the fastest of precision × memory format × compiling × lanes that
-was measured). On a CPU both use the same cores, so that what they allow together is the sum of
+The ceilings are the pictures alone (open, decode, resize and crop with Pillow, on every core) and
+the network alone, on random tensors: the fastest of fp32 and bf16, both memory formats, one forward
+pass on all cores or one on each, and that one compiled, where it helps.
+On a CPU both use the same cores, so that what they allow together is the sum of
 their times; on a GPU it is the longer of the two. All run in turn, several times over, and the
 medians' ratios are what counts: machines are shared and noisy. Where other work takes most of the
 cores, ``--cpu`` compares processor time instead, which says what the work costs and not how well
@@ -18,8 +19,10 @@ an environment that has it, and ``make bench`` makes one.
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import functools
+import itertools
 import statistics
 import subprocess
 import tempfile
@@ -36,21 +39,24 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.backbone import Backbone, Layout, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.networks import feature_map
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.decode import decode
 from bottleneck.features import worker
 from bottleneck.features.engine import (
     Lanes,
-    Runner,
+    Plan,
     default_workers,
     describe_device,
+    lanes_of,
+    native_precision,
     resolve_device,
 )
 from bottleneck.features.extraction import extract_all
-from bottleneck.features.stages import Clock
-from bottleneck.features.tuning import Setting, tune
+from bottleneck.features.recipe import Precision
+from bottleneck.features.tuning import tune
 
 SIZE = (560, 360)
 DEFAULT = ["resnet50", "vgg16", "inception_v3", "swin_tiny"]
@@ -75,7 +81,7 @@ class Bench:
         Returns seconds.
     """
 
-    paths: list[Path]
+    paths: Sequence[Path]
     batch: int
     device: torch.device
     clock: Callable[[], float]
@@ -104,9 +110,10 @@ def loaded(name: str) -> Backbone:
 
 
 @functools.cache
-def fastest(name: str, device: torch.device) -> Setting:
-    """Return the fastest way to compute a network here."""
-    return tune([loaded(name)], device, "auto", "auto", LONG, tuning="always")
+def fastest(name: str, device: torch.device) -> Plan:
+    """Return how a long run would compute a network here."""
+    precision = native_precision(device)
+    return tune([loaded(name)], device, precision, "auto", LONG, tuning="always")
 
 
 def plain_loop(bench: Bench, name: str) -> Work:
@@ -157,7 +164,7 @@ def ours(bench: Bench, *names: str) -> Work:
     backbones = [loaded(name) for name in names]
     chosen = {id(loaded(name)): fastest(name, bench.device) for name in names}
 
-    def settle(taps: Sequence[Backbone], *_: Any, **__: Any) -> Setting:
+    def settle(taps: Sequence[Backbone], *_: Any, **__: Any) -> Plan:
         return chosen[id(taps[0])]
 
     # What a run of LONG images would choose; a short one would not find it worth compiling.
@@ -172,22 +179,73 @@ def ours(bench: Bench, *names: str) -> Work:
     return work
 
 
-def network_alone(bench: Bench, name: str) -> Work:
-    """Our network as fast as it goes, on pixels that lie in memory."""
-    setting = fastest(name, bench.device)
-    backbone, size = loaded(name), setting.plan.batch_size
-    side = backbone.preprocessing.crop
-    pixels = list(np.random.default_rng(0).integers(0, 256, (size, side, side, 3), np.uint8))
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One way to compute a network."""
+
+    precision: Precision
+    layout: Layout
+    lanes: bool
+    compiled: bool = False
+
+
+def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
+    """Nothing but the network, on random tensors."""
+    size = max(batch, fastest(name, device).batch_size)
+    memory = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+    network = copy.deepcopy(loaded(name).network).to(device)
+    network = network.to(memory_format=memory[way.layout])
+    side = loaded(name).preprocessing.crop
+    x = torch.rand(size, 3, side, side).to(device).to(memory_format=memory[way.layout])
+    forward = torch.compile(feature_map, dynamic=False) if way.compiled else feature_map
+    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[way.precision]
+
+    def once() -> None:
+        reduced = way.precision != "fp32"
+        with torch.inference_mode(), torch.autocast(device.type, kind, enabled=reduced):
+            forward(network, x)
+            if device.type == "cuda":
+                torch.cuda.current_stream().synchronize()
 
     def work(n: int) -> None:
-        runner = Runner([backbone], bench.device, setting.precision, setting.plan, Clock(1))
-        lanes = Lanes(bench.device)
-        batches = [lanes.submit(lambda: runner.run(pixels, [])) for _ in range(0, n, size)]
-        for batch in batches:
-            batch.result()
+        batches = range(0, n, size)
+        if not way.lanes:
+            for _ in batches:
+                once()
+            return
+        lanes = Lanes(device)
+        for future in [lanes.submit(once) for _ in batches]:
+            future.result()
         lanes.close()
 
     return work
+
+
+@functools.cache
+def best_way(name: str, device: torch.device, batch: int) -> Way:
+    """Find the fastest way in eager mode, and see whether compiling it helps."""
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    layouts: tuple[Layout, ...] = ("channels_last", "contiguous")
+    ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
+    n = 2 * max(batch, fastest(name, device).batch_size)
+
+    def seconds(way: Way) -> float:
+        work = computing(name, device, batch, way)
+        work(n)
+        started = time.perf_counter()
+        work(n)
+        first = time.perf_counter()
+        work(n)
+        return min(first - started, time.perf_counter() - first)
+
+    best = min(ways, key=seconds)
+    return min((best, dataclasses.replace(best, compiled=True)), key=seconds)
+
+
+def network_alone(bench: Bench, name: str) -> Work:
+    """Run the network in the fastest way."""
+    way = best_way(name, bench.device, bench.batch)
+    return computing(name, bench.device, bench.batch, way)
 
 
 def pictures_alone(bench: Bench, name: str) -> Work:
@@ -204,27 +262,27 @@ def pictures_alone(bench: Bench, name: str) -> Work:
     return work
 
 
-def measure(bench: Bench, works: Sequence[tuple[Work, int]], rounds: int) -> list[list[float]]:
-    """Return seconds an image of each work in each round, less what the first batch takes.
+def measure(bench: Bench, works: Sequence[tuple[Work, int, int]], rounds: int) -> list[list[float]]:
+    """Return seconds an image of each work in each round: of many images less that of few.
 
     Parameters
     ----------
     bench : Bench
         What is measured on.
-    works : sequence of (Work, int)
-        Each with its number of images.
+    works : sequence of (Work, int, int)
+        Each with its few and its many images.
     rounds : int
         How often all of them run in turn.
     """
-    for work, _ in works:  # What is loaded, made or compiled once is not measured.
-        work(2 * bench.batch)
-    return [[one_round(bench, work, n) for work, n in works] for _ in range(rounds)]
-
-
-def one_round(bench: Bench, work: Work, n: int) -> float:
-    """Time one work once."""
-    few = 2 * bench.batch
-    return (timed(bench, work, n) - timed(bench, work, few)) / (n - few)
+    for work, few, _ in works:  # What is loaded, made or compiled once is not measured.
+        work(few)
+    return [
+        [
+            (timed(bench, work, many) - timed(bench, work, few)) / (many - few)
+            for work, few, many in works
+        ]
+        for _ in range(rounds)
+    ]
 
 
 def timed(bench: Bench, work: Work, n: int) -> float:
@@ -234,18 +292,25 @@ def timed(bench: Bench, work: Work, n: int) -> float:
     return bench.clock() - started if own is None else own
 
 
+def sizes(bench: Bench, name: str, options: argparse.Namespace) -> tuple[int, int]:
+    """Return few and many images: two batches of every lane, and ten where there are as many."""
+    step = lanes_of(bench.device) * fastest(name, bench.device).batch_size
+    return 2 * step, max(options.images, 10 * step)
+
+
 def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     """Return a line of the table."""
-    n, few = len(bench.paths), options.slow_images
+    few, many = sizes(bench, name, options)
+    slow = 2 * bench.batch, options.slow_images
     works = [
-        (ours(bench, name), n),
-        (plain_loop(bench, name), few),
-        (pictures_alone(bench, name), n),
-        (network_alone(bench, name), n),
+        (ours(bench, name), few, many),
+        (plain_loop(bench, name), *slow),
+        (pictures_alone(bench, name), few, many),
+        (network_alone(bench, name), few, many),
     ]
     theirs = options.thingsvision and name != "swin_tiny"  # It has no Swin.
     if theirs:
-        works.append((thingsvision_loop(bench, name, options.thingsvision), few))
+        works.append((thingsvision_loop(bench, name, options.thingsvision), *slow))
     rounds = measure(bench, works, options.rounds)
 
     def ratio(column: int) -> float:
@@ -255,10 +320,12 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
         (row[2] + row[3] if bench.device.type == "cpu" else max(row[2:4])) / row[0]
         for row in rounds
     )
-    setting = fastest(name, bench.device)
-    how = f"{setting.precision}, {setting.plan.layout}, {setting.plan.batch_size}"
+    plan, way = fastest(name, bench.device), best_way(name, bench.device, bench.batch)
+    how = f"{native_precision(bench.device)}, {plan.layout}, {plan.batch_size}"
+    how += ", compiled" * plan.compiled
+    fastest_way = f"{way.precision}, {way.layout}{', lanes' * way.lanes}"
     return (
-        f"| {name} | {how}{', compiled' * setting.plan.compiled} "
+        f"| {name} | {how} | {fastest_way}{', compiled' * way.compiled} "
         f"| {f'{ratio(4):.1f}×' if theirs else '–'} | {ratio(1):.1f}× | {ratio(2):.0%} "
         f"| {ratio(3):.0%} | {together:.0%} |"
         + (f" {1 / statistics.median(row[0] for row in rounds):,.0f} images/s |" * options.absolute)
@@ -277,9 +344,9 @@ def compare_together(bench: Bench, names: list[str], options: argparse.Namespace
     def all_at_once(n: int) -> None:
         together(n)
 
-    works: list[tuple[Work, int]] = [
-        (each_alone, len(bench.paths)),
-        (all_at_once, len(bench.paths)),
+    few = max(sizes(bench, name, options)[0] for name in names)
+    works: list[tuple[Work, int, int]] = [
+        (work, few, len(bench.paths)) for work in (each_alone, all_at_once)
     ]
     rounds = measure(bench, works, options.rounds)
     ratio = statistics.median(row[0] / row[1] for row in rounds)
@@ -306,17 +373,20 @@ def main() -> None:
     names = options.backbone or DEFAULT
     device = resolve_device(options.device)
     for kind in options.kind or ["jpg", "png"]:
-        print(f"\n{describe_device(device)}, {options.images} {kind} of {SIZE[0]}×{SIZE[1]}\n")
+        loose = Bench([], options.batch, device, time.perf_counter)
+        n = max(sizes(loose, name, options)[1] for name in names)
+        print(f"\n{describe_device(device)}, {n} {kind} of {SIZE[0]}×{SIZE[1]}\n")
         with tempfile.TemporaryDirectory() as folder:
-            paths = make_images(Path(folder), options.images, kind)
+            paths = tuple(make_images(Path(folder), n, kind))
             clock = time.process_time if options.cpu else time.perf_counter
             bench = Bench(paths, options.batch, device, clock)
             if options.together:
                 print(compare_together(bench, names, options), flush=True)
                 continue
-            print("| backbone | computed | thingsvision / ours | plain loop / ours ", end="")
-            print("| pictures alone / ours | network alone / ours | both / ours |")
-            print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+            print("| backbone | ours | network alone | thingsvision / ours ", end="")
+            print("| plain loop / ours | pictures alone / ours ", end="")
+            print("| network alone / ours | both / ours |")
+            print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
             for name in names:
                 print(compare_one(bench, name, options), flush=True)
 
