@@ -19,6 +19,7 @@ an environment that has it, and ``make bench`` makes one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -28,7 +29,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,13 @@ def plain_loop(bench: Bench, name: str) -> Work:
     return work
 
 
-def thingsvision_loop(bench: Bench, name: str, interpreter: str) -> Work:
+@contextlib.contextmanager
+def thingsvision_loop(bench: Bench, name: str, interpreter: str) -> Iterator[Work]:
     """Start thingsvision in its own environment, where it waits for numbers of images."""
     script = Path(__file__).with_name("thingsvision_loop.py")
     folder = bench.paths[0].parent
-    scratch = tempfile.mkdtemp()
-    words = [interpreter, script, name, bench.device.type, bench.batch, folder, scratch]
+    scratch = tempfile.TemporaryDirectory()
+    words = [interpreter, script, name, bench.device.type, bench.batch, folder, scratch.name]
     child = subprocess.Popen(
         [str(word) for word in words],
         stdin=subprocess.PIPE,
@@ -156,7 +158,8 @@ def thingsvision_loop(bench: Bench, name: str, interpreter: str) -> Work:
                 return float(wall if bench.clock is time.perf_counter else processor)
         raise SystemExit(f"thingsvision ended ({child.wait()}) at {name}")
 
-    return work
+    with scratch, child:
+        yield work
 
 
 def ours(bench: Bench, *names: str) -> Work:
@@ -309,9 +312,11 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
         (network_alone(bench, name), few, many),
     ]
     theirs = options.thingsvision and name != "swin_tiny"  # It has no Swin.
-    if theirs:
-        works.append((thingsvision_loop(bench, name, options.thingsvision), *slow))
-    rounds = measure(bench, works, options.rounds)
+    with contextlib.ExitStack() as stack:
+        if theirs:
+            loop = thingsvision_loop(bench, name, options.thingsvision)
+            works.append((stack.enter_context(loop), *slow))
+        rounds = measure(bench, works, options.rounds)
 
     def ratio(column: int) -> float:
         return statistics.median(row[column] / row[0] for row in rounds)

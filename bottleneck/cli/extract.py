@@ -91,7 +91,8 @@ def extract(
     tune: Annotated[
         str,
         typer.Option(
-            help="Measure how to compute fastest here: auto (where the run is long), always, never."
+            help="Measure how to compute fastest here: auto (where the run is long), always or "
+            "never; with Ray, never."
         ),
     ] = "auto",
     engine: Engine = "local",

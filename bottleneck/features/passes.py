@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from bottleneck.data.samples import Sample, blocks_of
+from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.engine import Plan
 from bottleneck.features.journal import Journal, Seen
 from bottleneck.features.pictures import read_stamps
@@ -278,4 +279,9 @@ class _Writer:
 
 
 def _plan(journal: Journal) -> Plan:
-    return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))
+    try:
+        return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))
+    except (LookupError, UsageError) as error:
+        raise FeatureFileError(
+            f"{journal.path} is no log of unfinished features ({error}); move it away and repeat"
+        ) from None

@@ -23,7 +23,7 @@ import bottleneck
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, blocks_of
-from bottleneck.errors import DataError, FeatureFileError
+from bottleneck.errors import DataError, FeatureFileError, UsageError
 from bottleneck.features import engine
 from bottleneck.features.journal import Journal
 from bottleneck.features.members import FORMAT
@@ -150,7 +150,12 @@ class Run:
         # A file that does not say more was computed in the usual way.
         plan = engine.Plan(self._plan.batch_size) if self.stored.provenance else self._plan
         fields = dataclasses.asdict(plan)
-        plan = engine.Plan(**{f: self.provenance.get(f, fields[f]) for f in fields})
+        try:
+            plan = engine.Plan(**{f: self.provenance.get(f, fields[f]) for f in fields})
+        except UsageError as error:
+            raise FeatureFileError(
+                f"{self.path} does not say how it was computed ({error}); move it away and repeat"
+            ) from None
         return {
             "recipe_hash": self.recipe.hash,
             "drift": self.provenance.get("drift"),

@@ -26,7 +26,8 @@ class Stage:
     ----------
     name : str
         "read" (and hash), "decode", "describe" (what is recorded of the pixels), "preprocess",
-        "copy" (to the device), "forward" or "write" (to the log, until the disk has it).
+        "copy" (to the device; of a GPU, what the processor has to do with it), "forward" or
+        "write" (to the log, until the disk has it).
     busy : float
         Seconds in which it worked, summed over its threads.
     waiting : float
