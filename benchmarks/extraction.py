@@ -296,9 +296,9 @@ def timed(bench: Bench, work: Work, n: int) -> float:
 
 
 def sizes(bench: Bench, name: str, options: argparse.Namespace) -> tuple[int, int]:
-    """Return few and many images: two batches of every lane, and ten where there are as many."""
+    """Return few and many images: two batches of every lane, and six where there are as many."""
     step = lanes_of(bench.device) * fastest(name, bench.device).batch_size
-    return 2 * step, max(options.images, 10 * step)
+    return 2 * step, max(options.images, 6 * step)
 
 
 def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
@@ -362,8 +362,8 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", action="append")
-    parser.add_argument("--images", type=int, default=480)
-    parser.add_argument("--slow-images", type=int, default=96, help="of thingsvision and the loop")
+    parser.add_argument("--images", type=int, default=192)
+    parser.add_argument("--slow-images", type=int, default=64, help="of thingsvision and the loop")
     parser.add_argument("--kind", choices=("jpg", "png"), action="append")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)

@@ -19,7 +19,6 @@ from made import dataset_of, make_images
 from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.samples import Sample, SampleTable
-from bottleneck.errors import FeatureFileError
 from bottleneck.features import members, run
 from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.features.journal import Journal
@@ -238,20 +237,3 @@ def test_texts_of_many_blocks(
     assert isinstance(features.thumbnails, np.memmap)
     with h5py.File(result.path) as file:
         np.testing.assert_array_equal(features.thumbnails, file["thumbnails"][:])
-
-
-def test_an_endless_heap_is_found_wherever_it_begins(
-    image_folder: MakeImages, tmp_path: Path
-) -> None:
-    path = extract(dataset_of(image_folder(5)), tiny_backbone(), output=tmp_path, **OPTIONS).path
-    load_features(path)
-    data = bytearray(path.read_bytes())
-    places = []
-    while (place := data.find(b"GCOL\x01", places[-1] + 1 if places else 0)) >= 0:
-        places.append(place)
-    for place in places:
-        broken = bytearray(data)
-        broken[place + 16 : place + 32] = bytes(16)
-        path.write_bytes(broken)
-        with pytest.raises(FeatureFileError, match="a heap of its texts has no end"):
-            load_features(path)
