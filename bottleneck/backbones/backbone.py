@@ -98,7 +98,7 @@ class Backbone:
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
         self.device = torch.device("cpu")
-        self.layout: Layout = "contiguous"
+        self.layout: Layout = "channels_last"
         self.shape, self.width = self._probe()
 
     def _probe(self) -> tuple[tuple[int, ...], int]:
