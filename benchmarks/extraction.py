@@ -32,7 +32,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import timm
@@ -49,6 +48,7 @@ from bottleneck.features import worker
 from bottleneck.features.engine import (
     Lanes,
     Plan,
+    default_batch_size,
     default_workers,
     describe_device,
     lanes_of,
@@ -165,13 +165,6 @@ def thingsvision_loop(bench: Bench, name: str, interpreter: str) -> Iterator[Wor
 def ours(bench: Bench, *names: str) -> Work:
     """Our extraction of one or several networks in one pass, into a fresh folder."""
     backbones = [loaded(name) for name in names]
-    chosen = {id(loaded(name)): fastest(name, bench.device) for name in names}
-
-    def settle(taps: Sequence[Backbone], *_: Any, **__: Any) -> Plan:
-        return chosen[id(taps[0])]
-
-    # What a run of LONG images would choose; a short one would not find it worth compiling.
-    worker.tune = settle
 
     def work(n: int) -> None:
         samples = tuple(Sample(p.name, p.name, "x") for p in bench.paths[:n])
@@ -304,6 +297,8 @@ def sizes(bench: Bench, name: str, options: argparse.Namespace) -> tuple[int, in
 def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     """Return a line of the table."""
     few, many = sizes(bench, name, options)
+    # What a run of LONG images would choose; a short one would not find it worth compiling.
+    worker.tune = lambda *_, **__: fastest(name, bench.device)
     slow = 2 * bench.batch, options.slow_images
     works = [
         (ours(bench, name), few, many),
@@ -349,7 +344,7 @@ def compare_together(bench: Bench, names: list[str], options: argparse.Namespace
     def all_at_once(n: int) -> None:
         together(n)
 
-    few = max(sizes(bench, name, options)[0] for name in names)
+    few = 2 * lanes_of(bench.device) * default_batch_size(bench.device)
     works: list[tuple[Work, int, int]] = [
         (work, few, len(bench.paths)) for work in (each_alone, all_at_once)
     ]
@@ -378,8 +373,10 @@ def main() -> None:
     names = options.backbone or DEFAULT
     device = resolve_device(options.device)
     for kind in options.kind or ["jpg", "png"]:
-        loose = Bench([], options.batch, device, time.perf_counter)
-        n = max(sizes(loose, name, options)[1] for name in names)
+        n = options.images
+        if not options.together:
+            loose = Bench((), options.batch, device, time.perf_counter)
+            n = max(sizes(loose, name, options)[1] for name in names)
         print(f"\n{describe_device(device)}, {n} {kind} of {SIZE[0]}×{SIZE[1]}\n")
         with tempfile.TemporaryDirectory() as folder:
             paths = tuple(make_images(Path(folder), n, kind))
