@@ -87,18 +87,20 @@ class Predictions:
         """
         import pandas as pd
 
-        # Arrow, which pandas would take where it is installed, refuses names that are no UTF-8.
-        with pd.option_context("mode.string_storage", "python"):
-            frame = pd.DataFrame(
-                {
-                    "id": self.ids,
-                    "group": self.groups if self.groups is not None else "",
-                    "repeat": self.repeats,
-                    "fold": self.folds,
-                    "label": self.labels,
-                    "predicted": self.predicted,
-                }
-            )
+        columns = {
+            "id": self.ids,
+            "group": self.groups if self.groups is not None else "",
+            "repeat": self.repeats,
+            "fold": self.folds,
+            "label": self.labels,
+            "predicted": self.predicted,
+        }
+        try:
+            frame = pd.DataFrame(columns)
+        except UnicodeEncodeError:
+            # Arrow, which pandas takes where it is installed, refuses names that are no UTF-8.
+            with pd.option_context("mode.string_storage", "python"):
+                frame = pd.DataFrame(columns)
         for column, name in enumerate(self.classes):
             frame[f"score_{name}"] = self.scores[:, column]
         if self.probabilities is not None:
