@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["find_bomb", "replacing", "sync_folder", "write_whole"]
+__all__ = ["find_bomb", "replacing", "write_whole"]
 
 # Pictures and coefficients shrink to a tenth at best; deflate can reach a thousandth.
 _MAX_RATIO = 200
@@ -16,16 +16,19 @@ _SMALL = 1_048_576
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
     """Give a temporary file beside a target, which takes its place when the disk has it.
 
-    Whatever happens inside the block, the target is the old file or the new one. Two
-    processes that write the same target do not share their temporary files.
+    Whatever happens inside the block, the target is the old file or the new one.
 
     Parameters
     ----------
     path : Path
         The target; replaced where it exists.
+    locked : bool
+        Whether a lock keeps other processes from writing the same target. Then the temporary
+        file is always the same one, so that what a kill left of it is overwritten; else each
+        process has its own.
 
     Yields
     ------
@@ -37,14 +40,15 @@ def replacing(path: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    own = "" if locked else f".{os.getpid()}"
+    beside = path.with_name(f".{path.name}{own}.writing")
     try:
         yield beside
         # Opened for writing: Windows flushes no file that is open for reading alone.
         with beside.open("r+b") as written:
             os.fsync(written.fileno())
         beside.replace(path)
-        sync_folder(path.parent)
+        _sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -55,7 +59,7 @@ def write_whole(path: Path, data: bytes) -> None:
         beside.write_bytes(data)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Have the disk keep the names in a folder."""
     if os.name == "nt":  # Windows cannot open a folder, and needs no such flush.
         return

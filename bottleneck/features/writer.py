@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.features.members import FAILURE, OPTIONAL_FIELDS, TEXT, THUMBNAIL
 from bottleneck.features.rows import Row
-from bottleneck.files import sync_folder
+from bottleneck.files import replacing
 
 __all__ = ["write_features"]
 
@@ -56,25 +55,16 @@ def write_features(
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
-    beside = path.with_name(f"{path.name}.writing")
-    try:
-        with _created(beside) as file:
-            _create_members(file, dataset, *shape)
-            start = 0
-            for rows, features in blocks:
-                stop = start + len(rows)
-                file["embeddings"][start:stop] = features
-                _write_columns(file, slice(start, stop), rows)
-                start = stop
-            file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
-            file.attrs["provenance"] = json.dumps(provenance)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with replacing(path, locked=True) as beside, _created(beside) as file:
+        _create_members(file, dataset, *shape)
+        start = 0
+        for rows, features in blocks:
+            stop = start + len(rows)
+            file["embeddings"][start:stop] = features
+            _write_columns(file, slice(start, stop), rows)
+            start = stop
+        file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
+        file.attrs["provenance"] = json.dumps(provenance)
 
 
 class _Sink(io.FileIO):

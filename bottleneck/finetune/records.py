@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
+from bottleneck.files import replacing
 from bottleneck.finetune.partition import fold_name
 
 __all__ = ["RunFolder", "network_file", "write_json", "write_table"]
@@ -133,9 +133,9 @@ class RunFolder:
         from safetensors.torch import save_file
 
         folder = self.fold(name)
-        with _beside(folder / _WEIGHTS) as path:
+        with replacing(folder / _WEIGHTS, locked=True) as path:
             save_file({key: tensor.contiguous() for key, tensor in network.items()}, path)
-        with _beside(folder / _SCORES) as path, path.open("wb") as file:
+        with replacing(folder / _SCORES, locked=True) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, **scores)
         write_json(folder / _DONE, {"run": self.hash, **record})
         self._tidy(folder)
@@ -153,26 +153,14 @@ def network_file(path: Path, repeat: int, fold: int) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON, all of it or nothing."""
-    with _beside(path) as beside:
+    with replacing(path, locked=True) as beside:
         beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV, all of it or nothing."""
-    with _beside(path) as beside:
+    with replacing(path, locked=True) as beside:
         table.to_csv(beside, index=False)
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        yield beside
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

@@ -47,6 +47,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
     os.environ.update(job.surroundings)
     import torch
 
+    from bottleneck import files
     from bottleneck.data.dataset import FileSource
     from bottleneck.features import extraction, journal, writer
     from bottleneck.features import run as running
@@ -86,7 +87,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
         telling(writer, "_write_columns", "writing")
-        telling(writer, "sync_folder", "closing")
+        telling(files, "_sync_folder", "closing")
         telling(Path, "replace", "closing")
         telling(Path, "unlink", "closing")
     dataset = dataset_of(job.folder)
