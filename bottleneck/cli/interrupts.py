@@ -7,11 +7,13 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from types import FrameType
 
 # In seconds: long enough for a callback to end, too short to be noticed.
 _AGAIN = 0.01
@@ -31,21 +33,29 @@ def interruptible() -> Iterator[None]:
     KeyboardInterrupt
         In the block, or at its end.
     """
-    came, lost = threading.Event(), []
+    # Names and no Event: a signal may come while its own handler holds the lock of one.
+    came = over = False
 
-    def handle(*args: Any) -> None:
-        came.set()
-        signal.default_int_handler(*args)
+    def handle(signum: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        while frame is not None:
+            if frame.f_code is hook.__code__:  # Raised in there, it would be lost as well.
+                _thread.start_new_thread(again, ())
+                return
+            frame = frame.f_back
+        signal.default_int_handler(signum, frame)
 
     def hook(ignored: UnraisableHookArgs, /) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
-            # Not at once: raised in here, it would be lost as well.
-            timer = threading.Timer(_AGAIN, _interrupt)
-            timer.daemon = True
-            lost.append(timer)
-            timer.start()
-        elif not came.is_set():
+            _thread.start_new_thread(again, ())
+        elif not came:
             before(ignored)
+
+    def again() -> None:
+        time.sleep(_AGAIN)
+        if not over:
+            _interrupt()
 
     before = sys.unraisablehook
     # Only the main thread can, and who ignores Ctrl-C (nohup) goes on ignoring it.
@@ -59,15 +69,14 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Exception:
-        if came.is_set():
+        if came:
             raise KeyboardInterrupt from None
         raise
     else:
-        if came.is_set():
+        if came:
             raise KeyboardInterrupt
     finally:
-        for timer in lost:
-            timer.cancel()
+        over = True
         sys.unraisablehook = before
         if handled:
             signal.signal(signal.SIGINT, signal.default_int_handler)

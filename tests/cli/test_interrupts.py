@@ -8,10 +8,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 from typer.testing import CliRunner
 
+from bottleneck.cli import interrupts
 from bottleneck.cli.app import app
 from bottleneck.cli.interrupts import interruptible
 from bottleneck.errors import DataError
@@ -71,6 +73,41 @@ def test_an_interrupt_in_a_callback_comes_again() -> None:
     assert sys.unraisablehook is hook
     assert signal.getsignal(signal.SIGINT) is handler
     time.sleep(0.05)  # and not a second time
+
+
+def test_a_second_interrupt_while_the_first_is_put_off_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The second one hits the hook that Python calls with the first, at each of its steps."""
+
+    def second(frame: FrameType, event: str, _: object) -> object:
+        if frame.f_code.co_name != "hook" or frame.f_globals["__name__"] != interrupts.__name__:
+            return None
+        frame.f_trace_opcodes = True
+        nonlocal steps
+        if event == "opcode":
+            steps += 1
+            if steps == at:
+                ctrl_c()
+        return second
+
+    def work() -> None:
+        sys.settrace(second)  # type: ignore[arg-type]  # Any frame has what it asks for.
+        try:
+            callback(ctrl_c)
+        finally:
+            sys.settrace(tracing)
+        time.sleep(5)
+
+    tracing = sys.gettrace()
+    at, steps = 1, 1
+    while steps >= at - 1:
+        steps = 0
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            work()
+        at += 1
+    assert at > 10
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
