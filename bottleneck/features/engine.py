@@ -269,7 +269,10 @@ class Runner:
             if self._warm:
                 return
             try:
-                embed_together(self.backbones, pixels, self.precision, self._forward, self._taps)
+                with _weights_as_constants():
+                    embed_together(
+                        self.backbones, pixels, self.precision, self._forward, self._taps
+                    )
             # No compiler here, or one that fails, in whatever way. Without it the network has
             # the same values but for the last bits, and the file will say so.
             except Exception as error:
@@ -289,6 +292,14 @@ def _compiled() -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
     # network would go uncompiled without a word; the whole of it raises.
     _dynamo.config.recompile_limit = max(64, _dynamo.config.recompile_limit)
     return torch.compile(feature_map, dynamic=False, fullgraph=True)
+
+
+def _weights_as_constants() -> contextlib.AbstractContextManager[object]:
+    # Normalisation is folded into the convolutions, and weights are cast and packed once: a fifth
+    # faster for ResNet-50 and Swin-T. As an option of torch.compile it has no effect.
+    from torch._inductor import config
+
+    return config.patch(freezing=True)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -18,8 +18,9 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features import engine
-from bottleneck.features.engine import Plan
+from bottleneck.features.engine import Plan, Runner
 from bottleneck.features.extraction import Extraction, extract, extract_all, extract_layers
+from bottleneck.features.stages import Clock
 from bottleneck.features.store import load_features
 from bottleneck.features.tuning import Speed, measure_speed, tune
 from bottleneck.testing import tiny_backbone
@@ -99,7 +100,8 @@ def test_lanes_that_share_a_network_do_not_read_each_others_layers(
 ) -> None:
     folder = tmp_path / "images"
     make_images(folder, 120, side=16)
-    options = {"batch_size": 2, "precision": "fp32", "layers": layers}
+    # Nothing is measured: what computes fastest in one lane may not be what does in two.
+    options = {"batch_size": 2, "precision": "fp32", "layers": layers, "tuning": "never"}
     many = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "m", **options)
     torch.set_num_threads(1)
     one = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "o", **options)
@@ -241,6 +243,23 @@ def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: P
     monkey.undo()
     assert compiled.provenance["compiled"] is True
     np.testing.assert_allclose(load_features(compiled.path).X, usual.X, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_networks_of_one_shape_keep_their_weights_when_compiled() -> None:
+    """Weights are constants of what is compiled, which is kept by the function's code."""
+    image = [np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)]
+    encoders = [tiny_backbone(), tiny_backbone()]
+    with torch.no_grad():
+        encoders[1].network.get_parameter("0.weight").neg_()
+    plain = [Runner([one], CPU, "fp32", Plan(2), Clock(1)) for one in encoders]
+    compiled = [Runner([one], CPU, "fp32", Plan(2, compiled=True), Clock(1)) for one in encoders]
+    expected = [runner.compute(image, "fp32")[0] for runner in plain]
+    assert np.abs(expected[0] - expected[1]).max() > 0.01
+    for _ in range(2):
+        for runner, values in zip(compiled, expected, strict=True):
+            np.testing.assert_allclose(runner.compute(image, "fp32")[0], values, atol=1e-5)
+            assert runner.plan.compiled
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
