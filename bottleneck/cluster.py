@@ -26,8 +26,9 @@ from bottleneck.errors import (
 __all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
 
 _ENGINES = ("local", "ray")
-# In seconds: for a connection, and for anything at all to be finished.
-_PATIENCE, _NO_PROGRESS = 10, 1800
+# In seconds: for a connection; for an answer, before which a machine may have to be started and
+# torch loaded on it; and for anything at all to be finished.
+_CONNECTION, _PATIENCE, _NO_PROGRESS = 10, 600, 1800
 
 
 def choose(engine: str, address: str | None) -> bool:
@@ -75,10 +76,6 @@ def share_out(engine: str = "local", address: str | None = None) -> Iterator[Non
         joblib.register_parallel_backend("ray", StreamingBackend)
         with joblib.parallel_config(backend="ray"):
             yield
-
-
-# Seconds: a machine may have to be started, and torch loaded on it.
-_PATIENCE = 600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +130,7 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
         # Ray would try for minutes.
         host, colon, port = wanted.rpartition(":")
         if colon and port.isdecimal():
-            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECTION).close()
         _start(ray, wanted, cores)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -197,7 +194,7 @@ def _silence() -> Iterator[None]:
     # Ray's native part says on stderr that it will say nothing on stderr. What goes wrong comes
     # as an exception.
     saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+    with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield
@@ -230,7 +227,7 @@ def call(function: Callable[..., Any], *arguments: Any, num_cpus: int, num_gpus:
     Raises
     ------
     ClusterError
-        If that machine has not got the package.
+        If that machine has not got the package, or none is free for it in ten minutes.
     """
     import ray
 

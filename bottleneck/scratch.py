@@ -127,7 +127,7 @@ class DiskArray:
         self.dtype = np.dtype(dtype)
         self._n = n
         with _room(OSError):
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # Open as long as the array is.
             weakref.finalize(self, self._file.close)
             self._file.truncate(n * self.dtype.itemsize)
 

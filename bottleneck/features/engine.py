@@ -89,8 +89,9 @@ class Lanes:
             self._each = self._threads // self.number
             # Of every thread that has not computed yet, those of the decoders among them.
             torch.set_num_threads(self._each)
-        self._exact = without_tf32() if device.type == "cuda" else contextlib.nullcontext()
-        self._exact.__enter__()
+        self._exact = contextlib.ExitStack()
+        if device.type == "cuda":
+            self._exact.enter_context(without_tf32())
         self._pool = ThreadPoolExecutor(self.number, thread_name_prefix="forward")
         self._own = threading.local()
 
@@ -110,7 +111,7 @@ class Lanes:
     def close(self) -> None:
         """End the threads, after what they have begun."""
         self._pool.shutdown(cancel_futures=True)
-        self._exact.__exit__(None, None, None)
+        self._exact.close()
         torch.set_num_threads(self._threads)
 
 

@@ -41,7 +41,7 @@ def execute(
     """Execute runs over one data set in one pass over its images.
 
     Runs that tap one network at different layers share its forward pass, unless they were begun
-    with different batch sizes, which they keep. Returns where the time of the pass went.
+    with other plans or decodings, which they keep. Returns where the time of the pass went.
     """
     dataset, clock = runs[0].dataset, engine.clock
     clock.start()
@@ -96,11 +96,12 @@ def _recall(
             now = read_stamps(dataset, [samples[place] for place in places], pool)
             images = [("", NO_STAMP)] * len(samples)
             for place, stamp in zip(places, now, strict=True):
-                keys = (one[0] for one in said[place] if one is not None and one[1] == stamp)
                 if stamp == NO_STAMP:  # Not even a file that was and is without one is known.
                     continue
+                keys = (one[0] for one in said[place] if one is not None and one[1] == stamp)
                 key = next(keys, None)
-                # The file of a run that recorded the key has its row.
+                # The file of a run that recorded the key has its row. Files come first in ``said``;
+                # the logs after them are more than there are runs.
                 if key is not None and all(
                     (one is not None and one[0] == key) or run.has(journal, key)
                     for one, run, journal in zip(said[place], runs, journals, strict=False)

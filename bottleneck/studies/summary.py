@@ -134,6 +134,7 @@ def test_results(
     return tuple(found)
 
 
+# By its name pytest would take it for a test wherever one imports it; mypy knows no such attribute.
 test_results.__test__ = False  # type: ignore[attr-defined]
 
 

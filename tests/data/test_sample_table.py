@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def make(n: int = 1500) -> list[Sample]:
     ]
 
 
-def dataset(samples: object) -> ImageDataset:
-    return ImageDataset("x", samples, FileSource(Path()))  # type: ignore[arg-type]
+def dataset(samples: Sequence[Sample]) -> ImageDataset:
+    return ImageDataset("x", samples, FileSource(Path()))
 
 
 def test_a_table_is_the_sequence_that_it_was_made_from() -> None:

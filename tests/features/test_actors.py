@@ -86,7 +86,7 @@ def test_the_same_file_as_the_local_engine(image_folder: MakeImages, tmp_path: P
 
 
 def test_a_killed_actor_is_replaced(image_folder: MakeImages, tmp_path: Path) -> None:
-    folder, seen = image_folder(60), tmp_path / "seen"
+    folder, seen, gone = image_folder(60), tmp_path / "seen", tmp_path / "gone"
     seen.mkdir()
 
     # Defined here, so that actors are sent the class itself.
@@ -94,6 +94,11 @@ def test_a_killed_actor_is_replaced(image_folder: MakeImages, tmp_path: Path) ->
     class Telling(FileSource):
         def read(self, source: str) -> bytes:
             (seen / str(os.getpid())).touch()
+            # What is left is not done by the other actor alone before the new one is there.
+            waited = 0.0
+            while gone.exists() and len(list(seen.iterdir())) < 3 and waited < 120:
+                time.sleep(0.05)
+                waited += 0.05
             time.sleep(0.02)
             return super().read(source)
 
@@ -102,14 +107,15 @@ def test_a_killed_actor_is_replaced(image_folder: MakeImages, tmp_path: Path) ->
     def kill(done: int, total: int, text: str) -> None:
         if not killed:
             killed.append(int(next(seen.iterdir()).name))
+            gone.touch()
             os.kill(killed[0], signal.SIGKILL)
 
     dataset = dataset_of(folder)
     told = dataclasses.replace(dataset, images=Telling(folder))
     result = extract(told, tiny_backbone(), output=tmp_path / "a", progress=kill, **CLUSTER)
     readers = {path.name for path in seen.iterdir()}
-    assert {str(killed[0])} < readers  # Others went on with its work,
-    assert str(os.getpid()) not in readers  # and not this process.
+    assert len(readers) >= 3  # The two that were there, and the one in place of the killed.
+    assert str(os.getpid()) not in readers
     assert_same(result, extract(dataset, tiny_backbone(), output=tmp_path / "b", **OPTIONS))
 
 
@@ -198,3 +204,9 @@ def test_what_cannot_be(image_folder: MakeImages, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=text):
             extract(dataset, tiny_backbone(), output=tmp_path, **{**OPTIONS, **options})
+
+
+def test_a_cluster_without_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
+    with pytest.raises(ClusterError, match="1 cores and 1000 GPUs were asked for"):
+        cluster.call(lambda: None, num_cpus=1, num_gpus=1000)

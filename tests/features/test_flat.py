@@ -207,7 +207,7 @@ def test_memory_does_not_grow_with_the_images(
                 tiny_backbone(),
                 progress=lambda done, total, _: note() if done == total else None,
                 output=tmp_path / "f",
-                **OPTIONS | {"batch_size": 64},
+                **OPTIONS | {"batch_size": 16},
             )
         finally:
             tracemalloc.stop()
@@ -216,9 +216,9 @@ def test_memory_does_not_grow_with_the_images(
         return max(live)
 
     measure(100, 100)
-    # It was 700 bytes a row once, which made 1.1 MB; the batches under way differ by 0.3 MB.
-    assert measure(2000, 2000) - measure(400, 400) < 700_000
-    assert measure(2000, 0) - measure(400, 0) < 700_000
+    # It was 700 bytes a row once, which made 1.1 MB. What is under way, a few batches, varies.
+    assert measure(2000, 2000) - measure(400, 400) < 500_000
+    assert measure(2000, 0) - measure(400, 0) < 500_000
 
 
 def test_texts_of_many_blocks(
