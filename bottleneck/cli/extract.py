@@ -100,6 +100,13 @@ def extract(
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
     ] = None,
+    pixel_cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps decoded images for networks run later; PNG is slow to decode.",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option(
@@ -169,6 +176,7 @@ def extract(
         "tuning": tune,
         "engine": engine,
         "address": address,
+        "pixel_cache": pixel_cache,
         "verify": verify,
         "output": output,
     }

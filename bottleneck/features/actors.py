@@ -23,6 +23,7 @@ import bottleneck
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
+from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
 from bottleneck.features import engine
 from bottleneck.features.pictures import Prepared
@@ -45,6 +46,7 @@ class _Errand:
 
     forwards: Sequence[Forward]
     images: ImageSource
+    cache: PixelCache | None
     device: str
     workers: int
     folder: str
@@ -85,7 +87,7 @@ class _Actor:
         if self._device.type == "cpu":
             torch.set_num_threads(told.workers)
         self._clock = Clock(told.workers)
-        self._worker = Worker(told.forwards, self._device, self._clock)
+        self._worker = Worker(told.forwards, self._device, self._clock, told.cache)
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         import pyarrow
@@ -231,7 +233,12 @@ class RayEngine:
             If a machine cannot read an image that this one can, or actors keep dying.
         """
         errand = _Errand(
-            work.forwards, work.dataset.images, self.device.type, self._cores, str(Path.cwd())
+            work.forwards,
+            work.dataset.images,
+            work.cache,
+            self.device.type,
+            self._cores,
+            str(Path.cwd()),
         )
         outcomes = cluster.stream(
             _Actor,

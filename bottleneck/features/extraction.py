@@ -13,6 +13,7 @@ import filelock
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
 from bottleneck.features.engine import Plan, default_workers
 from bottleneck.features.passes import Progress, execute
@@ -84,6 +85,7 @@ def extract(
     tuning: Tuning = "auto",
     engine: str = "local",
     address: str | None = None,
+    pixel_cache: str | Path | None = None,
     verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
@@ -125,6 +127,9 @@ def extract(
     address : str, optional
         Of the Ray cluster; by default the one that the environment names (``RAY_ADDRESS``),
         else Ray is started on this machine, with all its cores and GPUs.
+    pixel_cache : str or Path, optional
+        Folder that keeps decoded images, for networks that are run later: where decoding takes
+        the time, as with PNG. It holds the pictures themselves.
     verify : bool
         Read and hash every image, also where size and modification time are those recorded.
     output : str or Path
@@ -162,6 +167,7 @@ def extract(
         tuning=tuning,
         engine=engine,
         address=address,
+        pixel_cache=pixel_cache,
         verify=verify,
         output=output,
         progress=progress,
@@ -210,6 +216,7 @@ def extract_all(
     tuning: Tuning = "auto",
     engine: str = "local",
     address: str | None = None,
+    pixel_cache: str | Path | None = None,
     verify: bool = False,
     output: str | Path = "features",
     progress: Progress | None = None,
@@ -245,6 +252,7 @@ def extract_all(
         if number != "auto" and number < 1:
             raise UsageError(f"the {option} must be at least 1, not {number}")
     folder = _writable(Path(output))
+    cache = None if pixel_cache is None else PixelCache(Path(pixel_cache))
     with contextlib.ExitStack() as stack:
         chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
         planned: dict[Path, tuple[Backbone, Recipe, Plan]] = {}
@@ -264,7 +272,14 @@ def extract_all(
             _lock(stack, path)
         try:
             runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
-            stages = execute(runs, batch_size, chosen_engine, progress or _silent, verify=verify)
+            stages = execute(
+                runs,
+                batch_size,
+                chosen_engine,
+                progress or _silent,
+                cache=cache,
+                verify=verify,
+            )
         except OSError as error:
             first = next(iter(planned))
             kept = log_path(first).exists()

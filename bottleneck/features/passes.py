@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.engine import Plan
@@ -36,6 +37,7 @@ def execute(
     engine: Engine,
     progress: Progress,
     *,
+    cache: PixelCache | None,
     verify: bool,
 ) -> tuple[Stage, ...]:
     """Execute runs over one data set in one pass over its images.
@@ -66,7 +68,7 @@ def execute(
         found = Found(dataset)
         rest = range(len(dataset)) if verify else _recall(runs, journals, found, clock.workers)
         with contextlib.closing(_Writer(clock)) as writer:
-            _extract(list(streams.values()), engine, found, rest, writer, progress)
+            _extract(list(streams.values()), engine, cache, found, rest, writer, progress)
             writer.finish()
         stages = clock.stages()
         for run, journal in zip(runs, journals, strict=True):
@@ -115,6 +117,7 @@ def _recall(
 def _extract(
     streams: Sequence[_Stream],
     engine: Engine,
+    cache: PixelCache | None,
     found: Found,
     numbers: Sequence[int],
     writer: _Writer,
@@ -137,7 +140,7 @@ def _extract(
         keys = {key for stream in streams for key in stream.recorded(numbers, samples)}
         return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
 
-    work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded)
+    work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded, cache)
     with contextlib.closing(engine.run(work)) as items:
         for item in items:
             if isinstance(item, Batch):

@@ -12,10 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.decode import PixelFacts, decode, pixel_facts
+from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.samples import Box, Sample
 from bottleneck.errors import DataError
 from bottleneck.features.rows import NO_STAMP, Stamp, row_key
 from bottleneck.features.stages import Clock
@@ -95,6 +98,7 @@ def prepare(
     clock: Clock,
     *,
     ahead: int,
+    cache: PixelCache | None = None,
 ) -> Generator[Prepared]:
     """Read, hash, decode and crop samples, in their order; each is read and decoded once.
 
@@ -111,6 +115,8 @@ def prepare(
         Counts the time, and knows the number of threads.
     ahead : int
         How many samples may be under way, which bounds the memory.
+    cache : PixelCache, optional
+        Keeps what was decoded.
 
     Yields
     ------
@@ -127,12 +133,9 @@ def prepare(
             framings = wanted(row_key(sha256, sample))
             if not framings:
                 return Prepared(number, sha256, stamp)
-            with clock.stage("decode"):
-                image = decode(data, sample.region)
+            image, facts = decoded(data, sha256, sample.region)
             with clock.stage("preprocess"):
                 pixels = {one: one.pixels(image) for one in framings}
-            with clock.stage("describe"):
-                facts = pixel_facts(image)
             return Prepared(number, sha256, stamp, Picture(pixels, facts))
         except OSError as error:
             return Prepared(number, failure=f"cannot be read: {error.strerror or error}")
@@ -140,6 +143,20 @@ def prepare(
             return Prepared(number, sha256, failure=str(error))
         except MemoryError:
             return Prepared(number, sha256, failure="the memory was too small for it")
+
+    def decoded(data: bytes, sha256: str, region: Box | None) -> tuple[Image.Image, PixelFacts]:
+        if cache is not None:
+            with clock.stage("read"):
+                kept = cache.find(sha256, region)
+            if kept is not None:
+                return kept
+        with clock.stage("decode"):
+            image = decode(data, region)
+        with clock.stage("describe"):
+            facts = pixel_facts(image)
+            if cache is not None:
+                cache.keep(sha256, region, image, facts)
+        return image, facts
 
     # Threads suffice: Pillow lets go of the interpreter's lock while it decodes and resizes.
     pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="decode")

@@ -25,7 +25,8 @@ class Stage:
     Attributes
     ----------
     name : str
-        "read" (and hash), "decode", "describe" (what is recorded of the pixels), "preprocess",
+        "read" (and hash), "decode", "describe" (what is recorded of the pixels, and
+        with a pixel cache the pixels), "preprocess",
         "copy" (to the device; of a GPU, what the processor has to do with it), "forward" or
         "write" (to the log, until the disk has it).
     busy : float
@@ -146,4 +147,6 @@ def advise(
         return "--precision bf16" if precision == "fp32" else "a larger --batch-size, or device"
     if workers < cores:
         return f"--workers {cores}"
+    if bottleneck in ("decode", "describe"):
+        return "more cores, or --pixel-cache where other networks follow"
     return "more cores, or images stored closer to the size that the network sees"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.decode import PixelFacts
+from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.features import engine
 from bottleneck.features.pictures import Picture, Prepared, prepare
@@ -102,6 +103,8 @@ class Work:
     recorded : callable
         Returns the rows, as forward pass and key, that are known of samples if their images
         are what they were; takes the numbers of the samples.
+    cache : PixelCache or None
+        Keeps what is decoded.
     """
 
     dataset: ImageDataset
@@ -109,6 +112,7 @@ class Work:
     forwards: Sequence[Forward]
     has: Has
     recorded: Callable[[Sequence[int]], set[tuple[int, str]]]
+    cache: PixelCache | None
 
 
 class Engine(Protocol):
@@ -177,7 +181,8 @@ class LocalEngine:
 
     def run(self, work: Work) -> Generator[Prepared | Batch]:
         """Compute in this process."""
-        with contextlib.closing(Worker(work.forwards, self.device, self.clock)) as worker:
+        worker = Worker(work.forwards, self.device, self.clock, work.cache)
+        with contextlib.closing(worker):
             yield from worker.run(work.dataset, work.numbers, work.has)
 
     def tune(
@@ -210,10 +215,18 @@ class Worker:
         Where.
     clock : Clock
         Counts the time, and knows the number of threads that decode.
+    cache : PixelCache or None
+        Keeps what is decoded.
     """
 
-    def __init__(self, forwards: Sequence[Forward], device: torch.device, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        forwards: Sequence[Forward],
+        device: torch.device,
+        clock: Clock,
+        cache: PixelCache | None,
+    ) -> None:
+        self._clock, self._cache = clock, cache
         self._streams = [_Stream(*each, device, clock) for each in enumerate(forwards)]
         self._lanes = engine.Lanes(device)
         clock.lanes = self._lanes.number
@@ -261,7 +274,7 @@ class Worker:
 
         largest = max(stream.batch_size for stream in streams)
         ahead = (2 + lanes.number) * largest + self._clock.workers
-        preparing = prepare(dataset, numbers, wanted, self._clock, ahead=ahead)
+        preparing = prepare(dataset, numbers, wanted, self._clock, ahead=ahead, cache=self._cache)
         with contextlib.closing(preparing):
             for item in preparing:
                 yield item

@@ -74,12 +74,14 @@ def test_the_same_file_as_the_local_engine(image_folder: MakeImages, tmp_path: P
     (folder / "030.png").unlink()
     other = tiny_backbone(width=5, side=12)
     backbones = [tiny_backbone(), other]
-    ours = extract_all(dataset, backbones, layers=(), output=tmp_path / "a", **CLUSTER)
+    kept = CLUSTER | {"pixel_cache": tmp_path / "pixels"}
+    ours = extract_all(dataset, backbones, layers=(), output=tmp_path / "a", **kept)
     local = extract_all(dataset, backbones, layers=(), output=tmp_path / "b", **OPTIONS)
     for one, two in zip(ours, local, strict=True):
         assert [identity for identity, _ in one.failures] == ["020.png", "030.png"]
         assert (one.n_extracted, one.provenance["engine"]) == (39, "ray")
         assert_same(one, two)
+    assert len([path for path in (tmp_path / "pixels").rglob("*") if path.is_file()]) == 39
     assert {s.name: s.busy > 0 for s in ours[0].stages} == dict.fromkeys(
         ("read", "decode", "describe", "preprocess", "copy", "forward", "write"), True
     )

@@ -1,0 +1,72 @@
+"""What a cache of decoded images saves the networks that follow.
+
+Images of 560×360 are read, decoded, described, resized and cropped, as extraction does it, with
+no network behind: without a cache, into an empty one, and out of it. All run in turn, several
+times over; the medians of their processor time, and of their sizes on the disk, are compared.
+
+    python benchmarks/pixels.py --images 400
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from extraction import make_images
+
+from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.pixel_cache import PixelCache
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.features.pictures import prepare
+from bottleneck.features.stages import Clock
+
+FRAMING = Preprocessing(256, 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).fast()
+
+
+def seconds(dataset: ImageDataset, cache: PixelCache | None) -> float:
+    """Return the processor time of an image."""
+    before = time.process_time()
+    for item in prepare(
+        dataset, range(len(dataset)), lambda _: [FRAMING], Clock(2), ahead=32, cache=cache
+    ):
+        assert item.picture is not None
+    return (time.process_time() - before) / len(dataset)
+
+
+def mean_size(folder: Path) -> float:
+    """Return the mean size of the files below a folder, in bytes."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return sum(sizes) / len(sizes)
+
+
+def main() -> None:
+    """Measure and print."""
+    import bottleneck.backbones.conventions  # noqa: F401  # Enters torchvision's resize.
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=5)
+    told = parser.parse_args()
+    print("| images | without | into the cache | out of it | bytes on the disk |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for kind in ("jpeg", "png"):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "images").mkdir()
+            names = [path.name for path in make_images(folder / "images", told.images, kind)]
+            samples = [Sample(n, n, "ab"[i % 2]) for i, n in enumerate(names)]
+            dataset = ImageDataset("bench", samples, FileSource(folder / "images"))
+            rounds = []
+            for number in range(told.rounds):
+                cache = PixelCache(folder / f"cache{number}")
+                rounds.append([seconds(dataset, each) for each in (None, cache, cache)])
+            plain, into, out = (statistics.median(column) for column in zip(*rounds, strict=True))
+            grown = mean_size(folder / "cache0") / mean_size(folder / "images")
+            print(f"| {kind.upper()} | 1 | {into / plain:.2f} | {out / plain:.2f} | {grown:.1f}× |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Decoded images in a folder, for the networks that follow.
+
+PNG and its like take longer to decode than to read when decoded. A file of the folder has the
+sha256 of all that follows, 32 bytes; a line of JSON with size, mode and ``PixelFacts``; and the
+pixels, one byte each where the picture is grey.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from bottleneck.data.decode import POLICY, PixelFacts
+from bottleneck.data.samples import Box
+from bottleneck.errors import UsageError
+
+__all__ = ["PixelCache"]
+
+_DIGEST = 32
+
+
+class PixelCache:
+    """A folder of decoded images, each under the sha256 of the file that it was decoded from.
+
+    Any number of threads, processes and machines may share it. What is damaged is decoded anew.
+    It holds the pictures themselves: keep it where the images may be kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Created where absent.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._given = folder
+        # Another decoder may make other pixels of the same bytes.
+        self._folder = folder.absolute() / f"{POLICY}-pillow-{PIL.__version__}"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def find(self, sha256: str, region: Box | None) -> tuple[Image.Image, PixelFacts] | None:
+        """Return what is kept of an image: it and its description, as when it was decoded.
+
+        Parameters
+        ----------
+        sha256 : str
+            Of the encoded image.
+        region : tuple of int, optional
+            The part of it, as ``bottleneck.data.decode.decode`` takes it.
+
+        Returns
+        -------
+        (PIL.Image.Image, PixelFacts) or None
+            The image in mode RGB; None where nothing is kept of it, or it is damaged.
+        """
+        return _read(self._path(sha256, region))
+
+    def keep(self, sha256: str, region: Box | None, image: Image.Image, facts: PixelFacts) -> None:
+        """Keep what an image was decoded to, for ``find``.
+
+        Raises
+        ------
+        UsageError
+            If the folder cannot be written.
+        """
+        try:
+            _write(self._path(sha256, region), _encode(image, facts))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _path(self, sha256: str, region: Box | None) -> Path:
+        part = "" if region is None else "-" + "-".join(map(str, region))
+        return self._folder / sha256[:2] / f"{sha256[2:]}{part}"
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"decoded images cannot be kept in {self._given}: {error.strerror or error}. Make "
+            "room, name another --pixel-cache, or leave it out"
+        )
+
+
+def _encode(image: Image.Image, facts: PixelFacts) -> bytes:
+    pixels = np.asarray(image)
+    grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
+        pixels[..., 0], pixels[..., 2]
+    )
+    header = json.dumps({"mode": "L" if grey else "RGB", **dataclasses.asdict(facts)})
+    content = header.encode() + b"\n" + (pixels[..., 0] if grey else pixels).tobytes()
+    return hashlib.sha256(content).digest() + content
+
+
+def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    content = memoryview(data)[_DIGEST:]
+    if hashlib.sha256(content).digest() != data[:_DIGEST]:
+        return None
+    end = data.index(b"\n", _DIGEST)
+    fields = json.loads(data[_DIGEST:end])
+    mode, size = fields.pop("mode"), tuple(fields.pop("size"))
+    image = Image.frombytes(mode, size, content[end + 1 - _DIGEST :])
+    return image.convert("RGB"), PixelFacts(size=size, **fields)
+
+
+def _write(path: Path, data: bytes) -> None:
+    # Not flushed to the disk: what a power cut spoils is noticed, and decoded anew.
+    path.parent.mkdir(exist_ok=True)
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".writing")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(beside).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(beside).unlink()
+        raise

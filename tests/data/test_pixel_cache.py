@@ -1,0 +1,177 @@
+"""Decoded images that are kept: the same pixels, whatever became of the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from made import dataset_of
+from PIL import Image
+
+from bottleneck.data import pixel_cache
+from bottleneck.data.decode import decode, pixel_facts
+from bottleneck.data.pixel_cache import PixelCache
+from bottleneck.errors import UsageError
+from bottleneck.features.extraction import extract
+from bottleneck.testing import tiny_backbone
+
+MakeImages = Callable[[int], Path]
+OPTIONS: dict[str, Any] = {"batch_size": 4, "workers": 2, "precision": "fp32"}
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (30, 40), np.uint8)
+PICTURES = {
+    "grey": Image.fromarray(GREY),
+    "grey in three channels": Image.fromarray(np.stack([GREY] * 3, -1)),
+    "colour": Image.fromarray(RNG.integers(0, 256, (30, 41, 3), np.uint8)),
+    "alpha": Image.fromarray(RNG.integers(0, 256, (33, 40, 4), np.uint8)),
+    "16 bit": Image.fromarray(RNG.integers(0, 65536, (30, 40), np.uint16)),
+    "colour in one pixel": Image.fromarray(
+        np.where(np.arange(30 * 40 * 3).reshape(30, 40, 3) == 3599, 7, 100).astype(np.uint8)
+    ),
+}
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def kept(cache: PixelCache, data: bytes, region: Any = None) -> tuple[str, Any]:
+    """Keep an image, and return the name under which it is."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    image = decode(data, region)
+    cache.keep(sha256, region, image, pixel_facts(image))
+    return sha256, region
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("region", [None, (3, 4, 29, 30)])
+def test_what_is_kept_is_what_was_decoded(tmp_path: Path, name: str, region: Any) -> None:
+    data = png(PICTURES[name])
+    expected = decode(data, region)
+    found = PixelCache(tmp_path).find(*kept(PixelCache(tmp_path), data, region))
+    assert found is not None
+    image, facts = found
+    assert (image.mode, image.size) == ("RGB", expected.size)
+    assert image.tobytes() == expected.tobytes()
+    assert facts == pixel_facts(expected)
+    (file,) = files(tmp_path)
+    channels = 3 if name in ("colour", "alpha", "colour in one pixel") else 1
+    if name == "colour in one pixel" and region:  # which the region is without
+        channels = 1
+    assert 0 < file.stat().st_size - channels * expected.width * expected.height < 3000
+
+
+def test_regions_of_one_image_are_different_pictures(tmp_path: Path) -> None:
+    data, cache = png(PICTURES["colour"]), PixelCache(tmp_path)
+    names = [
+        kept(cache, data, region)
+        for region in (None, (0, 0, 20, 20), (0, 0, 21, 20), (1, 0, 21, 20), (10, 0, 21, 20))
+    ]
+    assert len(files(tmp_path)) == len(names)
+    for sha256, region in names:
+        found = cache.find(sha256, region)
+        assert found is not None
+        assert found[0].tobytes() == decode(data, region).tobytes()
+
+
+def test_what_is_damaged_is_not_kept(tmp_path: Path) -> None:
+    cache = PixelCache(tmp_path)
+    name = kept(cache, png(PICTURES["grey"]))
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    spoilt = [whole[:n] for n in (0, 1, 31, 32, 33, 100, len(whole) - 1)] + [whole + b"\0"]
+    for place in RNG.integers(0, len(whole), 200):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << RNG.integers(8)
+        spoilt.append(bytes(changed))
+    for content in spoilt:
+        file.write_bytes(content)
+        assert cache.find(*name) is None
+    file.unlink()
+    assert cache.find(*name) is None
+    file.mkdir()
+    assert cache.find(*name) is None
+
+
+def test_many_threads_share_it(tmp_path: Path) -> None:
+    data, cache = png(PICTURES["colour"]), PixelCache(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: kept(cache, data), range(64)))
+        found = list(pool.map(lambda name: cache.find(*name), names))
+    assert {image.tobytes() for image, _ in filter(None, found)} == {decode(data).tobytes()}
+    assert None not in found
+    assert len(files(tmp_path)) == 1
+
+
+def test_another_network_decodes_nothing(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+
+    def counting(data: bytes, region: Any) -> Image.Image:
+        decoded.append(len(data))
+        return decode(data, region)
+
+    monkeypatch.setattr("bottleneck.features.pictures.decode", counting)
+    folder = image_folder(9)
+    (folder / "999.png").write_bytes(b"no image")
+    dataset = dataset_of(folder)
+    with_cache = OPTIONS | {"pixel_cache": tmp_path / "pixels"}
+    extract(dataset, tiny_backbone(), output=tmp_path / "a", **with_cache)
+    assert (len(decoded), len(files(tmp_path / "pixels"))) == (10, 9)
+    other = tiny_backbone(width=5, side=12)
+    second = extract(dataset, other, output=tmp_path / "a", **with_cache)
+    assert len(decoded) == 11  # What is no image is none again.
+    damaged = files(tmp_path / "pixels")[4]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    third = extract(dataset, other, output=tmp_path / "c", **with_cache)
+    assert len(decoded) == 13
+    plain = extract(dataset, other, output=tmp_path / "b", **OPTIONS)
+    assert second.failures == third.failures == plain.failures
+    for result in (second, third):
+        with h5py.File(result.path) as one, h5py.File(plain.path) as two:
+            assert {k: v[:].tolist() for k, v in one.items()} == {
+                k: v[:].tolist() for k, v in two.items()
+            }
+        assert result.provenance["recipe"] == plain.provenance["recipe"]
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = dataset_of(image_folder(40))
+    with_cache = OPTIONS | {"pixel_cache": tmp_path / "pixels", "output": tmp_path / "a"}
+    original, written = pixel_cache._write, []
+
+    def full(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) > 30:
+            raise OSError(28, "No space left on device")
+        original(path, data)
+
+    monkeypatch.setattr(pixel_cache, "_write", full)
+    with pytest.raises(UsageError, match=r"No space left .* name another --pixel-cache"):
+        extract(dataset, tiny_backbone(), **with_cache)
+    result = extract(dataset, tiny_backbone(), output=tmp_path / "a", **OPTIONS)
+    assert result.n_known >= 8
+    assert result.n_samples == 40
+    assert not result.failures
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="/pixels: Not a directory"):
+        PixelCache(tmp_path / "file" / "pixels")
