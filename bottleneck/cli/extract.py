@@ -180,7 +180,7 @@ def extract(
         "verify": verify,
         "output": output,
     }
-    results = run(data, backbone, options, quiet=quiet, as_json=as_json)
+    results = run(data, list(dict.fromkeys(backbone)), options, quiet=quiet, as_json=as_json)
     if as_json:
         show_json([_as_json(result) for result in results])
 

@@ -240,7 +240,8 @@ def extract_all(
     Returns
     -------
     list of Extraction
-        One for each backbone and layer, the layers of a backbone side by side.
+        One for each backbone and layer, the layers of a backbone side by side. Those of one
+        recipe are extracted once, and have one feature file.
     """
     if precision != "auto" and precision not in PRECISIONS:
         raise unknown_name("precision", precision, ("auto", *PRECISIONS))
@@ -256,6 +257,7 @@ def extract_all(
     with contextlib.ExitStack() as stack:
         chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
         planned: dict[Path, tuple[Backbone, Recipe, Plan]] = {}
+        files: dict[str | Backbone, list[Path]] = {}
         for one in dict.fromkeys(backbones):
             taps = _tapped(one, layers, weights, pooling, preprocessing)
             begun = _begun(folder, dataset, taps, precision, decoding)
@@ -268,6 +270,7 @@ def extract_all(
                 recipe = tap.recipe(exact, how)
                 path = folder / recipe.file_name(dataset.name)
                 planned.setdefault(path, (tap, recipe, plan))
+                files.setdefault(one, []).append(path)
         for path in planned:
             _lock(stack, path)
         try:
@@ -288,7 +291,8 @@ def extract_all(
                 f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
                 "command"
             ) from None
-        return [_extraction(run, stages, chosen_engine) for run in runs]
+        results = {run.path: _extraction(run, stages, chosen_engine) for run in runs}
+        return [results[path] for one in backbones for path in files[one]]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -197,26 +198,31 @@ def _reword(comparison: Comparison, said: str, words: str) -> Comparison:
 
 
 def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, work: _Work) -> dict[str, Path]:
-    """Extract what arms see, once a recipe; returns the feature file of each arm."""
-    from bottleneck.features.extraction import extract
+    """Extract what arms see, in one pass; returns the feature file of each arm."""
+    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.features.extraction import extract_all
 
-    done: dict[tuple[str | None, ...], Path] = {}
-    for arm in arms:
-        recipe = (arm.backbone, arm.weights, arm.pooling, arm.preprocessing)
-        if recipe not in done:
-            done[recipe] = extract(
-                images,
-                arm.backbone,
-                weights=arm.weights or "imagenet",
-                pooling=arm.pooling,
-                preprocessing=arm.preprocessing,
-                output=work.output / "features",
-                progress=work.progress,
-                **work.extraction,
-            ).path
-    return {
-        arm.name: done[arm.backbone, arm.weights, arm.pooling, arm.preprocessing] for arm in arms
-    }
+    if not arms:
+        return {}
+    load = functools.cache(load_backbone)
+    backbones = [
+        load(
+            arm.backbone,
+            weights=arm.weights or "imagenet",
+            pooling=arm.pooling,
+            preprocessing=arm.preprocessing,
+        )
+        for arm in arms
+    ]
+    results = extract_all(
+        images,
+        backbones,
+        layers=(),
+        output=work.output / "features",
+        progress=work.progress,
+        **work.extraction,
+    )
+    return {arm.name: result.path for arm, result in zip(arms, results, strict=True)}
 
 
 def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:

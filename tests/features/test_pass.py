@@ -110,7 +110,8 @@ def test_the_same_network_twice_is_one_file(image_folder: MakeImages, tmp_path: 
     results = extract_all(
         dataset_of(image_folder(3)), [backbone, backbone], layers=(), output=tmp_path, **OPTIONS
     )
-    assert len(results) == 1
+    assert len(results) == 2
+    assert len({result.path for result in results}) == len(list(tmp_path.glob("*.h5"))) == 1
 
 
 def test_a_known_image_is_not_read_again(image_folder: MakeImages, tmp_path: Path) -> None:
