@@ -178,7 +178,9 @@ def _resize_tensor(image: NDArray[Any], height: int, width: int, filter_: str) -
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.v2 import functional
 
-    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous()
+    # Channels last, as pictures are: the values are the same in either order, and this one has
+    # a kernel of its own.
+    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)
     mode = InterpolationMode(filter_)
     resized = functional.resize(tensor, [height, width], mode, antialias=True)
     return resized.permute(1, 2, 0).numpy()

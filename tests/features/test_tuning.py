@@ -268,7 +268,7 @@ def test_the_fast_resize_is_torchvisions(interpolation: Any) -> None:
     image = Image.fromarray(rng.integers(0, 256, (90, 140, 3), np.uint8))
     reference = Preprocessing(48, 40, interpolation, (0.5,) * 3, (0.5,) * 3)
     fast = reference.fast().pixels(image)
-    tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
     mode = InterpolationMode(interpolation)
     resized = functional.resize(tensor, [48, 74], mode, antialias=True).permute(1, 2, 0).numpy()
     np.testing.assert_array_equal(fast, resized[4:44, 17:57])
