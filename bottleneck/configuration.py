@@ -15,6 +15,7 @@ __all__ = [
     "Configuration",
     "DatasetTable",
     "WeightsTable",
+    "own_folder",
     "read_configuration",
 ]
 
@@ -113,6 +114,22 @@ class Configuration:
 
     dataset: DatasetTable | None = None
     weights: WeightsTable | None = None
+
+
+def own_folder() -> Path:
+    """Return ``.bottleneck`` in the home folder, whether or not it exists.
+
+    Raises
+    ------
+    UsageError
+        If there is no home folder, as in a container under a user that nobody declared.
+    """
+    try:
+        return Path.home() / ".bottleneck"
+    except RuntimeError:
+        raise UsageError(
+            "there is no home folder here, in which weights are kept: set HOME"
+        ) from None
 
 
 def read_configuration(folder: Path | None = None) -> Configuration:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bottleneck.configuration import read_configuration
+from bottleneck.configuration import own_folder, read_configuration
 from bottleneck.errors import WeightsError
 from bottleneck.features.recipe import slug
 from bottleneck.files import replacing, write_whole
@@ -68,7 +68,7 @@ def folder_path() -> Path:
     if variable := os.environ.get(_VARIABLE):
         return Path(variable)
     table = read_configuration().weights
-    return table.folder if table else Path.home() / ".bottleneck" / "weights"
+    return table.folder if table else own_folder() / "weights"
 
 
 def read_records(folder: Path) -> dict[Path, Record]:

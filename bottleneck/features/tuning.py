@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.configuration import own_folder
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.features import engine
 from bottleneck.features.engine import Lanes, Plan, Runner, can_compile
@@ -155,7 +156,10 @@ def tune(
     best = Plan(engine.default_batch_size(device) if batch_size == "auto" else batch_size)
     if tuning == "never" or not n_images:
         return best
-    table = _Table(memory or memory_path(), _key(backbones, device, precision))
+    if memory is None:
+        with contextlib.suppress(UsageError):  # Without a home folder, nothing is remembered.
+            memory = memory_path()
+    table = _Table(memory, _key(backbones, device, precision))
     if tuning == "always":
         table.speeds.clear()
     room = float("inf") if tuning == "always" else _SHARE * n_images
@@ -205,7 +209,7 @@ def _compiled(plan: Plan) -> Plan | None:
 
 def memory_path() -> Path:
     """Return the file in which measurements are kept."""
-    return Path.home() / ".bottleneck" / "tuning.json"
+    return own_folder() / "tuning.json"
 
 
 def _key(backbones: Sequence[Backbone], device: torch.device, precision: Precision) -> str:
@@ -225,7 +229,7 @@ def _key(backbones: Sequence[Backbone], device: torch.device, precision: Precisi
 class _Table:
     """What was measured of one network on one device; on the disk, that of all."""
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
         self.speeds: dict[Plan, Speed] = {}
         # A file that cannot be read is only slower: what it held is measured again.
@@ -237,6 +241,8 @@ class _Table:
                 self.speeds[Plan(**row)] = speed
 
     def _read(self) -> dict[str, Any]:
+        if self._path is None:
+            return {}
         try:
             return dict(json.loads(self._path.read_text()))
         except (OSError, TypeError, ValueError):
@@ -245,6 +251,8 @@ class _Table:
     def add(self, plan: Plan, speed: Speed) -> None:
         """Keep a measurement; on the disk, where the home folder can be written."""
         self.speeds[plan] = speed
+        if self._path is None:
+            return
         # What did not work may work the next time: the memory may have been another program's.
         rows = [
             dataclasses.asdict(p) | dataclasses.asdict(s) for p, s in self.speeds.items() if s.rate

@@ -15,6 +15,7 @@ from made import dataset_of, make_images
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from bottleneck.backbones.folder import folder_path
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features import engine
@@ -169,6 +170,21 @@ def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Plan])
     assert choose(machine, 10, tuning="never") == USUAL
     # A run that goes on needs no plan of its own.
     assert choose(Machine(rate), 0, tuning="always") == USUAL
+
+
+def test_without_a_home_folder_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    machine = Machine(rate)
+    for _ in range(2):
+        plan = tune([tiny_backbone()], CPU, "bf16", "auto", 10_000, measure=machine)
+        assert plan == Plan(32, "contiguous", compiled=False)
+    assert len(machine.measured) == 6
+    monkeypatch.delenv("BOTTLENECK_WEIGHTS", raising=False)
+    with pytest.raises(UsageError, match="no home folder here, in which weights are kept"):
+        folder_path()
 
 
 def test_compiling_must_pay(choose: Callable[..., Plan]) -> None:
