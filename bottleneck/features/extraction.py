@@ -15,9 +15,10 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
+from bottleneck.features.choices import check_choices, choose_recipe
 from bottleneck.features.engine import Plan, default_workers
 from bottleneck.features.passes import Progress, execute
-from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
+from bottleneck.features.recipe import Decoding, Precision, Recipe
 from bottleneck.features.run import Run, log_path
 from bottleneck.features.stages import Stage, advise, find_bottleneck
 from bottleneck.features.tuning import TUNINGS, Tuning
@@ -243,10 +244,7 @@ def extract_all(
         One for each backbone and layer, the layers of a backbone side by side. Those of one
         recipe are extracted once, and have one feature file.
     """
-    if precision != "auto" and precision not in PRECISIONS:
-        raise unknown_name("precision", precision, ("auto", *PRECISIONS))
-    if decoding != "auto" and decoding not in DECODINGS:
-        raise unknown_name("decoding", decoding, ("auto", *DECODINGS))
+    check_choices(precision, decoding)
     if tuning not in TUNINGS:
         raise unknown_name("tuning", tuning, TUNINGS)
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
@@ -260,11 +258,9 @@ def extract_all(
         files: dict[str | Backbone, list[Path]] = {}
         for one in dict.fromkeys(backbones):
             taps = _tapped(one, layers, weights, pooling, preprocessing)
-            begun = _begun(folder, dataset, taps, precision, decoding)
-            exact = begun[0] if begun else precision
-            if exact == "auto":
-                exact = chosen_engine.native_precision()
-            how = _decoding(begun[1] if begun else decoding, exact)
+            exact, how, begun = choose_recipe(
+                folder, dataset.name, taps, precision, decoding, chosen_engine.native_precision
+            )
             plan = chosen_engine.tune(taps, exact, batch_size, 0 if begun else len(dataset))
             for tap in taps:
                 recipe = tap.recipe(exact, how)
@@ -394,30 +390,3 @@ def _writable(folder: Path) -> Path:
             "choose another with --output"
         ) from None
     return folder
-
-
-def _decoding(decoding: Decoding | Literal["auto"], precision: Precision) -> Decoding:
-    if decoding == "auto":
-        return "reference" if precision == "fp32" else "fast"
-    if decoding == "fast" and precision == "fp32":
-        raise UsageError(
-            "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
-        )
-    return decoding
-
-
-def _begun(
-    folder: Path,
-    dataset: ImageDataset,
-    taps: Sequence[Backbone],
-    precision: Precision | Literal["auto"],
-    decoding: Decoding | Literal["auto"],
-) -> tuple[Precision, Decoding] | None:
-    found: dict[Path, tuple[Precision, Decoding]] = {}
-    for one in PRECISIONS if precision == "auto" else [precision]:
-        for how in DECODINGS if decoding == "auto" else [decoding]:
-            paths = [folder / tap.recipe(one, how).file_name(dataset.name) for tap in taps]
-            if any(path.exists() or log_path(path).exists() for path in paths):
-                # Where there is no fast form of a resize, both decodings name one file.
-                found.setdefault(paths[0], (one, how))
-    return next(iter(found.values())) if len(found) == 1 else None
