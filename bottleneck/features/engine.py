@@ -274,6 +274,9 @@ class Runner:
                     embed_together(
                         self.backbones, pixels, self.precision, self._forward, self._taps
                     )
+                if pixels.device.type == "cuda":
+                    # The other lane's stream does not wait for what was packed in this one.
+                    torch.cuda.synchronize(pixels.device)
             # No compiler here, or one that fails, in whatever way. Without it the network has
             # the same values but for the last bits, and the file will say so.
             except Exception as error:
