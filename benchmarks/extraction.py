@@ -1,7 +1,8 @@
 """How fast extraction is, beside thingsvision, a plain loop over timm, and its two ceilings.
 
-The ceilings are the pictures alone (open, decode, resize and crop, on every core) and alone, on random tensors: the fastest of fp32 and bf16, both memory formats, one forward pass on all
-cores or one on each, and that one compiled with its weights as constants, where it helps.
+The ceilings are the pictures alone (open, decode, resize and crop, on every core) and the network
+alone, on random tensors: the fastest of fp32 and bf16, both memory formats, one forward pass on
+all cores or one on each, and that compiled with its weights as constants, where it helps.
 On a CPU both use the same cores, so that what they allow together is the sum of
 their times; on a GPU it is the longer of the two. All run in turn, several times over, and the
 medians' ratios are what counts: machines are shared and noisy. Where other work takes most of the
@@ -193,7 +194,6 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
     side = loaded(name).preprocessing.crop
     x = torch.rand(size, 3, side, side).to(device).to(memory_format=memory[way.layout])
     forward = torch.compile(feature_map, dynamic=False) if way.compiled else feature_map
-    constants = torch._inductor.config.patch(freezing=True)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[way.precision]
 
     def once() -> None:
@@ -204,7 +204,7 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
                 torch.cuda.current_stream().synchronize()
 
     if way.compiled:
-        with constants:
+        with torch._inductor.config.patch(freezing=True):
             once()
 
     def work(n: int) -> None:
