@@ -174,6 +174,7 @@ def training_svg(curves: Sequence[Mapping[str, Any]], name: str) -> str | None:
                     x, y = np.array(known, float).reshape(-1, 2).T
                     _line(axes, x, y, style, alpha=1.0 if len(runs) == 1 else 0.5)
             _finish(axes, "Epoch", label)
+            axes.locator_params("x", integer=True)
         return bool(panels)
 
     return _svg(draw, (3.8 * max(1, len(panels)), 2.9), name)

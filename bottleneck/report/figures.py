@@ -155,10 +155,9 @@ def arm_styles(evaluations: Sequence[Evaluation]) -> list[Style]:
     return styles
 
 
-def _source(evaluation: Evaluation) -> tuple[str | None, str | None]:
+def _source(evaluation: Evaluation) -> str:
     """What an arm's colour stands for: its features, or predictions made elsewhere."""
-    e = evaluation
-    return (e.name, None) if e.backbone is None else (e.backbone, e.weights)
+    return evaluation.name.removesuffix(f" + {evaluation.head}")
 
 
 def banded(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

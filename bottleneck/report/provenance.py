@@ -87,6 +87,9 @@ def fields(provenance: Mapping[str, Any]) -> dict[str, str]:
     # "weights" stands in the recipe as a name, and beside it with where they came from.
     rest = {key: value for key, value in provenance.items() if key not in ("dataset", "recipe")}
     nested = {**provenance.get("recipe", {}), **rest}
+    if str(nested.get("decoding", "")).endswith("-fast"):
+        # The preprocessing above it states whose resize the weights' publisher used.
+        nested["decoding"] = f"{nested['decoding']} (resized by torchvision, not Pillow)"
     return {" · ".join(keys).replace("_", " "): text for keys, text in _leaves(nested, ())}
 
 

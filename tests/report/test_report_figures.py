@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 
@@ -96,6 +97,15 @@ def test_colours_tell_features_apart_and_dashes_heads(binary: Comparison) -> Non
     assert [s.hue for s in styles] == [0, 0, 0, 1, 1, 1, None]
     assert styles[0].dash == styles[3].dash
     assert len({s.dash for s in styles[:3]}) == 3
+
+
+def test_colours_tell_apart_what_is_pooled_in_two_ways(binary: Comparison) -> None:
+    arms = [
+        dataclasses.replace(e, name=e.name.replace("(", f"({pooling}, "))
+        for pooling in ("avg", "flatten")
+        for e in binary.evaluations[:2]
+    ]
+    assert [s.hue for s in figures.arm_styles(arms)] == [0, 0, 1, 1]
 
 
 def test_colours_tell_heads_apart_where_all_share_their_features() -> None:

@@ -81,6 +81,11 @@ def test_fields_are_flat() -> None:
     assert not any(key.startswith("dataset") for key in flat)
 
 
+def test_fields_say_whose_resize_a_fast_decoding_is() -> None:
+    said = fields({"recipe": {"decoding": "1-fast"}})
+    assert said == {"decoding": "1-fast (resized by torchvision, not Pillow)"}
+
+
 def test_fields_that_agree_are_said_once() -> None:
     shared, own = shared_and_own([provenance("resnet18", "a"), provenance("vgg16", "a")])
     assert shared["pooling"] == "gap"
