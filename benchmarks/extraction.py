@@ -48,6 +48,8 @@ from bottleneck.features import worker
 from bottleneck.features.engine import (
     Lanes,
     Plan,
+    compiled,
+    constant_weights,
     default_batch_size,
     default_workers,
     describe_device,
@@ -193,7 +195,7 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
     network = network.to(memory_format=memory[way.layout])
     side = loaded(name).preprocessing.crop
     x = torch.rand(size, 3, side, side).to(device).to(memory_format=memory[way.layout])
-    forward = torch.compile(feature_map, dynamic=False) if way.compiled else feature_map
+    forward = compiled(network) if way.compiled else feature_map
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[way.precision]
 
     def once() -> None:
@@ -204,7 +206,7 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
                 torch.cuda.current_stream().synchronize()
 
     if way.compiled:
-        with torch._inductor.config.patch(freezing=True):
+        with constant_weights():
             once()
 
     def work(n: int) -> None:

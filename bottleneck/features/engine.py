@@ -8,6 +8,8 @@ import logging
 import math
 import os
 import threading
+import types
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -34,6 +36,9 @@ __all__ = ["Lanes", "Plan", "Runner"]
 _T = TypeVar("_T")
 # On more cores than this, lanes of one thread each would need more memory than they are worth.
 _MOST_LANES = 8
+_COMPILED: weakref.WeakKeyDictionary[object, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +160,7 @@ class Runner:
         self.plan = plan
         self._forward: Callable[[nn.Module, torch.Tensor], torch.Tensor] = feature_map
         if plan.compiled and can_compile(backbones):
-            self._forward = _compiled()
+            self._forward = compiled(backbones[0])
         self._taps = tapped(backbones)
         self._clock = clock
         self._lock = threading.Lock()
@@ -270,7 +275,7 @@ class Runner:
             if self._warm:
                 return
             try:
-                with _weights_as_constants():
+                with constant_weights():
                     embed_together(
                         self.backbones, pixels, self.precision, self._forward, self._taps
                     )
@@ -287,20 +292,31 @@ class Runner:
             self._warm = True
 
 
-def _compiled() -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
-    # It looks for a CUDA compiler, also where none is needed, and warns.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    from torch import _dynamo  # Takes a second to load.
+def compiled(owner: object) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
+    """Return ``feature_map``, to be compiled by its first call inside ``constant_weights``.
 
-    # Networks and shapes of one process share what is counted here. Above the limit, a part of a
-    # network would go uncompiled without a word; the whole of it raises.
-    _dynamo.config.recompile_limit = max(64, _dynamo.config.recompile_limit)
-    return torch.compile(feature_map, dynamic=False, fullgraph=True)
+    Parameters
+    ----------
+    owner : object
+        Of weights that do not change: a Backbone. It gets the same function each time.
+    """
+    if owner not in _COMPILED:
+        # It looks for a CUDA compiler, also where none is needed, and warns.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        # torch keeps what it compiles with a function's code, as long as that is there, and not
+        # for more than eight networks: each has code of its own.
+        own = types.FunctionType(feature_map.__code__.replace(), feature_map.__globals__)
+        _COMPILED[owner] = torch.compile(own, dynamic=False, fullgraph=True)
+    return _COMPILED[owner]
 
 
-def _weights_as_constants() -> contextlib.AbstractContextManager[object]:
-    # Normalisation is folded into the convolutions, and weights are cast and packed once: a fifth
-    # faster for ResNet-50 and Swin-T. As an option of torch.compile it has no effect.
+def constant_weights() -> contextlib.AbstractContextManager[object]:
+    """Have what is compiled in this thread take the weights for constants.
+
+    Normalisation is folded into the convolutions, and weights are cast and packed once: a fifth
+    faster for ResNet-50 and Swin-T.
+    """
+    # As an option of torch.compile it has no effect.
     from torch._inductor import config
 
     return config.patch(freezing=True)

@@ -15,6 +15,7 @@ from made import dataset_of, make_images
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.folder import folder_path
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
@@ -137,7 +138,7 @@ def test_a_network_that_cannot_be_compiled_here(
     def broken(network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no C++ compiler")
 
-    monkeypatch.setattr(engine, "_compiled", lambda: broken)
+    monkeypatch.setattr(engine, "compiled", lambda _: broken)
     monkeypatch.setattr("bottleneck.features.worker.tune", lambda *_, **__: Plan(4, compiled=True))
     result = run(folder, tmp_path / "b")
     assert any("could not be compiled" in note for note in result.notes)
@@ -265,17 +266,25 @@ def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: P
 def test_two_networks_of_one_shape_keep_their_weights_when_compiled() -> None:
     """Weights are constants of what is compiled, which is kept by the function's code."""
     image = [np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)]
-    encoders = [tiny_backbone(), tiny_backbone()]
+    backbone, other = tiny_backbone(), tiny_backbone()
     with torch.no_grad():
-        encoders[1].network.get_parameter("0.weight").neg_()
-    plain = [Runner([one], CPU, "fp32", Plan(2), Clock(1)) for one in encoders]
-    compiled = [Runner([one], CPU, "fp32", Plan(2, compiled=True), Clock(1)) for one in encoders]
-    expected = [runner.compute(image, "fp32")[0] for runner in plain]
+        other.network.get_parameter("0.weight").neg_()
+
+    def features(backbone: Backbone, compiled: bool) -> Any:
+        runner = Runner([backbone], CPU, "fp32", Plan(2, compiled=compiled), Clock(1))
+        values = runner.compute(image, "fp32")[0]
+        assert runner.plan.compiled is compiled
+        return values
+
+    expected = [features(one, False) for one in (backbone, other)]
     assert np.abs(expected[0] - expected[1]).max() > 0.01
     for _ in range(2):
-        for runner, values in zip(compiled, expected, strict=True):
-            np.testing.assert_allclose(runner.compute(image, "fp32")[0], values, atol=1e-5)
-            assert runner.plan.compiled
+        np.testing.assert_allclose(features(backbone, True), expected[0], atol=1e-5)
+        np.testing.assert_allclose(features(other, True), expected[1], atol=1e-5)
+    # Trained on: another backbone, though of the same network.
+    with torch.no_grad():
+        other.network.get_parameter("0.weight").neg_()
+    np.testing.assert_allclose(features(other.at(None), True), expected[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
