@@ -77,13 +77,19 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     bar = Progress(*columns, console=Console(stderr=True), expand=True)
     task = bar.add_task("", total=None, rate="", start=False)
 
+    known = 0
+
     def move(done: int, total: int, text: str) -> None:
         # Started here, so that work that fails before its first step shows no empty bar.
+        nonlocal known
         if not bar.tasks[0].started:
+            known = done  # Of an earlier run; they say nothing of this one's rate.
+            bar.update(task, completed=done, total=total, description=text)
             bar.start()
             bar.start_task(task)
         elapsed = bar.tasks[0].elapsed or 0.0
-        rate = f"{done / elapsed:.1f} {unit}/s" if elapsed > 0.5 and unit else ""
+        fast = elapsed > 0.5 and done > known and unit
+        rate = f"{(done - known) / elapsed:.1f} {unit}/s" if fast else ""
         bar.update(task, completed=done, total=total, description=text, rate=rate)
 
     try:

@@ -126,8 +126,7 @@ def _extract(
     dataset = found.dataset
     names = ", ".join(dict.fromkeys(s.members[0][0].backbone.name for s in streams))
     total, done = len(dataset), len(dataset) - len(numbers)
-    if done:
-        progress(done, total, names)
+    progress(done, total, names)  # Before the first batch, which may have to be compiled.
     if not len(numbers):
         return
     failures: dict[int, str] = {}
