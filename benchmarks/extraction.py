@@ -205,9 +205,16 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
             if device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
 
-    if way.compiled:
+    def warm() -> None:
         with constant_weights():
             once()
+
+    if way.compiled and way.lanes:  # With as many threads as there: with others it is made anew.
+        lanes = Lanes(device)
+        lanes.submit(warm).result()
+        lanes.close()
+    elif way.compiled:
+        warm()
 
     def work(n: int) -> None:
         batches = range(0, n, size)
