@@ -128,7 +128,8 @@ def own_folder() -> Path:
         return Path.home() / ".bottleneck"
     except RuntimeError:
         raise UsageError(
-            "there is no home folder here, in which weights are kept: set HOME"
+            "there is no home folder here, in which weights are kept: set HOME (of Windows, "
+            "USERPROFILE), or name their folder in BOTTLENECK_WEIGHTS"
         ) from None
 
 

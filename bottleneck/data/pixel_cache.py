@@ -12,12 +12,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
-from PIL import Image
+from PIL import Image, features
 
 from bottleneck.data.decode import POLICY, PixelFacts
 from bottleneck.data.samples import Box
@@ -25,6 +26,8 @@ from bottleneck.errors import UsageError
 
 __all__ = ["PixelCache"]
 
+# Of the files below; another one where PixelFacts has other fields, or computes them otherwise.
+_FORMAT = 1
 _DIGEST = 32
 
 
@@ -46,13 +49,18 @@ class PixelCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._given = folder
+        self._given = folder.absolute()
         # Another decoder may make other pixels of the same bytes.
-        self._folder = folder.absolute() / f"{POLICY}-pillow-{PIL.__version__}"
+        decoder = f"pillow-{PIL.__version__}-jpeg-{features.version_codec('jpg')}"
+        self._folder = self._given / f"{_FORMAT}-{POLICY}-{decoder}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unwritable(error) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another machine of a cluster may have another decoder.
+        return PixelCache, (self._given,)
 
     def find(self, sha256: str, region: Box | None) -> tuple[Image.Image, PixelFacts] | None:
         """Return what is kept of an image: it and its description, as when it was decoded.
@@ -68,20 +76,38 @@ class PixelCache:
         -------
         (PIL.Image.Image, PixelFacts) or None
             The image in mode RGB; None where nothing is kept of it, or it is damaged.
+
+        Raises
+        ------
+        UsageError
+            If what is kept cannot be read.
         """
-        return _read(self._path(sha256, region))
+        try:
+            return _read(self._path(sha256, region))
+        except OSError as error:
+            raise UsageError(
+                f"decoded images kept in {self._given} cannot be read: "
+                f"{error.strerror or error}. Mend that, name another --pixel-cache, or leave it out"
+            ) from None
 
     def keep(self, sha256: str, region: Box | None, image: Image.Image, facts: PixelFacts) -> None:
-        """Keep what an image was decoded to, for ``find``.
+        """Keep what an image was decoded to, for ``find``, if the memory has room for it.
 
         Raises
         ------
         UsageError
             If the folder cannot be written.
         """
+        path = self._path(sha256, region)
         try:
-            _write(self._path(sha256, region), _encode(image, facts))
+            _write(path, _encode(image, facts))
+        except MemoryError:  # The image itself went through, and must not be lost by this.
+            return
         except OSError as error:
+            # Windows replaces no file that is open; what is there is the same picture.
+            with contextlib.suppress(OSError):
+                if _read(path) is not None:
+                    return
             raise self._unwritable(error) from None
 
     def _path(self, sha256: str, region: Box | None) -> Path:
@@ -108,7 +134,7 @@ def _encode(image: Image.Image, facts: PixelFacts) -> bytes:
 def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
     try:
         data = path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None
     content = memoryview(data)[_DIGEST:]
     if hashlib.sha256(content).digest() != data[:_DIGEST]:
@@ -123,12 +149,11 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
 def _write(path: Path, data: bytes) -> None:
     # Not flushed to the disk: what a power cut spoils is noticed, and decoded anew.
     path.parent.mkdir(exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".writing")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.writing")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(beside).replace(path)
+        beside.write_bytes(data)
+        beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(beside).unlink()
+            beside.unlink(missing_ok=True)
         raise

@@ -54,7 +54,7 @@ def choose_recipe(
     Returns
     -------
     precision, decoding : str
-        None of them "auto".
+        Neither "auto".
     begun : bool
         Whether there is a run to be continued.
 

@@ -36,6 +36,7 @@ __all__ = ["Lanes", "Plan", "Runner"]
 _T = TypeVar("_T")
 # On more cores than this, lanes of one thread each would need more memory than they are worth.
 _MOST_LANES = 8
+_COMPILING = threading.Lock()
 _COMPILED: weakref.WeakKeyDictionary[object, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = (
     weakref.WeakKeyDictionary()
 )
@@ -161,6 +162,8 @@ class Runner:
         self._forward: Callable[[nn.Module, torch.Tensor], torch.Tensor] = feature_map
         if plan.compiled and can_compile(backbones):
             self._forward = compiled(backbones[0])
+        else:
+            self.plan = dataclasses.replace(plan, compiled=False)
         self._taps = tapped(backbones)
         self._clock = clock
         self._lock = threading.Lock()
@@ -247,6 +250,7 @@ class Runner:
             with self._lock:
                 if self.batch_size == size:  # Else another thread has halved it.
                     self.plan = dataclasses.replace(self.plan, batch_size=size // 2)
+                    self._warm = self._forward is feature_map  # It was compiled for that shape.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
@@ -270,8 +274,9 @@ class Runner:
             return [features[: len(images)].cpu().numpy() for features in each]
 
     def _compile(self, pixels: torch.Tensor) -> None:
-        # One thread compiles; a second one beside it would do so once more.
-        with self._lock:
+        # One thread compiles: a second one beside it would do so once more, and what
+        # ``constant_weights`` sets was the whole process's in older versions of torch.
+        with _COMPILING, self._lock:
             if self._warm:
                 return
             try:
@@ -311,7 +316,7 @@ def compiled(owner: object) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]
 
 
 def constant_weights() -> contextlib.AbstractContextManager[object]:
-    """Have what is compiled in this thread take the weights for constants.
+    """Have what is compiled here take the weights for constants.
 
     Normalisation is folded into the convolutions, and weights are cast and packed once: a fifth
     faster for ResNet-50 and Swin-T.

@@ -152,14 +152,14 @@ def network_file(path: Path, repeat: int, fold: int) -> Path:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, all of it or nothing."""
-    with replacing(path, locked=True) as beside:
+    """Write JSON, all of it or nothing; another process may write the same."""
+    with replacing(path) as beside:
         beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV, all of it or nothing."""
-    with replacing(path, locked=True) as beside:
+    """Write a CSV, all of it or nothing; another process may write the same."""
+    with replacing(path) as beside:
         table.to_csv(beside, index=False)
 
 

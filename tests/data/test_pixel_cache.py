@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import PIL
 import pytest
 from made import dataset_of
 from PIL import Image
@@ -20,6 +23,7 @@ from bottleneck.data.decode import decode, pixel_facts
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
+from bottleneck.features.store import load_features
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[[int], Path]
@@ -46,6 +50,12 @@ def png(image: Image.Image) -> bytes:
 
 def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
 
 
 def kept(cache: PixelCache, data: bytes, region: Any = None) -> tuple[str, Any]:
@@ -102,8 +112,54 @@ def test_what_is_damaged_is_not_kept(tmp_path: Path) -> None:
         assert cache.find(*name) is None
     file.unlink()
     assert cache.find(*name) is None
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    cache = PixelCache(tmp_path)
+    name = kept(cache, png(PICTURES["grey"]))
+    (file,) = files(tmp_path)
+    file.unlink()
     file.mkdir()
-    assert cache.find(*name) is None
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        cache.find(*name)
+    with pytest.raises(UsageError, match="cannot be kept"):
+        kept(cache, png(PICTURES["grey"]))
+    file.rmdir()
+    kept(cache, png(PICTURES["grey"]))
+    (file,) = files(tmp_path)
+    assert file.stat().st_mode & 0o777 == 0o666 & ~umask()  # for whomever the folder is for
+
+
+def test_another_decoder_has_pictures_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = PixelCache(tmp_path)
+    name = kept(cache, png(PICTURES["grey"]))
+    here = pickle.dumps(cache)
+    assert pickle.loads(here).find(*name) is not None
+    monkeypatch.setattr(PIL, "__version__", "1.2.3")
+    assert pickle.loads(here).find(*name) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(pixel_cache.features, "version_codec", lambda _: "0.1")
+    assert pickle.loads(here).find(*name) is None
+
+
+def test_a_picture_for_which_the_memory_is_too_small_is_not_kept(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: Any) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(pixel_cache, "_encode", too_much)
+    result = extract(
+        dataset_of(image_folder(3)),
+        tiny_backbone(),
+        pixel_cache=tmp_path / "pixels",
+        output=tmp_path / "a",
+        **OPTIONS,
+    )
+    assert (result.n_extracted, result.failures) == (3, ())
+    assert not files(tmp_path / "pixels")
 
 
 def test_many_threads_share_it(tmp_path: Path) -> None:
@@ -166,9 +222,11 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     with pytest.raises(UsageError, match=r"No space left .* name another --pixel-cache"):
         extract(dataset, tiny_backbone(), **with_cache)
     result = extract(dataset, tiny_backbone(), output=tmp_path / "a", **OPTIONS)
-    assert result.n_known >= 8
-    assert result.n_samples == 40
+    # Batches that were being computed are not known, but nothing that was written is lost.
+    assert result.n_known + result.n_extracted == result.n_samples == 40
     assert not result.failures
+    plain = extract(dataset, tiny_backbone(), output=tmp_path / "b", **OPTIONS)
+    assert load_features(result.path).X.tobytes() == load_features(plain.path).X.tobytes()
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,33 @@ def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: P
     np.testing.assert_allclose(load_features(compiled.path).X, usual.X, rtol=0, atol=1e-5)
 
 
+def test_a_smaller_batch_is_compiled_as_the_first_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constant weights hold for what is compiled inside, and a failure there has a way out."""
+    inside, shapes = [False], []
+
+    @contextlib.contextmanager
+    def constants() -> Iterator[None]:
+        inside[0] = True
+        yield
+        inside[0] = False
+
+    def forward(network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+        if len(pixels) == 4 and shapes:
+            raise RuntimeError("out of memory")
+        shapes.append((len(pixels), inside[0]))
+        return network(pixels)
+
+    monkeypatch.setattr(engine, "compiled", lambda _: forward)
+    monkeypatch.setattr(engine, "constant_weights", constants)
+    runner = Runner([tiny_backbone()], CPU, "fp32", Plan(4, compiled=True), Clock(1))
+    images = [np.zeros((16, 16, 3), np.uint8)] * 4
+    for _ in range(2):
+        assert len(runner.compute(images, "fp32")[0]) == 4
+    assert runner.plan == Plan(2, compiled=True)
+    assert shapes[:2] == [(4, True), (2, True)]
+    assert set(shapes[2:]) == {(2, False)}
+
+
 @pytest.mark.slow
 def test_two_networks_of_one_shape_keep_their_weights_when_compiled() -> None:
     """Weights are constants of what is compiled, which is kept by the function's code."""
@@ -285,6 +313,8 @@ def test_two_networks_of_one_shape_keep_their_weights_when_compiled() -> None:
     with torch.no_grad():
         other.network.get_parameter("0.weight").neg_()
     np.testing.assert_allclose(features(other.at(None), True), expected[0], atol=1e-5)
+    # This one was compiled with the weights that it had.
+    np.testing.assert_allclose(features(other, True), expected[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
