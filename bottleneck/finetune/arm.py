@@ -223,6 +223,7 @@ def _train_arms(
         write_json(
             output / "seeds.json",
             {"seeds": [arm.seed for arm in trained], "auroc": summarise(trained)},
+            locked=False,
         )
     return tuple(trained)
 

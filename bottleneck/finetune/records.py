@@ -55,7 +55,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             known = self._known()
             if known is None:
-                write_json(path / _ASKED, asked)
+                write_json(path / _ASKED, asked, locked=False)
         except OSError as error:
             raise UsageError(
                 f"the output folder {path} cannot be written: {error.strerror or error}; choose "
@@ -151,15 +151,15 @@ def network_file(path: Path, repeat: int, fold: int) -> Path:
     return path / fold_name(repeat, fold) / _WEIGHTS
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, all of it or nothing; another process may write the same."""
-    with replacing(path) as beside:
+def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = True) -> None:
+    """Write JSON, all of it or nothing; ``locked`` as ``replacing`` takes it."""
+    with replacing(path, locked=locked) as beside:
         beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV, all of it or nothing; another process may write the same."""
-    with replacing(path) as beside:
+    """Write a CSV, all of it or nothing, in a locked folder."""
+    with replacing(path, locked=True) as beside:
         table.to_csv(beside, index=False)
 
 
