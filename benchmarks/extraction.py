@@ -361,6 +361,8 @@ def compare_together(bench: Bench, names: list[str], options: argparse.Namespace
         together(n)
 
     few = 2 * lanes_of(bench.device) * default_batch_size(bench.device)
+    if len(bench.paths) <= few:
+        raise SystemExit(f"--images must be above {few}, not {len(bench.paths)}")
     works: list[tuple[Work, int, int]] = [
         (work, few, len(bench.paths)) for work in (each_alone, all_at_once)
     ]

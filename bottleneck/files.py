@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ _SMALL = 1_048_576
 
 
 @contextmanager
-def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, locked: bool = False, durable: bool = True) -> Iterator[Path]:
     """Give a temporary file beside a target, which takes its place when the disk has it.
 
     Whatever happens inside the block, the target is the old file or the new one.
@@ -28,7 +29,9 @@ def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
     locked : bool
         Whether a lock keeps other processes from writing the same target. Then the temporary
         file is always the same one, so that what a kill left of it is overwritten; else each
-        process has its own.
+        thread has its own.
+    durable : bool
+        Whether to wait until the disk has it. Without, a power cut may leave any bytes.
 
     Yields
     ------
@@ -40,15 +43,17 @@ def replacing(path: Path, *, locked: bool = False) -> Iterator[Path]:
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
-    own = "" if locked else f".{os.getpid()}"
+    own = "" if locked else f".{os.getpid()}.{threading.get_ident()}"
     beside = path.with_name(f".{path.name}{own}.writing")
     try:
         yield beside
-        # Opened for writing: Windows flushes no file that is open for reading alone.
-        with beside.open("r+b") as written:
-            os.fsync(written.fileno())
+        if durable:
+            # Opened for writing: Windows flushes no file that is open for reading alone.
+            with beside.open("r+b") as written:
+                os.fsync(written.fileno())
         beside.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -88,8 +88,8 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
             bar.start()
             bar.start_task(task)
         elapsed = bar.tasks[0].elapsed or 0.0
-        fast = elapsed > 0.5 and done > known and unit
-        rate = f"{(done - known) / elapsed:.1f} {unit}/s" if fast else ""
+        measured = elapsed > 0.5 and done > known and unit
+        rate = f"{(done - known) / elapsed:.1f} {unit}/s" if measured else ""
         bar.update(task, completed=done, total=total, description=text, rate=rate)
 
     try:

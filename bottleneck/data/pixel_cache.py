@@ -11,8 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from PIL import Image, features
 from bottleneck.data.decode import POLICY, PixelFacts
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError
+from bottleneck.files import replacing
 
 __all__ = ["PixelCache"]
 
@@ -147,13 +146,7 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    # Not flushed to the disk: what a power cut spoils is noticed, and decoded anew.
     path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.writing")
-    try:
+    # What a power cut spoils is noticed, and decoded anew.
+    with replacing(path, durable=False) as beside:
         beside.write_bytes(data)
-        beside.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise
