@@ -142,8 +142,7 @@ class Preprocessing:
         """Return the same with torchvision's resize in place of Pillow's, where that can be.
 
         Both are antialiased and round to 8 bits; torchvision's takes a fifth to a third of the
-        time, and
-        a pixel in a few hundred differs by one level.
+        time, and a pixel in a few hundred differs by one level.
         """
         if self.resizer != "pillow" or self.interpolation not in _RESIZERS["torchvision"]:
             return self

@@ -109,9 +109,10 @@ def extract(
         "auto" keeps the precision of a run to be continued; else it is bf16 where the
         hardware computes in it, and fp32 elsewhere.
     decoding : {"auto", "reference", "fast"}
-        Whose resize: Pillow's, or torchvision's, which takes a fifth to a third of the time and differs
-        by one level in a few pixels of a thousand. "auto" keeps that of a run to be continued;
-        else it is the reference in fp32, which takes no other, and fast in reduced precision.
+        Whose resize: Pillow's, or torchvision's, which takes a fifth to a third of the time
+        and differs by one level in a few pixels of a thousand. "auto" keeps that of a run to be
+        continued; else it is the reference in fp32, which takes no other, and fast in reduced
+        precision.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     batch_size : int or "auto"
