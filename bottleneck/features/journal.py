@@ -122,6 +122,8 @@ class Journal:
                     )
             else:
                 batch = self._index(start, payload)
+                for field in _CHANGING:
+                    self.header[field] = batch.get(field, self.header[field])
                 self._read_before.add(
                     (str(identity), json.dumps([str(source), str(key), int(size), int(time)]))
                     for identity, source, key, size, time in batch.get("read", ())
@@ -155,8 +157,6 @@ class Journal:
         self.seconds = batch["seconds"]
         if len(raw) != 4 * batch["width"] * len(batch["rows"]):
             raise ValueError("the features are not as many as the rows")
-        for field in _CHANGING:
-            self.header[field] = batch.get(field, self.header[field])
         first = self._n
         self._n += len(batch["rows"])
         self._first.append(first)

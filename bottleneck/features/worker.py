@@ -6,11 +6,10 @@ inside the actors of a cluster.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Literal, Protocol
 
 import numpy as np
@@ -248,11 +247,11 @@ class Worker:
         Yields
         ------
         Prepared or Batch
-            Every sample, in order; and batches, in order, as they are finished.
+            Every sample, in order; and batches, as they are finished.
         """
         streams, lanes = self._streams, self._lanes
         collected: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
-        under_way: collections.deque[tuple[int, list[str], Future[Batch]]] = collections.deque()
+        under_way: dict[Future[Batch], tuple[int, list[str]]] = {}
         computing: list[set[str]] = [set() for _ in streams]
 
         def wanted(key: str) -> list[Preprocessing]:
@@ -263,14 +262,18 @@ class Worker:
             pictures, collected[stream.number] = collected[stream.number], {}
             computing[stream.number].update(pictures)
             future = lanes.submit(stream.task(pictures))
-            under_way.append((stream.number, list(pictures), future))
+            under_way[future] = stream.number, list(pictures)
 
         def finished(at_most: int) -> Generator[Batch]:
             # One batch waits for each that is being computed, so that no lane is idle.
-            while under_way and (len(under_way) > at_most or under_way[0][2].done()):
-                number, keys, future = under_way.popleft()
-                yield future.result()
-                computing[number].difference_update(keys)
+            # In the order in which they are finished: a first batch, of which the drift is
+            # measured, and those of a large network take longer than others after them.
+            while len(under_way) > at_most or any(future.done() for future in under_way):
+                wait(under_way, return_when=FIRST_COMPLETED)
+                for future in [each for each in under_way if each.done()]:
+                    number, keys = under_way.pop(future)
+                    yield future.result()
+                    computing[number].difference_update(keys)
 
         largest = max(stream.batch_size for stream in streams)
         ahead = (2 + lanes.number) * largest + self._clock.workers

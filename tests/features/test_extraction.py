@@ -22,6 +22,7 @@ from bottleneck.backbones.backbone import load_backbone
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.errors import DataError, FeatureFileError, UsageError
 from bottleneck.features.extraction import Extraction, extract
+from bottleneck.features.journal import Journal
 from bottleneck.features.store import load_features
 from bottleneck.testing import tiny_backbone
 
@@ -281,6 +282,22 @@ def test_drift_survives_a_kill(image_folder: MakeImages, tmp_path: Path) -> None
     result = run(folder, tmp_path / "f", batch_size=4, precision="bf16")
     assert result.n_extracted == 0
     assert result.provenance["drift"]["cosine"] > 0.999
+
+
+def test_a_drift_measured_while_a_batch_is_written_is_kept(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, write = {"images": 4, "cosine": 1.0, "relative": 0.0}, Journal._write
+
+    def slow(self: Journal, payload: bytes) -> int:
+        if self.numbers:  # As the lane of the first batch may, while the second is written.
+            self.header["drift"] = measured
+        return write(self, payload)
+
+    monkeypatch.setattr(Journal, "_write", slow)
+    monkeypatch.setattr("bottleneck.features.engine.Runner.drift", lambda *_: [None])
+    result = run(image_folder(12), tmp_path / "f", batch_size=4, precision="bf16")
+    assert result.provenance["drift"] == measured
 
 
 def test_the_recorded_command_holds_no_folder(

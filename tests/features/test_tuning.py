@@ -85,6 +85,27 @@ def test_two_batches_are_computed_at_once(
     assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
 
 
+def test_a_batch_that_takes_long_keeps_no_lane_waiting(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = image_folder(24)
+    alone = run(folder, tmp_path / "alone", batch_size=2)
+    started, others, original = threading.Lock(), threading.Semaphore(0), engine.embed_together
+
+    def together(*arguments: Any) -> list[torch.Tensor]:
+        result = original(*arguments)
+        if started.acquire(blocking=False):  # The first, until all eleven others are computed.
+            for _ in range(11):
+                assert others.acquire(timeout=60)
+        else:
+            others.release()
+        return result
+
+    monkeypatch.setattr(engine, "embed_together", together)
+    result = run(folder, tmp_path / "long", batch_size=2)
+    assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
+
+
 def test_a_picture_that_comes_again_at_once_is_computed_once(
     image_folder: MakeImages, tmp_path: Path
 ) -> None:
