@@ -5,14 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import torch
-from numpy.typing import NDArray
-
+import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
-from bottleneck.data.preprocessing import TENSOR_RESIZERS, Interpolation, Preprocessing
+from bottleneck.data.preprocessing import Interpolation, Preprocessing
 from bottleneck.errors import UsageError, unknown_name
 
 __all__ = [
@@ -173,20 +171,6 @@ def transformers_preprocessing(encoder: Encoder) -> Preprocessing:
     side = config_of(encoder).input_size[-1]
     return Preprocessing(side, side, "bicubic", *_IMAGENET, squash=True, resizer="torchvision")
 
-
-def _resize_tensor(image: NDArray[Any], height: int, width: int, filter_: str) -> NDArray[Any]:
-    from torchvision.transforms import InterpolationMode
-    from torchvision.transforms.v2 import functional
-
-    # Channels last, as pictures are: the values are the same in either order, and this one has
-    # a kernel of its own.
-    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)
-    mode = InterpolationMode(filter_)
-    resized = functional.resize(tensor, [height, width], mode, antialias=True)
-    return resized.permute(1, 2, 0).numpy()
-
-
-TENSOR_RESIZERS["torchvision"] = _resize_tensor
 
 _STATED: dict[str, Callable[[Encoder, str | None], Preprocessing]] = {
     "timm": lambda encoder, _: default_preprocessing(encoder),

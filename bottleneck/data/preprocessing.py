@@ -185,7 +185,7 @@ class Preprocessing:
             return _linear(_linear(array, width, axis=1), height, axis=0).astype(np.float32)
         if self.resizer not in TENSOR_RESIZERS:
             raise UsageError(
-                f"the resizer '{self.resizer}' needs torch: import bottleneck.backbones.conventions"
+                f"the resizer '{self.resizer}' needs torch: import bottleneck.backbones.resizing"
             )
         return TENSOR_RESIZERS[self.resizer](array, height, width, self.interpolation)
 

@@ -49,6 +49,7 @@ class _Errand:
     cache: PixelCache | None
     device: str
     workers: int
+    n_images: int
     folder: str
     version: str = bottleneck.__version__
 
@@ -87,7 +88,7 @@ class _Actor:
         if self._device.type == "cpu":
             torch.set_num_threads(told.workers)
         self._clock = Clock(told.workers)
-        self._worker = Worker(told.forwards, self._device, self._clock, told.cache)
+        self._worker = Worker(told.forwards, self._device, self._clock, told.cache, told.n_images)
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         import pyarrow
@@ -238,6 +239,7 @@ class RayEngine:
             work.cache,
             self.device.type,
             self._cores,
+            len(work.numbers) // self._actors,
             str(Path.cwd()),
         )
         outcomes = cluster.stream(

@@ -7,36 +7,23 @@ import dataclasses
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.decode import PixelFacts, decode, pixel_facts
-from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.data.samples import Box, Sample
+from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError
+from bottleneck.features.decoders import Decoders, Picture
 from bottleneck.features.rows import NO_STAMP, Stamp, row_key
 from bottleneck.features.stages import Clock
 
-__all__ = ["Picture", "Prepared", "prepare", "read_stamps"]
+__all__ = ["Prepared", "prepare", "read_stamps"]
 
 _BLOCK = 256
 # A file may change twice within one tick of a file system's clock, the coarsest of which takes
 # two seconds. The stamp of a younger file would not tell.
 _SETTLED = 2 * 10**9
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Picture:
-    """What networks see, of shape (crop, crop, 3), by framing, and what is recorded of it."""
-
-    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32]]
-    facts: PixelFacts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,7 +85,7 @@ def prepare(
     clock: Clock,
     *,
     ahead: int,
-    cache: PixelCache | None = None,
+    decoders: Decoders | None = None,
 ) -> Generator[Prepared]:
     """Read, hash, decode and crop samples, in their order; each is read and decoded once.
 
@@ -115,13 +102,14 @@ def prepare(
         Counts the time, and knows the number of threads.
     ahead : int
         How many samples may be under way, which bounds the memory.
-    cache : PixelCache, optional
-        Keeps what was decoded.
+    decoders : Decoders, optional
+        Where; by default in the threads of this process.
 
     Yields
     ------
     Prepared
     """
+    decoders = decoders or Decoders(clock)
 
     def work(number: int) -> Prepared:
         sample, sha256 = dataset.samples[number], ""
@@ -133,10 +121,8 @@ def prepare(
             framings = wanted(row_key(sha256, sample))
             if not framings:
                 return Prepared(number, sha256, stamp)
-            image, facts = decoded(data, sha256, sample.region)
-            with clock.stage("preprocess"):
-                pixels = {one: one.pixels(image) for one in framings}
-            return Prepared(number, sha256, stamp, Picture(pixels, facts))
+            picture = decoders.picture(data, sha256, sample.region, framings)
+            return Prepared(number, sha256, stamp, picture)
         except OSError as error:
             return Prepared(number, failure=f"cannot be read: {error.strerror or error}")
         except DataError as error:
@@ -144,21 +130,6 @@ def prepare(
         except MemoryError:
             return Prepared(number, sha256, failure="the memory was too small for it")
 
-    def decoded(data: bytes, sha256: str, region: Box | None) -> tuple[Image.Image, PixelFacts]:
-        if cache is not None:
-            with clock.stage("read"):
-                kept = cache.find(sha256, region)
-            if kept is not None:
-                return kept
-        with clock.stage("decode"):
-            image = decode(data, region)
-        with clock.stage("describe"):
-            facts = pixel_facts(image)
-            if cache is not None:
-                cache.keep(sha256, region, image, facts)
-        return image, facts
-
-    # Threads suffice: Pillow lets go of the interpreter's lock while it decodes and resizes.
     pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="decode")
     waiting: collections.deque[Future[Prepared]] = collections.deque()
     try:

@@ -22,13 +22,18 @@ from bottleneck.data.decode import PixelFacts
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.features import engine
-from bottleneck.features.pictures import Picture, Prepared, prepare
+from bottleneck.features.decoders import Decoders, Picture
+from bottleneck.features.pictures import Prepared, prepare
 from bottleneck.features.recipe import Precision, framing
 from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
 from bottleneck.features.tuning import Tuning, tune
 
 __all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
+
+# From so many threads that decode, and images, they have processes of their own: on a CPU, where
+# fewer have no trouble to feed the network, and before a GPU.
+_CPU_THREADS, _GPU_THREADS, _LONG = 5, 2, 4096
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]
@@ -180,7 +185,7 @@ class LocalEngine:
 
     def run(self, work: Work) -> Generator[Prepared | Batch]:
         """Compute in this process."""
-        worker = Worker(work.forwards, self.device, self.clock, work.cache)
+        worker = Worker(work.forwards, self.device, self.clock, work.cache, len(work.numbers))
         with contextlib.closing(worker):
             yield from worker.run(work.dataset, work.numbers, work.has)
 
@@ -216,6 +221,8 @@ class Worker:
         Counts the time, and knows the number of threads that decode.
     cache : PixelCache or None
         Keeps what is decoded.
+    n_images : int
+        That it will have to work through, about.
     """
 
     def __init__(
@@ -224,8 +231,11 @@ class Worker:
         device: torch.device,
         clock: Clock,
         cache: PixelCache | None,
+        n_images: int,
     ) -> None:
-        self._clock, self._cache = clock, cache
+        self._clock = clock
+        few = clock.workers < (_GPU_THREADS if device.type == "cuda" else _CPU_THREADS)
+        self._decoders = Decoders(clock, cache, processes=n_images >= _LONG and not few)
         self._streams = [_Stream(*each, device, clock) for each in enumerate(forwards)]
         self._lanes = engine.Lanes(device)
         clock.lanes = self._lanes.number
@@ -277,7 +287,9 @@ class Worker:
 
         largest = max(stream.batch_size for stream in streams)
         ahead = (2 + lanes.number) * largest + self._clock.workers
-        preparing = prepare(dataset, numbers, wanted, self._clock, ahead=ahead, cache=self._cache)
+        preparing = prepare(
+            dataset, numbers, wanted, self._clock, ahead=ahead, decoders=self._decoders
+        )
         with contextlib.closing(preparing):
             for item in preparing:
                 yield item
@@ -308,6 +320,7 @@ class Worker:
         self._lanes.close()
         for stream in self._streams:
             stream.close()
+        self._decoders.close()
 
 
 class _Stream:
