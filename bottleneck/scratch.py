@@ -6,7 +6,6 @@ however it ends. Little of it never reaches the disk.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import tempfile
 import threading
@@ -26,15 +25,25 @@ V = TypeVar("V", int, str)
 _BLOCK = 4096
 
 
-@contextlib.contextmanager
-def _room(error: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except error as cause:
-        raise UsageError(
-            f"the folder for temporary files cannot be used ({cause}); a million images need "
-            "about half a gigabyte there. Name another folder in the environment variable TMPDIR"
-        ) from None
+class _Room:
+    """Says what to do where there is no room; a class, because it is entered for every image."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self._error = error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, cause: BaseException | None, __: object) -> None:
+        if isinstance(cause, self._error):
+            raise UsageError(
+                f"the folder for temporary files cannot be used ({cause}); a million images need "
+                "about half a gigabyte there. Name another folder in the environment variable "
+                "TMPDIR"
+            ) from None
+
+
+_DATABASE, _FILE = _Room(sqlite3.OperationalError), _Room(OSError)
 
 
 class Database:
@@ -56,7 +65,7 @@ class Database:
 
     def __init__(self, schema: str) -> None:
         self._lock = threading.Lock()
-        with _room(sqlite3.OperationalError):
+        with _DATABASE:
             # Without a name it is SQLite's own temporary file; without a journal, a failure
             # leaves nothing to go back to, and a long insertion takes no memory.
             self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
@@ -66,12 +75,12 @@ class Database:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all that a query finds."""
-        with self._lock, _room(sqlite3.OperationalError):
+        with self._lock, _DATABASE:
             return self._connection.execute(query, values).fetchall()
 
     def insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute a statement for each of many rows; what raises while they are made comes up."""
-        with self._lock, _room(sqlite3.OperationalError):
+        with self._lock, _DATABASE:
             self._connection.execute("BEGIN")
             self._connection.executemany(statement, rows)
             self._connection.execute("COMMIT")
@@ -100,6 +109,9 @@ class DiskDict(Mapping[str, V]):
             raise KeyError(key)
         return found[0][0]
 
+    def __contains__(self, key: object) -> bool:
+        return bool(self._data.rows("SELECT 1 FROM items WHERE key = ?", key))
+
     def __iter__(self) -> Iterator[str]:
         last = ""
         while keys := self._data.rows(
@@ -126,8 +138,9 @@ class DiskArray:
     def __init__(self, n: int, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
         self._n = n
-        with _room(OSError):
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  # Open as long as the array is.
+        with _FILE:
+            # Open as long as the array is; a buffer would be thrown away by each seek.
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
             weakref.finalize(self, self._file.close)
             self._file.truncate(n * self.dtype.itemsize)
 
@@ -137,12 +150,14 @@ class DiskArray:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return the elements from ``start`` up to ``stop``, or the end."""
         size = self.dtype.itemsize
-        with _room(OSError):
+        with _FILE:
             self._file.seek(start * size)
             return np.frombuffer(self._file.read((stop - start) * size), self.dtype)
 
     def write(self, start: int, values: ArrayLike) -> None:
         """Set the elements from ``start`` on."""
-        with _room(OSError):
+        with _FILE:
             self._file.seek(start * self.dtype.itemsize)
-            self._file.write(np.asarray(values, self.dtype).tobytes())
+            data = np.asarray(values, self.dtype).tobytes()
+            while data:
+                data = data[self._file.write(data) :]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import json
+import operator
 import os
 import struct
 import zlib
@@ -30,6 +31,8 @@ from bottleneck.scratch import DiskDict
 
 __all__ = ["Journal", "Seen"]
 
+# As dataclasses.astuple, which would copy each.
+_FACTS = operator.attrgetter(*(field.name for field in dataclasses.fields(PixelFacts)))
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL01"
 # What may change from batch to batch, and what a log that does not say it was written with.
@@ -189,7 +192,7 @@ class Journal:
             The images that were read since the batch before, whether a row of this batch is
             theirs or not.
         """
-        rows = [(key, *dataclasses.astuple(fact)) for key, fact in zip(keys, facts, strict=True)]
+        rows = [(key, *_FACTS(fact)) for key, fact in zip(keys, facts, strict=True)]
         batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
         if read:
             batch["read"] = [
