@@ -21,6 +21,7 @@ from extraction import make_images
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.features.decoders import Decoders
 from bottleneck.features.pictures import prepare
 from bottleneck.features.stages import Clock
 
@@ -29,9 +30,11 @@ FRAMING = Preprocessing(256, 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).f
 
 def seconds(dataset: ImageDataset, cache: PixelCache | None) -> float:
     """Return the processor time of an image."""
+    clock = Clock(2)
+    decoders = Decoders(clock, cache)
     before = time.process_time()
     for item in prepare(
-        dataset, range(len(dataset)), lambda _: [FRAMING], Clock(2), ahead=32, cache=cache
+        dataset, range(len(dataset)), lambda _: [FRAMING], clock, ahead=32, decoders=decoders
     ):
         assert item.picture is not None
     return (time.process_time() - before) / len(dataset)
@@ -45,7 +48,7 @@ def mean_size(folder: Path) -> float:
 
 def main() -> None:
     """Measure and print."""
-    import bottleneck.backbones.conventions  # noqa: F401  # Enters torchvision's resize.
+    import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=400)

@@ -86,7 +86,11 @@ def extract(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
     workers: Annotated[
-        str, typer.Option(help="Threads that decode, or auto; with Ray, cores of an actor.")
+        str,
+        typer.Option(
+            help="Threads that decode (in long runs, a process each), or auto; with Ray, cores "
+            "of an actor."
+        ),
     ] = "auto",
     tune: Annotated[
         str,

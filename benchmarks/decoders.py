@@ -1,0 +1,72 @@
+"""What making pictures costs the process that drives the networks: in its threads, or beside it.
+
+Images of 560×360 are read, hashed, decoded, described, resized and cropped, as extraction does it,
+with no network behind. In threads, all of it is processor time of this process, and a third of it
+under the interpreter's lock, which bounds the images a second whatever the number of cores. In
+processes of their own, this one is left with reading, hashing and passing on. Both run in turn,
+several times over; medians.
+
+    python benchmarks/decoders.py --images 400
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from extraction import make_images
+from pixels import FRAMING
+
+from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.features.decoders import Decoders
+from bottleneck.features.pictures import prepare
+from bottleneck.features.stages import Clock
+
+
+def measure(dataset: ImageDataset, decoders: Decoders, clock: Clock) -> tuple[float, float]:
+    """Return seconds an image: of this process's processors, and by the clock on the wall."""
+    before, started = time.process_time(), time.perf_counter()
+    for item in prepare(
+        dataset, range(len(dataset)), lambda _: [FRAMING], clock, ahead=64, decoders=decoders
+    ):
+        assert item.picture is not None
+    n = len(dataset)
+    return (time.process_time() - before) / n, (time.perf_counter() - started) / n
+
+
+def main() -> None:
+    """Measure and print."""
+    import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    told = parser.parse_args()
+    clock = Clock(told.workers)
+    print("| images | processor time here, processes / threads | wall, processes / threads |")
+    print("| --- | ---: | ---: |")
+    for kind in ("jpeg", "png"):
+        with tempfile.TemporaryDirectory() as name:
+            names = [path.name for path in make_images(Path(name), told.images, kind)]
+            samples = [Sample(n, n, "ab"[i % 2]) for i, n in enumerate(names)]
+            dataset = ImageDataset("bench", samples, FileSource(Path(name)))
+            threads, beside = (Decoders(clock, processes=each) for each in (False, True))
+            measure(dataset, beside, clock)  # What starts once is not measured.
+            rounds = [
+                [measure(dataset, each, clock) for each in (threads, beside)]
+                for _ in range(told.rounds)
+            ]
+            beside.close()
+        ratios = [
+            statistics.median(row[1][column] / row[0][column] for row in rounds)
+            for column in (0, 1)
+        ]
+        print(f"| {kind.upper()} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
