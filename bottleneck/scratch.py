@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -77,6 +77,11 @@ class Database:
         """Return all that a query finds."""
         with self._lock, _DATABASE:
             return self._connection.execute(query, values).fetchall()
+
+    def define(self, name: str, function: Callable[[str], str]) -> None:
+        """Let queries call a function of one text."""
+        with self._lock, _DATABASE:
+            self._connection.create_function(name, 1, function, deterministic=True)
 
     def insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute a statement for each of many rows; what raises while they are made comes up."""

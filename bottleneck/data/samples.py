@@ -9,7 +9,7 @@ import itertools
 import json
 import operator
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 from bottleneck.errors import DataError
@@ -23,6 +23,7 @@ __all__ = [
     "collect",
     "count_named",
     "fingerprint_of",
+    "first_alike",
     "repeated_ids",
     "values_of",
 ]
@@ -160,6 +161,15 @@ class SampleTable(Sequence[Sample]):
             )
         ]
 
+    def first_alike(self, field: str, key: Callable[[str], str]) -> tuple[str, str] | None:
+        """Return two values of a field of text that have one key; None where all are apart."""
+        self._data.define("key", key)
+        found = self._data.rows(
+            f'SELECT MIN(value), MAX(value) FROM (SELECT DISTINCT "{field}" AS value FROM samples '
+            "WHERE value IS NOT NULL) GROUP BY key(value) HAVING COUNT(*) > 1 LIMIT 1"
+        )
+        return found[0] if found else None
+
     def count_named(self, field: str) -> tuple[int, int]:
         """Count the samples that have something in a field, and how many different ones."""
         ((named, distinct),) = self._data.rows(
@@ -261,3 +271,16 @@ def count_named(samples: Sequence[Sample], field: str) -> tuple[int, int]:
         return samples.count_named(field)
     named = [value for value in values_of(samples, field) if value is not None]
     return len(named), len(set(named))
+
+
+def first_alike(
+    samples: Sequence[Sample], field: str, key: Callable[[str], str]
+) -> tuple[str, str] | None:
+    """Return two values of a field of text that have one key; None where all are apart."""
+    if isinstance(samples, SampleTable):
+        return samples.first_alike(field, key)
+    first: dict[str, str] = {}
+    for value in values_of(samples, field):
+        if value is not None and first.setdefault(key(value), value) != value:
+            return first[key(value)], value
+    return None

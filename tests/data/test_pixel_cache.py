@@ -181,7 +181,7 @@ def test_another_network_decodes_nothing(
         decoded.append(len(data))
         return decode(data, region)
 
-    monkeypatch.setattr("bottleneck.features.pictures.decode", counting)
+    monkeypatch.setattr("bottleneck.features.decoders.decode", counting)
     folder = image_folder(9)
     (folder / "999.png").write_bytes(b"no image")
     dataset = dataset_of(folder)

@@ -16,6 +16,7 @@ from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.data.readers.patients import find_patients
 from bottleneck.data.readers.voc import read_tn5000
+from bottleneck.data.spelling import refuse_other_spellings
 from bottleneck.errors import DataError, UsageError
 
 __all__ = ["load_dataset"]
@@ -102,6 +103,7 @@ def load_dataset(
     dataset = _read(source, columns=columns, crop=crop)
     if patient_pattern is not None:
         dataset = find_patients(dataset, patient_pattern)
+    refuse_other_spellings(dataset.samples, str(source))
     name = dataset.name if name is None else _check_name(name)
     dataset = dataclasses.replace(
         dataset,

@@ -35,6 +35,9 @@ _GENERIC_NAMES = frozenset(
     {"annotations", "data", "dataset", "index", "labels", "manifest", "metadata", "test", "train"}
 )
 
+# What other programs write where nothing is known, in lower case.
+_NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null"})
+
 _MAX_HEADER = 1_000_000
 
 Row = dict[str, str]
@@ -44,7 +47,8 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
     """Read a table with one row a sample.
 
     The text is UTF-8, with commas, semicolons or tabs between the fields; space
-    around a field is dropped. Paths are relative to the table's folder; links that lead
+    around a field is dropped, and ``NA``, ``nan``, ``null`` and the like are empty
+    fields. Paths are relative to the table's folder; links that lead
     out of it are left out, and so is what is no file. A sample's id is its path where the
     table gives no other. A row without a patient, in a table that names patients, becomes
     a patient of its own.
@@ -171,13 +175,18 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Ro
                         f"{path.name}, line {reader.line_num}: more fields than the header has; "
                         f"a field that holds '{delimiter}' must stand in double quotes"
                     )
-                yield reader.line_num, {role: row[name].strip() for role, name in names.items()}
+                fields = {role: row[name].strip() for role, name in names.items()}
+                yield reader.line_num, {role: _known(text) for role, text in fields.items()}
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path.name} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
         ) from error
     except (OSError, csv.Error) as error:
         raise DataError(f"the table {path} cannot be read: {error}") from error
+
+
+def _known(text: str) -> str:
+    return "" if text.casefold() in _NOTHING else text
 
 
 def _choose_columns(path: Path, present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
