@@ -79,8 +79,8 @@ def delong_test(
     AucDifference
         z = difference / SE against the normal distribution, as in DeLong, DeLong &
         Clarke-Pearson (1988) and R's pROC. difference ± z·SE covers too little near an
-        AUROC of 1; the interval joins those of ``roc_auc_interval`` instead (Zou & Yue
-        2013, Statistics in Medicine 32:5077, "MOVER"): low = difference - sqrt(u² + v²
+        AUROC of 1; the interval joins those of ``auroc.roc_auc_interval`` instead (Zou &
+        Yue 2013, Statistics in Medicine 32:5077, "MOVER"): low = difference - sqrt(u² + v²
         - 2 r u v), where u is how far the interval of a reaches down, v how far that of
         b reaches up, and r the correlation of the two AUROCs; high likewise. It can
         hold 0 where p is just below 1 - level, and the other way round. Arms that rank
@@ -108,7 +108,7 @@ def cv_auc_difference(
 ) -> AucDifference:
     """Test whether two arms have the same AUROC within test folds, on average.
 
-    The variance is that of ``cv_auc_interval``, corrected, with the influences of both
+    The variance is that of ``auroc.cv_auc_interval``, corrected, with the influences of both
     arms subtracted sample by sample; the reference distribution is t, with the degrees
     of freedom of ``placements.Design.variance``.
 

@@ -41,8 +41,8 @@ def macro_auc_interval(
     Returns
     -------
     Interval
-        With two classes and opposite scores that of ``roc_auc_interval`` or
-        ``cv_auc_interval``. Where the placement values do not vary, the
+        With two classes and opposite scores that of ``auroc.roc_auc_interval`` or
+        ``auroc.cv_auc_interval``. Where the placement values do not vary, the
         distribution-free one with the fewest pairs of any class.
 
     Raises

@@ -64,7 +64,8 @@ def corrected_resampled_t(
         times the variance of the J differences, and J - 1 degrees of freedom. Equal
         arms (all differences 0) have t 0 and p 1. In ``benchmarks/coverage.md`` it
         rejects up to 13 % of true hypotheses at the 5 % level where there are many
-        features for the patients; for the AUROC, ``cv_auc_difference`` holds its level.
+        features for the patients; for the AUROC,
+        ``auroc_difference.cv_auc_difference`` holds its level.
 
     Raises
     ------
