@@ -26,7 +26,7 @@ _HOMES = {
     "audit": "bottleneck.evaluation.leakage",
     "augment": "bottleneck.data.augmentation",
     "compare": "bottleneck.evaluation.comparison",
-    "delong_test": "bottleneck.evaluation.significance",
+    "delong_test": "bottleneck.evaluation.auroc_difference",
     "evaluate": "bottleneck.evaluation.comparison",
     "extract": "bottleneck.features.extraction",
     "extract_all": "bottleneck.features.extraction",
@@ -35,11 +35,11 @@ _HOMES = {
     "load_dataset": "bottleneck.data.readers",
     "load_features": "bottleneck.features.store",
     "load_model": "bottleneck.heads.persistence",
-    "mcnemar_test": "bottleneck.evaluation.significance",
+    "mcnemar_test": "bottleneck.evaluation.mcnemar",
     "read_predictions": "bottleneck.predictions",
-    "roc_auc_interval": "bottleneck.evaluation.intervals",
+    "roc_auc_interval": "bottleneck.evaluation.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment",
-    "wilson_interval": "bottleneck.evaluation.intervals",
+    "wilson_interval": "bottleneck.evaluation.proportions",
     "write_report": "bottleneck.report.page",
 }
 

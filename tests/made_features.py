@@ -10,6 +10,8 @@ import numpy as np
 
 from bottleneck.features.featureset import FeatureSet
 
+VGG = {"backbone": "vgg16", "network": "vgg16"}
+
 
 def make_features(
     *,
@@ -61,3 +63,10 @@ def make_features(
         "groups": np.array([f"patient-{p:02d}" for p in patients]),
     } | fields
     return FeatureSet(provenance=provenance, **columns)
+
+
+def changed(values: np.ndarray, rows: Any, value: Any) -> np.ndarray:
+    """Return values, some of them replaced."""
+    values = values.copy()
+    values[rows] = value
+    return values

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.protocol import Protocol
-    from bottleneck.evaluation.leak_experiment import LeakExperiment, ProtocolResult
+    from bottleneck.evaluation.leak_results import LeakExperiment, ProtocolResult
 
 _COPIES = "Altered copies"
 _WIDTH = 80
@@ -179,7 +179,7 @@ def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
     import numpy as np
 
     from bottleneck.data.dataset import choose_positive
-    from bottleneck.evaluation.leak_experiment import split_by_patient
+    from bottleneck.evaluation.leak_protocols import split_by_patient
 
     choose_positive(data.classes, data.positive)
     labels = np.array([sample.label for sample in data.samples])

@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation import inference
 from bottleneck.evaluation.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.inference import auroc_interval, caveat, intervals, intervals_per_class
 from bottleneck.evaluation.metrics import confuse, fold_aurocs, measure, measure_per_class
 from bottleneck.evaluation.operating import Held, at_prevalence, choose_thresholds, operate
-from bottleneck.evaluation.results import Difference, Evaluation, Metric, OperatingPoint
+from bottleneck.evaluation.pairs import paired_tests, secondary_tests
+from bottleneck.evaluation.results import (
+    Difference,
+    Evaluation,
+    Metric,
+    OperatingPoint,
+    as_metric,
+)
 from bottleneck.evaluation.subgroups import by_subgroup
 from bottleneck.evaluation.utility import trace_net_benefit
 from bottleneck.predictions import Predictions
@@ -100,16 +107,16 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
     """
     test, source = _calibrated(outcome)
     figures = measure(test, positive=positive)
-    known = inference.intervals(test, positive=positive)
-    metrics = {name: inference.as_metric(value, known.get(name)) for name, value in figures.items()}
+    known = intervals(test, positive=positive)
+    metrics = {name: as_metric(value, known.get(name)) for name, value in figures.items()}
     points: list[OperatingPoint] = []
     per_class = {}
     calibration = curve = None
     if positive is None:
-        bounds = inference.intervals_per_class(test)
+        bounds = intervals_per_class(test)
         per_class = {
             name: {
-                metric: inference.as_metric(value, bounds[name].get(metric))
+                metric: as_metric(value, bounds[name].get(metric))
                 for metric, value in values.items()
             }
             for name, values in measure_per_class(test).items()
@@ -170,7 +177,7 @@ def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
 def rank(predictions: Predictions, positive: str | None) -> Metric:
     """Measure the AUROC and nothing else."""
     value = float(np.mean(fold_aurocs(predictions, positive=positive)))
-    return inference.as_metric(value, inference.auroc_interval(predictions, positive))
+    return as_metric(value, auroc_interval(predictions, positive))
 
 
 def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
@@ -191,7 +198,7 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
         sees none is secondary too.
     """
     family = {e.name for e in evaluations if e.sees_images}
-    caution = inference.caveat(evaluations[0].predictions)
+    caution = caveat(evaluations[0].predictions)
     arms = {e.name: e.predictions for e in evaluations}
     primary = tuple(
         Difference(
@@ -206,6 +213,6 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
             f"{found.method}{caution}, {found.level:.0%}",
             "primary" if {a, b} <= family else "secondary",
         )
-        for a, b, found, p_adjusted in inference.paired_tests(arms, positive, family=list(family))
+        for a, b, found, p_adjusted in paired_tests(arms, positive, family=list(family))
     )
-    return (*primary, *inference.secondary_tests(arms, positive))
+    return (*primary, *secondary_tests(arms, positive))

@@ -14,15 +14,11 @@ from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.functionals import patient_variance
-from bottleneck.evaluation.intervals import (
-    CORRECTED,
-    Interval,
-    average,
-    clustered_proportion_interval,
-    influence_interval,
-)
+from bottleneck.evaluation.intervals import CORRECTED, Interval, average, influence_interval
+from bottleneck.evaluation.parts import name_units, number_folds, number_patients, split_folds
 from bottleneck.evaluation.placements import encode, find_overlap
-from bottleneck.evaluation.results import Bin, Calibration, Metric
+from bottleneck.evaluation.proportions import clustered_proportion_interval
+from bottleneck.evaluation.results import Bin, Calibration, as_metric
 from bottleneck.predictions import Predictions
 
 __all__ = [
@@ -30,8 +26,6 @@ __all__ = [
     "calibrate",
     "calibration_error",
     "calibration_line",
-    "match_folds",
-    "split_folds",
 ]
 
 Floats = NDArray[np.float64]
@@ -39,44 +33,6 @@ Floats = NDArray[np.float64]
 # Probabilities of 0 and 1 have no log-odds.
 _LEAST = 1e-12
 _MOST_BINS = 10
-
-
-def split_folds(predictions: Predictions) -> list[NDArray[np.intp]]:
-    """Return the rows of every fold of every repeat, in order of first appearance."""
-    keys = np.stack([predictions.repeats, predictions.folds])
-    _, first, codes = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    return [np.flatnonzero(codes.ravel() == code) for code in np.argsort(first)]
-
-
-def match_folds(test: Predictions, validation: Predictions) -> list[Predictions]:
-    """Split predictions of validation samples by the test fold that their model belongs to.
-
-    Parameters
-    ----------
-    test, validation : Predictions
-        Of one arm; the validation samples were not trained on.
-
-    Returns
-    -------
-    list of Predictions
-        For every fold and repeat of ``test``, in order of first appearance.
-
-    Raises
-    ------
-    ProtocolError
-        If a fold has no validation samples.
-    """
-    parts = []
-    for rows in split_folds(test):
-        repeat, fold = test.repeats[rows[0]], test.folds[rows[0]]
-        part = validation.take((validation.repeats == repeat) & (validation.folds == fold))
-        if not len(part):
-            raise ProtocolError(
-                f"repeat {repeat}, fold {fold} has test samples but no validation samples, on "
-                "which thresholds and calibration depend: give them the same repeat and fold"
-            )
-        parts.append(part)
-    return parts
 
 
 def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
@@ -300,7 +256,7 @@ def calibration_error(predictions: Predictions, positive: str) -> float:
 
 
 def _count_patients(part: Predictions) -> int:
-    return len(np.unique(part.ids if part.groups is None else part.groups))
+    return len(np.unique(name_units(part)))
 
 
 def bin_probabilities(
@@ -324,7 +280,7 @@ def bin_probabilities(
     Calibration
         The bins of ``calibration_error``, those of the first repeat, by rising
         probability; the observed shares have the interval of
-        ``intervals.clustered_proportion_interval``.
+        ``proportions.clustered_proportion_interval``.
 
     Raises
     ------
@@ -333,17 +289,13 @@ def bin_probabilities(
     """
     part = predictions.take(predictions.repeats == predictions.repeats.min())
     share, true = _probability_of(part, positive)
-    groups = part.ids if part.groups is None else part.groups
+    groups = name_units(part)
     bins = _bin(share, _count_patients(part))
-    overlap = find_overlap(
-        encode("folds", part.folds, len(part)), encode("groups", groups, len(part))
-    )
+    overlap = find_overlap(number_folds(part), number_patients(part))
     found = []
     for number in np.unique(bins):
         rows = bins == number
         observed = clustered_proportion_interval(true[rows], groups[rows], level, overlap)
-        metric = Metric(
-            observed.value, observed.low, observed.high, f"{observed.method}, {level:.0%}"
-        )
+        metric = as_metric(observed.value, observed)
         found.append(Bin(int(rows.sum()), float(share[rows].mean()), metric))
     return Calibration(tuple(found), source)

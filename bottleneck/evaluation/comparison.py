@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from bottleneck.evaluation.elsewhere import Given, align, load_given
 from bottleneck.evaluation.external import find_outside_warnings, group_cohorts, run_outside
 from bottleneck.evaluation.leakage import Audit
 from bottleneck.evaluation.learning import run_shares
-from bottleneck.evaluation.nested import ArmResult, count_inner_folds, run_arms
+from bottleneck.evaluation.nested import ArmResult, Progress, Work, count_inner_folds, run_arms
 from bottleneck.evaluation.patients import Count, columns_by, count_by
 from bottleneck.evaluation.plan import Plan, make_plan
 from bottleneck.evaluation.results import Comparison, Evaluation, External, LearningCurve
@@ -35,7 +34,6 @@ from bottleneck.features.featureset import FeatureSet
 __all__ = ["compare", "evaluate"]
 
 Features = FeatureSet | str | Path
-Progress = Callable[[int, int, str], None]
 
 # So many findings have their pictures shown, and no more.
 _SHOWN = 24
@@ -138,8 +136,7 @@ def compare(
     FeatureFileError
         If a file cannot be read, or a feature is not finite.
     """
-    if n_jobs == 0:
-        raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
+    work = Work(protocol.inner_splits, n_jobs, progress)
     sets = load_all(features)
     arms = make_arms(sets, heads)
     given = [load_given(path) for path in predictions]
@@ -166,12 +163,7 @@ def compare(
     samples, folds = plan.samples, plan.folds
     inner = count_inner_folds(first.y, samples.groups, folds, protocol.inner_splits)
     given = [align(one, folds, samples, allow_leakage=protocol.allow_leakage) for one in given]
-    work: dict[str, Any] = {
-        "inner_splits": protocol.inner_splits,
-        "n_jobs": n_jobs,
-        "progress": progress,
-    }
-    results = run_arms(arms, folds, samples, **work)
+    results = run_arms(arms, folds, samples, work)
     count = count_by(protocol, positive, first)
     outcomes = [
         _outcome(arm, result, count, count) for arm, result in zip(arms, results, strict=True)
@@ -239,13 +231,13 @@ def _test_outside(
     protocol: Protocol,
     positive: str | None,
     measures: Measures,
-    work: Mapping[str, Any],
+    work: Work,
 ) -> External:
     """Test heads that were trained on all of the first data set on another."""
     outside = cohort[0]
     # What metadata there are differs between data sets.
     able = [arm for arm in arms if arm.name != METADATA_ONLY]
-    results = run_outside(able, samples, cohort, protocol.seed, **work)
+    results = run_outside(able, samples, cohort, protocol.seed, work)
     counts = [count_by(protocol, positive, cohort) for cohort in (outside, sets[0])]
     outcomes = [_outcome(arm, result, *counts) for arm, result in zip(able, results, strict=True)]
     # What the columns say is known of the first data set's samples.
@@ -269,11 +261,11 @@ def _learn(
     plan: Plan,
     count: Count,
     positive: str | None,
-    work: Mapping[str, Any],
+    work: Work,
 ) -> list[Evaluation]:
     """Give every arm that was trained here its AUROC after training on fewer patients."""
     learnt = [arm for arm in arms if arm.features is not None]
-    shares = run_shares(learnt, plan.folds, plan.samples, **work)
+    shares = run_shares(learnt, plan.folds, plan.samples, work)
     units = plan.samples.ids if plan.samples.groups is None else plan.samples.groups
     trained = float(np.mean([len(np.unique(units[fold.train])) for fold in plan.folds]))
     found = {e.name: e for e in evaluations}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits import Fold, Folds, Protocol
 from bottleneck.errors import DataError, ProtocolError
-from bottleneck.evaluation.calibration import match_folds, split_folds
+from bottleneck.evaluation.parts import match_folds, name_units, split_folds
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.predictions import Predictions, read_predictions
 
@@ -243,7 +243,7 @@ def align(given: Given, folds: Folds, samples: FeatureSet, *, allow_leakage: boo
     inner = tuple(match_folds(test, validation))
     for rows, part in zip(split_folds(test), inner, strict=True):
         tested = test.take(rows)
-        both = int(np.isin(_units(part), _units(tested)).sum())
+        both = int(np.isin(name_units(part), name_units(tested)).sum())
         if both and not allow_leakage:
             raise ProtocolError(
                 f"{both} validation samples of {refuse} are, or are of the same patients as, test "
@@ -251,10 +251,6 @@ def align(given: Given, folds: Folds, samples: FeatureSet, *, allow_leakage: boo
                 f"Hold other patients out, or go on with --allow-leakage"
             )
     return dataclasses.replace(given, test=test, validation=validation, inner=inner)
-
-
-def _units(predictions: Predictions) -> Strings:
-    return predictions.ids if predictions.groups is None else predictions.groups
 
 
 def _keys(predictions: Predictions) -> list[tuple[int, int, str]]:

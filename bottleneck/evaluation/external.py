@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.arms import Arm, load_all
 from bottleneck.evaluation.cohorts import match_external, refuse_other_recipe
 from bottleneck.evaluation.intervals import holds_level
-from bottleneck.evaluation.nested import ArmResult, run_arms
+from bottleneck.evaluation.nested import ArmResult, Work, run_arms
 from bottleneck.features.featureset import FeatureSet
 
 __all__ = ["find_outside_warnings", "group_cohorts", "run_outside"]
@@ -140,10 +140,7 @@ def run_outside(
     inside: FeatureSet,
     cohort: Sequence[FeatureSet],
     seed: int,
-    *,
-    inner_splits: int,
-    n_jobs: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    work: Work,
 ) -> list[ArmResult]:
     """Train every arm on all of the first data set and test it once on another.
 
@@ -157,8 +154,7 @@ def run_outside(
         Of one external data set, from ``group_cohorts``.
     seed : int
         Decides the inner folds, and what a head draws at random.
-    inner_splits, n_jobs, progress
-        As for ``run_arms``.
+    work : Work
 
     Returns
     -------
@@ -183,14 +179,7 @@ def run_outside(
     )
     fold = Fold(0, 0, seed, np.arange(n), np.arange(n, len(samples)))
     folds = Folds("fixed split", (fold,), samples.groups is not None, "")
-    return run_arms(
-        stacked,
-        folds,
-        samples,
-        inner_splits=inner_splits,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
+    return run_arms(stacked, folds, samples, work)
 
 
 def _fingerprint(features: FeatureSet) -> str:

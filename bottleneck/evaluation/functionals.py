@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.evaluation.parts import number_folds
 from bottleneck.evaluation.placements import degrees_of_freedom
 from bottleneck.predictions import Predictions
 
@@ -165,12 +166,11 @@ class Functionals:
         codes = (np.searchsorted(classes, v) for v in (predictions.labels, predictions.predicted))
         self._cells = np.ravel_multi_index((self._repeats, *codes), self._shape)
         truth = predictions.labels[:, None] == classes[self._chosen]
-        folds = np.unique(predictions.folds, return_inverse=True)[1]
-        parts = self._repeats * (folds.max() + 1) + folds
-        self._parts = [np.flatnonzero(parts == part) for part in np.unique(parts)]
+        folds = number_folds(predictions)
+        parts = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
         self._ranked = [
             (rows, truth[rows, column], predictions.scores[rows, chosen])
-            for rows in self._parts
+            for rows in parts
             for column, chosen in enumerate(self._chosen)
         ]
         self._errors = None

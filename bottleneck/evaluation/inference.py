@@ -1,76 +1,41 @@
-"""Which interval and which test belong to which figure and protocol."""
+"""Which interval belongs to which figure and protocol."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.grouping import count_by_class
-from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.auroc import cv_auc_interval, roc_auc_interval
 from bottleneck.evaluation.calibration import calibration_line
 from bottleneck.evaluation.functionals import COUNTED, Functionals, count_figures, patient_variance
 from bottleneck.evaluation.intervals import (
     CORRECTED,
     Interval,
     average,
-    clustered_proportion_interval,
-    cv_auc_interval,
     holds_level,
     influence_interval,
-    roc_auc_interval,
 )
 from bottleneck.evaluation.macro import macro_auc_interval
-from bottleneck.evaluation.metrics import METRICS, choose_classes, fold_aurocs
+from bottleneck.evaluation.metrics import METRICS, choose_classes
+from bottleneck.evaluation.parts import name_units, number_folds, number_patients
 from bottleneck.evaluation.placements import encode, find_overlap
-from bottleneck.evaluation.results import Difference, Metric
-from bottleneck.evaluation.significance import (
-    AucDifference,
-    McNemar,
-    ResampledDifference,
-    corrected_resampled_t,
-    cv_auc_difference,
-    delong_test,
-    holm,
-    macro_auc_difference,
-    mcnemar_test,
-)
+from bottleneck.evaluation.proportions import clustered_proportion_interval
 from bottleneck.predictions import Predictions
 
 __all__ = [
-    "AurocTest",
-    "as_metric",
     "auroc_interval",
+    "binarise",
     "caveat",
     "intervals",
     "intervals_per_class",
-    "paired_tests",
     "proportion",
-    "secondary_tests",
 ]
 
 Bools = NDArray[np.bool_]
-
-
-class AurocTest(NamedTuple):
-    """One pair of arms: the test, and its p value adjusted for all pairs of the family."""
-
-    a: str
-    b: str
-    result: AucDifference
-    p_adjusted: float | None
-
-
-def as_metric(value: float, interval: Interval | None) -> Metric:
-    """Join a figure and its interval, where there is one."""
-    if interval is None:
-        return Metric(value)
-    method = f"{interval.method}, {interval.level:.0%}"
-    return Metric(value, interval.low, interval.high, method)
 
 
 def intervals(
@@ -85,9 +50,9 @@ def intervals(
       the distances to their bounds (MOVER: Zou & Donner 2008, Statistics in Medicine
       27:1693), patients of different classes being independent.
     - f1, mcc, auprc, brier: influence values summed by patient, t, on the logit scale (mcc:
-      Fisher's z). In ``benchmarks/coverage.md`` this covers better than the bootstrap of
-      ``intervals.bootstrap_intervals``. An f1 or mcc of 1 varies with no sample: then the
-      bounds of sensitivity and specificity are joined, as for balanced_accuracy.
+      Fisher's z). In ``benchmarks/coverage.md`` this covers better than a bootstrap of
+      patients. An f1 or mcc of 1 varies with no sample: then the bounds of sensitivity and
+      specificity are joined, as for balanced_accuracy.
     - calibration_slope and calibration_intercept: ``calibration.calibration_line``.
 
     Over folds every variance is multiplied by ``placements.find_overlap``, and every
@@ -185,13 +150,13 @@ def proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | 
 
 def _proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | None:
     each = []
-    overlap = find_overlap(_number_folds(predictions), _patients(predictions))
+    patients = number_patients(predictions)
+    overlap = find_overlap(number_folds(predictions), patients)
     for repeat in np.unique(predictions.repeats):
         rows = of & (predictions.repeats == repeat)
         if not rows.any():
             return None
-        groups = _patients(predictions)[rows]
-        each.append(clustered_proportion_interval(right[rows], groups, overlap=overlap))
+        each.append(clustered_proportion_interval(right[rows], patients[rows], overlap=overlap))
     return average(each)
 
 
@@ -215,31 +180,17 @@ def caveat(predictions: Predictions, name: str = "auroc") -> str:
     str
         Empty where it does.
     """
-    unit, units = "patients", predictions.groups
-    if units is None:
-        unit, units = "samples", predictions.ids
-    counts = count_by_class(predictions.labels, units).values()
+    unit = "samples" if predictions.groups is None else "patients"
+    counts = count_by_class(predictions.labels, name_units(predictions)).values()
     few = min(counts) if len(counts) == len(predictions.classes) else 0
     if holds_level(few, max(counts), name, len(np.unique(predictions.folds))):
         return ""
     return f"; estimate only: {few} {unit} in the smaller class"
 
 
-def _patients(predictions: Predictions) -> NDArray[np.int64]:
-    """Codes of the patients, or of the samples: a sample comes once a repeat."""
-    names = predictions.ids if predictions.groups is None else predictions.groups
-    return encode("groups", names, len(names))
-
-
-def _number_folds(predictions: Predictions) -> NDArray[np.int64]:
-    """Codes of the folds of all repeats."""
-    numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
-    return encode("folds", numbers, len(numbers))
-
-
 def _can_be_ranked(predictions: Predictions, positive: str | None) -> bool:
     """Return whether every fold holds the positive class and others, or every class."""
-    folds = _number_folds(predictions)
+    folds = number_folds(predictions)
     classes = choose_classes(predictions, positive)
     truth = predictions.labels[:, None] == np.array(classes)
     counts = [np.bincount(folds, column) for column in truth.T]
@@ -252,28 +203,29 @@ def auroc_interval(predictions: Predictions, positive: str | None) -> Interval:
 
 
 def _auroc(predictions: Predictions, positive: str | None) -> Interval:
-    folds = _number_folds(predictions)
+    folds = number_folds(predictions)
     if positive is None:
         return macro_auc_interval(
-            predictions.labels, predictions.scores, folds, _patients(predictions)
+            predictions.labels, predictions.scores, folds, number_patients(predictions)
         )
-    true, score, groups = _ranked(predictions, positive)
+    true, score, groups = binarise(predictions, positive)
     if not folds.any():
         return roc_auc_interval(true, score, groups)
     return cv_auc_interval(true, score, folds, groups)
 
 
-def _ranked(
+def binarise(
     predictions: Predictions, positive: str
 ) -> tuple[Bools, NDArray[np.float64], NDArray[np.int64] | None]:
+    """Hold one class against the rest: the truth, the scores, and patients where any are known."""
     score = predictions.scores[:, predictions.classes.index(positive)]
     known = predictions.groups is not None or predictions.repeats.any()
-    return predictions.labels == positive, score, _patients(predictions) if known else None
+    return predictions.labels == positive, score, number_patients(predictions) if known else None
 
 
 def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, Interval]:
     functionals = Functionals(predictions, positive)
-    folds, patients = _number_folds(predictions), _patients(predictions)
+    folds, patients = number_folds(predictions), number_patients(predictions)
     repeats = encode("repeats", predictions.repeats, len(predictions))
     labels = encode("labels", predictions.labels, len(predictions))
     overlap = find_overlap(folds, patients)
@@ -332,113 +284,3 @@ def _join_recalls(
         known[0].level,
         f"recalls joined ({known[0].method})",
     )
-
-
-def paired_tests(
-    arms: Mapping[str, Predictions], positive: str | None, *, family: Sequence[str]
-) -> list[AurocTest]:
-    """Test the difference of the AUROC between every two arms.
-
-    Parameters
-    ----------
-    arms : mapping of str to Predictions
-        By name; of the same samples in the same folds.
-    positive : str or None
-        The positive class; None for the mean AUROC of each class against the rest.
-    family : sequence of str
-        Names of the arms whose pairs are the primary question. Their p values are adjusted
-        by Holm's method; those of other pairs are not.
-
-    Returns
-    -------
-    list of AurocTest
-        In the order of the pairs of ``arms``.
-    """
-    pairs, results = list(itertools.combinations(arms, 2)), []
-    for a, b in pairs:
-        folds, patients = _number_folds(arms[a]), _patients(arms[a])
-        if positive is None:
-            labels, scores = arms[a].labels, (arms[a].scores, arms[b].scores)
-            results.append(macro_auc_difference(labels, *scores, folds, patients))
-            continue
-        true, score, groups = _ranked(arms[a], positive)
-        other = _ranked(arms[b], positive)[1]
-        if not folds.any():
-            results.append(delong_test(true, score, other, groups))
-        else:
-            results.append(cv_auc_difference(true, score, other, folds, groups))
-    primary = [
-        n for n, pair in enumerate(pairs) if set(pair) <= set(family) and np.isfinite(results[n].p)
-    ]
-    adjusted = dict(zip(primary, holm([results[n].p for n in primary]), strict=True))
-    return [
-        AurocTest(a, b, result, float(adjusted[n]) if n in adjusted else None)
-        for n, ((a, b), result) in enumerate(zip(pairs, results, strict=True))
-    ]
-
-
-def secondary_tests(arms: Mapping[str, Predictions], positive: str | None) -> list[Difference]:
-    """Test what is not the primary question, between every two arms.
-
-    Parameters
-    ----------
-    arms : mapping of str to Predictions
-        By name; of the same samples in the same folds.
-    positive : str or None
-        The positive class, for the AUROC.
-
-    Returns
-    -------
-    list of Difference
-        In the order of the pairs of ``arms``, all "secondary": the accuracy by
-        ``significance.mcnemar_test``, in the first repeat alone; with several repeats also
-        the AUROC by ``significance.corrected_resampled_t``, whose patients to train and to
-        test on are means over folds. No p value is adjusted. What ``benchmarks/coverage.md``
-        shows to reject too often is said in ``method``.
-    """
-    found = []
-    for a, b in itertools.combinations(arms, 2):
-        first = arms[a].repeats == arms[a].repeats.min()
-        one, other = (arms[name].take(first) for name in (a, b))
-        right, other_right = (arm.predicted == arm.labels for arm in (one, other))
-        counted = mcnemar_test(right, other_right, _patients(one))
-        method = f"{counted.method}, first repeat" if not first.all() else counted.method
-        if one.folds.min() < one.folds.max():
-            method += ", does not hold its level over folds"
-        found.append(_secondary(a, b, "accuracy", counted, method))
-        if not first.all():
-            resampled = _resample(arms[a], arms[b], positive)
-            if resampled is not None:
-                method = f"{resampled.method}, does not hold its level with many features"
-                found.append(_secondary(a, b, "auroc", resampled, method))
-    return found
-
-
-def _secondary(
-    a: str, b: str, metric: str, test: McNemar | ResampledDifference, method: str
-) -> Difference:
-    return Difference(
-        a,
-        b,
-        metric,
-        test.difference,
-        test.low,
-        test.high,
-        test.p,
-        method=f"{method}, {test.level:.0%}",
-        role="secondary",
-    )
-
-
-def _resample(a: Predictions, b: Predictions, positive: str | None) -> ResampledDifference | None:
-    """Return the corrected t test over folds and repeats, where it is defined."""
-    differences = fold_aurocs(a, positive=positive) - fold_aurocs(b, positive=positive)
-    if not np.isfinite(differences).all():
-        return None
-    folds, patients = _number_folds(a), _patients(a)
-    tested = [len(np.unique(patients[folds == fold])) for fold in range(folds.max() + 1)]
-    n_test = float(np.mean(tested))
-    try:
-        return corrected_resampled_t(differences, len(np.unique(patients)) - n_test, n_test)
-    except ProtocolError:
-        return None

@@ -8,9 +8,7 @@ said to have searched better than another.
 from __future__ import annotations
 
 import dataclasses
-import statistics
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,34 +16,24 @@ from numpy.typing import NDArray
 from bottleneck.data.augmentation import original_ids
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.grouping import counted, name_patients
-from bottleneck.data.splits import Folds, Protocol, make_folds
-from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.data.splits import Folds, Protocol
+from bottleneck.errors import UsageError
 from bottleneck.evaluation.arms import Arm
+from bottleneck.evaluation.leak_protocols import LeakPlan, plan_protocols
+from bottleneck.evaluation.leak_results import FIGURES, LeakExperiment, ProtocolResult
 from bottleneck.evaluation.metrics import fold_aurocs, measure
-from bottleneck.evaluation.nested import run_arms
+from bottleneck.evaluation.nested import Progress, Work, run_arms
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.heads.catalogue import LARGE, Head, get_head
 from bottleneck.heads.search import refuse_not_finite
 from bottleneck.predictions import Predictions
 
 if TYPE_CHECKING:
-    import pandas as pd
     from sklearn.pipeline import Pipeline
 
-__all__ = [
-    "FIGURES",
-    "FIXED",
-    "LeakExperiment",
-    "ProtocolResult",
-    "refuse_large",
-    "run_leak_experiment",
-    "split_by_patient",
-]
-
-FIGURES = ("auroc_pooled", "auroc", "accuracy", "sensitivity", "specificity")
+__all__ = ["FIXED", "refuse_large", "run_leak_experiment"]
 
 Strings = NDArray[np.str_]
-Progress = Callable[[int, int, str], None]
 
 
 def _build_fixed(seed: int) -> Pipeline:
@@ -60,130 +48,6 @@ FIXED = Head(
     (),
     "decision",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class ProtocolResult:
-    """What one protocol makes of the features.
-
-    Attributes
-    ----------
-    name : str
-        The protocol.
-    honest : bool
-        Whether its figures hold for patients who were not trained on.
-    why : str
-        Why it is wrong, or what makes it right.
-    n_tested : int
-        Images tested in each repeat.
-    n_trained : float
-        Images trained on, the mean over folds.
-    picture_known : float
-        Share of the tested images of which the model was trained on another copy, or on the
-        original.
-    patient_known : float
-        Share of the tested images of whose patient it was trained on some picture.
-    repeats : mapping of str to tuple of float
-        By the names in ``FIGURES``, one value a repeat. "auroc" is the mean of the AUROC within
-        each fold; "auroc_pooled" ranks the raw scores of all folds together, as published work
-        often does, although they come from different models.
-    """
-
-    name: str
-    honest: bool
-    why: str
-    n_tested: int
-    n_trained: float
-    picture_known: float
-    patient_known: float
-    repeats: Mapping[str, tuple[float, ...]]
-
-    def mean(self, figure: str) -> float:
-        """Return the mean of a figure over the repeats."""
-        return statistics.fmean(self.repeats[figure])
-
-    def spread(self, figure: str) -> float | None:
-        """Return the standard deviation of a figure over the repeats; None for a single one.
-
-        It tells how much depends on the draw of the folds. It is no standard error: every
-        repeat sees the same patients.
-        """
-        values = self.repeats[figure]
-        return statistics.stdev(values) if len(values) > 1 else None
-
-
-@dataclasses.dataclass(frozen=True)
-class LeakExperiment:
-    """What came of the experiment.
-
-    Attributes
-    ----------
-    dataset : str
-        The augmented data set.
-    features : mapping
-        Provenance of its features.
-    head : str
-        The classifier, in words.
-    n_images, n_patients : int
-        Originals, and whom they are of.
-    copies : int
-        Altered copies of each original.
-    positive : str or None
-        The positive class; None for the mean of each class against the rest.
-    n_splits, seed : int
-        Number of folds, and the seed of the first repeat.
-    rows : tuple of ProtocolResult
-        The worst protocol first.
-    warnings : tuple of str
-        What a reader must know before the figures.
-    """
-
-    dataset: str
-    features: Mapping[str, Any]
-    head: str
-    n_images: int
-    n_patients: int
-    copies: int
-    positive: str | None
-    n_splits: int
-    seed: int
-    rows: tuple[ProtocolResult, ...]
-    warnings: tuple[str, ...] = ()
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row a protocol: what was tested, then each figure and its spread."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                "protocol": row.name,
-                "honest": row.honest,
-                "n_tested": row.n_tested,
-                "n_trained": row.n_trained,
-                "picture_known": row.picture_known,
-                "patient_known": row.patient_known,
-                "repeats": len(row.repeats[FIGURES[0]]),
-            }
-            | {
-                column: value
-                for figure in FIGURES
-                for column, value in (
-                    (figure, row.mean(figure)),
-                    (f"{figure}_sd", row.spread(figure)),
-                )
-            }
-            for row in self.rows
-        )
-
-
-class _Plan(NamedTuple):
-    """A protocol, and the rows that it works with; an honest one keeps patients together."""
-
-    name: str
-    honest: bool
-    why: str
-    rows: NDArray[np.intp]
-    folds: Folds
 
 
 def run_leak_experiment(
@@ -229,14 +93,13 @@ def run_leak_experiment(
     FeatureFileError
         If a feature is not finite.
     """
-    if n_jobs == 0:
-        raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
+    work = Work(protocol.inner_splits, n_jobs)
     refuse_large(len(features), head)
     refuse_not_finite(features.X)
     stated = features.positive if positive is None else positive
     positive = choose_positive(features.classes, stated)
     originals = original_ids(features.ids)
-    plans = _plan(features, originals, protocol)
+    plans = plan_protocols(features, originals, protocol)
     # A copy without a patient has that of its original.
     patients = name_patients(features.groups, originals)
     assert patients is not None  # or there would be no plan
@@ -254,9 +117,7 @@ def run_leak_experiment(
             [Arm(plan.name, None, samples.X, head)],
             plan.folds,
             samples,
-            inner_splits=protocol.inner_splits,
-            n_jobs=n_jobs,
-            progress=_from(done, total, progress),
+            dataclasses.replace(work, progress=_from(done, total, progress)),
         )
         done += len(plan.folds)
         results.append(
@@ -303,90 +164,6 @@ def refuse_large(n_images: int, head: Head) -> None:
         )
 
 
-def split_by_patient(protocol: Protocol, y: Strings, groups: Strings | None) -> Folds:
-    """Draw the folds of the honest rows, or say why the experiment cannot be done.
-
-    Parameters
-    ----------
-    protocol : Protocol
-        Of kind "cv".
-    y : ndarray of str, shape (n_samples,)
-        Labels of the originals.
-    groups : ndarray of str, shape (n_samples,), or None
-        Their patients; an empty string where one has none.
-
-    Returns
-    -------
-    Folds
-
-    Raises
-    ------
-    ProtocolError
-        If no patient is known, or the samples cannot be split so.
-    """
-    if name_patients(groups) is None:
-        raise ProtocolError(
-            "the data set names no patients, so there is no honest figure to hold a leak "
-            "against: name them (--patient-pattern REGEX, or --patient-column of a table)"
-        )
-    return make_folds(protocol, y, groups)
-
-
-def _plan(features: FeatureSet, originals: Strings, protocol: Protocol) -> tuple[_Plan, ...]:
-    alone = features.ids == originals
-    if alone.all() or set(originals[~alone]) != set(features.ids[alone]):
-        raise ProtocolError(
-            f"'{features.dataset}' does not hold originals with altered copies of each: extract "
-            "features of an augmented data set (bottleneck.data.augmentation)"
-        )
-    every, rows = np.arange(len(features)), np.flatnonzero(alone)
-    groups = None if features.groups is None else features.groups[alone]
-    by_patient = split_by_patient(protocol, features.y[alone], groups)
-    with_copies = tuple(
-        dataclasses.replace(
-            fold,
-            train=np.flatnonzero(np.isin(originals, originals[rows[fold.train]])),
-            test=rows[fold.test],
-        )
-        for fold in by_patient
-    )
-    return (
-        _Plan(
-            "augment, then split by image",
-            False,
-            "altered copies of one picture stand on both sides of the split: the model is asked "
-            "about pictures that it was trained on, turned a little, and recognising them "
-            "passes for skill. No new patient brings pictures that it knows.",
-            every,
-            make_folds(protocol, features.y),
-        ),
-        _Plan(
-            "split by image",
-            False,
-            "pictures of one patient stand on both sides of the split: they share tissue, probe "
-            "and settings, and recognising the patient passes for recognising the disease.",
-            rows,
-            make_folds(protocol, features.y[alone]),
-        ),
-        _Plan(
-            "split by patient",
-            True,
-            "every patient stands, with all pictures, on one side of the split: the test is of "
-            "patients that the model has never met, as new ones will be.",
-            rows,
-            by_patient,
-        ),
-        _Plan(
-            "split by patient, then augment",
-            True,
-            "the same test; copies are made of the pictures of training patients alone. What "
-            "differs from the row above is what augmentation is worth.",
-            every,
-            dataclasses.replace(by_patient, folds=with_copies),
-        ),
-    )
-
-
 def _measure(predictions: Predictions, positive: str | None) -> dict[str, tuple[float, ...]]:
     """Return every figure of ``FIGURES``, one value a repeat."""
     each = []
@@ -411,7 +188,7 @@ def _from(done: int, total: int, progress: Progress | None) -> Progress | None:
     return lambda step, _, name: progress(done + step, total, name)
 
 
-def _find_warnings(features: FeatureSet, plans: tuple[_Plan, ...]) -> tuple[str, ...]:
+def _find_warnings(features: FeatureSet, plans: tuple[LeakPlan, ...]) -> tuple[str, ...]:
     said = []
     if features.weights == "random":
         said.append("random weights: the figures mean nothing")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from bottleneck.data.grouping import count_by_class, draw, name_patients
 from bottleneck.data.splits import Fold, Folds
 from bottleneck.evaluation.arms import Arm
-from bottleneck.evaluation.nested import ArmResult, run_arms
+from bottleneck.evaluation.nested import ArmResult, Work, run_arms
 from bottleneck.features.featureset import FeatureSet
 
 __all__ = ["SHARES", "run_shares"]
@@ -24,19 +24,13 @@ _LEAST = 4
 
 
 def run_shares(
-    arms: Sequence[Arm],
-    folds: Folds,
-    samples: FeatureSet,
-    *,
-    inner_splits: int,
-    n_jobs: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    arms: Sequence[Arm], folds: Folds, samples: FeatureSet, work: Work
 ) -> list[tuple[float, list[ArmResult]]]:
     """Test every arm in the same test parts after training on fewer patients.
 
     Parameters
     ----------
-    arms, folds, samples, inner_splits, n_jobs, progress
+    arms, folds, samples, work
         As for ``nested.run_arms``.
 
     Returns
@@ -55,10 +49,7 @@ def run_shares(
         reduced = dataclasses.replace(folds, folds=tuple(f for f in fewer if f is not None))
         units = samples.ids if patients is None else patients
         n = float(np.mean([len(np.unique(units[fold.train])) for fold in reduced]))
-        results = run_arms(
-            arms, reduced, samples, inner_splits=inner_splits, n_jobs=n_jobs, progress=progress
-        )
-        found.append((n, results))
+        found.append((n, run_arms(arms, reduced, samples, work)))
     return found
 
 

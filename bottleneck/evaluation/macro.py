@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bottleneck.evaluation.auroc import distribution_free, variance_name
 from bottleneck.evaluation.functionals import patient_variance
-from bottleneck.evaluation.intervals import (
-    CORRECTED,
-    Interval,
-    check_level,
-    distribution_free,
-    influence_interval,
-)
+from bottleneck.evaluation.intervals import Interval, check_level, influence_interval
 from bottleneck.evaluation.placements import Design, encode, find_overlap
 
 __all__ = ["MacroAuc", "macro_auc_interval"]
@@ -46,8 +41,8 @@ def macro_auc_interval(
     Returns
     -------
     Interval
-        With two classes and opposite scores that of ``roc_auc_interval`` or
-        ``cv_auc_interval``. Where the placement values do not vary, the
+        With two classes and opposite scores that of ``auroc.roc_auc_interval`` or
+        ``auroc.cv_auc_interval``. Where the placement values do not vary, the
         distribution-free one with the fewest pairs of any class.
 
     Raises
@@ -94,13 +89,12 @@ class MacroAuc:
         for number, score in enumerate(self._scores.T):
             of_samples = Design(self._codes == number, None, self._folds)
             found.append(of_samples.influence(of_samples.rank(score)))
-            pairs.append(Design(self._codes == number, self._patients, self._folds).pairs)
+            of_patients = Design(self._codes == number, self._patients, self._folds)
+            pairs.append(of_patients.pairs)
         self.value = float(np.mean([one.value for one in found]))
         self.influence = np.mean([one.positive + one.negative for one in found], axis=0)
         self._pairs = min(pairs)
-        single = "Obuchowski" if int(self._patients.max()) + 1 < n else "DeLong"
-        self.name = f"LeDell{CORRECTED}" if self._folds.any() else single
-        self.name += ", mean over classes"
+        self.name = f"{variance_name(of_patients)}, mean over classes"
 
     def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
         """Return the variance of what has this influence, corrected over folds, and its df."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bottleneck.data.grouping import inner_folds, name_patients
 from bottleneck.data.splits import refuse_single
-from bottleneck.evaluation.intervals import Interval, cv_auc_interval
+from bottleneck.evaluation.auroc import cv_auc_interval
+from bottleneck.evaluation.intervals import Interval
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.heads.catalogue import Head
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bottleneck.errors import unknown_name
 from bottleneck.evaluation.calibration import calibration_error, calibration_line
 from bottleneck.evaluation.functionals import COUNTED, Functionals
+from bottleneck.evaluation.parts import number_folds
 from bottleneck.predictions import Predictions
 
 __all__ = [
@@ -143,9 +144,10 @@ def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDA
 
     names = choose_classes(predictions, positive)
     chosen = np.isin(predictions.classes, names)
+    folds = number_folds(predictions)
     aurocs = []
-    for repeat, fold in np.unique(np.stack([predictions.repeats, predictions.folds]), axis=1).T:
-        rows = (predictions.repeats == repeat) & (predictions.folds == fold)
+    for fold in range(folds.max() + 1):
+        rows = folds == fold
         truth = predictions.labels[rows, np.newaxis] == np.array(names)
         defined = truth.any(axis=0) & ~truth.all(axis=0)
         scores = predictions.scores[rows][:, chosen]

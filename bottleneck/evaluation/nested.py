@@ -14,15 +14,45 @@ from numpy.typing import NDArray
 
 from bottleneck.data.grouping import inner_folds, name_patients
 from bottleneck.data.splits import Fold, Folds
+from bottleneck.errors import UsageError
 from bottleneck.evaluation.arms import Arm
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.heads.catalogue import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions
 
-__all__ = ["ArmResult", "count_inner_folds", "run_arms"]
+__all__ = ["ArmResult", "Progress", "Work", "count_inner_folds", "run_arms"]
 
 Strings = NDArray[np.str_]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """How the work of every arm and fold is done.
+
+    Attributes
+    ----------
+    inner_splits : int
+        Number of inner folds, fewer where a class has fewer patients.
+    n_jobs : int or None
+        Processes, as joblib counts them.
+    progress : callable or None
+        Called with the number of folds done, their number over all arms, and the arm.
+
+    Raises
+    ------
+    UsageError
+        If there is no process.
+    """
+
+    inner_splits: int
+    n_jobs: int | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_jobs == 0:
+            raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,15 +108,7 @@ def count_inner_folds(
     return min(counts), max(counts)
 
 
-def run_arms(
-    arms: Sequence[Arm],
-    folds: Folds,
-    samples: FeatureSet,
-    *,
-    inner_splits: int,
-    n_jobs: int | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> list[ArmResult]:
+def run_arms(arms: Sequence[Arm], folds: Folds, samples: FeatureSet, work: Work) -> list[ArmResult]:
     """Test every arm in every fold.
 
     Parameters
@@ -97,12 +119,7 @@ def run_arms(
         Training and test parts.
     samples : FeatureSet
         Names, labels and patients of the rows.
-    inner_splits : int
-        Number of inner folds, fewer where a class has fewer patients.
-    n_jobs : int or None
-        Processes, as joblib counts them.
-    progress : callable or None
-        Called with the number of folds done, their number over all arms, and the arm.
+    work : Work
 
     Returns
     -------
@@ -111,18 +128,18 @@ def run_arms(
     """
     groups = name_patients(samples.groups, samples.ids)
     # Folds are the better unit of work; where there is but one, its search is shared out.
-    outer, inner = (n_jobs, None) if len(folds) > 1 else (None, n_jobs)
+    outer, inner = (work.n_jobs, None) if len(folds) > 1 else (None, work.n_jobs)
     tasks = [(arm, fold) for arm in arms for fold in folds]
     outcomes = joblib.Parallel(n_jobs=outer, return_as="generator")(
-        joblib.delayed(_test)(arm.head, arm.X, samples.y, groups, fold, inner_splits, inner)
+        joblib.delayed(_test)(arm.head, arm.X, samples.y, groups, fold, work.inner_splits, inner)
         for arm, fold in tasks
     )
     done: list[_Outcome] = []
     try:
         for (arm, _), outcome in zip(tasks, outcomes, strict=True):
             done.append(outcome)
-            if progress is not None:
-                progress(len(done), len(tasks), arm.name)
+            if work.progress is not None:
+                work.progress(len(done), len(tasks), arm.name)
     finally:
         # After an interruption joblib would warn of the work that is thrown away.
         with warnings.catch_warnings():

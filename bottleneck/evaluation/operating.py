@@ -9,10 +9,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
-from bottleneck.evaluation.calibration import split_folds
-from bottleneck.evaluation.inference import as_metric, proportion
+from bottleneck.evaluation.inference import proportion
 from bottleneck.evaluation.intervals import Interval
-from bottleneck.evaluation.results import Metric, OperatingPoint
+from bottleneck.evaluation.parts import split_folds
+from bottleneck.evaluation.results import Metric, OperatingPoint, as_metric
 from bottleneck.predictions import Predictions
 
 __all__ = ["Held", "at_prevalence", "choose_thresholds", "operate"]

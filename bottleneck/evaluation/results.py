@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.evaluation.intervals import Interval
 from bottleneck.evaluation.leakage import Audit
 from bottleneck.predictions import Predictions
 
@@ -26,6 +27,7 @@ __all__ = [
     "OperatingPoint",
     "Shift",
     "Subgroup",
+    "as_metric",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -49,6 +51,14 @@ class Metric:
     low: float | None = None
     high: float | None = None
     method: str | None = None
+
+
+def as_metric(value: float, interval: Interval | None) -> Metric:
+    """Join a figure and its interval, where there is one."""
+    if interval is None:
+        return Metric(value)
+    method = f"{interval.method}, {interval.level:.0%}"
+    return Metric(value, interval.low, interval.high, method)
 
 
 @dataclasses.dataclass(frozen=True)

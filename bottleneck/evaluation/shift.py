@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from bottleneck.data.grouping import inner_folds, name_patients
 from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.auroc import cv_auc_interval
 from bottleneck.evaluation.cloud import NEIGHBOURS, SHARE, find_beyond
 from bottleneck.evaluation.cohorts import refuse_other_recipe
 from bottleneck.evaluation.discrepancy import Discrepancy, discrepancy_test
-from bottleneck.evaluation.intervals import Interval, cv_auc_interval
-from bottleneck.evaluation.results import Metric, Shift
+from bottleneck.evaluation.intervals import Interval
+from bottleneck.evaluation.results import Shift, as_metric
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.heads.catalogue import get_head
 from bottleneck.heads.search import refuse_not_finite
@@ -95,9 +96,7 @@ def measure_shift(
         mmd=discrepancy.value,
         mmd_p=discrepancy.p,
         permutations=permutations,
-        domain_auroc=Metric(
-            auroc.value, auroc.low, auroc.high, f"{auroc.method}, {auroc.level:.0%}"
-        ),
+        domain_auroc=as_metric(auroc.value, auroc),
         outside=beyond,
         outside_expected=SHARE * len(B),
         words=" ".join(

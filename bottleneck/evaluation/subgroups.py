@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bottleneck.evaluation.calibration import split_folds
-from bottleneck.evaluation.inference import as_metric, intervals
+from bottleneck.evaluation.inference import intervals
 from bottleneck.evaluation.metrics import measure
-from bottleneck.evaluation.results import Subgroup
+from bottleneck.evaluation.parts import split_folds
+from bottleneck.evaluation.results import Subgroup, as_metric
 from bottleneck.predictions import Predictions
 
 __all__ = ["NOT_STATED", "by_subgroup"]

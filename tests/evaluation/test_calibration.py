@@ -23,8 +23,6 @@ from bottleneck.evaluation.calibration import (
     calibrate,
     calibration_error,
     calibration_line,
-    match_folds,
-    split_folds,
 )
 from bottleneck.predictions import Predictions
 
@@ -123,20 +121,11 @@ def test_folds_are_matched_in_order_of_first_appearance():
     y = np.array(["n", "p"] * 20)
     folds, score = np.repeat([3, 1], 20), np.tile(np.arange(20.0), 2)
     test = make(y, score, folds=folds)
-    assert [rows[0] for rows in split_folds(test)] == [0, 20]
     rng = np.random.default_rng(0)
     informative = make(np.repeat(["n", "p"], 30), np.sort(rng.normal(size=60)) * 10)
     noise = make(np.repeat(["n", "p"], 30), rng.normal(size=60))
     found = calibrate(test, [informative, noise]).probabilities[:, 1]
     assert np.ptp(found[:20]) > np.ptp(found[20:])
-
-
-def test_validation_samples_follow_the_fold_of_their_model():
-    test = make(["n", "p"] * 2, np.arange(4.0), folds=np.array([2, 2, 0, 0]))
-    validation = make(["p", "n", "p"], np.arange(3.0), folds=np.array([0, 2, 0]))
-    assert [part.labels.tolist() for part in match_folds(test, validation)] == [["n"], ["p", "p"]]
-    with pytest.raises(ProtocolError, match="fold 0 has test samples"):
-        match_folds(test, validation.take(validation.folds == 2))
 
 
 def test_the_prior_only_arm_keeps_its_frequencies():

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from made_features import make_features
+from made_features import VGG, changed, make_features
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -22,7 +22,6 @@ from bottleneck.evaluation.metrics import METRICS, fold_aurocs, measure
 from bottleneck.heads.catalogue import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
-VGG = {"backbone": "vgg16", "network": "vgg16"}
 
 
 def shuffle(features, seed=0):
@@ -173,82 +172,6 @@ def test_three_classes():
     assert prior.metrics["auroc"].value == 0.5
 
 
-def test_what_is_said_of_data_set_and_protocol():
-    f = make_features(dataset={"excluded": {"no label": 3}, "positive": "benign"})
-    y = f.y.copy()
-    y[0] = "malignant"  # a patient with a nodule of each kind
-    f = dataclasses.replace(f, y=y)
-    comparison = compare(f, ["logistic"], protocol=Protocol(n_splits=3, repeats=2, seed=4))
-    assert comparison.dataset == {
-        "name": "phantom",
-        "fingerprint": "f" * 64,
-        "n_samples": 80,
-        "n_patients": 40,
-        "classes": {"benign": 39, "malignant": 41},
-        "patients": {"benign": 20, "malignant": 21},
-        "positive": "benign",
-        "failures": 0,
-        "excluded": {"no label": 3},
-    }
-    assert comparison.classes == ("benign", "malignant")
-    assert comparison.positive == "benign"
-    protocol = dict(comparison.protocol)
-    words = protocol.pop("words")
-    assert protocol.pop("primary") == "none: there is one arm that sees images"
-    assert protocol == {
-        "kind": "cross-validation",
-        "folds": 3,
-        "repeats": 2,
-        "inner_folds": 5,
-        "seed": 4,
-        "seeds": (4, 5),
-        "grouped": True,
-        "unit": "image",
-        "aggregate": None,
-        "allow_leakage": False,
-        "prevalence": None,
-    }
-    assert "3 folds, 2 times anew, stratified by class" in words
-    assert "5-fold cross-validation, grouped by patient" in words
-    assert "logistic regression with an L2 penalty (C: 6 candidates)" in words
-    assert comparison.warnings == ()
-    assert comparison.features == (f.provenance,)
-    assert len(comparison.evaluations[0].chosen) == 6
-
-
-def test_inner_folds_shrink_with_the_patients_and_the_words_say_so():
-    f = make_features(n_patients=12)
-    comparison = compare(f, ["logistic"], protocol=Protocol(n_splits=3))
-    assert comparison.protocol["inner_folds"] == 4
-    assert " 4-fold cross-validation" in comparison.protocol["words"]
-
-
-def test_warnings_come_gravest_first():
-    f = make_features(
-        n_patients=14, recipe={"weights": "random"}, failures=(("x.png", "truncated"),)
-    )
-    f = dataclasses.replace(f, groups=None)
-    warnings = compare(f, ["logistic"], protocol=QUICK).warnings
-    assert warnings[0] == "random weights: the figures mean nothing"
-    assert warnings[1].startswith("no patients named")
-    assert warnings[2] == "1 samples have no features and are missing from every figure"
-    assert len(warnings) == 3
-    few = compare(make_features(n_patients=14), ["logistic"], protocol=QUICK).warnings
-    assert few == ("estimate only: 7 patients in the smallest class that was tested",)
-
-
-def test_a_head_that_did_not_converge_is_said(monkeypatch):
-    head = get_head("mlp")
-    hurried = dataclasses.replace(
-        head,
-        build=lambda seed: head.build(seed).set_params(mlp__max_iter=2),
-        grid=({"mlp__alpha": (1.0,)},),
-    )
-    monkeypatch.setattr("bottleneck.evaluation.arms.get_head", lambda name: hurried)
-    warnings = compare(make_features(), ["mlp"], protocol=QUICK).warnings
-    assert "resnet18 (imagenet) + mlp did not converge in 3 of 3 folds" in warnings
-
-
 def test_given_folds_and_fixed_splits_are_used():
     f = make_features()
     published = np.repeat(["1", "2", "3", "4"], 20)
@@ -263,70 +186,7 @@ def test_given_folds_and_fixed_splits_are_used():
     assert sorted(fixed.evaluations[0].predictions.ids) == sorted(f.ids[56:])
 
 
-def test_arms_of_one_backbone_are_told_apart_by_what_differs():
-    sets = [
-        make_features(),
-        make_features(seed=1, recipe={"pooling": "max"}),
-        make_features(seed=2, recipe={"layer": "layer3"}),
-        make_features(seed=3, recipe={"layer": "layer3", "weights_digest": "1" * 64}),
-        make_features(seed=4, recipe=VGG | {"precision": "bf16"}),
-    ]
-    names = [e.name for e in compare(sets, ["logistic"], protocol=QUICK).evaluations]
-    assert names == [
-        "resnet18 (imagenet, avg) + logistic",
-        "resnet18 (imagenet, max) + logistic",
-        f"resnet18 (imagenet, layer3, avg, {sets[2].recipe_hash[:8]}) + logistic",
-        f"resnet18 (imagenet, layer3, avg, {sets[3].recipe_hash[:8]}) + logistic",
-        "vgg16 (imagenet) + logistic",
-        "prior only",
-    ]
-
-
-def other(**changes):
-    return dataclasses.replace(make_features(seed=1, recipe=VGG), **changes)
-
-
-def changed(values, rows, value):
-    values = values.copy()
-    values[rows] = value
-    return values
-
-
 f = make_features()
-HASHES = np.array([f"{i:064d}" for i in range(80)])
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "message"),
-    [
-        (f, make_features(seed=1), "of the same recipe, so they would be one arm twice"),
-        (f, make_features(recipe=VGG, n_patients=30), r"80 and 60, 60 of them in both\): extract"),
-        (f, other(ids=changed(f.ids, [2, 3], ["u", "v"])), "80 and 80, 78 of them in both"),
-        (f, other(y=changed(f.y, [0, 1, 2], "malignant")), "the labels of 2 of 80 samples"),
-        (f, other(groups=changed(f.groups, [5], "jane")), "the patients of 1 of 80 samples"),
-        (f, other(groups=None), "only one of them has patients"),
-        (f, other(splits=np.full(80, "train")), "only one of them has splits"),
-        (
-            dataclasses.replace(f, sha256=HASHES),
-            other(sha256=changed(HASHES, [7], "0" * 64)),
-            "the image bytes of 1 of 80 samples: extract both again",
-        ),
-        (
-            f,
-            make_features(seed=1, recipe=VGG, dataset={"name": "ddti"}),
-            "different data sets, 'phantom' and 'ddti'",
-        ),
-        (
-            f,
-            make_features(seed=1, recipe=VGG, dataset={"fingerprint": "e" * 64}),
-            "different states of the data set: extract both again",
-        ),
-    ],
-)
-def test_features_of_other_samples_are_refused(first, second, message):
-    with pytest.raises(ProtocolError, match=message) as caught:
-        compare([first, second], ["logistic"])
-    assert "jane" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +206,12 @@ def test_features_of_other_samples_are_refused(first, second, message):
             ProtocolError,
             "one training part holds 1 patient of class 'benign'",
         ),
-        (other(X=changed(f.X, 3, np.nan)), {}, FeatureFileError, "1 of 80 samples are not finite"),
+        (
+            dataclasses.replace(f, X=changed(f.X, 3, np.nan)),
+            {},
+            FeatureFileError,
+            "1 of 80 samples are not finite",
+        ),
         ("none.h5", {}, FeatureFileError, "none.h5 does not exist"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from bottleneck.evaluation.drops import drops, subtract_metrics
-from bottleneck.evaluation.intervals import wilson_interval
+from bottleneck.evaluation.proportions import wilson_interval
 from bottleneck.evaluation.results import Evaluation, Metric
 
 

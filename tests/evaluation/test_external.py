@@ -129,9 +129,9 @@ def test_copies_stay_together_when_heads_are_trained_on_all(monkeypatch):
     seen = []
     original = external_module.run_arms
 
-    def watch(arms, folds, samples, **options):
+    def watch(arms, folds, samples, work):
         seen.append(samples.groups)
-        return original(arms, folds, samples, **options)
+        return original(arms, folds, samples, work)
 
     monkeypatch.setattr(external_module, "run_arms", watch)
     compare(make_features(pixels=pixels), ["logistic"], external=outside(), protocol=QUICK)

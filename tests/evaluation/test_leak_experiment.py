@@ -19,11 +19,8 @@ from bottleneck.data.readers import load_dataset
 from bottleneck.data.splits import Protocol
 from bottleneck.errors import BottleneckError, ProtocolError, UsageError
 from bottleneck.evaluation import leak_experiment
-from bottleneck.evaluation.leak_experiment import (
-    LeakExperiment,
-    ProtocolResult,
-    run_leak_experiment,
-)
+from bottleneck.evaluation.leak_experiment import run_leak_experiment
+from bottleneck.evaluation.leak_results import LeakExperiment, ProtocolResult
 from bottleneck.features.extraction import extract
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.features.store import load_features

@@ -10,8 +10,8 @@ from statsmodels.stats.proportion import proportion_confint
 from test_calibration import make
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.intervals import wilson_interval
 from bottleneck.evaluation.operating import at_prevalence, choose_thresholds, operate
+from bottleneck.evaluation.proportions import wilson_interval
 from bottleneck.evaluation.results import Metric
 
 

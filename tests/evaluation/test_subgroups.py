@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_predictions import predict
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
-from test_inference import predict
 
-from bottleneck.evaluation.intervals import cv_auc_interval, roc_auc_interval
+from bottleneck.evaluation.auroc import cv_auc_interval, roc_auc_interval
 from bottleneck.evaluation.subgroups import by_subgroup
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made import dataset_of
 from PIL import Image
-from small import N_IMAGES, small_backbone
+from small import N_IMAGES, small_backbone, train
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.finetune.arm import Trained
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +39,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dataset(pictures: Path) -> ImageDataset:
-    from made import dataset_of
-
     return dataset_of(pictures)
 
 
 @pytest.fixture
 def backbone() -> Backbone:
     return small_backbone()
+
+
+@pytest.fixture(scope="session")
+def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(dataset_of(pictures), tmp_path_factory.mktemp("trained") / "run")

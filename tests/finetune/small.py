@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights import Weights
+from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.data.protocol import Protocol
+from bottleneck.finetune.arm import Trained, finetune
 from bottleneck.finetune.config import Config
+from bottleneck.predictions import Predictions
 
 N_IMAGES = 48
 PROTOCOL = Protocol(n_splits=3)
@@ -49,3 +54,15 @@ def quick(**options: Any) -> Config:
         "workers": 0,
     }
     return Config(**{**usual, **options})
+
+
+def train(dataset: ImageDataset, output: Path, **options: Any) -> Trained:
+    (trained,) = finetune(
+        dataset, quick(**options), backbone=small_backbone(), protocol=PROTOCOL, output=output
+    )
+    return trained
+
+
+def same(one: Predictions, other: Predictions) -> None:
+    for field in ("ids", "folds", "repeats", "labels", "predicted", "scores"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))

@@ -1,9 +1,8 @@
-"""Files made to mislead: what is refused, in little memory, and what is read as it is."""
+"""Images and data sets made to mislead: what is refused, in little memory, and what is read."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import struct
@@ -11,26 +10,17 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
-import skops.io
-from made import dataset_of, make_images
+from made import make_images
 from PIL import Image
 
 from bottleneck.data.decode import decode
 from bottleneck.data.readers import load_dataset
-from bottleneck.errors import DataError, DecodeError, FeatureFileError, ModelError, UsageError
-from bottleneck.features.extraction import extract
-from bottleneck.features.store import load_features, read_provenance
-from bottleneck.features.stored import StoredRows
-from bottleneck.heads.persistence import load_model
-from bottleneck.predictions import read_predictions
-from bottleneck.testing import tiny_backbone
+from bottleneck.errors import DataError, DecodeError, UsageError
 
 # Reads files with so many bytes left to it, and prints what each says.
 IN_LITTLE_MEMORY = """
@@ -210,213 +200,3 @@ def test_patterns_that_no_engine_takes_are_refused(tmp_path: Path, pattern: str)
     make_images(tmp_path / "a", 1)
     with pytest.raises(UsageError, match="is not a regular expression"):
         load_dataset(tmp_path, patient_pattern=pattern)
-
-
-HEADER = "id,label,score_a,score_b"
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (f"{HEADER},fold\n1,a,1,2,99999999999999999999\n", "fold needs whole numbers from 0"),
-        (f"{HEADER},fold\n1,a,1,2,1e30\n", "fold needs whole numbers from 0, not 1e\\+30"),
-        (f"{HEADER},repeat\n1,a,1,2,0.5\n", "repeat needs whole numbers from 0, not 0.5"),
-        (f"{HEADER},fold\n1,a,1,2,-1\n", "fold needs whole numbers from 0, not -1"),
-        (f"{HEADER},score_a\n1,a,1,2,3\n", "several columns 'score_a'"),
-        (f"{HEADER},id\n1,a,1,2,3\n", "several columns 'id'"),
-        (f"{HEADER}\n1,a,nan,2\n", "score_a needs a number, not 'nan'"),
-        (f"{HEADER}\n1,a,1,-inf\n", "score_b needs a number, not '-inf'"),
-        (f"{HEADER}\n1\0,a,1,2\n", "NUL bytes"),
-        (f"{HEADER}\n1,a,1,2,9\n", "cannot read predictions"),
-        ("id,label,score_,score_b\n1,b,1,2\n", "names no class"),
-        (f"{HEADER}\n1,a,1,2\n".encode("utf-16"), "cannot read predictions"),
-        (f"{HEADER}\né,a,1,2\n".encode("latin-1"), "cannot read predictions"),
-        (b"", "cannot read predictions"),
-    ],
-)
-def test_odd_tables_of_predictions_are_refused(
-    tmp_path: Path, content: str | bytes, says: str
-) -> None:
-    path = tmp_path / "p.csv"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(DataError, match=says):
-        read_predictions(path)
-
-
-def test_predictions_are_a_file_whatever_its_name(tmp_path: Path) -> None:
-    for name in ("p.csv.gz", "p.zip", "p.xz"):
-        (tmp_path / name).write_text(f"{HEADER}\n1,a,1,2\n")
-        assert len(read_predictions(tmp_path / name)[0]) == 1
-    with pytest.raises(DataError, match="No such file"):
-        read_predictions("http://localhost/p.csv")
-
-
-@pytest.fixture(scope="module")
-def feature_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder = tmp_path_factory.mktemp("features")
-    make_images(folder / "images", 6)
-    dataset = dataset_of(folder / "images")
-    return extract(dataset, tiny_backbone(), precision="fp32", output=folder).path.read_bytes()
-
-
-def replaced(name: str, make: Callable[[h5py.File], Any]) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        del file[name]
-        made = make(file)
-        if made is not None:
-            file[name] = made
-
-    return change
-
-
-def stated(**fields: Any) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        file.attrs["provenance"] = json.dumps(json.loads(file.attrs["provenance"]) | fields)
-
-    return change
-
-
-def attribute(value: Any) -> Callable[[h5py.File], None]:
-    return lambda file: file.attrs.__setitem__("provenance", value)
-
-
-def huge(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-    file.create_dataset(name, shape, dtype, chunks=tuple(min(s, 64) for s in shape))
-
-
-LIES: dict[str, Callable[[h5py.File], None]] = {
-    "external link": replaced("embeddings", lambda f: h5py.ExternalLink("/etc/passwd", "x")),
-    "soft link": replaced("embeddings", lambda f: h5py.SoftLink("/size")),
-    "circle of links": replaced("ids", lambda f: h5py.SoftLink("/ids")),
-    "group": replaced("labels", lambda f: f.create_group("labels") and None),
-    "group in itself": replaced("labels", lambda f: f["/"]),
-    "huge size": replaced("embeddings", lambda f: huge(f, "embeddings", (6, 10**12), "<f4")),
-    "huge text": replaced("labels", lambda f: huge(f, "labels", (6,), "S100000000")),
-    "other file's bytes": replaced(
-        "embeddings",
-        lambda f: (
-            f.create_dataset("embeddings", (6, 8), "<f4", external=[("/etc/passwd", 0, 192)])
-            and None
-        ),
-    ),
-    "fewer rows": replaced("labels", lambda f: np.array(["a"] * 5, h5py.string_dtype())),
-    "other shape": replaced("embeddings", lambda f: np.zeros((6, 2, 4), "<f4")),
-    "integers": replaced("embeddings", lambda f: np.zeros((6, 8), "<i4")),
-    "objects": replaced("ids", lambda f: np.array([f.ref] * 6, h5py.ref_dtype)),
-    "lists": replaced("ids", lambda f: huge(f, "ids", (6,), h5py.vlen_dtype(np.int32))),
-    "no text": replaced("ids", lambda f: huge(f, "ids", (6,), h5py.string_dtype())),
-    "not UTF-8": replaced("labels", lambda f: np.array([b"\xff"] * 6, h5py.string_dtype())),
-    "ids twice": replaced("ids", lambda f: np.array(["same"] * 6, h5py.string_dtype())),
-    "small thumbnails": replaced("thumbnails", lambda f: np.zeros((6, 3, 3), "u1")),
-    "failures of numbers": replaced("failures", lambda f: np.zeros(3)),
-    "no provenance": lambda file: file.attrs.__delitem__("provenance"),
-    "provenance of numbers": attribute(np.arange(3)),
-    "provenance is a reference": lambda f: f.attrs.create(
-        "provenance", f.ref, dtype=h5py.ref_dtype
-    ),
-    "provenance is a list": attribute("[1, 2]"),
-    "deep provenance": attribute("[" * 30_000),
-    "recipe is a number": stated(recipe=3),
-    "name is a number": stated(dataset={"name": 3}),
-    "newer format": stated(format=99),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_feature_files_made_to_mislead_are_refused(
-    tmp_path: Path, feature_file: bytes, lie: str
-) -> None:
-    path = tmp_path / "x.h5"
-    path.write_bytes(feature_file)
-    with h5py.File(path, "r+") as file:
-        LIES[lie](file)
-    with pytest.raises(FeatureFileError):
-        load_features(path)
-
-
-def test_texts_that_share_their_bytes_are_refused(tmp_path: Path, feature_file: bytes) -> None:
-    # A long text, to which every row then points: 6 MB as the file says, 100 GB in memory.
-    path, n = tmp_path / "x.h5", 100_000
-    path.write_bytes(feature_file)
-    with h5py.File(path, "r+") as file:
-        del file["ids"]
-        texts = file.create_dataset("ids", (n,), h5py.string_dtype())
-        texts[:] = ["x"] * (n - 1) + ["y" * 1_000_000]
-        place = texts.id.get_offset()
-    data = bytearray(path.read_bytes())
-    data[place : place + 16 * n] = data[place + 16 * (n - 1) : place + 16 * n] * n
-    path.write_bytes(data)
-    with pytest.raises(FeatureFileError, match=r"'/ids' is missing or malformed"):
-        load_features(path)
-
-
-def test_a_heap_of_texts_without_end_is_refused(tmp_path: Path, feature_file: bytes) -> None:
-    # HDF5 2.0 itself never returns from this one.
-    path, data = tmp_path / "x.h5", bytearray(feature_file)
-    heap = data.index(b"GCOL\x01")
-    data[heap + 16 : heap + 32] = bytes(16)
-    path.write_bytes(data)
-    for read in (read_provenance, load_features, StoredRows):
-        with pytest.raises(FeatureFileError, match="a heap of its texts has no end"):
-            read(path)
-
-
-def test_a_heap_inside_of_the_embeddings_is_found(tmp_path: Path, feature_file: bytes) -> None:
-    path = tmp_path / "x.h5"
-    path.write_bytes(feature_file)
-    with h5py.File(path, "r+") as file:
-        place, size = file["ids"].id.get_offset(), file["ids"].size
-        del file["embeddings"]
-        inside = file.create_dataset("embeddings", (6, 512), "<f4")
-        inside[:] = 0
-        start = inside.id.get_offset()
-    data = bytearray(path.read_bytes())
-    # Every id is a text of the heap that begins where the features do, and has no end.
-    data[start : start + 16] = struct.pack("<5s3xQ", b"GCOL\x01", 4096)
-    row = struct.pack("<IQI", 4, start, 1)
-    data[place : place + len(row) * size] = row * size
-    path.write_bytes(data)
-    with pytest.raises(FeatureFileError, match="a heap of its texts has no end"):
-        load_features(path)
-
-
-def test_features_of_another_recipe_under_this_name_are_refused(tmp_path: Path) -> None:
-    make_images(tmp_path / "images", 3)
-    dataset, options = dataset_of(tmp_path / "images"), {"precision": "fp32", "output": tmp_path}
-    one = extract(dataset, tiny_backbone(width=1), **options).path
-    other = extract(dataset, tiny_backbone(width=8), **options).path
-    one.replace(other)
-    with pytest.raises(FeatureFileError, match="features of another recipe"):
-        extract(dataset, tiny_backbone(width=8), **options)
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        {"__class__": "system", "__module__": "os", "__loader__": "TypeNode"},
-        {"__class__": "partial", "__module__": "functools", "__loader__": "PartialNode"},
-        {
-            "__class__": "Pipeline",
-            "__module__": "sklearn.pipeline",
-            "__loader__": "OperatorFuncNode",
-            "attrs": {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"},
-        },
-        {
-            "__class__": "Pipeline",
-            "__module__": "sklearn.pipeline",
-            "__loader__": "MethodNode",
-            "content": {"func": "__init__", "obj": {"__loader__": "JsonNode", "content": "1"}},
-        },
-    ],
-    ids=lambda node: node["__loader__"],
-)
-def test_models_with_code_in_them_are_refused(tmp_path: Path, node: dict[str, Any]) -> None:
-    path = tmp_path / "m.skops"
-    skops.io.dump({"format": "bottleneck-model/1", "metadata": {}, "estimator": 1}, path)
-    with zipfile.ZipFile(path) as archive:
-        schema = json.loads(archive.read("schema.json"))
-    schema["content"]["estimator"] = node | {"__id__": 99}
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("schema.json", json.dumps(schema))
-    with pytest.raises(ModelError):
-        load_model(path)

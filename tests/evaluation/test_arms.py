@@ -1,0 +1,74 @@
+"""Names of arms, and features that cannot be held against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_features import VGG, changed, make_features
+
+from bottleneck.data.splits import Protocol
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.comparison import compare
+
+QUICK = Protocol(n_splits=3, inner_splits=2)
+f = make_features()
+
+HASHES = np.array([f"{i:064d}" for i in range(80)])
+
+
+def other(**changes):
+    return dataclasses.replace(make_features(seed=1, recipe=VGG), **changes)
+
+
+def test_arms_of_one_backbone_are_told_apart_by_what_differs():
+    sets = [
+        make_features(),
+        make_features(seed=1, recipe={"pooling": "max"}),
+        make_features(seed=2, recipe={"layer": "layer3"}),
+        make_features(seed=3, recipe={"layer": "layer3", "weights_digest": "1" * 64}),
+        make_features(seed=4, recipe=VGG | {"precision": "bf16"}),
+    ]
+    names = [e.name for e in compare(sets, ["logistic"], protocol=QUICK).evaluations]
+    assert names == [
+        "resnet18 (imagenet, avg) + logistic",
+        "resnet18 (imagenet, max) + logistic",
+        f"resnet18 (imagenet, layer3, avg, {sets[2].recipe_hash[:8]}) + logistic",
+        f"resnet18 (imagenet, layer3, avg, {sets[3].recipe_hash[:8]}) + logistic",
+        "vgg16 (imagenet) + logistic",
+        "prior only",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (f, make_features(seed=1), "of the same recipe, so they would be one arm twice"),
+        (f, make_features(recipe=VGG, n_patients=30), r"80 and 60, 60 of them in both\): extract"),
+        (f, other(ids=changed(f.ids, [2, 3], ["u", "v"])), "80 and 80, 78 of them in both"),
+        (f, other(y=changed(f.y, [0, 1, 2], "malignant")), "the labels of 2 of 80 samples"),
+        (f, other(groups=changed(f.groups, [5], "jane")), "the patients of 1 of 80 samples"),
+        (f, other(groups=None), "only one of them has patients"),
+        (f, other(splits=np.full(80, "train")), "only one of them has splits"),
+        (
+            dataclasses.replace(f, sha256=HASHES),
+            other(sha256=changed(HASHES, [7], "0" * 64)),
+            "the image bytes of 1 of 80 samples: extract both again",
+        ),
+        (
+            f,
+            make_features(seed=1, recipe=VGG, dataset={"name": "ddti"}),
+            "different data sets, 'phantom' and 'ddti'",
+        ),
+        (
+            f,
+            make_features(seed=1, recipe=VGG, dataset={"fingerprint": "e" * 64}),
+            "different states of the data set: extract both again",
+        ),
+    ],
+)
+def test_features_of_other_samples_are_refused(first, second, message):
+    with pytest.raises(ProtocolError, match=message) as caught:
+        compare([first, second], ["logistic"])
+    assert "jane" not in str(caught.value)
