@@ -21,6 +21,8 @@ from bottleneck.evaluation.results import Difference
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.heads.catalogue import Head
 
+# Of the samples tested, those of one patient.
+_LARGE_SHARE = 0.25
 _AGGREGATES = {"mean": "mean score", "max": "highest score"}
 
 __all__ = ["describe_dataset", "describe_protocol", "find_warnings"]
@@ -131,6 +133,13 @@ def find_warnings(
     first, groups = sets[0], plan.samples.groups
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     counts = count_by_class(first.y[tested], None if groups is None else groups[tested])
+    if groups is not None:
+        most = int(np.unique(groups[tested], return_counts=True)[1].max())
+        if most > _LARGE_SHARE * len(tested):
+            said.append(
+                f"one patient has {most} of the {len(tested)} samples that were tested, and their "
+                "figures are largely that patient's; --unit patient counts each patient once"
+            )
     few = min(counts.values())
     if not holds_level(few, max(counts.values())):
         unit = "samples" if groups is None else "patients"

@@ -96,7 +96,10 @@ def effective_number(
 
     With V = sum_i (sum over patient i of (value - mean))² / n², the linearised variance
     of the mean over n samples of I patients, it is (variance of the values) / V, at most
-    n: samples that agree less than chance would have them gain nothing. As V is itself
+    n: samples that agree less than chance would have them gain nothing. A patient with
+    many of the samples draws the mean to its own, so that its term is too small: it is
+    divided by ((1 - n_i / n) / (1 - 1 / I))², as the jackknife does (Bell & McCaffrey
+    2002, Survey Methodology 28:169), which is 1 where all have as many. As V is itself
     an estimate, it is multiplied by (z / t)² with the degrees of freedom of V (Korn &
     Graubard 1998, Survey Methodology 24:193), but not to below Kish's n² / sum_i n_i²,
     what it would be if the samples of a patient were copies. That number also stands in
@@ -117,9 +120,13 @@ def effective_number(
         ``n_samples`` where every patient has one sample.
     """
     n = len(values)
-    copies = n**2 / float((np.bincount(patients) ** 2).sum())
+    sizes = np.bincount(patients)
+    copies = n**2 / float((sizes**2).sum())
+    if len(sizes) == 1:
+        return copies
     centred = values - values.mean()
-    squares = np.bincount(patients, centred).astype(float) ** 2
+    drawn = (1 - sizes / n) / (1 - 1 / len(sizes))
+    squares = (np.bincount(patients, centred) / drawn) ** 2
     within, between = float(centred @ centred), float(squares.sum())
     if between <= 1e-12 * within:
         return copies

@@ -77,6 +77,15 @@ def test_warnings_come_gravest_first():
     assert few == ("estimate only: 7 patients in the smallest class that was tested",)
 
 
+def test_a_patient_with_most_of_the_samples_is_said():
+    f = make_features()
+    groups = f.groups.copy()
+    groups[:30] = groups[0]
+    f = dataclasses.replace(f, groups=groups)
+    (said,) = (w for w in compare(f, ["logistic"], protocol=QUICK).warnings if "largely" in w)
+    assert said.startswith("one patient has 30 of the 80 samples that were tested")
+
+
 def test_a_head_that_did_not_converge_is_said(monkeypatch):
     head = get_head("mlp")
     hurried = dataclasses.replace(

@@ -56,6 +56,18 @@ def test_clustered_proportion_has_the_standard_error_of_the_patients_means():
     assert interval.standard_error == pytest.approx(stats.sem(means), rel=1e-3)
 
 
+@pytest.mark.parametrize("sizes", [[60] + [1] * 30, [20, 20] + [1] * 40, [3] * 30])
+def test_clustered_proportion_covers_where_few_patients_have_most_samples(sizes):
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(len(sizes)), sizes)
+    covered = 0
+    for _ in range(400):
+        rates = rng.beta(2, 2, len(sizes))  # Of a mean of one half.
+        interval = clustered_proportion_interval(rng.random(len(patient)) < rates[patient], patient)
+        covered += interval.low <= 0.5 <= interval.high
+    assert covered / 400 >= 0.93
+
+
 def test_overlap_divides_the_effective_number():
     correct = np.arange(60) % 4 > 0
     interval = clustered_proportion_interval(correct, np.arange(60), overlap=2.25)
