@@ -22,6 +22,7 @@ from bottleneck.cli.inputs import choose_features
 from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
 from bottleneck.plurals import counted
+from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.heads.persistence import Model
@@ -91,7 +92,7 @@ def run(
             "choose another with --output"
         ) from None
     if not quiet:
-        say(f"training {head} on {features.name} …")
+        say(wrap(f"training {head} on {features.name} …"))
     model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
     return model.save(output / model_file_name(features, head)), model
 

@@ -43,7 +43,7 @@ def list_weights(
         for row in rows:
             show("\n".join(f"{key:<14} {value or '–'}" for key, value in row.items()) + "\n")
     else:
-        columns = ("backbone", "weights", "width", "licence")
+        columns = ("backbone", "weights", "licence")
         _table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
     if not quiet:
         show(f"Weights folder: {folder_path()}")

@@ -76,7 +76,7 @@ def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
     decoding = str(told.get("recipe", {}).get("decoding", ""))
     if decoding.endswith("-fast"):
         # The preprocessing beside it states whose resize the weights' publisher used.
-        used = f"{decoding} (resized by torchvision, in place of the preprocessing's resizer)"
+        used = f"{decoding} (resized by torchvision in place of the resizer)"
         told["recipe"] = {**told["recipe"], "decoding": used}
     if "stages" in told:
         told["stages"] = _in_seconds(told["stages"])
