@@ -259,9 +259,11 @@ def test_a_failed_write_leaves_the_old_files(
 def test_features_that_differ_in_pooling_alone_are_named_as_their_arms(binary: Comparison) -> None:
     one = provenance("resnet18", "imagenet")
     other = {**one, "recipe": {**one["recipe"], "pooling": "max"}, "recipe_hash": "0" * 64}
-    arms = [e for e in binary.evaluations if e.head in ("svm", "logistic")]
-    names = [f"resnet18 (imagenet, {p}) + {e.head}" for p, e in zip(["gap"] * 2 + ["max"] * 2, arms)]
-    arms = [dataclasses.replace(e, name=name) for e, name in zip(arms, names, strict=True)]
+    seeing = [e for e in binary.evaluations if e.head in ("svm", "logistic")]
+    arms = [
+        dataclasses.replace(e, name=f"resnet18 (imagenet, {pooling}) + {e.head}")
+        for pooling, e in zip(("gap", "gap", "max", "max"), seeing, strict=True)
+    ]
     made = dataclasses.replace(
         binary, evaluations=tuple(arms), differences=(), features=(one, other)
     )
