@@ -171,6 +171,7 @@ def _environment() -> Environment:
         "decision": _drawn(drawing.decision_svg),
         "differences": contrasts.difference_tables,
         "drops": contrasts.drop_tables,
+        "flatten": provenance.flatten,
         "flow": flow.flow,
         "guidelines": checklist.GUIDELINES,
         "intervals": findings.interval_methods,

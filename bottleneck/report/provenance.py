@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fields", "plain", "readable", "shared_and_own", "visible", "without_paths"]
+__all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "visible", "without_paths"]
 
 # An absolute path inside a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may hold
 # spaces; elsewhere it follows a space, bracket or equals sign, or file://. The slashes of
@@ -101,6 +101,11 @@ def fields(provenance: Mapping[str, Any]) -> dict[str, str]:
     # "weights" stands in the recipe as a name, and beside it with where they came from.
     rest = {key: value for key, value in told.items() if key not in ("dataset", "recipe")}
     nested = {**told.get("recipe", {}), **rest}
+    return flatten(nested)
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, str]:
+    """Give nested fields names of one line: "preprocessing · crop"; without empty values."""
     return {" · ".join(keys).replace("_", " "): text for keys, text in _leaves(nested, ())}
 
 
