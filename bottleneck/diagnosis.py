@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import bottleneck
+from bottleneck.plurals import counted
 
 __all__ = ["Finding", "diagnose"]
 
@@ -47,8 +48,8 @@ def _clash() -> Iterator[Finding]:
         "name",
         "broken",
         f"the PyPI package Bottleneck {version} is in this environment and installs a module of "
-        "the same name; pandas and this package would get each other's. Mend with: "
-        "pip uninstall Bottleneck && pip install --force-reinstall --no-deps bottleneck-features",
+        "the same name; pandas and this package would get each other's. Mend with\n"
+        "  pip uninstall Bottleneck && pip install --force-reinstall --no-deps bottleneck-features",
     )
 
 
@@ -98,7 +99,7 @@ def _weights() -> Iterator[Finding]:
     if missing:
         yield Finding("weights folder", "broken", f"{folder} lacks {', '.join(missing)}")
     elif folder.is_dir():
-        yield Finding("weights folder", "ok", f"{folder}, {len(records)} weight files")
+        yield Finding("weights folder", "ok", f"{folder}, {counted(len(records), 'weight file')}")
     else:
         text = f"{folder} is absent; `bottleneck weights` makes it"
         yield Finding("weights folder", "note", text)
@@ -121,9 +122,9 @@ def _folders() -> Iterator[Finding]:
         except FeatureFileError as error:
             yield Finding(str(path), "broken", str(error))
     unfinished = len(list(folder.glob("*.unfinished")))
-    text = f"{len(files)} feature files"
+    text = counted(len(files), "feature file")
     if unfinished:
-        text += f", {unfinished} unfinished runs that the same command would continue"
+        text += f", {counted(unfinished, 'unfinished run')} that the same command would continue"
     yield Finding("features/", "ok", text)
 
 

@@ -17,7 +17,9 @@ _SMALL = 1_048_576
 
 
 @contextmanager
-def replacing(path: Path, *, locked: bool = False, durable: bool = True) -> Iterator[Path]:
+def replacing(
+    path: Path, *, locked: bool = False, durable: bool = True, folder: Path | None = None
+) -> Iterator[Path]:
     """Give a temporary file beside a target, which takes its place when the disk has it.
 
     Whatever happens inside the block, the target is the old file or the new one.
@@ -32,6 +34,8 @@ def replacing(path: Path, *, locked: bool = False, durable: bool = True) -> Iter
         thread has its own.
     durable : bool
         Whether to wait until the disk has it. Without, a power cut may leave any bytes.
+    folder : Path, optional
+        Of the temporary file, on the target's disk; the target's own where none is given.
 
     Yields
     ------
@@ -44,7 +48,7 @@ def replacing(path: Path, *, locked: bool = False, durable: bool = True) -> Iter
         If the folder cannot be written or the disk is full. The target is untouched.
     """
     own = "" if locked else f".{os.getpid()}.{threading.get_ident()}"
-    beside = path.with_name(f".{path.name}{own}.writing")
+    beside = (folder or path.parent) / f".{path.name}{own}.writing"
     try:
         yield beside
         if durable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,13 @@ import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
 from bottleneck.cli.reading import PANEL, Crop, IdColumn, LabelColumn, PathColumn, read
+from bottleneck.plurals import counted
+from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.evaluation.leakage import Audit, Finding
     from bottleneck.features.featureset import FeatureSet
 
-_WIDTH = 80
 _SHOWN = 20
 
 
@@ -64,20 +64,19 @@ def audit(
 
 
 def _describe(found: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:
-    patients = "no patients known" if found.n_patients is None else f"{found.n_patients} patients"
-    leaks = len(found.leaks)
-    verdict = f"{leaks} leak{'' if leaks == 1 else 's'}" if leaks else "no leak found"
-    head = f"{found.dataset}: {found.n_samples} pictures, {patients}: {verdict}"
-    paragraphs = textwrap.wrap(head, _WIDTH)
+    patients = (
+        "no patients known" if found.n_patients is None else counted(found.n_patients, "patient")
+    )
+    verdict = counted(len(found.leaks), "leak") if found.leaks else "no leak found"
+    pictures = counted(found.n_samples, "picture")
+    paragraphs = [wrap(f"{found.dataset}: {pictures}, {patients}: {verdict}")]
     for finding in found.findings:
         if quiet and finding.severity == "note":
             continue
         mark = f"{finding.severity:<8} "
-        hanging = " " * len(mark)
-        paragraphs += textwrap.wrap(
-            finding.text, _WIDTH, initial_indent=mark, subsequent_indent=hanging
-        )
+        paragraphs.append(wrap(finding.text, mark))
         if with_ids:
+            hanging = " " * len(mark)
             named = _name(finding, features)
             paragraphs += [f"{hanging}{name}" for name in named[:_SHOWN]]
             if len(named) > _SHOWN:

@@ -26,10 +26,9 @@ def backbones(
     if as_json:
         show_json(rows)
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from bottleneck.report.terminal import make_table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = make_table()
     for column in rows[0]:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:

@@ -257,12 +257,13 @@ def _read_subgroups(
 def print_result(comparison: Comparison, page: Path) -> None:
     """Print warnings, the tables, and where the report is."""
     from bottleneck.report.tables import external_table, summary_table
+    from bottleneck.report.terminal import wrap
 
     for warning in comparison.warnings:
-        show(warning)
+        show(wrap(warning))
     show(summary_table(comparison))
     for external in comparison.external:
         for warning in external.warnings:
-            show(f"{external.dataset['name']}: {warning}")
+            show(wrap(f"{external.dataset['name']}: {warning}"))
         show(external_table(external))
     show(f"Report: {page}")

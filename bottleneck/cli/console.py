@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Task
 
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors and results only.")
@@ -23,6 +26,9 @@ Address = Annotated[
         show_default=False,
     ),
 ]
+
+# Characters of a bar's text, of a line of 80.
+_TEXT = 40
 
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 
@@ -65,28 +71,40 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
+    from rich.table import Column, Table
 
-    rate = TextColumn("{task.fields[rate]}")
+    console = Console(stderr=True)
+
+    class Bar(Progress):
+        def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+            table = super().make_tasks_table(tasks)
+            # Room for the ^C that a terminal echoes: in the next line, where the cursor then is,
+            # it would keep what stands in this one from being replaced.
+            table.width = console.width - 2
+            return table
+
+    whole = Column(no_wrap=True)  # It is the bar that gets shorter, and a long text that is cut.
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=_TEXT)),
         BarColumn(None),
-        MofNCompleteColumn(),
-        rate,
-        Left(),
+        MofNCompleteColumn(table_column=whole),
+        TextColumn("{task.fields[rate]}", table_column=whole),
+        Left(table_column=whole),
     )
-    bar = Progress(*columns, console=Console(stderr=True), expand=True)
+    bar = Bar(*columns, console=console, expand=True)
     task = bar.add_task("", total=None, rate="", start=False)
 
-    known = 0
+    known, last = 0, float("inf")
 
     def move(done: int, total: int, text: str) -> None:
-        # Started here, so that work that fails before its first step shows no empty bar.
-        nonlocal known
-        if not bar.tasks[0].started:
+        nonlocal known, last
+        if done < last:  # The first call, or other work that follows.
             known = done  # Of an earlier run; they say nothing of this one's rate.
-            bar.update(task, completed=done, total=total, description=text)
+        last = done
+        if done == known:  # Nor does what comes before the first step.
+            bar.reset(task, completed=done, total=total, description=text)
+            # Here, so that work that fails before its first step shows no empty bar.
             bar.start()
-            bar.start_task(task)
         elapsed = bar.tasks[0].elapsed or 0.0
         measured = elapsed > 0.5 and done > known and unit
         rate = f"{(done - known) / elapsed:.1f} {unit}/s" if measured else ""

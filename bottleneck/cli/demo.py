@@ -12,6 +12,7 @@ from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
 from bottleneck.cli.console import Json, Quiet, say, show_json
 from bottleneck.errors import WeightsError
+from bottleneck.report.terminal import wrap
 
 
 def demo(
@@ -47,7 +48,7 @@ def demo(
     except WeightsError as error:
         if weights != "imagenet":
             raise
-        say(f"note: {str(error).splitlines()[0]}")
+        say(wrap(str(error).splitlines()[0], "note: "))
         say("note: the demo goes on with random weights")
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show, show_json
+from bottleneck.report.terminal import wrap
 
 
 def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
@@ -21,6 +22,6 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
         for finding in findings:
             if quiet and finding.state == "ok":
                 continue
-            show(f"{finding.state:<7} {finding.what}: {finding.text}")
+            show(wrap(f"{finding.what}: {finding.text}", f"{finding.state:<7} "))
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

@@ -35,6 +35,7 @@ from bottleneck.cli.reading import (
     SplitColumn,
 )
 from bottleneck.errors import UsageError
+from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
@@ -204,7 +205,7 @@ def run(
     for number, result in enumerate(results):
         if not quiet:
             for note in result.notes if number == 0 else result.notes[len(data.notes) :]:
-                say(f"note: {note}")
+                say(wrap(note, "note: "))
         if not quiet and number == 0:
             _say_failures(result)
         if not as_json:
@@ -217,7 +218,7 @@ def run(
 def _say_stages(result: Extraction) -> None:
     for stage in result.stages:
         say(f"{stage.name:>10}: {stage.busy:.1f} s busy, {stage.waiting:.1f} s waiting")
-    say(f"bottleneck: {result.bottleneck}; to widen it: {result.advice}")
+    say(wrap(f"bottleneck: {result.bottleneck}; to widen it: {result.advice}"))
 
 
 def _number(option: str, value: str) -> Any:
@@ -243,7 +244,7 @@ def _summary(result: Extraction) -> str:
         done = f"nothing to do: all {result.n_known} images are known"
     failed = f", {len(result.failures)} left out" if result.failures else ""
     n_rows = result.n_extracted + result.n_known
-    return f"{result.path}: {n_rows} × {result.width} ({done}{failed})"
+    return f"{result.path}\n  {n_rows} × {result.width} ({done}{failed})"
 
 
 def _as_json(result: Extraction) -> dict[str, Any]:

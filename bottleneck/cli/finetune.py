@@ -21,6 +21,7 @@ from bottleneck.cli.reading import (
     PatientPattern,
     SplitColumn,
 )
+from bottleneck.report.terminal import WIDTH, make_table, wrap
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -283,7 +284,7 @@ def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
     from bottleneck.finetune.arm import summarise
 
     for note in trained[0].notes if not quiet else ():
-        say(f"note: {note}")
+        say(wrap(note, "note: "))
     for arm in trained:
         show(_table(arm))
     if len(trained) > 1:
@@ -297,15 +298,16 @@ def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
 
 
 def _table(arm: Trained) -> Table:
-    from rich.table import Table
+    from bottleneck.report.formats import duration
 
     record = arm.record
-    table = Table(
-        title=f"{arm.name}, seed {arm.seed}",
-        caption=f"{record['trained_parameters']:,} of {record['parameters']:,} parameters trained, "
-        f"{record['images_seen']:,} images seen, {record['seconds']:.0f} s, {record['device']}",
+    table = make_table(
+        f"{arm.name}, seed {arm.seed}",
+        f"{record['trained_parameters']:,} of {record['parameters']:,} parameters trained, "
+        f"{record['images_seen']:,} images seen, {duration(record['seconds'])}, {record['device']}",
+        width=WIDTH,
     )
-    for column in ("fold", "epochs", "chosen", "AUROC validation", "AUROC test", "seconds"):
+    for column in ("Fold", "Epochs", "Best epoch", "AUROC\nvalidation", "AUROC\ntest", "Time"):
         table.add_column(column, justify="right")
     for fold in record["folds"]:
         table.add_row(
@@ -314,6 +316,6 @@ def _table(arm: Trained) -> Table:
             str(fold["chosen_epoch"]),
             f"{fold['validation_auroc']:.3f}",
             f"{fold['test_auroc']:.3f}",
-            f"{fold['seconds']:.0f}",
+            duration(fold["seconds"]),
         )
     return table

@@ -21,6 +21,8 @@ from bottleneck.cli.console import (
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
+from bottleneck.plurals import counted
+from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.heads.persistence import Model
@@ -90,17 +92,16 @@ def run(
             "choose another with --output"
         ) from None
     if not quiet:
-        say(f"training {head} on {features.name} …")
+        say(wrap(f"training {head} on {features.name} …"))
     model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
     return model.save(output / model_file_name(features, head)), model
 
 
 def _summary(path: Path, model: Model) -> str:
     chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
-    patients = f" of {model.n_patients} patients" if model.n_patients else ""
-    return (
-        f"{path}: {model.head} ({chosen}), {model.trained_on}, {model.n_samples} samples{patients}"
-    )
+    patients = f" of {counted(model.n_patients, 'patient')}" if model.n_patients else ""
+    samples = counted(model.n_samples, "sample")
+    return f"{path}\n  {model.head} ({chosen}), trained on {model.trained_on} ({samples}{patients})"
 
 
 def _as_json(path: Path, model: Model) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from bottleneck.errors import UsageError
+from bottleneck.plurals import counted
 
 
 def choose_features(given: Sequence[Path], command: str, *, several: bool = False) -> list[Path]:
@@ -36,14 +37,12 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
         where = given[0] if given else "features/"
         raise UsageError(f"no feature files in {where}; make some with `bottleneck extract`")
     if not several and all(path.is_dir() for path in given):
-        by_name: dict[str, list[Path]] = defaultdict(list)
-        for path in files:
-            by_name[read_provenance(path)["dataset"]["name"]].append(path)
+        by_name = Counter(read_provenance(path)["dataset"]["name"] for path in files)
         if len(by_name) > 1:
             folder = files[0].parent
             lines = "\n".join(
-                f"  bottleneck {command} {folder}/{slug(name)}--*.h5   ({len(paths)} files)"
-                for name, paths in sorted(by_name.items())
+                f"  bottleneck {command} {folder}/{slug(name)}--*.h5   ({counted(n, 'file')})"
+                for name, n in sorted(by_name.items())
             )
             raise UsageError(f"{folder} holds features of several data sets; choose one:\n{lines}")
     return files

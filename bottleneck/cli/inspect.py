@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show, show_json
+from bottleneck.plurals import counted
 
 
 def inspect(
@@ -25,7 +26,9 @@ def inspect(
     if as_json:
         show_json(facts)
     else:
-        for line in _lines(facts):
+        from bottleneck.report.provenance import readable
+
+        for line in _lines(readable(facts)):
             show(line)
 
 
@@ -42,7 +45,7 @@ def _features(path: Path) -> dict[str, Any]:
     ]
     return {
         "file": path,
-        "holds": f"features of {len(features)} samples, {features.X.shape[1]} wide",
+        "holds": f"features of {counted(len(features), 'sample')}, {features.X.shape[1]} wide",
         "labels": dict(sorted(Counter(features.y.tolist()).items())),
         "patients": None if features.groups is None else len(set(features.groups.tolist())),
         "known": known,
@@ -68,5 +71,6 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         elif isinstance(value, list | tuple):
             lines.append(f"{indent}{key}: {', '.join(map(str, value)) or '–'}")
         else:
-            lines.append(f"{indent}{key}: {'–' if value in (None, {}, '') else value}")
+            said = f"{value:.6g}" if isinstance(value, float) else value
+            lines.append(f"{indent}{key}: {'–' if value in (None, {}, '') else said}")
     return lines

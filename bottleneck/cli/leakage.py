@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +22,7 @@ from bottleneck.cli.reading import (
     PatientPattern,
 )
 from bottleneck.errors import UsageError
+from bottleneck.report.terminal import WIDTH, make_table, wrap
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from bottleneck.evaluation.leak_results import LeakExperiment, ProtocolResult
 
 _COPIES = "Altered copies"
-_WIDTH = 80
 _COLUMNS = {
     "auroc_pooled": "AUROC\npooled",
     "auroc": "AUROC\nin folds",
@@ -167,10 +166,10 @@ def leakage(
         return
     for warning in experiment.warnings:
         if warning != RANDOM_WEIGHTS:  # The extraction has said it.
-            show(warning)
+            show(wrap(warning))
     show(_table(experiment))
     for paragraph in _explain(experiment):
-        show("\n" + "\n".join(textwrap.wrap(paragraph, _WIDTH)))
+        show("\n" + wrap(paragraph))
     show(f"\nTable: {output / 'leakage.csv'}, .json and .md")
 
 
@@ -187,17 +186,9 @@ def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
 
 
 def _table(experiment: LeakExperiment) -> Table:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        caption=Text(_caption(experiment)),
-        caption_justify="left",
-        pad_edge=False,
-        width=_WIDTH,
-    )
+    table = make_table(caption=_caption(experiment), width=WIDTH)
     table.add_column("Protocol", overflow="fold")
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
@@ -225,10 +216,11 @@ def _caption(experiment: LeakExperiment) -> str:
         if repeats > 1
         else f"{experiment.n_splits} folds, drawn once"
     )
+    copies = "1 altered copy" if experiment.copies == 1 else f"{experiment.copies} altered copies"
     class_ = "" if experiment.positive is None else f"; positive class: {experiment.positive}"
     return (
         f"{experiment.dataset}, {experiment.n_images} images of {experiment.n_patients} patients "
-        f"with {experiment.copies} altered copies each; {recipe['backbone']} "
+        f"with {copies} each; {recipe['backbone']} "
         f"({recipe['weights']}), {experiment.head}{class_}; {drawn}."
     )
 

@@ -22,6 +22,7 @@ from bottleneck.cli.reading import (
     SplitColumn,
 )
 from bottleneck.errors import UsageError
+from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.studies.cuts import Cuts
@@ -142,7 +143,7 @@ def reproduce(
 
     if name is None:
         for known in PUBLISHED:
-            show(f"{known}: {load_study(known).title}")
+            show(wrap(f"{known}: {load_study(known).title}"))
         return
     show_study(load_study(name), data, options)
 
@@ -166,7 +167,7 @@ def _show_check(study: Study, *, as_json: bool) -> None:
         show_json({"study": study.name, "contradictions": [vars(one) for one in found]})
         return
     for line in contradictions(study, found):
-        show(line)
+        show(wrap(line))
 
 
 def show_study(study: Study, data: str | None, options: StudyOptions) -> None:
@@ -198,7 +199,9 @@ def show_study(study: Study, data: str | None, options: StudyOptions) -> None:
         from bottleneck.studies.table import describe
 
         for line in describe(study):
-            say(line)
+            mark = "- " if line.startswith("- ") else ""
+            say(wrap(line.removeprefix(mark), mark))
+    from bottleneck.report.formats import duration
     from bottleneck.studies.running import run_study
     from bottleneck.studies.table import as_json as to_json
     from bottleneck.studies.table import lines, tables, write
@@ -222,8 +225,8 @@ def show_study(study: Study, data: str | None, options: StudyOptions) -> None:
     for table in tables(result):
         show(table)
     for line in lines(result):
-        show(line)
-    show(
-        f"Table: {path}, study.json; reports: " + ", ".join(str(p.report) for p in result.protocols)
-    )
-    show(f"{result.seconds / 60:.1f} min")
+        show(wrap(line))
+    show(f"Table: {path}, study.json")
+    for protocol in result.protocols:
+        show(f"Report: {protocol.report}")
+    show(f"Time: {duration(result.seconds)}")

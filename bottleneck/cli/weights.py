@@ -43,17 +43,16 @@ def list_weights(
         for row in rows:
             show("\n".join(f"{key:<14} {value or '–'}" for key, value in row.items()) + "\n")
     else:
-        columns = ("backbone", "weights", "width", "file", "licence")
+        columns = ("backbone", "weights", "licence")
         _table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
     if not quiet:
         show(f"Weights folder: {folder_path()}")
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from bottleneck.report.terminal import make_table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = make_table()
     for column in rows[0]:
         table.add_column(column, overflow="fold")
     for row in rows:

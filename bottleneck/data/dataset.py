@@ -20,6 +20,7 @@ from bottleneck.data.samples import (
     values_of,
 )
 from bottleneck.errors import DataError, UsageError, unknown_name
+from bottleneck.plurals import counted
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
@@ -200,7 +201,7 @@ class ImageDataset:
         notes = self.notes
         lacking = sorted(set(self.classes).difference(values_of(kept, "label")))
         if lacking:
-            notes += (f"the first {n_patients} patients hold no '{lacking[0]}'",)
+            notes += (f"among the first {counted(n_patients, 'patient')} is no '{lacking[0]}'",)
         return dataclasses.replace(
             self,
             name=f"{self.name}-first{n_patients}",

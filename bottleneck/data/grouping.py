@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck import plurals
 from bottleneck.errors import ProtocolError
 
 __all__ = ["SEEDS_TRIED", "count_by_class", "counted", "draw", "inner_folds", "name_patients"]
@@ -63,8 +64,7 @@ def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int
 
 def counted(n: int, patients: Strings | None) -> str:
     """Say a number of patients, or of samples where no patients are known."""
-    unit = "sample" if patients is None else "patient"
-    return f"{n} {unit}{'' if n == 1 else 's'}"
+    return plurals.counted(n, "sample" if patients is None else "patient")
 
 
 def draw(

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ __all__ = ["PixelCache"]
 # Of the files below; another one where PixelFacts has other fields, or computes them otherwise.
 _FORMAT = 1
 _DIGEST = 32
+# Seconds after which no file is still being written: a day.
+_ABANDONED = 86400
 
 
 class PixelCache:
@@ -52,8 +55,10 @@ class PixelCache:
         # Another decoder may make other pixels of the same bytes.
         decoder = f"pillow-{PIL.__version__}-jpeg-{features.version_codec('jpg')}"
         self._folder = self._given / f"{_FORMAT}-{POLICY}-{decoder}"
+        self._unfinished = self._folder / "unfinished"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+            _clear(self._unfinished)
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -99,7 +104,7 @@ class PixelCache:
         """
         path = self._path(sha256, region)
         try:
-            _write(path, _encode(image, facts))
+            _write(path, _encode(image, facts), self._unfinished)
         except MemoryError:  # The image itself went through, and must not be lost by this.
             return
         except OSError as error:
@@ -145,8 +150,16 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
     return image.convert("RGB"), PixelFacts(size=size, **fields)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, unfinished: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     # What a power cut spoils is noticed, and decoded anew.
-    with replacing(path, durable=False) as beside:
-        beside.write_bytes(data)
+    with replacing(path, durable=False, folder=unfinished) as temporary:
+        temporary.write_bytes(data)
+
+
+def _clear(unfinished: Path) -> None:
+    """Remove what killed writers left; those that live may be on any machine."""
+    for path in unfinished.iterdir():
+        with contextlib.suppress(OSError):  # Another process was first, or the file is another's.
+            if path.stat().st_mtime < time.time() - _ABANDONED:
+                path.unlink()

@@ -24,6 +24,7 @@ Strings = NDArray[np.str_]
 
 # Fields of ``training.json`` that a report shows, and of each epoch in it.
 _COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
+_TRAINING = ("network", "seed", "config", "versions")
 _CURVES = ("epoch", "train_loss", "val_loss", "val_auroc")
 
 
@@ -40,7 +41,7 @@ class Given:
     validation : Predictions or None
         What it said of the samples that the model of each fold was chosen on.
     cost : mapping
-        What its training took, as far as known.
+        What its training took and how it was made, as far as known.
     inner : tuple of Predictions
         The validation rows, one part a fold and repeat in the order of ``test``; empty where
         there are none, and before ``align``.
@@ -276,7 +277,8 @@ def _gather_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
             kind = str if name == "device" else (int, float, types.NoneType)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise DataError(f"{path} does not describe a training: {name} cannot be {value!r}")
-    return cost | ({"curves": curves} if curves else {})
+    told = {field: training[field] for field in _TRAINING if training.get(field) is not None}
+    return cost | ({"curves": curves} if curves else {}) | ({"training": told} if told else {})
 
 
 def _tables(table: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:

@@ -208,7 +208,7 @@ class Evaluation:
     learning_curve : LearningCurve or None
     cost : mapping
         For trained networks: trained_parameters, device, peak_memory_bytes, images_seen,
-        seconds, as far as known.
+        seconds; curves, an epoch each; training: network, seed, config, versions. As far as known.
     """
 
     name: str

@@ -208,6 +208,7 @@ class RayEngine:
         precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
+        say: Callable[[], None],
     ) -> engine.Plan:
         """Take what usually does well: nothing is measured on machines that may differ."""
         default = engine.default_batch_size(self.device)

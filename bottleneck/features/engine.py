@@ -30,6 +30,7 @@ from bottleneck.backbones.networks import feature_map
 from bottleneck.errors import DeviceError, UsageError
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
+from bottleneck.plurals import counted
 
 __all__ = ["Lanes", "Plan", "Runner"]
 
@@ -375,8 +376,9 @@ def resolve_device(name: str) -> torch.device:
         raise UsageError(f"unknown device '{name}'. Known: auto, cpu, cuda, cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"there is no device '{name}': this machine has {torch.cuda.device_count()} CUDA "
-            "devices. `bottleneck doctor` says what torch sees"
+            f"there is no device '{name}': this machine has "
+            f"{counted(torch.cuda.device_count(), 'CUDA device')}. `bottleneck doctor` says what "
+            "torch sees"
         )
     return torch.device(name)
 

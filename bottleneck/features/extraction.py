@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -251,6 +252,7 @@ def extract_all(
     for option, number in (("batch size", batch_size), ("number of workers", workers)):
         if number != "auto" and number < 1:
             raise UsageError(f"the {option} must be at least 1, not {number}")
+    tell = progress or _silent
     folder = _writable(Path(output))
     cache = None if pixel_cache is None else PixelCache(Path(pixel_cache))
     with contextlib.ExitStack() as stack:
@@ -262,7 +264,8 @@ def extract_all(
             exact, how, begun = choose_recipe(
                 folder, dataset.name, taps, precision, decoding, chosen_engine.native_precision
             )
-            plan = chosen_engine.tune(taps, exact, batch_size, 0 if begun else len(dataset))
+            say = functools.partial(tell, 0, len(dataset), f"measuring {taps[0].name}")
+            plan = chosen_engine.tune(taps, exact, batch_size, 0 if begun else len(dataset), say)
             for tap in taps:
                 recipe = tap.recipe(exact, how)
                 path = folder / recipe.file_name(dataset.name)
@@ -276,7 +279,7 @@ def extract_all(
                 runs,
                 batch_size,
                 chosen_engine,
-                progress or _silent,
+                tell,
                 cache=cache,
                 verify=verify,
             )
@@ -288,7 +291,7 @@ def extract_all(
                 f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
                 "command"
             ) from None
-        results = {run.path: _extraction(run, stages, chosen_engine) for run in runs}
+        results = {run.path: _extraction(run, stages, chosen_engine, cache) for run in runs}
         return [results[path] for one in backbones for path in files[one]]
 
 
@@ -348,7 +351,9 @@ def _lock(stack: contextlib.ExitStack, path: Path) -> None:
         ) from None
 
 
-def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extraction:
+def _extraction(
+    run: Run, stages: tuple[Stage, ...], engine: Engine, cache: PixelCache | None
+) -> Extraction:
     seconds = run.seconds
     bottleneck = find_bottleneck(stages)
     return Extraction(
@@ -369,6 +374,7 @@ def _extraction(run: Run, stages: tuple[Stage, ...], engine: Engine) -> Extracti
             device=run.device.type,
             precision=run.recipe.precision,
             many=engine.name == "ray",
+            cached=cache is not None,
         ),
         notes=tuple(run.notes),
         provenance=run.provenance,

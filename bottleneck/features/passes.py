@@ -126,7 +126,7 @@ def _extract(
     dataset = found.dataset
     names = ", ".join(dict.fromkeys(s.members[0][0].backbone.name for s in streams))
     total, done = len(dataset), len(dataset) - len(numbers)
-    progress(done, total, names)  # Before the first batch, which may have to be compiled.
+    progress(done, total, names)
     if not len(numbers):
         return
     failures: dict[int, str] = {}
@@ -139,10 +139,14 @@ def _extract(
         keys = {key for stream in streams for key in stream.recorded(numbers, samples)}
         return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
 
+    compiling = any(stream.forward().plan.compiled for stream in streams)
     work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded, cache)
     with contextlib.closing(engine.run(work)) as items:
         for item in items:
             if isinstance(item, Batch):
+                if compiling:
+                    compiling = False
+                    progress(done, total, names)
                 streams[item.forward].store(item, writer)
                 continue
             if item.failure is not None:
@@ -154,7 +158,8 @@ def _extract(
                 for stream in streams:
                     stream.see(seen, writer)
             done += 1
-            progress(done, total, names)
+            first = compiling and item.picture is not None
+            progress(done, total, f"compiling {names}" if first else names)
     # A cluster hands samples back in the order in which they are finished.
     found.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
 

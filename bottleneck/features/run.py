@@ -32,6 +32,7 @@ from bottleneck.features.rows import Row, Stamp, row_key
 from bottleneck.features.stages import Stage, find_bottleneck
 from bottleneck.features.stored import StoredRows
 from bottleneck.features.writer import write_features
+from bottleneck.plurals import counted
 from bottleneck.scratch import DiskArray
 
 __all__ = ["Found", "Run", "log_path"]
@@ -327,7 +328,7 @@ class Run:
             ),
         ):
             if count:
-                self.notes.append(f"{count} {'image' if count == 1 else 'images'} {text}")
+                self.notes.append(f"{counted(count, 'image')} {text}")
 
     def _describe(
         self, content: str, journal: Journal, fresh: int, stages: tuple[Stage, ...]

@@ -117,7 +117,14 @@ def find_bottleneck(stages: tuple[Stage, ...]) -> str:
 
 
 def advise(
-    bottleneck: str, *, workers: int, cores: int, device: str, precision: str, many: bool = False
+    bottleneck: str,
+    *,
+    workers: int,
+    cores: int,
+    device: str,
+    precision: str,
+    many: bool = False,
+    cached: bool = False,
 ) -> str:
     """Name the option that would widen a stage.
 
@@ -131,6 +138,8 @@ def advise(
         What the network computes on and in.
     many : bool
         Whether the actors of a cluster share the work.
+    cached : bool
+        Whether decoded images are kept.
     """
     if bottleneck == "write":
         return "--output on a faster disk"
@@ -148,5 +157,5 @@ def advise(
     if workers < cores:
         return f"--workers {cores}"
     if bottleneck in ("decode", "describe"):
-        return "more cores, or --pixel-cache where other networks follow"
+        return "more cores" + ("" if cached else ", or --pixel-cache where other networks follow")
     return "more cores, or images stored closer to the size that the network sees"

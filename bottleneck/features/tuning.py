@@ -4,7 +4,7 @@ What is compared are memory formats, batch sizes and compiling: what moves the l
 alone. The precision is part of the recipe, and no recipe may hang on a stopwatch. A measurement
 costs about a twentieth of the run that it is for; what a short run does not measure, a longer one
 will. Results are kept in ``.bottleneck/tuning.json`` in the home folder, by network, precision,
-device, number of threads and version of torch.
+device, number of threads and versions of this package and torch.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bottleneck import __version__
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.configuration import own_folder
 from bottleneck.errors import BottleneckError, UsageError
@@ -126,6 +127,7 @@ def tune(
     tuning: Tuning = "auto",
     memory: Path | None = None,
     measure: Measure = measure_speed,
+    say: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Choose how to compute a network.
 
@@ -148,6 +150,8 @@ def tune(
         File in which measurements are kept; ``memory_path`` where none is given.
     measure : callable, optional
         Takes a measurement of a plan.
+    say : callable, optional
+        Called before each measurement, which takes a while.
 
     Returns
     -------
@@ -173,6 +177,7 @@ def tune(
             if cost > room:
                 return None
             room -= cost
+            say()
             table.add(plan, measure(backbones, device, precision, plan))
         return table.speeds[plan]
 
@@ -221,6 +226,7 @@ def _key(backbones: Sequence[Backbone], device: torch.device, precision: Precisi
         precision,
         engine.describe_device(device),
         f"{torch.get_num_threads()} threads",
+        f"bottleneck {__version__}",
         f"torch {torch.__version__}",
     ]
     return ", ".join(parts)

@@ -150,8 +150,12 @@ class Engine(Protocol):
         precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
+        say: Callable[[], None],
     ) -> engine.Plan:
-        """Choose how to compute layers of one network, as the function of that name."""
+        """Choose how to compute layers of one network, as the function of that name.
+
+        Calls ``say`` before each measurement.
+        """
         ...
 
     def native_precision(self) -> Precision:
@@ -195,9 +199,12 @@ class LocalEngine:
         precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
+        say: Callable[[], None],
     ) -> engine.Plan:
         """Choose how to compute layers of one network, as the function of that name."""
-        return tune(backbones, self.device, precision, batch_size, n_images, tuning=self._tuning)
+        return tune(
+            backbones, self.device, precision, batch_size, n_images, tuning=self._tuning, say=say
+        )
 
     def native_precision(self) -> Precision:
         """Return bf16 where the hardware computes in it, else fp32."""

@@ -326,7 +326,7 @@ def _train_fold(
         if progress is not None:
             progress(number * total + done, n_parts * total, text)
 
-    text = f"seed {config.seed}, fold {number + 1} of {n_parts}"
+    text = f"seed {config.seed}, fold {number + 1}/{n_parts}"
     path = folder.fold(part.name)
     network, record = train_network(inputs, part, config, path, move, text)
     scores = {

@@ -90,7 +90,7 @@ class Course(Callback):
 
     def _say(self) -> str:
         aurocs = [row["val_auroc"] for row in self.curve]
-        best = f", best AUROC {max(aurocs):.3f}" if aurocs else ""
+        best = f", AUROC {max(aurocs):.3f}" if aurocs else ""
         return f"{self.text}, epoch {len(self.curve) + 1}{best}"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

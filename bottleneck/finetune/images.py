@@ -31,6 +31,7 @@ from bottleneck.finetune.augmentation import augment, derive_seed
 from bottleneck.finetune.config import Augmentation, Config
 from bottleneck.finetune.inputs import Inputs, Item
 from bottleneck.finetune.networks import Classifier, attach_head, has_folded_norm, wrap
+from bottleneck.plurals import counted
 
 __all__ = ["ImageInputs"]
 
@@ -83,7 +84,7 @@ class ImageInputs(Inputs):
         self.samples, failures, self.digest = _scan(dataset, self.preprocessing)
         if failures:
             self.notes.append(
-                f"{len(failures)} images cannot be used and are left out, as extraction does"
+                f"{counted(len(failures), 'image')} cannot be used: left out, as extraction does"
             )
         self._describe_samples()
         self.name, network = self._describe_network()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
             else None,
             record=record.results(comparison),
             shared=shared,
-            own=[(_title(f), rest) for f, rest in zip(comparison.features, own, strict=True)],
+            own=list(zip(_labels(comparison), own, strict=True)),
             missed=findings.missed_by_all(comparison) if with_ids else [],
         )
     )
@@ -171,6 +171,7 @@ def _environment() -> Environment:
         "decision": _drawn(drawing.decision_svg),
         "differences": contrasts.difference_tables,
         "drops": contrasts.drop_tables,
+        "flatten": provenance.flatten,
         "flow": flow.flow,
         "guidelines": checklist.GUIDELINES,
         "intervals": findings.interval_methods,
@@ -246,6 +247,7 @@ def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
     return markup
 
 
-def _title(provenance: Mapping[str, Any]) -> str:
-    recipe = provenance.get("recipe", {})
-    return f"{recipe.get('backbone', 'features')} ({recipe.get('weights', 'weights not named')})"
+def _labels(comparison: Comparison) -> list[str]:
+    """Name the features as their arms do."""
+    arms = (e for e in comparison.evaluations if e.backbone is not None)
+    return list(dict.fromkeys(e.name.removesuffix(f" + {e.head}") for e in arms))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fields", "plain", "shared_and_own", "visible", "without_paths"]
+__all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "visible", "without_paths"]
 
 # An absolute path inside a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may hold
 # spaces; elsewhere it follows a space, bracket or equals sign, or file://. The slashes of
@@ -70,6 +70,19 @@ def visible(text: str) -> str:
     )
 
 
+def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a reader of a provenance would have to know: units, and which resize was used."""
+    told = dict(provenance)
+    decoding = str(told.get("recipe", {}).get("decoding", ""))
+    if decoding.endswith("-fast"):
+        # The preprocessing beside it states whose resize the weights' publisher used.
+        used = f"{decoding} (resized by torchvision in place of the resizer)"
+        told["recipe"] = {**told["recipe"], "decoding": used}
+    if "stages" in told:
+        told["stages"] = _in_seconds(told["stages"])
+    return told
+
+
 def fields(provenance: Mapping[str, Any]) -> dict[str, str]:
     """Flatten the provenance of a feature file for reading.
 
@@ -84,12 +97,15 @@ def fields(provenance: Mapping[str, Any]) -> dict[str, str]:
         "preprocessing · crop" to "224"; without empty values, and without the data set,
         which has a section of its own.
     """
+    told = readable(provenance)
     # "weights" stands in the recipe as a name, and beside it with where they came from.
-    rest = {key: value for key, value in provenance.items() if key not in ("dataset", "recipe")}
-    nested = {**provenance.get("recipe", {}), **rest}
-    if str(nested.get("decoding", "")).endswith("-fast"):
-        # The preprocessing above it states whose resize the weights' publisher used.
-        nested["decoding"] = f"{nested['decoding']} (resized by torchvision, not Pillow)"
+    rest = {key: value for key, value in told.items() if key not in ("dataset", "recipe")}
+    nested = {**told.get("recipe", {}), **rest}
+    return flatten(nested)
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, str]:
+    """Give nested fields names of one line: "preprocessing · crop"; without empty values."""
     return {" · ".join(keys).replace("_", " "): text for keys, text in _leaves(nested, ())}
 
 
@@ -121,6 +137,12 @@ def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
     if value is None or value in ("", []):
         return
     yield keys, ", ".join(map(_say, value)) if isinstance(value, list) else _say(value)
+
+
+def _in_seconds(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _in_seconds(inner) for key, inner in value.items()}
+    return f"{value:.1f} s" if isinstance(value, int | float) else value
 
 
 def _say(value: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
+from bottleneck.plurals import counted
 from bottleneck.report.provenance import visible, without_paths
 from bottleneck.report.record import results
 from bottleneck.report.wording import metric_label, metric_names, n_samples
@@ -134,19 +135,14 @@ def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, said: str) -> Table:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
+
+    from bottleneck.report.terminal import make_table
 
     binary = ("auroc", "accuracy", "sensitivity", "specificity")
     wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
     names = [n for n in wanted if n in metric_names(e.metrics for e in evaluations)]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        caption=Text(said),
-        caption_justify="left",
-        pad_edge=False,
-    )
+    table = make_table(caption=said)
     table.add_column("Arm", overflow="fold", min_width=12)
     table.add_column("n", justify="right", no_wrap=True)
     for name in names:
@@ -187,8 +183,8 @@ def _outside(external: External) -> str:
 
 def _cohort(dataset: Mapping[str, Any]) -> str:
     patients = dataset["n_patients"]
-    counted = [f"{dataset['n_samples']} samples", *([f"{patients} patients"] if patients else [])]
-    return ", ".join([dataset["name"], *counted])
+    said = [dataset["name"], counted(dataset["n_samples"], "sample")]
+    return ", ".join([*said, counted(patients, "patient")] if patients else said)
 
 
 def _bounds(evaluation: Evaluation, name: str) -> Sequence[float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck.errors import UsageError, unknown_name
+from bottleneck.plurals import counted
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 
 __all__ = ["Cuts", "apply"]
@@ -85,7 +86,7 @@ def apply(study: Study, cuts: Cuts) -> tuple[Study, tuple[str, ...]]:
         before = sorted({arm.config(study.training).epochs for arm in arms if _is_trained(arm)})
         if before != [cuts.epochs]:
             ends = f"{before[0]}" if len(before) == 1 else f"{before[0]} to {before[-1]}"
-            said.append(f"{_count(cuts.epochs, 'epoch')} in place of {ends}")
+            said.append(f"{counted(cuts.epochs, 'epoch')} in place of {ends}")
         arms = [
             dataclasses.replace(arm, training={**arm.training, "epochs": cuts.epochs})
             if _is_trained(arm)
@@ -179,7 +180,7 @@ def _change_protocols(study: Study, cuts: Cuts) -> tuple[list[StudyProtocol], li
             said.append(f"{cuts.folds} folds in place of {protocol.folds}")
             protocol = dataclasses.replace(protocol, folds=cuts.folds)
         if cuts.seeds is not None and protocol.seeds != cuts.seeds:
-            said.append(f"{_count(cuts.seeds, 'seed')} in place of {protocol.seeds}")
+            said.append(f"{counted(cuts.seeds, 'seed')} in place of {protocol.seeds}")
             protocol = dataclasses.replace(protocol, seeds=cuts.seeds)
         made.append(dataclasses.replace(protocol, default=True))
     return made, list(dict.fromkeys(said))
@@ -188,7 +189,3 @@ def _change_protocols(study: Study, cuts: Cuts) -> tuple[list[StudyProtocol], li
 def _short(weights: str) -> str:
     """Leave the folder of a file away."""
     return weights.replace("\\", "/").rpartition("/")[2]
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"

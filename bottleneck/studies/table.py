@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from bottleneck import __version__
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Metric
+from bottleneck.report.formats import duration
 from bottleneck.report.provenance import plain, without_paths
 from bottleneck.report.tables import format_metric
+from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.report.wording import metric_label
 from bottleneck.studies.published import METRICS
 from bottleneck.studies.results import ArmResult, ProtocolResult, Spread, StudyResult, TestResult
@@ -25,7 +27,6 @@ __all__ = ["as_json", "describe", "lines", "tables", "write"]
 
 _USUAL = ("auroc", "accuracy", "sensitivity", "specificity")
 _SHORT = {"sensitivity": "Sens.", "specificity": "Spec."}
-_WIDTH = 80
 _ARM_WIDTH = 20
 # Columns that a terminal has room for beside the arm's name.
 _AT_ONCE = 4
@@ -165,18 +166,7 @@ def _metric_names(arms: Sequence[ArmResult]) -> list[str]:
 
 
 def _table(result: StudyResult, title: str) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(f"{result.first_line}\n{title}"),
-        title_justify="left",
-        title_style="",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        width=_WIDTH,
-    )
+    table = make_table(f"{result.first_line}\n{title}", width=WIDTH)
     table.add_column("Arm", overflow="fold", min_width=_ARM_WIDTH)
     return table
 
@@ -222,7 +212,7 @@ def _costs(result: StudyResult, protocol: ProtocolResult) -> Table:
     from rich.text import Text
 
     table = _table(result, f"{protocol.protocol.name}: what the arms cost")
-    for heading in ("trained parameters", "images seen", "memory", "time"):
+    for heading in ("Trained parameters", "Images seen", "Memory", "Time"):
         table.add_column(heading, justify="right")
     for arm in protocol.arms:
         if arm.cost:
@@ -238,7 +228,7 @@ def _say_cost(arm: ArmResult) -> list[str]:
         "" if parameters is None else f"{parameters:,}",
         "" if images is None else f"{images:,}",
         "" if memory is None else f"{memory / 2**30:.1f} GiB",
-        f"{cost['seconds']:.1f} s" if cost["seconds"] < 100 else f"{cost['seconds'] / 60:.1f} min",
+        duration(cost["seconds"]),
     ]
 
 

@@ -63,7 +63,7 @@ def test_one_table_by_one_command(here: Path) -> None:
     again = run("leakage", *COLUMNS, *QUICK, *SMALL, "--noise", "4", "--name", "mine", "--quiet")
     assert "nothing to do: all 24 images are known" in again.stdout
     assert again.stderr == ""
-    assert again.stdout.splitlines()[2:] == lines[2:]
+    assert again.stdout.splitlines()[3:] == lines[3:]
 
     (here / "leakage" / "leakage.md").unlink()
     (here / "leakage" / "leakage.md").mkdir()

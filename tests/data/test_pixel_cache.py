@@ -6,6 +6,9 @@ import hashlib
 import io
 import os
 import pickle
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -212,11 +215,11 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     with_cache = OPTIONS | {"pixel_cache": tmp_path / "pixels", "output": tmp_path / "a"}
     original, written = pixel_cache._write, []
 
-    def full(path: Path, data: bytes) -> None:
-        written.append(path)
+    def full(*what: Any) -> None:
+        written.append(what)
         if len(written) > 30:
             raise OSError(28, "No space left on device")
-        original(path, data)
+        original(*what)
 
     monkeypatch.setattr(pixel_cache, "_write", full)
     with pytest.raises(UsageError, match=r"No space left .* name another --pixel-cache"):
@@ -227,6 +230,24 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     assert not result.failures
     plain = extract(dataset, tiny_backbone(), output=tmp_path / "b", **OPTIONS)
     assert load_features(result.path).X.tobytes() == load_features(plain.path).X.tobytes()
+
+
+def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    script = """
+import os, pathlib, sys
+from PIL import Image
+from bottleneck.data.decode import pixel_facts
+from bottleneck.data.pixel_cache import PixelCache
+pathlib.Path.replace = lambda *_: os._exit(9)
+image = Image.new("RGB", (30, 40))
+PixelCache(pathlib.Path(sys.argv[1])).keep("a" * 64, None, image, pixel_facts(image))
+"""
+    assert subprocess.run([sys.executable, "-c", script, tmp_path]).returncode == 9
+    (left,) = files(tmp_path)
+    for age, kept in ((23, [left]), (25, [])):  # In hours.
+        os.utime(left, (0, time.time() - 3600 * age))
+        PixelCache(tmp_path)
+        assert files(tmp_path) == kept
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:

@@ -73,13 +73,14 @@ def test_what_a_training_took_is_read_beside_its_predictions(features, alone, tm
     alone.evaluations[0].predictions.to_frame().to_csv(tmp_path / "predictions.csv", index=False)
     cost = {"seconds": 12.5, "trained_parameters": 11_177_538, "device": "cpu"}
     epochs = [{"epoch": n, "train_loss": 1 / n, "val_auroc": 0.5, "lr": 0.1} for n in (1, 2)]
-    training = {"name": "resnet18 trained", "folds": [{"fold": 3, "curve": epochs}], **cost}
+    how = {"network": {"backbone": "resnet18"}, "seed": 3, "config": {"epochs": 2}}
+    training = {"name": "resnet18 trained", "folds": [{"fold": 3, "curve": epochs}], **cost, **how}
     (tmp_path / "training.json").write_text(json.dumps(training))
     arm = compare(features, ["logistic"], predictions=[tmp_path], protocol=QUICK).evaluations[1]
     assert arm.name == "resnet18 trained"
     curves = arm.cost["curves"]
     assert curves[1] == {"repeat": 0, "fold": 3, "epoch": 2, "train_loss": 0.5, "val_auroc": 0.5}
-    assert arm.cost == {**cost, "curves": curves}
+    assert arm.cost == {**cost, "curves": curves, "training": how}
     assert arm.seconds == 12.5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from made import dataset_of, make_images
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+import bottleneck
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.folder import folder_path
 from bottleneck.data.preprocessing import Preprocessing
@@ -162,7 +164,10 @@ def test_a_network_that_cannot_be_compiled_here(
 
     monkeypatch.setattr(engine, "compiled", lambda _: broken)
     monkeypatch.setattr("bottleneck.features.worker.tune", lambda *_, **__: Plan(4, compiled=True))
-    result = run(folder, tmp_path / "b")
+    texts: list[str] = []
+    result = run(folder, tmp_path / "b", progress=lambda done, total, text: texts.append(text))
+    assert {"tiny", "compiling tiny"} == set(texts)
+    assert (texts[0], texts[-1]) == ("tiny", "tiny")
     assert any("could not be compiled" in note for note in result.notes)
     assert result.provenance["compiled"] is False
     np.testing.assert_array_equal(load_features(result.path).X, load_features(usual.path).X)
@@ -193,6 +198,18 @@ def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Plan])
     assert choose(machine, 10, tuning="never") == USUAL
     # A run that goes on needs no plan of its own.
     assert choose(Machine(rate), 0, tuning="always") == USUAL
+
+
+def test_each_measurement_is_announced(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, texts = Machine(rate), []
+    choose = functools.partial(tune, measure=machine, memory=tmp_path / "tuning.json")
+    monkeypatch.setattr("bottleneck.features.worker.tune", choose)
+    options = {"tuning": "always", "batch_size": 16}
+    run(image_folder(4), tmp_path / "f", progress=lambda *said: texts.append(said), **options)
+    assert texts.count((0, 4, "measuring tiny")) == len(machine.measured) > 1
+    assert texts[-1] == (4, 4, "tiny")
 
 
 def test_without_a_home_folder_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +245,7 @@ def test_measurements_are_kept_by_network_and_device(
     (key,) = json.loads(memory.read_text())
     assert "tiny8" in key
     assert torch.__version__ in key
+    assert f"bottleneck {bottleneck.__version__}" in key
     taken = len(machine.measured)
     tune([tiny_backbone(width=4)], CPU, "fp32", 16, 10**9, measure=machine, memory=memory)
     assert len(machine.measured) > taken

@@ -17,7 +17,8 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.finetune.arm import Trained
 
 
-@pytest.fixture(autouse=True)
+# As wide as the training that tests share: another number of threads moves the last bits of sums.
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -225,6 +225,11 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
             "images_seen": 14400,
             "seconds": 754.2,
             "curves": CURVES,
+            "training": {
+                "network": {"backbone": "resnet18", "weights": "imagenet", "pooling": None},
+                "seed": 7,
+                "config": {"unfreeze": "last", "augment": True, "learning_rate": 1e-4},
+            },
         }
         if place == 0
         else {},

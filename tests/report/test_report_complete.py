@@ -234,6 +234,8 @@ def test_costs_and_training_curves(html: str) -> None:
     text = part(html, "costs")
     assert "11,177,538 cpu of host 3.00 GiB 14,400 12 min 34 s" in text
     assert "Loss: train loss, val loss" in text
+    assert "network · backbone resnet18 network · weights imagenet seed 7" in text
+    assert "config · unfreeze last config · augment yes config · learning rate 0.0001" in text
     section = html.split('<section id="costs"')[1].split("</section>")[0]
     drawn = [d.count("L") + 1 for d in re.findall(r'd="(M [^"]+)" clip-path', section)]
     assert drawn.count(len(CURVES)) == 3

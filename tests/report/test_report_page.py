@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
+from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison, provenance
 from report.reading import Page
 
 from bottleneck.errors import UsageError
@@ -254,3 +254,20 @@ def test_a_failed_write_leaves_the_old_files(
     with pytest.raises(UsageError, match="No space left on device"):
         write_report(changed, tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_features_that_differ_in_pooling_alone_are_named_as_their_arms(binary: Comparison) -> None:
+    one = provenance("resnet18", "imagenet")
+    other = {**one, "recipe": {**one["recipe"], "pooling": "max"}, "recipe_hash": "0" * 64}
+    seeing = [e for e in binary.evaluations if e.head in ("svm", "logistic")]
+    arms = [
+        dataclasses.replace(e, name=f"resnet18 (imagenet, {pooling}) + {e.head}")
+        for pooling, e in zip(("gap", "gap", "max", "max"), seeing, strict=True)
+    ]
+    made = dataclasses.replace(
+        binary, evaluations=tuple(arms), differences=(), features=(one, other)
+    )
+    assert Page(render(made)).inside("h3")[-2:] == [
+        "resnet18 (imagenet, gap)",
+        "resnet18 (imagenet, max)",
+    ]

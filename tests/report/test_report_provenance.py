@@ -83,7 +83,12 @@ def test_fields_are_flat() -> None:
 
 def test_fields_say_whose_resize_a_fast_decoding_is() -> None:
     said = fields({"recipe": {"decoding": "1-fast"}})
-    assert said == {"decoding": "1-fast (resized by torchvision, not Pillow)"}
+    assert said == {"decoding": "1-fast (resized by torchvision in place of the resizer)"}
+
+
+def test_times_of_stages_have_a_unit() -> None:
+    said = fields({"stages": {"read": {"busy": 7.01758, "waiting": 0.25}}})
+    assert said == {"stages · read · busy": "7.0 s", "stages · read · waiting": "0.2 s"}
 
 
 def test_fields_that_agree_are_said_once() -> None:

@@ -162,8 +162,9 @@ def _find_format(source: str | Path) -> str:
             is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
             return "MedMNIST" if is_archive else "CSV manifest"
     except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"the data set '{source}' cannot be read: {error}. Pass a folder with one subfolder "
+            f"the data set '{source}' cannot be read: {reason}. Pass a folder with one subfolder "
             f"a class, a CSV file, a MedMNIST .npz, or 'phantom' for the embedded data set"
         ) from error
 
