@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.decode import PixelFacts, decode, pixel_facts
+from bottleneck.data.decode import PixelFacts, codec, decode, pixel_facts
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.data.samples import Box, Sample
@@ -147,7 +147,7 @@ def prepare(
     def decoded(data: bytes, sha256: str, region: Box | None) -> tuple[Image.Image, PixelFacts]:
         if cache is not None:
             with clock.stage("read"):
-                kept = cache.find(sha256, region)
+                kept = cache.find(sha256, region, codec(data))
             if kept is not None:
                 return kept
         with clock.stage("decode"):
@@ -155,7 +155,7 @@ def prepare(
         with clock.stage("describe"):
             facts = pixel_facts(image)
             if cache is not None:
-                cache.keep(sha256, region, image, facts)
+                cache.keep(sha256, region, image, facts, codec(data))
         return image, facts
 
     # Threads suffice: Pillow lets go of the interpreter's lock while it decodes and resizes.
