@@ -168,7 +168,11 @@ def _read_stored(header: Dataset, syntax: str) -> tuple[NDArray, str]:
         _refuse_frame(get_frame(header.PixelData, 0, number_of_frames=1), header, syntax)
     try:
         stored, facts = get_decoder(syntax).as_array(
-            header, index=0, raw=True, decoding_plugin=_DECODERS[uid.UID(syntax)]
+            header,
+            index=0,
+            raw=True,
+            view_only=True,  # A copy would be the fourth of a large image.
+            decoding_plugin=_DECODERS[uid.UID(syntax)],
         )
     except RuntimeError as error:  # It lists the decoders that failed; here there is one.
         raise DecodeError(f"damaged image: {str(error).splitlines()[-1].strip()}") from None
@@ -180,6 +184,9 @@ def _refuse_frame(frame: bytes, header: Dataset, syntax: str) -> None:
     if syntax in dicom_jpeg.SYNTAXES:
         refuse_size(header.Columns, header.Rows, frame.count(b"\xff\xda"))
     elif syntax in uid.JPEG2000TransferSyntaxes:
+        # PS3.5, 8.2.4. In the boxes of a JP2 file pydicom could look for it without end.
+        if not frame.startswith(b"\xff\x4f\xff\x51"):
+            raise DecodeError("damaged image: not a JPEG 2000 codestream")
         with Image.open(io.BytesIO(frame), formats=["JPEG2000"]) as opened:
             if opened.size != (header.Columns, header.Rows):
                 raise DecodeError(

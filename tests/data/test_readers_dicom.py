@@ -134,7 +134,9 @@ def test_without_the_extra_nothing_is_read(tmp_path: Path, monkeypatch: pytest.M
     root = folder(tmp_path, "P1", "P2")
     with pytest.raises(MissingExtraError, match="medical"):
         load_dataset(root)
-    ended = CliRunner().invoke(app, ["extract", str(root), "--patient-pattern", r"^(\w)"])
+    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
+    output = ["--output", str(tmp_path / "features"), "--precision", "fp32", "--tune", "never"]
+    ended = CliRunner().invoke(app, ["extract", str(root), "--patient-pattern", "^(.)", *output])
     assert ended.exit_code == 2
     assert "pip install 'bottleneck-features[medical]'" in ended.stderr
 

@@ -154,7 +154,8 @@ def jpeg_ls_dicom(folder: Path) -> tuple[Path, Read]:
 
 def jpeg_2000_dicom(folder: Path) -> tuple[Path, Read]:
     stream = imagecodecs.jpeg2k_encode(PIXELS, codecformat="j2k", reversible=True)
-    return scan(folder, dicom(PIXELS, uid.JPEG2000Lossless, stream=stream, bits=16))
+    window = {"WindowCenter": 300, "WindowWidth": 400}
+    return scan(folder, dicom(PIXELS, uid.JPEG2000Lossless, stream=stream, **window))
 
 
 def scan(folder: Path, data: bytes) -> tuple[Path, Read]:
