@@ -171,7 +171,8 @@ def _read_stored(header: Dataset, syntax: str) -> tuple[NDArray, str]:
             header,
             index=0,
             raw=True,
-            view_only=True,  # A copy would be the fourth of a large image.
+            # A copy would be the fourth of a large image. pydicom annotates options as all of them.
+            view_only=True,  # type: ignore[arg-type]
             decoding_plugin=_DECODERS[uid.UID(syntax)],
         )
     except RuntimeError as error:  # It lists the decoders that failed; here there is one.
