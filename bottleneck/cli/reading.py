@@ -26,7 +26,7 @@ PatientPattern: TypeAlias = Annotated[
     str | None,
     typer.Option(
         help="Regular expression that finds the patient in a file's path; the group named "
-        "`patient`, the first group, or all of it.",
+        "`patient`, the first group, or all of it. Without it, DICOM's PatientID.",
         rich_help_panel=PANEL,
     ),
 ]

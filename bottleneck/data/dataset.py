@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from bottleneck.data.samples import (
     Sample,
@@ -47,7 +47,12 @@ class FileSource:
     root: Path
 
     def read(self, source: str) -> bytes:
-        """Return the bytes of the file.
+        """Return the bytes of the file; raises what ``open`` does."""
+        with self.open(source) as file:
+            return file.read()
+
+    def open(self, source: str) -> BinaryIO:
+        """Open the file.
 
         Raises
         ------
@@ -62,7 +67,7 @@ class FileSource:
             raise DataError("a folder or special file, not an image")
         if found.st_size > _MAX_BYTES:
             raise DataError(f"{found.st_size:,} bytes: no image takes more than {_MAX_BYTES:,}")
-        return path.read_bytes()
+        return path.open("rb")
 
     def stamp(self, source: str) -> tuple[int, int]:
         """Return the size in bytes and the modification time in nanoseconds of the file.

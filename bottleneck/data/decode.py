@@ -12,6 +12,8 @@ The policy (``POLICY`` names it in every recipe; a change of it is a new name):
   million pixels, or a JPEG that makes the decoder pass over its pixels thousands of times.
 - PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow opens fifty formats more,
   one of them by running another program.
+- DICOM files are read with the extra ``medical``, and shown as their own headers say: the policy
+  for them stands in ``bottleneck.data.dicom``.
 """
 
 from __future__ import annotations
@@ -20,16 +22,25 @@ import dataclasses
 import hashlib
 import io
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from bottleneck.data.limits import refuse_size, strips
 from bottleneck.data.samples import Box
-from bottleneck.errors import DecodeError
+from bottleneck.errors import DecodeError, MissingExtraError
 
-__all__ = ["POLICY", "THUMBNAIL_SIDE", "PixelFacts", "decode", "make_thumbnail", "pixel_facts"]
+__all__ = [
+    "POLICY",
+    "THUMBNAIL_SIDE",
+    "PixelFacts",
+    "codec",
+    "decode",
+    "is_dicom",
+    "make_thumbnail",
+    "pixel_facts",
+]
 
 POLICY = "1"
 # The perceptual hash is computed from as many pixels; text cannot be read in them.
@@ -37,11 +48,6 @@ THUMBNAIL_SIDE = 32
 
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
 _MIN_SIDE = 8
-_MAX_PIXELS = 89_000_000
-# Pixels times scans of a JPEG; a progressive one of the largest size has ten scans or so.
-_MAX_WORK = 2_000_000_000
-# Rows are converted some at a time, so that a large image is in memory twice at most.
-_STRIP_PIXELS = 4_000_000
 # Pillow warns from about here on; the image is refused below, and that says it once.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -90,16 +96,14 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
     ------
     DecodeError
         If the bytes are no image, a damaged one, or one that the policy refuses.
+    MissingExtraError
+        If they are a DICOM file, and the extra ``medical`` is not installed.
     """
     if not data:
         raise DecodeError("the file is empty")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-            _refuse_by_header(opened, data)
-            opened.load()
-            ImageOps.exif_transpose(opened, in_place=True)
-            image = _rgb(opened)
-    except DecodeError:
+        image = _decode_dicom(data) if is_dicom(data) else _decode_other(data)
+    except (DecodeError, MissingExtraError):
         raise
     except MemoryError:
         raise DecodeError("the memory was too small to decode it") from None
@@ -117,6 +121,31 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
         width, height = image.size
         raise DecodeError(f"{width}×{height} pixels: a picture needs {_MIN_SIDE} on each side")
     return image
+
+
+def is_dicom(data: bytes) -> bool:
+    """Tell whether bytes begin as a DICOM file does: 128 of any kind, then DICM (PS3.10, 7.1)."""
+    return data[128:132] == b"DICM"
+
+
+def codec(data: bytes) -> str:
+    """Name what decodes an encoded image beside Pillow, with versions; "" for most.
+
+    Parameters
+    ----------
+    data : bytes
+        An encoded image.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    if not is_dicom(data):
+        return ""
+    from bottleneck.data.dicom import CODEC
+
+    return CODEC
 
 
 def pixel_facts(image: Image.Image) -> PixelFacts:
@@ -159,18 +188,27 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     return _shrunk(image.convert("L"))
 
 
+def _decode_dicom(data: bytes) -> Image.Image:
+    from bottleneck.data.dicom import read_picture
+
+    return read_picture(data)
+
+
+def _decode_other(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+        _refuse_by_header(opened, data)
+        opened.load()
+        ImageOps.exif_transpose(opened, in_place=True)
+        return _rgb(opened)
+
+
 def _shrunk(grey: Image.Image) -> NDArray[np.uint8]:
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
 
 
 def _refuse_by_header(image: Image.Image, data: bytes) -> None:
-    width, height = image.size
-    if width * height > _MAX_PIXELS:
-        raise DecodeError(f"{width}×{height} pixels: more than {_MAX_PIXELS // 10**6} million")
-    scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1
-    if width * height * scans > _MAX_WORK:
-        raise DecodeError(f"{scans} scans of {width}×{height} pixels: no picture needs as many")
+    refuse_size(*image.size, data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise DecodeError(f"{frames} frames in one file: save each frame as an image of its own")
@@ -187,16 +225,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     result = Image.new("RGB", image.size)
-    for box in _strips(image.size):
+    for box in strips(*image.size):
         result.paste(_strip_rgb(image.crop(box)), box)
     return result
-
-
-def _strips(size: tuple[int, int]) -> Iterator[Box]:
-    width, height = size
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        yield 0, top, width, min(top + rows, height)
 
 
 def _strip_rgb(strip: Image.Image) -> Image.Image:
@@ -217,7 +248,7 @@ def _from_16_bit(values: np.ndarray) -> Image.Image:
             "scale it to the full range, or save it with 8 bits"
         )
     scaled = np.empty(values.shape, np.uint8)
-    for _, start, _, stop in _strips((values.shape[1], values.shape[0])):
+    for _, start, _, stop in strips(values.shape[1], values.shape[0]):
         scaled[start:stop] = (values[start:stop].astype(np.uint32) * 255 + 32767) // 65535
     return Image.fromarray(scaled)
 

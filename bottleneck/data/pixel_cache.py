@@ -66,7 +66,9 @@ class PixelCache:
         # Another machine of a cluster may have another decoder.
         return PixelCache, (self._given,)
 
-    def find(self, sha256: str, region: Box | None) -> tuple[Image.Image, PixelFacts] | None:
+    def find(
+        self, sha256: str, region: Box | None, codec: str = ""
+    ) -> tuple[Image.Image, PixelFacts] | None:
         """Return what is kept of an image: it and its description, as when it was decoded.
 
         Parameters
@@ -75,6 +77,8 @@ class PixelCache:
             Of the encoded image.
         region : tuple of int, optional
             The part of it, as ``bottleneck.data.decode.decode`` takes it.
+        codec : str
+            What decodes it beside Pillow, as ``bottleneck.data.decode.codec`` names it.
 
         Returns
         -------
@@ -87,14 +91,21 @@ class PixelCache:
             If what is kept cannot be read.
         """
         try:
-            return _read(self._path(sha256, region))
+            return _read(self._path(sha256, region, codec))
         except OSError as error:
             raise UsageError(
                 f"decoded images kept in {self._given} cannot be read: "
                 f"{error.strerror or error}. Mend that, name another --pixel-cache, or leave it out"
             ) from None
 
-    def keep(self, sha256: str, region: Box | None, image: Image.Image, facts: PixelFacts) -> None:
+    def keep(
+        self,
+        sha256: str,
+        region: Box | None,
+        image: Image.Image,
+        facts: PixelFacts,
+        codec: str = "",
+    ) -> None:
         """Keep what an image was decoded to, for ``find``, if the memory has room for it.
 
         Raises
@@ -102,7 +113,7 @@ class PixelCache:
         UsageError
             If the folder cannot be written.
         """
-        path = self._path(sha256, region)
+        path = self._path(sha256, region, codec)
         try:
             _write(path, _encode(image, facts), self._unfinished)
         except MemoryError:  # The image itself went through, and must not be lost by this.
@@ -114,9 +125,9 @@ class PixelCache:
                     return
             raise self._unwritable(error) from None
 
-    def _path(self, sha256: str, region: Box | None) -> Path:
-        part = "" if region is None else "-" + "-".join(map(str, region))
-        return self._folder / sha256[:2] / f"{sha256[2:]}{part}"
+    def _path(self, sha256: str, region: Box | None, codec: str) -> Path:
+        parts = [sha256[2:], *map(str, region or ()), *([codec] if codec else [])]
+        return self._folder / sha256[:2] / "-".join(parts)
 
     def _unwritable(self, error: OSError) -> UsageError:
         return UsageError(

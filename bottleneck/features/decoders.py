@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bottleneck.data.decode import PixelFacts, decode, pixel_facts
+from bottleneck.data.decode import PixelFacts, codec, decode, pixel_facts
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.data.samples import Box
@@ -206,7 +206,7 @@ def _decoded(
 ) -> tuple[Image.Image, PixelFacts]:
     if cache is not None:
         with clock.stage("read"):
-            kept = cache.find(sha256, region)
+            kept = cache.find(sha256, region, codec(data))
         if kept is not None:
             return kept
     with clock.stage("decode"):
@@ -214,5 +214,5 @@ def _decoded(
     with clock.stage("describe"):
         facts = pixel_facts(image)
         if cache is not None:
-            cache.keep(sha256, region, image, facts)
+            cache.keep(sha256, region, image, facts, codec(data))
     return image, facts

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from bottleneck.scratch import DiskArray
 __all__ = ["Found", "Run", "log_path"]
 
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
+_CODECS = ("pydicom", "imagecodecs")
 _IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 
@@ -356,7 +358,7 @@ class Run:
             **{field: journal.header[field] for field in ("batch_size", "layout", "compiled")},
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
-            | {package: metadata.version(package) for package in _PACKAGES},
+            | {name: metadata.version(name) for name in (*_PACKAGES, *filter(find_spec, _CODECS))},
             "command": _command(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},

@@ -96,7 +96,7 @@ def test_fixed_splits_are_not_taken_for_classes(tmp_path):
     ("paths", "message"),
     [
         ([], "nothing at all"),
-        (["a/1.dcm", "a/2.dcm", "b/3.nii"], "2 × .dcm, 1 × .nii"),
+        (["a/1.mhd", "a/2.mhd", "b/3.nii"], "2 × .mhd, 1 × .nii"),
         (["1.png", "2.png"], "its 2 images lie directly in it"),
         (["train/1.png", "test/2.png"], "directly in its split folders"),
         (["1.png", "labels.csv"], "pass that CSV"),

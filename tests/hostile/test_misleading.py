@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made import make_images
+from made_dicom import dicom, rle
 from PIL import Image
 
 from bottleneck.data.decode import decode
@@ -104,6 +105,11 @@ def test_bombs_are_refused_or_read_in_less_than_a_gibibyte(tmp_path: Path) -> No
         "header.tif": (bytes(tiff), "decompression bomb|more than 89 million|damaged"),
         "header.jpg": (bytes(jpeg), "decompression bomb"),
         "clear.png": (png(side, side, rows), r"read \(9400, 9400\)"),
+        "header.dcm": (
+            dicom(np.zeros((16, 16), np.uint8), Rows=65_000, Columns=65_000),
+            "89 million",
+        ),
+        "runs.dcm": (rle(np.zeros((side, side), np.uint8)), r"read \(9400, 9400\)"),
         "pixels.npz": (bomb.getvalue(), "may be a bomb: train_images.npy"),
         "rows.npz": (many.getvalue(), "promises 180,000 images in"),
         "array.skops": (model.getvalue(), "may be a bomb: 1.npy: .* would become 50,000,000"),

@@ -10,19 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import imagecodecs
 import numpy as np
 import pytest
 import torch
 from made import dataset_of, make_images
+from made_dicom import dicom, rle
 from made_features import make_features
 from PIL import Image
+from pydicom import uid
 
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.conventions import find_preprocessing
 from bottleneck.backbones.folder import read_records
 from bottleneck.backbones.layouts import keras, read_checkpoint
 from bottleneck.configuration import read_configuration
-from bottleneck.data.decode import PixelFacts
+from bottleneck.data.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.columns import read_columns
 from bottleneck.errors import BottleneckError
@@ -39,6 +42,7 @@ from bottleneck.studies.study import read_study
 from bottleneck.testing import tiny_backbone
 
 Read = Callable[[], object]
+PIXELS = np.random.default_rng(0).integers(0, 4096, (16, 16), np.uint16)
 LOG = {"recipe_hash": "a", "batch_size": 4, "drift": None}
 
 
@@ -127,6 +131,43 @@ def voc(folder: Path) -> tuple[Path, Read]:
         "<ymax>9</ymax></bndbox></object></annotation>"
     )
     return path, lambda: load_dataset(folder, crop=True)
+
+
+def plain_dicom(folder: Path) -> tuple[Path, Read]:
+    window = {"WindowCenter": [300, 40], "WindowWidth": [400, 80], "RescaleSlope": 2}
+    return scan(folder, dicom(PIXELS, bits=12, PatientID="P1", RescaleIntercept=-1024, **window))
+
+
+def rle_dicom(folder: Path) -> tuple[Path, Read]:
+    return scan(folder, rle(PIXELS, WindowCenter=300, WindowWidth=400))
+
+
+def jpeg_dicom(folder: Path) -> tuple[Path, Read]:
+    stream = imagecodecs.jpeg8_encode(PIXELS, lossless=True)
+    return scan(folder, dicom(PIXELS, uid.JPEGLosslessSV1, stream=stream, bits=12))
+
+
+def jpeg_ls_dicom(folder: Path) -> tuple[Path, Read]:
+    stream = imagecodecs.jpegls_encode(PIXELS)
+    return scan(folder, dicom(PIXELS, uid.JPEGLSLossless, stream=stream, bits=12))
+
+
+def jpeg_2000_dicom(folder: Path) -> tuple[Path, Read]:
+    stream = imagecodecs.jpeg2k_encode(PIXELS, codecformat="j2k", reversible=True)
+    window = {"WindowCenter": 300, "WindowWidth": 400}
+    return scan(folder, dicom(PIXELS, uid.JPEG2000Lossless, stream=stream, **window))
+
+
+def scan(folder: Path, data: bytes) -> tuple[Path, Read]:
+    path = folder / "a" / "1.dcm"
+    path.parent.mkdir()
+    path.write_bytes(data)
+
+    def read() -> None:
+        load_dataset(folder)
+        assert decode(path.read_bytes()).mode == "RGB"
+
+    return path, read
 
 
 def split_list(folder: Path) -> tuple[Path, Read]:
@@ -240,7 +281,7 @@ def configuration(folder: Path) -> tuple[Path, Read]:
     return path, lambda: read_configuration(folder)
 
 
-# Images and MedMNIST have tests of this kind of their own, beside their readers.
+# Other images and MedMNIST have tests of this kind of their own, beside their readers.
 FORMATS = {
     feature_file: 250,
     log: 300,
@@ -250,6 +291,11 @@ FORMATS = {
     manifest: 150,
     ddti: 150,
     voc: 150,
+    plain_dicom: 200,
+    rle_dicom: 100,
+    jpeg_dicom: 100,
+    jpeg_ls_dicom: 100,
+    jpeg_2000_dicom: 100,
     split_list: 50,
     safetensors: 150,
     pth: 100,

@@ -14,7 +14,7 @@ from bottleneck.data.readers.files import IMAGE_SUFFIXES
 from bottleneck.data.readers.folder import read_folder
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
-from bottleneck.data.readers.patients import find_patients
+from bottleneck.data.readers.patients import find_patients, read_patients
 from bottleneck.data.readers.voc import read_tn5000
 from bottleneck.data.spelling import refuse_other_spellings
 from bottleneck.errors import DataError, UsageError
@@ -61,7 +61,8 @@ def load_dataset(
     patient_pattern : str, optional
         Regular expression that finds the patient in the path of an image, for data
         sets that name none: the group called ``patient``, else the first group,
-        else the whole match.
+        else the whole match. Without it, where all images of such a data set are DICOM files,
+        the patient is their PatientID.
     positive : str, optional
         The label of the positive class.
     crop : bool
@@ -85,6 +86,8 @@ def load_dataset(
         If the data set cannot be read or used.
     UsageError
         If an option does not fit the data set.
+    MissingExtraError
+        If it holds DICOM files, and the extra ``medical`` is not installed.
     """
     notes: tuple[str, ...] = ()
     if source is None:
@@ -101,7 +104,9 @@ def load_dataset(
             crop = crop or chosen.crop
             name = chosen.name if name is None else name
     dataset = _read(source, columns=columns, crop=crop)
-    if patient_pattern is not None:
+    if patient_pattern is None:
+        dataset = read_patients(dataset)
+    else:
         dataset = find_patients(dataset, patient_pattern)
     refuse_other_spellings(dataset.samples, str(source))
     name = dataset.name if name is None else _check_name(name)

@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
 
+from bottleneck.data.decode import is_dicom
 from bottleneck.errors import DataError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["IMAGE_SUFFIXES", "LEAVES", "MAX_COORDINATE", "leaves", "list_files", "parse_xml"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "LEAVES",
+    "MAX_COORDINATE",
+    "PICTURE_SUFFIXES",
+    "is_image",
+    "leaves",
+    "list_files",
+    "parse_xml",
+]
 
-IMAGE_SUFFIXES = frozenset(
+PICTURE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif"}
 )
+IMAGE_SUFFIXES = PICTURE_SUFFIXES | {".dcm", ".dicom"}
 
 # Why a sample is left out.
 LEAVES = "symbolic link that leaves the folder"
@@ -34,7 +45,7 @@ _MAX_XML_BYTES = 5_000_000
 def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
     """List the files below a folder.
 
-    Hidden files, ``Thumbs.db`` and ``__MACOSX`` are passed over. Links to folders are
+    Hidden files, ``Thumbs.db``, ``DICOMDIR`` and ``__MACOSX`` are passed over. Links to folders are
     not followed, and links to files only where they stay inside: a data set that
     came as an archive must not reach the rest of the machine.
 
@@ -72,6 +83,19 @@ def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
             else:
                 files.append(path.relative_to(folder).as_posix())
     return sorted(files), +excluded
+
+
+def is_image(path: Path) -> bool:
+    """Tell whether a file is an image by its suffix; without one, by whether it is DICOM."""
+    suffix = path.suffix.casefold()
+    # Scanners name files after their UID, whose last number looks like a suffix.
+    if suffix.lstrip(".").isdecimal() or not suffix:
+        try:
+            with path.open("rb") as file:
+                return is_dicom(file.read(132))
+        except OSError:
+            return False
+    return suffix in IMAGE_SUFFIXES
 
 
 def leaves(path: Path, inside: Path) -> bool:
@@ -113,7 +137,7 @@ def parse_xml(path: Path) -> Element:
 
 
 def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in ("thumbs.db", "__macosx")
+    return name.startswith(".") or name.casefold() in ("thumbs.db", "dicomdir", "__macosx")
 
 
 def _refuse(error: OSError) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.files import IMAGE_SUFFIXES, list_files
+from bottleneck.data.readers.files import IMAGE_SUFFIXES, is_image, list_files
 from bottleneck.data.readers.manifest import SPLITS
 from bottleneck.data.samples import Sample, collect
 from bottleneck.errors import DataError
@@ -20,6 +20,7 @@ def read_folder(folder: Path) -> ImageDataset:
     Images may lie at any depth below a class. Where all subfolders are named after
     splits (train, val, test and their like), they are the splits, and the folders
     below them the classes. The id of a sample is its path relative to the folder.
+    DICOM files need no suffix.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def read_folder(folder: Path) -> ImageDataset:
         images says that the labels are elsewhere.
     """
     files, excluded = list_files(folder)
-    images = [f for f in files if PurePosixPath(f).suffix.casefold() in IMAGE_SUFFIXES]
+    images = [f for f in files if is_image(folder / f)]
     tables = [f for f in files if "/" not in f and f.casefold().endswith(".csv")]
     if others := len(files) - len(images):
         excluded["not an image file"] = others

@@ -1,15 +1,23 @@
-"""Patients that are written in file names."""
+"""Patients that are written in file names, or in DICOM headers."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 
-from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import collect, values_of
-from bottleneck.errors import UsageError
+from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.decode import is_dicom
+from bottleneck.data.readers.files import PICTURE_SUFFIXES
+from bottleneck.data.samples import blocks_of, collect, values_of
+from bottleneck.errors import DataError, UsageError
 
-__all__ = ["find_patients"]
+__all__ = ["find_patients", "read_patients"]
+
+# That wait for the disk: what they do besides, Python does one by one.
+_THREADS = 8
 
 
 def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
@@ -61,3 +69,83 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
         )
     named = (dataclasses.replace(sample, group=find(sample.source)) for sample in samples)
     return dataclasses.replace(dataset, samples=collect(named))
+
+
+def read_patients(dataset: ImageDataset) -> ImageDataset:
+    """Take every sample's patient from the header of its DICOM file.
+
+    Files are read up to their PatientID (PS3.3, C.7.1.1). Those whose suffix is that of another
+    format are not opened.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        Any.
+
+    Returns
+    -------
+    ImageDataset
+        The same samples with their patients, where none was named before and every image is a
+        DICOM file with a PatientID; else as it was, with a note where some are DICOM files.
+
+    Raises
+    ------
+    MissingExtraError
+        If there are DICOM files, and the extra ``medical`` is not installed.
+    """
+    samples, images = dataset.samples, dataset.images
+    if not isinstance(images, FileSource) or dataset.n_groups is not None:
+        return dataset
+    if all(map(_is_other, values_of(samples, "source"))):
+        return dataset
+    n_dicom, lacking = 0, 0
+    example = ""
+
+    def name() -> Iterator[Sample]:
+        nonlocal n_dicom, lacking, example
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _, block in blocks_of(samples):
+                found = pool.map(lambda sample: _read_patient(images, sample.source), block)
+                for sample, patient in zip(block, found, strict=True):
+                    n_dicom += patient is not None
+                    if not patient:
+                        lacking, example = lacking + 1, example or sample.source
+                    yield dataclasses.replace(sample, group=patient or None)
+
+    named = collect(name())
+    if n_dicom == 0:
+        return dataset
+    if lacking:
+        note = (
+            f"patients: none, for {lacking} of {len(samples)} images have no PatientID that could "
+            f"be read, such as '{example}'; find them in paths (--patient-pattern REGEX), or name "
+            "them in a table"
+        )
+        return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+    result = dataclasses.replace(dataset, samples=named)
+    note = f"patients: PatientID of {n_dicom} DICOM files"
+    if result.n_groups == 1 < n_dicom:
+        note += (
+            ", which is the same in all: where it was replaced, find patients in paths "
+            "(--patient-pattern REGEX), or name them in a table"
+        )
+    return dataclasses.replace(result, notes=(*dataset.notes, note))
+
+
+def _is_other(source: str) -> bool:
+    return PurePosixPath(source).suffix.casefold() in PICTURE_SUFFIXES
+
+
+def _read_patient(images: FileSource, source: str) -> str | None:
+    """Return the PatientID, "" where there is none, and None where the file is no DICOM file."""
+    if _is_other(source):
+        return None
+    try:
+        with images.open(source) as file:
+            if not is_dicom(file.read(132)):
+                return None
+            from bottleneck.data.dicom import read_patient
+
+            return read_patient(file) or ""
+    except (OSError, DataError, ValueError):  # ValueError: the path holds a NUL
+        return None

@@ -1,0 +1,174 @@
+"""DICOM files in folders and tables: which files they are, and whose."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_dicom import dicom
+from PIL import Image
+from typer.testing import CliRunner
+
+from bottleneck.cli.app import app
+from bottleneck.data.readers import load_dataset
+from bottleneck.errors import MissingExtraError
+from bottleneck.features import extraction
+from bottleneck.features.store import load_features
+from bottleneck.testing import tiny_backbone
+
+RNG = np.random.default_rng(0)
+
+
+def write(path: Path, **elements: Any) -> np.ndarray:
+    pixels = RNG.integers(0, 256, (24, 24), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dicom(pixels, **elements))
+    return pixels
+
+
+def folder(root: Path, *patients: str | None) -> Path:
+    """Two classes with a file of each patient."""
+    for label in ("benign", "malignant"):
+        for number, patient in enumerate(patients):
+            named = {} if patient is None else {"PatientID": f"{label[0]}{patient}"}
+            write(root / label / f"{number}.dcm", **named)
+    return root
+
+
+def groups(root: Path, **options: Any) -> list[str | None]:
+    return [sample.group for sample in load_dataset(root, **options).samples]
+
+
+def test_which_files_are_taken(tmp_path: Path) -> None:
+    for name in ("a/1.dcm", "a/2.DICOM", "a/IM0001", "b/1.2.840.113619.2.55.3", "b/DICOMDIR"):
+        write(tmp_path / name)
+    (tmp_path / "b" / "README").write_text("no image, and without a suffix")
+    (tmp_path / "b" / "notes.1").write_text("nor this")
+    dataset = load_dataset(tmp_path)
+    taken = ["a/1.dcm", "a/2.DICOM", "a/IM0001", "b/1.2.840.113619.2.55.3"]
+    assert [sample.id for sample in dataset.samples] == taken
+    assert dataset.excluded == {"not an image file": 2}
+
+
+def test_the_patient_is_that_of_the_header(tmp_path: Path) -> None:
+    root = folder(tmp_path, "P1", "P2 ", "P1")
+    dataset = load_dataset(root)
+    assert groups(root) == ["bP1", "bP2", "bP1", "mP1", "mP2", "mP1"]
+    assert dataset.notes == ("patients: PatientID of 6 DICOM files",)
+    assert dataset.n_groups == 4
+
+
+def test_names_are_read_in_their_character_set(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "1.dcm", SpecificCharacterSet="ISO_IR 192", PatientID="Müller-日本")
+    write(tmp_path / "b" / "1.dcm", SpecificCharacterSet="ISO_IR 100", PatientID="Müller")
+    assert groups(tmp_path) == ["Müller-日本", "Müller"]
+
+
+def test_headers_are_read_up_to_the_patient_alone(tmp_path: Path) -> None:
+    root = folder(tmp_path, "P1", "P2")
+    for path in root.rglob("*.dcm"):
+        data = path.read_bytes()
+        end = data.index(b"P", data.index(b"\x10\x00\x20\x00")) + 8
+        path.write_bytes(data[:end] + b"\xff" * 50)
+    assert groups(root) == ["bP1", "bP2", "mP1", "mP2"]
+
+
+@pytest.mark.parametrize("patient", [None, "", "  "])
+def test_where_some_lack_a_patient_none_is_taken(tmp_path: Path, patient: str | None) -> None:
+    root = folder(tmp_path, "P1", "P2")
+    write(root / "malignant" / "x.dcm", **({} if patient is None else {"PatientID": patient}))
+    dataset = load_dataset(root)
+    assert dataset.n_groups is None
+    (note,) = dataset.notes
+    assert "1 of 5 images have no PatientID" in note
+    assert "'malignant/x.dcm'" in note
+    assert "--patient-pattern" in note
+
+
+def test_where_some_are_other_files_none_is_taken(tmp_path: Path) -> None:
+    root = folder(tmp_path, "P1", "P2")
+    Image.new("L", (9, 9)).save(root / "benign" / "x.png")
+    (root / "benign" / "broken.dcm").write_bytes(b"no DICOM file")
+    dataset = load_dataset(root)
+    assert (len(dataset), dataset.n_groups) == (6, None)
+    assert "2 of 6 images have no PatientID" in dataset.notes[0]
+
+
+def test_one_patient_in_all_is_said(tmp_path: Path) -> None:
+    for name in ("a/1.dcm", "b/1.dcm"):
+        write(tmp_path / name, PatientID="ANONYMOUS")
+    dataset = load_dataset(tmp_path)
+    assert dataset.n_groups == 1
+    assert "the same in all" in dataset.notes[0]
+
+
+def test_a_pattern_goes_before_the_header(tmp_path: Path) -> None:
+    root = folder(tmp_path, "P1", "P2")
+    assert groups(root, patient_pattern=r"^(\w)") == ["b", "b", "m", "m"]
+    assert load_dataset(root, patient_pattern=r"^(\w)").notes == ()
+
+
+def test_a_table_without_patients_takes_them_from_the_header(tmp_path: Path) -> None:
+    root = folder(tmp_path, "P1", "P2")
+    rows = [f"{path.relative_to(root).as_posix()},{path.parent.name}" for path in root.rglob("*.*")]
+    (root / "plain.csv").write_text("\n".join(["path,label", *sorted(rows)]))
+    named = [f"{row},{n}" for n, row in enumerate(sorted(rows))]
+    (root / "named.csv").write_text("\n".join(["path,label,patient", *named]))
+    assert groups(root / "plain.csv") == ["bP1", "bP2", "mP1", "mP2"]
+    assert groups(root / "named.csv") == ["0", "1", "2", "3"]
+
+
+def test_images_of_other_formats_are_not_opened(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png"):
+        write(tmp_path / name, PatientID="P1")
+    dataset = load_dataset(tmp_path)
+    assert (dataset.n_groups, dataset.notes) == (None, ())
+
+
+def test_without_the_extra_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "bottleneck.data.dicom", raising=False)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    root = folder(tmp_path, "P1", "P2")
+    with pytest.raises(MissingExtraError, match="medical"):
+        load_dataset(root)
+    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
+    output = ["--output", str(tmp_path / "features"), "--precision", "fp32", "--tune", "never"]
+    ended = CliRunner().invoke(app, ["extract", str(root), "--patient-pattern", "^(.)", *output])
+    assert ended.exit_code == 2
+    assert "pip install 'bottleneck-features[medical]'" in ended.stderr
+
+
+def test_rows_of_a_folder_are_those_of_the_same_pixels_as_png(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
+    for label in ("benign", "malignant"):
+        for number in range(4):
+            pixels = write(Path("scans", label, f"{number}.dcm"), PatientID=f"{label}{number // 2}")
+            path = Path("pictures", label, f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    (tmp_path / "scans" / "benign" / "broken.dcm").write_bytes(
+        dicom(np.zeros((24, 24), np.uint8), PatientID="benign9")[:-100]
+    )
+    found = {}
+    for name in ("scans", "pictures"):
+        words = ["extract", name, "--precision", "fp32", "--tune", "never"]
+        ended = CliRunner().invoke(app, [*words, "--pixel-cache", "kept"])
+        assert ended.exit_code == 0, ended.output
+        assert ("patients: PatientID of 9 DICOM files" in ended.stderr) is (name == "scans")
+        assert ("less than expected" in ended.stderr) is (name == "scans")
+        (path,) = Path("features").glob(f"{name}--*.h5")
+        found[name] = load_features(path)
+    scans, pictures = found["scans"], found["pictures"]
+    assert scans.groups.tolist() == [
+        f"{c}{n // 2}" for c in ("benign", "malignant") for n in range(4)
+    ]
+    assert [i.split(".")[0] for i in scans.ids] == [i.split(".")[0] for i in pictures.ids]
+    assert (scans.X == pictures.X).all()
+    assert scans.pixels.tolist() == pictures.pixels.tolist()
+    assert {"pydicom", "imagecodecs"} <= set(scans.provenance["versions"])
