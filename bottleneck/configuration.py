@@ -33,11 +33,14 @@ class DatasetTable:
     ----------
     path : Path
         In the file relative to the file; here absolute.
+    images : Path or None
+        Likewise.
     columns : mapping of str to str
         The table ``[dataset.columns]``.
     """
 
     path: Path
+    images: Path | None = None
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     patient_pattern: str | None = None
     positive: str | None = None
@@ -65,7 +68,8 @@ class DatasetTable:
             raise UsageError(
                 f"{CONFIGURATION_FILE}: [dataset] needs a path, for example path = 'x'"
             )
-        return cls(**{**table, "path": folder / table["path"]})
+        paths = {key: folder / table[key] for key in ("path", "images") if key in table}
+        return cls(**{**table, **paths})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
-from bottleneck.cli.reading import PANEL, Crop, IdColumn, LabelColumn, PathColumn, read
+from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.reading import PANEL, PictureOptions
 from bottleneck.plurals import counted
 from bottleneck.report.terminal import wrap
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
+@takes_fields(PictureOptions)
 def audit(
     features: Annotated[Path, typer.Argument(help="A feature file (.h5).")],
     data: Annotated[
@@ -31,15 +33,13 @@ def audit(
             rich_help_panel=PANEL,
         ),
     ] = None,
-    crop: Crop = False,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    id_column: IdColumn = None,
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Name the samples that findings are about.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: PictureOptions,
 ) -> None:
     """Look for leaks: shared patients, copies across folds, burned-in text, telling metadata.
 
@@ -52,8 +52,7 @@ def audit(
     from bottleneck.features.store import load_features
 
     loaded = load_features(features)
-    how = {"path_column": path_column, "label_column": label_column, "id_column": id_column}
-    dataset = None if data is None else read(data, crop=crop, **how)
+    dataset = None if data is None else options.load(data)
     with progress(quiet=quiet, unit="pictures") as move:
         found = audit_features(loaded, dataset=dataset, progress=move)
     if as_json:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from bottleneck.cli.console import Address, Engine, Json, Quiet, progress, show, show_json
+from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.inputs import choose_features
-from bottleneck.cli.reading import PANEL, Crop, IdColumn, LabelColumn, PathColumn, read
+from bottleneck.cli.reading import PANEL, PictureOptions
 from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
 
@@ -22,6 +23,7 @@ _SPLITTING = "Splitting and counting"
 _MEASURING = "Measuring"
 
 
+@takes_fields(PictureOptions)
 def compare(
     features: Annotated[
         list[Path] | None,
@@ -142,12 +144,10 @@ def compare(
             rich_help_panel=PANEL,
         ),
     ] = None,
-    crop: Crop = False,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: PictureOptions,
 ) -> None:
     """Hold features × heads against each other on the same patients, and write a report.
 
@@ -158,11 +158,14 @@ def compare(
     """
     from bottleneck.data.splits import Protocol
 
-    reading = {"crop": crop, "path": path_column, "label": label_column, "id": id_column}
     for option, said, needs in (
         ("--metadata", metadata and not subgroup, "--subgroup"),
         ("--aggregate max", aggregate == "max" and unit != "patient", "--unit patient"),
-        ("--crop and the columns", any(reading.values()) and data is None, "--data"),
+        (
+            "--crop, --images and the columns",
+            options != PictureOptions() and data is None,
+            "--data",
+        ),
     ):
         if said:
             raise UsageError(f"{option} has no effect without {needs}: say that too")
@@ -186,7 +189,6 @@ def compare(
         subgroups=_read_subgroups(files[0], subgroup or [], metadata),
         learning_curve=learning_curve,
     )
-    how = {"path_column": path_column, "label_column": label_column, "id_column": id_column}
     with share_out(engine, address):
         comparison, page = run(
             files,
@@ -200,7 +202,7 @@ def compare(
             predictions=predictions or [],
             external=outside,
             measures=measures,
-            dataset=None if data is None else read(data, crop=crop, **how),
+            dataset=None if data is None else options.load(data),
         )
     if as_json:
         from bottleneck.report.record import results

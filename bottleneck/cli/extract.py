@@ -19,21 +19,8 @@ from bottleneck.cli.console import (
     show,
     show_json,
 )
-from bottleneck.cli.reading import (
-    PANEL,
-    CentreColumn,
-    Crop,
-    FoldColumn,
-    IdColumn,
-    ImageKind,
-    LabelColumn,
-    LabelSource,
-    Name,
-    PathColumn,
-    PatientColumn,
-    PatientPattern,
-    SplitColumn,
-)
+from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.reading import DatasetOptions, ImageKind, LabelSource
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import wrap
 
@@ -44,6 +31,7 @@ if TYPE_CHECKING:
 LAST: list[str | None] = [None]  # The last feature map has no name.
 
 
+@takes_fields(DatasetOptions)
 def extract(
     dataset: Annotated[
         str | None,
@@ -120,24 +108,12 @@ def extract(
         ),
     ] = False,
     output: Annotated[Path, typer.Option(help="Folder of the feature files.")] = Path("features"),
-    positive: Annotated[
-        str | None,
-        typer.Option(help="Label of the positive class.", rich_help_panel=PANEL),
-    ] = None,
-    patient_pattern: PatientPattern = None,
-    crop: Crop = False,
-    name: Name = None,
     label_source: LabelSource = None,
     image_kind: ImageKind = None,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    patient_column: PatientColumn = None,
-    split_column: SplitColumn = None,
-    fold_column: FoldColumn = None,
-    centre_column: CentreColumn = None,
-    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: DatasetOptions,
 ) -> None:
     """Run images through a frozen network and cache its features.
 
@@ -146,29 +122,9 @@ def extract(
 
     Example: `bottleneck extract photos/ --backbone vgg16 --patient-pattern '(P\\d+)_'`
     """
-    from bottleneck.data.readers import load_dataset
-
-    columns = {
-        "path": path_column,
-        "label": label_column,
-        "patient": patient_column,
-        "split": split_column,
-        "fold": fold_column,
-        "centre": centre_column,
-        "id": id_column,
-    }
     said = {"labels": label_source, "images": image_kind}
-    data = load_dataset(
-        dataset,
-        columns={role: column for role, column in columns.items() if column},
-        patient_pattern=patient_pattern,
-        positive=positive,
-        crop=crop,
-        limit=limit,
-        name=name,
-        description={k: v for k, v in said.items() if v},
-    )
-    options = {
+    data = options.load(dataset, limit=limit, description={k: v for k, v in said.items() if v})
+    how = {
         "weights": weights,
         "layers": layer or LAST,
         "pooling": pooling,
@@ -185,7 +141,7 @@ def extract(
         "verify": verify,
         "output": output,
     }
-    results = run(data, list(dict.fromkeys(backbone)), options, quiet=quiet, as_json=as_json)
+    results = run(data, list(dict.fromkeys(backbone)), how, quiet=quiet, as_json=as_json)
     if as_json:
         show_json([_as_json(result) for result in results])
 
@@ -195,6 +151,7 @@ def run(
 ) -> list[Extraction]:
     """Extract several backbones and layers in one pass, and say how it went."""
     if not quiet:
+        say(wrap(data.summary))
         say(f"loading {', '.join(backbones)} …")
     from bottleneck.features.extraction import extract_all
 

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
-from bottleneck.cli.reading import (
-    PANEL,
-    Crop,
-    FoldColumn,
-    IdColumn,
-    LabelColumn,
-    Name,
-    PathColumn,
-    PatientColumn,
-    PatientPattern,
-    SplitColumn,
-)
+from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.reading import PANEL, DatasetOptions
 from bottleneck.report.terminal import WIDTH, make_table, wrap
 
 if TYPE_CHECKING:
@@ -37,6 +27,7 @@ def _option(panel: str, text: str, default: str | bool = False) -> Any:
     return typer.Option(help=text, rich_help_panel=panel, show_default=default)
 
 
+@takes_fields(DatasetOptions)
 def finetune(
     dataset: Annotated[
         str | None,
@@ -171,19 +162,11 @@ def finetune(
     workers: Annotated[
         str | None, _option(_MACHINE, "Processes that read and alter images, or auto.", "auto")
     ] = None,
-    positive: Annotated[str | None, _option(PANEL, "Label of the positive class.")] = None,
-    patient_pattern: PatientPattern = None,
-    crop: Crop = False,
     limit: Annotated[int | None, _option(PANEL, "Only the first N patients.")] = None,
-    name: Name = None,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    patient_column: PatientColumn = None,
-    split_column: SplitColumn = None,
-    fold_column: FoldColumn = None,
-    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: DatasetOptions,
 ) -> None:
     """Train a network on images, fold by fold, as an arm beside the frozen ones.
 
@@ -193,11 +176,10 @@ def finetune(
 
     Example: `bottleneck finetune photos/ --backbone resnet18 --unfreeze last --epochs 20`
     """
-    from bottleneck.data.readers import load_dataset
     from bottleneck.data.splits import Protocol
     from bottleneck.finetune.config import Config, parse_class_weights, read_config
 
-    options: dict[str, Any] = {
+    training: dict[str, Any] = {
         "backbone": backbone,
         "weights": weights,
         "preprocessing": preprocessing,
@@ -236,7 +218,7 @@ def finetune(
         "workers": int(workers) if workers and workers.isdecimal() else workers,
         "seed": seed,
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in training.items() if value is not None}
     chosen = read_config(config, **given) if config else Config(**given)
     plan = Protocol(kind=cast(Any, protocol), n_splits=folds, repeats=repeats, seed=chosen.seed)
     how: dict[str, Any] = {
@@ -244,14 +226,6 @@ def finetune(
         "folds_from": folds_from,
         "seeds": seeds,
         "output": output,
-    }
-    columns = {
-        "path": path_column,
-        "label": label_column,
-        "patient": patient_column,
-        "split": split_column,
-        "fold": fold_column,
-        "id": id_column,
     }
     if not quiet:
         say("loading …")
@@ -264,15 +238,7 @@ def finetune(
 
             trained = train_on_features(load_features(dataset), chosen, progress=move, **how)
         else:
-            data = load_dataset(
-                dataset,
-                columns={role: column for role, column in columns.items() if column},
-                patient_pattern=patient_pattern,
-                positive=positive,
-                crop=crop,
-                limit=limit,
-                name=name,
-            )
+            data = options.load(dataset, limit=limit)
             trained = train(data, chosen, progress=move, **how)
     if as_json:
         show_json([{"path": arm.path, **arm.record} for arm in trained])

@@ -11,16 +11,8 @@ import typer
 
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, show, show_json
-from bottleneck.cli.reading import (
-    PANEL,
-    Crop,
-    IdColumn,
-    LabelColumn,
-    Name,
-    PathColumn,
-    PatientColumn,
-    PatientPattern,
-)
+from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.reading import DatasetOptions
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import WIDTH, make_table, wrap
 
@@ -41,6 +33,7 @@ _COLUMNS = {
 }
 
 
+@takes_fields(DatasetOptions)
 def leakage(
     dataset: Annotated[
         str | None,
@@ -90,18 +83,10 @@ def leakage(
         typer.Option(help="Standard deviation of Gaussian noise, of 255.", rich_help_panel=_COPIES),
     ] = 8.0,
     flip: Annotated[bool, typer.Option(help="Mirrored at random.", rich_help_panel=_COPIES)] = True,
-    positive: Annotated[
-        str | None, typer.Option(help="Label of the positive class.", rich_help_panel=PANEL)
-    ] = None,
-    patient_pattern: PatientPattern = None,
-    crop: Crop = False,
-    name: Name = None,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    patient_column: PatientColumn = None,
-    id_column: IdColumn = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: DatasetOptions,
 ) -> None:
     """Show what a leaking protocol pretends: augment before the split, split by image, by patient.
 
@@ -111,36 +96,21 @@ def leakage(
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """
     from bottleneck.data.augmentation import Augmentation, augment
-    from bottleneck.data.readers import load_dataset
     from bottleneck.data.splits import Protocol
     from bottleneck.evaluation.leak_experiment import FIXED, refuse_large, run_leak_experiment
     from bottleneck.features.store import load_features
     from bottleneck.heads.catalogue import get_head
     from bottleneck.report.page import prepare_folder
 
-    columns = {
-        "path": path_column,
-        "label": label_column,
-        "patient": patient_column,
-        "id": id_column,
-    }
     chosen = FIXED if head is None else get_head(head)
     plan = Protocol(kind="cv", n_splits=folds, repeats=repeats, seed=seed)
     augmentation = Augmentation(copies=copies, flip=flip, rotation=rotation, noise=noise, seed=seed)
-    data = load_dataset(
-        dataset,
-        columns={role: column for role, column in columns.items() if column},
-        patient_pattern=patient_pattern,
-        positive=positive,
-        crop=crop,
-        limit=limit,
-        name=name,
-    )
+    data = options.load(dataset, limit=limit)
     augmented = augment(data, augmentation)
     refuse_large(len(augmented), chosen)
     _refuse_early(data, plan)
     prepare_folder(output)
-    options: dict[str, Any] = {
+    how: dict[str, Any] = {
         "weights": weights,
         "layers": extract_command.LAST,
         "preprocessing": preprocessing,
@@ -148,7 +118,7 @@ def leakage(
         "batch_size": "auto" if batch_size is None else batch_size,
         "output": output / "features",
     }
-    (extracted,) = extract_command.run(augmented, [backbone], options, quiet=quiet, as_json=as_json)
+    (extracted,) = extract_command.run(augmented, [backbone], how, quiet=quiet, as_json=as_json)
     with progress(quiet=quiet, unit="") as move:
         experiment = run_leak_experiment(
             load_features(extracted.path), head=chosen, protocol=plan, n_jobs=jobs, progress=move

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -51,16 +52,65 @@ CentreColumn: TypeAlias = Annotated[str | None, _column("the centre")]
 IdColumn: TypeAlias = Annotated[str | None, _column("the id")]
 
 
-def read(
-    data: str,
-    *,
-    crop: bool = False,
-    path_column: str | None = None,
-    label_column: str | None = None,
-    id_column: str | None = None,
+Images: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder that the paths of a CSV manifest start from, if not the table's own.",
+        rich_help_panel=PANEL,
+    ),
+]
+Positive: TypeAlias = Annotated[
+    str | None, typer.Option(help="Label of the positive class.", rich_help_panel=PANEL)
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetOptions:
+    """Which samples a data set has, and what is known of each."""
+
+    positive: Positive = None
+    patient_pattern: PatientPattern = None
+    crop: Crop = False
+    name: Name = None
+    images: Images = None
+    path_column: PathColumn = None
+    label_column: LabelColumn = None
+    patient_column: PatientColumn = None
+    split_column: SplitColumn = None
+    fold_column: FoldColumn = None
+    centre_column: CentreColumn = None
+    id_column: IdColumn = None
+
+    def load(self, dataset: str | None, **options: Any) -> ImageDataset:
+        """Read a data set; the other options are those of ``load_dataset``."""
+        return _load(self, dataset, **options)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """Where the pictures are that features were made of, to look at them again."""
+
+    crop: Crop = False
+    images: Images = None
+    path_column: PathColumn = None
+    label_column: LabelColumn = None
+    id_column: IdColumn = None
+
+    def load(self, dataset: str) -> ImageDataset:
+        """Read the data set that the features were extracted from."""
+        return _load(self, dataset)
+
+
+def columns_of(options: object) -> dict[str, str]:
+    """Return the columns that are called otherwise than usual, by their roles."""
+    named = {key: value for key, value in vars(options).items() if key.endswith("_column")}
+    return {key.removesuffix("_column"): value for key, value in named.items() if value}
+
+
+def _load(
+    how: DatasetOptions | PictureOptions, dataset: str | None, **options: Any
 ) -> ImageDataset:
-    """Read the pictures that features were made of, to look at them again."""
     from bottleneck.data.readers import load_dataset
 
-    columns = {"path": path_column, "label": label_column, "id": id_column}
-    return load_dataset(data, columns={k: v for k, v in columns.items() if v}, crop=crop)
+    others = {key: value for key, value in vars(how).items() if not key.endswith("_column")}
+    return load_dataset(dataset, columns=columns_of(how), **others, **options)

@@ -14,12 +14,14 @@ from bottleneck.cli.reading import (
     Crop,
     FoldColumn,
     IdColumn,
+    Images,
     LabelColumn,
     Name,
     PathColumn,
     PatientColumn,
     PatientPattern,
     SplitColumn,
+    columns_of,
 )
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import wrap
@@ -88,6 +90,7 @@ class StudyOptions:
     patient_pattern: PatientPattern = None
     crop: Crop = False
     data_name: Name = None
+    images: Images = None
     path_column: PathColumn = None
     label_column: LabelColumn = None
     patient_column: PatientColumn = None
@@ -113,12 +116,6 @@ class StudyOptions:
             also=dict(_pair("also", text) for text in self.also or ()),
             training={} if self.device == "auto" else {"device": self.device},
         )
-
-    def columns(self) -> dict[str, str]:
-        """Return the columns that are called otherwise than usual."""
-        roles = ("path", "label", "patient", "split", "fold", "id")
-        named = {role: getattr(self, f"{role}_column") for role in roles}
-        return {role: column for role, column in named.items() if column}
 
 
 @takes_fields(StudyOptions)
@@ -189,12 +186,12 @@ def show_study(study: Study, data: str | None, options: StudyOptions) -> None:
         "crop": options.crop,
         "positive": options.positive or study.positive,
     }
-    loaded = load_dataset(data, columns=options.columns(), name=options.data_name, **how)
+    named: dict[str, Any] = {"columns": columns_of(options), "images": options.images}
+    loaded = load_dataset(data, name=options.data_name, **named, **how)
     other = None
     if external is not None:
         # Only a table has columns, and its name is its own.
-        columns = options.columns() if Path(external).is_file() else {}
-        other = load_dataset(external, columns=columns, **how)
+        other = load_dataset(external, **(named if Path(external).is_file() else {}), **how)
     if not options.quiet:
         from bottleneck.studies.table import describe
 

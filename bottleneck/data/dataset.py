@@ -28,6 +28,9 @@ __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positi
 # be of any size, and its zeros would all be read.
 _MAX_BYTES = 1 << 30
 
+# Classes that a summary names.
+_SOME = 6
+
 # Labels that name the condition looked for, in the spelling they have after casefold.
 _POSITIVE_LABELS = ("malignant", "cancer", "positive", "1")
 
@@ -82,7 +85,7 @@ class FileSource:
         return found.st_size, found.st_mtime_ns
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ImageDataset:
     """A named set of labelled images.
 
@@ -134,6 +137,22 @@ class ImageDataset:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"<ImageDataset {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """Name, images, patients, classes, and what was left out on reading, in a line."""
+        named, _ = count_named(self.samples, "group")
+        who = counted(self.n_groups, "patient") if self.n_groups else "unknown patients"
+        alone = f" ({len(self) - named} without a name)" if 0 < named < len(self) else ""
+        counts = [f"{label} {n}" for label, n in sorted(self.class_counts.items())]
+        more = f" and {len(counts) - _SOME} classes more" if len(counts) > _SOME else ""
+        said = f"{self.name}: {counted(len(self), 'image')} of {who}{alone}; "
+        said += ", ".join(counts[:_SOME]) + more
+        left_out = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
+        return f"{said}; left out: {left_out}" if left_out else said
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -79,6 +79,15 @@ def test_columns_and_crop_come_from_the_file(work, scans):
         load_dataset()
 
 
+def test_a_table_beside_its_images(work, scans):
+    (work / "mine.csv").write_text("path,label\nill/P1_1.png,a\nwell/P2_1.png,b\n")
+    (work / "bottleneck.toml").write_text(
+        '[dataset]\npath = "mine.csv"\nimages = "../scans"\npositive = "a"\n'
+    )
+    dataset = load_dataset(columns={})
+    assert [dataset.read(s) for s in dataset.samples] == [b"x", b"x"]
+
+
 def test_a_relative_path_outlives_the_current_folder(work, scans, monkeypatch):
     dataset = load_dataset("../scans")
     monkeypatch.chdir("/")

@@ -57,6 +57,48 @@ def test_dialects(write, delimiter, encoding, end):
     assert [s.label for s in dataset.samples] == ["ill, very; so\tmuch", "wéll"]
 
 
+def test_images_in_another_folder(write, tmp_path):
+    table = tmp_path / "mine" / "clinic.csv"
+    table.parent.mkdir()
+    table.write_text(f"path,label\nb.png,ill\n{tmp_path}/c.png,well\n")
+    for images in (tmp_path, str(tmp_path)):
+        dataset = load_dataset(table, images=images)
+        assert [s.id for s in dataset.samples] == ["b.png", "c.png"]
+        assert [dataset.read(s) for s in dataset.samples] == [b"b", b"c"]
+    with pytest.raises(DataError, match=r"is absolute, and not below .*mine: name .* --images"):
+        load_dataset(table)
+    with pytest.raises(UsageError, match=r"no folder '.*/nowhere' for --images"):
+        load_dataset(table, images=tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="folder of classes, whose images are where it is"):
+        load_dataset(tmp_path, images=tmp_path)
+
+
+def test_a_link_that_leads_out_of_the_folder_of_the_images(write, tmp_path):
+    table = tmp_path / "mine" / "clinic.csv"
+    table.parent.mkdir()
+    (table.parent / "images").symlink_to(tmp_path)
+    table.write_text("path,label\nimages/a.png,ill\nimages/b.png,well\n")
+    with pytest.raises(DataError, match="2 × symbolic link that leaves the folder"):
+        load_dataset(table)
+
+
+def test_rows_that_stand_twice(write):
+    head = "path,label\na.png,x\nb.png,x\n"
+    with pytest.raises(DataError, match=r"in the same words. Ids must be unique .*: delete one"):
+        load_dataset(write(head + "a.png,x\n"))
+    with pytest.raises(DataError, match="has other fields, and 1 other id as well"):
+        load_dataset(write(head + "a.png,y\nb.png,x\n"))
+
+
+def test_a_summary(write):
+    dataset = load_dataset(write("path,label,patient\na.png,x,1\nb.png,y,1\nc.png,x,\nd.png,,2\n"))
+    said = "clinic: 3 images of 2 patients (1 without a name); x 2, y 1; left out: 1 × no label"
+    assert dataset.summary == said
+    assert repr(dataset) == f"<ImageDataset {said}>"
+    alone = load_dataset(write("path,label\na.png,x\n"))
+    assert alone.summary == "clinic: 1 image of unknown patients; x 1"
+
+
 def test_other_column_names(write):
     path = write("image,class,case\na.png,ill,7\nb.png,well,8\n")
     dataset = load_dataset(path, columns={"path": "image", "label": "class", "patient": "case"})
@@ -140,9 +182,9 @@ def test_one_image_may_be_listed_under_several_ids(write):
         ("path,label\na.png,x\n/etc/passwd,x\n", "line 3: the path '/etc/passwd' is absolute"),
         ("path,label\nC:\\scans\\a.png,x\n", "line 2: the path 'C:\\scans\\a.png' is absolute"),
         ("path,label\n\\\\host\\a.png,x\n", "is absolute"),
-        ("path,label\n../a.png,x\n", "line 2: the path '../a.png' leaves the table's folder"),
-        ("path,label\nsub/../../a.png,x\n", "leaves the table's folder"),
-        ("path,label\nsub\\..\\..\\a.png,x\n", "leaves the table's folder"),
+        ("path,label\n../a.png,x\n", "line 2: the path '../a.png' leaves the folder"),
+        ("path,label\nsub/../../a.png,x\n", "leaves the folder"),
+        ("path,label\nsub\\..\\..\\a.png,x\n", "leaves the folder"),
         ("path,label,split\na.png,x,holdout\n", "line 2: unknown split 'holdout'; known: train,"),
         ("path,label\na.png,x,y\n", "line 2: more fields than the header"),
         ("path,label,label\na.png,x,y\n", "several columns 'label'"),

@@ -29,6 +29,7 @@ def load_dataset(
     source: str | Path | None = None,
     *,
     columns: Mapping[str, str] | None = None,
+    images: str | Path | None = None,
     patient_pattern: str | None = None,
     positive: str | None = None,
     crop: bool = False,
@@ -58,6 +59,8 @@ def load_dataset(
     columns : mapping of str to str, optional
         CSV manifest: names of columns by role, such as ``{"path": "image"}``. Roles are
         path, label, patient, split, fold, centre and id.
+    images : str or Path, optional
+        CSV manifest: the folder that its paths start from, where that is not the table's own.
     patient_pattern : str, optional
         Regular expression that finds the patient in the path of an image, for data
         sets that name none: the group called ``patient``, else the first group,
@@ -98,12 +101,15 @@ def load_dataset(
         else:
             source = chosen.path
             notes = (f"data set named in {CONFIGURATION_FILE}: {source.name}",)
-            columns = chosen.columns if columns is None else columns
+            columns = columns or chosen.columns
+            images = chosen.images if images is None else images
             patient_pattern = chosen.patient_pattern if patient_pattern is None else patient_pattern
             positive = chosen.positive if positive is None else positive
             crop = crop or chosen.crop
             name = chosen.name if name is None else name
-    dataset = _read(source, columns=columns, crop=crop)
+    dataset = _read(
+        source, columns=columns, images=None if images is None else Path(images), crop=crop
+    )
     if patient_pattern is None:
         dataset = read_patients(dataset)
     else:
@@ -120,7 +126,13 @@ def load_dataset(
     return dataset if limit is None else dataset.limited(limit)
 
 
-def _read(source: str | Path, *, columns: Mapping[str, str] | None, crop: bool) -> ImageDataset:
+def _read(
+    source: str | Path,
+    *,
+    columns: Mapping[str, str] | None,
+    images: Path | None,
+    crop: bool,
+) -> ImageDataset:
     kind = _find_format(source)
     if crop and kind not in _WITH_REGIONS:
         raise UsageError(
@@ -129,6 +141,8 @@ def _read(source: str | Path, *, columns: Mapping[str, str] | None, crop: bool) 
         )
     if columns and kind != "CSV manifest":
         raise UsageError(f"'{source}' is read as {kind}, which has no columns to name")
+    if images is not None and kind != "CSV manifest":
+        raise UsageError(f"'{source}' is read as {kind}, whose images are where it is itself")
     if kind == _PHANTOM:
         from bottleneck.data.phantom import phantom_dataset
 
@@ -138,7 +152,9 @@ def _read(source: str | Path, *, columns: Mapping[str, str] | None, crop: bool) 
         case "MedMNIST":
             return read_medmnist(path)
         case "CSV manifest":
-            return read_manifest(path, columns=columns)
+            return read_manifest(
+                path, columns=columns, images=None if images is None else Path(images)
+            )
         case "TN5000":
             return read_tn5000(path, crop=crop)
         case "DDTI":

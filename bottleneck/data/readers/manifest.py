@@ -12,7 +12,8 @@ from pathlib import Path, PureWindowsPath
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.files import LEAVES, leaves
 from bottleneck.data.samples import Sample, collect, repeated_ids
-from bottleneck.errors import DataError, unknown_name
+from bottleneck.errors import DataError, UsageError, unknown_name
+from bottleneck.plurals import counted
 
 __all__ = ["ROLES", "SPLITS", "read_manifest"]
 
@@ -43,7 +44,9 @@ _MAX_HEADER = 1_000_000
 Row = dict[str, str]
 
 
-def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> ImageDataset:
+def read_manifest(
+    path: Path, *, columns: Mapping[str, str] | None = None, images: Path | None = None
+) -> ImageDataset:
     """Read a table with one row a sample.
 
     The text is UTF-8, with commas, semicolons or tabs between the fields; space
@@ -61,6 +64,10 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
         Names of columns that are not called ``path``, ``label``, ``patient``,
         ``split``, ``fold``, ``centre`` or ``id``: ``{"path": "image"}``.
 
+    images : Path, optional
+        The folder that paths start from, in place of the table's; absolute paths below it
+        are read as well.
+
     Returns
     -------
     ImageDataset
@@ -75,40 +82,47 @@ def read_manifest(path: Path, *, columns: Mapping[str, str] | None = None) -> Im
     UsageError
         If ``columns`` names something that does not exist.
     """
+    folder = path.parent if images is None else images.absolute()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder '{images}' for --images")
     excluded = Counter[str]()
-    samples = collect(sample for _, sample in _read_samples(path, columns or {}, excluded))
+    samples = collect(sample for _, sample in _read_samples(path, folder, columns or {}, excluded))
     if twice := repeated_ids(samples):
         # The table is read again for this message alone.
-        rows = _read_samples(path, columns or {}, Counter())
-        first, again, *_ = (line for line, sample in rows if sample.id == twice[0])
+        rows = _read_samples(path, folder, columns or {}, Counter())
+        (first, one), (again, other), *_ = (row for row in rows if row[1].id == twice[0])
         raise DataError(
-            f"{path.name}, line {again}: '{twice[0]}' stands in line {first} already; "
-            f"ids must be unique (without an id column, the path is the id)"
+            f"{path.name}, line {again}: '{twice[0]}' stands in line {first} already, "
+            + ("in the same words" if one == other else "and there it has other fields")
+            + (f", and {counted(len(twice) - 1, 'other id')} as well" if len(twice) > 1 else "")
+            + ". Ids must be unique (without an id column, the path is the id): delete one of the "
+            "rows, or give samples of one image ids of their own"
         )
-    if samples and not any(_exists(path.parent / sample.source) for sample in samples):
+    if samples and not any(_exists(folder / sample.source) for sample in samples):
         raise DataError(
             f"none of the {len(samples)} images that {path.name} names exists, such as "
-            f"'{samples[0].source}'; paths are relative to {path.parent}, with '/' between folders"
+            f"'{samples[0].source}'; paths are relative to {folder}, with '/' between folders. "
+            "--images FOLDER names another one"
         )
     return ImageDataset(
         name=_choose_name(path),
         samples=samples,
-        images=FileSource(path.parent),
+        images=FileSource(folder),
         excluded=excluded,
     )
 
 
 def _read_samples(
-    path: Path, columns: Mapping[str, str], excluded: Counter[str]
+    path: Path, folder: Path, columns: Mapping[str, str], excluded: Counter[str]
 ) -> Iterator[tuple[int, Sample]]:
     """Yield the line and the sample of every row that is read, and count the others."""
-    why_not = _reach(path.parent)
+    why_not = _reach(folder)
     for line, row in _read_rows(path, columns):
         where = f"{path.name}, line {line}"
         if lacking := [role for role in _REQUIRED if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
             continue
-        source = _check_path(row["path"], where)
+        source = _check_path(row["path"], folder, where)
         if reason := why_not(source):
             excluded[reason] += 1
             continue
@@ -178,9 +192,7 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Ro
                 fields = {role: row[name].strip() for role, name in names.items()}
                 yield reader.line_num, {role: _known(text) for role, text in fields.items()}
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path.name} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
-        ) from error
+        raise DataError(f"{path.name} is not UTF-8 text; save the table as 'CSV UTF-8'") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"the table {path} cannot be read: {error}") from error
 
@@ -208,16 +220,19 @@ def _choose_columns(path: Path, present: list[str], columns: Mapping[str, str]) 
     return chosen
 
 
-def _check_path(path: str, where: str) -> str:
-    if PureWindowsPath(path).anchor:
-        raise DataError(
-            f"{where}: the path '{path}' is absolute; write it relative to the table's folder"
-        )
+def _check_path(path: str, folder: Path, where: str) -> str:
     source = posixpath.normpath(path)
+    if PureWindowsPath(path).anchor:
+        if not Path(source).is_relative_to(folder):
+            raise DataError(
+                f"{where}: the path '{path}' is absolute, and not below {folder}: name the folder "
+                "above all images with --images"
+            )
+        source = Path(source).relative_to(folder).as_posix()
     if ".." in PureWindowsPath(source).parts:
         raise DataError(
-            f"{where}: the path '{path}' leaves the table's folder; "
-            f"put the table into a folder above all images"
+            f"{where}: the path '{path}' leaves the folder {folder}: name the one above all "
+            "images with --images, and write paths relative to it"
         )
     return source
 
