@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 import pickle
+import signal
 import struct
 import subprocess
 import sys
@@ -54,7 +55,8 @@ class Decoders:
         Keeps what was decoded.
     processes : bool
         Whether each thread that asks has a process of its own do it, which no other thread
-        waits for. It takes a second or two to start.
+        waits for. Each takes a second or two to start, and 40 MB; with torchvision's resize
+        400 MB, which are torch's.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ def serve() -> None:
     """Answer on standard output what standard input asks, until that ends."""
     import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where there are no sessions, it comes here.
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # What a library prints must not get between the answers.
     clock = Clock(1)
