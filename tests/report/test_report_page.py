@@ -181,6 +181,16 @@ def test_undefined_aurocs_and_absent_patients_are_no_obstacle(binary: Comparison
     assert text.startswith("The figures rest on 180 samples and ")
 
 
+def test_where_patients_are_unnamed_they_are_apart_as_far_as_known(binary: Comparison) -> None:
+    apart = "with no patient on both sides of a split"
+    assert f"{apart}." in lead(binary)
+    dataset = dict(binary.dataset) | {"n_unnamed": 3}
+    some = dataclasses.replace(binary, dataset=dataset)
+    assert f"{apart}, as far as patients are named." in lead(some)
+    protocol = dict(binary.protocol) | {"grouped": False}
+    assert "as far as" not in lead(dataclasses.replace(some, protocol=protocol))
+
+
 def test_cohort_adds_up(binary: Comparison) -> None:
     found = flow(binary.dataset)
     assert (found.found, found.unreadable, found.used) == (190, 2, 180)
