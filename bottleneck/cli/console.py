@@ -112,5 +112,9 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
 
     try:
         yield move
+    except BaseException:
+        # In a file, the bar would be written now, and stand before what is said of the error.
+        bar.live.transient = not console.is_interactive
+        raise
     finally:
-        bar.stop()
+        bar.live.stop()

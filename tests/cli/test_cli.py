@@ -232,6 +232,7 @@ def _without_features(here: Path) -> str:
 
 def test_too_many_folds_are_refused_with_advice(with_features: Path) -> None:
     message = refused("compare", "--head", "svm", "--folds", "20")
+    assert message.startswith("error: ")
     assert "6" in message
     assert "--folds" in message
 
