@@ -115,6 +115,7 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     except BaseException:
         # In a file, the bar would be written now, and stand before what is said of the error.
         bar.live.transient = not console.is_interactive
-        raise
-    finally:
         bar.live.stop()
+        raise
+    if bar.live.is_started:
+        bar.stop()

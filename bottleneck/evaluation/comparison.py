@@ -151,8 +151,8 @@ def compare(
     positive = choose_positive(first.classes, stated)
     if positive is None and measures.prevalence is not None:
         raise UsageError(
-            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)}: say "
-            f"--positive LABEL (in Python: positive=LABEL)"
+            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)} "
+            f"classes: say --positive LABEL (in Python: positive=LABEL)"
         )
 
     for cohort in cohorts:  # Refused now, not after hours of fitting.

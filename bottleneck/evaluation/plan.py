@@ -89,7 +89,13 @@ def make_plan(
     if folds is None:
         folds = take_folds(given, samples, protocol)
     elif together and joined is not None and folds.kind == "cross-validation":
-        folds = make_folds(protocol, *known, units=joined)
+        try:
+            folds = make_folds(protocol, *known, units=joined)
+        except ProtocolError as error:
+            raise ProtocolError(
+                f"with pictures that come twice taken for one patient's (bottleneck audit tells "
+                f"which), {error}"
+            ) from None
     elif together:
         _refuse_copies(found, folds)
     if together and any(_parts(patients, pair) for pair in found.pairs):

@@ -16,6 +16,7 @@ def test_the_rate_is_that_of_this_run(capsys: pytest.CaptureFixture[str]) -> Non
         time.sleep(0.6)
         move(1006, 1010, "resnet18")
     shown = capsys.readouterr().err
+    assert shown.endswith("\n")
     found = re.search(r"resnet18 .* 1006/1010 +(\d+\.\d) images/s", shown)
     assert found is not None, shown
     assert 0 < float(found[1]) <= 10

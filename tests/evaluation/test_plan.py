@@ -50,6 +50,15 @@ def test_folds_that_cannot_be_are_refused_before_the_audit():
         make_plan(f, CV, progress=looked)
 
 
+def test_copies_that_leave_too_few_patients_are_named():
+    same = make_features(pixels=np.full(80, "0" * 64))
+    with pytest.raises(ProtocolError, match=r"come twice taken for one .* of one patient"):
+        make_plan(same, CV)
+    pixels = np.array([f"{i // 20:064d}" for i in range(80)])
+    with pytest.raises(ProtocolError, match=r"come twice taken for one .* too few for 20 folds"):
+        make_plan(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
+
+
 def test_allowed_leakage_is_said_first():
     f = with_twins()
     splits = np.where(np.arange(80) < 60, "train", "test")
