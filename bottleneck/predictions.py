@@ -265,5 +265,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     test = everything.take(~validation)
     keys = pd.DataFrame({"id": test.ids, "repeat": test.repeats})
     if keys.duplicated().any():
-        raise DataError(f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice")
+        raise DataError(
+            f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice; "
+            "a table holds one arm, and every sample once a repeat"
+        )
     return test, everything.take(validation) if validation.any() else None

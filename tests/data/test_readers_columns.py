@@ -49,6 +49,9 @@ def test_what_cannot_be_matched_is_refused(tmp_path):
     path.write_text(TABLE + "5;d.png;m;X;9\n")
     with pytest.raises(DataError, match=r"line 6: 5 fields, and the header has 4"):
         read_columns(path, ["sex"], IDS)
+    path.write_text('id,sex\na/1.png,"f\na/2.png,m\nb/1.png,m\n')
+    with pytest.raises(DataError, match="a double quote may be left open"):
+        read_columns(path, ["sex"], IDS)
     path.write_text("id,sex,sex\n")
     with pytest.raises(DataError, match="several columns 'sex'"):
         read_columns(path, ["sex"], IDS)

@@ -9,9 +9,10 @@ from report.reading import Page
 
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Difference, Metric
+from bottleneck.files import write_whole
 from bottleneck.report.findings import missed_by_all, summarise
 from bottleneck.report.flow import flow
-from bottleneck.report.page import render, write_report
+from bottleneck.report.page import prepare_folder, render, write_report
 
 FILES = {"report.html", "results.json", "table.md", "table.csv", "predictions.csv"}
 
@@ -236,6 +237,16 @@ def test_file_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
     rows = dataclasses.replace(rows, ids=np.array([f"caf\udce9-{i}" for i in range(90)]))
     write_report(make_comparison(cohort=rows, heads=("svm",)), tmp_path, with_ids=True)
     assert "caf\\udce9-0" in (tmp_path / "predictions.csv").read_text("utf-8")
+
+
+def test_two_runs_may_look_at_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def removed_by_another(path: Path, data: bytes) -> None:
+        write_whole(path, data)
+        path.unlink()
+
+    monkeypatch.setattr("bottleneck.report.page.write_whole", removed_by_another)
+    prepare_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("target", ["file/report", "file"])

@@ -42,15 +42,18 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
         delimiter = max(",;\t", key=text.partition("\n")[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         lines = [(reader.line_num, row) for row in reader if row]
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
         ) from error
-    except (OSError, csv.Error) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise DataError(f"the table {path} cannot be read: {reason}") from error
+    except csv.Error as error:
+        raise DataError(
+            f"the table {path} cannot be read: {error}; a double quote may be left open"
+        ) from error
+    except OSError as error:
+        raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
     if "\0" in text:
         raise DataError(f"the table {path} cannot be read: it holds NUL bytes, and is no text")
     if not lines:
