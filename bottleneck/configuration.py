@@ -1,8 +1,9 @@
-"""The file ``bottleneck.toml``: what a folder of work says once instead of at every command."""
+"""TOML files, and ``bottleneck.toml``: what a folder says once instead of at every command."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = [
     "WeightsTable",
     "own_folder",
     "read_configuration",
+    "read_toml",
 ]
 
 CONFIGURATION_FILE = "bottleneck.toml"
@@ -156,12 +158,9 @@ def read_configuration(folder: Path | None = None) -> Configuration:
         If the file cannot be read, is not TOML, or holds what nobody asks for.
     """
     folder = (folder or Path.cwd()).absolute()
-    try:
-        content = tomllib.loads((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(folder / CONFIGURATION_FILE):
         return Configuration()
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{CONFIGURATION_FILE} cannot be read: {error}") from error
+    content = read_toml(folder / CONFIGURATION_FILE, "configuration")
     known = {field.name for field in dataclasses.fields(Configuration)}
     for name, table in content.items():
         if name not in known:
@@ -172,6 +171,32 @@ def read_configuration(folder: Path | None = None) -> Configuration:
         dataset=None if dataset is None else DatasetTable.from_toml(dataset, folder),
         weights=None if weights is None else WeightsTable.from_toml(weights, folder),
     )
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        For the message: "configuration", "study".
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"{error.strerror or error}; a TOML file is needed"
+        elif reason.startswith("Invalid value"):
+            reason += """; text must stand in quotes, such as name = "mine\""""
+        raise UsageError(f"the {what} {path} cannot be read: {reason}") from error
 
 
 def _check_type(key: str, value: object, expected: type) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -157,7 +156,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     Parameters
     ----------
     path : str or Path
-        A CSV with the columns of ``Predictions.to_frame``. Needed are id, label and
+        A CSV with the columns of ``Predictions.to_frame``, with commas, tabs or semicolons
+        between fields; with semicolons, numbers may have decimal commas. Needed are id, label and
         score_<class> for every class. Without predicted, the class of the largest score is
         taken; without repeat or fold, all rows are of one; probability_<class> is taken for
         calibrated. A column part may tell "test" rows from "validation" rows, on which the
@@ -177,18 +177,10 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     """
     import pandas as pd
 
-    try:
-        # Opened here, for pandas takes addresses, and unpacks archives, by their names.
-        data = Path(path).read_bytes()
-        # Without a header: with one, pandas renames columns that come twice, and shifts all
-        # of them where rows have a field more.
-        rows = pd.read_csv(io.BytesIO(data), header=None, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read predictions from {path}: {error}") from error
-    if b"\0" in data:
-        raise DataError(f"cannot read predictions from {path}: it holds NUL bytes, and is no text")
-    named = rows.iloc[0].tolist()
-    frame = rows.iloc[1:].reset_index(drop=True).set_axis(named, axis=1)
+    from bottleneck.data.readers.columns import read_table
+
+    frame, delimiter = read_table(path)
+    named = frame.columns.tolist()
     if twice := [name for name in named if named.count(name) > 1]:
         raise DataError(f"{path} has several columns '{twice[0]}'; rename all but one")
     prefix = "score_"
@@ -209,12 +201,15 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
         )
 
     def numbers(columns: list[str]) -> NDArray[np.float64]:
-        values = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        texts = frame[columns]
+        if delimiter == ";":  # Of languages that write 0,5 for a half.
+            texts = texts.replace(",", ".", regex=True)
+        values = texts.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
         wrong = ~np.isfinite(values)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise DataError(
-                f"{path}, line {row + 2}: {columns[column]} needs a number, not "
+                f"{path}, line {frame.index[row]}: {columns[column]} needs a number, not "
                 f"{frame[columns[column]].iloc[row]!r}"
             )
         return values
@@ -270,5 +265,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     test = everything.take(~validation)
     keys = pd.DataFrame({"id": test.ids, "repeat": test.repeats})
     if keys.duplicated().any():
-        raise DataError(f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice")
+        raise DataError(
+            f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice; "
+            "a table holds one arm, and every sample once a repeat"
+        )
     return test, everything.take(validation) if validation.any() else None

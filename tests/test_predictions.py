@@ -66,6 +66,20 @@ def test_a_table_of_ids_labels_and_scores_will_do(tmp_path):
     assert set(read.folds) == set(read.repeats) == {0}
 
 
+@pytest.mark.parametrize(("sep", "decimal"), [(";", ","), (";", "."), ("\t", ".")])
+def test_tables_of_other_delimiters_are_read(tmp_path, sep, decimal):
+    path = tmp_path / "predictions.csv"
+    some().to_frame().to_csv(path, index=False, sep=sep, decimal=decimal)
+    assert_same(read_predictions(path)[0], some())
+
+
+def test_a_decimal_comma_among_commas_is_refused(tmp_path):
+    path = tmp_path / "predictions.csv"
+    some().to_frame().to_csv(path, index=False, decimal=",")
+    with pytest.raises(DataError, match="line 2: score_benign needs a number, not '0,"):
+        read_predictions(path)
+
+
 def test_validation_rows_are_kept_apart(tmp_path):
     frame = some().to_frame().assign(part=["test", "validation"] * 6)
     frame.to_csv(tmp_path / "p.csv", index=False)
@@ -99,7 +113,7 @@ def test_what_is_no_table_of_predictions_is_refused(tmp_path, change, said):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"cannot read predictions from .*absent"):
+    with pytest.raises(DataError, match=r"absent\.csv cannot be read: No such file"):
         read_predictions(tmp_path / "absent.csv")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -10,6 +9,7 @@ from typing import cast
 import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
+from bottleneck.configuration import read_toml
 from bottleneck.data.preprocessing import Interpolation, Preprocessing
 from bottleneck.errors import UsageError, unknown_name
 
@@ -78,11 +78,7 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
         return _STATED[name](encoder, sha256)
     path = Path(name)
     if path.suffix == ".toml":
-        try:
-            fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"preprocessing {path} cannot be read: {error}") from None
-        return Preprocessing.from_dict(fields, str(path))
+        return Preprocessing.from_dict(read_toml(path, "preprocessing"), str(path))
     known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
     raise unknown_name(f"preprocessing of {encoder.name}", name, known)
 

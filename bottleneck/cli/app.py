@@ -29,6 +29,9 @@ from bottleneck.cli.console import say
 from bottleneck.cli.interrupts import interruptible
 from bottleneck.errors import BottleneckError
 
+# They keep features, and trained networks, as they go.
+_GO_ON = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
+
 
 class _Commands(TyperGroup):
     """Turns our errors into a message and an exit code; anything else is a bug and shows itself."""
@@ -44,7 +47,8 @@ class _Commands(TyperGroup):
             say(f"error: {error}")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            say("interrupted. What was finished is kept; the same command goes on from there.")
+            kept = " What was finished is kept; the same command goes on from there."
+            say("interrupted." + (kept if ctx.invoked_subcommand in _GO_ON else ""))
             raise typer.Exit(130) from None
 
 

@@ -112,5 +112,10 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
 
     try:
         yield move
-    finally:
+    except BaseException:
+        # In a file, the bar would be written now, and stand before what is said of the error.
+        bar.live.transient = not console.is_interactive
+        bar.live.stop()
+        raise
+    if bar.live.is_started:
         bar.stop()

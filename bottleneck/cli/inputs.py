@@ -37,12 +37,15 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
         where = given[0] if given else "features/"
         raise UsageError(f"no feature files in {where}; make some with `bottleneck extract`")
     if not several and all(path.is_dir() for path in given):
-        by_name = Counter(read_provenance(path)["dataset"]["name"] for path in files)
-        if len(by_name) > 1:
-            folder = files[0].parent
-            lines = "\n".join(
-                f"  bottleneck {command} {folder}/{slug(name)}--*.h5   ({counted(n, 'file')})"
-                for name, n in sorted(by_name.items())
+        names = [read_provenance(path)["dataset"]["name"] for path in files]
+        if len(set(names)) > 1:
+            chosen = Counter(
+                path.parent / f"{slug(name)}--*.h5" for path, name in zip(files, names, strict=True)
             )
-            raise UsageError(f"{folder} holds features of several data sets; choose one:\n{lines}")
+            lines = "\n".join(
+                f"  bottleneck {command} {path}   ({counted(n, 'file')})"
+                for path, n in sorted(chosen.items())
+            )
+            folders = ", ".join(dict.fromkeys(str(path.parent) for path in files))
+            raise UsageError(f"{folders}: features of several data sets; choose one:\n{lines}")
     return files

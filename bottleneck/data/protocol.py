@@ -67,10 +67,16 @@ class Protocol:
         for what, name, names in (*named, ("aggregate", self.aggregate, Aggregate)):
             if name not in get_args(names):
                 raise unknown_name(what, name, get_args(names))
-        for field, least in (("n_splits", 2), ("repeats", 1), ("inner_splits", 2), ("seed", 0)):
-            value = getattr(self, field)
+        for what, value, least in (
+            ("number of folds", self.n_splits, 2),
+            ("number of repeats", self.repeats, 1),
+            ("number of inner folds", self.inner_splits, 2),
+            ("seed", self.seed, 0),
+        ):
             if not isinstance(value, int) or value < least:
-                raise UsageError(f"{field} must be a whole number from {least} on, not {value!r}")
+                raise UsageError(
+                    f"the {what} must be a whole number from {least} on, not {value!r}"
+                )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -57,10 +57,13 @@ class Measures:
     learning_curve: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("at_sensitivity", "at_specificity", "prevalence"):
-            value = getattr(self, field)
+        for what, value in (
+            ("sensitivity to hold", self.at_sensitivity),
+            ("specificity to hold", self.at_specificity),
+            ("prevalence", self.prevalence),
+        ):
             if value is not None and not 0 < value < 1:
-                raise UsageError(f"{field} must lie between 0 and 1, not be {value}")
+                raise UsageError(f"the {what} must lie above 0 and below 1, not be {value}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -33,12 +33,13 @@ def describe_dataset(
     features: FeatureSet, groups: NDArray[np.str_] | None, positive: str | None
 ) -> dict[str, Any]:
     """Return ``Comparison.dataset``; a patient with several classes counts in each."""
-    recorded = features.provenance["dataset"]
+    recorded, named = features.provenance["dataset"], features.groups
     return {
         "name": features.dataset,
         "fingerprint": recorded["fingerprint"],
         "n_samples": len(features),
         "n_patients": None if groups is None else len(np.unique(groups)),
+        "n_unnamed": len(features) - (0 if named is None else int((named != "").sum())),
         "classes": count_by_class(features.y),
         "patients": None if groups is None else count_by_class(features.y, groups),
         "positive": positive,

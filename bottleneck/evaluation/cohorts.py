@@ -14,6 +14,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.findings import Finding
 from bottleneck.features.featureset import FeatureSet
 from bottleneck.features.recipe import name_differences
+from bottleneck.plurals import counted
 
 __all__ = ["definitions", "match_external", "refuse_other_recipe"]
 
@@ -125,10 +126,10 @@ def _find_patients(inside: FeatureSet, outside: FeatureSet) -> list[Finding]:
         return []
     rows = np.flatnonzero(np.isin(outside.groups, shared))
     text = (
-        f"Patients of both cohorts share {len(shared)} name{'' if len(shared) == 1 else 's'} "
-        f"({len(rows)} external images). It may be coincidence, as with numbers that each centre "
-        f"gives from 1 on; if they are the same persons, the head is tested on patients it was "
-        f"trained on, and these must be left out of one of the cohorts."
+        f"Patients of both cohorts share {counted(len(shared), 'name')} "
+        f"({counted(len(rows), 'external image')}). It may be coincidence, as with numbers that "
+        f"each centre gives from 1 on; if they are the same persons, the head is tested on "
+        f"patients it was trained on, and these must be left out of one of the cohorts."
     )
     return [Finding("shared patients", "warning", len(shared), text, rows=tuple(rows.tolist()))]
 
@@ -146,10 +147,10 @@ def _describe_labels(features: FeatureSet) -> str:
     patients = name_patients(features.groups, features.ids)
     counts = count_by_class(features.y)
     if patients is None:
-        return "; ".join(f"{label}: {_count(n, 'image')}" for label, n in counts.items())
+        return "; ".join(f"{label}: {counted(n, 'image')}" for label, n in counts.items())
     by_patient = count_by_class(features.y, patients)
     return "; ".join(
-        f"{label}: {_count(n, 'image')} of {_count(by_patient[label], 'patient')}"
+        f"{label}: {counted(n, 'image')} of {counted(by_patient[label], 'patient')}"
         for label, n in counts.items()
     )
 
@@ -171,8 +172,8 @@ def _describe_patients(features: FeatureSet) -> str:
     each = f"{images.mean():.1f} images each ({images.min()} to {images.max()})"
     assert features.groups is not None
     unnamed = int((features.groups == "").sum())
-    own = f"; {_count(unnamed, 'image')} without a patient" if unnamed else ""
-    return f"{_count(len(images), 'patient')}, {each}{own}"
+    own = f"; {counted(unnamed, 'image')} without a patient" if unnamed else ""
+    return f"{counted(len(images), 'patient')}, {each}{own}"
 
 
 def _describe_size(features: FeatureSet) -> str:
@@ -222,16 +223,12 @@ def _tally(values: NDArray[np.str_]) -> str:
     return "; ".join(f"{value}: {n}" for value, n in Counter(values.tolist()).most_common())
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
 _DESCRIBED: Mapping[str, Callable[[FeatureSet], str]] = {
     "data set": lambda features: features.dataset,
     "labels": _describe_labels,
     "labels come from": _say("labels"),
     "images show": _say("images"),
-    "images": lambda features: _count(len(features), "image"),
+    "images": lambda features: counted(len(features), "image"),
     "patients": _describe_patients,
     "size": _describe_size,
     "brightness": _describe_brightness,

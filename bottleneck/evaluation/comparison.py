@@ -151,15 +151,13 @@ def compare(
     positive = choose_positive(first.classes, stated)
     if positive is None and measures.prevalence is not None:
         raise UsageError(
-            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)}: say "
-            f"--positive LABEL (in Python: positive=LABEL)"
+            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)} "
+            f"classes: say --positive LABEL (in Python: positive=LABEL)"
         )
 
     for cohort in cohorts:  # Refused now, not after hours of fitting.
         find_outside_warnings(first, cohort, allow_leakage=protocol.allow_leakage)
-    if progress is not None:
-        progress(0, 1, "looking for leaks")
-    plan = make_plan(first, protocol, given=given, dataset=dataset)
+    plan = make_plan(first, protocol, given=given, dataset=dataset, progress=progress)
     samples, folds = plan.samples, plan.folds
     inner = count_inner_folds(first.y, samples.groups, folds, protocol.inner_splits)
     given = [align(one, folds, samples, allow_leakage=protocol.allow_leakage) for one in given]

@@ -58,11 +58,7 @@ def group_cohorts(
                 f"the external features are of the data set '{one.dataset}' that heads are "
                 f"trained on: an external cohort holds other samples"
             )
-        if lacking := sorted(set(inside[0].classes) - set(one.classes)):
-            raise ProtocolError(
-                f"the external cohort '{one.dataset}' has no sample of '{lacking[0]}', and ranking "
-                f"needs every class"
-            )
+        _refuse_other_classes(inside[0], one)
         if unit == "patient" and name_patients(one.groups, one.ids) is None:
             raise ProtocolError(
                 f"the external cohort '{one.dataset}' names no patients to count: ask for --unit "
@@ -180,6 +176,23 @@ def run_outside(
     fold = Fold(0, 0, seed, np.arange(n), np.arange(n, len(samples)))
     folds = Folds("fixed split", (fold,), samples.groups is not None, "")
     return run_arms(stacked, folds, samples, work)
+
+
+def _refuse_other_classes(inside: FeatureSet, outside: FeatureSet) -> None:
+    lacking = [label for label in inside.classes if label not in outside.classes]
+    if not lacking:
+        return
+    theirs, ours = ", ".join(outside.classes), ", ".join(inside.classes)
+    known = set(outside.classes) <= set(inside.classes)
+    raise ProtocolError(
+        f"the external cohort '{outside.dataset}' has no sample of '{lacking[0]}', and ranking "
+        f"needs every class. It has: {theirs}; heads are trained on: {ours}. "
+        + (
+            "Extract it again with samples of the classes that it lacks"
+            if known
+            else "Give its labels the same names, in its table or folders, and extract it again"
+        )
+    )
 
 
 def _fingerprint(features: FeatureSet) -> str:

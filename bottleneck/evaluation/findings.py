@@ -14,6 +14,7 @@ from bottleneck.evaluation.duplicates import Copies, Pair
 from bottleneck.evaluation.metadata import MetadataScore
 from bottleneck.evaluation.pictures import Look
 from bottleneck.features.featureset import FeatureSet
+from bottleneck.plurals import counted
 
 __all__ = [
     "Finding",
@@ -74,13 +75,13 @@ def find_shared_patients(features: FeatureSet, parts: Mapping[str, Strings]) -> 
         return [Finding("not looked at", "note", 0, text)]
     found = []
     for name, part in parts.items():
-        counted = (features.groups != "") & (part != "")
-        rows = np.unique(np.stack([features.groups[counted], part[counted]], axis=1), axis=0)
+        known = (features.groups != "") & (part != "")
+        rows = np.unique(np.stack([features.groups[known], part[known]], axis=1), axis=0)
         patients, times = np.unique(rows[:, 0], return_counts=True)
         shared = patients[times > 1]
         if len(shared):
             text = (
-                f"{_count(len(shared), 'patient')} in several {name}: the head is trained on "
+                f"{counted(len(shared), 'patient')} in several {name}: the head is trained on "
                 "patients that it is tested on."
             )
             at = tuple(np.flatnonzero(np.isin(features.groups, shared)).tolist())
@@ -127,7 +128,7 @@ def describe_pairs(
                     if kind == "identical pictures"
                     else ("pictures of which one is an altered copy of the other")
                 )
-                text = f"{_count(len(rows), 'pair')} of {what}: they {relation}."
+                text = f"{counted(len(rows), 'pair')} of {what}: they {relation}."
                 at = tuple((pairs[r].a, pairs[r].b) for r in rows.tolist())
                 found.append(Finding(kind, severity, len(rows), text, pairs=at))
     return found
@@ -165,7 +166,7 @@ def describe_text(features: FeatureSet, look: Look | None) -> list[Finding]:
         counts = count_by_class(features.y[look.text])
         share = ", ".join(f"{n} {label}" for label, n in counts.items())
         text = (
-            f"{_count(len(look.text), 'picture')} with strokes like text ({share}): a network can "
+            f"{counted(len(look.text), 'picture')} with strokes like text ({share}): a network can "
             "learn to read what it says. Look at them."
         )
         at = tuple(look.text.tolist())
@@ -173,8 +174,8 @@ def describe_text(features: FeatureSet, look: Look | None) -> list[Finding]:
     for reason, unseen in (("could not be read", look.unread), ("have changed", look.changed)):
         if len(unseen):
             text = (
-                f"{_count(len(unseen), 'picture')} {reason} since the features were made, and were "
-                "not looked at."
+                f"{counted(len(unseen), 'picture')} {reason} since the features were made, and "
+                "were not looked at."
             )
             at = tuple(unseen.tolist())
             found.append(Finding("not looked at", "note", len(at), text, rows=at))
@@ -183,7 +184,8 @@ def describe_text(features: FeatureSet, look: Look | None) -> list[Finding]:
 
 def judge_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     """Say how well metadata alone predict the label."""
-    auroc, columns = score.auroc, ", ".join(score.columns)
+    *others, last = score.columns
+    auroc, columns = score.auroc, f"{', '.join(others)} and {last}" if others else last
     against = f"'{score.label}' against the rest" if len(features.classes) > 2 else "the label"
     verb = "predicts" if len(score.columns) == 1 else "predict"
     text = (
@@ -223,7 +225,3 @@ def judge_units(patients: Strings | None, joined: Strings | None) -> tuple[int, 
         text += f": above {LARGE_UNIT:.0%}, one fold depends on it"
     severity: Severity = "warning" if share > LARGE_UNIT else "note"
     return largest, [Finding("large unit", severity, largest, f"{text}.")]
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"

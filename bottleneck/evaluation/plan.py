@@ -15,6 +15,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.duplicates import Pair
 from bottleneck.evaluation.elsewhere import Given, take_folds
 from bottleneck.evaluation.leakage import Audit, audit, retell, units
+from bottleneck.evaluation.nested import Progress
 from bottleneck.features.featureset import FeatureSet
 
 __all__ = ["Plan", "make_plan"]
@@ -45,6 +46,7 @@ def make_plan(
     *,
     given: Sequence[Given] = (),
     dataset: ImageDataset | None = None,
+    progress: Progress | None = None,
 ) -> Plan:
     """Look for leaks, join what belongs together, and split the samples.
 
@@ -58,6 +60,8 @@ def make_plan(
         Predictions made elsewhere; the protocols "auto" and "folds" take their folds.
     dataset : ImageDataset or None
         The pictures, for the audit to look for text in.
+    progress : callable or None
+        As for ``compare``; told of the audit.
 
     Returns
     -------
@@ -71,20 +75,29 @@ def make_plan(
     """
     patients = name_patients(features.groups, features.ids)
     refuse_single(features.y, patients)
+    take = bool(given) and protocol.kind in ("auto", "folds")
+    known = (features.y, features.groups, features.splits, features.folds, features.centres)
+    # Refused now, not after the audit.
+    folds = None if take else make_folds(protocol, *known)
+    if progress is not None:
+        progress(0, 1, "looking for leaks")
     together = not protocol.allow_leakage
     nowhere = np.full(len(features), "")
     found = audit(features, dataset=dataset, folds=nowhere, joined=together)
     joined = units(found, features) if together else patients
     samples = dataclasses.replace(features, groups=joined)
-    if given and protocol.kind in ("auto", "folds"):
+    if folds is None:
         folds = take_folds(given, samples, protocol)
-    else:
-        known = (features.y, features.groups, features.splits, features.folds, features.centres)
-        folds = make_folds(protocol, *known)
-        if together and joined is not None and folds.kind == "cross-validation":
+    elif together and joined is not None and folds.kind == "cross-validation":
+        try:
             folds = make_folds(protocol, *known, units=joined)
-        elif together:
-            _refuse_copies(found, folds)
+        except ProtocolError as error:
+            raise ProtocolError(
+                f"with pictures that come twice taken for one patient's (bottleneck audit tells "
+                f"which), {error}"
+            ) from None
+    elif together:
+        _refuse_copies(found, folds)
     if together and any(_parts(patients, pair) for pair in found.pairs):
         words = f"{folds.words} Pictures that come twice were kept on one side of every split."
         folds = dataclasses.replace(folds, words=words)

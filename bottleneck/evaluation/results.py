@@ -354,8 +354,9 @@ class Comparison:
     Attributes
     ----------
     dataset : mapping
-        name, fingerprint, n_samples, n_patients (or None), classes (label to count),
-        patients (label to count, or None), positive, failures, excluded (reason to count).
+        name, fingerprint, n_samples, n_patients (or None), n_unnamed (samples without a
+        patient), classes (label to count), patients (label to count, or None), positive,
+        failures, excluded (reason to count).
     protocol : mapping
         kind ("cross-validation", "fixed split", "given folds" or "centres"), folds, repeats,
         inner_folds, seed, grouped (bool), unit ("image" or "patient"), aggregate ("mean",

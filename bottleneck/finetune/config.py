@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from bottleneck.configuration import read_toml
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.features.recipe import PRECISIONS
 
@@ -241,10 +241,7 @@ def read_config(path: str | Path, **given: Any) -> Config:
         If the file cannot be read, a name is unknown, or a value cannot be.
     """
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"the configuration {path} cannot be read: {error}") from None
+    values = read_toml(path, "configuration")
     plain = {key.replace("-", "_"): value for key, value in values.items()}
     return Config.from_dict({**plain, **given}, path.name)
 

@@ -100,7 +100,7 @@ def summarise(comparison: Comparison) -> Summary:
         chance=low is not None and low <= 0.5,
         tested=len(p_values),
         apart=sum(p < _LEVEL for p in p_values),
-        design=_design(comparison.protocol),
+        design=_design(comparison.protocol, unnamed=comparison.dataset["n_unnamed"]),
         tested_on=_count_tested(comparison),
         outside=[
             (external, drop)
@@ -194,7 +194,7 @@ def missed_by_all(comparison: Comparison) -> list[Missed]:
     ]
 
 
-def _design(protocol: Mapping[str, Any]) -> str:
+def _design(protocol: Mapping[str, Any], *, unnamed: int) -> str:
     words = {
         "cross-validation": f"{protocol['folds']}‑fold cross-validation",
         "given folds": f"{protocol['folds']} given folds",
@@ -203,7 +203,10 @@ def _design(protocol: Mapping[str, Any]) -> str:
     design = words.get(protocol["kind"], f"a {protocol['kind']}")
     if protocol["repeats"] > 1:
         design += f", repeated {protocol['repeats']} times"
-    return design + (", with no patient on both sides of a split" if protocol["grouped"] else "")
+    if not protocol["grouped"]:
+        return design
+    known = ", as far as patients are named" if unnamed else ""
+    return f"{design}, with no patient on both sides of a split{known}"
 
 
 def _say(value: Any) -> str:

@@ -94,7 +94,7 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / ".writable", b"")
-        (folder / ".writable").unlink()
+        (folder / ".writable").unlink(missing_ok=True)  # Another run may look, too.
     except OSError as error:
         raise _not_writable(folder, error) from None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bottleneck.configuration import read_toml
 from bottleneck.data.augmentation import Augmentation
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.config import Config
@@ -276,10 +276,7 @@ def read_study(path: str | Path) -> Study:
         If the file cannot be read, a key is unknown, or a value cannot be.
     """
     path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"the study {path} cannot be read: {error}") from None
+    table = read_toml(path, "study")
     where = path.name
     made: dict[str, Any] = {"name": path.stem, "title": path.stem, **table}
     if isinstance(made.get("notes"), list):

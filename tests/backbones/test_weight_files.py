@@ -160,6 +160,10 @@ DAMAGED: dict[str, tuple[Callable[[Path, State], object], str]] = {
     ),
     "empty": (lambda p, s: p.write_bytes(b""), "is empty"),
     "truncated": (truncated, "is damaged, or no weight file"),
+    "table": (
+        lambda p, s: p.write_text("path,label\na.png,benign\n"),
+        r"no weight file: read are \.safetensors, what torch\.save wrote .* Keras's \.h5$",
+    ),
     "noise": (lambda p, s: p.write_bytes(np.random.default_rng(0).bytes(999)), "is damaged"),
     "code": (hostile, "could run code, so it is refused"),
     "code in a zip": (hostile_zip, "could run code, so it is refused"),

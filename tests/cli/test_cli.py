@@ -166,6 +166,8 @@ def test_several_data_sets_are_listed(with_features: Path) -> None:
         message = refused(command)
         assert f"bottleneck {command} features/other--*.h5" in message
         assert f"bottleneck {command} features/scans--*.h5" in message
+    assert run("extract", "other", *QUICK, "--output", "theirs").exit_code == 0
+    assert "bottleneck fit theirs/other--*.h5" in refused("fit", "features", "theirs")
 
 
 def test_positive_class_is_asked_for(here: Path) -> None:
@@ -232,6 +234,7 @@ def _without_features(here: Path) -> str:
 
 def test_too_many_folds_are_refused_with_advice(with_features: Path) -> None:
     message = refused("compare", "--head", "svm", "--folds", "20")
+    assert message.startswith("error: ")
     assert "6" in message
     assert "--folds" in message
 

@@ -119,7 +119,7 @@ def test_whatever_becomes_of_it_a_command_ends_by_it(
     monkeypatch.setattr("bottleneck.diagnosis.diagnose", lambda: [work()] * 0)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 130
-    assert "What was finished is kept" in result.stderr
+    assert result.stderr == "interrupted.\n"
     assert "damaged" not in result.stderr
 
 

@@ -16,6 +16,7 @@ def test_the_rate_is_that_of_this_run(capsys: pytest.CaptureFixture[str]) -> Non
         time.sleep(0.6)
         move(1006, 1010, "resnet18")
     shown = capsys.readouterr().err
+    assert shown.endswith("\n")
     found = re.search(r"resnet18 .* 1006/1010 +(\d+\.\d) images/s", shown)
     assert found is not None, shown
     assert 0 < float(found[1]) <= 10
@@ -34,7 +35,19 @@ def test_without_anything_new_there_is_no_rate(capsys: pytest.CaptureFixture[str
 def test_what_fails_before_its_first_step_shows_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="before"), progress(quiet=False, unit="images"):
         raise ValueError("before")
-    assert capsys.readouterr().err.strip() == ""
+    assert capsys.readouterr().err == ""
+
+
+def test_what_fails_leaves_no_bar_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with progress(quiet=False, unit="images") as move:
+            move(0, 10, "resnet18")
+            move(6, 10, "resnet18")
+            raise ValueError("after")
+
+    with pytest.raises(ValueError, match="after"):
+        work()
+    assert capsys.readouterr().err == ""
 
 
 def test_what_comes_before_the_first_step_is_not_of_the_rate(

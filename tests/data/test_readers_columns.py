@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pandas as pd
 import pytest
 
@@ -22,6 +24,18 @@ def test_rows_are_matched_by_the_column_that_holds_the_ids(tmp_path):
     assert [found["device"][i] for i in IDS] == list(merged["device"])
 
 
+def test_fields_that_a_row_lacks_are_not_recorded(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("id,device\n" + "\n".join(IDS) + "\n")
+    assert read_columns(path, ["device"], IDS)["device"] == dict.fromkeys(IDS, "not recorded")
+    path.write_text("id,sex,device\na/1.png,f\n\na/2.png,,\nb/1.png,m,X\n")
+    with path.open(newline="") as file:
+        rows = {row["id"]: row["device"] for row in csv.DictReader(file, restval="")}
+    found = read_columns(path, ["sex", "device"], IDS)
+    assert found["device"] == {i: rows[i] or "not recorded" for i in IDS}
+    assert found["sex"] == {"a/1.png": "f", "a/2.png": "not recorded", "b/1.png": "m"}
+
+
 def test_what_cannot_be_matched_is_refused(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(TABLE)
@@ -32,5 +46,17 @@ def test_what_cannot_be_matched_is_refused(tmp_path):
     path.write_text(TABLE + "5;a/1.png;m;X\n")
     with pytest.raises(DataError, match="once"):
         read_columns(path, ["sex"], IDS)
-    with pytest.raises(DataError, match="cannot be read"):
+    path.write_text(TABLE + "5;d.png;m;X;9\n")
+    with pytest.raises(DataError, match=r"line 6: 5 fields, and the header has 4"):
+        read_columns(path, ["sex"], IDS)
+    path.write_text('id,sex\na/1.png,"f\na/2.png,m\nb/1.png,m\n')
+    with pytest.raises(DataError, match="a double quote may be left open"):
+        read_columns(path, ["sex"], IDS)
+    path.write_text("id,sex,sex\n")
+    with pytest.raises(DataError, match="several columns 'sex'"):
+        read_columns(path, ["sex"], IDS)
+    path.write_bytes("id,sex\n1,m\u00e4nnlich\n".encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8 text; save the table as 'CSV UTF-8'"):
+        read_columns(path, ["sex"], IDS)
+    with pytest.raises(DataError, match="cannot be read: No such file"):
         read_columns(tmp_path / "absent.csv", ["sex"], IDS)

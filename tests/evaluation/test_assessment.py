@@ -149,5 +149,7 @@ def test_three_classes_are_measured_each_against_the_rest():
 
 
 def test_shares_must_be_shares():
-    with pytest.raises(UsageError, match="prevalence must lie between 0 and 1, not be 5"):
+    with pytest.raises(UsageError, match="the prevalence must lie above 0 and below 1, not be 5"):
         Measures(prevalence=5)
+    with pytest.raises(UsageError, match=r"the sensitivity to hold must .* not be 1\.0"):
+        Measures(at_sensitivity=1.0)

@@ -24,6 +24,7 @@ def test_what_is_said_of_data_set_and_protocol():
         "fingerprint": "f" * 64,
         "n_samples": 80,
         "n_patients": 40,
+        "n_unnamed": 0,
         "classes": {"benign": 39, "malignant": 41},
         "patients": {"benign": 20, "malignant": 21},
         "positive": "benign",
@@ -54,6 +55,15 @@ def test_what_is_said_of_data_set_and_protocol():
     assert comparison.warnings == ()
     assert comparison.features == (f.provenance,)
     assert len(comparison.evaluations[0].chosen) == 6
+
+
+def test_samples_without_a_patient_are_counted():
+    f = make_features()
+    groups = f.groups.copy()
+    groups[:3] = ""  # one patient, and half of another
+    f = dataclasses.replace(f, groups=groups)
+    dataset = compare(f, ["logistic"], protocol=QUICK).dataset
+    assert (dataset["n_unnamed"], dataset["n_patients"]) == (3, 39 + 3)
 
 
 def test_inner_folds_shrink_with_the_patients_and_the_words_say_so():

@@ -146,6 +146,7 @@ def test_metadata_that_predict_the_label_are_flagged() -> None:
     assert found.metadata.alone["width"] > 0.8 > 0.7 > found.metadata.alone["brightness"]
     (finding,) = [f for f in found.findings if f.kind == "metadata"]
     assert finding.severity == "warning"
+    assert finding.text.startswith("Without any picture, width and brightness predict the label")
 
 
 def test_metadata_without_a_signal_are_not_flagged() -> None:

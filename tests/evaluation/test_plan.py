@@ -39,6 +39,26 @@ def test_what_comes_twice_is_on_one_side_of_every_split():
     assert any(np.isin(0, fold.test) != np.isin(5, fold.test) for fold in apart)
 
 
+def test_folds_that_cannot_be_are_refused_before_the_audit():
+    def looked(*_):
+        raise AssertionError("the audit began")
+
+    f = with_twins()
+    with pytest.raises(ProtocolError, match="--folds 20"):
+        make_plan(f, Protocol(kind="cv", n_splits=21), progress=looked)
+    with pytest.raises(AssertionError, match="the audit began"):
+        make_plan(f, CV, progress=looked)
+
+
+def test_copies_that_leave_too_few_patients_are_named():
+    same = make_features(pixels=np.full(80, "0" * 64))
+    with pytest.raises(ProtocolError, match=r"come twice taken for one .* of one patient"):
+        make_plan(same, CV)
+    pixels = np.array([f"{i // 20:064d}" for i in range(80)])
+    with pytest.raises(ProtocolError, match=r"come twice taken for one .* too few for 20 folds"):
+        make_plan(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
+
+
 def test_allowed_leakage_is_said_first():
     f = with_twins()
     splits = np.where(np.arange(80) < 60, "train", "test")

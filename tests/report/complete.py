@@ -140,6 +140,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
             "fingerprint": "e1" * 32,
             "n_samples": len(cohort.y),
             "n_patients": len(np.unique(cohort.groups)),
+            "n_unnamed": 0,
             "classes": counts,
             "patients": counts,
             "positive": comparison.positive,

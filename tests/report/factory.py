@@ -267,6 +267,7 @@ def make_comparison(
             "fingerprint": "5e" * 32,
             "n_samples": len(cohort.y),
             "n_patients": len(np.unique(cohort.groups)),
+            "n_unnamed": 0,
             "classes": {str(c): int(k) for c, k in sorted(Counter(cohort.y.tolist()).items())},
             "patients": patients,
             "positive": positive,

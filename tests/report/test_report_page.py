@@ -9,9 +9,10 @@ from report.reading import Page
 
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Difference, Metric
+from bottleneck.files import write_whole
 from bottleneck.report.findings import missed_by_all, summarise
 from bottleneck.report.flow import flow
-from bottleneck.report.page import render, write_report
+from bottleneck.report.page import prepare_folder, render, write_report
 
 FILES = {"report.html", "results.json", "table.md", "table.csv", "predictions.csv"}
 
@@ -181,6 +182,16 @@ def test_undefined_aurocs_and_absent_patients_are_no_obstacle(binary: Comparison
     assert text.startswith("The figures rest on 180 samples and ")
 
 
+def test_where_patients_are_unnamed_they_are_apart_as_far_as_known(binary: Comparison) -> None:
+    apart = "with no patient on both sides of a split"
+    assert f"{apart}." in lead(binary)
+    dataset = dict(binary.dataset) | {"n_unnamed": 3}
+    some = dataclasses.replace(binary, dataset=dataset)
+    assert f"{apart}, as far as patients are named." in lead(some)
+    protocol = dict(binary.protocol) | {"grouped": False}
+    assert "as far as" not in lead(dataclasses.replace(some, protocol=protocol))
+
+
 def test_cohort_adds_up(binary: Comparison) -> None:
     found = flow(binary.dataset)
     assert (found.found, found.unreadable, found.used) == (190, 2, 180)
@@ -226,6 +237,16 @@ def test_file_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
     rows = dataclasses.replace(rows, ids=np.array([f"caf\udce9-{i}" for i in range(90)]))
     write_report(make_comparison(cohort=rows, heads=("svm",)), tmp_path, with_ids=True)
     assert "caf\\udce9-0" in (tmp_path / "predictions.csv").read_text("utf-8")
+
+
+def test_two_runs_may_look_at_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def removed_by_another(path: Path, data: bytes) -> None:
+        write_whole(path, data)
+        path.unlink()
+
+    monkeypatch.setattr("bottleneck.report.page.write_whole", removed_by_another)
+    prepare_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("target", ["file/report", "file"])

@@ -85,11 +85,19 @@ def test_a_study_of_ones_own(tmp_path):
         ),
         ("protocols = 3\n" + OWN.partition("[[protocols]]")[0], "must be a list of tables"),
         ("title = \n", "cannot be read"),
+        ("title = mine\n", r"column 9\); text must stand in quotes, such as name = \"mine\""),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
     with pytest.raises(UsageError, match=message):
         read_study(written(tmp_path, text))
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"x\.toml cannot be read: No such .*; a TOML file is"):
+        read_study(tmp_path / "x.toml")
+    with pytest.raises(UsageError, match=r"cannot be read: [^\[]*; a TOML file is needed"):
+        read_study(tmp_path)
 
 
 def test_a_study_needs_a_frozen_arm(tmp_path):

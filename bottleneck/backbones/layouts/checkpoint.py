@@ -98,8 +98,10 @@ def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
                 "is refused. Where you trust its origin, save the tensors alone: "
                 "torch.save(model.state_dict(), FILE)"
             ) from None
-        first = reason.splitlines()[0] if reason else type(error).__name__
-        raise WeightsError(f"{path} is damaged, or no weight file: {first}") from None
+        raise WeightsError(
+            f"{path} is damaged, or no weight file: read are .safetensors, what torch.save wrote "
+            "(.pt, .pth), and Keras's .h5"
+        ) from None
     entries = dict(_entries(loaded, "", 0))
     if not entries:
         kind = type(loaded).__name__

@@ -1,14 +1,73 @@
-"""Columns of a table, by sample, for what is asked about samples beside their labels."""
+"""Tables of text, and their columns by sample, for what is asked beside the labels."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bottleneck.errors import DataError, unknown_name
 
-__all__ = ["read_columns"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read_columns", "read_table"]
+
+
+def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
+    """Read a table of text as it stands.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table with a header, in UTF-8, with commas, semicolons or tabs between fields.
+
+    Returns
+    -------
+    table : DataFrame of str
+        Indexed by the lines of the file. Names of columns are as written and may come twice; a
+        field that a row lacks is empty.
+    delimiter : {",", ";", "\\t"}
+        What stands most often in the header.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is no text, or a row has more fields than the header.
+    """
+    import pandas as pd
+
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [(reader.line_num, row) for row in reader if row]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
+        ) from error
+    except csv.Error as error:
+        raise DataError(
+            f"the table {path} cannot be read: {error}; a double quote may be left open"
+        ) from error
+    except OSError as error:
+        raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
+    if "\0" in text:
+        raise DataError(f"the table {path} cannot be read: it holds NUL bytes, and is no text")
+    if not lines:
+        raise DataError(f"the table {path} is empty: its first line must name the columns")
+    (_, header), *rows = lines
+    for line, row in rows:
+        if len(row) > len(header):
+            raise DataError(
+                f"{path}, line {line}: {len(row)} fields, and the header has {len(header)}; a "
+                f"field that holds {delimiter!r} must stand in double quotes"
+            )
+        row += [""] * (len(header) - len(row))
+    at, fields = [line for line, _ in rows], [row for _, row in rows]
+    return pd.DataFrame(fields, at, header, dtype=str), delimiter
 
 
 def read_columns(
@@ -29,7 +88,8 @@ def read_columns(
     Returns
     -------
     dict of str to dict of str to str
-        For each column, what it says of each sample; an empty field becomes "not recorded".
+        For each column, what it says of each sample; an empty or missing field becomes "not
+        recorded".
 
     Raises
     ------
@@ -38,27 +98,24 @@ def read_columns(
     UsageError
         If a column does not exist.
     """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, sep=None, engine="python", dtype=str, keep_default_na=False)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"the table {path} cannot be read: {error}") from error
-    table.columns = table.columns.str.strip()
+    table, _ = read_table(path)
+    columns = table.columns.str.strip().tolist()
     for name in names:
-        if name not in table:
-            raise unknown_name(f"column of {Path(path).name}", name, list(table.columns))
+        if name not in columns:
+            raise unknown_name(f"column of {Path(path).name}", name, columns)
+        if columns.count(name) > 1:
+            raise DataError(f"{path} has several columns '{name}'; rename all but one")
     wanted = set(ids)
-    held = {str(column): len(wanted & set(table[column])) for column in table}
-    key = max(held, key=held.__getitem__)
-    rows = table[table[key].isin(wanted)]
-    if held[key] < len(wanted) or rows[key].duplicated().any():
+    held = [len(wanted.intersection(table.iloc[:, n])) for n in range(len(columns))]
+    key = held.index(max(held))
+    rows = table[table.iloc[:, key].isin(wanted)]
+    keys = rows.iloc[:, key]
+    if held[key] < len(wanted) or keys.duplicated().any():
         raise DataError(
             f"no column of {Path(path).name} names every one of the {len(wanted)} samples once "
-            f"(nearest: '{key}' with {held[key]}): one column must hold the samples' ids"
+            f"(nearest: '{columns[key]}' with {held[key]}): one column must hold the samples' ids"
         )
-    keys = rows[key].tolist()
     return {
-        name: {k: v or "not recorded" for k, v in zip(keys, rows[name].tolist(), strict=True)}
-        for name in names
+        name: {k: v or "not recorded" for k, v in zip(keys, rows.iloc[:, at], strict=True)}
+        for name, at in ((name, columns.index(name)) for name in names)
     }
