@@ -195,7 +195,7 @@ def _summary(result: Extraction) -> str:
     if result.n_extracted:
         done = (
             f"{result.n_extracted} new, {result.n_known} known, "
-            f"{result.images_per_second:.1f} images/s"
+            f"{result.images_per_second:.1f} images/s from start to end"
         )
     else:
         done = f"nothing to do: all {result.n_known} images are known"

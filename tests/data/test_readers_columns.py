@@ -11,6 +11,7 @@ from bottleneck.data.readers.columns import read_columns
 from bottleneck.errors import DataError, UsageError
 
 IDS = ["a/1.png", "a/2.png", "b/1.png"]
+NO = ["NA", " nan", "N/A"]
 TABLE = "number;image ;sex;device\n1;b/1.png;f;X\n2;a/1.png;;Y\n3;c/9.png;m;Z\n4;a/2.png;m;X\n"
 
 
@@ -26,6 +27,8 @@ def test_rows_are_matched_by_the_column_that_holds_the_ids(tmp_path):
 
 def test_fields_that_a_row_lacks_are_not_recorded(tmp_path):
     path = tmp_path / "table.csv"
+    path.write_text("id,device\n" + "".join(f"{i},{no}\n" for i, no in zip(IDS, NO, strict=True)))
+    assert read_columns(path, ["device"], IDS)["device"] == dict.fromkeys(IDS, "not recorded")
     path.write_text("id,device\n" + "\n".join(IDS) + "\n")
     assert read_columns(path, ["device"], IDS)["device"] == dict.fromkeys(IDS, "not recorded")
     path.write_text("id,sex,device\na/1.png,f\n\na/2.png,,\nb/1.png,m,X\n")

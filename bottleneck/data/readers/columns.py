@@ -13,7 +13,15 @@ from bottleneck.errors import DataError, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_columns", "read_table"]
+__all__ = ["known", "read_columns", "read_table"]
+
+# What other programs write where nothing is known, in lower case.
+_NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null"})
+
+
+def known(text: str) -> str:
+    """Return a field as it stands, or nothing where it says that nothing is known."""
+    return "" if text.strip().casefold() in _NOTHING else text
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
@@ -88,8 +96,8 @@ def read_columns(
     Returns
     -------
     dict of str to dict of str to str
-        For each column, what it says of each sample; an empty or missing field becomes "not
-        recorded".
+        For each column, what it says of each sample; an empty or missing field, "NA", "nan"
+        and the like become "not recorded".
 
     Raises
     ------
@@ -116,6 +124,6 @@ def read_columns(
             f"(nearest: '{columns[key]}' with {held[key]}): one column must hold the samples' ids"
         )
     return {
-        name: {k: v or "not recorded" for k, v in zip(keys, rows.iloc[:, at], strict=True)}
+        name: {k: known(v) or "not recorded" for k, v in zip(keys, rows.iloc[:, at], strict=True)}
         for name, at in ((name, columns.index(name)) for name in names)
     }

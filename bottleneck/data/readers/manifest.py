@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.readers.columns import known
 from bottleneck.data.readers.files import LEAVES, leaves
 from bottleneck.data.samples import Sample, collect, repeated_ids
 from bottleneck.errors import DataError, UsageError, unknown_name
@@ -35,9 +36,6 @@ SPLITS = {
 _GENERIC_NAMES = frozenset(
     {"annotations", "data", "dataset", "index", "labels", "manifest", "metadata", "test", "train"}
 )
-
-# What other programs write where nothing is known, in lower case.
-_NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null"})
 
 _MAX_HEADER = 1_000_000
 
@@ -190,15 +188,11 @@ def _read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Ro
                         f"a field that holds '{delimiter}' must stand in double quotes"
                     )
                 fields = {role: row[name].strip() for role, name in names.items()}
-                yield reader.line_num, {role: _known(text) for role, text in fields.items()}
+                yield reader.line_num, {role: known(text) for role, text in fields.items()}
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8 text; save the table as 'CSV UTF-8'") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"the table {path} cannot be read: {error}") from error
-
-
-def _known(text: str) -> str:
-    return "" if text.casefold() in _NOTHING else text
 
 
 def _choose_columns(path: Path, present: list[str], columns: Mapping[str, str]) -> dict[str, str]:
