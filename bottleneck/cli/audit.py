@@ -10,7 +10,7 @@ import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
 from bottleneck.cli.fields import takes_fields
-from bottleneck.cli.reading import PANEL, PictureOptions
+from bottleneck.cli.reading import PANEL, PictureOptions, refuse_idle
 from bottleneck.plurals import counted
 from bottleneck.report.terminal import wrap
 
@@ -51,6 +51,8 @@ def audit(
     from bottleneck.evaluation.leakage import audit as audit_features
     from bottleneck.features.store import load_features
 
+    if data is None:
+        refuse_idle(options, "without --data: say that too")
     loaded = load_features(features)
     dataset = None if data is None else options.load(data)
     with progress(quiet=quiet, unit="pictures") as move:

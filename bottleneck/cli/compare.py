@@ -11,7 +11,7 @@ import typer
 from bottleneck.cli.console import Address, Engine, Json, Quiet, progress, show, show_json
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.inputs import choose_features
-from bottleneck.cli.reading import PANEL, PictureOptions
+from bottleneck.cli.reading import PANEL, PictureOptions, refuse_idle
 from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
 
@@ -161,14 +161,11 @@ def compare(
     for option, said, needs in (
         ("--metadata", metadata and not subgroup, "--subgroup"),
         ("--aggregate max", aggregate == "max" and unit != "patient", "--unit patient"),
-        (
-            "--crop, --images and the columns",
-            options != PictureOptions() and data is None,
-            "--data",
-        ),
     ):
         if said:
             raise UsageError(f"{option} has no effect without {needs}: say that too")
+    if data is None:
+        refuse_idle(options, "without --data: say that too")
     files = choose_features(features or [], "compare")
     outside = choose_features(external, "compare --external", several=True) if external else []
     plan = Protocol(

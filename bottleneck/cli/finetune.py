@@ -10,7 +10,8 @@ import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
 from bottleneck.cli.fields import takes_fields
-from bottleneck.cli.reading import PANEL, DatasetOptions
+from bottleneck.cli.reading import PANEL, DatasetOptions, refuse_idle
+from bottleneck.errors import UsageError
 from bottleneck.report.terminal import WIDTH, make_table, wrap
 
 if TYPE_CHECKING:
@@ -236,6 +237,9 @@ def finetune(
         if dataset is not None and dataset.endswith(".h5"):
             from bottleneck.features.store import load_features
 
+            refuse_idle(options, "on a feature file: leave them out")
+            if limit is not None:
+                raise UsageError("--limit has no effect on a feature file: leave it out")
             trained = train_on_features(load_features(dataset), chosen, progress=move, **how)
         else:
             data = options.load(dataset, limit=limit)

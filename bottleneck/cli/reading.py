@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from bottleneck.errors import UsageError
+
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
 
@@ -99,6 +101,15 @@ class PictureOptions:
     def load(self, dataset: str) -> ImageDataset:
         """Read the data set that the features were extracted from."""
         return _load(self, dataset)
+
+
+def refuse_idle(options: DatasetOptions | PictureOptions, where: str) -> None:
+    """Refuse options that were given where no data set is read."""
+    if options != type(options)():
+        raise UsageError(
+            f"--images, --path-column and the other options that say how a data set is read have "
+            f"no effect {where}"
+        )
 
 
 def columns_of(options: object) -> dict[str, str]:

@@ -12,7 +12,7 @@ from bottleneck.errors import DataError
 __all__ = ["refuse_other_spellings", "spelling_key"]
 
 _WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
-_NAMES = {"label": "classes", "group": "patients", "centre": "centres"}
+_NAMES = {"label": "classes", "group": "patients", "fold": "folds", "centre": "centres"}
 
 
 def refuse_other_spellings(samples: Sequence[Sample], where: str) -> None:
@@ -52,6 +52,6 @@ def spelling_key(text: str) -> str:
     >>> spelling_key("007.0"), spelling_key(" Bösartig")
     ('7', 'bösartig')
     """
-    folded = "".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = "".join(unicodedata.normalize("NFC", text).casefold().split())
     number = _WHOLE_NUMBER.fullmatch(folded)
     return number[1] if number else folded

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.grouping import count_by_class
+from bottleneck.data.grouping import count_by_class, name_patients
 from bottleneck.data.splits import Folds, Protocol
 from bottleneck.evaluation.arms import Arm
 from bottleneck.evaluation.assessment import Measures
@@ -26,7 +26,7 @@ from bottleneck.heads.catalogue import Head
 _LARGE_SHARE = 0.2
 _AGGREGATES = {"mean": "mean score", "max": "highest score"}
 
-__all__ = ["describe_dataset", "describe_protocol", "find_warnings"]
+__all__ = ["describe_dataset", "describe_protocol", "find_warnings", "warn_of_large_patient"]
 
 
 def describe_dataset(
@@ -110,6 +110,20 @@ def _describe_primary(differences: Sequence[Difference]) -> str:
     return f"difference of the AUROC between arms that see images ({family[0].method}){adjusted}"
 
 
+def warn_of_large_patient(patients: NDArray[Any] | None) -> list[str]:
+    """Say if one patient, of those that are named for each sample, has much of what is tested."""
+    if patients is None:
+        return []
+    most = int(np.unique(patients, return_counts=True)[1].max())
+    if most <= _LARGE_SHARE * len(patients):
+        return []
+    return [
+        f"one patient has {most} of the {len(patients)} samples that were tested: figures are "
+        "largely that patient's, and intervals of AUROCs too narrow; --unit patient counts each "
+        "patient once"
+    ]
+
+
 def find_warnings(
     sets: Sequence[FeatureSet],
     plan: Plan,
@@ -135,14 +149,9 @@ def find_warnings(
     first, groups = sets[0], plan.samples.groups
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     counts = count_by_class(first.y[tested], None if groups is None else groups[tested])
-    if groups is not None:
-        most = int(np.unique(groups[tested], return_counts=True)[1].max())
-        if most > _LARGE_SHARE * len(tested):
-            said.append(
-                f"one patient has {most} of the {len(tested)} samples that were tested: figures "
-                "are largely that patient's, and intervals of AUROCs too narrow; --unit patient "
-                "counts each patient once"
-            )
+    if protocol.unit != "patient":
+        patients = name_patients(first.groups, first.ids)
+        said += warn_of_large_patient(None if patients is None else patients[tested])
     few = min(counts.values())
     if not holds_level(few, max(counts.values())):
         unit = "samples" if groups is None else "patients"

@@ -156,7 +156,7 @@ def compare(
         )
 
     for cohort in cohorts:  # Refused now, not after hours of fitting.
-        find_outside_warnings(first, cohort, allow_leakage=protocol.allow_leakage)
+        find_outside_warnings(first, cohort, protocol)
     plan = make_plan(first, protocol, given=given, dataset=dataset, progress=progress)
     samples, folds = plan.samples, plan.folds
     inner = count_inner_folds(first.y, samples.groups, folds, protocol.inner_splits)
@@ -249,7 +249,7 @@ def _test_outside(
         drops=drops(inside, evaluations),
         shifts=tuple(map(measure_shift, sets, cohort)),
         definitions=definitions(sets[0], outside),
-        warnings=find_outside_warnings(sets[0], cohort, allow_leakage=protocol.allow_leakage),
+        warnings=find_outside_warnings(sets[0], cohort, protocol),
     )
 
 

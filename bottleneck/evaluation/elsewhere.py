@@ -278,7 +278,17 @@ def _gather_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise DataError(f"{path} does not describe a training: {name} cannot be {value!r}")
     told = {field: training[field] for field in _TRAINING if training.get(field) is not None}
+    for name, value in told.items():
+        if not _is_shallow(value):
+            raise DataError(f"{path} does not describe a training: {name} is nested too deeply")
     return cost | ({"curves": curves} if curves else {}) | ({"training": told} if told else {})
+
+
+def _is_shallow(value: Any, levels: int = 3) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inside = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inside)
 
 
 def _tables(table: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.grouping import count_by_class, name_patients
-from bottleneck.data.protocol import Fold, Folds, Unit
+from bottleneck.data.protocol import Fold, Folds, Protocol, Unit
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.arms import Arm, load_all
+from bottleneck.evaluation.circumstances import warn_of_large_patient
 from bottleneck.evaluation.cohorts import match_external, refuse_other_recipe
 from bottleneck.evaluation.intervals import holds_level
 from bottleneck.evaluation.nested import ArmResult, Work, run_arms
@@ -89,7 +90,7 @@ def group_cohorts(
 
 
 def find_outside_warnings(
-    inside: FeatureSet, cohort: Sequence[FeatureSet], *, allow_leakage: bool
+    inside: FeatureSet, cohort: Sequence[FeatureSet], protocol: Protocol
 ) -> tuple[str, ...]:
     """Say what a reader must know of an external cohort before its figures.
 
@@ -99,8 +100,8 @@ def find_outside_warnings(
         What heads are trained on.
     cohort : sequence of FeatureSet
         Of one external data set.
-    allow_leakage : bool
-        Whether to go on where it holds pictures that heads are trained on.
+    protocol : Protocol
+        Says whether to go on where it holds pictures that heads are trained on, and what counts.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def find_outside_warnings(
     outside = cohort[0]
     findings = match_external(inside, outside)
     leaks = [f.text for f in findings if f.severity == "leak"]
-    if leaks and not allow_leakage:
+    if leaks and not protocol.allow_leakage:
         raise ProtocolError(
             f"the external cohort '{outside.dataset}': {' '.join(leaks)} Or go on with "
             f"--allow-leakage, and the report says so"
@@ -121,6 +122,8 @@ def find_outside_warnings(
         said.append(f"{len(lost)} samples have no features and are missing from every figure")
     said += [f.text for f in findings if f.severity == "warning"]
     patients = name_patients(outside.groups, outside.ids)
+    if protocol.unit != "patient":
+        said += warn_of_large_patient(patients)
     counts = count_by_class(outside.y, patients)
     few = min(counts.values())
     if not holds_level(few, max(counts.values())):

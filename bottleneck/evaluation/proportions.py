@@ -101,7 +101,7 @@ def effective_number(
     divided by ((1 - n_i / n) / (1 - 1 / I))², as the jackknife does (Bell & McCaffrey
     2002, Survey Methodology 28:169), which is 1 where all have as many. As V is itself
     an estimate, it is multiplied by (z / t)² with the degrees of freedom of V (Korn &
-    Graubard 1998, Survey Methodology 24:193), but not to below Kish's n² / sum_i n_i²,
+    Graubard 1998, Survey Methodology 24:193), which takes it not below Kish's n² / sum_i n_i²,
     what it would be if the samples of a patient were copies. That number also stands in
     where the means of the patients do not vary.
 

@@ -138,7 +138,8 @@ class RayEngine:
         takes the GPUs where there are some.
     workers : int or "auto"
         Cores that an actor sets aside: for as many threads that read and decode, and on CPUs
-        for as many that compute. By default a GPU's share of the cores of its machine, or four.
+        for as many that compute. By default a GPU's share of the cores of its machine, 24 at
+        most, or four.
     address : str or None
         Of the cluster, as ``bottleneck.cluster.connect`` takes it.
 
@@ -183,7 +184,8 @@ class RayEngine:
         self.device = torch.device("cuda" if gpus and device != "cpu" else "cpu")
         if self.device.type == "cuda":
             fits = [machine for machine in machines if machine.gpus]
-            cores = min(max(1, machine.cores // machine.gpus) for machine in fits)
+            share = min(max(1, machine.cores // machine.gpus) for machine in fits)
+            cores = min(share, engine.MOST_WORKERS)
         else:
             fits = [machine for machine in machines if machine.cores]
             cores = min([4, *(machine.cores for machine in fits)])

@@ -91,15 +91,17 @@ class Decoders:
         if not self._processes:
             return _picture(data, sha256, region, framings, self._clock, self._cache)
         task = data, sha256, region, framings
-        for _ in range(2):
+        killed = 0
+        while killed < 2:
             try:
-                child = self._idle.pop()
+                child, fresh = self._idle.pop(), False
             except IndexError:
-                child = _Child(self._cache)
+                child, fresh = _Child(self._cache), True
             try:
                 answer, busy = child.ask(task)
-            except (OSError, EOFError):  # It was killed; another image may have been too large.
+            except (OSError, EOFError):
                 child.close()
+                killed += fresh  # One that was idle may have been dead before.
                 continue
             self._idle.append(child)
             self._clock.add(busy)
@@ -136,8 +138,18 @@ class _Child:
         assert self._process.stdin
         assert self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
-        with contextlib.suppress(OSError):  # If it is dead already, the first question tells.
+        try:
             _send(self._to, cache)
+            refused = _receive(self._from)
+        except (OSError, EOFError):
+            self.close()
+            raise UsageError(
+                f"a process that decodes ended as it began (exit code {self._process.returncode}); "
+                "with --workers 1 there is none"
+            ) from None
+        if refused is not None:
+            self.close()
+            raise refused
 
     def ask(self, task: tuple[Any, ...]) -> tuple[Any, dict[str, float]]:
         _send(self._to, task)
@@ -159,7 +171,12 @@ def serve() -> None:
     os.dup2(2, 1)  # What a library prints must not get between the answers.
     clock = Clock(1)
     with contextlib.suppress(EOFError, BrokenPipeError):
-        cache = _receive(questions)
+        try:
+            cache = _receive(questions)
+        except UsageError as error:  # The folder cannot be used.
+            _send(answers, error)
+            return
+        _send(answers, None)
         while True:
             data, sha256, region, framings = _receive(questions)
             answer: Picture | Exception

@@ -37,6 +37,8 @@ __all__ = ["Lanes", "Plan", "Runner"]
 _T = TypeVar("_T")
 # On more cores than this, lanes of one thread each would need more memory than they are worth.
 _MOST_LANES = 8
+# Each may have a process, which takes memory; and so many make 7,000 pictures a second.
+MOST_WORKERS = 24
 _COMPILING = threading.Lock()
 _COMPILED: weakref.WeakKeyDictionary[object, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = (
     weakref.WeakKeyDictionary()
@@ -398,10 +400,10 @@ def default_batch_size(device: torch.device) -> int:
 
 
 def default_workers() -> int:
-    """Return the number of cores that this process may use."""
+    """Return how many threads decode: one for each core of this process, 24 at most."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def lanes_of(device: torch.device, threads: int | None = None) -> int:

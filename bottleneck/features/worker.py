@@ -34,8 +34,6 @@ __all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 # From so many threads that decode, and images, they have processes of their own: on a CPU, where
 # fewer have no trouble to feed the network, and before a GPU.
 _CPU_THREADS, _GPU_THREADS, _LONG = 5, 2, 4096
-# Each takes memory, and so many make 7,000 pictures a second.
-_MOST_THREADS = 24
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]
@@ -187,8 +185,7 @@ class LocalEngine:
     def __init__(self, device: str, workers: int | Literal["auto"], tuning: Tuning) -> None:
         self._tuning = tuning
         self.device = engine.resolve_device(device)
-        cores = engine.default_workers()
-        self.clock = Clock(min(cores, _MOST_THREADS) if workers == "auto" else workers)
+        self.clock = Clock(engine.default_workers() if workers == "auto" else workers)
 
     def run(self, work: Work) -> Generator[Prepared | Batch]:
         """Compute in this process."""

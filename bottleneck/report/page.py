@@ -250,4 +250,9 @@ def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
 def _labels(comparison: Comparison) -> list[str]:
     """Name the features as their arms do."""
     arms = (e for e in comparison.evaluations if e.backbone is not None)
-    return list(dict.fromkeys(e.name.removesuffix(f" + {e.head}") for e in arms))
+    names = list(dict.fromkeys(e.name.removesuffix(f" + {e.head}") for e in arms))
+    if names:
+        return names
+    # No arm sees images: each always guesses.
+    recipes = [provenance.get("recipe", {}) for provenance in comparison.features]
+    return [f"{recipe.get('backbone')} ({recipe.get('weights')})" for recipe in recipes]

@@ -50,6 +50,13 @@ def feature_file(made: Path) -> Path:
     return path
 
 
+def test_options_of_reading_need_what_is_read(made: Path) -> None:
+    for command in (["audit"], ["compare", "--head", "svm"], ["finetune"]):
+        result = run(*command, feature_file(made), "--images", "elsewhere")
+        assert result.exit_code == 2
+        assert "have no effect" in " ".join(result.stderr.split())
+
+
 def test_findings_in_plain_words(made: Path) -> None:
     result = run("audit", feature_file(made))
     assert result.exit_code == 0, result.output

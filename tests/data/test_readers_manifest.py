@@ -61,7 +61,8 @@ def test_images_in_another_folder(write, tmp_path):
     table = tmp_path / "mine" / "clinic.csv"
     table.parent.mkdir()
     table.write_text(f"path,label\nb.png,ill\n{tmp_path}/c.png,well\n")
-    for images in (tmp_path, str(tmp_path)):
+    (tmp_path / "link").symlink_to(tmp_path)
+    for images in (tmp_path, str(tmp_path), table.parent / "..", tmp_path / "link"):
         dataset = load_dataset(table, images=images)
         assert [s.id for s in dataset.samples] == ["b.png", "c.png"]
         assert [dataset.read(s) for s in dataset.samples] == [b"b", b"c"]

@@ -44,11 +44,18 @@ def test_one_name_in_two_spellings(tmp_path: Path, one: str, other: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1", "10"), ("1.5", "1.50"), ("P1", "P01"), ("0", "00a"), ("a", "á")]
+    ("one", "other"),
+    [("1", "10"), ("1.5", "1.50"), ("P1", "P01"), ("5²", "52"), ("0", "00a"), ("a", "á")],
 )
 def test_names_that_differ(tmp_path: Path, one: str, other: str) -> None:
     dataset = load_dataset(table(tmp_path, [f"a,{one}", f"b,{other}"]))
     assert dataset.n_groups == 2
+
+
+def test_a_fold_in_two_spellings(tmp_path: Path) -> None:
+    folds = table(tmp_path, ["a,x,1", "b,y,1.0"], "path,label,patient,fold")
+    with pytest.raises(DataError, match=r"the folds '1' and '1.0' differ"):
+        load_dataset(folds)
 
 
 def test_folders_of_one_class(tmp_path: Path) -> None:

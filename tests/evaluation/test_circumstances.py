@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 from made_features import make_features
 
 from bottleneck.data.splits import Protocol
@@ -90,10 +91,13 @@ def test_warnings_come_gravest_first():
 def test_a_patient_with_most_of_the_samples_is_said():
     f = make_features()
     groups = f.groups.copy()
-    groups[:30] = groups[0]
+    groups[np.flatnonzero(f.y == f.y[0])[:30]] = groups[0]
     f = dataclasses.replace(f, groups=groups)
     (said,) = (w for w in compare(f, ["logistic"], protocol=QUICK).warnings if "largely" in w)
     assert said.startswith("one patient has 30 of the 80 samples that were tested")
+    by_patient = dataclasses.replace(QUICK, unit="patient")
+    warnings = compare(f, ["logistic"], protocol=by_patient).warnings
+    assert not any("largely" in warning for warning in warnings)
 
 
 def test_a_head_that_did_not_converge_is_said(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from made_features import make_features
 
 from bottleneck.data.splits import Protocol
-from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.comparison import compare
 
 QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
@@ -82,6 +82,14 @@ def test_what_a_training_took_is_read_beside_its_predictions(features, alone, tm
     assert curves[1] == {"repeat": 0, "fold": 3, "epoch": 2, "train_loss": 0.5, "val_auroc": 0.5}
     assert arm.cost == {**cost, "curves": curves, "training": how}
     assert arm.seconds == 12.5
+
+
+def test_a_record_of_a_training_that_does_not_end_is_refused(features, alone, tmp_path):
+    alone.evaluations[0].predictions.to_frame().to_csv(tmp_path / "predictions.csv", index=False)
+    deep = '{"name": "x", "config": ' + '{"a": ' * 600 + "1" + "}" * 601
+    (tmp_path / "training.json").write_text(deep)
+    with pytest.raises(DataError, match="config is nested too deeply"):
+        compare(features, ["logistic"], predictions=[tmp_path], protocol=QUICK)
 
 
 @pytest.mark.parametrize(

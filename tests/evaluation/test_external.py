@@ -76,6 +76,13 @@ def test_cohorts_are_found_by_recipe_in_any_order():
     assert len(external.shifts) == 2
 
 
+def test_a_patient_with_most_of_an_external_cohort_is_said():
+    g = make_features(n_patients=30, images=2, dataset=ELSEWHERE)
+    g = dataclasses.replace(g, groups=np.array(["one"] * 20 + [f"o{n}" for n in range(40)]))
+    external = compare(make_features(), ["svm"], external=g, protocol=QUICK).external[0]
+    assert any("one patient has 20 of the 60 samples" in w for w in external.warnings)
+
+
 def test_patients_are_counted_outside_too():
     g = make_features(n_patients=30, images=2, dataset=ELSEWHERE)
     g = dataclasses.replace(g, groups=np.char.add("other-", g.groups))

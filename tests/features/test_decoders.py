@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,9 +82,34 @@ def test_a_process_that_was_killed_is_replaced(apart: Decoders) -> None:
 def test_an_image_that_kills_its_decoder_twice_fails(
     apart: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies = "import os, sys; sys.stdin.buffer.read(1); os.kill(os.getpid(), 9)"
-    monkeypatch.setattr(decoders, "_CHILD", dies)
+    dies = "import os; decoders.decode = lambda *_: os.kill(os.getpid(), 9)"
+    code = decoders._CHILD.replace("decoders.serve()", f"{dies}; decoders.serve()")
+    monkeypatch.setattr(decoders, "_CHILD", code)
     with pytest.raises(DecodeError, match="was killed, twice"):
+        apart.picture(picture(), SHA256, None, [FRAMING])
+
+
+def test_images_are_not_blamed_for_processes_that_died_before(apart: Decoders) -> None:
+    children = [decoders._Child(None) for _ in range(3)]
+    for child in children:
+        os.kill(child._process.pid, signal.SIGKILL)
+    apart._idle += children
+    assert apart.picture(picture(), SHA256, None, [FRAMING]).facts.size == (40, 30)
+    assert all(child._process.returncode == -9 for child in children)
+
+
+def test_a_process_that_ends_as_it_begins(apart: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoders, "_CHILD", "raise SystemExit(3)")
+    with pytest.raises(UsageError, match=r"ended as it began \(exit code 3\).*--workers 1"):
+        apart.picture(picture(), SHA256, None, [FRAMING])
+
+
+def test_a_pixel_cache_that_cannot_be_used_is_no_fault_of_the_image(tmp_path: Path) -> None:
+    cache = PixelCache(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("in the way")
+    apart = Decoders(Clock(1), cache, processes=True)
+    with pytest.raises(UsageError, match="name another --pixel-cache"):
         apart.picture(picture(), SHA256, None, [FRAMING])
 
 

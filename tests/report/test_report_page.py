@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_features import make_features
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison, provenance
 from report.reading import Page
 
+from bottleneck.data.splits import Protocol
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.comparison import compare
 from bottleneck.evaluation.results import Comparison, Difference, Metric
 from bottleneck.files import write_whole
 from bottleneck.report.findings import missed_by_all, summarise
@@ -31,6 +34,12 @@ def test_writes_the_five_files_and_nothing_else(binary: Comparison, tmp_path: Pa
     path = write_report(binary, tmp_path / "report")
     assert path == tmp_path / "report" / "report.html"
     assert {p.name for p in path.parent.iterdir()} == FILES
+
+
+def test_an_arm_that_guesses_alone(tmp_path: Path) -> None:
+    comparison = compare(make_features(), ["prior"], protocol=Protocol(n_splits=3))
+    text = write_report(comparison, tmp_path / "report").read_text()
+    assert "resnet18 (imagenet)" in text
 
 
 def test_same_comparison_same_bytes(binary: Comparison, tmp_path: Path) -> None:

@@ -152,9 +152,7 @@ def _read(
         case "MedMNIST":
             return read_medmnist(path)
         case "CSV manifest":
-            return read_manifest(
-                path, columns=columns, images=None if images is None else Path(images)
-            )
+            return read_manifest(path, columns=columns, images=images)
         case "TN5000":
             return read_tn5000(path, crop=crop)
         case "DDTI":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +81,7 @@ def read_manifest(
     UsageError
         If ``columns`` names something that does not exist.
     """
-    folder = path.parent if images is None else images.absolute()
+    folder = path.parent if images is None else Path(os.path.normpath(images.absolute()))
     if not folder.is_dir():
         raise UsageError(f"there is no folder '{images}' for --images")
     excluded = Counter[str]()
@@ -217,12 +218,16 @@ def _choose_columns(path: Path, present: list[str], columns: Mapping[str, str]) 
 def _check_path(path: str, folder: Path, where: str) -> str:
     source = posixpath.normpath(path)
     if PureWindowsPath(path).anchor:
-        if not Path(source).is_relative_to(folder):
+        # The second look is for folders that are reached through links.
+        for absolute, above in ((source, folder), (os.path.realpath(source), folder.resolve())):
+            if Path(absolute).is_relative_to(above):
+                source = Path(absolute).relative_to(above).as_posix()
+                break
+        else:
             raise DataError(
                 f"{where}: the path '{path}' is absolute, and not below {folder}: name the folder "
                 "above all images with --images"
             )
-        source = Path(source).relative_to(folder).as_posix()
     if ".." in PureWindowsPath(source).parts:
         raise DataError(
             f"{where}: the path '{path}' leaves the folder {folder}: name the one above all "
