@@ -7,18 +7,23 @@ The policy, beside that of ``bottleneck.data.decode``; sections are those of DIC
   LINEAR_EXACT or SIGMOID (C.11.2). MONOCHROME1 is inverted (C.7.6.3.1.2). The result has 8 bits.
 - Without either, the range that BitsStored and PixelRepresentation declare is scaled to 0–255:
   8-bit values stay as they are. An image of more bits that uses less than a sixteenth of the
-  range would reach the network as one grey; it is refused, not guessed at.
+  range would reach the network as one grey; it is refused, not guessed at. Padding
+  (PixelPaddingValue, PixelPaddingRangeLimit, C.7.5.1.1.2) is shown like any other value, but
+  does not count as used: it lies outside of what was measured.
 - A palette is looked up (C.7.6.3.1.5), YBR_FULL and YBR_FULL_422 become RGB (C.7.6.3.1.2).
 - Pixels are uncompressed, RLE, JPEG (8 and 12 bits, lossless), JPEG-LS or JPEG 2000. Each of them
   has one decoder, whatever else is installed.
 - Refused are files of several frames or without pixels, more than 16 bits, floating point,
-  segmented palettes, other transfer syntaxes, and sizes that ``bottleneck.data.limits`` refuses,
-  before a pixel is decoded. Overlays, shutters and presentation states are not applied.
+  segmented palettes, other transfer syntaxes, a HighBit other than BitsStored − 1 (C.7.6.3.1),
+  and sizes that ``bottleneck.data.limits`` refuses, before a pixel is decoded. Overlays, shutters
+  and presentation states are not applied.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
+import struct
 import warnings
 from importlib import metadata
 from typing import BinaryIO
@@ -160,6 +165,12 @@ def _refuse_by_header(header: Dataset) -> None:
         raise DecodeError(
             f"{header.BitsStored} of {header.BitsAllocated} bits a value: 1 to 16 of 16 are read"
         )
+    highest = header.BitsStored - 1
+    if header.get("HighBit", highest) != highest:
+        raise DecodeError(
+            f"HighBit {header.HighBit} with {header.BitsStored} bits stored, where the standard "
+            f"demands {highest}: save it with its values in the lowest bits"
+        )
 
 
 def _read_stored(header: Dataset, syntax: str) -> tuple[NDArray, str]:
@@ -194,3 +205,30 @@ def _refuse_frame(frame: bytes, header: Dataset, syntax: str) -> None:
                     f"its header says {header.Columns}×{header.Rows} pixels, "
                     f"and its JPEG 2000 {opened.width}×{opened.height}"
                 )
+    elif syntax == uid.RLELossless:
+        _refuse_runs(frame, header.Columns * header.Rows)
+
+
+def _refuse_runs(frame: bytes, n_pixels: int) -> None:
+    """Refuse RLE whose segments hold other than a byte a pixel (PS3.5, G.3 to G.5).
+
+    pydicom expands each segment to its end, a hundredfold where it is made to be large, and then
+    takes as much as it needs.
+    """
+    n_segments, *starts = struct.unpack("<16I", frame[:64])
+    for at, end in itertools.pairwise((*starts[:n_segments], len(frame))):
+        n_bytes = 0
+        while at < end and n_bytes <= n_pixels + 1:
+            head = frame[at]
+            if head < 128:  # As many bytes follow, and one.
+                n_bytes += min(head + 1, end - at - 1)
+                at += head + 2
+            else:  # The next byte is repeated; 128 says nothing.
+                n_bytes += 257 - head if head > 128 and at + 1 < end else 0
+                at += 1 + (head > 128)
+        # Some encoders pad the pixels to an even number, and not the segment.
+        if not n_pixels <= n_bytes <= n_pixels + 1:
+            found = "more" if n_bytes > n_pixels else f"{n_bytes:,}"
+            raise DecodeError(
+                f"its header says {n_pixels:,} pixels, and a segment of its RLE holds {found}"
+            )

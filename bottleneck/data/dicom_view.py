@@ -74,18 +74,18 @@ def _find_levels(header: Dataset, stored: NDArray, colours: str) -> tuple[int, N
     n_samples = 1 if stored.ndim == 2 else stored.shape[2]
     match colours, n_samples:
         case (("MONOCHROME1" | "MONOCHROME2"), 1):
-            levels = _grey_levels(header, values, used)
+            levels = _grey_levels(header, values, stored)
             return first, _rounded(255 - levels if colours == "MONOCHROME1" else levels)
         case "PALETTE COLOR", 1:
             return first, _palette_levels(header, values)
         case "RGB", 3:
-            return first, _rounded(_declared_levels(values, used))
+            return first, _rounded(_declared_levels(values, *used))
         case (("YBR_FULL" | "YBR_FULL_422"), 3) if bits == 8:
-            return first, _rounded(_declared_levels(values, used))
+            return first, _rounded(_declared_levels(values, *used))
     raise DecodeError(f"'{colours}' with {n_samples} samples of {bits} bits is not read")
 
 
-def _grey_levels(header: Dataset, values: NDArray, used: tuple[int, int]) -> NDArray[np.float64]:
+def _grey_levels(header: Dataset, values: NDArray, stored: NDArray) -> NDArray[np.float64]:
     _gather(header)
     measured = _finite(apply_modality_lut(values, header))
     if tables := header.get("VOILUTSequence"):
@@ -107,7 +107,7 @@ def _grey_levels(header: Dataset, values: NDArray, used: tuple[int, int]) -> NDA
         return apply_windowing(measured, window)
     if tables := header.get("ModalityLUTSequence"):
         return measured * (255 / ((1 << tables[0].LUTDescriptor[2]) - 1))
-    return _declared_levels(measured, used)
+    return _declared_levels(measured, *_find_used(header, values, stored))
 
 
 def _gather(header: Dataset) -> None:
@@ -119,8 +119,21 @@ def _gather(header: Dataset) -> None:
                     header.update(item)
 
 
-def _declared_levels(values: NDArray, used: tuple[int, int]) -> NDArray[np.float64]:
-    bottom, top = used
+def _find_used(header: Dataset, values: NDArray, stored: NDArray) -> tuple[int, int]:
+    """Return the smallest and the largest value of a grey image that are no padding."""
+    seen = np.zeros(len(values), bool)
+    for _, top, _, bottom in strips(stored.shape[1], stored.shape[0]):
+        seen[stored[top:bottom].astype(np.intp) - values[0]] = True
+    padding = header.get("PixelPaddingValue")
+    if padding is not None:
+        limit = header.get("PixelPaddingRangeLimit")
+        low, high = sorted((padding, padding if limit is None else limit))
+        seen &= (values < low) | (values > high)
+    used = values[seen] if seen.any() else values[:1]
+    return int(used[0]), int(used[-1])
+
+
+def _declared_levels(values: NDArray, bottom: int, top: int) -> NDArray[np.float64]:
     if len(values) > 256 and 0 < top - bottom < len(values) // 16:
         raise DecodeError(
             f"{len(values).bit_length() - 1}-bit image without a window that uses only "

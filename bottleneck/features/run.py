@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -12,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -358,7 +358,8 @@ class Run:
             **{field: journal.header[field] for field in ("batch_size", "layout", "compiled")},
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
-            | {name: metadata.version(name) for name in (*_PACKAGES, *filter(find_spec, _CODECS))},
+            | {name: metadata.version(name) for name in _PACKAGES}
+            | dict(_codecs()),
             "command": _command(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},
@@ -389,6 +390,13 @@ class _Rows:
         self.places.write(start, places)
         self.used[places[places >= 0]] = True
         self.n += int((places >= 0).sum())
+
+
+def _codecs() -> Iterator[tuple[str, str]]:
+    for name in _CODECS:
+        # A folder of that name where the command runs could be imported all the same.
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield name, metadata.version(name)
 
 
 def _command() -> str:

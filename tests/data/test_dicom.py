@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,34 @@ def test_what_would_come_out_as_one_grey_is_refused(kind: Any) -> None:
     with pytest.raises(DecodeError, match=r"uses only 0–4080 .*WindowCenter"):
         decode(dicom(dark))
     assert (grey(dicom(np.full((16, 16), 7, kind))) < 129).all()
+
+
+def surrounded(padding: range, kind: Any = np.uint16, **elements: Any) -> bytes:
+    """A picture that uses 32 values of 12 bits, amid others."""
+    pixels = np.resize(np.array(padding, kind), (24, 24))
+    pixels[4:20, 4:20] = 1000 + RAMP.astype(kind) // 8
+    return dicom(pixels, bits=12, **elements)
+
+
+def test_padding_does_not_count_as_used() -> None:
+    # PS3.3 C.7.5.1.1.2: one value, or all between two, whichever is the larger.
+    assert grey(surrounded(range(0, 4000, 100))).max() > 200
+    for made in (
+        surrounded(range(1), PixelPaddingValue=0),
+        surrounded(range(-2000, -1999), np.int16, PixelPaddingValue=-2000),
+        surrounded(range(200), PixelPaddingValue=0, PixelPaddingRangeLimit=199),
+        surrounded(range(200), PixelPaddingValue=199, PixelPaddingRangeLimit=0),
+    ):
+        with pytest.raises(DecodeError, match="uses only 1000–1031 "):
+            decode(made)
+    # Declared, but not what surrounds it.
+    assert np.ptp(grey(surrounded(range(1), PixelPaddingValue=5))) > 50
+
+
+def test_padding_is_shown_as_the_value_that_it_is() -> None:
+    assert (grey(dicom(WIDE, bits=12, PixelPaddingValue=0)) == grey(dicom(WIDE, bits=12))).all()
+    alone = dicom(np.full((16, 16), 4095, np.uint16), bits=12, PixelPaddingValue=4095)
+    assert (grey(alone) == 255).all()
 
 
 # With one.
@@ -329,6 +359,7 @@ def floating() -> bytes:
         (dicom(RAMP, Rows=9000), "damaged"),
         (dicom(RAMP, BitsStored=60000), "60000 of 8 bits"),
         (dicom(RAMP, Rows=0), "damaged"),
+        (dicom(WIDE << 4, bits=12, HighBit=15), "HighBit 15 with 12 bits stored"),
         (dicom(RAMP, PhotometricInterpretation="YBR_PARTIAL_422"), "YBR_PARTIAL_422|damaged"),
         (dicom(RAMP, PhotometricInterpretation="HSV"), "'HSV' with 1 samples"),
         (dicom(RAMP[:4, :4]), "4×4 pixels"),
@@ -347,13 +378,41 @@ def test_what_is_refused(data: bytes, says: str) -> None:
         decode(data)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSLESS if name != "RLE"])
+@pytest.mark.parametrize("name", LOSSLESS)
 def test_streams_of_another_size_than_the_header_says_are_refused(name: str) -> None:
     large = np.zeros((2000, 2000), np.uint8)
-    with pytest.raises(DecodeError, match="2000"):
+    with pytest.raises(DecodeError, match=r"2000|RLE holds more"):
         decode(changed(LOSSLESS[name](large), Rows=16, Columns=16))
     with pytest.raises(DecodeError, match=r"damaged|its header says"):
         decode(changed(LOSSLESS[name](RAMP), Rows=9000, Columns=9000))
+
+
+def segment(runs: bytes, **elements: Any) -> bytes:
+    """A file like RAMP, whose pixels are one segment of RLE (PS3.5, G.5)."""
+    header = struct.pack("<16I", 1, 64, *[0] * 14)
+    return dicom(RAMP, uid.RLELossless, stream=header + runs + bytes(len(runs) % 2), **elements)
+
+
+def test_rle_that_would_burst_is_refused_before_it_is_expanded() -> None:
+    made = segment(b"\x81\x00" * 1_000_000)  # 128 MB
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match=r"says 256 pixels, and a segment .* holds more"):
+            decode(made)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_rle_may_be_padded_to_an_even_length() -> None:
+    odd = RNG.integers(0, 256, (15, 17), np.uint8)
+    assert (grey(rle(odd)) == odd).all()
+    plain = RAMP.tobytes()
+    for more in (b"", b"\0"):
+        assert (grey(segment(imagecodecs.packbits_encode(plain + more))) == RAMP).all()
+    for other in (plain + b"\0\0", plain[:-1]):
+        with pytest.raises(DecodeError, match="segment of its RLE"):
+            decode(segment(imagecodecs.packbits_encode(other)))
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:

@@ -13,8 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bottleneck.cli.app import app
+from bottleneck.data.decode import decode
 from bottleneck.data.readers import load_dataset
-from bottleneck.errors import MissingExtraError
+from bottleneck.errors import DecodeError, MissingExtraError
 from bottleneck.features import extraction
 from bottleneck.features.store import load_features
 from bottleneck.testing import tiny_backbone
@@ -97,11 +98,49 @@ def test_where_some_are_other_files_none_is_taken(tmp_path: Path) -> None:
     assert "2 of 6 images have no PatientID" in dataset.notes[0]
 
 
+@pytest.mark.parametrize("end", [0, 140, -100])
+def test_files_that_cannot_be_decoded_leave_the_others_their_patients(
+    tmp_path: Path, end: int
+) -> None:
+    root = folder(tmp_path, "P1", "P2", "P1")
+    write(root / "benign" / "broken.dcm")  # without a patient
+    path = root / "benign" / "broken.dcm"
+    path.write_bytes(path.read_bytes()[:end])
+    dataset = load_dataset(root)
+    assert [s.group for s in dataset.samples] == ["bP1", "bP2", "bP1", None, "mP1", "mP2", "mP1"]
+    note = "patients: PatientID of 6 DICOM files; 1 more cannot be decoded, such as "
+    assert dataset.notes == (f"{note}'benign/broken.dcm'",)
+    with pytest.raises(DecodeError):
+        decode(dataset.read(dataset.samples[3]))
+
+
+def test_a_picture_under_the_name_of_a_dicom_file_is_an_image_without_a_patient(
+    tmp_path: Path,
+) -> None:
+    root = folder(tmp_path, "P1", "P2")
+    (root / "benign" / "0-broken.dcm").write_bytes(b"")
+    Image.new("L", (9, 9)).save(root / "benign" / "x.dcm", "PNG")
+    dataset = load_dataset(root)
+    assert dataset.n_groups is None
+    assert "2 of 6 images have no PatientID" in dataset.notes[0]
+    assert "'benign/x.dcm'" in dataset.notes[0]
+
+
+def test_where_no_file_can_be_decoded_no_patient_is_named(tmp_path: Path) -> None:
+    for name in ("a/1.dcm", "b/1.dcm"):
+        write(tmp_path / name)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:140])
+    dataset = load_dataset(tmp_path)
+    assert dataset.n_groups is None
+    assert "2 of 2 images have no PatientID" in dataset.notes[0]
+
+
 def test_one_patient_in_all_is_said(tmp_path: Path) -> None:
     for name in ("a/1.dcm", "b/1.dcm"):
         write(tmp_path / name, PatientID="ANONYMOUS")
+    (tmp_path / "a" / "broken.dcm").write_bytes(b"")
     dataset = load_dataset(tmp_path)
-    assert dataset.n_groups == 1
+    assert {sample.group for sample in dataset.samples} == {"ANONYMOUS", None}
     assert "the same in all" in dataset.notes[0]
 
 

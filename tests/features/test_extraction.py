@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import filelock
@@ -345,6 +346,23 @@ def test_provenance_names_what_made_the_rows(image_folder: MakeImages, tmp_path:
     assert provenance["seconds"] > 0
     assert provenance["images_per_second"] > 0
     assert provenance["recipe_hash"][:8] in result.path.name
+
+
+def test_a_folder_named_like_a_package_is_none(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = metadata.version
+
+    def without(name: str) -> str:
+        if name in ("pydicom", "imagecodecs"):
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    (tmp_path / "pydicom").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(metadata, "version", without)
+    result = run(image_folder(2), tmp_path / "f")
+    assert not {"pydicom", "imagecodecs"} & set(result.provenance["versions"])
 
 
 @pytest.mark.shared

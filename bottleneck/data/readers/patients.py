@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.data.decode import is_dicom
+from bottleneck.data.decode import decode, is_dicom
 from bottleneck.data.readers.files import PICTURE_SUFFIXES
-from bottleneck.data.samples import blocks_of, collect, values_of
+from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError
 
 __all__ = ["find_patients", "read_patients"]
@@ -75,7 +75,8 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
     """Take every sample's patient from the header of its DICOM file.
 
     Files are read up to their PatientID (PS3.3, C.7.1.1). Those whose suffix is that of another
-    format are not opened.
+    format are not opened. Those without one that cannot be decoded are passed over, for they never
+    become a row.
 
     Parameters
     ----------
@@ -85,8 +86,9 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        The same samples with their patients, where none was named before and every image is a
-        DICOM file with a PatientID; else as it was, with a note where some are DICOM files.
+        The same samples with their patients, where none was named before and every image that
+        can be decoded is a DICOM file with a PatientID; else as it was, with a note where some
+        are DICOM files.
 
     Raises
     ------
@@ -98,42 +100,61 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
         return dataset
     if all(map(_is_other, values_of(samples, "source"))):
         return dataset
-    n_dicom, lacking = 0, 0
+    n_dicom = lacking = broken = 0
     example = ""
 
     def name() -> Iterator[Sample]:
-        nonlocal n_dicom, lacking, example
+        nonlocal n_dicom, lacking, broken, example
         with ThreadPoolExecutor(_THREADS) as pool:
             for _, block in blocks_of(samples):
                 found = pool.map(lambda sample: _read_patient(images, sample.source), block)
                 for sample, patient in zip(block, found, strict=True):
                     n_dicom += patient is not None
-                    if not patient:
-                        lacking, example = lacking + 1, example or sample.source
+                    # Once one is lacking it does not matter what becomes of the others.
+                    if not patient and not lacking and _is_broken(images, sample.source):
+                        broken += 1
+                        example = example or sample.source
+                    elif not patient:
+                        lacking += 1
+                        example = example if lacking > 1 else sample.source
                     yield dataclasses.replace(sample, group=patient or None)
 
     named = collect(name())
     if n_dicom == 0:
         return dataset
-    if lacking:
+    n_named, n_patients = count_named(named, "group")
+    if lacking or not n_named:
         note = (
-            f"patients: none, for {lacking} of {len(samples)} images have no PatientID that could "
-            f"be read, such as '{example}'; find them in paths (--patient-pattern REGEX), or name "
-            "them in a table"
+            f"patients: none, for {lacking + broken} of {len(samples)} images have no PatientID "
+            f"that could be read, such as '{example}'; find them in paths "
+            "(--patient-pattern REGEX), or name them in a table"
         )
         return dataclasses.replace(dataset, notes=(*dataset.notes, note))
-    result = dataclasses.replace(dataset, samples=named)
-    note = f"patients: PatientID of {n_dicom} DICOM files"
-    if result.n_groups == 1 < n_dicom:
+    note = f"patients: PatientID of {n_named} DICOM files"
+    if broken:
+        note += f"; {broken} more cannot be decoded, such as '{example}'"
+    if n_patients == 1 < n_named:
         note += (
             ", which is the same in all: where it was replaced, find patients in paths "
             "(--patient-pattern REGEX), or name them in a table"
         )
-    return dataclasses.replace(result, notes=(*dataset.notes, note))
+    return dataclasses.replace(dataset, samples=named, notes=(*dataset.notes, note))
 
 
 def _is_other(source: str) -> bool:
     return PurePosixPath(source).suffix.casefold() in PICTURE_SUFFIXES
+
+
+def _is_broken(images: FileSource, source: str) -> bool:
+    if _is_other(source):
+        return False
+    try:
+        decode(images.read(source))
+    except DataError:
+        return True
+    except (OSError, ValueError):  # It may be read the next time.
+        return False
+    return False
 
 
 def _read_patient(images: FileSource, source: str) -> str | None:
