@@ -10,6 +10,10 @@ from PIL import Image
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import encapsulate
 
+from bottleneck.data.decode import decode
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+WIDE = np.arange(4096, dtype=np.uint16).reshape(64, 64)  # every value of 12 bits
 PHOTOMETRIC = {2: "MONOCHROME2", 3: "RGB"}
 
 
@@ -77,3 +81,17 @@ def rle(pixels: np.ndarray, **elements: Any) -> bytes:
     made = dcmread(io.BytesIO(dicom(pixels, **elements)))
     made.compress(uid.RLELossless, generate_instance_uid=False)
     return written(made, uid.RLELossless)
+
+
+def decoded(data: bytes) -> np.ndarray:
+    """Return what a file shows, in colour."""
+    image = decode(data)
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def grey(data: bytes) -> np.ndarray:
+    """Return what a file shows, which must be grey."""
+    pixels = decoded(data)
+    assert (pixels == pixels[:, :, :1]).all()
+    return pixels[:, :, 0]

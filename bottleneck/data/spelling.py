@@ -16,7 +16,7 @@ _NAMES = {"label": "classes", "group": "patients", "fold": "folds", "centre": "c
 
 
 def refuse_other_spellings(samples: Sequence[Sample], where: str) -> None:
-    """Refuse samples of which a class, a patient or a centre is written in two ways.
+    """Refuse samples of which a class, a patient, a fold or a centre is written in two ways.
 
     A patient that counts as two may stand on both sides of a split.
 
