@@ -119,7 +119,8 @@ def extract(
     batch_size : int or "auto"
         Images a batch. A file keeps the batch size that it was begun with.
     workers : int or "auto"
-        Threads that read and decode; as many as there are cores. With Ray, those of one actor.
+        Threads that read and decode; as many as there are cores, 24 at most. With Ray,
+        those of one actor.
     tuning : {"auto", "always", "never"}
         Whether to measure which memory format and batch size are fastest here, and whether
         compiling pays: as far as a twentieth of the run has room for it, all of it, or not at
