@@ -45,11 +45,8 @@ from bottleneck.backbones.networks import feature_map
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.decode import decode
 from bottleneck.features import worker
-from bottleneck.features.engine import (
-    Lanes,
-    Plan,
-    compiled,
-    constant_weights,
+from bottleneck.features.compiling import compiled, constant_weights
+from bottleneck.features.devices import (
     default_batch_size,
     default_workers,
     describe_device,
@@ -57,6 +54,7 @@ from bottleneck.features.engine import (
     native_precision,
     resolve_device,
 )
+from bottleneck.features.engine import Lanes, Plan
 from bottleneck.features.extraction import extract_all
 from bottleneck.features.recipe import Precision
 from bottleneck.features.tuning import tune

@@ -73,7 +73,7 @@ def _device() -> Iterator[Finding]:
     try:
         import torch
 
-        from bottleneck.features.engine import native_precision, resolve_device
+        from bottleneck.features.devices import native_precision, resolve_device
 
         for number in range(torch.cuda.device_count()):
             yield Finding(f"cuda:{number}", "ok", torch.cuda.get_device_name(number))

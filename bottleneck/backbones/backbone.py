@@ -64,6 +64,8 @@ class Backbone:
         Of the tapped layer's output for one image, read off the network.
     width : int
         Length of a feature vector, read off the network.
+    statistics : tuple of Tensor, each of shape (3, 1, 1)
+        Mean and std of the preprocessing, where the network is.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class Backbone:
         self._channels_last = swin_like and not is_convolution
         self.device = torch.device("cpu")
         self.layout: Layout = "channels_last"
+        self.statistics = self._place_statistics()
         self.shape, self.width = self._probe()
 
     def _probe(self) -> tuple[tuple[int, ...], int]:
@@ -130,6 +133,7 @@ class Backbone:
             pooling=self.pooling,
         )
         other.device, other.layout = self.device, self.layout
+        other.statistics = self.statistics
         other.__dict__["digest"] = self.digest
         return other
 
@@ -168,7 +172,14 @@ class Backbone:
         """Move the network to a device, and its convolutions into a memory format."""
         self.network.to(device).to(memory_format=_LAYOUTS[layout])
         self.device, self.layout = device, layout
+        self.statistics = self._place_statistics()
         return self
+
+    def _place_statistics(self) -> tuple[Tensor, Tensor]:
+        # Once, not in every batch: before a GPU, each would wait for the copy.
+        how = self.preprocessing
+        mean, std = (torch.tensor(x, device=self.device).view(3, 1, 1) for x in (how.mean, how.std))
+        return mean, std
 
     @torch.inference_mode()
     def embed(self, pixels: Tensor, precision: Precision = "fp32") -> Tensor:
@@ -225,8 +236,7 @@ def embed_together(
     first = backbones[0]
     # NHWC bytes permuted to NCHW are channels_last already.
     x = pixels.to(first.device, non_blocking=True).permute(0, 3, 1, 2).float()
-    mean = torch.tensor(first.preprocessing.mean, device=first.device).view(3, 1, 1)
-    std = torch.tensor(first.preprocessing.std, device=first.device).view(3, 1, 1)
+    mean, std = first.statistics
     # Out of place where ``float`` gave the caller's own tensor back.
     x = (x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)).sub_(mean).div_(std)
     x = x.contiguous(memory_format=_LAYOUTS[first.layout])

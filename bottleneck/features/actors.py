@@ -25,7 +25,7 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
-from bottleneck.features import engine
+from bottleneck.features import devices, engine
 from bottleneck.features.pictures import Prepared
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
@@ -122,7 +122,7 @@ class _Actor:
         # Ray would wrap it, and every word that the user should read, in its own traceback.
         except BottleneckError as raised:
             error = raised
-        device = engine.describe_device(self._device)
+        device = devices.describe_device(self._device)
         return _Outcome(socket.gethostname(), device, self._clock.take(), items, error)
 
 
@@ -185,7 +185,7 @@ class RayEngine:
         if self.device.type == "cuda":
             fits = [machine for machine in machines if machine.gpus]
             share = min(max(1, machine.cores // machine.gpus) for machine in fits)
-            cores = min(share, engine.MOST_WORKERS)
+            cores = min(share, devices.MOST_WORKERS)
         else:
             fits = [machine for machine in machines if machine.cores]
             cores = min([4, *(machine.cores for machine in fits)])
@@ -202,7 +202,7 @@ class RayEngine:
             )
         self._gpus = int(self.device.type == "cuda")
         self.clock = Clock(self._cores, self._actors)
-        self.clock.lanes = engine.lanes_of(self.device, self._cores)
+        self.clock.lanes = devices.lanes_of(self.device, self._cores)
 
     def tune(
         self,
@@ -213,17 +213,17 @@ class RayEngine:
         say: Callable[[], None],
     ) -> engine.Plan:
         """Take what usually does well: nothing is measured on machines that may differ."""
-        default = engine.default_batch_size(self.device)
+        default = devices.default_batch_size(self.device)
         return engine.Plan(default if batch_size == "auto" else batch_size)
 
     def native_precision(self) -> Precision:
         """Return bf16 where the hardware of a worker computes in it, else fp32."""
-        return self._ask(engine.native_precision)
+        return self._ask(devices.native_precision)
 
     def describe(self) -> dict[str, str]:
         """Name engine and devices for the record."""
-        devices = self._devices or {self._ask(engine.describe_device)}
-        return {"engine": self.name, "device": ", ".join(sorted(devices))}
+        used = self._devices or {self._ask(devices.describe_device)}
+        return {"engine": self.name, "device": ", ".join(sorted(used))}
 
     def _ask(self, question: Callable[[torch.device], Any]) -> Any:
         return cluster.call(question, self.device, num_cpus=1, num_gpus=self._gpus)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
-import math
-import os
 import threading
-import types
-import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -27,22 +22,16 @@ from bottleneck.backbones.backbone import (
     without_tf32,
 )
 from bottleneck.backbones.networks import feature_map
-from bottleneck.errors import DeviceError, UsageError
+from bottleneck.errors import UsageError
+from bottleneck.features.compiling import Captured, can_compile, compiled, constant_weights
+from bottleneck.features.devices import is_out_of_memory, lanes_of, report_failure
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
-from bottleneck.plurals import counted
 
 __all__ = ["Lanes", "Plan", "Runner"]
 
 _T = TypeVar("_T")
-# On more cores than this, lanes of one thread each would need more memory than they are worth.
-_MOST_LANES = 8
-# Each may have a process, which takes memory; and so many make 7,000 pictures a second.
-MOST_WORKERS = 24
 _COMPILING = threading.Lock()
-_COMPILED: weakref.WeakKeyDictionary[object, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = (
-    weakref.WeakKeyDictionary()
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,22 +46,26 @@ class Plan:
         Memory format of the network and its input.
     compiled : bool
         Whether the network is compiled.
+    captured : bool
+        Whether its kernels are recorded and launched at once, on a GPU.
     """
 
     batch_size: int
     layout: Layout = "channels_last"
     compiled: bool = False
+    captured: bool = False
 
     def __post_init__(self) -> None:
         size = self.batch_size
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise UsageError(f"the batch size must be a whole number above 0, not {size!r}")
-        if self.layout not in ("channels_last", "contiguous") or not isinstance(
-            self.compiled, bool
+        ways = (self.compiled, self.captured)
+        if self.layout not in ("channels_last", "contiguous") or any(
+            not isinstance(way, bool) for way in ways
         ):
             raise UsageError(
-                f"a network can be computed channels_last or contiguous, and compiled or not, "
-                f"not {self.layout!r} and {self.compiled!r}"
+                "a network can be computed channels_last or contiguous, compiled or not, and "
+                f"captured or not, not {', '.join(map(repr, (self.layout, *ways)))}"
             )
 
 
@@ -166,11 +159,19 @@ class Runner:
         if plan.compiled and can_compile(backbones):
             self._forward = compiled(backbones[0])
         else:
-            self.plan = dataclasses.replace(plan, compiled=False)
+            self.plan = dataclasses.replace(self.plan, compiled=False)
+        if device.type != "cuda":
+            self.plan = dataclasses.replace(self.plan, captured=False)
         self._taps = tapped(backbones)
         self._clock = clock
         self._lock = threading.Lock()
-        self._warm = self._forward is feature_map
+        self._captured: Captured | None = None
+        self._cool()
+
+    def _cool(self) -> None:
+        """Have what hangs on the shape of a batch made before the next one."""
+        self._captured = None
+        self._warm = not (self.plan.compiled or self.plan.captured)
 
     def close(self) -> None:
         """Take the hooks off the network."""
@@ -241,8 +242,8 @@ class Runner:
                 ]
                 return [np.concatenate(features) for features in zip(*blocks, strict=True)]
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    _report(error, self.backbones[0].device)
+                if not is_out_of_memory(error):
+                    report_failure(error, self.backbones[0].device)
                     raise
             if size == 1:
                 raise UsageError(
@@ -253,7 +254,7 @@ class Runner:
             with self._lock:
                 if self.batch_size == size:  # Else another thread has halved it.
                     self.plan = dataclasses.replace(self.plan, batch_size=size // 2)
-                    self._warm = self._forward is feature_map  # It was compiled for that shape.
+                    self._cool()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
@@ -270,86 +271,52 @@ class Runner:
             pixels = batch.to(device, non_blocking=True)
         with self._clock.stage("forward"):
             # Its twin in fp32 is for comparison.
-            if precision == self.precision and not self._warm:
-                self._compile(pixels)
-            forward = self._forward if precision == self.precision else feature_map
-            each = embed_together(self.backbones, pixels, precision, forward, self._taps)
+            if precision != self.precision:
+                each = embed_together(self.backbones, pixels, precision, feature_map, self._taps)
+            else:
+                if not self._warm:
+                    self._warm_up(pixels)
+                captured = self._captured
+                fits = captured is not None and captured.fits(pixels)
+                each = captured(pixels) if captured and fits else self._embed(pixels)
             return [features[: len(images)].cpu().numpy() for features in each]
 
-    def _compile(self, pixels: torch.Tensor) -> None:
+    def _embed(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        return embed_together(self.backbones, pixels, self.precision, self._forward, self._taps)
+
+    def _warm_up(self, pixels: torch.Tensor) -> None:
         # One thread compiles: a second one beside it would do so once more, and what
         # ``constant_weights`` sets was the whole process's in older versions of torch.
         with _COMPILING, self._lock:
             if self._warm:
                 return
-            try:
-                with constant_weights():
-                    embed_together(
-                        self.backbones, pixels, self.precision, self._forward, self._taps
-                    )
-                if pixels.device.type == "cuda":
-                    # The other lane's stream does not wait for what was packed in this one.
-                    torch.cuda.synchronize(pixels.device)
-            # No compiler here, or one that fails, in whatever way. Without it the network has
-            # the same values but for the last bits, and the file will say so.
-            except Exception as error:
-                if isinstance(error, RuntimeError) and _is_out_of_memory(error):
-                    raise
+            # Where there is no compiler, or one that fails in whatever way, the network has the
+            # same values but for the last bits, and the file will say so.
+            if self.plan.compiled and not self._works(lambda: self._compile(pixels)):
                 self._forward = feature_map
                 self.plan = dataclasses.replace(self.plan, compiled=False)
+            if self.plan.captured and not self._works(lambda: self._capture(pixels)):
+                self.plan = dataclasses.replace(self.plan, captured=False)
             self._warm = True
 
+    def _works(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            return False
+        return True
 
-def compiled(owner: object) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
-    """Return ``feature_map``, to be compiled by its first call inside ``constant_weights``.
+    def _compile(self, pixels: torch.Tensor) -> None:
+        with constant_weights():
+            self._embed(pixels)
+        if pixels.device.type == "cuda":
+            # The other lane's stream does not wait for what was packed in this one.
+            torch.cuda.synchronize(pixels.device)
 
-    Parameters
-    ----------
-    owner : object
-        Of weights that do not change: a Backbone. It gets the same function each time.
-    """
-    if owner not in _COMPILED:
-        # It looks for a CUDA compiler, also where none is needed, and warns.
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        # torch keeps what it compiles with a function's code, as long as that is there, and not
-        # for more than eight networks: each has code of its own.
-        own = types.FunctionType(feature_map.__code__.replace(), feature_map.__globals__)
-        _COMPILED[owner] = torch.compile(own, dynamic=False, fullgraph=True)
-    return _COMPILED[owner]
-
-
-def constant_weights() -> contextlib.AbstractContextManager[object]:
-    """Have what is compiled here take the weights for constants.
-
-    Normalisation is folded into the convolutions, and weights are cast and packed once: a fifth
-    faster for ResNet-50 and Swin-T.
-    """
-    # As an option of torch.compile it has no effect.
-    from torch._inductor import config
-
-    return config.patch(freezing=True)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # On a CPU, and in the libraries of a GPU, torch has no class of its own for it.
-    said = ("out of memory", "can't allocate memory", "not enough memory", "_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in said)
-
-
-def _report(error: RuntimeError, device: torch.device) -> None:
-    # torch has had a class for it since 2.8; its libraries' messages begin with their names.
-    kind = getattr(torch, "AcceleratorError", ())
-    if isinstance(error, kind) or str(error).startswith(("CUDA", "cuDNN", "CUBLAS", "NVRTC")):
-        raise DeviceError(
-            f"the device {device} failed: {str(error).strip().splitlines()[0]}. What was finished "
-            "is kept, and the same command goes on from there; `nvidia-smi` says whether the "
-            "device still answers, and --device names another one"
-        ) from None
-
-
-def can_compile(backbones: Sequence[Backbone]) -> bool:
-    """Return whether a forward pass has one output: a tap in the middle ends it early."""
-    return len(backbones) == 1 and not backbones[0].layer
+    def _capture(self, pixels: torch.Tensor) -> None:
+        self._captured = Captured(self._embed, pixels)
 
 
 def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str, float]:
@@ -361,61 +328,3 @@ def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str
         "cosine": float(cosine.min()),
         "relative": float(relative.max()),
     }
-
-
-def resolve_device(name: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda" or "cuda:N" into a device that exists.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise UsageError(f"unknown device '{name}'. Known: auto, cpu, cuda, cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"there is no device '{name}': this machine has "
-            f"{counted(torch.cuda.device_count(), 'CUDA device')}. `bottleneck doctor` says what "
-            "torch sees"
-        )
-    return torch.device(name)
-
-
-def native_precision(device: torch.device) -> Precision:
-    """Return bf16 where the hardware computes in it, else fp32."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    # The functions are private in torch, and absent from some of its versions.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return "bf16" if any(getattr(torch.cpu, p, bool)() for p in probes) else "fp32"
-
-
-def default_batch_size(device: torch.device) -> int:
-    """Return a batch size that fills the device and fits most."""
-    return 128 if device.type == "cuda" else 16
-
-
-def default_workers() -> int:
-    """Return how many threads decode: one for each core of this process, 24 at most."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-    return min(os.cpu_count() or 1, MOST_WORKERS)
-
-
-def lanes_of(device: torch.device, threads: int | None = None) -> int:
-    """Return how many batches are computed at a time, on a CPU by as many threads in all."""
-    if device.type == "cuda":
-        return 2
-    threads = threads or torch.get_num_threads()
-    return threads // math.ceil(threads / _MOST_LANES)
-
-
-def describe_device(device: torch.device) -> str:
-    """Name a device for the record."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.backends.cpu.get_cpu_capability()})"

@@ -17,7 +17,8 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
 from bottleneck.features.choices import check_choices, choose_recipe
-from bottleneck.features.engine import Plan, default_workers
+from bottleneck.features.devices import default_workers
+from bottleneck.features.engine import Plan
 from bottleneck.features.passes import Progress, execute
 from bottleneck.features.recipe import Decoding, Precision, Recipe
 from bottleneck.features.run import Run, log_path

@@ -36,8 +36,8 @@ _FACTS = operator.attrgetter(*(field.name for field in dataclasses.fields(PixelF
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL01"
 # What may change from batch to batch, and what a log that does not say it was written with.
-_CHANGING = ("drift", "batch_size", "layout", "compiled")
-_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False}
+_CHANGING = ("drift", "batch_size", "layout", "compiled", "captured")
+_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False, "captured": False}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

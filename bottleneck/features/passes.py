@@ -219,6 +219,8 @@ class _Stream:
                     f"the memory was too small for batches of {planned.batch_size}: went on with "
                     f"{batch.plan.batch_size}"
                 )
+            if not batch.plan.captured:
+                journal.header["captured"] = False
             if planned.compiled and not batch.plan.compiled:
                 journal.header["compiled"] = False
                 run.notes.append(

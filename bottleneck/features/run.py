@@ -355,7 +355,7 @@ class Run:
             "recipe_hash": self.recipe.hash,
             "weights": self.backbone.weights.to_dict(),
             "shape": list(self.backbone.shape),
-            **{field: journal.header[field] for field in ("batch_size", "layout", "compiled")},
+            **{field.name: journal.header[field.name] for field in dataclasses.fields(engine.Plan)},
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
             | {name: metadata.version(name) for name in _PACKAGES}

@@ -1,10 +1,11 @@
 """The fastest way to compute a network on this machine: measured, not believed, and remembered.
 
-What is compared are memory formats, batch sizes and compiling: what moves the last bits of a row
-alone. The precision is part of the recipe, and no recipe may hang on a stopwatch. A measurement
-costs about a twentieth of the run that it is for; what a short run does not measure, a longer one
-will. Results are kept in ``.bottleneck/tuning.json`` in the home folder, by network, precision,
-device, number of threads and versions of this package and torch.
+What is compared are memory formats, batch sizes and compiling, which move the last bits of a row
+alone, and on a GPU recorded kernels, which move nothing. The precision is part of the recipe, and
+no recipe may hang on a stopwatch. A measurement costs about a twentieth of the run that it is
+for; what a short run does not measure, a longer one will. Results are kept in
+``.bottleneck/tuning.json`` in the home folder, by network, precision, device, number of threads
+and versions of this package and torch.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from bottleneck import __version__
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.configuration import own_folder
 from bottleneck.errors import BottleneckError, UsageError
-from bottleneck.features import engine
-from bottleneck.features.engine import Lanes, Plan, Runner, can_compile
+from bottleneck.features import devices
+from bottleneck.features.compiling import can_compile
+from bottleneck.features.engine import Lanes, Plan, Runner
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 from bottleneck.files import write_whole
@@ -157,7 +159,7 @@ def tune(
     -------
     Plan
     """
-    best = Plan(engine.default_batch_size(device) if batch_size == "auto" else batch_size)
+    best = Plan(devices.default_batch_size(device) if batch_size == "auto" else batch_size)
     if tuning == "never" or not n_images:
         return best
     if memory is None:
@@ -171,7 +173,7 @@ def tune(
     def known(plan: Plan) -> Speed | None:
         nonlocal room
         if plan not in table.speeds:
-            cost: float = engine.lanes_of(device) * (1 + _TIMED) * plan.batch_size
+            cost: float = devices.lanes_of(device) * (1 + _TIMED) * plan.batch_size
             if plan.compiled:
                 cost += _COMPILING * table.speeds[best].rate
             if cost > room:
@@ -189,6 +191,8 @@ def tune(
         steps.append(functools.partial(_larger_batch, largest=_LARGEST_BATCH[device.type]))
     if can_compile(backbones):
         steps.append(_compiled)
+    if device.type == "cuda":
+        steps.append(_captured)
     for step in steps:
         while (candidate := step(best)) is not None and (found := known(candidate)) is not None:
             if found.seconds(n_images) * _BETTER > table.speeds[best].seconds(n_images):
@@ -212,6 +216,10 @@ def _compiled(plan: Plan) -> Plan | None:
     return None if plan.compiled else dataclasses.replace(plan, compiled=True)
 
 
+def _captured(plan: Plan) -> Plan | None:
+    return None if plan.captured else dataclasses.replace(plan, captured=True)
+
+
 def memory_path() -> Path:
     """Return the file in which measurements are kept."""
     return own_folder() / "tuning.json"
@@ -224,7 +232,7 @@ def _key(backbones: Sequence[Backbone], device: torch.device, precision: Precisi
         "+".join(backbone.layer or "last" for backbone in backbones),
         f"{first.preprocessing.crop} pixels",
         precision,
-        engine.describe_device(device),
+        devices.describe_device(device),
         f"{torch.get_num_threads()} threads",
         f"bottleneck {__version__}",
         f"torch {torch.__version__}",

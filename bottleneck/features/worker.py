@@ -21,7 +21,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.decode import PixelFacts
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.features import engine
+from bottleneck.features import devices, engine
 from bottleneck.features.decoders import Decoders, Picture
 from bottleneck.features.pictures import Prepared, prepare
 from bottleneck.features.recipe import Precision, framing
@@ -184,8 +184,8 @@ class LocalEngine:
 
     def __init__(self, device: str, workers: int | Literal["auto"], tuning: Tuning) -> None:
         self._tuning = tuning
-        self.device = engine.resolve_device(device)
-        self.clock = Clock(engine.default_workers() if workers == "auto" else workers)
+        self.device = devices.resolve_device(device)
+        self.clock = Clock(devices.default_workers() if workers == "auto" else workers)
 
     def run(self, work: Work) -> Generator[Prepared | Batch]:
         """Compute in this process."""
@@ -208,11 +208,11 @@ class LocalEngine:
 
     def native_precision(self) -> Precision:
         """Return bf16 where the hardware computes in it, else fp32."""
-        return engine.native_precision(self.device)
+        return devices.native_precision(self.device)
 
     def describe(self) -> dict[str, str]:
         """Name engine and device for the record."""
-        return {"engine": self.name, "device": engine.describe_device(self.device)}
+        return {"engine": self.name, "device": devices.describe_device(self.device)}
 
 
 class Worker:

@@ -192,13 +192,13 @@ def _train_arms(
     output: Path,
     progress: Progress | None,
 ) -> tuple[Trained, ...]:
-    from bottleneck.features import engine
+    from bottleneck.features import devices
     from bottleneck.finetune.records import RunFolder, write_json
 
     if seeds < 1:
         raise UsageError(f"the number of seeds must be at least 1, not {seeds}")
     if config.precision == "auto":
-        native = engine.native_precision(engine.resolve_device(config.device))
+        native = devices.native_precision(devices.resolve_device(config.device))
         config = dataclasses.replace(config, precision=native)
     folds, parts = divide(
         protocol,

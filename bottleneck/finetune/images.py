@@ -18,7 +18,7 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.decode import decode
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import DataError, UsageError
-from bottleneck.features import engine
+from bottleneck.features import devices
 from bottleneck.features.pictures import prepare
 from bottleneck.features.stages import Clock
 from bottleneck.finetune.architectures import (
@@ -260,7 +260,7 @@ def _scan(
     dataset: ImageDataset, preprocessing: Preprocessing
 ) -> tuple[list[Sample], list[tuple[str, str]], str]:
     """Find the samples that can be used, and a digest of their bytes and all that is known."""
-    workers = engine.default_workers()
+    workers = devices.default_workers()
     good, failures = [], []
     digest = hashlib.sha256(dataset.fingerprint.encode())
     numbers, clock = range(len(dataset)), Clock(workers)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from bottleneck.errors import UsageError
-from bottleneck.features import engine
+from bottleneck.features import devices
 from bottleneck.finetune.augmentation import derive_seed
 from bottleneck.finetune.config import Config
 from bottleneck.finetune.course import Course, Curve, Move, Validated, best_epoch, is_over
@@ -158,7 +158,7 @@ def train_network(
         peak_memory_of: the device's, or that of the process since it began.
     """
     checkpoint = folder / _CHECKPOINT
-    device = engine.resolve_device(config.device)
+    device = devices.resolve_device(config.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with torch.random.fork_rng(devices=[]), _quiet():
@@ -176,7 +176,7 @@ def train_network(
         "chosen_epoch": best_epoch(curve),
         "seconds": sum(row["seconds"] for row in curve),
         "images_seen": len(curve) * used,
-        "device": engine.describe_device(device),
+        "device": devices.describe_device(device),
         "peak_memory_bytes": max(row["peak_memory_bytes"] for row in curve),
         "peak_memory_of": "device" if device.type == "cuda" else "process",
     }
@@ -231,12 +231,12 @@ def _loader(
     augmented: tuple[int, int] | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> DataLoader[Item]:
-    on_gpu = engine.resolve_device(config.device).type == "cuda"
+    on_gpu = devices.resolve_device(config.device).type == "cuda"
     if isinstance(config.workers, int):
         workers = config.workers
     else:
         # On a CPU the cores are busy with the network.
-        workers = engine.default_workers() if on_gpu else 0
+        workers = devices.default_workers() if on_gpu else 0
     items, (rank, world) = inputs.items(rows, augmented), share
     return DataLoader(
         items,
@@ -253,7 +253,7 @@ def _loader(
 def _trainer(
     config: Config, folder: Path, callbacks: list[Callback], *, n_devices: int
 ) -> pl.Trainer:
-    device = engine.resolve_device(config.device)
+    device = devices.resolve_device(config.device)
     if callbacks:
         callbacks = [
             *callbacks,

@@ -22,7 +22,7 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.folder import folder_path
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.features import engine
+from bottleneck.features import devices, engine
 from bottleneck.features.engine import Plan, Runner
 from bottleneck.features.extraction import Extraction, extract, extract_all, extract_layers
 from bottleneck.features.stages import Clock
@@ -186,7 +186,7 @@ def test_what_does_not_work_is_not_taken_and_not_remembered(choose: Callable[...
 
 def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Plan]) -> None:
     # A measurement takes three batches of each lane.
-    each = 3 * 16 * engine.lanes_of(CPU)
+    each = 3 * 16 * devices.lanes_of(CPU)
     machine = Machine(rate)
     assert choose(machine, 20 * each - 1) == USUAL
     assert machine.measured == []
