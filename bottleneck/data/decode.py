@@ -25,29 +25,35 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from bottleneck.data.limits import refuse_size, strips
 from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, MissingExtraError
 
 __all__ = [
+    "MIN_SIDE",
     "POLICY",
     "THUMBNAIL_SIDE",
     "PixelFacts",
+    "PlainJpeg",
     "codec",
     "decode",
+    "gather_facts",
     "is_dicom",
     "make_thumbnail",
     "pixel_facts",
+    "read_plain_jpeg",
 ]
 
 POLICY = "1"
 # The perceptual hash is computed from as many pixels; text cannot be read in them.
 THUMBNAIL_SIDE = 32
 
+# A picture below it is none.
+MIN_SIDE = 8
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
-_MIN_SIDE = 8
+_ORIENTATION = 0x0112
 # Pillow warns from about here on; the image is refused below, and that says it once.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -117,15 +123,69 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
         raise DecodeError(f"damaged image: {error}") from None
     if region is not None:
         image = _cropped(image, region)
-    if min(image.size) < _MIN_SIDE:
+    if min(image.size) < MIN_SIDE:
         width, height = image.size
-        raise DecodeError(f"{width}×{height} pixels: a picture needs {_MIN_SIDE} on each side")
+        raise DecodeError(f"{width}×{height} pixels: a picture needs {MIN_SIDE} on each side")
     return image
 
 
 def is_dicom(data: bytes) -> bool:
     """Tell whether bytes begin as a DICOM file does: 128 of any kind, then DICM (PS3.10, 7.1)."""
     return data[128:132] == b"DICM"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlainJpeg:
+    """A JPEG file of which every decoder makes the same picture, but for its rounding.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Width and height.
+    subsampled : bool
+        Whether its colours are stored at a lower resolution. How they are brought back to the
+        full one is the decoder's own choice.
+    """
+
+    size: tuple[int, int]
+    subsampled: bool
+
+
+def read_plain_jpeg(data: bytes) -> PlainJpeg | None:
+    """Read the header of a JPEG file that another decoder may be given.
+
+    Parameters
+    ----------
+    data : bytes
+        An encoded image.
+
+    Returns
+    -------
+    PlainJpeg or None
+        None for what the policy refuses, or may refuse, and for all that needs more than to be
+        decoded: other formats, CMYK, an EXIF rotation, several frames, a file that does not end.
+    """
+    # A decoder may fill up what is missing; ``decode`` refuses it.
+    if data[:3] != b"\xff\xd8\xff" or data.rstrip(b"\0")[-2:] != b"\xff\xd9":
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
+            assert isinstance(opened, JpegImagePlugin.JpegImageFile)
+            _refuse_by_header(opened, data)
+            sampling = {(across, down) for _, across, down, _ in opened.layer}
+            is_rgb = [layer[0] for layer in opened.layer] == list(b"RGB")
+            if (
+                opened.format != "JPEG"
+                or opened.mode not in ("L", "RGB")
+                or is_rgb
+                or opened.info.get("adobe_transform") == 0
+                or opened.getexif().get(_ORIENTATION, 1) != 1
+            ):
+                return None
+            return PlainJpeg(opened.size, len(sampling) > 1)
+    # As in ``decode``, which will say what it is.
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def codec(data: bytes) -> str:
@@ -156,18 +216,37 @@ def pixel_facts(image: Image.Image) -> PixelFacts:
     image : PIL.Image.Image
         Mode RGB, as ``decode`` returns it.
     """
+    grey = image.convert("L")
+    total = int(np.dot(grey.histogram(), np.arange(256)))
+    return gather_facts(image.tobytes(), image.size, total, _shrunk(grey))
+
+
+def gather_facts(
+    rgb: bytes | memoryview, size: tuple[int, int], total: int, thumbnail: NDArray[np.uint8]
+) -> PixelFacts:
+    """Describe an image of which the larger part was computed elsewhere.
+
+    Parameters
+    ----------
+    rgb : bytes or memoryview
+        Its pixels, row by row.
+    size : tuple of int
+        Width and height.
+    total : int
+        Sum of its grey values.
+    thumbnail : ndarray of uint8, shape (32, 32)
+        As ``make_thumbnail`` returns it.
+    """
     import imagehash
 
-    digest = hashlib.sha256(b"%dx%d:" % image.size)
-    digest.update(image.tobytes())
-    grey = image.convert("L")
-    thumbnail = _shrunk(grey)
+    digest = hashlib.sha256(b"%dx%d:" % size)
+    digest.update(rgb)
     return PixelFacts(
         pixels=digest.hexdigest(),
         # The hash begins with the same resize, which leaves a thumbnail as it is.
         phash=str(imagehash.phash(Image.fromarray(thumbnail))),
-        size=image.size,
-        brightness=float(np.dot(grey.histogram(), np.arange(256)) / (grey.width * grey.height)),
+        size=size,
+        brightness=total / (size[0] * size[1]),
         thumbnail=thumbnail.tobytes().hex(),
     )
 

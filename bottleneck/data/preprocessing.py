@@ -16,7 +16,7 @@ from bottleneck.errors import DecodeError, UsageError, unknown_name
 __all__ = ["Preprocessing"]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-Resizer = Literal["pillow", "torchvision", "opencv"]
+Resizer = Literal["pillow", "torchvision", "opencv", "device"]
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -29,6 +29,7 @@ _RESIZERS: dict[str, tuple[str, ...]] = {
     "pillow": tuple(_FILTERS),
     "torchvision": ("bilinear", "bicubic"),
     "opencv": ("bilinear",),
+    "device": ("bilinear", "bicubic"),
 }
 # This room does without torch; bottleneck.backbones, which has it, enters torchvision's here.
 TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]] = {}
@@ -60,10 +61,12 @@ class Preprocessing:
         That order.
     squash : bool
         Resize both sides to ``resize``, giving up the aspect ratio.
-    resizer : {"pillow", "torchvision", "opencv"}
+    resizer : {"pillow", "torchvision", "opencv", "device"}
         Whose resize, for their numbers differ: Pillow's of 8-bit images, antialiased but for
         "nearest" (timm, torchvision on images, Keras); torchvision's of 8-bit tensors,
         antialiased (transformers); or OpenCV's of floating-point images, not antialiased.
+        "device" is torchvision's on a GPU that decoded the picture: ``on_device`` says so, and
+        no publisher of weights.
 
     Raises
     ------
@@ -148,6 +151,13 @@ class Preprocessing:
             return self
         return dataclasses.replace(self, resizer="torchvision")
 
+    def on_device(self) -> Preprocessing:
+        """Return the same where a GPU decodes and resizes, where ``fast`` can be."""
+        fast = self.fast()
+        if fast.resizer != "torchvision":
+            return fast
+        return dataclasses.replace(fast, resizer="device")
+
     def pixels(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
         """Resize and crop.
 
@@ -170,14 +180,35 @@ class Preprocessing:
         DecodeError
             If the image is too long and narrow to be resized.
         """
-        resized = self._resize(image)
-        height, width = resized.shape[:2]
-        left, top = round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
+        width, height, left, top = self.place(image.size)
+        resized = self._resize(image, width, height)
         array = resized[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(array[:, :, ::-1] if self.channels == "BGR" else array)
 
-    def _resize(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
-        width, height = self._resized(image.size)
+    def place(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return what becomes of an image's size, and where the crop is in that.
+
+        Parameters
+        ----------
+        size : tuple of int
+            Width and height of an image.
+
+        Returns
+        -------
+        width, height, left, top : int
+            After the resize.
+
+        Raises
+        ------
+        DecodeError
+            If the image is too long and narrow to be resized.
+        """
+        width, height = self._resized(size)
+        return width, height, round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
+
+    def _resize(
+        self, image: Image.Image, width: int, height: int
+    ) -> NDArray[np.uint8 | np.float32]:
         if self.resizer == "pillow":
             return np.asarray(image.resize((width, height), _FILTERS[self.interpolation]))
         array = np.asarray(image)
@@ -213,6 +244,8 @@ def _linear(array: NDArray[Any], length: int, *, axis: int) -> NDArray[np.float6
 
 
 def _is_valid(name: str, value: object) -> bool:
+    if name == "resizer":
+        return isinstance(value, str) and value != "device"
     if name in ("mean", "std"):
         return isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
     if name == "squash":

@@ -61,7 +61,7 @@ def choose_recipe(
     Raises
     ------
     UsageError
-        If fp32 is to take the fast decoding.
+        If fp32 is to take another decoding than the reference.
     """
     begun = _begun(folder, name, taps, precision, decoding)
     if begun is not None:
@@ -70,7 +70,7 @@ def choose_recipe(
         precision = native()
     if decoding == "auto":
         decoding = "reference" if precision == "fp32" else "fast"
-    elif decoding == "fast" and precision == "fp32":
+    elif decoding != "reference" and precision == "fp32":
         raise UsageError(
             "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
         )

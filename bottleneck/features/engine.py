@@ -31,6 +31,8 @@ from bottleneck.features.stages import Clock
 __all__ = ["Lanes", "Plan", "Runner"]
 
 _T = TypeVar("_T")
+# Of shape (crop, crop, 3), where it was made.
+Image = NDArray[Any] | torch.Tensor
 _COMPILING = threading.Lock()
 
 
@@ -182,7 +184,7 @@ class Runner:
         """Images a batch."""
         return self.plan.batch_size
 
-    def run(self, images: Sequence[NDArray[Any]], ids: Sequence[str]) -> list[NDArray[np.float32]]:
+    def run(self, images: Sequence[Image], ids: Sequence[str]) -> list[NDArray[np.float32]]:
         """Compute the features of up to a batch of images.
 
         Returns
@@ -206,13 +208,13 @@ class Runner:
         return each
 
     def drift(
-        self, images: Sequence[NDArray[Any]], exact: Sequence[NDArray[Any]]
+        self, images: Sequence[Image], exact: Sequence[Image]
     ) -> list[dict[str, float] | None]:
         """Measure what the reduced precision costs on a sample of images.
 
         Parameters
         ----------
-        images : sequence of ndarray
+        images : sequence of ndarray or Tensor
             As ``run`` takes them.
         exact : sequence of ndarray
             The same pictures as the reference decoding makes them.
@@ -229,9 +231,7 @@ class Runner:
         pairs = zip(self.compute(images, self.precision), self.compute(exact, "fp32"), strict=True)
         return [_drift(*pair) for pair in pairs]
 
-    def compute(
-        self, images: Sequence[NDArray[Any]], precision: Precision
-    ) -> list[NDArray[np.float32]]:
+    def compute(self, images: Sequence[Image], precision: Precision) -> list[NDArray[np.float32]]:
         """Return the features, whatever they are, in any precision."""
         while True:
             size = self.batch_size
@@ -259,16 +259,11 @@ class Runner:
                 torch.cuda.empty_cache()
 
     def _batch(
-        self, images: Sequence[NDArray[Any]], size: int, precision: Precision
+        self, images: Sequence[Image], size: int, precision: Precision
     ) -> list[NDArray[np.float32]]:
         device = self.backbones[0].device
         with self._clock.stage("copy"):
-            # From pinned memory, a copy to the device goes on while the network computes.
-            kind = torch.uint8 if images[0].dtype == np.uint8 else torch.float32
-            shape = (size, *images[0].shape)
-            batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
-            np.stack(images, out=batch.numpy()[: len(images)])
-            pixels = batch.to(device, non_blocking=True)
+            pixels = _gather(images, size, device)
         with self._clock.stage("forward"):
             # Its twin in fp32 is for comparison.
             if precision != self.precision:
@@ -317,6 +312,21 @@ class Runner:
 
     def _capture(self, pixels: torch.Tensor) -> None:
         self._captured = Captured(self._embed, pixels)
+
+
+def _gather(images: Sequence[Image], size: int, device: torch.device) -> torch.Tensor:
+    shape = (size, *images[0].shape)
+    if not any(isinstance(image, torch.Tensor) for image in images):
+        kind = torch.uint8 if images[0].dtype == np.uint8 else torch.float32
+        # From pinned memory, a copy to the device goes on while the network computes.
+        batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
+        np.stack(images, out=batch.numpy()[: len(images)])
+        return batch.to(device, non_blocking=True)
+    # The device made them, but for a few that it could not decode.
+    batch = torch.zeros(shape, dtype=torch.uint8, device=device)
+    for place, image in zip(batch, images, strict=False):
+        place.copy_(torch.as_tensor(image))
+    return batch
 
 
 def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError
 from bottleneck.features.decoders import Decoders, Picture
+from bottleneck.features.device_decoding import DeviceDecoders
 from bottleneck.features.rows import NO_STAMP, Stamp, row_key
 from bottleneck.features.stages import Clock
 
@@ -85,7 +86,7 @@ def prepare(
     clock: Clock,
     *,
     ahead: int,
-    decoders: Decoders | None = None,
+    decoders: Decoders | DeviceDecoders | None = None,
 ) -> Generator[Prepared]:
     """Read, hash, decode and crop samples, in their order; each is read and decoded once.
 
@@ -102,7 +103,7 @@ def prepare(
         Counts the time, and knows the number of threads.
     ahead : int
         How many samples may be under way, which bounds the memory.
-    decoders : Decoders, optional
+    decoders : Decoders or DeviceDecoders, optional
         Where; by default in the threads of this process.
 
     Yields

@@ -39,7 +39,7 @@ from bottleneck.scratch import DiskArray
 __all__ = ["Found", "Run", "log_path"]
 
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
-_CODECS = ("pydicom", "imagecodecs")
+_CODECS = ("pydicom", "imagecodecs", "torchcodec")
 _IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 

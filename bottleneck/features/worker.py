@@ -23,6 +23,7 @@ from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.features import devices, engine
 from bottleneck.features.decoders import Decoders, Picture
+from bottleneck.features.device_decoding import DeviceDecoders
 from bottleneck.features.pictures import Prepared, prepare
 from bottleneck.features.recipe import Precision, framing
 from bottleneck.features.rows import row_key
@@ -34,6 +35,8 @@ __all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 # From so many threads that decode, and images, they have processes of their own: on a CPU, where
 # fewer have no trouble to feed the network, and before a GPU.
 _CPU_THREADS, _GPU_THREADS, _LONG = 5, 2, 4096
+# As many wait for a GPU that decodes, so that it has a batch to do.
+_WAITING = 32
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]
@@ -240,9 +243,11 @@ class Worker:
         cache: PixelCache | None,
         n_images: int,
     ) -> None:
-        self._clock = clock
+        self._clock, self._device = clock, device
         few = clock.workers < (_GPU_THREADS if device.type == "cuda" else _CPU_THREADS)
-        self._decoders = Decoders(clock, cache, processes=n_images >= _LONG and not few)
+        self._decoders: Decoders | DeviceDecoders = Decoders(
+            clock, cache, processes=n_images >= _LONG and not few
+        )
         self._streams = [_Stream(*each, device, clock) for each in enumerate(forwards)]
         self._lanes = engine.Lanes(device)
         clock.lanes = self._lanes.number
@@ -267,6 +272,11 @@ class Worker:
             Every sample, in order; and batches, as they are finished.
         """
         streams, lanes = self._streams, self._lanes
+        if isinstance(self._decoders, Decoders) and any(s.on_device for s in streams):
+            # Here, and not before: in a cluster, what this raises can be said from here on.
+            self._decoders = DeviceDecoders(self._device, self._clock, self._decoders)
+            if self._device.type == "cuda":
+                self._clock.workers = max(self._clock.workers, _WAITING)
         collected: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
         under_way: dict[Future[Batch], tuple[int, list[str]]] = {}
         computing: list[set[str]] = [set() for _ in streams]
@@ -345,6 +355,10 @@ class _Stream:
     @property
     def batch_size(self) -> int:
         return self._runner.batch_size
+
+    @property
+    def on_device(self) -> bool:
+        return self.framing.resizer == "device"
 
     def close(self) -> None:
         self._runner.close()

@@ -78,6 +78,9 @@ def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
         # The preprocessing beside it states whose resize the weights' publisher used.
         used = f"{decoding} (resized by torchvision in place of the resizer)"
         told["recipe"] = {**told["recipe"], "decoding": used}
+    elif decoding.endswith("-device"):
+        used = f"{decoding} (JPEG decoded and resized by the device, in place of the resizer)"
+        told["recipe"] = {**told["recipe"], "decoding": used}
     if "stages" in told:
         told["stages"] = _in_seconds(told["stages"])
     return told

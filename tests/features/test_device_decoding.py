@@ -1,0 +1,389 @@
+"""What a device decodes: a CPU stands in for it, which makes the very pixels of the host."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made import dataset_of, make_images
+from PIL import Image
+
+from bottleneck.data.decode import make_thumbnail
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.errors import DataError, DecodeError, DeviceError, MissingExtraError, UsageError
+from bottleneck.features import device_decoding
+from bottleneck.features.decoders import Decoders, Picture
+from bottleneck.features.device_decoding import DeviceDecoders, shrink
+from bottleneck.features.extraction import extract, extract_all
+from bottleneck.features.stages import Clock
+from bottleneck.features.store import load_features
+from bottleneck.testing import tiny_backbone
+
+pytest.importorskip("torchcodec", reason="torchcodec, which decodes on a device, is not installed")
+
+CPU = torch.device("cpu")
+FRAMING = Preprocessing(20, 16, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).on_device()
+ROTATED = Image.Exif()
+ROTATED[0x0112] = 6
+
+
+def noise(seed: int = 0, mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:
+    width, height = size
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+class Device:
+    """Decodes as torchcodec does on a CPU, and counts; what is set to fail fails."""
+
+    def __init__(self, decode: Callable[..., list[torch.Tensor]]) -> None:
+        self._decode = decode
+        self.batches: list[int] = []
+        self.fails: Callable[[list[bytes]], None] = lambda files: None
+        self.off = 0
+
+    def __call__(self, files: list[bytes], **options: Any) -> list[torch.Tensor]:
+        self.fails(files)
+        self.batches.append(len(files))
+        decoded = self._decode(files, **options)
+        return [(each.int() + self.off).clamp(0, 255).byte() for each in decoded]
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Device:
+    made = Device(device_decoding._load_decoder())
+    monkeypatch.setattr(device_decoding, "_load_decoder", lambda: made)
+    return made
+
+
+@pytest.fixture
+def decoders(device: Device) -> Iterator[DeviceDecoders]:
+    made = DeviceDecoders(CPU, Clock(2), Decoders(Clock(1)))
+    device.batches.clear()  # The one that tries whether there is a decoder.
+    yield made
+    made.close()
+
+
+def on_host(data: bytes, region: Any = None) -> Picture:
+    return Decoders(Clock(1)).picture(data, "", region, [FRAMING])
+
+
+def same(a: Picture, b: Picture) -> bool:
+    return a.facts == b.facts and np.array_equal(a.pixels[FRAMING], b.pixels[FRAMING])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        noise(mode="L"),
+        noise(),
+        noise(size=(8, 8)),
+        noise(size=(45, 31)),
+        Image.linear_gradient("L").resize((50, 40)).convert("RGB"),
+    ],
+)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_plain_files_are_decoded_there(
+    decoders: DeviceDecoders, device: Device, image: Image.Image, progressive: bool
+) -> None:
+    data = encoded(image, subsampling=0, progressive=progressive)
+    made = decoders.picture(data, "", None, [FRAMING])
+    assert isinstance(made.pixels[FRAMING], torch.Tensor)
+    assert same(made, on_host(data))
+    assert device.batches == [1]
+
+
+def test_grey_that_is_stored_as_colours_of_a_lower_resolution_is_decoded_there(
+    decoders: DeviceDecoders, device: Device
+) -> None:
+    data = encoded(noise(mode="L").convert("RGB"), subsampling=2)
+    assert same(decoders.picture(data, "", None, [FRAMING]), on_host(data))
+    assert isinstance(decoders.picture(data, "", None, [FRAMING]).pixels[FRAMING], torch.Tensor)
+    assert device.batches == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [
+        (encoded(noise(), "PNG"), False),
+        (encoded(noise(), subsampling=2), True),  # Only its pixels tell that it is of colours.
+        (encoded(noise(mode="CMYK")), False),
+        (encoded(noise(), exif=ROTATED), False),
+        (encoded(noise(), subsampling=0, keep_rgb=True), False),
+        (encoded(noise(mode="L")) + b"end", False),
+    ],
+    ids=["png", "subsampled", "cmyk", "rotated", "rgb", "more behind its end"],
+)
+def test_other_files_are_decoded_by_the_host(
+    decoders: DeviceDecoders, device: Device, data: bytes, asked: bool
+) -> None:
+    made = decoders.picture(data, "", None, [FRAMING])
+    assert isinstance(made.pixels[FRAMING], np.ndarray)
+    assert same(made, on_host(data))
+    assert len(device.batches) == asked
+
+
+@pytest.mark.parametrize(
+    ("data", "region"),
+    [
+        (b"", None),
+        (encoded(noise(mode="L"))[:-40], None),
+        (encoded(noise(mode="L"), "MPO", save_all=True, append_images=[noise(1)]), None),
+        (encoded(noise(size=(7, 30))), None),
+        (encoded(noise(size=(8, 801)), subsampling=0), None),
+        (encoded(noise(mode="L")), (50, 0, 60, 10)),
+        (encoded(noise(mode="L")), (0, 0, 5, 10)),
+    ],
+    ids=["empty", "cut off", "frames", "small", "long", "outside", "small region"],
+)
+def test_what_cannot_be_used_is_refused_in_the_words_of_the_host(
+    decoders: DeviceDecoders, data: bytes, region: Any
+) -> None:
+    with pytest.raises(DecodeError) as there:
+        decoders.picture(data, "", region, [FRAMING])
+    with pytest.raises(DecodeError) as here:
+        on_host(data, region)
+    assert str(there.value) == str(here.value)
+
+
+def test_damage_in_the_middle_is_no_end(decoders: DeviceDecoders) -> None:
+    data = bytearray(encoded(noise(mode="L", size=(200, 150))))
+    data[len(data) // 2 : len(data) // 2 + 50] = bytes(50)
+    try:
+        expected = on_host(bytes(data))
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            decoders.picture(bytes(data), "", None, [FRAMING])
+    else:
+        assert same(decoders.picture(bytes(data), "", None, [FRAMING]), expected)
+
+
+def test_a_region_is_cut_out(decoders: DeviceDecoders) -> None:
+    data = encoded(noise(mode="L"))
+    for region in ((3, 4, 33, 28), (-5, 0, 20, 90)):
+        assert same(decoders.picture(data, "", region, [FRAMING]), on_host(data, region))
+
+
+def test_threads_share_a_batch(decoders: DeviceDecoders, device: Device) -> None:
+    files = [encoded(noise(n, "L", (40 + n % 2, 30))) for n in range(12)]
+    waiting = threading.Event()
+
+    def wait(files: list[bytes]) -> None:
+        waiting.wait(timeout=60)
+
+    device.fails = wait
+    with ThreadPoolExecutor(12) as pool:
+        futures = [pool.submit(decoders.picture, data, "", None, [FRAMING]) for data in files]
+        while decoders._tasks.qsize() < 11:
+            pass
+        waiting.set()
+        made = [future.result() for future in futures]
+    assert device.batches == [1, 11]
+    assert all(same(each, on_host(data)) for each, data in zip(made, files, strict=True))
+
+
+def test_one_file_that_it_refuses_spoils_no_batch(decoders: DeviceDecoders, device: Device) -> None:
+    bad = encoded(noise(0, "L"))
+
+    def refuse(files: list[bytes]) -> None:
+        if bad in files:
+            raise RuntimeError("nvjpegDecode failed: 5")
+
+    device.fails = refuse
+    files = [bad, *(encoded(noise(n, "L")) for n in range(1, 4))]
+    tasks = [
+        device_decoding._Task(
+            data,
+            device_decoding.read_plain_jpeg(data),  # type: ignore[arg-type]  # It is one.
+            (0, 0, 40, 30),
+            (FRAMING,),
+            device_decoding.Future(),
+        )
+        for data in files
+    ]
+    decoders._answer(tasks)
+    assert [task.future.result() is None for task in tasks] == [True, False, False, False]
+    assert same(decoders.picture(bad, "", None, [FRAMING]), on_host(bad))
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "match"),
+    [
+        ("CUDA error: an illegal memory access", DeviceError, "failed: CUDA error"),
+        ("CUDA out of memory", UsageError, "too small to decode an image of 40×30 pixels"),
+    ],
+)
+def test_a_device_that_fails_is_no_file_that_it_refuses(
+    decoders: DeviceDecoders, device: Device, said: str, error: type[Exception], match: str
+) -> None:
+    def fail(files: list[bytes]) -> None:
+        raise RuntimeError(said)
+
+    device.fails = fail
+    with pytest.raises(error, match=match):
+        decoders.picture(encoded(noise(mode="L")), "", None, [FRAMING])
+
+
+def test_a_device_without_a_decoder(device: Device) -> None:
+    def fail(files: list[bytes]) -> None:
+        raise RuntimeError("torchcodec was not compiled with nvJPEG\nC++ stack")
+
+    device.fails = fail
+    with pytest.raises(UsageError, match=r"cpu cannot decode JPEG: .* nvJPEG\. Say --decode fast"):
+        DeviceDecoders(CPU, Clock(1), Decoders(Clock(1)))
+
+
+@pytest.mark.parametrize(("off", "refused"), [(0, False), (1, True), (20, True)])
+def test_pixels_are_held_against_the_host_while_the_drift_is_measured(
+    decoders: DeviceDecoders, device: Device, off: int, refused: bool
+) -> None:
+    reference = Preprocessing(20, 16, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    data = encoded(noise(mode="L"))
+    device.off = off
+    if refused:
+        with pytest.raises(UsageError, match=f"up to {off} of 255 levels off"):
+            decoders.picture(data, "", None, [FRAMING, reference])
+        return
+    made = decoders.picture(data, "", None, [FRAMING, reference])
+    host = Decoders(Clock(1)).picture(data, "", None, [reference])
+    np.testing.assert_array_equal(made.pixels[reference], host.pixels[reference])
+
+
+@pytest.mark.parametrize("size", [(560, 360), (360, 360), (33, 17), (32, 32), (8, 9), (640, 700)])
+def test_thumbnails_are_those_of_pillow(size: tuple[int, int]) -> None:
+    for seed in range(5):
+        image = noise(seed, "L", size)
+        found = shrink(torch.from_numpy(np.array(image, np.int32))[None])[0].numpy()
+        np.testing.assert_array_equal(found, make_thumbnail(image))
+
+
+def test_thumbnails_of_high_pictures_are_those_of_one_pillow_or_the_next() -> None:
+    image = noise(0, "L", (60, 400))
+    found = shrink(torch.from_numpy(np.array(image, np.int32))[None])[0].numpy()
+    assert np.abs(found.astype(int) - make_thumbnail(image)).max() <= 8
+
+
+def make_folder(folder: Path) -> Path:
+    folder.mkdir()
+    for n in range(24):
+        image = noise(n, "L" if n % 3 else "RGB", (50 + n % 2, 40))
+        kind, end = ("PNG", "png") if n % 8 == 7 else ("JPEG", "jpg")
+        (folder / f"{n:03d}.{end}").write_bytes(encoded(image, kind))
+    (folder / "100.jpg").write_bytes(encoded(noise(99))[:300])
+    return folder
+
+
+def test_a_run_makes_the_rows_of_the_fast_decoding_under_a_name_of_its_own(
+    tmp_path: Path, device: Device
+) -> None:
+    folder = make_folder(tmp_path / "images")
+    results = [
+        extract(
+            dataset_of(folder),
+            tiny_backbone(),
+            precision="bf16",
+            decoding=how,
+            batch_size=4,
+            output=tmp_path / "f",
+        )
+        for how in ("fast", "device")
+    ]
+    fast, there = (load_features(result.path) for result in results)
+    assert results[0].path != results[1].path
+    assert results[1].provenance["recipe"]["decoding"] == "1-device"
+    assert results[0].failures == results[1].failures != ()
+    assert results[1].provenance["drift"] == results[0].provenance["drift"]
+    np.testing.assert_array_equal(fast.X, there.X)
+    np.testing.assert_array_equal(fast.pixels, there.pixels)
+    np.testing.assert_array_equal(fast.thumbnails, there.thumbnails)
+    assert sum(device.batches) == 1 + 21  # The trial, and all that is JPEG.
+    # What is left open continues what is there, where one file alone is.
+    results[0].path.unlink()
+    again = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "f")
+    assert (again.path, again.n_extracted) == (results[1].path, 0)
+
+
+def test_several_networks_share_what_the_device_decoded(tmp_path: Path, device: Device) -> None:
+    folder = make_folder(tmp_path / "images")
+    options: dict[str, Any] = {"precision": "bf16", "decoding": "device", "layers": ()}
+    backbones = [tiny_backbone(), tiny_backbone(width=4)]
+    extract_all(dataset_of(folder), backbones, output=tmp_path / "f", **options)
+    assert sum(device.batches) == 1 + 21
+
+
+def test_a_device_that_is_off_ends_the_run_with_what_to_do(tmp_path: Path, device: Device) -> None:
+    device.off = 3
+    with pytest.raises(UsageError, match="Say --decode fast"):
+        extract(
+            dataset_of(make_folder(tmp_path / "images")),
+            tiny_backbone(),
+            precision="bf16",
+            decoding="device",
+            output=tmp_path / "f",
+        )
+
+
+def test_in_full_precision_there_is_the_reference_alone(tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 2)
+    data = dataset_of(tmp_path / "images")
+    with pytest.raises(UsageError, match="fp32 takes the reference decoding"):
+        extract(data, tiny_backbone(), precision="fp32", decoding="device", output=tmp_path)
+
+
+def test_without_torchcodec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'bottleneck-features\[gpu\]'"):
+        DeviceDecoders(CPU, Clock(1), Decoders(Clock(1)))
+
+
+def test_no_publisher_resizes_on_a_device() -> None:
+    fields = {**FRAMING.to_dict(), "mean": [0.5] * 3, "std": [0.5] * 3}
+    with pytest.raises(UsageError, match="resizer cannot be 'device'"):
+        Preprocessing.from_dict(fields, "a file")
+    lanczos = Preprocessing(20, 16, "lanczos", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert lanczos.on_device() == lanczos
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("image", [noise(mode="L", size=(560, 360)), noise(size=(560, 360))])
+def test_a_gpu_makes_nearly_the_pixels_of_the_host(image: Image.Image) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    data = encoded(image, subsampling=0)
+    made = DeviceDecoders(torch.device("cuda"), Clock(2), Decoders(Clock(1)))
+    try:
+        found = made.picture(data, "", None, [FRAMING]).pixels[FRAMING]
+    finally:
+        made.close()
+    assert isinstance(found, torch.Tensor)
+    off = np.abs(found.cpu().numpy().astype(int) - on_host(data).pixels[FRAMING])
+    assert off.max() <= device_decoding.MOST_LEVELS
+    assert off.mean() <= device_decoding.MEAN_LEVELS
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_decodes_there(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    data = dataset_of(make_folder(tmp_path / "images"))
+    options: dict[str, Any] = {"precision": "bf16", "device": "cuda", "output": tmp_path / "f"}
+    fast = extract(data, tiny_backbone(), decoding="fast", **options)
+    there = extract(data, tiny_backbone(), decoding="device", **options)
+    a, b = load_features(fast.path), load_features(there.path)
+    assert a.ids.tolist() == b.ids.tolist()
+    np.testing.assert_allclose(b.X, a.X, rtol=0.05, atol=0.05 * np.abs(a.X).max())
+    assert DataError not in map(type, there.failures)
