@@ -3,10 +3,12 @@
 Images of 560×360 are read, hashed, decoded, described, resized and cropped, as extraction does it,
 with no network behind. In threads, all of it is processor time of this process, and a third of it
 under the interpreter's lock, which bounds the images a second whatever the number of cores. In
-processes of their own, this one is left with reading, hashing and passing on. Both run in turn,
-several times over; medians.
+processes of their own, this one is left with reading, hashing and passing on. With ``--device`` a
+GPU decodes, describes, resizes and crops them as well. All run in turn, several times over, and
+medians count.
 
     python benchmarks/decoders.py --images 400
+    python benchmarks/decoders.py --images 4000 --workers 16 --device cuda
 """
 
 from __future__ import annotations
@@ -17,20 +19,25 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
 from extraction import make_images
 from pixels import FRAMING
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.features.decoders import Decoders
+from bottleneck.features.device_decoding import DeviceDecoders
 from bottleneck.features.pictures import prepare
 from bottleneck.features.stages import Clock
 
 
-def measure(dataset: ImageDataset, decoders: Decoders, clock: Clock) -> tuple[float, float]:
+def measure(
+    dataset: ImageDataset, decoders: Decoders | DeviceDecoders, clock: Clock
+) -> tuple[float, float]:
     """Return seconds an image: of this process's processors, and by the clock on the wall."""
+    framing = FRAMING.on_device() if isinstance(decoders, DeviceDecoders) else FRAMING
     before, started = time.process_time(), time.perf_counter()
     for item in prepare(
-        dataset, range(len(dataset)), lambda _: [FRAMING], clock, ahead=64, decoders=decoders
+        dataset, range(len(dataset)), lambda _: [framing], clock, ahead=64, decoders=decoders
     ):
         assert item.picture is not None
     n = len(dataset)
@@ -45,27 +52,37 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", help="that decodes as well")
     told = parser.parse_args()
     clock = Clock(told.workers)
-    print("| images | processor time here, processes / threads | wall, processes / threads |")
-    print("| --- | ---: | ---: |")
+    ways = ["processes", *([told.device] if told.device else [])]
+    columns = [f"{what}, {way} / threads" for way in ways for what in ("processor time", "wall")]
+    print(f"| images | {' | '.join(columns)} |")
+    print("| --- |" + " ---: |" * len(columns))
     for kind in ("jpeg", "png"):
         with tempfile.TemporaryDirectory() as name:
             names = [path.name for path in make_images(Path(name), told.images, kind)]
             samples = [Sample(n, n, "ab"[i % 2]) for i, n in enumerate(names)]
             dataset = ImageDataset("bench", samples, FileSource(Path(name)))
-            threads, beside = (Decoders(clock, processes=each) for each in (False, True))
-            measure(dataset, beside, clock)  # What starts once is not measured.
-            rounds = [
-                [measure(dataset, each, clock) for each in (threads, beside)]
-                for _ in range(told.rounds)
+            decoders: list[Decoders | DeviceDecoders] = [
+                Decoders(clock, processes=each) for each in (False, True)
             ]
-            beside.close()
+            if told.device:
+                decoders.append(
+                    DeviceDecoders(torch.device(told.device), clock, Decoders(Clock(told.workers)))
+                )
+            rounds = []
+            for number in range(told.rounds + 1):
+                row = [measure(dataset, each, clock) for each in decoders]
+                rounds += [row] if number else []  # What starts once is not measured.
+            for each in decoders:
+                each.close()
         ratios = [
-            statistics.median(row[1][column] / row[0][column] for row in rounds)
+            statistics.median(row[way][column] / row[0][column] for row in rounds)
+            for way in range(1, len(decoders))
             for column in (0, 1)
         ]
-        print(f"| {kind.upper()} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+        print(f"| {kind.upper()} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
 
 
 if __name__ == "__main__":

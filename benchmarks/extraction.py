@@ -80,12 +80,15 @@ class Bench:
         Where to compute.
     clock : callable
         Returns seconds.
+    decoding : str
+        Of ours.
     """
 
     paths: Sequence[Path]
     batch: int
     device: torch.device
     clock: Callable[[], float]
+    decoding: str = "auto"
 
 
 # Runs over so many images and returns nothing, or the seconds that it took by its own clock.
@@ -170,7 +173,14 @@ def ours(bench: Bench, *names: str) -> Work:
         samples = tuple(Sample(p.name, p.name, "x") for p in bench.paths[:n])
         dataset = ImageDataset("bench", samples, FileSource(bench.paths[0].parent))
         with tempfile.TemporaryDirectory() as output:
-            extract_all(dataset, backbones, layers=(), device=str(bench.device), output=output)
+            extract_all(
+                dataset,
+                backbones,
+                layers=(),
+                device=str(bench.device),
+                decoding=bench.decoding,
+                output=output,
+            )
 
     return work
 
@@ -313,6 +323,8 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     few, many = sizes(bench, name, options)
     # What a run of LONG images would choose; a short one would not find it worth compiling.
     worker.tune = lambda *_, **__: fastest(name, bench.device)
+    if bench.device.type == "cuda":  # Likewise for decoders beside.
+        worker._LONG = 0
     slow = 2 * bench.batch, options.slow_images
     works = [
         (ours(bench, name), few, many),
@@ -336,7 +348,7 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     )
     plan, way = fastest(name, bench.device), best_way(name, bench.device, bench.batch)
     how = f"{native_precision(bench.device)}, {plan.layout}, {plan.batch_size}"
-    how += ", compiled" * plan.compiled
+    how += ", compiled" * plan.compiled + ", recorded" * plan.captured
     fastest_way = f"{way.precision}, {way.layout}{', lanes' * way.lanes}"
     return (
         f"| {name} | {how} | {fastest_way}{', compiled' * way.compiled} "
@@ -379,6 +391,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--decode", default="auto", help="of ours, as extract takes it")
     parser.add_argument("--thingsvision", help="interpreter of its environment")
     parser.add_argument("--together", action="store_true", help="one pass against several")
     parser.add_argument("--absolute", action="store_true", help="images/s as well")
@@ -397,7 +410,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             paths = tuple(make_images(Path(folder), n, kind))
             clock = time.process_time if options.cpu else time.perf_counter
-            bench = Bench(paths, options.batch, device, clock)
+            bench = Bench(paths, options.batch, device, clock, options.decode)
             if options.together:
                 print(compare_together(bench, names, options), flush=True)
                 continue

@@ -66,10 +66,15 @@ class Recipe:
         return dataclasses.asdict(self)
 
     @property
+    def on_device(self) -> bool:
+        """Whether a GPU decodes and resizes, where there is one."""
+        return self.decoding.endswith(_DEVICE)
+
+    @property
     def framing(self) -> Preprocessing:
         """The part of the preprocessing that makes its pixels, as they are made."""
         crop = framing(self.preprocessing)
-        if self.decoding.endswith(_DEVICE):
+        if self.on_device:
             return crop.on_device()
         return crop.fast() if self.decoding.endswith(_FAST) else crop
 

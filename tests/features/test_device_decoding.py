@@ -306,6 +306,8 @@ def test_a_run_makes_the_rows_of_the_fast_decoding_under_a_name_of_its_own(
     assert results[0].path != results[1].path
     assert results[1].provenance["recipe"]["decoding"] == "1-device"
     assert results[0].failures == results[1].failures != ()
+    said = [any("without a GPU" in note for note in result.notes) for result in results]
+    assert said == [False, True]
     assert results[1].provenance["drift"] == results[0].provenance["drift"]
     np.testing.assert_array_equal(fast.X, there.X)
     np.testing.assert_array_equal(fast.pixels, there.pixels)
