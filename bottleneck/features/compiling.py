@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.networks import feature_map
+from bottleneck.features.devices import ALONE
 
 __all__ = ["Captured", "can_compile", "compiled", "constant_weights"]
 
@@ -83,15 +84,29 @@ class Captured:
         for _ in range(2):
             expected = compute(self._input)
         self._graph = torch.cuda.CUDAGraph()
-        stream = torch.cuda.Stream(example.device)
-        # Only this thread has to keep from what cannot be recorded: others go on computing.
-        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
-            self._outputs = compute(self._input)
+        with ALONE:
+            self._outputs = self._record(compute, example.device)
         self._free = torch.cuda.Event()
         self._lock = threading.Lock()
         found = self(example)
         if not all(torch.equal(*pair) for pair in zip(found, expected, strict=True)):
             raise RuntimeError("a CUDA graph computes something else than what it recorded")
+
+    def _record(
+        self, compute: Callable[[Tensor], list[Tensor]], device: torch.device
+    ) -> list[Tensor]:
+        pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(device)
+        try:
+            # Only this thread has to keep from what cannot be recorded: others go on computing.
+            with torch.cuda.graph(
+                self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"
+            ):
+                return compute(self._input)
+        except BaseException:
+            # A failed recording may leave torch allocating to its pool, and nothing be freed.
+            with contextlib.suppress(Exception):
+                torch._C._cuda_endAllocateToPool(stream.device_index, pool)
+            raise
 
     def fits(self, batch: Tensor) -> bool:
         """Tell whether a batch has the shape that was recorded."""

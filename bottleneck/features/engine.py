@@ -24,7 +24,7 @@ from bottleneck.backbones.backbone import (
 from bottleneck.backbones.networks import feature_map
 from bottleneck.errors import UsageError
 from bottleneck.features.compiling import Captured, can_compile, compiled, constant_weights
-from bottleneck.features.devices import is_out_of_memory, lanes_of, report_failure
+from bottleneck.features.devices import ALONE, is_out_of_memory, lanes_of, report_failure
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
 
@@ -255,8 +255,10 @@ class Runner:
                 if self.batch_size == size:  # Else another thread has halved it.
                     self.plan = dataclasses.replace(self.plan, batch_size=size // 2)
                     self._cool()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            if self.backbones[0].device.type == "cuda":
+                with ALONE:
+                    torch.cuda.synchronize(self.backbones[0].device)
+                    torch.cuda.empty_cache()
 
     def _batch(
         self, images: Sequence[Image], size: int, precision: Precision

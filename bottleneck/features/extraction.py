@@ -113,9 +113,9 @@ def extract(
     decoding : {"auto", "reference", "fast", "device"}
         Whose resize: Pillow's, or torchvision's, which takes a fifth to a third of the time
         and differs by one level in a few pixels of a thousand. "device" has a GPU decode JPEG and
-        resize it, where the processor has few cores or the pictures are large; it needs
-        torchcodec. "auto" keeps that of a run to be continued; else it is the reference in fp32,
-        which takes no other, and fast in reduced precision.
+        resize it, where the processor has few cores or the pictures are large, for all but most
+        of those of colours; it needs torchcodec. "auto" keeps that of a run to be continued;
+        else it is the reference in fp32, which takes no other, and fast in reduced precision.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     batch_size : int or "auto"
@@ -386,6 +386,7 @@ def _extraction(
             precision=run.recipe.precision,
             many=engine.name == "ray",
             cached=cache is not None,
+            on_device=run.recipe.on_device,
         ),
         notes=tuple(run.notes),
         provenance=run.provenance,

@@ -39,7 +39,7 @@ from bottleneck.scratch import DiskArray
 __all__ = ["Found", "Run", "log_path"]
 
 _PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
-_CODECS = ("pydicom", "imagecodecs", "torchcodec")
+_CODECS = ("pydicom", "imagecodecs")
 _IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 
@@ -359,7 +359,7 @@ class Run:
             "drift": journal.header["drift"],
             "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
             | {name: metadata.version(name) for name in _PACKAGES}
-            | dict(_codecs()),
+            | dict(_versions(*_CODECS, *(["torchcodec"] if self.recipe.on_device else []))),
             "command": _command(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},
@@ -392,8 +392,8 @@ class _Rows:
         self.n += int((places >= 0).sum())
 
 
-def _codecs() -> Iterator[tuple[str, str]]:
-    for name in _CODECS:
+def _versions(*packages: str) -> Iterator[tuple[str, str]]:
+    for name in packages:
         # A folder of that name where the command runs could be imported all the same.
         with contextlib.suppress(metadata.PackageNotFoundError):
             yield name, metadata.version(name)

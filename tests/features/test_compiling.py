@@ -56,7 +56,9 @@ class Recorder(TorchDispatchMode):
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
-    def graph(recorder: Recorder, *, stream: Any, capture_error_mode: str) -> Iterator[None]:
+    def graph(
+        recorder: Recorder, *, pool: Any, stream: Any, capture_error_mode: str
+    ) -> Iterator[None]:
         with recorder:
             yield
 
@@ -64,6 +66,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = SimpleNamespace(
         CUDAGraph=Recorder,
         graph=graph,
+        graph_pool_handle=lambda: None,
         Stream=lambda device: stream,
         Event=lambda: SimpleNamespace(record=lambda stream: None),
         current_stream=lambda device: stream,
@@ -121,6 +124,21 @@ def test_kernels_are_recorded_on_a_gpu_alone_and_where_that_is_faster(
     asked.clear()
     assert choose(torch.device("cpu"), lambda plan: 1.0) == Plan(16)
     assert not any(plan.captured for plan in asked)
+
+
+def test_what_was_compiled_before_is_not_faster_for_being_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch keeps what it compiled, so that the second measurement finds it made."""
+    monkeypatch.setattr(devices, "describe_device", str)
+
+    def measure(backbones: Any, device: Any, precision: Any, plan: Plan) -> Speed:
+        rate = 1.9 if plan.captured else 2.0 if plan.compiled else 1.0
+        return Speed(rate, 60.0 if plan.compiled and not plan.captured else 0.0)
+
+    options: dict[str, Any] = {"measure": measure, "memory": tmp_path / "tuning.json"}
+    plan = tune([tiny_backbone()], CUDA, "bf16", 16, 1000, tuning="always", **options)
+    assert plan == Plan(16, compiled=True)
 
 
 def test_a_cpu_records_nothing() -> None:
