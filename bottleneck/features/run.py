@@ -106,8 +106,8 @@ class Run:
         Of the file, at the end.
     failures : sequence of (str, str)
         Id and reason of the samples without a row.
-    n_extracted : int
-        Rows computed in this run.
+    n_extracted, n_copies : int
+        Rows computed in this run, and those of samples of which another has the same image.
     notes : list of str
         What the user should hear.
     provenance : mapping
@@ -138,7 +138,7 @@ class Run:
         self._located = self.stored.locate(dataset.samples)
         self.failures: Sequence[tuple[str, str]] = ()
         self.n_rows = 0
-        self.n_extracted = 0
+        self.n_extracted = self.n_copies = 0
         self.notes = list(dataset.notes)
         self.provenance: dict[str, Any] = dict(self.stored.provenance)
         self._started = time.perf_counter()
@@ -238,6 +238,7 @@ class Run:
         for start, samples in blocks_of(self.dataset.samples):
             self._find_rows(rows, start, samples, found, journal)
         self.n_rows = rows.n
+        self.n_copies = rows.n - int(rows.used.sum())
         if not self.n_rows:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
@@ -319,15 +320,11 @@ class Run:
             )
 
     def _note_changes(self, rows: _Rows) -> None:
-        copies = rows.n - int(rows.used.sum())
         for count, text in (
             (rows.changed, "changed since the last run"),
             (len(self.stored) - rows.located, "no longer in the data set, dropped from the file"),
             (rows.lost, "had features before and cannot be used now"),
-            (
-                copies,
-                "with the same content as another image of the data set",
-            ),
+            (self.n_copies, "with the same content as another image of the data set"),
         ):
             if count:
                 self.notes.append(f"{counted(count, 'image')} {text}")
