@@ -186,9 +186,10 @@ def _number(option: str, value: str) -> Any:
 
 def _say_failures(result: Extraction) -> None:
     for identity, reason in result.failures[:5]:
-        say(f"left out: {identity}: {reason}")
-    if len(result.failures) > 5:
-        say(f"… and {len(result.failures) - 5} more; `bottleneck inspect {result.path}` lists all")
+        say(wrap(f"{identity}: {reason}", "left out: "))
+    more = len(result.failures) - 5
+    if more > 0:
+        say(wrap(f"… and {more} more; `bottleneck inspect {result.path}` lists all"))
 
 
 def _summary(result: Extraction) -> str:
