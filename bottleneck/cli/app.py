@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,7 @@ from bottleneck.cli import (
 from bottleneck.cli.console import say
 from bottleneck.cli.interrupts import interruptible
 from bottleneck.errors import BottleneckError
+from bottleneck.report.terminal import wrap
 
 # They keep features, and trained networks, as they go.
 _GO_ON = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
@@ -44,7 +46,8 @@ class _Commands(TyperGroup):
             with interruptible():
                 return super().invoke(ctx)
         except BottleneckError as error:
-            say(f"error: {error}")
+            # The message may hold a path with spaces as it was typed.
+            say(wrap(f"error: {error}", whole=sys.argv[1:]))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             kept = " What was finished is kept; the same command goes on from there."

@@ -27,9 +27,6 @@ Address = Annotated[
     ),
 ]
 
-# Characters of a bar's text, of a line of 80.
-_TEXT = 40
-
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 
 
@@ -83,9 +80,10 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
             table.width = console.width - 2
             return table
 
+    words = Column(no_wrap=True, max_width=console.width // 2)
     whole = Column(no_wrap=True)  # It is the bar that gets shorter, and a long text that is cut.
     columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=_TEXT)),
+        TextColumn("{task.description}", table_column=words),
         BarColumn(None),
         MofNCompleteColumn(table_column=whole),
         TextColumn("{task.fields[rate]}", table_column=whole),

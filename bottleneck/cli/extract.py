@@ -186,22 +186,23 @@ def _number(option: str, value: str) -> Any:
 
 def _say_failures(result: Extraction) -> None:
     for identity, reason in result.failures[:5]:
-        say(f"left out: {identity}: {reason}")
-    if len(result.failures) > 5:
-        say(f"… and {len(result.failures) - 5} more; `bottleneck inspect {result.path}` lists all")
+        say(wrap(f"{identity}: {reason}", "left out: "))
+    more = len(result.failures) - 5
+    if more > 0:
+        say(wrap(f"… and {more} more; `bottleneck inspect {result.path}` lists all"))
 
 
 def _summary(result: Extraction) -> str:
-    if result.n_extracted:
-        done = (
-            f"{result.n_extracted} new, {result.n_known} known, "
-            f"{result.images_per_second:.1f} images/s from start to end"
-        )
-    else:
-        done = f"nothing to do: all {result.n_known} images are known"
+    new, known, copies = result.n_extracted, result.n_known, result.n_copies
+    done = f"{new} new, {known} known"
+    if copies:
+        done += f", {copies} {'copy' if copies == 1 else 'copies'} of these"
+    if new:
+        done += f", {result.images_per_second:.1f} images/s from start to end"
+    elif not copies:
+        done = f"nothing to do: all {known} images are known"
     failed = f", {len(result.failures)} left out" if result.failures else ""
-    n_rows = result.n_extracted + result.n_known
-    return f"{result.path}\n  {n_rows} × {result.width} ({done}{failed})"
+    return f"{result.path}\n  {new + known + copies} × {result.width} ({done}{failed})"
 
 
 def _as_json(result: Extraction) -> dict[str, Any]:

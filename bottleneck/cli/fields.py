@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
@@ -11,27 +10,32 @@ from typing import Any
 __all__ = ["takes_fields"]
 
 
-def takes_fields(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take the fields of a dataclass as options of its own.
+def takes_fields(*kinds: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take the fields of dataclasses as options of its own.
 
     Parameters
     ----------
-    kind : type
-        A dataclass whose fields are annotated as Typer's parameters are. The command has it
-        as its last parameter, ``options``; Typer is shown the fields in its place.
+    *kinds : type
+        Dataclasses whose fields are annotated as Typer's parameters are. The command has one of
+        each as its last parameters; Typer is shown the fields in their place.
     """
-    names = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+        own, last = parameters[: -len(kinds)], parameters[-len(kinds) :]
+        shared = {kind: inspect.signature(kind, eval_str=True).parameters for kind in kinds}
+
         @functools.wraps(command)
         def called(**given: Any) -> None:
-            fields = {name: given.pop(name) for name in names}
-            command(**given, options=kind(**fields))
+            made = {
+                parameter.name: kind(**{name: given.pop(name) for name in shared[kind]})
+                for parameter, kind in zip(last, kinds, strict=True)
+            }
+            command(**given, **made)
 
         # Typer reads what a signature says, not what the function takes.
-        *own, _ = inspect.signature(command, eval_str=True).parameters.values()
-        shared = inspect.signature(kind, eval_str=True).parameters.values()
-        called.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        fields = [field for kind in kinds for field in shared[kind].values()]
+        called.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
         return called
 
     return decorate

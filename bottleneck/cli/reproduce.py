@@ -10,19 +10,7 @@ import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
 from bottleneck.cli.fields import takes_fields
-from bottleneck.cli.reading import (
-    Crop,
-    FoldColumn,
-    IdColumn,
-    Images,
-    LabelColumn,
-    Name,
-    PathColumn,
-    PatientColumn,
-    PatientPattern,
-    SplitColumn,
-    columns_of,
-)
+from bottleneck.cli.reading import Name, SampleOptions
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import wrap
 
@@ -87,16 +75,7 @@ class StudyOptions:
     jobs: Annotated[
         int, typer.Option(help="Processes; -1 for one a core.", rich_help_panel=_MACHINE)
     ] = -1
-    patient_pattern: PatientPattern = None
-    crop: Crop = False
     data_name: Name = None
-    images: Images = None
-    path_column: PathColumn = None
-    label_column: LabelColumn = None
-    patient_column: PatientColumn = None
-    split_column: SplitColumn = None
-    fold_column: FoldColumn = None
-    id_column: IdColumn = None
     quiet: Quiet = False
     as_json: Json = False
 
@@ -118,7 +97,7 @@ class StudyOptions:
         )
 
 
-@takes_fields(StudyOptions)
+@takes_fields(StudyOptions, SampleOptions)
 def reproduce(
     name: Annotated[
         str | None, typer.Argument(help="A published study; without one, they are listed.")
@@ -129,6 +108,7 @@ def reproduce(
     ] = None,
     *,
     options: StudyOptions,
+    reading: SampleOptions,
 ) -> None:
     """Run a published study on your copy of its data; ours beside theirs in one table.
 
@@ -142,7 +122,7 @@ def reproduce(
         for known in PUBLISHED:
             show(wrap(f"{known}: {load_study(known).title}"))
         return
-    show_study(load_study(name), data, options)
+    show_study(load_study(name), data, options, reading)
 
 
 def _pair(option: str, text: str, *, alone: bool = False) -> tuple[str, str]:
@@ -167,7 +147,9 @@ def _show_check(study: Study, *, as_json: bool) -> None:
         show(wrap(line))
 
 
-def show_study(study: Study, data: str | None, options: StudyOptions) -> None:
+def show_study(
+    study: Study, data: str | None, options: StudyOptions, reading: SampleOptions
+) -> None:
     """Run a study, write its table, and print it; or check its figures."""
     if options.check:
         _show_check(study, as_json=options.as_json)
@@ -179,19 +161,14 @@ def show_study(study: Study, data: str | None, options: StudyOptions) -> None:
             f"the study {study.name} needs data: --data PATH"
             + (f" ({study.needs})" if study.needs else "")
         )
-    from bottleneck.data.readers import load_dataset
-
-    how: dict[str, Any] = {
-        "patient_pattern": options.patient_pattern,
-        "crop": options.crop,
-        "positive": options.positive or study.positive,
-    }
-    named: dict[str, Any] = {"columns": columns_of(options), "images": options.images}
-    loaded = load_dataset(data, name=options.data_name, **named, **how)
+    positive = options.positive or study.positive
+    loaded = reading.load(data, name=options.data_name, positive=positive)
     other = None
     if external is not None:
         # Only a table has columns, and its name is its own.
-        other = load_dataset(external, **(named if Path(external).is_file() else {}), **how)
+        plain = SampleOptions(crop=reading.crop, patient_pattern=reading.patient_pattern)
+        how = reading if Path(external).is_file() else plain
+        other = how.load(external, positive=positive)
     if not options.quiet:
         from bottleneck.studies.table import describe
 

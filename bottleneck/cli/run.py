@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.reading import SampleOptions
 from bottleneck.cli.reproduce import StudyOptions, show_study
 
 
-@takes_fields(StudyOptions)
+@takes_fields(StudyOptions, SampleOptions)
 def run(
     file: Annotated[Path, typer.Argument(help="A study of your own, a TOML file.")],
     data: Annotated[
@@ -20,6 +21,7 @@ def run(
     ] = None,
     *,
     options: StudyOptions,
+    reading: SampleOptions,
 ) -> None:
     """Run a study of your own: data, protocols, arms, and figures to hold them against.
 
@@ -29,4 +31,4 @@ def run(
     """
     from bottleneck.studies.study import read_study
 
-    show_study(read_study(file), data, options)
+    show_study(read_study(file), data, options, reading)

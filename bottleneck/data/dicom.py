@@ -39,6 +39,7 @@ try:
     from pydicom import Dataset, dcmread, uid
     from pydicom.encaps import get_frame
     from pydicom.filereader import read_dataset
+    from pydicom.multival import MultiValue
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.tag import BaseTag
 except ImportError as error:
@@ -113,7 +114,8 @@ def read_patient(file: BinaryIO) -> str | None:
     Returns
     -------
     str or None
-        None where the file names none, or cannot be read.
+        None where the file names none, or cannot be read. It has one value (PS3.6): a backslash,
+        which pydicom parts values at, is of the name.
     """
 
     def is_beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -130,7 +132,9 @@ def read_patient(file: BinaryIO) -> str | None:
             stop_when=is_beyond,
             specific_tags=[_PATIENT_ID],
         )
-        return str(header.get("PatientID") or "").strip() or None
+        found = header.get("PatientID") or ""
+        parts = found if isinstance(found, MultiValue) else [found]
+        return "\\".join(filter(None, (str(part).strip() for part in parts))) or None
     # Of damaged bytes pydicom may raise anything.
     except Exception:  # noqa: BLE001
         return None

@@ -17,7 +17,7 @@ from bottleneck.features.store import load_features
 from bottleneck.heads.catalogue import Head, get_head
 from bottleneck.heads.search import refuse_not_finite
 
-__all__ = ["METADATA_ONLY", "PRIOR_ONLY", "Arm", "load_all", "make_arms"]
+__all__ = ["METADATA_ONLY", "PRIOR_ONLY", "Arm", "load_all", "make_arms", "match_rows"]
 
 METADATA_ONLY = "metadata only"
 PRIOR_ONLY = "prior only"
@@ -106,42 +106,31 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
     chosen = [get_head(name) for name in names if name != "prior"]
     arms = []
     for one, label in zip(sets, _label(sets), strict=True):
-        X = one.X[_match(sets[0], one)]
+        X = one.X[match_rows(sets[0], one)]
         arms += [Arm(f"{label} + {head.name}", one, X, head) for head in chosen]
     if columns := describe_columns(sets[0]):
         arms.append(Arm(METADATA_ONLY, None, *encode_columns(columns)))
     return [*arms, Arm(PRIOR_ONLY, None, sets[0].X, get_head("prior"))]
 
 
-def _label(sets: Sequence[FeatureSet]) -> list[str]:
-    """Name each feature set by backbone and weights, and by more where these do not do."""
-    hashes = [s.recipe_hash for s in sets]
-    for i, one in enumerate(sets):
-        if one.recipe_hash in hashes[:i]:
-            raise ProtocolError(
-                f"{_say(sets[hashes.index(one.recipe_hash)])} and {_say(one)} are of the same "
-                f"recipe, so they would be one arm twice: name one of them"
-            )
-    details = [[s.weights] for s in sets]
-    for field in ("layer", "pooling", "precision"):
-        values = [str(s.provenance["recipe"].get(field) or "") for s in sets]
-        for one, value, detail in zip(sets, values, details, strict=True):
-            alike = {v for s, v in zip(sets, values, strict=True) if _base(s) == _base(one)}
-            if len(alike) > 1 and value:
-                detail.append(value)
-    labels = [f"{s.backbone} ({', '.join(d)})" for s, d in zip(sets, details, strict=True)]
-    return [
-        label if labels.count(label) == 1 else f"{label[:-1]}, {one.recipe_hash[:8]})"
-        for one, label in zip(sets, labels, strict=True)
-    ]
+def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
+    """Find the samples of one feature set in another.
 
+    Parameters
+    ----------
+    first, other : FeatureSet
+        Features of the same samples, in any order.
 
-def _base(one: FeatureSet) -> tuple[str, str]:
-    return one.backbone, one.weights
+    Returns
+    -------
+    ndarray of int, shape (n_samples,)
+        Rows of ``other``, in the order of ``first``.
 
-
-def _match(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
-    """Return the rows of a feature set in the order of the first; refuse other samples."""
+    Raises
+    ------
+    ProtocolError
+        If they are not of the same samples, or disagree on what is known of these.
+    """
     pair = f"{_say(first)} and {_say(other)}"
     again = "extract both again from the same data set"
     if first.dataset != other.dataset:
@@ -171,6 +160,33 @@ def _match(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
     if first.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
         raise ProtocolError(f"{pair} are of different states of the data set: {again}")
     return rows
+
+
+def _label(sets: Sequence[FeatureSet]) -> list[str]:
+    """Name each feature set by backbone and weights, and by more where these do not do."""
+    hashes = [s.recipe_hash for s in sets]
+    for i, one in enumerate(sets):
+        if one.recipe_hash in hashes[:i]:
+            raise ProtocolError(
+                f"{_say(sets[hashes.index(one.recipe_hash)])} and {_say(one)} are of the same "
+                f"recipe, so they would be one arm twice: name one of them"
+            )
+    details = [[s.weights] for s in sets]
+    for field in ("layer", "pooling", "precision"):
+        values = [str(s.provenance["recipe"].get(field) or "") for s in sets]
+        for one, value, detail in zip(sets, values, details, strict=True):
+            alike = {v for s, v in zip(sets, values, strict=True) if _base(s) == _base(one)}
+            if len(alike) > 1 and value:
+                detail.append(value)
+    labels = [f"{s.backbone} ({', '.join(d)})" for s, d in zip(sets, details, strict=True)]
+    return [
+        label if labels.count(label) == 1 else f"{label[:-1]}, {one.recipe_hash[:8]})"
+        for one, label in zip(sets, labels, strict=True)
+    ]
+
+
+def _base(one: FeatureSet) -> tuple[str, str]:
+    return one.backbone, one.weights
 
 
 def _say(features: FeatureSet) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.data.grouping import count_by_class, name_patients
 from bottleneck.data.protocol import Fold, Folds, Protocol, Unit
 from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.arms import Arm, load_all
+from bottleneck.evaluation.arms import Arm, load_all, match_rows
 from bottleneck.evaluation.circumstances import warn_of_large_patient
 from bottleneck.evaluation.cohorts import match_external, refuse_other_recipe
 from bottleneck.evaluation.intervals import holds_level
@@ -48,13 +48,14 @@ def group_cohorts(
     ------
     ProtocolError
         If a cohort lacks the features of one of the recipes, a class, or the patients that are
-        to be counted, is the first data set itself, or two have one name.
+        to be counted, is the first data set itself, has other samples in another recipe, or two
+        have one name.
     FeatureFileError
         If a file cannot be read.
     """
     cohorts: dict[str, dict[str, FeatureSet]] = {}
     for one in load_all(features) if _any(features) else []:
-        if _fingerprint(one) == _fingerprint(inside[0]):
+        if _share_pictures(one, inside[0]):
             raise ProtocolError(
                 f"the external features are of the data set '{one.dataset}' that heads are "
                 f"trained on: an external cohort holds other samples"
@@ -66,7 +67,7 @@ def group_cohorts(
                 f"image, or extract it with its patients"
             )
         cohort = cohorts.setdefault(one.dataset, {})
-        if any(_fingerprint(other) != _fingerprint(one) for other in cohort.values()):
+        if any(not _share_pictures(one, other) for other in cohort.values()):
             raise ProtocolError(
                 f"two external cohorts are called '{one.dataset}': extract one of them under "
                 f"another --name"
@@ -85,7 +86,10 @@ def group_cohorts(
                     f"{one.backbone} ({one.weights}, {one.recipe_hash[:8]}): extract it with the "
                     f"same options as '{one.dataset}'"
                 )
-        grouped.append([by_recipe[one.recipe_hash] for one in inside])
+        ordered = [by_recipe[one.recipe_hash] for one in inside]
+        for other in ordered:
+            match_rows(ordered[0], other)
+        grouped.append(ordered)
     return grouped
 
 
@@ -198,8 +202,15 @@ def _refuse_other_classes(inside: FeatureSet, outside: FeatureSet) -> None:
     )
 
 
-def _fingerprint(features: FeatureSet) -> str:
-    return str(features.provenance["dataset"]["fingerprint"])
+def _share_pictures(one: FeatureSet, other: FeatureSet) -> bool:
+    """Whether two feature sets are of one data set, in the same or a similar state."""
+    if one.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
+        return False
+    if one.sha256 is None or other.sha256 is None:
+        return True
+    # The fingerprint knows names and labels, which two centres may give alike.
+    _, rows, others = np.intersect1d(one.ids, other.ids, return_indices=True)
+    return bool((one.sha256[rows] == other.sha256[others]).any())
 
 
 def _any(features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path) -> bool:
@@ -213,13 +224,7 @@ def _rows_of(
     if arm.features is None:  # it does not look at them
         return np.zeros((len(outside), arm.X.shape[1]), arm.X.dtype)
     one = of[arm.features.recipe_hash]
-    row = {sample: n for n, sample in enumerate(one.ids.tolist())}
-    if set(row) != set(outside.ids.tolist()):
-        raise ProtocolError(
-            f"the features of '{outside.dataset}' hold different samples for different backbones "
-            f"({len(outside)} and {len(one)}): extract them again from the same data set"
-        )
-    return one.X[[row[sample] for sample in outside.ids.tolist()]]
+    return one.X[match_rows(outside, one)]
 
 
 def _stack_groups(inside: FeatureSet, outside: FeatureSet) -> NDArray[np.str_] | None:

@@ -39,8 +39,9 @@ class Extraction:
         The feature file.
     n_samples : int
         Of the data set.
-    n_extracted, n_known : int
-        Rows computed in this run, and rows taken over from before.
+    n_extracted, n_known, n_copies : int
+        Rows computed in this run, rows taken over from before, and rows of images that are
+        copies of one of these, byte by byte.
     failures : tuple of (str, str)
         Id and reason of the samples without a row.
     seconds, images_per_second : float
@@ -61,6 +62,7 @@ class Extraction:
     n_samples: int
     n_extracted: int
     n_known: int
+    n_copies: int
     failures: tuple[tuple[str, str], ...]
     seconds: float
     images_per_second: float
@@ -371,7 +373,8 @@ def _extraction(
         path=run.path,
         n_samples=len(run.dataset),
         n_extracted=run.n_extracted,
-        n_known=run.n_rows - run.n_extracted,
+        n_known=run.n_rows - run.n_extracted - run.n_copies,
+        n_copies=run.n_copies,
         failures=tuple(run.failures),
         seconds=seconds,
         images_per_second=run.n_extracted / seconds,

@@ -47,6 +47,11 @@ class Members:
     @contextlib.contextmanager
     def opened(cls, path: Path) -> Iterator[Members]:
         """Open a file, and turn whatever HDF5 says of its damage into a FeatureFileError."""
+        if path.is_dir():
+            raise FeatureFileError(
+                f"{path} is a folder, where a feature file (.h5) was expected: name a file in it, "
+                "or make one of the images in it with `bottleneck extract`"
+            )
         if not path.is_file():
             raise FeatureFileError(f"feature file {path} does not exist")
         source: WatchedFile | None = None

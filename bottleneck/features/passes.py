@@ -16,10 +16,11 @@ from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.engine import Plan
+from bottleneck.features.found import Found
 from bottleneck.features.journal import Journal, Seen
 from bottleneck.features.pictures import read_stamps
 from bottleneck.features.rows import NO_STAMP, row_key
-from bottleneck.features.run import Found, Run, log_path
+from bottleneck.features.run import Run, log_path
 from bottleneck.features.stages import Clock, Stage
 from bottleneck.features.worker import Batch, Engine, Forward, Work
 

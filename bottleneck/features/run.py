@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import datetime
 import hashlib
-import os
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,66 +13,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import bottleneck
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import DataError, FeatureFileError, UsageError
 from bottleneck.features import engine
+from bottleneck.features.found import Found
 from bottleneck.features.journal import Journal
-from bottleneck.features.members import FORMAT
+from bottleneck.features.provenance import make_provenance
 from bottleneck.features.recipe import Recipe
 from bottleneck.features.rows import Row, Stamp, row_key
-from bottleneck.features.stages import Stage, find_bottleneck
+from bottleneck.features.stages import Stage
 from bottleneck.features.stored import StoredRows
 from bottleneck.features.writer import write_features
 from bottleneck.plurals import counted
 from bottleneck.scratch import DiskArray
 
-__all__ = ["Found", "Run", "log_path"]
-
-_PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
-_CODECS = ("pydicom", "imagecodecs")
-_IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
+__all__ = ["Run", "log_path"]
 
 
 def log_path(path: Path) -> Path:
     """Name the log of a feature file that is not finished."""
     return path.with_name(f"{path.name}.unfinished")
-
-
-class Found:
-    """What became of the images of a data set, on the disk.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        Whose images.
-
-    Attributes
-    ----------
-    failures : list of (str, str)
-        Id and reason of the samples without a row.
-    """
-
-    def __init__(self, dataset: ImageDataset) -> None:
-        self.dataset = dataset
-        self.failures: list[tuple[str, str]] = []
-        self._images = DiskArray(len(dataset), _IMAGE)
-
-    def add(self, start: int, images: Sequence[tuple[str, Stamp]]) -> None:
-        """Record the images of samples, of which ``start`` is the first: hashes and stamps."""
-        self._images.write(start, images)
-
-    def images(self, start: int, stop: int) -> list[tuple[str, Stamp]]:
-        """Return what was recorded of the images of samples; the hash is empty where nothing."""
-        images = self._images.read(start, stop)
-        return [
-            (sha256.decode(), (size, time))
-            for sha256, (size, time) in zip(
-                images["sha256"].tolist(), images["stamp"].tolist(), strict=True
-            )
-        ]
 
 
 class Run:
@@ -106,8 +61,8 @@ class Run:
         Of the file, at the end.
     failures : sequence of (str, str)
         Id and reason of the samples without a row.
-    n_extracted : int
-        Rows computed in this run.
+    n_extracted, n_copies : int
+        Rows computed in this run, and those of samples of which another has the same image.
     notes : list of str
         What the user should hear.
     provenance : mapping
@@ -138,7 +93,7 @@ class Run:
         self._located = self.stored.locate(dataset.samples)
         self.failures: Sequence[tuple[str, str]] = ()
         self.n_rows = 0
-        self.n_extracted = 0
+        self.n_extracted = self.n_copies = 0
         self.notes = list(dataset.notes)
         self.provenance: dict[str, Any] = dict(self.stored.provenance)
         self._started = time.perf_counter()
@@ -238,6 +193,7 @@ class Run:
         for start, samples in blocks_of(self.dataset.samples):
             self._find_rows(rows, start, samples, found, journal)
         self.n_rows = rows.n
+        self.n_copies = rows.n - int(rows.used.sum())
         if not self.n_rows:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
@@ -247,8 +203,18 @@ class Run:
         # whose rows the file has already.
         fresh = int(rows.used[len(self.stored) :].sum())
         self._note_changes(rows)
-        provenance = self._describe(self._content(rows), journal, fresh, stages)
         old = self.stored.provenance
+        provenance = make_provenance(
+            self.dataset,
+            self.backbone,
+            self.recipe,
+            content=self._content(rows),
+            header=journal.header,
+            before=old,
+            n_fresh=fresh,
+            seconds=journal.seconds,
+            stages=stages,
+        )
         if old and not fresh and all(old[k] == provenance[k] for k in ("dataset", "content")):
             return
         provenance |= describe()
@@ -319,55 +285,14 @@ class Run:
             )
 
     def _note_changes(self, rows: _Rows) -> None:
-        copies = rows.n - int(rows.used.sum())
         for count, text in (
             (rows.changed, "changed since the last run"),
             (len(self.stored) - rows.located, "no longer in the data set, dropped from the file"),
             (rows.lost, "had features before and cannot be used now"),
-            (
-                copies,
-                "with the same content as another image of the data set",
-            ),
+            (self.n_copies, "with the same content as another image of the data set"),
         ):
             if count:
                 self.notes.append(f"{counted(count, 'image')} {text}")
-
-    def _describe(
-        self, content: str, journal: Journal, fresh: int, stages: tuple[Stage, ...]
-    ) -> dict[str, Any]:
-        dataset, old = self.dataset, self.stored.provenance
-        seconds = old.get("seconds", 0.0) + (journal.seconds if fresh else 0.0)
-        extracted = old.get("images_extracted", 0) + fresh
-        return {
-            "format": FORMAT,
-            "dataset": {
-                "name": dataset.name,
-                "fingerprint": dataset.fingerprint,
-                "positive": dataset.positive,
-                "n_samples": len(dataset),
-                "n_patients": dataset.n_groups,
-                "classes": dict(sorted(dataset.class_counts.items())),
-                "excluded": dict(dataset.excluded),
-                "description": dict(dataset.description),
-            },
-            "content": content,
-            "recipe": self.recipe.to_dict(),
-            "recipe_hash": self.recipe.hash,
-            "weights": self.backbone.weights.to_dict(),
-            "shape": list(self.backbone.shape),
-            **{field.name: journal.header[field.name] for field in dataclasses.fields(engine.Plan)},
-            "drift": journal.header["drift"],
-            "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
-            | {name: metadata.version(name) for name in _PACKAGES}
-            | dict(_versions(*_CODECS, *(["torchcodec"] if self.recipe.on_device else []))),
-            "command": _command(),
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},
-            "bottleneck": find_bottleneck(stages),
-            "images_extracted": extracted,
-            "seconds": round(seconds, 3),
-            "images_per_second": round(extracted / seconds, 3) if seconds else None,
-        }
 
     def _content(self, rows: _Rows) -> str:
         digest = rows.content.copy()
@@ -390,15 +315,3 @@ class _Rows:
         self.places.write(start, places)
         self.used[places[places >= 0]] = True
         self.n += int((places >= 0).sum())
-
-
-def _versions(*packages: str) -> Iterator[tuple[str, str]]:
-    for name in packages:
-        # A folder of that name where the command runs could be imported all the same.
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            yield name, metadata.version(name)
-
-
-def _command() -> str:
-    # Of every path the last part: folders tell who works where.
-    return shlex.join(word.rstrip(os.sep).rpartition(os.sep)[2] for word in sys.argv)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +15,12 @@ __all__ = ["WIDTH", "make_table", "wrap"]
 WIDTH = 80
 
 
-def wrap(text: str, mark: str = "") -> str:
-    """Fold prose between words.
+# Names, paths and commands: to be copied, and thus one word.
+_QUOTED = re.compile(r"`[^`\n]*`|(?<!\w)'[^'\n]*'(?!\w)")
+
+
+def wrap(text: str, mark: str = "", whole: Iterable[str] = ()) -> str:
+    """Fold prose between words, but for what is quoted.
 
     Parameters
     ----------
@@ -22,13 +28,18 @@ def wrap(text: str, mark: str = "") -> str:
         Its lines that begin with a space, such as commands to be copied, are left as they are.
     mark : str
         What the first line begins with; the others begin with as many spaces.
+    whole : iterable of str
+        Paths and others that are not folded either, where the text has them.
 
     Returns
     -------
     str
-        Lines of 80 characters at most, but for longer words, such as paths.
+        Lines of 80 characters at most, but for what is longer and not folded.
     """
     hanging = " " * len(mark)
+    kept = _QUOTED.sub(lambda found: found[0].replace(" ", "\0"), text)
+    for part in whole:
+        kept = kept.replace(part, part.replace(" ", "\0"))
     folded = [
         line
         if line.startswith(" ")
@@ -37,12 +48,14 @@ def wrap(text: str, mark: str = "") -> str:
             WIDTH,
             initial_indent=hanging if number else mark,
             subsequent_indent=hanging,
+            expand_tabs=False,
+            replace_whitespace=False,
             break_long_words=False,
             break_on_hyphens=False,
         )
-        for number, line in enumerate(text.split("\n"))
+        for number, line in enumerate(kept.split("\n"))
     ]
-    return "\n".join(folded)
+    return "\n".join(folded).replace("\0", " ")
 
 
 def make_table(title: str = "", caption: str = "", **options: Any) -> Table:

@@ -83,7 +83,7 @@ def run_study(
     n_jobs : int or None
         Processes, as joblib counts them.
     progress : callable, optional
-        Called with steps done, their number, and a text.
+        Called with steps done, their number, and a text, which names the arm or its network.
 
     Returns
     -------
@@ -251,12 +251,17 @@ def _train(
     config = arm.config(work.study.training)
     if protocol.augment is not None:  # The copies are made already.
         config = dataclasses.replace(config, augment=False)
+
+    def move(done: int, total: int, text: str) -> None:
+        if work.progress is not None:
+            work.progress(done, total, f"{arm.name}: {text}")
+
     how: dict[str, Any] = {
         "protocol": split.plan,
         "folds_from": folds_from,
         "seeds": protocol.seeds,
         "output": work.output / slug(protocol.name) / "trained" / slug(arm.name),
-        "progress": work.progress,
+        "progress": move,
     }
     if arm.kind == "new_fc":
         return train_on_features(sets[paths[arm.name]], config, **how)

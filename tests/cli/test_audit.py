@@ -93,6 +93,7 @@ def test_json_is_all_there_is_on_stdout(made: Path) -> None:
 def test_bad_input_is_refused(made: Path) -> None:
     for arguments, phrase in (
         (["nowhere.h5"], "does not exist"),
+        ([made], "is a folder, where a feature file (.h5) was expected"),
         ([made / "labels.csv"], "no HDF5 file"),
         ([feature_file(made), "--data", "nowhere"], "nowhere"),
         ([feature_file(made), "--data", "phantom"], "none of the 12 samples"),

@@ -325,6 +325,13 @@ def test_a_checkout_runs_as_it_is(tmp_path: Path) -> None:
     assert "none.h5 does not exist" in done.stderr
 
 
+def test_a_folder_is_no_feature_file(here: Path) -> None:
+    class_folders(here / "scans")
+    assert "scans is a folder, where a feature file" in refused("inspect", "scans")
+    for command in ("fit", "compare"):
+        assert "no feature files in scans; make some with" in refused(command, "scans")
+
+
 def test_demo(here: Path) -> None:
     result = run("demo", "--limit", "16", "--weights", "random")
     assert result.exit_code == 0, result.output

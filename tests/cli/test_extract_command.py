@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from made import make_images
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
 
@@ -37,3 +38,28 @@ def test_several_networks_in_one_pass(tmp_path: Path, monkeypatch: pytest.Monkey
     known = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert {stage["name"]: stage for stage in known[0]["stages"]}["read"]["busy"] == 0
     assert known[0]["bottleneck"] in {stage["name"] for stage in known[0]["stages"]}
+
+
+def test_copies_are_not_known_from_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    make_images(tmp_path / "scans" / "benign", 2)
+    make_images(tmp_path / "scans" / "malignant", 2, first=10)
+
+    def copy(name: str) -> None:
+        for path in list((tmp_path / "scans").glob("*/0??.png")):
+            shutil.copy(path, path.with_name(f"{name}-{path.name}"))
+
+    def run(*more: str) -> Result:
+        words = ["extract", "scans", *OPTIONS[2:], "--batch-size", "4", *more]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        return result
+
+    copy("a")
+    copy("b")
+    assert "(4 new, 0 known, 8 copies of these, " in run().stdout
+    assert "(nothing to do: all 12 images are known)" in run().stdout
+    copy("c")
+    (record,) = json.loads(run("--json").stdout)
+    assert [record[f"n_{kind}"] for kind in ("extracted", "known", "copies")] == [0, 12, 4]

@@ -77,6 +77,10 @@ def test_a_long_text_is_cut_and_no_figure(
         r"vgg16, inception_v3, resnet50.*… .* 1234/5670 \d+\.\d batches/s \S:\S\S:\S\S", shown
     ), shown
     assert len(shown) < 79
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress(quiet=False, unit="batches") as move:
+        move(1, 5670, "CNN from scratch: seed 0, fold 1/5, epoch 3, AUROC 0.712")
+    assert "epoch 3, AUROC 0.712 " in capsys.readouterr().err
 
 
 def test_work_that_follows_has_a_rate_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 import bottleneck.backbones.conventions
 from bottleneck.data import preprocessing
@@ -128,3 +130,22 @@ def test_fields_of_another_type_are_refused(change, message):
 def test_missing_fields_are_named():
     with pytest.raises(UsageError, match=r"x\.toml: the preprocessing lacks crop, interpolation"):
         Preprocessing.from_dict({"resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}, "x.toml")
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_fast_resize_is_torchvisions(interpolation):
+    image = picture(140, 90)
+    reference = make(48, 40, interpolation)
+    fast = reference.fast().pixels(image)
+    tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
+    mode = InterpolationMode(interpolation)
+    resized = functional.resize(tensor, [48, 74], mode, antialias=True).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(fast, resized[4:44, 17:57])
+    apart = np.abs(fast.astype(int) - reference.pixels(image))
+    assert apart.max() == 1
+    assert (apart > 0).mean() < 0.02
+
+
+def test_a_resize_that_has_no_fast_form_stays():
+    for one in (make(interpolation="nearest"), make(resizer="opencv")):
+        assert one.fast() == one

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_features import make_features
+from made_features import VGG, changed, make_features
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -64,9 +64,8 @@ def test_heads_are_trained_on_all_of_the_first_and_tested_once():
 
 
 def test_cohorts_are_found_by_recipe_in_any_order():
-    vgg = {"backbone": "vgg16", "network": "vgg16"}
-    sets = [make_features(), make_features(seed=1, recipe=vgg)]
-    other = make_features(n_patients=30, images=1, recipe=vgg, dataset=ELSEWHERE)
+    sets = [make_features(), make_features(seed=1, recipe=VGG)]
+    other = make_features(n_patients=30, images=1, recipe=VGG, dataset=ELSEWHERE)
     cohort = [dataclasses.replace(other, groups=outside().groups), outside()]
     external = compare(sets, ["logistic"], external=cohort, protocol=QUICK).external[0]
     alone = compare(sets[0], ["logistic"], external=cohort[1], protocol=QUICK).external[0]
@@ -135,6 +134,34 @@ def test_two_cohorts_of_one_name_are_not_taken_for_one():
     patients = dataclasses.replace(QUICK, unit="patient")
     with pytest.raises(ProtocolError, match="names no patients to count"):
         compare(make_features(), ["logistic"], external=outside(groups=None), protocol=patients)
+
+
+def hashes(start, n):
+    return np.array([f"{i:064d}" for i in range(start, start + n)])
+
+
+def test_names_that_two_centres_give_alike_do_not_make_one_data_set():
+    f, g = make_features(sha256=hashes(0, 80)), make_features(seed=1, sha256=hashes(80, 80))
+    external = compare(f, ["logistic"], external=g, protocol=QUICK).external[0]
+    assert external.evaluations[0].confusion.sum() == 80
+    one_changed = dataclasses.replace(f, sha256=changed(f.sha256, 3, "e" * 64))
+    for same in (f, one_changed, make_features()):
+        with pytest.raises(ProtocolError, match="are of the data set 'phantom' that heads"):
+            compare(f, ["logistic"], external=same, protocol=QUICK)
+
+
+def test_an_external_cohort_has_the_same_pictures_in_every_recipe():
+    sets = [make_features(), make_features(seed=1, recipe=VGG)]
+    g = outside(sha256=hashes(0, 30))
+    other = make_features(n_patients=30, images=1, recipe=VGG, dataset=ELSEWHERE)
+    other = dataclasses.replace(other, groups=g.groups)
+    for sha256, said in (
+        (hashes(30, 30), "two external cohorts are called 'elsewhere'"),
+        (changed(g.sha256, [4, 7], "e" * 64), "disagree on the image bytes of 2 of 30 samples"),
+    ):
+        cohort = [g, dataclasses.replace(other, sha256=sha256)]
+        with pytest.raises(ProtocolError, match=said):
+            compare(sets, ["logistic"], external=cohort, protocol=QUICK)
 
 
 def test_copies_stay_together_when_heads_are_trained_on_all(monkeypatch):

@@ -96,7 +96,7 @@ def test_a_resumed_run_does_not_read_what_the_log_holds(
     result = extract(again, tiny_backbone(), output=tmp_path / "f", **OPTIONS)
     # Two batches of eight, and the copy among them.
     assert set(reads) == {f"{n:03d}.png" for n in range(17, 30)}
-    assert (result.n_extracted, result.n_known) == (13, 17)
+    assert (result.n_extracted, result.n_known, result.n_copies) == (13, 16, 1)
     assert contents(result) == contents(whole)
 
 

@@ -291,3 +291,16 @@ def test_what_cannot_be_logged_ends_the_run_and_is_computed_by_the_next(
     for result, backbone in zip(results, three()[:2], strict=True):
         alone = extract(dataset, backbone, output=tmp_path / "alone", **OPTIONS)
         assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
+
+
+def test_a_picture_that_comes_again_at_once_is_computed_once(
+    image_folder: MakeImages, tmp_path: Path
+) -> None:
+    folder = image_folder(4)
+    for number in range(4, 12):
+        (folder / f"{number:03d}.png").write_bytes((folder / f"{number % 4:03d}.png").read_bytes())
+    options = OPTIONS | {"batch_size": 4}
+    result = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "f", **options)
+    assert (result.n_extracted, result.n_samples) == (4, 12)
+    features = load_features(result.path).X
+    np.testing.assert_array_equal(features[:4], features[4:8])

@@ -174,7 +174,15 @@ def test_luna16_on_class_folders(tmp_path):
     study = load_study("luna16-swin")
     cuts = Cuts(weights={"": "random"}, backbones={"swin_tiny": "timm/test_vit"}, epochs=1)
     dataset = load_dataset(data, positive="positive")
-    result = run_study(study, dataset, cuts=cuts, output=tmp_path / "out", n_jobs=1)
+    said = []
+
+    def progress(done: int, total: int, text: str) -> None:
+        said.append(text)
+
+    output = tmp_path / "out"
+    result = run_study(study, dataset, cuts=cuts, output=output, n_jobs=1, progress=progress)
+    assert any(text.startswith("Swin-Tiny fine-tuned: seed 0, fold 1/") for text in said)
+    assert any("timm/test_vit (random) + mlp" in text for text in said)
     names = [arm.name for arm in result.protocols[0].arms]
     assert names[:2] == ["Swin-Tiny frozen + MLP", "Swin-Tiny fine-tuned"]
     assert result.protocols[0].comparison.positive == "positive"

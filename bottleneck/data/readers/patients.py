@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -18,6 +19,8 @@ __all__ = ["find_patients", "read_patients"]
 
 # That wait for the disk: what they do besides, Python does one by one.
 _THREADS = 8
+# A thread that waits for another's import is not told that it failed, and finds half a module.
+_LOADING = threading.Lock()
 
 
 def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
@@ -165,7 +168,8 @@ def _read_patient(images: FileSource, source: str) -> str | None:
         with images.open(source) as file:
             if not is_dicom(file.read(132)):
                 return None
-            from bottleneck.data.dicom import read_patient
+            with _LOADING:
+                from bottleneck.data.dicom import read_patient
 
             return read_patient(file) or ""
     except (OSError, DataError, ValueError):  # ValueError: the path holds a NUL
