@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
+import itertools
 import logging
 import os
 import socket
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ _ENGINES = ("local", "ray")
 # In seconds: for a connection; for an answer, before which a machine may have to be started and
 # torch loaded on it; and for anything at all to be finished.
 _CONNECTION, _PATIENCE, _NO_PROGRESS = 10, 600, 1800
+# Rows that are sent before actors are made anew, which takes seconds; some 17 kB each in memory.
+_WAVE = 4096
 
 
 def choose(engine: str, address: str | None) -> bool:
@@ -246,7 +250,7 @@ def call(function: Callable[..., Any], *arguments: Any, num_cpus: int, num_gpus:
 def stream(
     actor: type,
     errand: Any,
-    rows: Sequence[bytes],
+    rows: Iterable[bytes],
     *,
     actors: int,
     num_cpus: int,
@@ -261,8 +265,8 @@ def stream(
         rows, it returns one whose column ``outcome`` holds as many.
     errand : object
         Sent to every machine once.
-    rows : sequence of bytes
-        What to send.
+    rows : iterable of bytes
+        What to send; not asked for more than some thousands ahead.
     actors : int
         How many there are from the start; more are made where machines join.
     num_cpus, num_gpus : int
@@ -287,26 +291,28 @@ def stream(
     context.execution_no_progress_timeout_s = _NO_PROGRESS
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with _clean_errors():
-        told = ray.put(errand)
-        table = ray.data.from_items([{"chunk": row} for row in rows], override_num_blocks=len(rows))
-        outcomes = table.map_batches(
-            actor,
-            fn_constructor_args=(told,),
-            batch_size=1,
-            batch_format="pyarrow",
-            # Two rows at once: one is read and decoded while the network has the other.
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1,
-                initial_size=actors,
-                max_concurrent_calls_per_actor=2,
-                enable_true_multi_threading=True,
-            ),
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-        )
-        for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for cell in block["outcome"]:
-                yield cell.as_py()
+        told, waiting = ray.put(errand), iter(rows)
+        # Ray Data keeps what it knows of every row until the last one is through.
+        while wave := [{"chunk": row} for row in itertools.islice(waiting, _WAVE)]:
+            outcomes = ray.data.from_items(wave, override_num_blocks=len(wave)).map_batches(
+                actor,
+                fn_constructor_args=(told,),
+                batch_size=1,
+                batch_format="pyarrow",
+                # Two rows at once: one is read and decoded while the network has the other.
+                compute=ray.data.ActorPoolStrategy(
+                    min_size=1,
+                    initial_size=actors,
+                    max_concurrent_calls_per_actor=2,
+                    enable_true_multi_threading=True,
+                ),
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+            )
+            for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for cell in block["outcome"]:
+                    yield cell.as_py()
+            gc.collect()  # What ran it holds on to itself, and to all rows.
 
 
 @contextlib.contextmanager

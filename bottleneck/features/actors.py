@@ -248,7 +248,7 @@ class RayEngine:
         outcomes = cluster.stream(
             _Actor,
             errand,
-            [pickle.dumps(chunk) for chunk in self._cut(work)],
+            map(pickle.dumps, self._cut(work)),
             actors=self._actors,
             num_cpus=self._cores,
             num_gpus=self._gpus,

@@ -290,7 +290,7 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     extract = ("extract", "phantom", "--limit", "1", "--backbone", "resnet18", "--quiet")
     first = start(*extract, **offline)
     assert first.returncode == 2
-    assert "HF_HUB_OFFLINE is set" in first.stderr
+    assert "HF_HUB_OFFLINE is set" in " ".join(first.stderr.split())
     assert "https://huggingface.co/timm/resnet18.tv_in1k/resolve/main/model.safetensors" in (
         first.stderr
     )

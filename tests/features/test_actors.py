@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import pyarrow
 import pytest
 import torch
 from made import dataset_of
@@ -171,6 +172,28 @@ def test_a_machine_without_the_images(image_folder: MakeImages, tmp_path: Path) 
     with pytest.raises(ClusterError, match="can be read here: every machine needs the folder"):
         extract(dataset, tiny_backbone(), output=tmp_path, **CLUSTER)
     assert not list(tmp_path.glob("*.h5"))
+
+
+def test_rows_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Echo:
+        def __init__(self, errand: object) -> None: ...
+
+        def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
+            return table.rename_columns(["outcome"])
+
+    made = 0
+
+    def rows() -> Iterator[bytes]:
+        nonlocal made
+        for made in range(1, 13):
+            yield b"%d" % made
+
+    monkeypatch.setattr(cluster, "_WAVE", 5)
+    seen = set()
+    for outcome in cluster.stream(Echo, None, rows(), actors=2, num_cpus=1, num_gpus=0):
+        seen.add(outcome)
+        assert made <= 5 * -(-len(seen) // 5)
+    assert seen == {b"%d" % number for number in range(1, 13)}
 
 
 def test_joblib_over_the_cluster() -> None:

@@ -89,7 +89,7 @@ class Child:
                 self.events.send("go")
 
     def end(self) -> tuple[int, str]:
-        """Let it run to its end; the exit code, and all that it said."""
+        """Let it run to its end; the exit code, and all that it said, on one line."""
         while True:
             try:
                 self.events.send("go")
@@ -98,7 +98,7 @@ class Child:
                 break
         self.process.join(60)
         assert self.process.exitcode is not None
-        return self.process.exitcode, self.said.read_text()
+        return self.process.exitcode, " ".join(self.said.read_text().split())
 
 
 Start = Callable[..., Child]

@@ -215,7 +215,7 @@ def test_published_studies_are_listed_and_checked_without_data():
     assert [one["part"] for one in found["contradictions"]] == ["training", "validation", "test"]
     refused = CliRunner().invoke(app, ["reproduce", "tn5000-swinv2"])
     assert refused.exit_code == 2
-    assert "needs data: --data PATH" in refused.stderr
+    assert "needs data: --data PATH" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.slow
