@@ -270,7 +270,7 @@ class DeviceDecoders:
             "was finished is kept; --decode fast, in a new --output, decodes on the processor"
         )
 
-    def _make(self, tasks: Sequence[_Task]) -> list[_Made]:
+    def _make(self, tasks: Sequence[_Task]) -> list[_Made | None]:
         made: dict[int, _Made] = {}
         kinds = list(dict.fromkeys(task.framings for task in tasks))
 
@@ -281,16 +281,14 @@ class DeviceDecoders:
         with self._on_device():
             files = [task.data for task in tasks]
             decoded = self._decode(files, mode="RGB", device=self._device)
-            order = sorted(range(len(tasks)), key=alike)
-            for _, group in itertools.groupby(order, alike):
+            # Of another size: no device should, and the host may have it.
+            right = [n for n, task in enumerate(tasks) if decoded[n].shape == _shape(task)]
+            for _, group in itertools.groupby(sorted(right, key=alike), alike):
                 numbers = list(group)
                 pictures = torch.stack([decoded[number] for number in numbers])
-                task = tasks[numbers[0]]
-                if pictures.shape[:0:-1] != (*task.jpeg.size, 3):
-                    raise RuntimeError("the device decodes a JPEG file to another size")
-                for number, one in zip(numbers, _make_alike(pictures, task), strict=True):
-                    made[number] = one
-        return [made[number] for number in range(len(tasks))]
+                results = _make_alike(pictures, tasks[numbers[0]])
+                made.update(zip(numbers, results, strict=True))
+        return [made.get(number) for number in range(len(tasks))]
 
 
 def _make_alike(whole: Tensor, like: _Task) -> Iterator[_Made]:
@@ -373,6 +371,11 @@ def _to_host(tensor: Tensor) -> Tensor:
 def _describe(made: _Made) -> PixelFacts:
     height, width = made.rgb.shape[:2]
     return gather_facts(made.rgb.data, (width, height), made.total, made.thumbnail)
+
+
+def _shape(task: _Task) -> tuple[int, int, int]:
+    width, height = task.jpeg.size
+    return 3, height, width
 
 
 def _pixels(tasks: Sequence[_Task]) -> int:

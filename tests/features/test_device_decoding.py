@@ -344,6 +344,14 @@ def test_every_picture_is_held_against_libjpeg(
     assert np.abs(difference).max() == (off if taken else 0)
 
 
+def test_a_picture_of_another_size_is_taken_from_the_host(
+    decoders: DeviceDecoders, device: Device
+) -> None:
+    data = encoded(noise(mode="L"))
+    device.stands_in = lambda: torch.zeros(3, 40, 30, dtype=torch.uint8)
+    assert same(decoders.picture(data, "", None, [FRAMING]), on_host(data))
+
+
 def test_one_block_that_is_off_is_enough(decoders: DeviceDecoders, device: Device) -> None:
     data = encoded(Image.linear_gradient("L").resize((80, 60)))
     device.spoils = lambda pixels: pixels[:, 16:24, 16:24].fill_(255)
