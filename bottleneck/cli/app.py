@@ -46,8 +46,9 @@ class _Commands(TyperGroup):
             with interruptible():
                 return super().invoke(ctx)
         except BottleneckError as error:
-            # The message may hold a path with spaces as it was typed.
-            say(wrap(f"error: {error}", whole=sys.argv[1:]))
+            # The message may hold a path with spaces as it was typed, alone or behind an option.
+            typed = [word.partition("=")[2] if word[:2] == "--" else word for word in sys.argv[1:]]
+            say(wrap(f"error: {error}", whole=filter(None, typed)))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             kept = " What was finished is kept; the same command goes on from there."

@@ -69,7 +69,7 @@ def extract(
         str,
         typer.Option(
             help="Whose resize: reference (Pillow), fast (torchvision), device (a GPU, which "
-            "decodes JPEG too), or auto: reference in fp32, else fast."
+            "decodes grey JPEG too), or auto: reference in fp32, else fast."
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -186,7 +186,7 @@ def _number(option: str, value: str) -> Any:
 
 def _say_failures(result: Extraction) -> None:
     for identity, reason in result.failures[:5]:
-        say(wrap(f"{identity}: {reason}", "left out: "))
+        say(wrap(f"{identity}: {reason}", "left out: ", whole=[identity]))
     more = len(result.failures) - 5
     if more > 0:
         say(wrap(f"… and {more} more; `bottleneck inspect {result.path}` lists all"))

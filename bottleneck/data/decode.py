@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import threading
 import warnings
 
 import numpy as np
@@ -32,6 +33,7 @@ from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, MissingExtraError
 
 __all__ = [
+    "LOADING",
     "MIN_SIDE",
     "POLICY",
     "THUMBNAIL_SIDE",
@@ -47,11 +49,15 @@ __all__ = [
 ]
 
 POLICY = "1"
+# Around imports of what may not be installed. A thread that waits for another's import is not told
+# that it failed, and finds half a module.
+LOADING = threading.Lock()
 # The perceptual hash is computed from as many pixels; text cannot be read in them.
 THUMBNAIL_SIDE = 32
 
 # A picture below it is none.
 MIN_SIDE = 8
+_ORIENTATION = 0x0112
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
 # Pillow warns from about here on; the image is refused below, and that says it once.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -144,9 +150,9 @@ class PlainJpeg:
     subsampled : bool
         Whether its colours are stored at a lower resolution. How they are brought back to the
         full one is the decoder's own choice.
-    means : ndarray of uint8, shape (height / 8, width / 8, 3)
-        Of blocks of 8×8 pixels, those at the right and lower edge of what is left. libjpeg has
-        them for less than half of what decoding takes.
+    means : ndarray of uint8, shape (ceil(height / 8), ceil(width / 8), 3)
+        Of blocks of 8×8 pixels; those at the right and lower edge are of what the encoder filled
+        them up with, too. libjpeg has them for less than half of what decoding takes.
     """
 
     size: tuple[int, int]
@@ -166,7 +172,7 @@ def read_plain_jpeg(data: bytes) -> PlainJpeg | None:
     -------
     PlainJpeg or None
         None for what the policy refuses, or may refuse, and for all that needs more than to be
-        decoded: other formats, CMYK, what carries EXIF, which may rotate it, several frames.
+        decoded: other formats, CMYK, what carries EXIF or is rotated by XMP, several frames.
     """
     if data[:3] != b"\xff\xd8\xff":
         return None
@@ -175,7 +181,10 @@ def read_plain_jpeg(data: bytes) -> PlainJpeg | None:
             assert isinstance(opened, JpegImagePlugin.JpegImageFile)
             _refuse_by_header(opened, data)
             size, sampling = opened.size, {(across, down) for _, across, down, _ in opened.layer}
-            if opened.format != "JPEG" or opened.mode not in ("L", "RGB") or "exif" in opened.info:
+            if opened.format != "JPEG" or opened.mode not in ("L", "RGB"):
+                return None
+            # XMP may rotate it too, which Pillow puts among the EXIF.
+            if "exif" in opened.info or opened.getexif().get(_ORIENTATION, 1) != 1:
                 return None
             opened.draft(opened.mode, (1, 1))
             means = np.asarray(opened.convert("RGB"))
@@ -200,7 +209,8 @@ def codec(data: bytes) -> str:
     """
     if not is_dicom(data):
         return ""
-    from bottleneck.data.dicom import CODEC
+    with LOADING:
+        from bottleneck.data.dicom import CODEC
 
     return CODEC
 
@@ -265,7 +275,8 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _decode_dicom(data: bytes) -> Image.Image:
-    from bottleneck.data.dicom import read_picture
+    with LOADING:
+        from bottleneck.data.dicom import read_picture
 
     return read_picture(data)
 

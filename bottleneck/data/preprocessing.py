@@ -89,7 +89,7 @@ class Preprocessing:
         if self.channels not in ("RGB", "BGR"):
             raise unknown_name("channel order", self.channels, ("RGB", "BGR"))
         if self.resizer not in _RESIZERS:
-            raise unknown_name("resizer", self.resizer, _RESIZERS)
+            raise unknown_name("resizer", self.resizer, [r for r in _RESIZERS if r != "device"])
         if self.interpolation not in _RESIZERS[self.resizer]:
             known = _RESIZERS[self.resizer]
             raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)

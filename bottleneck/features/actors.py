@@ -29,7 +29,7 @@ from bottleneck.features import devices, engine
 from bottleneck.features.pictures import Prepared
 from bottleneck.features.recipe import Precision
 from bottleneck.features.stages import Clock
-from bottleneck.features.worker import Batch, Forward, Work, Worker
+from bottleneck.features.worker import Batch, Forward, Work, Worker, threads_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -254,6 +254,7 @@ class RayEngine:
             num_gpus=self._gpus,
         )
         with contextlib.closing(outcomes):
+            self.clock.workers = threads_of(work.forwards, self.device, self._cores)
             for data in outcomes:
                 outcome: _Outcome = pickle.loads(data)
                 self._devices.add(outcome.device)

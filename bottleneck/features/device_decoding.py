@@ -1,10 +1,11 @@
 """JPEG files decoded, described and resized on the device, many at a time.
 
 What a device makes of a file is not to the last bit what Pillow makes of it: its decoder rounds
-otherwise, and so does its resize. So that a row hangs on its file alone, and no device's faults
-reach it, each picture is held against libjpeg's means of its blocks of 8×8 pixels, which cost the
-processor less than half of what decoding would. Where they are further off than ``MOST_LEVELS``
-or ``MEAN_LEVELS``, the picture is Pillow's; and so are those that ``read_plain_jpeg`` does not
+otherwise, and so does its resize. So that a row hangs on its file alone, each picture is held
+against libjpeg's means of its blocks of 8×8 pixels, which cost the processor less than half of
+what decoding would: they tell what belongs to another picture, or to none, though not what is
+wrong inside a block. Where they are further off than ``MOST_LEVELS`` or ``MEAN_LEVELS``, the
+picture is Pillow's; and so are those that ``read_plain_jpeg`` does not
 take, those that the device refuses, and colours that are stored at a lower resolution, which
 nvJPEG repeats where libjpeg interpolates.
 """
@@ -27,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from bottleneck.backbones.resizing import frame
 from bottleneck.data.decode import (
@@ -53,8 +55,8 @@ MOST_LEVELS, MEAN_LEVELS = 16, 1
 _TRIED = 16
 # A picture whose channels are further apart somewhere is one of colours.
 _GREY = 3
-# Pictures, and pixels, of one batch: what it takes is some 40 bytes a pixel.
-_AT_ONCE, _PIXELS = 64, 2**24
+# Pixels of one batch, which takes some 40 bytes for each.
+_PIXELS = 2**24
 # Pillow's coefficients are whole numbers, this many to one.
 _ONE = 2**22
 # How torchcodec passes on what nvJPEG returned, and what of it speaks of the file: damaged, not
@@ -143,9 +145,9 @@ class DeviceDecoders:
             with self._turns:
                 return self._host.picture(data, sha256, region, framings)
         pixels: dict[Preprocessing, NDArray[np.uint8 | np.float32] | Tensor] = {**made.crops}
-        if len(here) < len(framings):
+        if elsewhere := [each for each in framings if each not in here]:
             with self._turns:
-                pixels = {**self._host.picture(data, sha256, region, framings).pixels, **pixels}
+                pixels |= self._host.picture(data, sha256, region, elsewhere).pixels
         with self._clock.stage("describe"):
             return Picture(pixels, _describe(made))
 
@@ -180,8 +182,7 @@ class DeviceDecoders:
         return None if made.coloured and jpeg.subsampled else made
 
     def _agree(self, jpeg: PlainJpeg, made: _Made) -> bool:
-        rows, columns = made.means.shape[:2]
-        off = np.abs(made.means - jpeg.means[:rows, :columns])
+        off = np.abs(made.means - jpeg.means)
         agree = bool(off.max() <= MOST_LEVELS and off.mean() <= MEAN_LEVELS)
         if agree:
             self._agreed += 1
@@ -217,7 +218,7 @@ class DeviceDecoders:
     def _serve(self) -> None:
         """Answer what was asked until now; who asked last may find it done."""
         tasks: list[_Task] = []
-        while self._tasks and len(tasks) < _AT_ONCE and _pixels(tasks) < _PIXELS:
+        while self._tasks and _pixels(tasks) < _PIXELS:
             tasks.append(self._tasks.popleft())
         if not tasks:
             return
@@ -293,7 +294,10 @@ class DeviceDecoders:
 
 def _make_alike(whole: Tensor, like: _Task) -> Iterator[_Made]:
     left, top, right, bottom = like.box
-    means = _to_host(torch.nn.functional.avg_pool2d(whole.float(), 8).permute(0, 2, 3, 1))
+    height, width = whole.shape[-2:]
+    # Encoders fill up the last blocks so, for the most part.
+    filled = pad(whole.float(), (0, -width % 8, 0, -height % 8), mode="replicate")
+    means = _to_host(avg_pool2d(filled, 8).permute(0, 2, 3, 1))
     pictures = whole[:, :, top:bottom, left:right].contiguous()
     crops = {each: frame(pictures, each) for each in like.framings}
     coloured = (pictures.amax(1) - pictures.amin(1)).flatten(1).amax(1) > _GREY
@@ -391,9 +395,10 @@ def _load_decoder() -> _Decode:
         from torchcodec.decoders import decode_jpeg
     # The latter, where it was built for another torch.
     except (ImportError, OSError, RuntimeError) as error:
+        why = _first_line(error)
         raise MissingExtraError(
-            f"--decode device needs torchcodec, which cannot be used here ({error}). Install it "
-            "with\n  pip install 'bottleneck-features[gpu]'"
+            f"--decode device needs torchcodec, built for this torch, and it cannot be used here "
+            f"({why}). Install it with\n  pip install 'bottleneck-features[gpu]'"
         ) from None
     decode: _Decode = decode_jpeg
     return decode

@@ -285,7 +285,8 @@ class Runner:
         # One thread compiles: a second one beside it would do so once more, and what
         # ``constant_weights`` sets was the whole process's in older versions of torch.
         with _COMPILING, self._lock:
-            if self._warm:
+            # Another thread may have halved the batch since this one began.
+            if self._warm or len(pixels) != self.batch_size:
                 return
             # Where there is no compiler, or one that fails in whatever way, the network has the
             # same values but for the last bits, and the file will say so.

@@ -282,12 +282,6 @@ def extract_all(
             _lock(stack, path)
         try:
             runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
-            for run in runs:
-                if run.recipe.on_device and chosen_engine.device.type == "cpu":
-                    run.notes.append(
-                        "--decode device without a GPU: the processor decodes in its place, which "
-                        "takes longer than --decode fast"
-                    )
             stages = execute(
                 runs,
                 batch_size,

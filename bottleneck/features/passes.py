@@ -228,6 +228,8 @@ class _Stream:
                     "the network could not be compiled here: went on without, which moves the "
                     "last bits of the rows"
                 )
+        for run, _ in self.members:
+            run.n_on_device += batch.n_on_device
         self._writing.update(batch.keys)
         self._submit(batch, writer)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Literal, Protocol
@@ -30,7 +31,7 @@ from bottleneck.features.rows import row_key
 from bottleneck.features.stages import Clock
 from bottleneck.features.tuning import Tuning, tune
 
-__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
+__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker", "threads_of"]
 
 # From so many threads that decode, and images, they have processes of their own: on a CPU, where
 # fewer have no trouble to feed the network, and before a GPU.
@@ -67,6 +68,12 @@ class Forward:
     drift: bool
 
 
+def threads_of(forwards: Sequence[Forward], device: torch.device, workers: int) -> int:
+    """Return how many threads ask for pictures, of which ``workers`` may decode at a time."""
+    there = device.type == "cuda" and any(f.framing.resizer == "device" for f in forwards)
+    return max(workers, _WAITING) if there else workers
+
+
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Finished rows of a forward pass.
@@ -83,6 +90,8 @@ class Batch:
         For each layer what ``Runner.drift`` returns; None where it was not measured.
     plan : Plan
         Its batches are smaller than asked for where the memory was too small.
+    n_on_device : int
+        Rows of pictures that the device decoded.
     """
 
     forward: int
@@ -91,6 +100,7 @@ class Batch:
     features: list[NDArray[np.float32]]
     drift: list[dict[str, float] | None] | None
     plan: engine.Plan
+    n_on_device: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +253,8 @@ class Worker:
         cache: PixelCache | None,
         n_images: int,
     ) -> None:
-        self._clock, self._device = clock, device
+        self._clock, self._device, self._forwards = clock, device, forwards
+        self._starting = threading.Lock()
         few = clock.workers < (_GPU_THREADS if device.type == "cuda" else _CPU_THREADS)
         self._decoders: Decoders | DeviceDecoders = Decoders(
             clock, cache, processes=n_images >= _LONG and not few
@@ -272,11 +283,11 @@ class Worker:
             Every sample, in order; and batches, as they are finished.
         """
         streams, lanes = self._streams, self._lanes
-        if isinstance(self._decoders, Decoders) and any(s.on_device for s in streams):
-            # Here, and not before: in a cluster, what this raises can be said from here on.
-            self._decoders = DeviceDecoders(self._device, self._clock, self._decoders)
-            if self._device.type == "cuda":
-                self._clock.workers = max(self._clock.workers, _WAITING)
+        with self._starting:
+            if isinstance(self._decoders, Decoders) and any(s.on_device for s in streams):
+                # Here, and not before: in a cluster, what this raises can be said from here on.
+                self._decoders = DeviceDecoders(self._device, self._clock, self._decoders)
+                self._clock.workers = threads_of(self._forwards, self._device, self._clock.workers)
         collected: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
         under_way: dict[Future[Batch], tuple[int, list[str]]] = {}
         computing: list[set[str]] = [set() for _ in streams]
@@ -374,10 +385,12 @@ class _Stream:
         exact = [picture.pixels[self._reference] for _, picture in pictures.values() if measure]
         ids = [identity for identity, _ in pictures.values()]
         facts = [picture.facts for _, picture in pictures.values()]
+        there = sum(isinstance(image, torch.Tensor) for image in images)
 
         def work() -> Batch:
             features = self._runner.run(images, ids)
             drift = self._runner.drift(images, exact) if measure else None
-            return Batch(self.number, list(pictures), facts, features, drift, self._runner.plan)
+            plan = self._runner.plan
+            return Batch(self.number, list(pictures), facts, features, drift, plan, there)
 
         return work

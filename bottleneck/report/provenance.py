@@ -79,7 +79,7 @@ def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
         used = f"{decoding} (resized by torchvision in place of the resizer)"
         told["recipe"] = {**told["recipe"], "decoding": used}
     elif decoding.endswith("-device"):
-        used = f"{decoding} (JPEG decoded and resized by the device, in place of the resizer)"
+        used = f"{decoding} (plain JPEG decoded and resized by the device, all else by torchvision)"
         told["recipe"] = {**told["recipe"], "decoding": used}
     if "stages" in told:
         told["stages"] = _in_seconds(told["stages"])

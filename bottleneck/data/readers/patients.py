@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.data.decode import decode, is_dicom
+from bottleneck.data.decode import LOADING, decode, is_dicom
 from bottleneck.data.readers.files import PICTURE_SUFFIXES
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError
@@ -19,8 +18,6 @@ __all__ = ["find_patients", "read_patients"]
 
 # That wait for the disk: what they do besides, Python does one by one.
 _THREADS = 8
-# A thread that waits for another's import is not told that it failed, and finds half a module.
-_LOADING = threading.Lock()
 
 
 def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
@@ -168,7 +165,7 @@ def _read_patient(images: FileSource, source: str) -> str | None:
         with images.open(source) as file:
             if not is_dicom(file.read(132)):
                 return None
-            with _LOADING:
+            with LOADING:
                 from bottleneck.data.dicom import read_patient
 
             return read_patient(file) or ""
