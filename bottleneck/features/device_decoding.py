@@ -15,7 +15,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import functools
 import io
 import itertools
 import re
@@ -33,7 +32,6 @@ from torch.nn.functional import avg_pool2d, pad
 from bottleneck.backbones.resizing import frame
 from bottleneck.data.decode import (
     MIN_SIDE,
-    THUMBNAIL_SIDE,
     PixelFacts,
     PlainJpeg,
     gather_facts,
@@ -45,8 +43,9 @@ from bottleneck.errors import DeviceError, MissingExtraError, UsageError
 from bottleneck.features.decoders import Decoders, Picture
 from bottleneck.features.devices import ALONE, is_out_of_memory, report_failure
 from bottleneck.features.stages import Clock
+from bottleneck.features.thumbnails import shrink
 
-__all__ = ["MEAN_LEVELS", "MOST_LEVELS", "DeviceDecoders", "shrink"]
+__all__ = ["MEAN_LEVELS", "MOST_LEVELS", "DeviceDecoders"]
 
 # Of 255: how far the mean of a block may be from libjpeg's, in any channel, and on average. Where
 # decoded values had to be clipped, libjpeg's own pixels are up to 5 off; on average 0.3.
@@ -57,8 +56,6 @@ _TRIED = 16
 _GREY = 3
 # Pixels of one batch, which takes some 40 bytes for each.
 _PIXELS = 2**24
-# Pillow's coefficients are whole numbers, this many to one.
-_ONE = 2**22
 # How torchcodec passes on what nvJPEG returned, and what of it speaks of the file: damaged, not
 # supported in general or here, incomplete (nvjpegStatus_t 3, 4, 9, 10), or of the memory (5).
 _STATUS = re.compile(r"(?:nvjpegDecode failed|Failed to \w+ \w+(?: \w+)?): (\d+)\s*$")
@@ -317,50 +314,6 @@ def _make_alike(whole: Tensor, like: _Task) -> Iterator[_Made]:
             means[n].numpy(),
             bool(coloured[n]),
         )
-
-
-def shrink(grey: Tensor) -> Tensor:
-    """Shrink grey pictures to thumbnails: Pillow's Lanczos resize, where they are.
-
-    In whole numbers, and so with the same values everywhere. Pillow goes across first; versions
-    from 13 on go down first in pictures of more than about twice their width, which moves values
-    by a few levels.
-
-    Parameters
-    ----------
-    grey : Tensor of whole numbers, shape (n, height, width)
-        0 to 255.
-
-    Returns
-    -------
-    Tensor of uint8, shape (n, 32, 32)
-    """
-    height, width = grey.shape[-2:]
-    across, down = (torch.from_numpy(_lanczos(n)).to(grey.device) for n in (width, height))
-    rows = _round(grey.double() @ across)
-    return _round(down.T @ rows).to(torch.uint8)
-
-
-def _round(values: Tensor) -> Tensor:
-    # Sums of whole numbers below 2**53, which are exact in any order.
-    return ((values + _ONE / 2) / _ONE).floor().clamp(0, 255)
-
-
-@functools.lru_cache(32)
-def _lanczos(length: int) -> NDArray[np.float64]:
-    """Return the weights of ``length`` pixels in each of 32, as Pillow rounds them."""
-    scale = length / THUMBNAIL_SIDE
-    stretch = max(scale, 1.0)
-    weights = np.zeros((length, THUMBNAIL_SIDE))
-    for place in range(THUMBNAIL_SIDE):
-        centre = (place + 0.5) * scale
-        first = max(int(centre - 3 * stretch + 0.5), 0)
-        last = min(int(centre + 3 * stretch + 0.5), length)
-        x = (np.arange(first, last) - centre + 0.5) / stretch
-        kernel = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
-        kernel *= _ONE / kernel.sum()
-        weights[first:last, place] = np.trunc(kernel + np.copysign(0.5, kernel))
-    return weights
 
 
 def _to_host(tensor: Tensor) -> Tensor:

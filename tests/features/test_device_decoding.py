@@ -19,12 +19,12 @@ import torch
 from made import dataset_of, make_images
 from PIL import Image
 
-from bottleneck.data.decode import make_thumbnail, read_plain_jpeg
+from bottleneck.data.decode import read_plain_jpeg
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.errors import DecodeError, DeviceError, MissingExtraError, UsageError
 from bottleneck.features import device_decoding
 from bottleneck.features.decoders import Decoders, Picture
-from bottleneck.features.device_decoding import DeviceDecoders, shrink
+from bottleneck.features.device_decoding import DeviceDecoders
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.stages import Clock
 from bottleneck.features.store import load_features
@@ -361,20 +361,6 @@ def test_one_block_that_is_off_is_enough(
     data = encoded(Image.linear_gradient("L").resize((80, 60)))
     device.spoils = lambda pixels: pixels[(slice(None), *place)].fill_(0)
     assert same(decoders.picture(data, "", None, [FRAMING]), on_host(data))
-
-
-@pytest.mark.parametrize("size", [(560, 360), (360, 360), (33, 17), (32, 32), (8, 9), (640, 700)])
-def test_thumbnails_are_those_of_pillow(size: tuple[int, int]) -> None:
-    for seed in range(5):
-        image = noise(seed, "L", size)
-        found = shrink(torch.from_numpy(np.array(image, np.int32))[None])[0].numpy()
-        np.testing.assert_array_equal(found, make_thumbnail(image))
-
-
-def test_thumbnails_of_high_pictures_are_those_of_one_pillow_or_the_next() -> None:
-    image = noise(0, "L", (60, 400))
-    found = shrink(torch.from_numpy(np.array(image, np.int32))[None])[0].numpy()
-    assert np.abs(found.astype(int) - make_thumbnail(image)).max() <= 8
 
 
 def make_folder(folder: Path, n_images: int = 24) -> Path:
