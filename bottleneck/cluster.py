@@ -22,6 +22,7 @@ from bottleneck.errors import (
     ClusterError,
     MissingExtraError,
     UsageError,
+    first_line,
     unknown_name,
 )
 
@@ -137,9 +138,8 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
             socket.create_connection((host.strip("[]"), int(port)), _CONNECTION).close()
         _start(ray, wanted, cores)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ClusterError(
-            f"the Ray cluster '{wanted}' cannot be reached ({reason}). Expected HOST:PORT of a "
+            f"the Ray cluster '{wanted}' cannot be reached ({first_line(error)}). Expected HOST:PORT of a "
             "head that `ray start --head` started, from a machine that takes part; `ray status` "
             "says whether it runs"
         ) from None

@@ -83,6 +83,11 @@ class ProtocolError(BottleneckError):
     """Samples that cannot be split or compared as asked."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says first, or its name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """Make the error for a name that is not among its choices.
 

@@ -11,7 +11,7 @@ from bottleneck.cli import compare as compare_command
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
 from bottleneck.cli.console import Json, Quiet, say, show_json
-from bottleneck.errors import WeightsError
+from bottleneck.errors import WeightsError, first_line
 from bottleneck.report.terminal import wrap
 
 
@@ -48,7 +48,7 @@ def demo(
     except WeightsError as error:
         if weights != "imagenet":
             raise
-        say(wrap(str(error).splitlines()[0], "note: "))
+        say(wrap(first_line(error), "note: "))
         say("note: the demo goes on with random weights")
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)

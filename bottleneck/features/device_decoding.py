@@ -5,9 +5,9 @@ otherwise, and so does its resize. So that a row hangs on its file alone, each p
 against libjpeg's means of its blocks of 8×8 pixels, which cost the processor less than half of
 what decoding would: they tell what belongs to another picture, or to none, though not what is
 wrong inside a block. Where they are further off than ``MOST_LEVELS`` or ``MEAN_LEVELS``, the
-picture is Pillow's; and so are those that ``read_plain_jpeg`` does not
-take, those that the device refuses, and colours that are stored at a lower resolution, which
-nvJPEG repeats where libjpeg interpolates.
+picture is Pillow's; and so are those that ``read_plain_jpeg`` does not take, those that the device
+refuses, and colours that are stored at a lower resolution, which nvJPEG repeats where libjpeg
+interpolates.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from bottleneck.data.decode import (
 )
 from bottleneck.data.preprocessing import Preprocessing
 from bottleneck.data.samples import Box
-from bottleneck.errors import DeviceError, MissingExtraError, UsageError
+from bottleneck.errors import DeviceError, MissingExtraError, UsageError, first_line
 from bottleneck.features.decoders import Decoders, Picture
 from bottleneck.features.devices import ALONE, is_out_of_memory, report_failure
 from bottleneck.features.stages import Clock
@@ -201,7 +201,7 @@ class DeviceDecoders:
                 self._decode([file.getvalue()], mode="RGB", device=self._device)
         except RuntimeError as error:
             raise UsageError(
-                f"{self._device} cannot decode JPEG: {_first_line(error)}. Say --decode fast"
+                f"{self._device} cannot decode JPEG: {first_line(error)}. Say --decode fast"
             ) from None
 
     @contextlib.contextmanager
@@ -246,7 +246,7 @@ class DeviceDecoders:
 
     def _judge(self, error: RuntimeError | MemoryError, task: _Task) -> Exception | None:
         """Return what to say of a file that failed alone; None, if the host may have it."""
-        said = _STATUS.search(_first_line(error))
+        said = _STATUS.search(first_line(error))
         status = int(said[1]) if said else None
         if isinstance(error, MemoryError):
             return MemoryError()
@@ -257,14 +257,14 @@ class DeviceDecoders:
                 "pixels beside the network: say --decode fast, or a smaller --batch-size, in a "
                 "new --output"
             )
-        if self._device.type == "cpu" or status in _REFUSED or "chroma" in _first_line(error):
+        if self._device.type == "cpu" or status in _REFUSED or "chroma" in first_line(error):
             return None
         try:
             report_failure(error, self._device)
         except DeviceError as failure:
             return failure
         return DeviceError(
-            f"the device {self._device} failed to decode a JPEG file: {_first_line(error)}. What "
+            f"the device {self._device} failed to decode a JPEG file: {first_line(error)}. What "
             "was finished is kept; --decode fast, in a new --output, decodes on the processor"
         )
 
@@ -339,16 +339,12 @@ def _pixels(tasks: Sequence[_Task]) -> int:
     return sum(task.jpeg.size[0] * task.jpeg.size[1] for task in tasks)
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def _load_decoder() -> _Decode:
     try:
         from torchcodec.decoders import decode_jpeg
     # The latter, where it was built for another torch.
     except (ImportError, OSError, RuntimeError) as error:
-        why = _first_line(error)
+        why = first_line(error)
         raise MissingExtraError(
             f"--decode device needs torchcodec, built for this torch, and it cannot be used here "
             f"({why}). Install it with\n  pip install 'bottleneck-features[gpu]'"

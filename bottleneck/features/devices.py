@@ -8,7 +8,7 @@ import threading
 
 import torch
 
-from bottleneck.errors import DeviceError, UsageError
+from bottleneck.errors import DeviceError, UsageError, first_line
 from bottleneck.features.recipe import Precision
 from bottleneck.plurals import counted
 
@@ -111,7 +111,7 @@ def report_failure(error: RuntimeError, device: torch.device) -> None:
     kind = getattr(torch, "AcceleratorError", ())
     if isinstance(error, kind) or str(error).startswith(("CUDA", "cuDNN", "CUBLAS", "NVRTC")):
         raise DeviceError(
-            f"the device {device} failed: {str(error).strip().splitlines()[0]}. What was finished "
+            f"the device {device} failed: {first_line(error)}. What was finished "
             "is kept, and the same command goes on from there; `nvidia-smi` says whether the "
             "device still answers, and --device names another one"
         ) from None
