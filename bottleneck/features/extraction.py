@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
-
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
@@ -19,6 +17,7 @@ from bottleneck.errors import FeatureFileError, UsageError, unknown_name
 from bottleneck.features.choices import check_choices, choose_recipe
 from bottleneck.features.devices import default_workers
 from bottleneck.features.engine import Plan
+from bottleneck.features.output import lock, make_folder
 from bottleneck.features.passes import Progress, execute
 from bottleneck.features.recipe import Decoding, Precision, Recipe
 from bottleneck.features.run import Run, log_path
@@ -260,7 +259,7 @@ def extract_all(
         if number != "auto" and number < 1:
             raise UsageError(f"the {option} must be at least 1, not {number}")
     tell = progress or _silent
-    folder = _writable(Path(output))
+    folder = make_folder(Path(output))
     cache = None if pixel_cache is None else PixelCache(Path(pixel_cache))
     with contextlib.ExitStack() as stack:
         chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
@@ -279,7 +278,7 @@ def extract_all(
                 planned.setdefault(path, (tap, recipe, plan))
                 files.setdefault(one, []).append(path)
         for path in planned:
-            _lock(stack, path)
+            stack.enter_context(lock(path))
         try:
             runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
             stages = execute(
@@ -341,23 +340,6 @@ def _tapped(
     return [loaded, *(loaded.at(layer) for layer in chosen[1:])]
 
 
-def _lock(stack: contextlib.ExitStack, path: Path) -> None:
-    try:
-        stack.enter_context(filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0))
-    except filelock.Timeout:
-        raise FeatureFileError(
-            f"{path} is being written by another extraction; wait for it, or choose another "
-            "--output"
-        ) from None
-    # The latter of a file system that has no locks at all.
-    except (OSError, NotImplementedError) as error:
-        raise FeatureFileError(
-            f"{path} cannot be locked against other extractions: "
-            f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
-            "that has locks"
-        ) from None
-
-
 def _extraction(
     run: Run, stages: tuple[Stage, ...], engine: Engine, cache: PixelCache | None
 ) -> Extraction:
@@ -392,17 +374,3 @@ def _extraction(
 
 def _silent(done: int, total: int, text: str) -> None:
     """Stand in for a progress display."""
-
-
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(
-            f"the output folder {folder} cannot be written: {error.strerror or error}; "
-            "choose another with --output"
-        ) from None
-    return folder
