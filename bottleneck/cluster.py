@@ -139,9 +139,9 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
         _start(ray, wanted, cores)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise ClusterError(
-            f"the Ray cluster '{wanted}' cannot be reached ({first_line(error)}). Expected HOST:PORT of a "
-            "head that `ray start --head` started, from a machine that takes part; `ray status` "
-            "says whether it runs"
+            f"the Ray cluster '{wanted}' cannot be reached ({first_line(error)}). Expected "
+            "HOST:PORT of a head that `ray start --head` started, from a machine that takes part; "
+            "`ray status` says whether it runs"
         ) from None
     try:
         yield

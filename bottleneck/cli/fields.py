@@ -33,7 +33,8 @@ def takes_fields(*kinds: type) -> Callable[[Callable[..., None]], Callable[..., 
             }
             command(**given, **made)
 
-        # Typer reads what a signature says, not what the function takes.
+        # Typer reads what a signature says, not what the function takes; functions are not declared
+        # to have one.
         fields = [field for kind in kinds for field in shared[kind].values()]
         called.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
         return called

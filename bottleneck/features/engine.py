@@ -288,8 +288,6 @@ class Runner:
             # Another thread may have halved the batch since this one began.
             if self._warm or len(pixels) != self.batch_size:
                 return
-            # Where there is no compiler, or one that fails in whatever way, the network has the
-            # same values but for the last bits, and the file will say so.
             if self.plan.compiled and not self._works(lambda: self._compile(pixels)):
                 self._forward = feature_map
                 self.plan = dataclasses.replace(self.plan, compiled=False)
@@ -300,6 +298,8 @@ class Runner:
     def _works(self, work: Callable[[], None]) -> bool:
         try:
             work()
+        # Where there is no compiler, or one that fails in whatever way, the network has the same
+        # values but for the last bits, and the file will say so.
         except Exception as error:
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
                 raise
@@ -327,7 +327,7 @@ def _gather(images: Sequence[Image], size: int, device: torch.device) -> torch.T
         return batch.to(device, non_blocking=True)
     # The device made them, but for a few that it could not decode.
     batch = torch.zeros(shape, dtype=torch.uint8, device=device)
-    for place, image in zip(batch, images, strict=False):
+    for place, image in zip(batch, images, strict=False):  # The last batch is filled up.
         place.copy_(torch.as_tensor(image))
     return batch
 

@@ -70,8 +70,12 @@ class Forward:
 
 def threads_of(forwards: Sequence[Forward], device: torch.device, workers: int) -> int:
     """Return how many threads ask for pictures, of which ``workers`` may decode at a time."""
-    there = device.type == "cuda" and any(f.framing.resizer == "device" for f in forwards)
+    there = device.type == "cuda" and _decodes_there(forwards)
     return max(workers, _WAITING) if there else workers
+
+
+def _decodes_there(forwards: Sequence[Forward]) -> bool:
+    return any(forward.framing.resizer == "device" for forward in forwards)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +288,7 @@ class Worker:
         """
         streams, lanes = self._streams, self._lanes
         with self._starting:
-            if isinstance(self._decoders, Decoders) and any(s.on_device for s in streams):
+            if isinstance(self._decoders, Decoders) and _decodes_there(self._forwards):
                 # Here, and not before: in a cluster, what this raises can be said from here on.
                 self._decoders = DeviceDecoders(self._device, self._clock, self._decoders)
                 self._clock.workers = threads_of(self._forwards, self._device, self._clock.workers)
@@ -366,10 +370,6 @@ class _Stream:
     @property
     def batch_size(self) -> int:
         return self._runner.batch_size
-
-    @property
-    def on_device(self) -> bool:
-        return self.framing.resizer == "device"
 
     def close(self) -> None:
         self._runner.close()
