@@ -82,7 +82,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
 
     torch.set_num_threads(1)
     if events is not None:
-        telling(extraction, "_writable", "start")
+        telling(extraction, "make_folder", "start")
         telling(running.StoredRows, "_read", "start")
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
