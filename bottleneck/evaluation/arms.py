@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -172,10 +172,15 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
                 f"recipe, so they would be one arm twice: name one of them"
             )
     details = [[s.weights] for s in sets]
-    for field in ("layer", "pooling", "precision"):
+    for field in ("layer", "pooling", "precision", "decoding"):
         values = [str(s.provenance["recipe"].get(field) or "") for s in sets]
-        for one, value, detail in zip(sets, values, details, strict=True):
-            alike = {v for s, v in zip(sets, values, strict=True) if _base(s) == _base(one)}
+        kin: list[Hashable] = [(s.backbone, s.weights) for s in sets]
+        if field == "decoding":
+            # It goes with the precision as a rule, and would only say the same again.
+            kin = [(s.backbone, *d) for s, d in zip(sets, details, strict=True)]
+            values = [f"decoding {value}" if value else "" for value in values]
+        for own, value, detail in zip(kin, values, details, strict=True):
+            alike = {v for k, v in zip(kin, values, strict=True) if k == own}
             if len(alike) > 1 and value:
                 detail.append(value)
     labels = [f"{s.backbone} ({', '.join(d)})" for s, d in zip(sets, details, strict=True)]
@@ -183,10 +188,6 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
         label if labels.count(label) == 1 else f"{label[:-1]}, {one.recipe_hash[:8]})"
         for one, label in zip(sets, labels, strict=True)
     ]
-
-
-def _base(one: FeatureSet) -> tuple[str, str]:
-    return one.backbone, one.weights
 
 
 def _say(features: FeatureSet) -> str:

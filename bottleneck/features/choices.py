@@ -1,4 +1,4 @@
-"""What a call leaves open, chosen: precision and decoding."""
+"""What a call leaves open, chosen, and what it asks for in vain: precision and decoding."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precision
+from bottleneck.features.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
 from bottleneck.features.run import log_path
 
-__all__ = ["check_choices", "choose_recipe"]
+__all__ = ["check_choices", "choose_recipe", "explain_decoding"]
 
 
 def check_choices(precision: str, decoding: str) -> None:
@@ -92,3 +92,26 @@ def _begun(
                 # Where there is no fast form of a resize, both decodings name one file.
                 found.setdefault(paths[0], (one, how))
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> list[str]:
+    """Say that a network knows the reference decoding only, where another was asked for.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    decoding : str
+        What was asked for.
+
+    Returns
+    -------
+    list of str
+        Notes; one or none.
+    """
+    how = recipe.preprocessing
+    if decoding in ("auto", "reference") or how.on_device() != how:
+        return []
+    return [
+        f"{recipe.backbone}: --decode {decoding} is the reference here, for there is no other form "
+        f"of its resize ({how.interpolation} of {how.resizer})"
+    ]

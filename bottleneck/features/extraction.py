@@ -14,7 +14,7 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
-from bottleneck.features.choices import check_choices, choose_recipe
+from bottleneck.features.choices import check_choices, choose_recipe, explain_decoding
 from bottleneck.features.devices import default_workers
 from bottleneck.features.engine import Plan
 from bottleneck.features.output import lock, make_folder
@@ -281,6 +281,8 @@ def extract_all(
             stack.enter_context(lock(path))
         try:
             runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
+            for run in runs:
+                run.notes += explain_decoding(run.recipe, decoding)
             stages = execute(
                 runs,
                 batch_size,

@@ -28,7 +28,9 @@ def test_arms_of_one_backbone_are_told_apart_by_what_differs():
         make_features(seed=1, recipe={"pooling": "max"}),
         make_features(seed=2, recipe={"layer": "layer3"}),
         make_features(seed=3, recipe={"layer": "layer3", "weights_digest": "1" * 64}),
-        make_features(seed=4, recipe=VGG | {"precision": "bf16"}),
+        make_features(seed=4, recipe=VGG | {"precision": "bf16", "decoding": "1-fast"}),
+        make_features(seed=5, recipe=VGG | {"precision": "bf16", "decoding": "1-device"}),
+        make_features(seed=6, recipe=VGG | {"decoding": "1"}),
     ]
     names = [e.name for e in compare(sets, ["logistic"], protocol=QUICK).evaluations]
     assert names == [
@@ -36,7 +38,9 @@ def test_arms_of_one_backbone_are_told_apart_by_what_differs():
         "resnet18 (imagenet, max) + logistic",
         f"resnet18 (imagenet, layer3, avg, {sets[2].recipe_hash[:8]}) + logistic",
         f"resnet18 (imagenet, layer3, avg, {sets[3].recipe_hash[:8]}) + logistic",
-        "vgg16 (imagenet) + logistic",
+        "vgg16 (imagenet, bf16, decoding 1-fast) + logistic",
+        "vgg16 (imagenet, bf16, decoding 1-device) + logistic",
+        "vgg16 (imagenet, fp32) + logistic",
         "prior only",
     ]
 

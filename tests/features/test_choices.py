@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from made import dataset_of, make_images
 from PIL import Image
 
+from bottleneck.backbones.backbone import Backbone
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import Extraction, extract, extract_all, extract_layers
 from bottleneck.features.store import load_features
@@ -81,6 +83,29 @@ def test_fast_decoding_and_layers_share_a_pass(image_folder: MakeImages, tmp_pat
         output=tmp_path,
     )
     assert all(result.provenance["drift"]["images"] == 4 for result in results)
+
+
+def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    make_images(folder, 4, side=50)
+    backbone = tiny_backbone()
+    of_opencv = Backbone(
+        backbone.network,
+        name="other",
+        architecture=backbone.architecture,
+        weights=backbone.weights,
+        preprocessing=dataclasses.replace(backbone.preprocessing, resizer="opencv"),
+    )
+    options: dict[str, Any] = {"precision": "bf16", "decoding": "fast", "layers": ()}
+    plain, other = extract_all(
+        dataset_of(folder), [backbone, of_opencv], output=tmp_path / "f", **options
+    )
+    (note,) = set(other.notes) - set(plain.notes)
+    assert note == (
+        "other: --decode fast is the reference here, for there is no other form of its resize "
+        "(bilinear of opencv)"
+    )
+    assert other.provenance["recipe"]["decoding"] == "1"
 
 
 def test_fp32_takes_the_reference(image_folder: MakeImages, tmp_path: Path) -> None:
