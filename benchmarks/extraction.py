@@ -313,9 +313,18 @@ def timed(bench: Bench, work: Work, n: int) -> float:
 
 
 def sizes(bench: Bench, name: str, options: argparse.Namespace) -> tuple[int, int]:
-    """Return few and many images: two batches of every lane, and six where there are as many."""
-    step = lanes_of(bench.device) * fastest(name, bench.device).batch_size
-    return 2 * step, max(options.images, 6 * step)
+    """Return few and many images: few, and ten batches of every lane or more."""
+    size = fastest(name, bench.device).batch_size
+    return few_images(bench, size), max(options.images, 10 * lanes_of(bench.device) * size)
+
+
+def few_images(bench: Bench, batch_size: int) -> int:
+    """Return what keeps every lane busy while one measures, in fp32, the drift of its first batch.
+
+    With fewer, the other lanes would be idle in the run of few images and not in that of many, so
+    that the difference would be too small.
+    """
+    return 4 * lanes_of(bench.device) * batch_size
 
 
 def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
@@ -370,7 +379,7 @@ def compare_together(bench: Bench, names: list[str], options: argparse.Namespace
     def all_at_once(n: int) -> None:
         together(n)
 
-    few = 2 * lanes_of(bench.device) * default_batch_size(bench.device)
+    few = few_images(bench, default_batch_size(bench.device))
     if len(bench.paths) <= few:
         raise SystemExit(f"--images must be above {few}, not {len(bench.paths)}")
     works: list[tuple[Work, int, int]] = [
@@ -385,7 +394,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", action="append")
-    parser.add_argument("--images", type=int, default=192)
+    parser.add_argument("--images", type=int, default=320)
     parser.add_argument("--slow-images", type=int, default=64, help="of thingsvision and the loop")
     parser.add_argument("--kind", choices=("jpg", "png"), action="append")
     parser.add_argument("--batch", type=int, default=16)
