@@ -64,7 +64,7 @@ class Backbone:
         Of the tapped layer's output for one image, read off the network.
     width : int
         Length of a feature vector, read off the network.
-    statistics : tuple of Tensor, each of shape (3, 1, 1)
+    statistics : tuple of Tensor, each of shape (3,)
         Mean and std of the preprocessing, where the network is.
 
     Raises
@@ -178,8 +178,7 @@ class Backbone:
     def _place_statistics(self) -> tuple[Tensor, Tensor]:
         # Once, not in every batch: before a GPU, each would wait for the copy.
         how = self.preprocessing
-        mean, std = (torch.tensor(x, device=self.device).view(3, 1, 1) for x in (how.mean, how.std))
-        return mean, std
+        return torch.tensor(how.mean, device=self.device), torch.tensor(how.std, device=self.device)
 
     @torch.inference_mode()
     def embed(self, pixels: Tensor, precision: Precision = "fp32") -> Tensor:
@@ -234,12 +233,14 @@ def embed_together(
         For each backbone what ``embed`` returns.
     """
     first = backbones[0]
-    # NHWC bytes permuted to NCHW are channels_last already.
-    x = pixels.to(first.device, non_blocking=True).permute(0, 3, 1, 2).float()
-    mean, std = first.statistics
+    x = pixels.to(first.device, non_blocking=True).float()
     # Out of place where ``float`` gave the caller's own tensor back.
-    x = (x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)).sub_(mean).div_(std)
-    x = x.contiguous(memory_format=_LAYOUTS[first.layout])
+    x = x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)
+    # By rows: a processor takes four times as long where the innermost loop is over 3 channels.
+    mean, std = (each.repeat(x.shape[2]) for each in first.statistics)
+    rows = x.flatten(2).sub_(mean).div_(std)
+    # NHWC permuted to NCHW is channels_last already.
+    x = rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=_LAYOUTS[first.layout])
     reduced = precision != "fp32"
     autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
     cuda = first.device.type == "cuda"

@@ -215,17 +215,20 @@ def codec(data: bytes) -> str:
     return CODEC
 
 
-def pixel_facts(image: Image.Image) -> PixelFacts:
+def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> PixelFacts:
     """Describe a decoded image.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Mode RGB, as ``decode`` returns it.
+    rgb : ndarray of uint8, shape (height, width, 3), optional
+        Its pixels, where they are at hand.
     """
+    rgb = np.asarray(image) if rgb is None else rgb
     grey = image.convert("L")
     total = int(np.dot(grey.histogram(), np.arange(256)))
-    return gather_facts(image.tobytes(), image.size, total, _shrunk(grey))
+    return gather_facts(rgb.data, image.size, total, _shrunk(grey))
 
 
 def gather_facts(

@@ -158,7 +158,9 @@ class Preprocessing:
             return fast
         return dataclasses.replace(fast, resizer="device")
 
-    def pixels(self, image: Image.Image) -> NDArray[np.uint8 | np.float32]:
+    def pixels(
+        self, image: Image.Image, rgb: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8 | np.float32]:
         """Resize and crop.
 
         Normalising is left to the network's side, where it costs less: what travels is
@@ -168,6 +170,8 @@ class Preprocessing:
         ----------
         image : PIL.Image.Image
             Mode RGB.
+        rgb : ndarray of uint8, shape (height, width, 3), optional
+            Its pixels, where they are at hand.
 
         Returns
         -------
@@ -181,7 +185,7 @@ class Preprocessing:
             If the image is too long and narrow to be resized.
         """
         width, height, left, top = self.place(image.size)
-        resized = self._resize(image, width, height)
+        resized = self._resize(image, rgb, width, height)
         array = resized[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(array[:, :, ::-1] if self.channels == "BGR" else array)
 
@@ -207,11 +211,11 @@ class Preprocessing:
         return width, height, round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
 
     def _resize(
-        self, image: Image.Image, width: int, height: int
+        self, image: Image.Image, rgb: NDArray[np.uint8] | None, width: int, height: int
     ) -> NDArray[np.uint8 | np.float32]:
         if self.resizer == "pillow":
             return np.asarray(image.resize((width, height), _FILTERS[self.interpolation]))
-        array = np.asarray(image)
+        array = np.asarray(image) if rgb is None else rgb
         if self.resizer == "opencv":
             return _linear(_linear(array, width, axis=1), height, axis=0).astype(np.float32)
         if self.resizer not in TENSOR_RESIZERS:

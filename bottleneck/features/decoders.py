@@ -222,23 +222,26 @@ def _picture(
     clock: Clock,
     cache: PixelCache | None,
 ) -> Picture:
-    image, facts = _decoded(data, sha256, region, clock, cache)
+    image, rgb, facts = _decoded(data, sha256, region, clock, cache)
     with clock.stage("preprocess"):
-        return Picture({framing: framing.pixels(image) for framing in framings}, facts)
+        return Picture({framing: framing.pixels(image, rgb) for framing in framings}, facts)
 
 
 def _decoded(
     data: bytes, sha256: str, region: Box | None, clock: Clock, cache: PixelCache | None
-) -> tuple[Image.Image, PixelFacts]:
+) -> tuple[Image.Image, NDArray[np.uint8] | None, PixelFacts]:
     if cache is not None:
         with clock.stage("read"):
             kept = cache.find(sha256, region, codec(data))
         if kept is not None:
-            return kept
+            image, facts = kept
+            return image, None, facts
     with clock.stage("decode"):
         image = decode(data, region)
     with clock.stage("describe"):
-        facts = pixel_facts(image)
+        # Pillow packs its pixels anew whenever it is asked for them.
+        rgb = np.asarray(image)
+        facts = pixel_facts(image, rgb)
         if cache is not None:
             cache.keep(sha256, region, image, facts, codec(data))
-    return image, facts
+    return image, rgb, facts
