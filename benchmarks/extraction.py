@@ -394,8 +394,8 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", action="append")
-    parser.add_argument("--images", type=int, default=320)
-    parser.add_argument("--slow-images", type=int, default=64, help="of thingsvision and the loop")
+    parser.add_argument("--images", type=int, default=640)
+    parser.add_argument("--slow-images", type=int, default=128, help="of thingsvision and the loop")
     parser.add_argument("--kind", choices=("jpg", "png"), action="append")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
