@@ -43,19 +43,19 @@ def lock(path: Path) -> Iterator[None]:
     FeatureFileError
         If another one does, or the file system has no locks.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0))
-        except filelock.Timeout:
-            raise FeatureFileError(
-                f"{path} is being written by another extraction; wait for it, or choose another "
-                "--output"
-            ) from None
-        # The latter of a file system that has no locks at all.
-        except (OSError, NotImplementedError) as error:
-            raise FeatureFileError(
-                f"{path} cannot be locked against other extractions: "
-                f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
-                "that has locks"
-            ) from None
+    try:
+        held = filelock.FileLock(path.with_name(f".{path.name}.lock")).acquire(timeout=0)
+    except filelock.Timeout:
+        raise FeatureFileError(
+            f"{path} is being written by another extraction; wait for it, or choose another "
+            "--output"
+        ) from None
+    # The latter of a file system that has no locks at all.
+    except (OSError, NotImplementedError) as error:
+        raise FeatureFileError(
+            f"{path} cannot be locked against other extractions: "
+            f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
+            "that has locks"
+        ) from None
+    with held:
         yield
