@@ -23,6 +23,7 @@ from bottleneck.backbones.backbone import (
 )
 from bottleneck.backbones.networks import feature_map
 from bottleneck.errors import UsageError
+from bottleneck.features.allocator import kept_memory
 from bottleneck.features.compiling import Captured, can_compile, compiled, constant_weights
 from bottleneck.features.devices import ALONE, is_out_of_memory, lanes_of, report_failure
 from bottleneck.features.recipe import Precision
@@ -89,13 +90,14 @@ class Lanes:
         self._threads = torch.get_num_threads()
         self._each = self._threads
         self.number = lanes_of(device)
+        self._settings = contextlib.ExitStack()
         if device.type == "cpu":
+            self._settings.enter_context(kept_memory())
             self._each = self._threads // self.number
             # Of every thread that has not computed yet, those of the decoders among them.
             torch.set_num_threads(self._each)
-        self._exact = contextlib.ExitStack()
         if device.type == "cuda":
-            self._exact.enter_context(without_tf32())
+            self._settings.enter_context(without_tf32())
         self._pool = ThreadPoolExecutor(self.number, thread_name_prefix="forward")
         self._own = threading.local()
 
@@ -115,7 +117,7 @@ class Lanes:
     def close(self) -> None:
         """End the threads, after what they have begun."""
         self._pool.shutdown(cancel_futures=True)
-        self._exact.close()
+        self._settings.close()
         torch.set_num_threads(self._threads)
 
 

@@ -47,7 +47,8 @@ _SHARE = 1 / 20
 _COMPILING = 60.0
 # Less than this is noise.
 _BETTER = 1.03
-_LARGEST_BATCH = {"cpu": 32, "cuda": 1024}
+# Smaller ones than usual pay on a CPU: a large feature map is slow to find memory for.
+_BATCH_SIZES = {"cpu": (4, 8, 16, 32), "cuda": (128, 256, 512, 1024)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +193,8 @@ def tune(
         return best
     steps: list[Callable[[Plan], Plan | None]] = [_other_layout]
     if batch_size == "auto":
-        steps.append(functools.partial(_larger_batch, largest=_LARGEST_BATCH[device.type]))
+        sizes = _BATCH_SIZES[device.type]
+        steps += [functools.partial(_next_batch, sizes=each) for each in (sizes[::-1], sizes)]
     if can_compile(backbones):
         steps.append(_compiled)
     if device.type == "cuda":
@@ -211,9 +213,9 @@ def _other_layout(plan: Plan) -> Plan | None:
     return dataclasses.replace(plan, layout="contiguous")
 
 
-def _larger_batch(plan: Plan, largest: int) -> Plan | None:
-    size = 2 * plan.batch_size
-    return None if size > largest else dataclasses.replace(plan, batch_size=size)
+def _next_batch(plan: Plan, sizes: Sequence[int]) -> Plan | None:
+    later = sizes[sizes.index(plan.batch_size) + 1 :]
+    return dataclasses.replace(plan, batch_size=later[0]) if later else None
 
 
 def _compiled(plan: Plan) -> Plan | None:
