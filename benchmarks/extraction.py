@@ -240,7 +240,7 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
 
 @functools.cache
 def best_way(name: str, device: torch.device, batch: int) -> Way:
-    """Find the fastest way in eager mode, and see whether compiling it helps."""
+    """Find the fastest way in eager mode, and see whether compiling helps, in lanes or not."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     layouts: tuple[Layout, ...] = ("channels_last", "contiguous")
     ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
@@ -257,7 +257,8 @@ def best_way(name: str, device: torch.device, batch: int) -> Way:
         return min(taken)
 
     best = min(ways, key=seconds)
-    return min((best, dataclasses.replace(best, compiled=True)), key=seconds)
+    others = [dataclasses.replace(best, compiled=True, lanes=lanes) for lanes in (True, False)]
+    return min((best, *others), key=seconds)
 
 
 def network_alone(bench: Bench, name: str) -> Work:

@@ -281,7 +281,8 @@ def extract_all(
             stack.enter_context(lock(path))
         try:
             runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
-            for run in runs:
+            # Once for each network, with the first of its layers.
+            for run in {run.recipe.backbone: run for run in reversed(runs)}.values():
                 run.notes += explain_decoding(run.recipe, decoding)
             stages = execute(
                 runs,

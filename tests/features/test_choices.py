@@ -97,10 +97,12 @@ def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> N
         preprocessing=dataclasses.replace(backbone.preprocessing, resizer="opencv"),
     )
     options: dict[str, Any] = {"precision": "bf16", "decoding": "fast", "layers": ()}
-    plain, other = extract_all(
-        dataset_of(folder), [backbone, of_opencv], output=tmp_path / "f", **options
+    backbones = [backbone, of_opencv, of_opencv.at("0")]
+    plain, other, again = extract_all(
+        dataset_of(folder), backbones, output=tmp_path / "f", **options
     )
     (note,) = set(other.notes) - set(plain.notes)
+    assert again.notes == plain.notes
     assert note == (
         "other: --decode fast is the reference here, for there is no other form of its resize "
         "(bilinear of opencv)"
