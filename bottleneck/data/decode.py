@@ -23,6 +23,7 @@ import hashlib
 import io
 import threading
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ __all__ = [
     "make_thumbnail",
     "pixel_facts",
     "read_plain_jpeg",
+    "shrink_grey",
 ]
 
 POLICY = "1"
@@ -215,7 +217,11 @@ def codec(data: bytes) -> str:
     return CODEC
 
 
-def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> PixelFacts:
+def pixel_facts(
+    image: Image.Image,
+    rgb: NDArray[np.uint8] | None = None,
+    shrink: Callable[[Image.Image], NDArray[np.uint8]] | None = None,
+) -> PixelFacts:
     """Describe a decoded image.
 
     Parameters
@@ -224,11 +230,13 @@ def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> Pix
         Mode RGB, as ``decode`` returns it.
     rgb : ndarray of uint8, shape (height, width, 3), optional
         Its pixels, where they are at hand.
+    shrink : callable, optional
+        Makes of a grey image the thumbnail that ``shrink_grey`` makes of it.
     """
     rgb = np.asarray(image) if rgb is None else rgb
     grey = image.convert("L")
     total = int(np.dot(grey.histogram(), np.arange(256)))
-    return gather_facts(rgb.data, image.size, total, _shrunk(grey))
+    return gather_facts(rgb.data, image.size, total, (shrink or shrink_grey)(grey))
 
 
 def gather_facts(
@@ -274,7 +282,13 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     ndarray of uint8, shape (32, 32)
         Whatever the shape of the image.
     """
-    return _shrunk(image.convert("L"))
+    return shrink_grey(image.convert("L"))
+
+
+def shrink_grey(grey: Image.Image) -> NDArray[np.uint8]:
+    """Do the same with an image of mode L."""
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
 
 
 def _decode_dicom(data: bytes) -> Image.Image:
@@ -290,11 +304,6 @@ def _decode_other(data: bytes) -> Image.Image:
         opened.load()
         ImageOps.exif_transpose(opened, in_place=True)
         return _rgb(opened)
-
-
-def _shrunk(grey: Image.Image) -> NDArray[np.uint8]:
-    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
 
 
 def _refuse_by_header(image: Image.Image, data: bytes) -> None:

@@ -8,7 +8,13 @@ import torch
 from PIL import Image
 
 from bottleneck.data.decode import make_thumbnail
-from bottleneck.features.thumbnails import shrink
+from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.features import decoders, thumbnails
+from bottleneck.features.thumbnails import shrink, shrink_fast
+
+SIZES = [(560, 360), (360, 360), (33, 17), (32, 32), (8, 9), (640, 700), (3000, 40)]
+# Here Pillow goes down first, as from 13 on in pictures of more than about twice their width.
+HIGH = (60, 400)
 
 
 def noise(seed: int, size: tuple[int, int]) -> Image.Image:
@@ -16,7 +22,7 @@ def noise(seed: int, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8))
 
 
-@pytest.mark.parametrize("size", [(560, 360), (360, 360), (33, 17), (32, 32), (8, 9), (640, 700)])
+@pytest.mark.parametrize("size", SIZES)
 def test_thumbnails_are_those_of_pillow(size: tuple[int, int]) -> None:
     for seed in range(5):
         image = noise(seed, size)
@@ -25,6 +31,58 @@ def test_thumbnails_are_those_of_pillow(size: tuple[int, int]) -> None:
 
 
 def test_thumbnails_of_high_pictures_are_those_of_one_pillow_or_the_next() -> None:
-    image = noise(0, (60, 400))
+    image = noise(0, HIGH)
     found = shrink(torch.from_numpy(np.array(image, np.int32))[None])[0].numpy()
     assert np.abs(found.astype(int) - make_thumbnail(image)).max() <= 8
+
+
+@pytest.fixture
+def _no_size_is_known() -> None:
+    thumbnails._size.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_size_is_known")
+@pytest.mark.parametrize("size", [*SIZES, HIGH])
+def test_products_of_bytes_give_what_pillow_gives(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their products are exact everywhere; or else noise tells, and Pillow is asked.
+    monkeypatch.setattr(thumbnails, "_multiplies_bytes", lambda: True)
+    pictures = [noise(seed, size) for seed in range(5)]
+    pictures += [Image.new("L", size, level) for level in (0, 127, 128, 255)]
+    for picture in pictures:
+        found = shrink_fast(picture)
+        assert (found.dtype, found.shape) == (np.uint8, (32, 32))
+        np.testing.assert_array_equal(found, make_thumbnail(picture))
+
+
+@pytest.mark.usefixtures("_no_size_is_known")
+def test_pillow_is_not_asked_where_products_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not thumbnails._multiplies_bytes():
+        pytest.skip("this processor has no instructions for products of bytes")
+    pictures = [noise(seed, (560, 360)) for seed in range(4)]
+    for picture in pictures[:2]:
+        shrink_fast(picture)
+    monkeypatch.setattr(thumbnails, "shrink_grey", None)
+    for picture in pictures[2:]:
+        np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))
+
+
+@pytest.mark.usefixtures("_no_size_is_known")
+def test_a_processor_that_saturates_leaves_it_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiply = torch._int_mm
+
+    def saturating(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return multiply(left, right).clamp(-32768, 32767)
+
+    monkeypatch.setattr(thumbnails, "_multiplies_bytes", lambda: True)
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    for seed in range(4):
+        picture = noise(seed, (560, 360))
+        np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))
+
+
+def test_torch_is_used_where_it_resizes() -> None:
+    plain = Preprocessing(20, 16, "bilinear", (0.5,) * 3, (0.5,) * 3)
+    assert decoders._shrinker([plain]) is None
+    assert decoders._shrinker([plain, plain.fast()]) is shrink_fast
