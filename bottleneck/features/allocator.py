@@ -29,7 +29,7 @@ def kept_memory() -> Iterator[None]:
 
     It maps each large block anew and gives it back when it is freed, so that every feature map
     of every batch is made of pages that the kernel has to find and clear: of the processor's
-    time, a twentieth for ResNet-50 and an eighth for VGG-16. At the end all that is free is
+    time, a twentieth for Inception-v3 and an eighth for VGG-16. At the end all that is free is
     given back. What the environment sets of the same is left as it is.
     """
     library = _glibc()
