@@ -45,6 +45,7 @@ from bottleneck.backbones.networks import feature_map
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.decode import decode
 from bottleneck.features import worker
+from bottleneck.features.allocator import kept_memory
 from bottleneck.features.compiling import compiled, constant_weights
 from bottleneck.features.devices import (
     default_batch_size,
@@ -195,9 +196,9 @@ class Way:
     compiled: bool = False
 
 
-def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
-    """Nothing but the network, on random tensors."""
-    size = max(batch, fastest(name, device).batch_size)
+def computing(name: str, device: torch.device, way: Way) -> Work:
+    """Nothing but the network, on random tensors, in batches of the size that is fastest."""
+    size = fastest(name, device).batch_size
     memory = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
     network = copy.deepcopy(loaded(name).network).to(device)
     network = network.to(memory_format=memory[way.layout])
@@ -227,8 +228,9 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
     def work(n: int) -> None:
         batches = range(0, n, size)
         if not way.lanes:
-            for _ in batches:
-                once()
+            with kept_memory() if device.type == "cpu" else contextlib.nullcontext():
+                for _ in batches:
+                    once()
             return
         lanes = Lanes(device)
         for future in [lanes.submit(once) for _ in batches]:
@@ -239,15 +241,15 @@ def computing(name: str, device: torch.device, batch: int, way: Way) -> Work:
 
 
 @functools.cache
-def best_way(name: str, device: torch.device, batch: int) -> Way:
+def best_way(name: str, device: torch.device) -> Way:
     """Find the fastest way in eager mode, and see whether compiling helps, in lanes or not."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     layouts: tuple[Layout, ...] = ("channels_last", "contiguous")
     ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
-    n = 2 * max(batch, fastest(name, device).batch_size)
+    n = 4 * fastest(name, device).batch_size
 
     def seconds(way: Way) -> float:
-        work = computing(name, device, batch, way)
+        work = computing(name, device, way)
         work(n)
         taken = []
         for _ in range(4):
@@ -263,8 +265,7 @@ def best_way(name: str, device: torch.device, batch: int) -> Way:
 
 def network_alone(bench: Bench, name: str) -> Work:
     """Run the network in the fastest way."""
-    way = best_way(name, bench.device, bench.batch)
-    return computing(name, bench.device, bench.batch, way)
+    return computing(name, bench.device, best_way(name, bench.device))
 
 
 def pictures_alone(bench: Bench, name: str) -> Work:
@@ -356,7 +357,7 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
         (row[2] + row[3] if bench.device.type == "cpu" else max(row[2:4])) / row[0]
         for row in rounds
     )
-    plan, way = fastest(name, bench.device), best_way(name, bench.device, bench.batch)
+    plan, way = fastest(name, bench.device), best_way(name, bench.device)
     how = f"{native_precision(bench.device)}, {plan.layout}, {plan.batch_size}"
     how += ", compiled" * plan.compiled + ", recorded" * plan.captured
     fastest_way = f"{way.precision}, {way.layout}{', lanes' * way.lanes}"

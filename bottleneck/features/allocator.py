@@ -27,19 +27,20 @@ _PADDING = 131_072
 def kept_memory() -> Iterator[None]:
     """Have what one batch frees kept for the next, where the C library is glibc.
 
-    It maps each large block anew and gives it back when it is freed, so that every feature map
-    of every batch is made of pages that the kernel has to find and clear: of the processor's
-    time, a twentieth for Inception-v3 and an eighth for VGG-16. At the end all that is free is
-    given back. What the environment sets of the same is left as it is.
+    It maps large blocks anew, or the heap that they come from, and gives both back when they are
+    free, so that every feature map of every batch is made of pages that the kernel has to find
+    and clear: of the processor's time, a twentieth for Inception-v3 and an eighth for VGG-16. At
+    the end all that is free is given back. What the environment sets of the same is left as it
+    is. The settings are the process's; of two that overlap, the first to end ends them for both.
     """
     library = _glibc()
-    if library is None or _VARIABLES & os.environ.keys():
+    if library is None or _is_set_outside():
         yield
         return
-    library.mallopt(_MMAP_THRESHOLD, _HEAP) or library.mallopt(_MMAP_THRESHOLD, _FOUND)
-    library.mallopt(_TRIM_THRESHOLD, _ALL)
-    library.mallopt(_TOP_PAD, _HEAP)
     try:
+        library.mallopt(_MMAP_THRESHOLD, _HEAP) or library.mallopt(_MMAP_THRESHOLD, _FOUND)
+        library.mallopt(_TRIM_THRESHOLD, _ALL)
+        library.mallopt(_TOP_PAD, _HEAP)
         yield
     finally:
         # What was before cannot be asked. This is where glibc itself ends after such blocks.
@@ -49,9 +50,14 @@ def kept_memory() -> Iterator[None]:
         library.malloc_trim(0)
 
 
+def _is_set_outside() -> bool:
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    return "glibc.malloc." in tunables or bool(_VARIABLES & os.environ.keys())
+
+
 def _glibc() -> ctypes.CDLL | None:
     try:
         os.confstr("CS_GNU_LIBC_VERSION")
-    except (AttributeError, OSError, ValueError):  # Windows, another library, macOS.
+    except (AttributeError, OSError, ValueError):  # Windows, musl, macOS.
         return None
     return ctypes.CDLL(None)

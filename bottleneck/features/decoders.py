@@ -222,7 +222,22 @@ def _picture(
     clock: Clock,
     cache: PixelCache | None,
 ) -> Picture:
-    image, rgb, facts = _decoded(data, sha256, region, framings, clock, cache)
+    kept = None
+    if cache is not None:
+        with clock.stage("read"):
+            kept = cache.find(sha256, region, codec(data))
+    rgb: NDArray[np.uint8] | None = None
+    if kept is not None:
+        image, facts = kept
+    else:
+        with clock.stage("decode"):
+            image = decode(data, region)
+        with clock.stage("describe"):
+            # Pillow packs its pixels anew whenever it is asked for them.
+            rgb = np.asarray(image)
+            facts = pixel_facts(image, rgb, _shrinker(framings))
+            if cache is not None:
+                cache.keep(sha256, region, image, facts, codec(data))
     with clock.stage("preprocess"):
         return Picture({framing: framing.pixels(image, rgb) for framing in framings}, facts)
 
@@ -236,28 +251,3 @@ def _shrinker(
     from bottleneck.features.thumbnails import shrink_fast
 
     return shrink_fast
-
-
-def _decoded(
-    data: bytes,
-    sha256: str,
-    region: Box | None,
-    framings: Sequence[Preprocessing],
-    clock: Clock,
-    cache: PixelCache | None,
-) -> tuple[Image.Image, NDArray[np.uint8] | None, PixelFacts]:
-    if cache is not None:
-        with clock.stage("read"):
-            kept = cache.find(sha256, region, codec(data))
-        if kept is not None:
-            image, facts = kept
-            return image, None, facts
-    with clock.stage("decode"):
-        image = decode(data, region)
-    with clock.stage("describe"):
-        # Pillow packs its pixels anew whenever it is asked for them.
-        rgb = np.asarray(image)
-        facts = pixel_facts(image, rgb, _shrinker(framings))
-        if cache is not None:
-            cache.keep(sha256, region, image, facts, codec(data))
-    return image, rgb, facts

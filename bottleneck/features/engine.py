@@ -116,9 +116,11 @@ class Lanes:
 
     def close(self) -> None:
         """End the threads, after what they have begun."""
-        self._pool.shutdown(cancel_futures=True)
-        self._settings.close()
-        torch.set_num_threads(self._threads)
+        try:
+            self._pool.shutdown(cancel_futures=True)
+        finally:
+            self._settings.close()
+            torch.set_num_threads(self._threads)
 
 
 class Runner:

@@ -281,9 +281,11 @@ def extract_all(
             stack.enter_context(lock(path))
         try:
             runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
-            # Once for each network, with the first of its layers.
-            for run in {run.recipe.backbone: run for run in reversed(runs)}.values():
-                run.notes += explain_decoding(run.recipe, decoding)
+            said: set[str] = set()  # Once for each network, with the first of its layers.
+            for run in runs:
+                notes = [n for n in explain_decoding(run.recipe, decoding) if n not in said]
+                run.notes += notes
+                said.update(notes)
             stages = execute(
                 runs,
                 batch_size,

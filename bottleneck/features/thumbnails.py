@@ -18,14 +18,18 @@ __all__ = ["shrink", "shrink_fast"]
 
 # Pillow's coefficients are whole numbers, this many to one.
 _ONE = 2**22
+# What a size needs takes as long to make as some twenty of its thumbnails save.
+_OFTEN = 20
+# In pixels. Of larger pictures the products need too much memory.
+_LARGEST = 2**24
 
 
 def shrink(grey: Tensor) -> Tensor:
     """Shrink grey pictures to thumbnails: Pillow's Lanczos resize, where they are.
 
     In whole numbers, and so with the same values everywhere. Pillow goes across first; versions
-    from 13 on go down first in pictures of more than about twice their width, which moves values
-    by a few levels.
+    from 13 on go down first in pictures of more than about twice their width, or less in small
+    ones, which moves values by a few levels.
 
     Parameters
     ----------
@@ -45,8 +49,8 @@ def shrink(grey: Tensor) -> Tensor:
 def shrink_fast(grey: Image.Image) -> NDArray[np.uint8]:
     """Shrink a grey picture to the thumbnail of ``shrink_grey``, in a quarter of its time.
 
-    Where the processor has instructions for products of bytes, and pictures of one size follow
-    each other; Pillow does it elsewhere, and where it is found to do anything else.
+    Where the processor has instructions for products of bytes, of a size that came often enough.
+    Pillow does it elsewhere, and for sizes of which it makes anything else.
 
     Parameters
     ----------
@@ -59,8 +63,7 @@ def shrink_fast(grey: Image.Image) -> NDArray[np.uint8]:
     """
     size = _size(grey.size)
     size.seen += 1
-    # What a size needs takes longer to make than one thumbnail.
-    if size.seen == 1 or not size.is_exact:
+    if size.seen <= _OFTEN or not size.is_exact:
         return shrink_grey(grey)
     return size.shrink(np.asarray(grey))
 
@@ -79,9 +82,9 @@ class _Size:
     @functools.cached_property
     def is_exact(self) -> bool:
         """Whether black and white noise becomes what Pillow makes of it."""
-        if not _multiplies_bytes():
-            return False
         width, height = self._size
+        if not _multiplies_bytes() or width * height > _LARGEST:
+            return False
         noise = np.random.default_rng(0).integers(0, 2, (height, width), np.uint8) * 255
         return np.array_equal(self.shrink(noise), shrink_grey(Image.fromarray(noise)))
 
@@ -93,7 +96,7 @@ class _Size:
         return _product(columns, *down).T.to(torch.uint8).numpy()
 
 
-_size = functools.lru_cache(8)(_Size)
+_size = functools.lru_cache(128)(_Size)
 
 
 def _multiplies_bytes() -> bool:

@@ -91,7 +91,7 @@ def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> N
     backbone = tiny_backbone()
     of_opencv = Backbone(
         backbone.network,
-        name="other",
+        name=backbone.name,  # What is said of the one does not hold for the other.
         architecture=backbone.architecture,
         weights=backbone.weights,
         preprocessing=dataclasses.replace(backbone.preprocessing, resizer="opencv"),
@@ -104,7 +104,7 @@ def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> N
     (note,) = set(other.notes) - set(plain.notes)
     assert again.notes == plain.notes
     assert note == (
-        "other: --decode fast is the reference here, for there is no other form of its resize "
+        "tiny: --decode fast is the reference here, for there is no other form of its resize "
         "(bilinear of opencv)"
     )
     assert other.provenance["recipe"]["decoding"] == "1"

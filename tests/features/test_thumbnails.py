@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from bottleneck.features import decoders, thumbnails
 from bottleneck.features.thumbnails import shrink, shrink_fast
 
 SIZES = [(560, 360), (360, 360), (33, 17), (32, 32), (8, 9), (640, 700), (3000, 40)]
-# Here Pillow goes down first, as from 13 on in pictures of more than about twice their width.
+# Here Pillow goes down first, from 13 on.
 HIGH = (60, 400)
 
 
@@ -37,7 +39,9 @@ def test_thumbnails_of_high_pictures_are_those_of_one_pillow_or_the_next() -> No
 
 
 @pytest.fixture
-def _no_size_is_known() -> None:
+def _no_size_is_known() -> Iterator[None]:
+    thumbnails._size.cache_clear()
+    yield
     thumbnails._size.cache_clear()
 
 
@@ -46,26 +50,39 @@ def _no_size_is_known() -> None:
 def test_products_of_bytes_give_what_pillow_gives(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fast = thumbnails._multiplies_bytes()
     # Their products are exact everywhere; or else noise tells, and Pillow is asked.
     monkeypatch.setattr(thumbnails, "_multiplies_bytes", lambda: True)
+    monkeypatch.setattr(thumbnails, "_OFTEN", 1)
     pictures = [noise(seed, size) for seed in range(5)]
     pictures += [Image.new("L", size, level) for level in (0, 127, 128, 255)]
     for picture in pictures:
         found = shrink_fast(picture)
         assert (found.dtype, found.shape) == (np.uint8, (32, 32))
         np.testing.assert_array_equal(found, make_thumbnail(picture))
+    if fast and size != HIGH:
+        assert thumbnails._size(size).is_exact
 
 
 @pytest.mark.usefixtures("_no_size_is_known")
 def test_pillow_is_not_asked_where_products_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     if not thumbnails._multiplies_bytes():
         pytest.skip("this processor has no instructions for products of bytes")
-    pictures = [noise(seed, (560, 360)) for seed in range(4)]
-    for picture in pictures[:2]:
+    picture = noise(0, (560, 360))
+    for _ in range(thumbnails._OFTEN + 1):
         shrink_fast(picture)
     monkeypatch.setattr(thumbnails, "shrink_grey", None)
-    for picture in pictures[2:]:
-        np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))
+    np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))
+
+
+@pytest.mark.usefixtures("_no_size_is_known")
+def test_sizes_that_do_not_come_often_are_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Their weights would take longer to make than they save.
+    monkeypatch.setattr(thumbnails, "_lanczos", None)
+    for width in range(100, 110):
+        for seed in range(thumbnails._OFTEN):
+            picture = noise(seed, (width, 90))
+            np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))
 
 
 @pytest.mark.usefixtures("_no_size_is_known")
@@ -77,6 +94,7 @@ def test_a_processor_that_saturates_leaves_it_to_pillow(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(thumbnails, "_multiplies_bytes", lambda: True)
     monkeypatch.setattr(torch, "_int_mm", saturating)
+    monkeypatch.setattr(thumbnails, "_OFTEN", 1)
     for seed in range(4):
         picture = noise(seed, (560, 360))
         np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))

@@ -44,7 +44,7 @@ class Machine:
 
 
 def rate(plan: Plan) -> float:
-    """A machine on which everything helps, batches of 32 among it."""
+    """A machine on which everything helps, batches of 32 too."""
     speed = 150.0 if plan.layout == "contiguous" else 100.0
     return speed * {8: 0.9, 16: 1.0, 32: 1.2}[plan.batch_size] * (2.0 if plan.compiled else 1.0)
 
