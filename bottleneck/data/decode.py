@@ -286,7 +286,17 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def shrink_grey(grey: Image.Image) -> NDArray[np.uint8]:
-    """Do the same with an image of mode L."""
+    """Shrink a grey image as ``make_thumbnail`` does.
+
+    Parameters
+    ----------
+    grey : PIL.Image.Image
+        Mode L.
+
+    Returns
+    -------
+    ndarray of uint8, shape (32, 32)
+    """
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
 

@@ -38,7 +38,8 @@ def kept_memory() -> Iterator[None]:
         yield
         return
     try:
-        library.mallopt(_MMAP_THRESHOLD, _HEAP) or library.mallopt(_MMAP_THRESHOLD, _FOUND)
+        if not library.mallopt(_MMAP_THRESHOLD, _HEAP):
+            library.mallopt(_MMAP_THRESHOLD, _FOUND)
         library.mallopt(_TRIM_THRESHOLD, _ALL)
         library.mallopt(_TOP_PAD, _HEAP)
         yield

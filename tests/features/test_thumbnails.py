@@ -98,6 +98,7 @@ def test_a_processor_that_saturates_leaves_it_to_pillow(monkeypatch: pytest.Monk
     for seed in range(4):
         picture = noise(seed, (560, 360))
         np.testing.assert_array_equal(shrink_fast(picture), make_thumbnail(picture))
+    assert not thumbnails._size((560, 360)).is_exact
 
 
 def test_torch_is_used_where_it_resizes() -> None:
