@@ -23,7 +23,6 @@ import hashlib
 import io
 import threading
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,6 @@ __all__ = [
     "make_thumbnail",
     "pixel_facts",
     "read_plain_jpeg",
-    "shrink_grey",
 ]
 
 POLICY = "1"
@@ -217,11 +215,7 @@ def codec(data: bytes) -> str:
     return CODEC
 
 
-def pixel_facts(
-    image: Image.Image,
-    rgb: NDArray[np.uint8] | None = None,
-    shrink: Callable[[Image.Image], NDArray[np.uint8]] | None = None,
-) -> PixelFacts:
+def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> PixelFacts:
     """Describe a decoded image.
 
     Parameters
@@ -230,13 +224,11 @@ def pixel_facts(
         Mode RGB, as ``decode`` returns it.
     rgb : ndarray of uint8, shape (height, width, 3), optional
         Its pixels, where they are at hand.
-    shrink : callable, optional
-        Makes of a grey image the thumbnail that ``shrink_grey`` makes of it.
     """
     rgb = np.asarray(image) if rgb is None else rgb
     grey = image.convert("L")
     total = int(np.dot(grey.histogram(), np.arange(256)))
-    return gather_facts(rgb.data, image.size, total, (shrink or shrink_grey)(grey))
+    return gather_facts(rgb.data, image.size, total, _shrunk(grey))
 
 
 def gather_facts(
@@ -282,23 +274,7 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     ndarray of uint8, shape (32, 32)
         Whatever the shape of the image.
     """
-    return shrink_grey(image.convert("L"))
-
-
-def shrink_grey(grey: Image.Image) -> NDArray[np.uint8]:
-    """Shrink a grey image as ``make_thumbnail`` does.
-
-    Parameters
-    ----------
-    grey : PIL.Image.Image
-        Mode L.
-
-    Returns
-    -------
-    ndarray of uint8, shape (32, 32)
-    """
-    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
+    return _shrunk(image.convert("L"))
 
 
 def _decode_dicom(data: bytes) -> Image.Image:
@@ -314,6 +290,11 @@ def _decode_other(data: bytes) -> Image.Image:
         opened.load()
         ImageOps.exif_transpose(opened, in_place=True)
         return _rgb(opened)
+
+
+def _shrunk(grey: Image.Image) -> NDArray[np.uint8]:
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
 
 
 def _refuse_by_header(image: Image.Image, data: bytes) -> None:

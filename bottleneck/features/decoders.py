@@ -14,7 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -222,32 +222,26 @@ def _picture(
     clock: Clock,
     cache: PixelCache | None,
 ) -> Picture:
-    kept = None
-    if cache is not None:
-        with clock.stage("read"):
-            kept = cache.find(sha256, region, codec(data))
-    rgb: NDArray[np.uint8] | None = None
-    if kept is not None:
-        image, facts = kept
-    else:
-        with clock.stage("decode"):
-            image = decode(data, region)
-        with clock.stage("describe"):
-            # Pillow packs its pixels anew whenever it is asked for them.
-            rgb = np.asarray(image)
-            facts = pixel_facts(image, rgb, _shrinker(framings))
-            if cache is not None:
-                cache.keep(sha256, region, image, facts, codec(data))
+    image, rgb, facts = _decoded(data, sha256, region, clock, cache)
     with clock.stage("preprocess"):
         return Picture({framing: framing.pixels(image, rgb) for framing in framings}, facts)
 
 
-def _shrinker(
-    framings: Sequence[Preprocessing],
-) -> Callable[[Image.Image], NDArray[np.uint8]] | None:
-    # A process that decodes loads torch, of ten times its own memory, only where it resizes.
-    if all(framing.resizer != "torchvision" for framing in framings):
-        return None
-    from bottleneck.features.thumbnails import shrink_fast
-
-    return shrink_fast
+def _decoded(
+    data: bytes, sha256: str, region: Box | None, clock: Clock, cache: PixelCache | None
+) -> tuple[Image.Image, NDArray[np.uint8] | None, PixelFacts]:
+    if cache is not None:
+        with clock.stage("read"):
+            kept = cache.find(sha256, region, codec(data))
+        if kept is not None:
+            image, facts = kept
+            return image, None, facts
+    with clock.stage("decode"):
+        image = decode(data, region)
+    with clock.stage("describe"):
+        # Pillow packs its pixels anew whenever it is asked for them.
+        rgb = np.asarray(image)
+        facts = pixel_facts(image, rgb)
+        if cache is not None:
+            cache.keep(sha256, region, image, facts, codec(data))
+    return image, rgb, facts
