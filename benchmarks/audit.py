@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bottleneck.audit.audit import Audit, audit
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
-from bottleneck.evaluation.leakage import Audit, audit
 from bottleneck.features.extraction import extract
-from bottleneck.features.featureset import FeatureSet
-from bottleneck.features.store import load_features
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.file.reader import load_features
 
 Alter = Callable[[Image.Image, np.random.Generator], Image.Image]
 

@@ -52,15 +52,15 @@ from scipy import optimize, special, stats
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from bottleneck.evaluation.auroc import cv_auc_interval, roc_auc_interval
-from bottleneck.evaluation.auroc_difference import cv_auc_difference, delong_test
-from bottleneck.evaluation.functionals import COUNTED, Functionals, count_figures
-from bottleneck.evaluation.inference import intervals
-from bottleneck.evaluation.mcnemar import mcnemar_test
-from bottleneck.evaluation.operating import at_prevalence
-from bottleneck.evaluation.proportions import clustered_proportion_interval
-from bottleneck.evaluation.significance import corrected_resampled_t
+from bottleneck.evaluation.metrics.metric_intervals import intervals
+from bottleneck.evaluation.metrics.operating_points import at_prevalence
+from bottleneck.evaluation.metrics.weighted_metrics import COUNTED, Functionals, count_figures
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
+from bottleneck.statistics.auroc_tests import cv_auc_difference, delong_test
+from bottleneck.statistics.corrections import corrected_resampled_t
+from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.proportions import clustered_proportion_interval
 
 SEED = 20260105
 GAP = 0.05

@@ -24,10 +24,10 @@ from extraction import make_images
 from pixels import FRAMING
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.features.decoders import Decoders
-from bottleneck.features.device_decoding import DeviceDecoders
-from bottleneck.features.pictures import prepare
-from bottleneck.features.stages import Clock
+from bottleneck.features.images.decoder_pool import Decoders
+from bottleneck.features.images.gpu_decoder import DeviceDecoders
+from bottleneck.features.images.loader import prepare
+from bottleneck.features.timing import Clock
 
 
 def measure(

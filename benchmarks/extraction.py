@@ -42,11 +42,14 @@ from torch import nn
 from bottleneck.backbones.backbone import Backbone, Layout, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import feature_map
+from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.data.decode import decode
-from bottleneck.features import worker
-from bottleneck.features.allocator import kept_memory
-from bottleneck.features.compiling import compiled, constant_weights
+from bottleneck.data.images.decode import decode
+from bottleneck.features.compute import worker
+from bottleneck.features.compute.autotune import tune
+from bottleneck.features.compute.batch_runner import Lanes, Plan
+from bottleneck.features.compute.compile import compiled, constant_weights
+from bottleneck.features.compute.malloc import kept_memory
 from bottleneck.features.devices import (
     default_batch_size,
     default_workers,
@@ -55,10 +58,7 @@ from bottleneck.features.devices import (
     native_precision,
     resolve_device,
 )
-from bottleneck.features.engine import Lanes, Plan
 from bottleneck.features.extraction import extract_all
-from bottleneck.features.recipe import Precision
-from bottleneck.features.tuning import tune
 
 SIZE = (560, 360)
 DEFAULT = ["resnet50", "vgg16", "inception_v3", "swin_tiny"]

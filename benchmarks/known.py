@@ -23,7 +23,7 @@ import numpy as np
 
 from bottleneck.data.readers import load_dataset
 from bottleneck.features.extraction import extract
-from bottleneck.features.store import load_features
+from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 SIDE = 8

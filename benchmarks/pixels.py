@@ -19,11 +19,11 @@ from pathlib import Path
 from extraction import make_images
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.data.pixel_cache import PixelCache
-from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.features.decoders import Decoders
-from bottleneck.features.pictures import prepare
-from bottleneck.features.stages import Clock
+from bottleneck.data.images.pixel_cache import PixelCache
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.features.images.decoder_pool import Decoders
+from bottleneck.features.images.loader import prepare
+from bottleneck.features.timing import Clock
 
 FRAMING = Preprocessing(256, 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).fast()
 

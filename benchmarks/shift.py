@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import euclidean_distances
 
-from bottleneck.evaluation.cloud import NEIGHBOURS, SHARE, find_beyond
-from bottleneck.evaluation.discrepancy import discrepancy_test
+from bottleneck.statistics.knn_outliers import NEIGHBOURS, SHARE, find_beyond
+from bottleneck.statistics.mmd import discrepancy_test
 
 PERMUTATIONS = 199
 SEED = 20260105  # Of the tests: apart from those of the data, or the two are not independent.

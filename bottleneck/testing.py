@@ -7,7 +7,7 @@ from torch import nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights import Weights
-from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 
 __all__ = ["tiny_backbone"]
 

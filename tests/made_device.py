@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.features.decoders import Decoders, Picture
-from bottleneck.features.stages import Clock
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.features.images.decoder_pool import Decoders, Picture
+from bottleneck.features.timing import Clock
 
 CPU = torch.device("cpu")
 FRAMING = Preprocessing(20, 16, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).on_device()

@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import encapsulate
 
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 WIDE = np.arange(4096, dtype=np.uint16).reshape(64, 64)  # every value of 12 bits

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.pooling import find_pooling, positions
+from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.weights import Weights, load_network
-from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.features.recipe import Decoding, Precision, Recipe, name_decoding
 
 __all__ = [
     "Backbone",

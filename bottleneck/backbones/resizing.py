@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from bottleneck.data.preprocessing import TENSOR_RESIZERS, Preprocessing
+from bottleneck.data.images.preprocessing import TENSOR_RESIZERS, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor

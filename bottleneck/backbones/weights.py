@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from bottleneck.backbones import folder, hub, layouts, networks
+from bottleneck.backbones import hub, layouts, networks
+from bottleneck.backbones import weights_folder as folder
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, Published
-from bottleneck.backbones.conventions import default_preprocessing, find_preprocessing
-from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 
 __all__ = [

@@ -15,8 +15,8 @@ from bottleneck.plurals import counted
 from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
-    from bottleneck.evaluation.leakage import Audit, Finding
-    from bottleneck.features.featureset import FeatureSet
+    from bottleneck.audit.audit import Audit, Finding
+    from bottleneck.features.file.feature_set import FeatureSet
 
 _SHOWN = 20
 
@@ -48,8 +48,8 @@ def audit(
 
     Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
     """
-    from bottleneck.evaluation.leakage import audit as audit_features
-    from bottleneck.features.store import load_features
+    from bottleneck.audit.audit import audit as audit_features
+    from bottleneck.features.file.reader import load_features
 
     if data is None:
         refuse_idle(options, "without --data: say that too")

@@ -16,7 +16,7 @@ from bottleneck.cluster import share_out
 from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
-    from bottleneck.data.protocol import Protocol
+    from bottleneck.data.splits.protocol import Protocol
     from bottleneck.evaluation.results import Comparison
 
 _SPLITTING = "Splitting and counting"
@@ -156,7 +156,7 @@ def compare(
 
     Example: `bottleneck compare --head svm --head logistic --output report/`
     """
-    from bottleneck.data.splits import Protocol
+    from bottleneck.data.splits.folds import Protocol
 
     for option, said, needs in (
         ("--metadata", metadata and not subgroup, "--subgroup"),
@@ -177,7 +177,7 @@ def compare(
         aggregate=cast(Any, aggregate),
         allow_leakage=allow_leakage,
     )
-    from bottleneck.evaluation.assessment import Measures
+    from bottleneck.evaluation.evaluate_arm import Measures
 
     measures = Measures(
         at_sensitivity=at_sensitivity,
@@ -202,7 +202,7 @@ def compare(
             dataset=None if data is None else options.load(data),
         )
     if as_json:
-        from bottleneck.report.record import results
+        from bottleneck.report.json_record import results
 
         show_json(results(comparison))
         return
@@ -221,7 +221,7 @@ def run(
     **options: Any,
 ) -> tuple[Comparison, Path]:
     """Compare and write the report; returns the comparison and the page's path."""
-    from bottleneck.evaluation.comparison import compare as compare_arms
+    from bottleneck.evaluation.compare import compare as compare_arms
     from bottleneck.report.page import prepare_folder, write_report
 
     prepare_folder(output)
@@ -238,7 +238,7 @@ def _read_subgroups(
     if not names:
         return {}
     from bottleneck.data.readers.columns import read_columns
-    from bottleneck.features.store import load_features
+    from bottleneck.features.file.reader import load_features
 
     loaded = load_features(features)
     found: dict[str, Mapping[str, str]] = {}

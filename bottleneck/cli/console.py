@@ -49,7 +49,7 @@ def show(result: Any) -> None:
 
 def _harmless(text: str) -> str:
     """Show what would move the cursor or reorder a line: names of files and labels may hold it."""
-    from bottleneck.report.provenance import visible
+    from bottleneck.report.redaction import visible
 
     return "\n".join(visible(line) for line in text.split("\n"))
 

@@ -34,7 +34,7 @@ def demo(
     Example: `bottleneck demo`
     """
     from bottleneck.data.readers import load_dataset
-    from bottleneck.data.splits import Protocol
+    from bottleneck.data.splits.folds import Protocol
 
     data = load_dataset("phantom", limit=limit)
     options: dict[str, Any] = {
@@ -61,7 +61,7 @@ def demo(
         [result.path], heads, output / "report", Protocol(), quiet=quiet
     )
     if as_json:
-        from bottleneck.report.record import results
+        from bottleneck.report.json_record import results
 
         show_json(results(comparison))
         return

@@ -13,7 +13,7 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
 
     Example: `bottleneck doctor`
     """
-    from bottleneck.diagnosis import diagnose
+    from bottleneck.doctor import diagnose
 
     findings = diagnose()
     if as_json:

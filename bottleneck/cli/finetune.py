@@ -17,7 +17,7 @@ from bottleneck.report.terminal import WIDTH, make_table, wrap
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bottleneck.finetune.arm import Trained
+    from bottleneck.finetune.cross_validate import Trained
 
 _NETWORK, _TRAINING = "Network", "Training"
 _AUGMENTATION, _MACHINE = "Augmentation of training images", "Machine"
@@ -177,8 +177,8 @@ def finetune(
 
     Example: `bottleneck finetune photos/ --backbone resnet18 --unfreeze last --epochs 20`
     """
-    from bottleneck.data.splits import Protocol
-    from bottleneck.finetune.config import Config, parse_class_weights, read_config
+    from bottleneck.data.splits.folds import Protocol
+    from bottleneck.finetune.settings import Config, parse_class_weights, read_config
 
     training: dict[str, Any] = {
         "backbone": backbone,
@@ -230,12 +230,12 @@ def finetune(
     }
     if not quiet:
         say("loading …")
-    from bottleneck.finetune.arm import finetune as train
-    from bottleneck.finetune.arm import train_on_features
+    from bottleneck.finetune.cross_validate import finetune as train
+    from bottleneck.finetune.cross_validate import train_on_features
 
     with progress(quiet=quiet, unit="batches") as move:
         if dataset is not None and dataset.endswith(".h5"):
-            from bottleneck.features.store import load_features
+            from bottleneck.features.file.reader import load_features
 
             refuse_idle(options, "on a feature file: leave them out")
             if limit is not None:
@@ -251,7 +251,7 @@ def finetune(
 
 
 def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
-    from bottleneck.finetune.arm import summarise
+    from bottleneck.finetune.cross_validate import summarise
 
     for note in trained[0].notes if not quiet else ():
         say(wrap(note, "note: "))
@@ -268,7 +268,7 @@ def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
 
 
 def _table(arm: Trained) -> Table:
-    from bottleneck.report.formats import duration
+    from bottleneck.report.number_format import duration
 
     record = arm.record
     table = make_table(

@@ -80,9 +80,9 @@ def run(
     quiet: bool = False,
 ) -> tuple[Path, Model]:
     """Train one head on one feature file and save it."""
-    from bottleneck.features.store import load_features
+    from bottleneck.features.file.reader import load_features
+    from bottleneck.heads.fit import fit as fit_head
     from bottleneck.heads.persistence import model_file_name
-    from bottleneck.heads.training import fit as fit_head
 
     try:
         output.mkdir(parents=True, exist_ok=True)

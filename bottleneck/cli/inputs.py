@@ -27,8 +27,8 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
     UsageError
         If there is no file, or files of several data sets and nothing was given.
     """
-    from bottleneck.features.recipe import slug
-    from bottleneck.features.store import feature_files, read_provenance
+    from bottleneck.backbones.recipe import slug
+    from bottleneck.features.file.reader import feature_files, read_provenance
 
     files: list[Path] = []
     for path in given or [Path("features")]:

@@ -26,7 +26,7 @@ def inspect(
     if as_json:
         show_json(facts)
     else:
-        from bottleneck.report.provenance import readable
+        from bottleneck.report.redaction import readable
 
         for line in _lines(readable(facts)):
             show(line)
@@ -35,7 +35,7 @@ def inspect(
 def _features(path: Path) -> dict[str, Any]:
     from collections import Counter
 
-    from bottleneck.features.store import load_features
+    from bottleneck.features.file.reader import load_features
 
     features = load_features(path)
     known = [

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bottleneck.data.dataset import ImageDataset
-    from bottleneck.data.protocol import Protocol
-    from bottleneck.evaluation.leak_results import LeakExperiment, ProtocolResult
+    from bottleneck.data.splits.protocol import Protocol
+    from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, ProtocolResult
 
 _COPIES = "Altered copies"
 _COLUMNS = {
@@ -95,11 +95,15 @@ def leakage(
 
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """
-    from bottleneck.data.augmentation import Augmentation, augment
-    from bottleneck.data.splits import Protocol
-    from bottleneck.evaluation.leak_experiment import FIXED, refuse_large, run_leak_experiment
-    from bottleneck.features.store import load_features
-    from bottleneck.heads.catalogue import get_head
+    from bottleneck.data.augmented_copies import Augmentation, augment
+    from bottleneck.data.splits.folds import Protocol
+    from bottleneck.evaluation.leak_experiment.experiment import (
+        FIXED,
+        refuse_large,
+        run_leak_experiment,
+    )
+    from bottleneck.features.file.reader import load_features
+    from bottleneck.heads.registry import get_head
     from bottleneck.report.page import prepare_folder
 
     chosen = FIXED if head is None else get_head(head)
@@ -148,7 +152,7 @@ def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
     import numpy as np
 
     from bottleneck.data.dataset import choose_positive
-    from bottleneck.evaluation.leak_protocols import split_by_patient
+    from bottleneck.evaluation.leak_experiment.protocols import split_by_patient
 
     choose_positive(data.classes, data.positive)
     labels = np.array([sample.label for sample in data.samples])
@@ -218,7 +222,7 @@ def _explain(experiment: LeakExperiment) -> list[str]:
 
 def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
     from bottleneck import __version__
-    from bottleneck.report.provenance import plain, without_paths
+    from bottleneck.report.redaction import plain, without_paths
 
     facts = dataclasses.asdict(experiment)
     for fact, row in zip(facts["rows"], experiment.rows, strict=True):

@@ -15,7 +15,7 @@ from bottleneck.errors import UsageError
 from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
-    from bottleneck.studies.cuts import Cuts
+    from bottleneck.studies.overrides import Cuts
     from bottleneck.studies.study import Study
 
 _CUTS, _MACHINE = "What is cut or changed", "Machine"
@@ -81,7 +81,7 @@ class StudyOptions:
 
     def cuts(self) -> Cuts:
         """Return what is cut of the study, or changed."""
-        from bottleneck.studies.cuts import Cuts
+        from bottleneck.studies.overrides import Cuts
 
         return Cuts(
             weights=dict(_pair("weights", text, alone=True) for text in self.weights or ()),
@@ -136,8 +136,8 @@ def _pair(option: str, text: str, *, alone: bool = False) -> tuple[str, str]:
 
 def _show_check(study: Study, *, as_json: bool) -> None:
     """Say which published figures cannot hold together."""
-    from bottleneck.studies.consistency import check
-    from bottleneck.studies.table import contradictions
+    from bottleneck.studies.consistency.check import check
+    from bottleneck.studies.figure_table import contradictions
 
     found = check(study.parts, positive=study.positive, negative=study.negative)
     if as_json:
@@ -170,15 +170,15 @@ def show_study(
         how = reading if Path(external).is_file() else plain
         other = how.load(external, positive=positive)
     if not options.quiet:
-        from bottleneck.studies.table import describe
+        from bottleneck.studies.figure_table import describe
 
         for line in describe(study):
             mark = "- " if line.startswith("- ") else ""
             say(wrap(line.removeprefix(mark), mark))
-    from bottleneck.report.formats import duration
-    from bottleneck.studies.running import run_study
-    from bottleneck.studies.table import as_json as to_json
-    from bottleneck.studies.table import lines, tables, write
+    from bottleneck.report.number_format import duration
+    from bottleneck.studies.figure_table import as_json as to_json
+    from bottleneck.studies.figure_table import lines, tables, write
+    from bottleneck.studies.runner import run_study
 
     output = options.output or Path("studies") / study.name
     with progress(quiet=options.quiet, unit="") as move:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.intervals import Interval
-from bottleneck.evaluation.leakage import Audit
+from bottleneck.audit.audit import Audit
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.intervals import Interval
 
 __all__ = [
     "Bin",

@@ -8,8 +8,8 @@ import threading
 
 import torch
 
+from bottleneck.backbones.recipe import Precision
 from bottleneck.errors import DeviceError, UsageError, first_line
-from bottleneck.features.recipe import Precision
 from bottleneck.plurals import counted
 
 __all__ = [

@@ -11,19 +11,19 @@ from typing import Any, Literal
 
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.recipe import Decoding, Precision, Recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.pixel_cache import PixelCache
+from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
-from bottleneck.features.choices import check_choices, choose_recipe, explain_decoding
+from bottleneck.features.compute.autotune import TUNINGS, Tuning
+from bottleneck.features.compute.batch_runner import Plan
+from bottleneck.features.compute.worker import Engine, LocalEngine
 from bottleneck.features.devices import default_workers
-from bottleneck.features.engine import Plan
+from bottleneck.features.file_update import Run, log_path
+from bottleneck.features.options import check_choices, choose_recipe, explain_decoding
 from bottleneck.features.output import lock, make_folder
-from bottleneck.features.passes import Progress, execute
-from bottleneck.features.recipe import Decoding, Precision, Recipe
-from bottleneck.features.run import Run, log_path
-from bottleneck.features.stages import Stage, advise, find_bottleneck
-from bottleneck.features.tuning import TUNINGS, Tuning
-from bottleneck.features.worker import Engine, LocalEngine
+from bottleneck.features.shared_pass import Progress, execute
+from bottleneck.features.timing import Stage, advise, find_bottleneck
 
 __all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
 
@@ -322,7 +322,7 @@ def _open_engine(
             "the machines of a cluster may differ, and nothing is measured there: leave --tune "
             "out with --engine ray"
         )
-    from bottleneck.features.actors import RayEngine
+    from bottleneck.features.compute.ray_engine import RayEngine
 
     with RayEngine(device, workers, address) as engine:
         yield engine

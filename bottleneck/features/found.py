@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.disk_backed import DiskArray
 from bottleneck.features.rows import Stamp
-from bottleneck.scratch import DiskArray
 
 __all__ = ["Found"]
 

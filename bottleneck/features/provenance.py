@@ -15,11 +15,11 @@ from typing import Any
 
 import bottleneck
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.features.engine import Plan
-from bottleneck.features.members import FORMAT
-from bottleneck.features.recipe import Recipe
-from bottleneck.features.stages import Stage, find_bottleneck
+from bottleneck.features.compute.batch_runner import Plan
+from bottleneck.features.file.format import FORMAT
+from bottleneck.features.timing import Stage, find_bottleneck
 
 __all__ = ["make_provenance"]
 

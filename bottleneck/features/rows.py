@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bottleneck.data.decode import PixelFacts
+from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample
 
 __all__ = ["NO_STAMP", "Row", "Stamp", "row_key"]

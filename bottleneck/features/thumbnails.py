@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bottleneck.data.decode import THUMBNAIL_SIDE
+from bottleneck.data.images.decode import THUMBNAIL_SIDE
 
 __all__ = ["shrink"]
 

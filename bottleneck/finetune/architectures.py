@@ -42,7 +42,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import unknown_name
 
 __all__ = [

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck.data.grouping import name_patients
+from bottleneck.backbones.recipe import name_differences
+from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import ModelError, UsageError
-from bottleneck.features.featureset import FeatureSet
-from bottleneck.features.recipe import name_differences
+from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files import find_bomb, write_whole
-from bottleneck.heads.catalogue import get_head
+from bottleneck.heads.registry import get_head
 from bottleneck.heads.search import refuse_not_finite, score_classes
 from bottleneck.predictions import Predictions
 

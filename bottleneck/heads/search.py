@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.grouping import inner_folds
+from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.heads.catalogue import LARGE, Head
+from bottleneck.heads.registry import LARGE, Head
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -99,7 +99,7 @@ def search(
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    from bottleneck.heads.fitting import fit_pipeline
+    from bottleneck.heads.shared_fits import fit_pipeline
 
     if n_jobs == 0:
         raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
@@ -226,7 +226,7 @@ def _score_candidates(
     from sklearn.metrics import get_scorer
     from threadpoolctl import threadpool_limits
 
-    from bottleneck.heads.fitting import fit_candidates
+    from bottleneck.heads.shared_fits import fit_candidates
 
     classes = np.unique(y)
     two = len(classes) == 2

@@ -18,19 +18,19 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.files import write_whole
 from bottleneck.report import (
     checklist,
-    contrasts,
-    drawing,
+    differences,
+    duplicate_gallery,
     figures,
-    findings,
-    flow,
-    formats,
-    gallery,
-    provenance,
-    record,
+    flow_diagram,
+    json_record,
+    labels,
+    number_format,
+    redaction,
+    summary,
+    svg,
     tables,
-    wording,
 )
-from bottleneck.report.bands import roc_band
+from bottleneck.report.roc_bands import roc_band
 
 __all__ = ["prepare_folder", "render", "write_report"]
 
@@ -64,7 +64,9 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
         If the folder cannot be made or written.
     """
     folder = Path(folder)
-    data = json.dumps(record.results(comparison), indent=2, ensure_ascii=False, allow_nan=False)
+    data = json.dumps(
+        json_record.results(comparison), indent=2, ensure_ascii=False, allow_nan=False
+    )
     frame = tables.predictions_frame(comparison)
     files = {
         "results.json": data + "\n",
@@ -118,7 +120,7 @@ class _Section:
 
 def render(comparison: Comparison, *, with_ids: bool = False) -> str:
     """Return the page that ``write_report`` writes to ``report.html``."""
-    shared, own = provenance.shared_and_own(comparison.features)
+    shared, own = redaction.shared_and_own(comparison.features)
     return (
         _environment()
         .get_template("page.html.jinja")
@@ -131,14 +133,14 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
             with_ids=with_ids,
             sections=_sections(comparison, with_ids=with_ids),
             warnings=comparison.warnings,
-            summary=findings.summarise(comparison),
-            audit=gallery.view_audit(comparison.audit, comparison.thumbnails)
+            summary=summary.summarise(comparison),
+            audit=duplicate_gallery.view_audit(comparison.audit, comparison.thumbnails)
             if comparison.audit
             else None,
-            record=record.results(comparison),
+            record=json_record.results(comparison),
             shared=shared,
             own=list(zip(_labels(comparison), own, strict=True)),
-            missed=findings.missed_by_all(comparison) if with_ids else [],
+            missed=summary.missed_by_all(comparison) if with_ids else [],
         )
     )
 
@@ -149,42 +151,42 @@ def _environment() -> Environment:
         loader=PackageLoader("bottleneck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: provenance.visible(value) if type(value) is str else value,
+        finalize=lambda value: redaction.visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "amount": formats.amount,
-        "bounds": formats.bounds,
+        "amount": number_format.amount,
+        "bounds": number_format.bounds,
         "count": lambda n: f"{n:,}",
-        "label": wording.metric_label,
-        "p": formats.p_value,
-        "prose": formats.prose,
-        "signed": formats.signed,
-        "three": formats.three,
-        "time": formats.duration,
+        "label": labels.metric_label,
+        "p": number_format.p_value,
+        "prose": number_format.prose,
+        "signed": number_format.signed,
+        "three": number_format.three,
+        "time": number_format.duration,
     }
     environment.globals |= {
-        "aims": findings.aims,
-        "benefits": findings.benefits,
-        "choices": findings.choices,
-        "decision": _drawn(drawing.decision_svg),
-        "differences": contrasts.difference_tables,
-        "drops": contrasts.drop_tables,
-        "flatten": provenance.flatten,
-        "flow": flow.flow,
+        "aims": summary.aims,
+        "benefits": summary.benefits,
+        "choices": summary.choices,
+        "decision": _drawn(svg.decision_svg),
+        "differences": differences.difference_tables,
+        "drops": differences.drop_tables,
+        "flatten": redaction.flatten,
+        "flow": flow_diagram.flow,
         "guidelines": checklist.GUIDELINES,
-        "intervals": findings.interval_methods,
-        "learning": _drawn(drawing.learning_svg),
-        "metric_names": wording.metric_names,
-        "metric_tables": wording.metric_tables,
-        "n_samples": wording.n_samples,
+        "intervals": summary.interval_methods,
+        "learning": _drawn(svg.learning_svg),
+        "metric_names": labels.metric_names,
+        "metric_tables": labels.metric_tables,
+        "n_samples": labels.n_samples,
         "quotes": checklist.quotes,
         "roc": _roc,
         "shares": figures.row_shares,
         "styles_of": _styles,
-        "training": _drawn(drawing.training_svg),
-        "training_keys": drawing.training_keys,
+        "training": _drawn(svg.training_svg),
+        "training_keys": svg.training_keys,
     }
     return environment
 
@@ -235,8 +237,8 @@ def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> 
     """Draw ROC curves; returns the figure, and the names of the arms that have a band."""
     bands = {e.name: roc_band(e.predictions, positive) for e in figures.banded(evaluations)}
     known = {name: band for name, band in bands.items() if band is not None}
-    svg = drawing.roc_svg(evaluations, positive, known, name)
-    return {"svg": svg and Markup(svg), "banded": list(known)}
+    curves = svg.roc_svg(evaluations, positive, known, name)
+    return {"svg": curves and Markup(curves), "banded": list(known)}
 
 
 def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
 from bottleneck.plurals import counted
-from bottleneck.report.provenance import visible, without_paths
-from bottleneck.report.record import results
-from bottleneck.report.wording import metric_label, metric_names, n_samples
+from bottleneck.report.json_record import results
+from bottleneck.report.labels import metric_label, metric_names, n_samples
+from bottleneck.report.redaction import visible, without_paths
 
 if TYPE_CHECKING:
     import pandas as pd

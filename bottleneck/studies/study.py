@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bottleneck.configuration import read_toml
-from bottleneck.data.augmentation import Augmentation
+from bottleneck.config import read_toml
+from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.finetune.config import Config
-from bottleneck.heads.catalogue import get_head
-from bottleneck.studies.published import METRICS, Part, PublishedTest, tables, take
+from bottleneck.finetune.settings import Config
+from bottleneck.heads.registry import get_head
+from bottleneck.studies.published_figures import METRICS, Part, PublishedTest, tables, take
 
 __all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]
 

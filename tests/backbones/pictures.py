@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.data.decode import decode
-from bottleneck.data.phantom import phantom_dataset
+from bottleneck.data.images.decode import decode
+from bottleneck.data.phantom.generator import phantom_dataset
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 REAL = (("data/ud-tn", "*.jpg"), ("data/ddti-crops/images", "*.png"))

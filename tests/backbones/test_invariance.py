@@ -10,10 +10,10 @@ from pictures import embed_files, largest_difference, two_pictures
 
 from bottleneck.backbones.backbone import Backbone, embed_together, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
-from bottleneck.backbones.listing import describe_layers
+from bottleneck.backbones.layer_listing import describe_layers
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract, extract_layers
-from bottleneck.features.store import load_features
+from bottleneck.features.file.reader import load_features
 
 # One of each kind that is small enough for every run.
 QUICK = {"resnet18", "mobilenetv3"}

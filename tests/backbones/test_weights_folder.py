@@ -17,11 +17,12 @@ from click.testing import Result
 from torch import nn
 from typer.testing import CliRunner
 
-from bottleneck.backbones import folder, hub, inventory
+from bottleneck.backbones import hub, weights_index
+from bottleneck.backbones import weights_folder as folder
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
-from bottleneck.backbones.folder import Record
 from bottleneck.backbones.weights import locate
+from bottleneck.backbones.weights_folder import Record
 from bottleneck.cli.app import app
 from bottleneck.errors import UsageError, WeightsError
 
@@ -76,7 +77,7 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
     assert asked == ["cache", "hub"]
     monkeypatch.setattr(hub, "cached_file", answer("cache", True))
     assert locate(encoder, "imagenet").path == tmp_path / "cache.pth"
-    inventory.import_file(tmp_path / "hub.pth", weights="imagenet", name="resnet18")
+    weights_index.import_file(tmp_path / "hub.pth", weights="imagenet", name="resnet18")
     asked.clear()
     assert locate(encoder, "imagenet").path == place / "resnet18--imagenet.pth"
     assert locate(encoder, str(tmp_path / "hub.pth")).path == tmp_path / "hub.pth"
@@ -85,7 +86,7 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
 
 def test_import_keeps_hash_layout_and_origin(place, tmp_path):
     file = resnet18(tmp_path / "mine.pth")
-    record = inventory.import_file(file, weights="thyroid", name="resnet18")
+    record = weights_index.import_file(file, weights="thyroid", name="resnet18")
     assert record == Record(
         encoder="resnet18",
         weights="thyroid",
@@ -103,8 +104,8 @@ def test_import_keeps_hash_layout_and_origin(place, tmp_path):
 
 
 def test_a_second_import_takes_the_place_of_the_first(place, tmp_path):
-    inventory.import_file(resnet18(tmp_path / "a.pth"), weights="mine", name="resnet18")
-    second = inventory.import_file(
+    weights_index.import_file(resnet18(tmp_path / "a.pth"), weights="mine", name="resnet18")
+    second = weights_index.import_file(
         resnet18(tmp_path / "b.pt", seed=1), weights="mine", name="resnet18"
     )
     assert sorted(p.name for p in place.iterdir()) == [
@@ -115,7 +116,7 @@ def test_a_second_import_takes_the_place_of_the_first(place, tmp_path):
 
 
 def test_radimagenet_is_recognised_by_the_names_in_the_file(tmp_path):
-    record = inventory.import_file(radimagenet_resnet50(tmp_path / "download.pt"))
+    record = weights_index.import_file(radimagenet_resnet50(tmp_path / "download.pt"))
     assert (record.encoder, record.weights, record.layout) == (
         "resnet50",
         "radimagenet",
@@ -136,12 +137,12 @@ def test_the_published_h5_is_known_by_its_name():
 
 def test_a_file_that_says_nothing_of_its_origin_needs_a_name(tmp_path):
     with pytest.raises(UsageError, match=r"fits resnet18 \(layout torchvision\).*--as"):
-        inventory.import_file(resnet18(tmp_path / "x.pth"))
+        weights_index.import_file(resnet18(tmp_path / "x.pth"))
 
 
 def test_a_file_of_torchvision_is_known_by_its_hash(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "sha256_of", lambda path: "f37072fd" + 56 * "0")
-    record = inventory.import_file(resnet18(tmp_path / "x.pth"))
+    record = weights_index.import_file(resnet18(tmp_path / "x.pth"))
     assert (record.weights, record.licence) == ("imagenet", "bsd-3-clause")
     assert record.source.endswith("resnet18-f37072fd.pth")
 
@@ -152,27 +153,27 @@ def test_a_file_that_fits_two_encoders_is_not_guessed(tmp_path):
     network.to_empty(device="cpu")
     torch.save(network.state_dict(), tmp_path / "x.pth")
     with pytest.raises(UsageError, match="--backbone inception_v3 or inception_v3_tf"):
-        inventory.import_file(tmp_path / "x.pth", weights="mine")
+        weights_index.import_file(tmp_path / "x.pth", weights="mine")
 
 
 def test_names_that_mean_something_else_are_refused(tmp_path):
     file = resnet18(tmp_path / "x.pth")
     for name in ("random", "mine.pth", "a/b"):
         with pytest.raises(UsageError, match="cannot be called"):
-            inventory.import_file(file, weights=name, name="resnet18")
+            weights_index.import_file(file, weights=name, name="resnet18")
 
 
 def test_a_file_that_fits_nothing_is_refused(tmp_path):
     torch.save({"a": torch.ones(3)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="fits none of the encoders"):
-        inventory.import_file(tmp_path / "x.pth", weights="mine")
+        weights_index.import_file(tmp_path / "x.pth", weights="mine")
 
 
 def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatch):
     monkeypatch.setattr(
         hub, "download", lambda published: radimagenet_resnet50(tmp_path / published.file)
     )
-    path, record = inventory.fetch("resnet50", "radimagenet")
+    path, record = weights_index.fetch("resnet50", "radimagenet")
     assert path == place / "resnet50--radimagenet.pt"
     assert record.source == "Lab-Rasool/RadImageNet"
     assert record.sha256 == folder.sha256_of(path)
@@ -180,7 +181,7 @@ def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatc
 
 def test_what_the_hub_does_not_have_is_said_with_its_home():
     with pytest.raises(WeightsError, match=r"RadImageNet-IRV2_notop\.h5, by the links on https"):
-        inventory.fetch("inception_resnet_v2", "radimagenet")
+        weights_index.fetch("inception_resnet_v2", "radimagenet")
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet18", "swin_tiny", "mobilenetv3"])
@@ -195,14 +196,14 @@ def test_weights_that_were_never_published_are_said_to_be_so(name):
 
 
 def test_unknown_weights_are_named_with_the_known(tmp_path):
-    inventory.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
+    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
     with pytest.raises(UsageError, match=r"unknown weights 'imagenette'.*imagenet.*thyroid"):
         load_backbone("resnet18", weights="imagenette")
 
 
 def test_verify_finds_what_changed(place, tmp_path):
     for number in range(3):
-        inventory.import_file(
+        weights_index.import_file(
             resnet18(tmp_path / "x.pth", seed=number), weights=f"w{number}", name="resnet18"
         )
     with (place / "resnet18--w0.pth").open("r+b") as file:
@@ -210,7 +211,7 @@ def test_verify_finds_what_changed(place, tmp_path):
         file.write(b"changed")
     (place / "resnet18--w1.pth").unlink()
     resnet18(place / "stray.pth")
-    verdicts = {verdict.file: verdict for verdict in inventory.verify()}
+    verdicts = {verdict.file: verdict for verdict in weights_index.verify()}
     assert {name: v.state for name, v in verdicts.items()} == {
         "resnet18--w0.pth": "broken",
         "resnet18--w1.pth": "broken",
@@ -222,7 +223,7 @@ def test_verify_finds_what_changed(place, tmp_path):
 
 
 def test_a_file_that_is_not_the_recorded_one_is_not_used(place, tmp_path):
-    inventory.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
+    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
     resnet18(place / "resnet18--mine.pth", seed=5)
     with pytest.raises(WeightsError, match="is not the file that was put there"):
         load_backbone("resnet18", weights="mine")
@@ -237,7 +238,7 @@ def test_a_damaged_record_is_named(place, text):
 
 
 def test_a_record_cannot_name_a_file_outside(place, tmp_path):
-    inventory.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
+    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
     record = place / "resnet18--mine.pth.json"
     record.write_text(record.read_text().replace("resnet18--mine.pth", "../x.pth"))
     with pytest.raises(WeightsError, match="outside its folder"):
@@ -254,8 +255,8 @@ def test_the_configuration_names_the_folder(tmp_path, monkeypatch):
 
 
 def test_the_list_has_every_published_file_and_ones_own(tmp_path):
-    inventory.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
-    rows = {(row["backbone"], row["weights"]): row for row in inventory.describe_weights()}
+    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
+    rows = {(row["backbone"], row["weights"]): row for row in weights_index.describe_weights()}
     assert {name for name, weights in rows if weights == "imagenet"} == set(ENCODERS)
     radimagenet = {name: row["file"] for (name, w), row in rows.items() if w == "radimagenet"}
     assert radimagenet == {

@@ -265,7 +265,7 @@ def test_outputs_that_cannot_be_written(with_features: Path) -> None:
 
 
 def test_interrupting_keeps_what_was_finished(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bottleneck.features.journal import Journal
+    from bottleneck.features.file.journal import Journal
 
     class_folders(here / "scans")
     original = Journal.append

@@ -116,7 +116,7 @@ def test_a_second_interrupt_while_the_first_is_put_off_is_not_printed(
 def test_whatever_becomes_of_it_a_command_ends_by_it(
     monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr("bottleneck.diagnosis.diagnose", lambda: [work()] * 0)
+    monkeypatch.setattr("bottleneck.doctor.diagnose", lambda: [work()] * 0)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 130
     assert result.stderr == "interrupted.\n"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bottleneck.data.decode import decode, pixel_facts
+from bottleneck.data.images.decode import decode, pixel_facts
 from bottleneck.errors import DecodeError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)

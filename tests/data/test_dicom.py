@@ -19,8 +19,8 @@ from PIL import Image
 from pydicom import uid
 from pydicom.encaps import get_frame
 
-from bottleneck.data.decode import codec, decode, pixel_facts
-from bottleneck.data.pixel_cache import PixelCache
+from bottleneck.data.images.decode import codec, decode, pixel_facts
+from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import DecodeError, MissingExtraError
 
 BUNDLED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -253,7 +253,7 @@ WITHOUT = """
 import sys
 sys.modules["pydicom"] = None
 from pathlib import Path
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.errors import MissingExtraError
 try:
     decode(Path(sys.argv[1]).read_bytes())
@@ -263,7 +263,7 @@ except MissingExtraError as error:
 UNTOUCHED = """
 import sys
 from pathlib import Path
-from bottleneck.data.decode import decode, pixel_facts
+from bottleneck.data.images.decode import decode, pixel_facts
 from bottleneck.data.readers import load_dataset
 dataset = load_dataset(sys.argv[1])
 pixel_facts(decode(dataset.read(dataset.samples[0])))
@@ -301,7 +301,7 @@ def test_what_is_kept_is_kept_by_the_version_of_the_codec(
     assert found[0].tobytes() == image.tobytes()
     for version in (pydicom.__version__, imagecodecs.__version__):
         assert version in codec(data)
-    monkeypatch.setattr("bottleneck.data.dicom.CODEC", "pydicom-9.9.9-imagecodecs-9.9.9")
+    monkeypatch.setattr("bottleneck.data.images.dicom.CODEC", "pydicom-9.9.9-imagecodecs-9.9.9")
     assert cache.find("ab" * 32, None, codec(data)) is None
     assert codec(encoded(Image.fromarray(RAMP), "PNG")) == ""
 

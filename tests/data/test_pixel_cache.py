@@ -21,12 +21,12 @@ import pytest
 from made import dataset_of
 from PIL import Image
 
-from bottleneck.data import pixel_cache
-from bottleneck.data.decode import decode, pixel_facts
-from bottleneck.data.pixel_cache import PixelCache
+from bottleneck.data.images import pixel_cache
+from bottleneck.data.images.decode import decode, pixel_facts
+from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
-from bottleneck.features.store import load_features
+from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[[int], Path]
@@ -184,7 +184,7 @@ def test_another_network_decodes_nothing(
         decoded.append(len(data))
         return decode(data, region)
 
-    monkeypatch.setattr("bottleneck.features.decoders.decode", counting)
+    monkeypatch.setattr("bottleneck.features.images.decoder_pool.decode", counting)
     folder = image_folder(9)
     (folder / "999.png").write_bytes(b"no image")
     dataset = dataset_of(folder)
@@ -236,8 +236,8 @@ def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None
     script = """
 import os, pathlib, sys
 from PIL import Image
-from bottleneck.data.decode import pixel_facts
-from bottleneck.data.pixel_cache import PixelCache
+from bottleneck.data.images.decode import pixel_facts
+from bottleneck.data.images.pixel_cache import PixelCache
 pathlib.Path.replace = lambda *_: os._exit(9)
 image = Image.new("RGB", (30, 40))
 PixelCache(pathlib.Path(sys.argv[1])).keep("a" * 64, None, image, pixel_facts(image))

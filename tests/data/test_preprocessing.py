@@ -4,13 +4,13 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
-import bottleneck.backbones.conventions
-from bottleneck.data import preprocessing
-from bottleneck.data.preprocessing import Preprocessing
+import bottleneck.backbones.preprocessing_presets
+from bottleneck.data.images import preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DecodeError, UsageError
 
 # Loading it enters torchvision's resize.
-assert "torchvision" in preprocessing.TENSOR_RESIZERS, bottleneck.backbones.conventions
+assert "torchvision" in preprocessing.TENSOR_RESIZERS, bottleneck.backbones.preprocessing_presets
 HALF = (0.5, 0.5, 0.5)
 
 

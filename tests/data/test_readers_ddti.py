@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DataError
 

@@ -13,11 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bottleneck.cli.app import app
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError, MissingExtraError
 from bottleneck.features import extraction
-from bottleneck.features.store import load_features
+from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 RNG = np.random.default_rng(0)
@@ -176,7 +176,7 @@ def test_images_of_other_formats_are_not_opened(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "bottleneck.data.dicom", raising=False)
+    monkeypatch.delitem(sys.modules, "bottleneck.data.images.dicom", raising=False)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     root = folder(tmp_path, "P1", "P2")
     for _ in range(20):  # It is read in threads, each of which may be the first to miss it.

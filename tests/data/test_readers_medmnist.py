@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.errors import DataError

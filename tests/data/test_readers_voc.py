@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DataError
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from made_features import VGG, changed, make_features
 
-from bottleneck.data.splits import Protocol
+from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.comparison import compare
+from bottleneck.evaluation.compare import compare
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
 f = make_features()

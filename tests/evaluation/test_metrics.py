@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics import (
+from bottleneck.evaluation.metrics.metrics import (
     METRICS,
     OF_PROBABILITIES,
     confuse,

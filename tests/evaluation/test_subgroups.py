@@ -8,8 +8,8 @@ from made_predictions import predict
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
-from bottleneck.evaluation.auroc import cv_auc_interval, roc_auc_interval
-from bottleneck.evaluation.subgroups import by_subgroup
+from bottleneck.evaluation.metrics.subgroups import by_subgroup
+from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
 
 
 def columns(arm, **values):

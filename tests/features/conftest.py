@@ -8,10 +8,10 @@ import pytest
 import torch
 from made_device import CPU, Device
 
-from bottleneck.features import device_decoding
-from bottleneck.features.decoders import Decoders
-from bottleneck.features.device_decoding import DeviceDecoders
-from bottleneck.features.stages import Clock
+from bottleneck.features.images import gpu_decoder
+from bottleneck.features.images.decoder_pool import Decoders
+from bottleneck.features.images.gpu_decoder import DeviceDecoders
+from bottleneck.features.timing import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +25,8 @@ def two_threads() -> Iterator[None]:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     pytest.importorskip("torchcodec", reason="torchcodec, which decodes on a device, is absent")
-    made = Device(device_decoding._load_decoder())
-    monkeypatch.setattr(device_decoding, "_load_decoder", lambda: made)
+    made = Device(gpu_decoder._load_decoder())
+    monkeypatch.setattr(gpu_decoder, "_load_decoder", lambda: made)
     return made
 
 

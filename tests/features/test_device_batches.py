@@ -11,12 +11,12 @@ import pytest
 import torch
 from made_device import CPU, FRAMING, Device, Hold, encoded, noise, on_host, same
 
-from bottleneck.data.decode import read_plain_jpeg
+from bottleneck.data.images.decode import read_plain_jpeg
 from bottleneck.errors import DeviceError, UsageError
-from bottleneck.features import device_decoding
-from bottleneck.features.decoders import Decoders
-from bottleneck.features.device_decoding import DeviceDecoders
-from bottleneck.features.stages import Clock
+from bottleneck.features.images import gpu_decoder
+from bottleneck.features.images.decoder_pool import Decoders
+from bottleneck.features.images.gpu_decoder import DeviceDecoders
+from bottleneck.features.timing import Clock
 
 
 def test_threads_share_a_batch(decoders: DeviceDecoders, device: Device) -> None:
@@ -68,10 +68,10 @@ def test_one_file_that_it_refuses_spoils_no_batch(decoders: DeviceDecoders, devi
     assert [each.future.result() is None for each in tasks] == [True, False, False, False]
 
 
-def task(data: bytes) -> device_decoding._Task:
+def task(data: bytes) -> gpu_decoder._Task:
     jpeg = read_plain_jpeg(data)
     assert jpeg is not None
-    return device_decoding._Task(data, jpeg, (0, 0, *jpeg.size), (FRAMING,), Future())
+    return gpu_decoder._Task(data, jpeg, (0, 0, *jpeg.size), (FRAMING,), Future())
 
 
 @pytest.mark.parametrize(

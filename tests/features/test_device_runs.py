@@ -13,7 +13,7 @@ from made_device import Device, make_folder
 
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract, extract_all
-from bottleneck.features.store import load_features
+from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 

@@ -23,8 +23,8 @@ from bottleneck.backbones.backbone import load_backbone
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.errors import DataError, FeatureFileError, UsageError
 from bottleneck.features.extraction import Extraction, extract
-from bottleneck.features.journal import Journal
-from bottleneck.features.store import load_features
+from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[[int], Path]
@@ -222,7 +222,7 @@ def _log_of_a_run(folder: Path, output: Path, **options: object) -> Path:
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bottleneck.features.run.write_features", full)
+        patch.setattr("bottleneck.features.file_update.write_features", full)
         with pytest.raises(FeatureFileError, match=r"No space left.*What was finished is kept"):
             run(folder, output, batch_size=4, **options)
     (log,) = output.glob("*.unfinished")
@@ -296,7 +296,7 @@ def test_a_drift_measured_while_a_batch_is_written_is_kept(
         return write(self, payload)
 
     monkeypatch.setattr(Journal, "_write", slow)
-    monkeypatch.setattr("bottleneck.features.engine.Runner.drift", lambda *_: [None])
+    monkeypatch.setattr("bottleneck.features.compute.batch_runner.Runner.drift", lambda *_: [None])
     result = run(image_folder(12), tmp_path / "f", batch_size=4, precision="bf16")
     assert result.provenance["drift"] == measured
 

@@ -20,10 +20,11 @@ from made import dataset_of, make_images
 from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.samples import Sample, SampleTable
-from bottleneck.features import members, run
+from bottleneck.features import file_update as run
 from bottleneck.features.extraction import Extraction, extract, extract_all
-from bottleneck.features.journal import Journal
-from bottleneck.features.store import load_features
+from bottleneck.features.file import format
+from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[[int], Path]
@@ -131,7 +132,7 @@ def test_a_log_names_images_of_which_every_row_is_known(
     folder = image_folder(20)
     dataset = old(folder)
     extract(dataset, tiny_backbone(), output=tmp_path / "f", **OPTIONS)
-    monkeypatch.setattr("bottleneck.features.passes._MANY", 6)
+    monkeypatch.setattr("bottleneck.features.shared_pass._MANY", 6)
     for path in folder.iterdir():
         os.utime(path, ns=(10**18, 10**18 + 99))
     break_off(dataset, tmp_path / "f", after=2)
@@ -232,7 +233,7 @@ def test_texts_of_many_blocks(
     )
     named = dataclasses.replace(dataset, samples=samples)
     result = extract(named, tiny_backbone(), output=tmp_path, **OPTIONS)
-    monkeypatch.setattr(members, "_BLOCK", 4)
+    monkeypatch.setattr(format, "_BLOCK", 4)
     features = load_features(result.path, memory_map=True)
     assert features.ids.tolist() == [s.id for s in samples]
     assert features.groups is not None

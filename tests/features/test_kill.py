@@ -49,8 +49,9 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
 
     from bottleneck import files
     from bottleneck.data.dataset import FileSource
-    from bottleneck.features import extraction, journal, writer
-    from bottleneck.features import run as running
+    from bottleneck.features import extraction
+    from bottleneck.features import file_update as running
+    from bottleneck.features.file import journal, writer
     from bottleneck.testing import tiny_backbone
 
     def tell(stage: str) -> None:

@@ -19,11 +19,12 @@ from made import dataset_of, make_images
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features import engine, run
+from bottleneck.features import file_update as run
+from bottleneck.features.compute import batch_runner as engine
 from bottleneck.features.extraction import Extraction, extract, extract_all
-from bottleneck.features.journal import Journal
-from bottleneck.features.stages import STAGES, Clock, Stage, find_bottleneck
-from bottleneck.features.store import load_features
+from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.reader import load_features
+from bottleneck.features.timing import STAGES, Clock, Stage, find_bottleneck
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[[int], Path]

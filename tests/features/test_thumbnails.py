@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bottleneck.data.decode import make_thumbnail
+from bottleneck.data.images.decode import make_thumbnail
 from bottleneck.features.thumbnails import shrink
 
 

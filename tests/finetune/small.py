@@ -12,10 +12,10 @@ from torch import nn
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights import Weights
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.data.protocol import Protocol
-from bottleneck.finetune.arm import Trained, finetune
-from bottleneck.finetune.config import Config
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.splits.protocol import Protocol
+from bottleneck.finetune.cross_validate import Trained, finetune
+from bottleneck.finetune.settings import Config
 from bottleneck.predictions import Predictions
 
 N_IMAGES = 48

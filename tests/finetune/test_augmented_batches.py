@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from bottleneck.data.preprocessing import Preprocessing
-from bottleneck.finetune.augmentation import augment, derive_seed, lee_filter, median_filter
-from bottleneck.finetune.config import Augmentation
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.finetune.settings import Augmentation
+from bottleneck.finetune.transforms import augment, derive_seed, lee_filter, median_filter
 
 INPUT = Preprocessing(32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

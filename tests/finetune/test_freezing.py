@@ -9,9 +9,9 @@ from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.weights import Weights
-from bottleneck.data.preprocessing import Preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.finetune.networks import (
+from bottleneck.finetune.classifier import (
     Classifier,
     attach_head,
     count_parameters,

@@ -14,7 +14,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from bottleneck.errors import UsageError
 from bottleneck.finetune.losses import FocalLoss, build_loss, weigh_classes
-from bottleneck.finetune.schedules import Schedule
+from bottleneck.finetune.lr_schedule import Schedule
 
 LOGITS = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = torch.arange(40) % 3

@@ -14,10 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
-from bottleneck.features.store import load_features
-from bottleneck.heads.catalogue import HEADS
+from bottleneck.features.file.reader import load_features
+from bottleneck.heads.fit import fit
 from bottleneck.heads.persistence import Model, load_model, model_file_name
-from bottleneck.heads.training import fit
+from bottleneck.heads.registry import HEADS
 
 
 @pytest.fixture

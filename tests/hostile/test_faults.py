@@ -45,7 +45,8 @@ def command(
     import torch
 
     from bottleneck.cli import app
-    from bottleneck.features import extraction, journal
+    from bottleneck.features import extraction
+    from bottleneck.features.file import journal
     from bottleneck.testing import tiny_backbone
 
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from made import make_images
 from made_dicom import dicom, rle
 from PIL import Image
 
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DataError, DecodeError, UsageError
 
@@ -27,7 +27,7 @@ from bottleneck.errors import DataError, DecodeError, UsageError
 IN_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
-from bottleneck.data.decode import decode
+from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import BottleneckError
 from bottleneck.heads.persistence import load_model

@@ -21,22 +21,22 @@ from PIL import Image
 from pydicom import uid
 
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.conventions import find_preprocessing
-from bottleneck.backbones.folder import read_records
 from bottleneck.backbones.layouts import keras, read_checkpoint
-from bottleneck.configuration import read_configuration
-from bottleneck.data.decode import PixelFacts, decode
+from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.weights_folder import read_records
+from bottleneck.config import read_configuration
+from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.columns import read_columns
 from bottleneck.errors import BottleneckError
-from bottleneck.evaluation.elsewhere import load_given
+from bottleneck.evaluation.cross_validation.imported_predictions import load_given
 from bottleneck.features.extraction import extract
-from bottleneck.features.journal import Journal
-from bottleneck.features.store import load_features, read_provenance
-from bottleneck.features.stored import StoredRows
-from bottleneck.finetune.config import read_config
+from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.reader import load_features, read_provenance
+from bottleneck.features.file.row_reuse import StoredRows
+from bottleneck.finetune.settings import read_config
+from bottleneck.heads.fit import fit
 from bottleneck.heads.persistence import load_model
-from bottleneck.heads.training import fit
 from bottleneck.predictions import read_predictions
 from bottleneck.studies.study import read_study
 from bottleneck.testing import tiny_backbone

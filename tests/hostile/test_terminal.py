@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.conventions import find_preprocessing
+from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.cli.app import app
 from bottleneck.cli.console import say, show
-from bottleneck.configuration import read_configuration
+from bottleneck.config import read_configuration
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import wrap
 

@@ -7,11 +7,10 @@ import dataclasses
 import numpy as np
 from report.factory import SECRET, make_cohort, make_predictions
 
-from bottleneck.evaluation.duplicates import Copies, Pair
-from bottleneck.evaluation.findings import Finding
-from bottleneck.evaluation.intervals import Interval
-from bottleneck.evaluation.leakage import Audit
-from bottleneck.evaluation.metadata import MetadataScore
+from bottleneck.audit.audit import Audit
+from bottleneck.audit.findings import Finding
+from bottleneck.audit.metadata_baseline import MetadataScore
+from bottleneck.duplicates.near_duplicates import Copies, Pair
 from bottleneck.evaluation.results import (
     Bin,
     Calibration,
@@ -26,6 +25,7 @@ from bottleneck.evaluation.results import (
     Shift,
     Subgroup,
 )
+from bottleneck.statistics.intervals import Interval
 
 MORE = {
     "mcc": Metric(0.412, 0.301, 0.523, "BCa bootstrap, 95 %"),

@@ -10,8 +10,8 @@ from sklearn.metrics import roc_curve
 
 from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
-from bottleneck.report.bands import _resampled_curves, roc_band
 from bottleneck.report.figures import banded, mean_roc_curve
+from bottleneck.report.roc_bands import _resampled_curves, roc_band
 
 
 def one_test_set(truth: np.ndarray, score: np.ndarray) -> Predictions:

@@ -22,12 +22,12 @@ from rich.console import Console
 from bottleneck.evaluation.results import Comparison, Difference, Metric
 from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
-from bottleneck.report.contrasts import difference_tables
+from bottleneck.report.differences import difference_tables
+from bottleneck.report.duplicate_gallery import MOST, view_audit
 from bottleneck.report.figures import best_arm
-from bottleneck.report.gallery import MOST, view_audit
+from bottleneck.report.json_record import results
+from bottleneck.report.labels import metric_tables
 from bottleneck.report.page import render, write_report
-from bottleneck.report.record import results
-from bottleneck.report.wording import metric_tables
 
 
 def part(html: str, name: str) -> str:

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from bottleneck.evaluation.results import Comparison, Difference
 from bottleneck.predictions import Predictions
 from bottleneck.report import figures
-from bottleneck.report.drawing import roc_svg
+from bottleneck.report.svg import roc_svg
 
 
 def area(curve: figures.Curve) -> float:

@@ -8,14 +8,14 @@ from made_features import make_features
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison, provenance
 from report.reading import Page
 
-from bottleneck.data.splits import Protocol
+from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.comparison import compare
+from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.results import Comparison, Difference, Metric
 from bottleneck.files import write_whole
-from bottleneck.report.findings import missed_by_all, summarise
-from bottleneck.report.flow import flow
+from bottleneck.report.flow_diagram import flow
 from bottleneck.report.page import prepare_folder, render, write_report
+from bottleneck.report.summary import missed_by_all, summarise
 
 FILES = {"report.html", "results.json", "table.md", "table.csv", "predictions.csv"}
 

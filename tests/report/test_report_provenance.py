@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from report.factory import provenance
 
-from bottleneck.report.provenance import fields, plain, shared_and_own, visible, without_paths
+from bottleneck.report.redaction import fields, plain, shared_and_own, visible, without_paths
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bottleneck.evaluation.results import Comparison, Metric
 from bottleneck.report import tables
+from bottleneck.report.labels import metric_names
 from bottleneck.report.page import write_report
-from bottleneck.report.wording import metric_names
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import ENCODERS, Encoder
 from bottleneck.backbones.layouts.checkpoint import State, read_checkpoint
-from bottleneck.backbones.layouts.tables import Layout, layouts_of
+from bottleneck.backbones.layouts.key_maps import Layout, layouts_of
 from bottleneck.backbones.networks import skeleton, unused_parts
 from bottleneck.errors import WeightsError
 

@@ -7,14 +7,14 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bottleneck.configuration import CONFIGURATION_FILE, read_configuration
+from bottleneck.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
-from bottleneck.data.readers.files import IMAGE_SUFFIXES
 from bottleneck.data.readers.folder import read_folder
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
-from bottleneck.data.readers.patients import find_patients, read_patients
+from bottleneck.data.readers.patient_ids import find_patients, read_patients
+from bottleneck.data.readers.table_files import IMAGE_SUFFIXES
 from bottleneck.data.readers.voc import read_tn5000
 from bottleneck.data.spelling import refuse_other_spellings
 from bottleneck.errors import DataError, UsageError
@@ -144,7 +144,7 @@ def _read(
     if images is not None and kind != "CSV manifest":
         raise UsageError(f"'{source}' is read as {kind}, whose images are where it is itself")
     if kind == _PHANTOM:
-        from bottleneck.data.phantom import phantom_dataset
+        from bottleneck.data.phantom.generator import phantom_dataset
 
         return phantom_dataset()
     path = Path(source).resolve()

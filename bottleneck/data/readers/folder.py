@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.files import IMAGE_SUFFIXES, is_image, list_files
 from bottleneck.data.readers.manifest import SPLITS
+from bottleneck.data.readers.table_files import IMAGE_SUFFIXES, is_image, list_files
 from bottleneck.data.samples import Sample, collect
 from bottleneck.errors import DataError
 

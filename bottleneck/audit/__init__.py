@@ -1,0 +1,1 @@
+"""What stands on both sides of a split, or gives the label away."""

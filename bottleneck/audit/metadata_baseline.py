@@ -1,0 +1,184 @@
+"""What the label can be told from without looking at a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.splits.folds import refuse_single
+from bottleneck.data.splits.patients import inner_folds, name_patients
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.heads.registry import Head
+from bottleneck.statistics.auroc import cv_auc_interval
+from bottleneck.statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+__all__ = ["MetadataScore", "describe_columns", "encode_columns", "predict_from_metadata"]
+
+_FOLDS = 5
+# A gradient-boosted tree takes at most 255 categories.
+_CATEGORIES = 250
+
+
+@dataclasses.dataclass(frozen=True)
+class MetadataScore:
+    """How well metadata alone predict the label.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        What was known of the samples and differs between them.
+    label : str
+        The class that was told apart best from all others.
+    auroc : Interval
+        Of that class, averaged over folds that keep patients together.
+    alone : dict of str to float
+        AUROC of each column by itself.
+    """
+
+    columns: tuple[str, ...]
+    label: str
+    auroc: Interval
+    alone: dict[str, float]
+
+
+def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
+    """Return what is known of each sample beside its picture, patient and label.
+
+    Parameters
+    ----------
+    features : FeatureSet
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_samples,)
+        Numbers ("width", "height", "brightness") and texts ("file suffix", "folder",
+        "centre"); a column with one value is left out. Folders that bear the label's own
+        name are taken out of the path, since that is where the label was read.
+    """
+    columns: dict[str, NDArray] = {}
+    if features.size is not None:
+        columns["width"], columns["height"] = features.size.T.astype(float)
+    if features.brightness is not None:
+        columns["brightness"] = features.brightness.astype(float)
+    if features.sources is not None:
+        paths = [PurePosixPath(source) for source in features.sources]
+        columns["file suffix"] = np.array([path.suffix.lower() for path in paths])
+        columns["folder"] = np.array(
+            [
+                "/".join(part for part in path.parent.parts if part.casefold() != label.casefold())
+                for path, label in zip(paths, features.y.tolist(), strict=True)
+            ]
+        )
+    if features.centres is not None:
+        columns["centre"] = features.centres
+    return {name: values for name, values in columns.items() if len(np.unique(values)) > 1}
+
+
+def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
+    """Cross-validate a classifier that sees the metadata and nothing else.
+
+    Parameters
+    ----------
+    features : FeatureSet
+
+    Returns
+    -------
+    MetadataScore or None
+        None where no column differs between samples.
+
+    Raises
+    ------
+    ProtocolError
+        If there is one class only, or one has too few patients for two folds.
+    """
+    columns = describe_columns(features)
+    if not columns:
+        return None
+    patients = name_patients(features.groups, features.ids)
+    refuse_single(features.y, patients)
+    folds = inner_folds(features.y, features.groups, _FOLDS, seed=0)
+    scores = {name: _cross_validate({name: columns[name]}, features.y, folds) for name in columns}
+    joint = _cross_validate(columns, features.y, folds)
+    fold = np.empty(len(features), int)
+    for number, (_, rows) in enumerate(folds):
+        fold[rows] = number
+
+    def auroc(score: NDArray[np.float64], code: int) -> Interval:
+        is_class = features.y == features.classes[code]
+        return cv_auc_interval(is_class, score[:, code], fold, patients)
+
+    codes = range(len(features.classes))
+    best = max(codes, key=lambda code: auroc(joint, code).value)
+    return MetadataScore(
+        columns=tuple(columns),
+        label=features.classes[best],
+        auroc=auroc(joint, best),
+        alone={name: auroc(score, best).value for name, score in scores.items()},
+    )
+
+
+def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64], Head]:
+    """Make metadata what a head can be trained on, and the head that suits them.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, shape (n_samples,)
+        From ``describe_columns``; at least one.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n_samples, n_columns)
+        Numbers as they are; categories numbered by frequency.
+    head : Head
+        Gradient-boosted trees (``HistGradientBoostingClassifier``), which take both as they
+        come and miss nothing that a threshold or a category tells; no hyperparameters.
+    """
+    X = np.stack([_encode(values) for values in columns.values()], axis=1)
+    categorical = [values.dtype.kind == "U" for values in columns.values()]
+    # Of small data sets a leaf of the usual 20 samples would leave no tree.
+    leaf = min(20, max(1, len(X) // 12))
+
+    def build(seed: int) -> Pipeline:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.pipeline import Pipeline
+
+        trees = HistGradientBoostingClassifier(
+            max_iter=50,
+            max_depth=3,
+            min_samples_leaf=leaf,
+            categorical_features=categorical,
+            early_stopping=False,
+            random_state=seed,
+        )
+        return Pipeline([("metadata", trees)])
+
+    named = f"gradient-boosted trees on {', '.join(columns)}; no picture is looked at"
+    return X, Head("metadata", named, build, (), "probability")
+
+
+def _cross_validate(
+    columns: dict[str, NDArray], y: NDArray[np.str_], folds: list[tuple[NDArray, NDArray]]
+) -> NDArray[np.float64]:
+    """Out-of-fold probabilities, shape (n_samples, n_classes)."""
+    X, head = encode_columns(columns)
+    scores = np.empty((len(y), len(np.unique(y))))
+    for train, test in folds:
+        scores[test] = head.build(0).fit(X[train], y[train]).predict_proba(X[test])
+    return scores
+
+
+def _encode(values: NDArray) -> NDArray[np.float64]:
+    """Number the categories by frequency; rare ones beyond the limit share a number."""
+    if values.dtype.kind != "U":
+        return values.astype(float)
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-counts, kind="stable"))
+    return np.minimum(rank[codes], _CATEGORIES).astype(float)

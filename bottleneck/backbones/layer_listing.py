@@ -1,0 +1,90 @@
+"""What the catalogue holds, read off the networks themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bottleneck.backbones.catalogue import ENCODERS, Encoder, find_encoder
+from bottleneck.backbones.networks import feature_map, skeleton
+from bottleneck.backbones.preprocessing_presets import default_preprocessing
+from bottleneck.backbones.weights import where
+
+__all__ = ["describe_backbones", "describe_layers", "width_of"]
+
+
+def describe_backbones() -> list[dict[str, Any]]:
+    """Describe every encoder with a short name.
+
+    Returns
+    -------
+    list of dict
+        name; width of a pooled feature; input side in pixels; weights, those that exist,
+        separated by commas; here, those of them that lie on this machine, or "–".
+    """
+    return [
+        {
+            "name": encoder.name,
+            "width": width_of(encoder),
+            "input": default_preprocessing(encoder).crop,
+            "weights": ", ".join(p.weights for p in encoder.published),
+            "here": ", ".join(p.weights for p in encoder.published if where(encoder, p)) or "–",
+        }
+        for encoder in ENCODERS.values()
+    ]
+
+
+def width_of(encoder: Encoder) -> int:
+    """Return the length of a pooled feature, read off the network."""
+    network = skeleton(encoder)
+    output = feature_map(network, _two_images(encoder))
+    return output.shape[-1 if getattr(network, "output_fmt", "NCHW") == "NHWC" else 1]
+
+
+def describe_layers(name: str) -> list[dict[str, Any]]:
+    """Describe every layer that takes part in a backbone's features.
+
+    Parameters
+    ----------
+    name : str
+        As ``load_backbone`` takes it.
+
+    Returns
+    -------
+    list of dict
+        layer; type; shape of its output for one image. In the order of the forward pass.
+
+    Raises
+    ------
+    UsageError
+        If there is no such backbone.
+    """
+    encoder = find_encoder(name)
+    network, pixels = skeleton(encoder), _two_images(encoder)
+    rows: list[dict[str, Any]] = []
+
+    def note(layer: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and len(output) == len(pixels):
+                shape = "×".join(map(str, output.shape[1:]))
+                rows.append({"layer": layer, "type": type(module).__name__, "shape": shape})
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(note(layer))
+        for layer, module in network.named_modules()
+        if layer
+    ]
+    feature_map(network, pixels)
+    for hook in hooks:
+        hook.remove()
+    return rows
+
+
+def _two_images(encoder: Encoder) -> Tensor:
+    # Two, so that layers that fold the batch into other dimensions stand out.
+    side = default_preprocessing(encoder).crop
+    return torch.empty(2, 3, side, side, device="meta")

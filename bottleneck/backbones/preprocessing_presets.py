@@ -1,0 +1,178 @@
+"""The input that each publisher states for its weights, and the names of those statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
+from bottleneck.backbones.catalogue import Encoder
+from bottleneck.backbones.networks import config_of
+from bottleneck.config import read_toml
+from bottleneck.data.images.preprocessing import Interpolation, Preprocessing
+from bottleneck.errors import UsageError, unknown_name
+
+__all__ = [
+    "default_preprocessing",
+    "find_preprocessing",
+    "keras_preprocessing",
+    "torchvision_preprocessing",
+    "transformers_preprocessing",
+]
+
+_Triple = tuple[float, float, float]
+_IMAGENET: tuple[_Triple, _Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_UNIT: tuple[_Triple, _Triple] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+# Means of the channels of ImageNet in the order BGR, of Caffe's models.
+_CAFFE_MEAN: _Triple = (103.939 / 255, 116.779 / 255, 123.68 / 255)
+_CAFFE_STD: _Triple = (1 / 255, 1 / 255, 1 / 255)
+
+# Contradictory, all of them in use (BMEII-AI/RadImageNet, issue 18).
+_RADIMAGENET = {
+    # pytorch_example.ipynb: cv2.imread, (x − 127.5)·2/255, cv2.resize of the result.
+    "radimagenet": Preprocessing(
+        224, 224, "bilinear", *_UNIT, channels="BGR", squash=True, resizer="opencv"
+    ),
+    # The Keras scripts: flow_from_dataframe's resize, "caffe" mode, and then 1/255 of that.
+    "radimagenet-keras": Preprocessing(
+        256, 256, "nearest", _CAFFE_MEAN, (1.0, 1.0, 1.0), channels="BGR", squash=True
+    ),
+    # The example beside the copy on the hub (Lab-Rasool/RadImageNet).
+    "radimagenet-imagenet": Preprocessing(256, 224, "bilinear", *_IMAGENET),
+    # MONAI's perceptual loss: ImageNet's means in the order BGR, and no division.
+    "radimagenet-monai": Preprocessing(
+        224,
+        224,
+        "bilinear",
+        (0.406, 0.456, 0.485),
+        (1.0, 1.0, 1.0),
+        channels="BGR",
+        squash=True,
+    ),
+}
+
+
+def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -> Preprocessing:
+    """Look a preprocessing up.
+
+    Parameters
+    ----------
+    name : str
+        "timm", "torchvision", "keras" or "transformers", for what that library states for
+        the encoder; "radimagenet" or one of its contradictory relatives; or the path of a
+        TOML file with the fields of ``Preprocessing``.
+    encoder : Encoder
+        What the input is for.
+    sha256 : str, optional
+        Of the weight file, which tells torchvision's first weights from its second.
+
+    Raises
+    ------
+    UsageError
+        If there is no such preprocessing, or the file cannot be read.
+    """
+    if name in _RADIMAGENET:
+        return _RADIMAGENET[name]
+    if name in _STATED and name in encoder.layouts:
+        return _STATED[name](encoder, sha256)
+    path = Path(name)
+    if path.suffix == ".toml":
+        return Preprocessing.from_dict(read_toml(path, "preprocessing"), str(path))
+    known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
+    raise unknown_name(f"preprocessing of {encoder.name}", name, known)
+
+
+def default_preprocessing(encoder: Encoder) -> Preprocessing:
+    """Return what timm states for an encoder's pinned weights.
+
+    Raises
+    ------
+    UsageError
+        If timm states nothing, or a crop mode that is not known here.
+    """
+    config = config_of(encoder)
+    _, height, width = config.input_size
+    if height != width or config.crop_mode not in ("center", "squash"):
+        raise UsageError(
+            f"{encoder.timm} expects input {height}×{width} cropped by '{config.crop_mode}', "
+            "which is not known here; choose a model with a square centre crop"
+        )
+    return Preprocessing(
+        # timm truncates in the same way (timm.data.transforms_factory).
+        resize=int(height / config.crop_pct),
+        crop=height,
+        interpolation=cast(Interpolation, config.interpolation),
+        mean=cast(_Triple, tuple(config.mean)),
+        std=cast(_Triple, tuple(config.std)),
+        squash=config.crop_mode == "squash",
+    )
+
+
+def torchvision_preprocessing(name: str, sha256: str | None = None) -> Preprocessing:
+    """Return what torchvision states for one of its weight files.
+
+    Parameters
+    ----------
+    name : str
+        Of the model in torchvision.
+    sha256 : str, optional
+        Of the file. torchvision's file names carry the first eight digits, which tell
+        its first weights of a network from its second; without a match, the first.
+    """
+    from torchvision.models import get_model_weights
+
+    published = list(get_model_weights(name))
+    digits = (sha256 or "")[:8]
+    entry = next((w for w in published if digits and f"-{digits}." in w.url), published[0])
+    stated = entry.transforms()
+    mean, std = tuple(stated.mean), tuple(stated.std)
+    if name == "inception_v3":
+        # torchvision normalises twice here: by ImageNet's statistics, and then, inside the
+        # network, from those to [-1, 1]. Together they are the latter.
+        mean, std = _UNIT
+    return Preprocessing(
+        resize=stated.resize_size[0],
+        crop=stated.crop_size[0],
+        interpolation=stated.interpolation.value,
+        mean=mean,
+        std=std,
+    )
+
+
+def keras_preprocessing(name: str) -> Preprocessing:
+    """Return what ``keras.applications`` states for one of its networks.
+
+    The resize is that of ``keras.utils.load_img(path, target_size=...)``, as in Keras's own
+    examples: both sides, nearest pixel.
+
+    Parameters
+    ----------
+    name : str
+        Of the network in ``keras.applications``.
+    """
+    side = 299 if name in ("InceptionV3", "InceptionResNetV2") else 224
+    if name in ("VGG16", "ResNet50"):
+        mean, std = _CAFFE_MEAN, _CAFFE_STD
+        return Preprocessing(side, side, "nearest", mean, std, channels="BGR", squash=True)
+    mean, std = _UNIT if side == 299 else _IMAGENET
+    return Preprocessing(side, side, "nearest", mean, std, squash=True)
+
+
+def transformers_preprocessing(encoder: Encoder) -> Preprocessing:
+    """Return what transformers' image processor does for an encoder's published files.
+
+    Its default processor resizes 8-bit tensors with torchvision, both sides to the input.
+    """
+    side = config_of(encoder).input_size[-1]
+    return Preprocessing(side, side, "bicubic", *_IMAGENET, squash=True, resizer="torchvision")
+
+
+_STATED: dict[str, Callable[[Encoder, str | None], Preprocessing]] = {
+    "timm": lambda encoder, _: default_preprocessing(encoder),
+    "torchvision": lambda encoder, sha256: torchvision_preprocessing(
+        str(encoder.torchvision), sha256
+    ),
+    "keras": lambda encoder, _: keras_preprocessing(str(encoder.keras)),
+    "transformers": lambda encoder, _: transformers_preprocessing(encoder),
+}

@@ -1,0 +1,131 @@
+"""The recipe of features: everything that changes their values, and its hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from bottleneck.data.images import decode
+from bottleneck.data.images.preprocessing import Preprocessing
+
+__all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "slug"]
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+Decoding = Literal["reference", "fast", "device"]
+DECODINGS: tuple[Decoding, ...] = ("reference", "fast", "device")
+_FAST, _DEVICE = "-fast", "-device"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What turns the bytes of an image into a row of features.
+
+    Attributes
+    ----------
+    backbone, weights : str
+        The names that people say: "resnet50", "imagenet". Two names for the same numbers
+        (``timm/resnet50.tv_in1k``) make one recipe, so they are no part of the hash.
+    network : str
+        The architecture.
+    weights_digest : str
+        sha256 over the tensors of the frozen part, wherever they were loaded from.
+    layer : str
+        Name of the layer whose output is pooled; "" for the last feature map.
+    pooling : str
+        How its positions become one vector.
+    preprocessing : Preprocessing
+        How pixels reach the network.
+    precision : {"fp32", "bf16", "fp16"}
+        Arithmetic of the forward pass.
+    decoding : str
+        Policy of ``bottleneck.data.images.decode``; with "-fast" where ``Preprocessing.fast``
+        resizes, and with "-device" where a GPU decodes JPEG and resizes it.
+    variant : str
+        Whose form of the architecture, where the publisher's differs from the usual in more
+        than names: "keras" has other strides and another padding, with the same tensors.
+    """
+
+    backbone: str
+    weights: str
+    network: str
+    weights_digest: str
+    layer: str
+    pooling: str
+    preprocessing: Preprocessing
+    precision: Precision
+    decoding: str = decode.POLICY
+    variant: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a GPU decodes and resizes, where there is one."""
+        return self.decoding.endswith(_DEVICE)
+
+    @property
+    def framing(self) -> Preprocessing:
+        """The part of the preprocessing that makes its pixels, as they are made."""
+        crop = framing(self.preprocessing)
+        if self.on_device:
+            return crop.on_device()
+        return crop.fast() if self.decoding.endswith(_FAST) else crop
+
+    @property
+    def hash(self) -> str:
+        """sha256 of all fields but the names; equal hashes, interchangeable rows."""
+        fields = self.to_dict()
+        del fields["backbone"], fields["weights"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    def file_name(self, dataset: str) -> str:
+        """Name the feature file of a data set: what it holds, and a short hash."""
+        parts = [dataset, self.backbone, self.weights, self.layer, self.pooling]
+        return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
+
+
+def framing(preprocessing: Preprocessing) -> Preprocessing:
+    """Return the part of a preprocessing that makes its pixels: all but mean and std."""
+    return dataclasses.replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+def name_decoding(preprocessing: Preprocessing, decoding: Decoding) -> str:
+    """Return what a recipe says of the way its pixels are made."""
+    if decoding == "device" and preprocessing.on_device().resizer == "device":
+        return decode.POLICY + _DEVICE
+    fast = decoding == "fast" and preprocessing.fast() != preprocessing
+    return decode.POLICY + _FAST * fast
+
+
+def slug(text: str) -> str:
+    """Reduce a name to what every file system takes; "--" stays free as the separator."""
+    return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip("-.") or "unnamed"
+
+
+def name_differences(
+    wanted: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
+) -> list[str]:
+    """Say which fields of two recipes differ, and how.
+
+    Parameters
+    ----------
+    wanted, given : mapping
+        From ``Recipe.to_dict``, or what a provenance holds of them.
+    prefix : str
+        What stands before the names of fields.
+    """
+    said = []
+    for field in sorted({*wanted, *given}):
+        a, b = wanted.get(field), given.get(field)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            said += name_differences(a, b, f"{prefix}{field}.")
+        elif a != b:
+            said.append(f"{prefix}{field} is {b!r}, not {a!r}")
+    return said

@@ -1,0 +1,1 @@
+"""Image files into pixels: decoding, DICOM, size limits, preprocessing."""

@@ -1,0 +1,1 @@
+"""Training and test folds that keep each patient on one side."""

@@ -1,0 +1,1 @@
+"""Near-duplicate search: images that occur more than once, altered or not."""

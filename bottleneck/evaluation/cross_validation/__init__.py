@@ -1,0 +1,1 @@
+"""Heads trained and tested fold by fold."""

@@ -1,0 +1,231 @@
+"""What is made of an arm's predictions, wherever they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.metrics.decision_curve import trace_net_benefit
+from bottleneck.evaluation.metrics.metric_intervals import (
+    auroc_interval,
+    caveat,
+    intervals,
+    intervals_per_class,
+)
+from bottleneck.evaluation.metrics.metrics import confuse, fold_aurocs, measure, measure_per_class
+from bottleneck.evaluation.metrics.operating_points import (
+    Held,
+    at_prevalence,
+    choose_thresholds,
+    operate,
+)
+from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
+from bottleneck.evaluation.metrics.subgroups import by_subgroup
+from bottleneck.evaluation.results import (
+    Difference,
+    Evaluation,
+    Metric,
+    OperatingPoint,
+    as_metric,
+)
+from bottleneck.predictions import Predictions
+
+__all__ = ["Measures", "Outcome", "assess", "rank", "subtract"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured of every arm beyond the usual figures.
+
+    Attributes
+    ----------
+    at_sensitivity, at_specificity : float
+        Targets of the two operating points, between 0 and 1: the specificity at a sensitivity
+        of at least the first, and the sensitivity at a specificity of at least the second.
+    prevalence : float or None
+        Share of the positive class at which PPV and NPV are stated beside those of the data.
+    subgroups : mapping of str to mapping of str to str
+        Columns by name; each maps sample ids to the value that the table is divided by.
+    learning_curve : bool
+        Train every arm on smaller parts of the training patients too.
+
+    Raises
+    ------
+    UsageError
+        If a share is not between 0 and 1.
+    """
+
+    at_sensitivity: float = 0.9
+    at_specificity: float = 0.9
+    prevalence: float | None = None
+    subgroups: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    learning_curve: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value in (
+            ("sensitivity to hold", self.at_sensitivity),
+            ("specificity to hold", self.at_specificity),
+            ("prevalence", self.prevalence),
+        ):
+            if value is not None and not 0 < value < 1:
+                raise UsageError(f"the {what} must lie above 0 and below 1, not be {value}")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """An arm and all that it said, before anything is measured.
+
+    Attributes
+    ----------
+    name, head : str
+    backbone, weights : str or None
+    test : Predictions
+        What counts.
+    inner : tuple of Predictions
+        Out-of-fold predictions of each fold's training part; empty where there are none.
+    chosen, seconds, cost
+        As in ``Evaluation``.
+    """
+
+    name: str
+    head: str
+    backbone: str | None = None
+    weights: str | None = None
+    test: Predictions
+    inner: tuple[Predictions, ...] = ()
+    chosen: Sequence[Mapping[str, Any]] = ()
+    seconds: float = 0.0
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evaluation:
+    """Measure an arm.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    positive : str or None
+        The positive class.
+    measures : Measures
+        What is asked for.
+
+    Returns
+    -------
+    Evaluation
+    """
+    test, source = _calibrated(outcome)
+    figures = measure(test, positive=positive)
+    known = intervals(test, positive=positive)
+    metrics = {name: as_metric(value, known.get(name)) for name, value in figures.items()}
+    points: list[OperatingPoint] = []
+    per_class = {}
+    calibration = curve = None
+    if positive is None:
+        bounds = intervals_per_class(test)
+        per_class = {
+            name: {
+                metric: as_metric(value, bounds[name].get(metric))
+                for metric, value in values.items()
+            }
+            for name, values in measure_per_class(test).items()
+        }
+    else:
+        if measures.prevalence is not None:
+            shares = metrics["sensitivity"], metrics["specificity"]
+            for name, metric in at_prevalence(*shares, measures.prevalence).items():
+                metrics[f"{name}_at_prevalence"] = metric
+        targets: tuple[tuple[Held, float], ...] = (
+            ("sensitivity", measures.at_sensitivity),
+            ("specificity", measures.at_specificity),
+        )
+        for held, target in targets if outcome.inner else ():
+            thresholds = choose_thresholds(outcome.inner, positive, held, target)
+            points.append(operate(test, thresholds, positive=positive, held=held, target=target))
+        if test.probabilities is not None:
+            calibration = bin_probabilities(test, positive, source=source)
+            curve = trace_net_benefit(test, positive)
+    return Evaluation(
+        name=outcome.name,
+        backbone=outcome.backbone,
+        weights=outcome.weights,
+        head=outcome.head,
+        predictions=test,
+        metrics=metrics,
+        confusion=confuse(test),
+        chosen=tuple(outcome.chosen),
+        seconds=outcome.seconds,
+        per_class=per_class,
+        operating_points=tuple(points),
+        calibration=calibration,
+        decision_curve=curve,
+        subgroups=by_subgroup(test, measures.subgroups, positive=positive),
+        cost=outcome.cost,
+    )
+
+
+def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
+    """Give an arm its probabilities, and say where they come from."""
+    test = outcome.test
+    stated = "probabilities as the arm states them"
+    if test.probabilities is not None:
+        return test, stated
+    if outcome.inner and all(set(part.labels) == set(test.classes) for part in outcome.inner):
+        where = (
+            "the validation samples of each fold"
+            if outcome.head == "predictions"
+            else "what the training part made of itself out of fold"
+        )
+        words = f"scores calibrated by a sigmoid, without class weights, on {where}"
+        return calibrate(test, outcome.inner), words
+    if test.kind == "probability":
+        test = dataclasses.replace(test, probabilities=np.clip(test.scores, 0, 1))
+    return test, stated
+
+
+def rank(predictions: Predictions, positive: str | None) -> Metric:
+    """Measure the AUROC and nothing else."""
+    value = float(np.mean(fold_aurocs(predictions, positive=positive)))
+    return as_metric(value, auroc_interval(predictions, positive))
+
+
+def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
+    """Subtract every two arms, and test the differences.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        Of the same samples in the same folds.
+    positive : str or None
+        The positive class.
+
+    Returns
+    -------
+    tuple of Difference
+        Those of the AUROC, which is primary, then those of the accuracy. Holm's method adjusts
+        the primary p values for all pairs of arms that see images; a pair with an arm that
+        sees none is secondary too.
+    """
+    family = {e.name for e in evaluations if e.sees_images}
+    caution = caveat(evaluations[0].predictions)
+    arms = {e.name: e.predictions for e in evaluations}
+    primary = tuple(
+        Difference(
+            a,
+            b,
+            "auroc",
+            found.difference,
+            found.low,
+            found.high,
+            found.p,
+            p_adjusted,
+            f"{found.method}{caution}, {found.level:.0%}",
+            "primary" if {a, b} <= family else "secondary",
+        )
+        for a, b, found, p_adjusted in paired_tests(arms, positive, family=list(family))
+    )
+    return (*primary, *secondary_tests(arms, positive))

@@ -1,0 +1,1 @@
+"""Heads tested on a data set that they were not trained on."""

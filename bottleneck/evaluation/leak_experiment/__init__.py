@@ -1,0 +1,1 @@
+"""How much augmenting before the split inflates performance on a data set."""

@@ -1,0 +1,1 @@
+"""Performance metrics of predictions, with their confidence intervals."""

@@ -1,0 +1,1 @@
+"""Batches of images through a backbone, on this machine or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Feature files: the HDF5 format, its reader and writer."""

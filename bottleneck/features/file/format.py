@@ -1,0 +1,183 @@
+"""The members of a feature file, opened with distrust; ``features/README.md`` specifies them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.images.decode import THUMBNAIL_SIDE
+from bottleneck.errors import BottleneckError, FeatureFileError
+from bottleneck.features.file.hdf5_guard import WatchedFile, measure_texts
+
+__all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
+
+FORMAT = 1
+TEXT = h5py.string_dtype("utf-8")
+FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
+THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+# Members that are there where some sample has something in the field.
+OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
+
+_BLOCK = 65_536
+
+
+class Members:
+    """The members of an open feature file.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    file : h5py.File
+        Open for reading.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self._file = file
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, path: Path) -> Iterator[Members]:
+        """Open a file, and turn whatever HDF5 says of its damage into a FeatureFileError."""
+        if path.is_dir():
+            raise FeatureFileError(
+                f"{path} is a folder, where a feature file (.h5) was expected: name a file in it, "
+                "or make one of the images in it with `bottleneck extract`"
+            )
+        if not path.is_file():
+            raise FeatureFileError(f"feature file {path} does not exist")
+        source: WatchedFile | None = None
+        try:
+            with WatchedFile(path) as source, h5py.File(source, "r") as file:
+                yield cls(path, file)
+        except BottleneckError:
+            raise
+        # HDF5 finds damage as late as a value is read, and names it in errors of any type.
+        except Exception as error:  # noqa: BLE001
+            found = source.error if source else None
+            if found is not None and not isinstance(found, Exception):
+                raise found from None  # Ctrl-C
+            cause = found or str(error).partition("(")[2].rstrip(")") or error
+            raise FeatureFileError(
+                f"{path} is damaged, or no HDF5 file ({cause}); "
+                "move it away and extract the features again"
+            ) from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
+    def __getitem__(self, name: str) -> h5py.Dataset:
+        """Return a member that has been checked before."""
+        return self._file[name]
+
+    def provenance(self) -> Mapping[str, Any]:
+        """Return what the file says of itself."""
+        try:
+            provenance = json.loads(self._file.attrs["provenance"])
+            version = provenance["format"]
+            dataset, recipe = dict(provenance["dataset"]), dict(provenance["recipe"])
+            names = [dataset["name"], recipe["backbone"], recipe["weights"]]
+            if not all(isinstance(name, str) for name in (*names, provenance["recipe_hash"])):
+                raise TypeError
+        except (KeyError, RecursionError, TypeError, ValueError):
+            raise FeatureFileError(
+                f"{self.path} is no feature file of bottleneck: it has no valid provenance"
+            ) from None
+        if version != FORMAT:
+            raise FeatureFileError(
+                f"{self.path} has format {version}; this version of bottleneck reads format "
+                f"{FORMAT}"
+            )
+        return provenance
+
+    def member(
+        self,
+        name: str,
+        n: int | None = None,
+        *,
+        ndim: int = 1,
+        kind: str = "SO",
+        columns: int | None = None,
+    ) -> h5py.Dataset:
+        """Return a member that is what it must be: its rows, dimensions, kind of data, columns."""
+        # A link to another file, or a size that the file cannot hold, is no work of ours.
+        link = self._file.get(name, getlink=True) if name in self else None
+        member = self._file[name] if isinstance(link, h5py.HardLink) else None
+        if (
+            not isinstance(member, h5py.Dataset)
+            or member.is_virtual
+            or member.external
+            or member.ndim != ndim
+            or member.dtype.kind not in kind
+            or (n is not None and len(member) != n)
+            or (columns is not None and member.shape[1] != columns)
+            or member.size * min(member.dtype.itemsize, 4) > self.path.stat().st_size
+        ):
+            raise self.malformed(name)
+        return member
+
+    def malformed(self, name: str) -> FeatureFileError:
+        """Make the error for a member that is not what it must be."""
+        return FeatureFileError(
+            f"{self.path} is no sound feature file: '{name}' is missing or malformed; "
+            "move it away and extract the features again"
+        )
+
+    def thumbnails(self, n: int) -> h5py.Dataset:
+        """Return the member of the thumbnails."""
+        member = self.member("thumbnails", n, ndim=3, kind="u")
+        if member.shape[1:] != THUMBNAIL:
+            raise FeatureFileError(
+                f"{self.path} is no sound feature file: 'thumbnails' has the shape "
+                f"{member.shape}, not ({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and "
+                "extract the features again"
+            )
+        return member
+
+    def longest(self, member: h5py.Dataset) -> int:
+        """Return the length in bytes of the longest text of a member that bears reading."""
+        longest = measure_texts(self.path, self._file, member)
+        if longest is None:
+            raise self.malformed(member.name)
+        return longest
+
+    def texts(self, name: str, n: int | None = None) -> NDArray[np.str_]:
+        """Return a whole member of texts."""
+        member = self.member(name, n)
+        if member.dtype.kind != "O":
+            return np.asarray(member[:]).astype(str)
+        # By blocks: a million texts at once would be as many objects.
+        texts = np.empty(len(member), f"U{max(1, self.longest(member))}")
+        for start in range(0, len(member), _BLOCK):
+            texts[start : start + _BLOCK] = member.asstr()[start : start + _BLOCK]
+        return texts
+
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """Yield id and reason of the samples without a row."""
+        if "failures" in self:
+            member = self.member("failures", kind="V")
+            if member.dtype != FAILURE:
+                raise self.malformed("failures")
+            self.longest(member)
+            for row in member[:]:
+                yield row["id"].decode(), row["reason"].decode()
+
+
+def take(member: h5py.Dataset, numbers: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Return rows of a member, in any order."""
+    order, inverse = np.unique(numbers, return_inverse=True)
+    if not len(order):
+        return member[:0]
+    # HDF5 reads a run of rows hundreds of times faster than as many named one by one.
+    low, high = int(order[0]), int(order[-1]) + 1
+    if high - low <= 4 * len(order):
+        return member[low:high][order - low][inverse]
+    return member[order][inverse]

@@ -1,0 +1,89 @@
+"""Reading feature files into arrays; ``features/README.md`` is their specification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.file.format import OPTIONAL_FIELDS, Members
+
+__all__ = ["feature_files", "load_features", "read_provenance"]
+
+_TEXTS = (*OPTIONAL_FIELDS, "sources", "sha256", "pixels", "phash")
+
+
+def feature_files(folder: Path) -> list[Path]:
+    """Return the feature files of a folder, sorted by name."""
+    return sorted(folder.glob("*.h5"))
+
+
+def read_provenance(path: Path) -> Mapping[str, Any]:
+    """Return what a feature file says of itself, without reading its rows.
+
+    Raises
+    ------
+    FeatureFileError
+        If the file is missing, damaged, no feature file, or of a newer format.
+    """
+    with Members.opened(path) as file:
+        return file.provenance()
+
+
+def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
+    """Read a feature file.
+
+    Parameters
+    ----------
+    path : str or Path
+        What ``extract`` wrote.
+    memory_map : bool
+        Leave features and thumbnails on the disk, and map them into memory, read-only: what
+        is never looked at is never read.
+
+    Returns
+    -------
+    FeatureSet
+
+    Raises
+    ------
+    FeatureFileError
+        If the file is missing, damaged, no feature file, or of a newer format.
+    """
+    path = Path(path)
+    with Members.opened(path) as file:
+        provenance = file.provenance()
+        ids = file.texts("ids")
+        if len(set(ids.tolist())) < len(ids):
+            raise file.malformed("ids")
+        X = file.member("embeddings", len(ids), ndim=2, kind="f")
+        columns: dict[str, Any] = {
+            name: file.texts(name, len(ids)) for name in _TEXTS if name in file
+        }
+        if "size" in file:
+            columns["size"] = file.member("size", len(ids), ndim=2, kind="i")[:]
+        if "brightness" in file:
+            columns["brightness"] = file.member("brightness", len(ids), kind="f")[:]
+        if "thumbnails" in file:
+            columns["thumbnails"] = _array(path, file.thumbnails(len(ids)), memory_map)
+        return FeatureSet(
+            X=_array(path, X, memory_map),
+            y=file.texts("labels", len(ids)),
+            ids=ids,
+            provenance=provenance,
+            failures=tuple(file.failures()),
+            path=path,
+            **columns,
+        )
+
+
+def _array(path: Path, member: h5py.Dataset, memory_map: bool) -> NDArray[Any]:
+    start = member.id.get_offset() if memory_map else None  # None where it lies in pieces.
+    if start is None:
+        return member[:]
+    return np.memmap(path, member.dtype, "r", start, shape=member.shape)

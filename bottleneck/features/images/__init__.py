@@ -1,0 +1,1 @@
+"""Images loaded and decoded ahead of the backbone."""

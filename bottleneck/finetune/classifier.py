@@ -1,0 +1,287 @@
+"""A network with a classifier on it, and which part of it is trained."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.networks import feature_map
+from bottleneck.backbones.pooling import find_pooling, positions
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.errors import UsageError
+
+__all__ = [
+    "Classifier",
+    "attach_head",
+    "count_parameters",
+    "describe_trainable",
+    "freeze",
+    "has_folded_norm",
+    "wrap",
+]
+
+Norm = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class _Normalise(nn.Module):
+    """The network's side of the preprocessing, as extraction computes it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        for name in ("mean", "std"):
+            value = torch.tensor(getattr(preprocessing, name)).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        # NHWC bytes permuted to NCHW are channels_last already.
+        return pixels.permute(0, 3, 1, 2).float().div(255).sub(self.mean).div(self.std)
+
+
+class _Pooled(nn.Module):
+    """A backbone's network and its pooling: normalised images in, vectors out."""
+
+    def __init__(self, network: nn.Module, pooling: str) -> None:
+        super().__init__()
+        self.network = network
+        # A name, since not every pooling can be sent to another process.
+        self.pooling = pooling
+        self.is_channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
+        self.n_prefix = getattr(network, "num_prefix_tokens", 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output = feature_map(self.network, x)
+        pool = find_pooling(self.pooling)
+        return pool(
+            positions(output, channels_last=self.is_channels_last, prefix_tokens=self.n_prefix)
+        )
+
+
+class Classifier(nn.Module):
+    """Inputs to logits, with a part that is frozen.
+
+    Frozen modules stay in eval mode whatever mode is asked for, so that batch normalisation
+    keeps its statistics there, and nothing is dropped.
+
+    Parameters
+    ----------
+    normalise : nn.Module
+        From inputs as they are read to the network's.
+    body : nn.Module
+        The network.
+    head : nn.Module
+        The new classifier on top of it; the identity where the network has its own.
+    """
+
+    def __init__(self, normalise: nn.Module, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.normalise = normalise
+        self.body = body
+        self.head = head
+        self.frozen: tuple[str, ...] = ()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits of shape (batch, n_classes)."""
+        return self.head(self.body(self.normalise(inputs)))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what is not frozen."""
+        super().train(mode)
+        modules = dict(self.named_modules())
+        for name in self.frozen:
+            modules[name].training = False
+        return self
+
+
+def attach_head(
+    backbone: Backbone, n_classes: int, *, unfreeze: str, dropout: float, freeze_norm: bool
+) -> Classifier:
+    """Put a new linear classifier on a copy of a backbone.
+
+    Its weights are drawn from torch's generator.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Network, pooling and preprocessing.
+    n_classes : int
+        Number of classes.
+    unfreeze, dropout, freeze_norm
+        As in ``Config``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such layer.
+    """
+    network = copy.deepcopy(backbone.network)
+    classifier = Classifier(
+        _Normalise(backbone.preprocessing),
+        _Pooled(network, backbone.pooling),
+        nn.Sequential(nn.Dropout(dropout), nn.Linear(backbone.width, n_classes)),
+    )
+    frozen = freeze(backbone, network, unfreeze)
+    if freeze_norm:
+        frozen |= {name for name, m in network.named_modules() if isinstance(m, Norm)}
+    classifier.frozen = tuple(
+        sorted(f"body.network.{name}" if name else "body.network" for name in frozen)
+    )
+    return classifier.to(memory_format=torch.channels_last).train()
+
+
+def wrap(network: nn.Module, preprocessing: Preprocessing | None) -> Classifier:
+    """Make a classifier of a network that gives logits; None for one that takes features."""
+    if preprocessing is None:
+        return Classifier(nn.Identity(), network, nn.Identity()).train()
+    wrapped = Classifier(_Normalise(preprocessing), network, nn.Identity())
+    return wrapped.to(memory_format=torch.channels_last).train()
+
+
+def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
+    """Freeze what comes before the part that is to be trained.
+
+    What comes before is read off a forward pass: a module belongs to the trained part if it is
+    first called when its first module is, or later.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Says how large its input is.
+    network : nn.Module
+        A copy of its network; changed.
+    unfreeze : str
+        As in ``Config``.
+
+    Returns
+    -------
+    set of str
+        Names of the frozen modules that hold nothing that is trained.
+
+    Raises
+    ------
+    UsageError
+        If there is no such layer, or the network does not say what its stages are.
+    """
+    order = _order_of_calls(network, backbone.preprocessing.crop)
+    if unfreeze == "head":
+        first = len(order)
+    elif unfreeze == "all":
+        first = order[""]
+    elif unfreeze == "last":
+        first = _last_stage(network, order, backbone.name)
+    elif unfreeze in order:
+        first = order[unfreeze]
+    else:
+        raise _unknown_layer(unfreeze, order, backbone.name)
+    trained = {name for name, place in order.items() if place >= first}
+    for name, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(name in trained)
+    return {
+        name
+        for name, module in network.named_modules()
+        if name not in trained and not any(p.requires_grad for p in module.parameters())
+    }
+
+
+def _order_of_calls(network: nn.Module, side: int) -> dict[str, int]:
+    order: dict[str, int] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
+            order.setdefault(name, len(order))
+
+        return hook
+
+    hooks = [m.register_forward_pre_hook(note(name)) for name, m in network.named_modules()]
+    was_training = network.training
+    # Not inference mode: what a network caches there could not be trained with later.
+    with torch.no_grad():
+        feature_map(network.eval(), torch.zeros(1, 3, side, side))
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    # Where forward_features is called, the network as a whole is not.
+    order[""] = -1
+    # Some modules lend their parameters to their parent and are never called.
+    for name, _ in network.named_modules():
+        order.setdefault(name, order[name.rpartition(".")[0]])
+    return order
+
+
+def _last_stage(network: nn.Module, order: dict[str, int], name: str) -> int:
+    stages = [stage["module"] for stage in getattr(network, "feature_info", ())]
+    for before in reversed(stages[:-1]):
+        within = [p for n, p in order.items() if n == before or n.startswith(f"{before}.")]
+        after = max(within) + 1 if within else 0
+        late = [n for n, place in order.items() if place >= after]
+        if within and any(True for n in late for _ in network.get_submodule(n).parameters()):
+            return after
+    raise UsageError(
+        f"{name} does not say what its last stage is: name the layer to train from "
+        f"(--unfreeze LAYER), all or head"
+    )
+
+
+def _unknown_layer(layer: str, order: dict[str, int], name: str) -> UsageError:
+    known = [n for n in order if n]
+    near = difflib.get_close_matches(layer, known, n=3, cutoff=0.4) or known[-3:]
+    return UsageError(
+        f"unknown layer '{layer}' of {name} to train from; near it: {', '.join(near)}. "
+        f"Known besides: all, head, last; `bottleneck backbones {name}` lists all layers"
+    )
+
+
+def describe_trainable(classifier: Classifier) -> list[dict[str, Any]]:
+    """List the layers that have parameters, in the order of the network.
+
+    Returns
+    -------
+    list of dict
+        layer, its name; type; parameters, their number; trained, how many of them are trained;
+        mode, "train" or "eval", in which it is while the network is trained.
+    """
+    classifier.train()
+    rows = []
+    for name, module in classifier.named_modules():
+        own = list(module.parameters(recurse=False))
+        if own:
+            rows.append(
+                {
+                    "layer": name.removeprefix("body.").removeprefix("network."),
+                    "type": type(module).__name__,
+                    "parameters": sum(p.numel() for p in own),
+                    "trained": sum(p.numel() for p in own if p.requires_grad),
+                    "mode": "train" if module.training else "eval",
+                }
+            )
+    return rows
+
+
+def count_parameters(rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """Return how many parameters are trained, and how many there are."""
+    return sum(row["trained"] for row in rows), sum(row["parameters"] for row in rows)
+
+
+def has_folded_norm(network: nn.Module) -> bool:
+    """Whether every batch normalisation holds mean 0 and variance 1, folded into its weights.
+
+    In training it divides by the deviation of the batch all the same, which such a network
+    was never computed with.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return bool(norms) and all(
+        m.running_mean is not None
+        and m.running_var is not None
+        and not m.running_mean.any()
+        and bool((m.running_var == 1).all())
+        for m in norms
+    )

@@ -1,0 +1,363 @@
+"""Trained networks as arms of a comparison: every fold trained, chosen and tested."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck import __version__
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.splits.folds import Folds, Protocol
+from bottleneck.data.splits.patients import name_patients
+from bottleneck.errors import MissingExtraError, UsageError
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.finetune.settings import Config
+from bottleneck.finetune.validation_split import Part, divide, refuse_shared_patients, split_table
+from bottleneck.predictions import Predictions
+
+if TYPE_CHECKING:
+    from bottleneck.backbones.backbone import Backbone
+    from bottleneck.finetune.run_folder import RunFolder
+    from bottleneck.finetune.training_data import Inputs
+
+__all__ = ["Trained", "finetune", "summarise", "train_on_features"]
+
+Progress = Callable[[int, int, str], None]
+
+_PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "scikit-learn")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """An arm whose network was trained, with one seed.
+
+    Attributes
+    ----------
+    name : str
+        Of the arm.
+    path : Path
+        Folder of ``predictions.csv``, ``training.json``, ``splits.csv``, and the network of
+        each fold.
+    seed : int
+        Of the network.
+    predictions : Predictions
+        Of every test part.
+    validation : Predictions
+        Of every validation part, on which the epoch was chosen, with the network chosen.
+    record : mapping
+        As in ``training.json``.
+    notes : tuple of str
+        What the user should hear.
+    """
+
+    name: str
+    path: Path
+    seed: int
+    predictions: Predictions
+    validation: Predictions
+    record: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+def finetune(
+    dataset: ImageDataset,
+    config: Config = Config(),
+    *,
+    backbone: Backbone | None = None,
+    protocol: Protocol = Protocol(),
+    folds_from: str | Path | None = None,
+    seeds: int = 1,
+    output: str | Path = "trained",
+    progress: Progress | None = None,
+) -> tuple[Trained, ...]:
+    """Train a network on the images of every training part, and test it on the test part.
+
+    From each training part a validation part is held out by patient; the epoch of its highest
+    AUROC is the one that is tested. Folds are those that ``compare`` makes of the same
+    protocol. Every epoch leaves a checkpoint: a training that was cut off is continued by the
+    same call, with the result that it would have had. A fold that is finished is not trained
+    again.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        The images.
+    config : Config
+        Network, training and augmentation.
+    backbone : Backbone, optional
+        One at hand, in place of the one that ``config`` names.
+    protocol : Protocol
+        How samples are split.
+    folds_from : str or Path, optional
+        A CSV with the columns id, repeat and fold, whose test folds are taken instead.
+    seeds : int
+        How many networks are trained a fold, the first with the seed of ``config``, each with
+        one more. The folds and validation parts are the same for all of them. Each seed is an
+        arm of its own, in a folder ``seed-N`` where there are several, since a repeat of
+        ``Predictions`` draws folds anew.
+    output : str or Path
+        Folder of the results, created where absent.
+    progress : callable, optional
+        Called with batches done, their number at most, and a text.
+
+    Returns
+    -------
+    tuple of Trained
+        One a seed.
+
+    Raises
+    ------
+    MissingExtraError
+        If Lightning is not installed.
+    UsageError
+        If an option cannot be, or the folder holds another training.
+    WeightsError
+        If the weights cannot be had or do not fit.
+    ProtocolError
+        If the samples cannot be split so.
+    DataError
+        If no image can be used.
+    """
+    _refuse_missing()
+    from bottleneck.finetune.image_data import ImageInputs
+
+    inputs = ImageInputs(dataset, config, backbone)
+    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress)
+
+
+def train_on_features(
+    features: FeatureSet,
+    config: Config = Config(backbone="new_fc"),
+    *,
+    protocol: Protocol = Protocol(),
+    folds_from: str | Path | None = None,
+    seeds: int = 1,
+    output: str | Path = "trained",
+    progress: Progress | None = None,
+) -> tuple[Trained, ...]:
+    """Train the "new FC" of Sai Sundar & Siva Sankara Sai on features of a frozen network.
+
+    Parameters, results and errors are those of :func:`finetune`, but for ``features``; there
+    is nothing to augment.
+    """
+    _refuse_missing()
+    from bottleneck.finetune.training_data import FeatureInputs
+
+    inputs = FeatureInputs(features, config)
+    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress)
+
+
+def summarise(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation over seeds of the mean AUROC over folds.
+
+    Returns
+    -------
+    dict
+        "test" and "validation", each with ``mean`` and ``sd`` (n − 1; 0 for one seed).
+    """
+    found = {}
+    for part in ("test", "validation"):
+        values = [
+            float(np.mean([fold[f"{part}_auroc"] for fold in arm.record["folds"]]))
+            for arm in trained
+        ]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        found[part] = {"mean": float(np.mean(values)), "sd": spread}
+    return found
+
+
+def _refuse_missing() -> None:
+    if find_spec("lightning") is None:
+        raise MissingExtraError(
+            "training needs Lightning, which is not installed. Install it with\n"
+            "  pip install 'bottleneck-features[finetune]'"
+        )
+
+
+def _train_arms(
+    inputs: Inputs,
+    config: Config,
+    protocol: Protocol,
+    folds_from: str | Path | None,
+    seeds: int,
+    output: Path,
+    progress: Progress | None,
+) -> tuple[Trained, ...]:
+    from bottleneck.features import devices
+    from bottleneck.finetune.run_folder import RunFolder, write_json
+
+    if seeds < 1:
+        raise UsageError(f"the number of seeds must be at least 1, not {seeds}")
+    if config.precision == "auto":
+        native = devices.native_precision(devices.resolve_device(config.device))
+        config = dataclasses.replace(config, precision=native)
+    folds, parts = divide(
+        protocol,
+        ids=inputs.ids,
+        y=inputs.y,
+        groups=inputs.groups,
+        splits=inputs.splits,
+        folds=inputs.folds,
+        validation=config.validation,
+        folds_from=folds_from,
+    )
+    refuse_shared_patients(split_table(parts, inputs.ids, inputs.groups))
+    inputs.notes += folds.warnings
+    trained = []
+    for number in range(seeds):
+        chosen = dataclasses.replace(config, seed=config.seed + number)
+        path = output if seeds == 1 else output / f"seed-{chosen.seed}"
+        folder = RunFolder(path, _asked(inputs, chosen, parts))
+        with folder.locked():
+            trained.append(_train_arm(inputs, chosen, folds, parts, folder, progress))
+    if seeds > 1:
+        write_json(
+            output / "seeds.json",
+            {"seeds": [arm.seed for arm in trained], "auroc": summarise(trained)},
+            locked=False,
+        )
+    return tuple(trained)
+
+
+def _asked(inputs: Inputs, config: Config, parts: Sequence[Part]) -> dict[str, Any]:
+    table = split_table(parts, inputs.ids, inputs.groups)
+    return {
+        "bottleneck": __version__,
+        "config": config.decisive(),
+        "data": inputs.digest,
+        "network": inputs.described["network"],
+        "folds": hashlib.sha256(table.to_csv(index=False).encode()).hexdigest(),
+    }
+
+
+def _train_arm(
+    inputs: Inputs,
+    config: Config,
+    folds: Folds,
+    parts: Sequence[Part],
+    folder: RunFolder,
+    progress: Progress | None,
+) -> Trained:
+    import pandas as pd
+
+    from bottleneck.finetune.classifier import count_parameters, describe_trainable
+    from bottleneck.finetune.run_folder import write_json, write_table
+
+    layers = describe_trainable(inputs.network(config.seed))
+    n_trained, n_all = count_parameters(layers)
+    results = [
+        _train_fold(inputs, config, part, folder, progress, number, len(parts))
+        for number, part in enumerate(parts)
+    ]
+    test, validation = (
+        Predictions.concatenate(
+            [
+                _predictions(inputs, part, getattr(part, name), scores[name])
+                for part, (_, scores) in zip(parts, results, strict=True)
+            ]
+        )
+        for name in ("test", "validation")
+    )
+    records = [record for record, _ in results]
+    record = {
+        "name": inputs.name,
+        "seed": config.seed,
+        **inputs.described,
+        "classes": list(inputs.classes),
+        "config": config.to_dict(),
+        "protocol": {"kind": folds.kind, "grouped": folds.grouped, "words": folds.words},
+        "trained_parameters": n_trained,
+        "parameters": n_all,
+        "layers": layers,
+        "seconds": sum(r["seconds"] for r in records),
+        "images_seen": sum(r["images_seen"] for r in records),
+        "device": ", ".join(sorted({r["device"] for r in records})),
+        "peak_memory_bytes": max(r["peak_memory_bytes"] for r in records),
+        "folds": records,
+        "notes": list(inputs.notes),
+        "versions": {
+            "bottleneck": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+    table = pd.concat(
+        [
+            test.to_frame().assign(part="test"),
+            validation.to_frame().assign(part="validation"),
+        ],
+        ignore_index=True,
+    )
+    who = split_table(parts, inputs.ids, inputs.groups)
+    refuse_shared_patients(who)
+    write_table(folder.path / "splits.csv", who)
+    write_json(folder.path / "training.json", record)
+    write_table(folder.path / "predictions.csv", table)
+    return Trained(
+        inputs.name, folder.path, config.seed, test, validation, record, tuple(inputs.notes)
+    )
+
+
+def _train_fold(
+    inputs: Inputs,
+    config: Config,
+    part: Part,
+    folder: RunFolder,
+    progress: Progress | None,
+    number: int,
+    n_parts: int,
+) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+    from bottleneck.finetune.trainer import auroc, predict_rows, train_network
+
+    known = folder.finished(part.name)
+    if known is not None:
+        return known
+
+    def move(done: int, total: int, text: str) -> None:
+        if progress is not None:
+            progress(number * total + done, n_parts * total, text)
+
+    text = f"seed {config.seed}, fold {number + 1}/{n_parts}"
+    path = folder.fold(part.name)
+    network, record = train_network(inputs, part, config, path, move, text)
+    scores = {
+        name: predict_rows(inputs, network, getattr(part, name), config, path)
+        for name in ("test", "validation")
+    }
+    record = {
+        "repeat": part.repeat,
+        "fold": part.fold,
+        "n_train": len(part.train),
+        "n_validation": len(part.validation),
+        "n_test": len(part.test),
+        **{f"{k}_auroc": auroc(inputs.labels[getattr(part, k)], v) for k, v in scores.items()},
+        **record,
+    }
+    folder.finish(part.name, record, scores, network.state_dict())
+    return record, scores
+
+
+def _predictions(
+    inputs: Inputs, part: Part, rows: NDArray[np.intp], scores: NDArray[np.float64]
+) -> Predictions:
+    patients = name_patients(inputs.groups, inputs.ids)
+    return Predictions(
+        ids=inputs.ids[rows],
+        groups=None if patients is None else patients[rows],
+        repeats=np.full(len(rows), part.repeat),
+        folds=np.full(len(rows), part.fold),
+        labels=inputs.y[rows],
+        predicted=np.array(inputs.classes)[scores.argmax(1)],
+        scores=scores,
+        classes=inputs.classes,
+        kind="probability",
+    )

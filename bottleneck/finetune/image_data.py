@@ -1,0 +1,284 @@
+"""Images of a data set and the network that is trained on them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from bottleneck.backbones import networks as catalogue
+from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.images.decode import decode
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.errors import DataError, UsageError
+from bottleneck.features import devices
+from bottleneck.features.images.loader import prepare
+from bottleneck.features.timing import Clock
+from bottleneck.finetune.architectures import (
+    ARCHITECTURES,
+    NEW_FC,
+    Architecture,
+    find_architecture,
+)
+from bottleneck.finetune.classifier import Classifier, attach_head, has_folded_norm, wrap
+from bottleneck.finetune.settings import Augmentation, Config
+from bottleneck.finetune.training_data import Inputs, Item
+from bottleneck.finetune.transforms import augment, derive_seed
+from bottleneck.plurals import counted
+
+__all__ = ["ImageInputs"]
+
+_RANDOM = ("random", "none")
+
+
+class ImageInputs(Inputs):
+    """The images of a data set, and a network of the catalogue or one from scratch.
+
+    Every image is read and decoded once beforehand, as extraction does: what cannot be used
+    is left out, and noted, so that the folds are those of the features.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        The images.
+    config : Config
+        Says which network.
+    backbone : Backbone, optional
+        One at hand, in place of the one that ``config`` names.
+
+    Raises
+    ------
+    UsageError
+        If there is no such network.
+    WeightsError
+        If the weights cannot be had or do not fit.
+    DataError
+        If no image can be used.
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, config: Config, backbone: Backbone | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.config = config
+        self.architecture = None if backbone else find_architecture(config.backbone)
+        self.backbone = None
+        self.is_random = backbone is None and config.weights in _RANDOM
+        if backbone is not None and backbone.layer:
+            raise UsageError(
+                f"a network is trained from its last feature map, not from layer '{backbone.layer}'"
+            )
+        if self.architecture is None:
+            self.backbone = backbone or _load(config)
+            self.preprocessing = self.backbone.preprocessing
+        else:
+            self.preprocessing = _preprocessing_of(self.architecture, config)
+        self.notes = list(dataset.notes)
+        self.samples, failures, self.digest = _scan(dataset, self.preprocessing)
+        if failures:
+            self.notes.append(
+                f"{counted(len(failures), 'image')} cannot be used: left out, as extraction does"
+            )
+        self._describe_samples()
+        self.name, network = self._describe_network()
+        self.described = {
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "positive": dataset.positive,
+                "n_samples": len(self.samples),
+                "failures": len(failures),
+            },
+            "network": network,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What other processes read samples with; networks reach them by themselves.
+        return {**self.__dict__, "backbone": None}
+
+    def _describe_samples(self) -> None:
+        self.ids = np.array([s.id for s in self.samples], str)
+        self.y = np.array([s.label for s in self.samples], str)
+        self.groups, self.splits, self.folds = (
+            _column([getattr(s, field) for s in self.samples])
+            for field in ("group", "split", "fold")
+        )
+
+    def _describe_network(self) -> tuple[str, dict[str, Any]]:
+        about: dict[str, Any] = {"preprocessing": self.preprocessing.to_dict()}
+        if self.backbone is None:
+            assert self.architecture is not None
+            name = f"{self.architecture.name} (from scratch)"
+            return name, {**about, "backbone": self.architecture.name, "weights": "random"}
+        weights = self.backbone.weights
+        part = self.config.unfreeze
+        how = "fine-tuned" if part == "all" else f"fine-tuned, {part}"
+        if weights.name == "random":
+            how = "from scratch" if part == "all" else f"random, {part} trained"
+        elif (
+            part != "head"
+            and not self.config.freeze_norm
+            and has_folded_norm(self.backbone.network)
+        ):
+            self.notes.append(
+                "these weights have their batch normalisation folded in; training normalises by "
+                "the batch all the same, which changes what the network computes: --freeze-norm "
+                "keeps it as it is"
+            )
+        return f"{self.backbone.name} ({weights.name}, {how})", {
+            **about,
+            "backbone": self.backbone.name,
+            "architecture": self.backbone.architecture,
+            "pooling": self.backbone.pooling,
+            "weights": weights.name,
+            "weights_sha256": weights.sha256,
+            "weights_digest": None if weights.name == "random" else self.backbone.digest,
+        }
+
+    def _build(self, seed: int) -> Classifier:
+        if self.architecture is not None:
+            return wrap(self.architecture.build(len(self.classes)), self.preprocessing)
+        assert self.backbone is not None
+        backbone = self.backbone
+        if self.is_random:
+            # Repeated seeds start from weights of their own.
+            backbone = Backbone(
+                catalogue.build(find_encoder(self.config.backbone), seed=seed),
+                name=backbone.name,
+                architecture=backbone.architecture,
+                weights=backbone.weights,
+                preprocessing=backbone.preprocessing,
+                pooling=backbone.pooling,
+            )
+        return attach_head(
+            backbone,
+            len(self.classes),
+            unfreeze=self.config.unfreeze,
+            dropout=self.config.dropout,
+            freeze_norm=self.config.freeze_norm,
+        )
+
+    def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
+        """Return images of the network's input, as bytes of shape (crop, crop, 3)."""
+        samples = [self.samples[row] for row in rows]
+        return _Images(
+            self.dataset,
+            samples,
+            self.labels[rows],
+            rows,
+            self.preprocessing,
+            self.config.augmentation if augmented else None,
+            augmented,
+        )
+
+
+class _Images(Dataset[Item]):
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        samples: list[Sample],
+        labels: NDArray[np.int64],
+        rows: NDArray[np.intp],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None,
+        seed: tuple[int, int] | None,
+    ) -> None:
+        self.dataset = dataset
+        self.samples = samples
+        self.labels = labels
+        self.rows = rows
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> Item:
+        sample = self.samples[number]
+        image = decode(self.dataset.read(sample), sample.region)
+        if self.augmentation is None:
+            pixels = self.preprocessing.pixels(image)
+        else:
+            seed = derive_seed("augmentation", self.seed, sample.id)
+            pixels = augment(image, self.preprocessing, self.augmentation, seed)
+        if not pixels.flags.writeable:  # Pillow lends its own memory where nothing was resized.
+            pixels = pixels.copy()
+        return torch.from_numpy(pixels), int(self.labels[number]), int(self.rows[number])
+
+
+def _load(config: Config) -> Backbone:
+    if config.backbone == NEW_FC:
+        raise UsageError(
+            f"'{NEW_FC}' is trained on features: name a feature file (`bottleneck extract` makes "
+            "them) in place of the data set"
+        )
+    try:
+        find_encoder(config.backbone)
+    except UsageError as error:
+        scratch = ", ".join([*ARCHITECTURES, NEW_FC])
+        raise UsageError(f"{error} From scratch besides: {scratch}.") from None
+    weights = config.weights or "imagenet"
+    return load_backbone(
+        config.backbone,
+        weights="random" if weights in _RANDOM else weights,
+        pooling=config.pooling,
+        preprocessing=config.preprocessing,
+    )
+
+
+def _preprocessing_of(architecture: Architecture, config: Config) -> Preprocessing:
+    if config.weights not in (None, *_RANDOM):
+        raise UsageError(
+            f"{architecture.name} comes without weights and is trained from scratch: leave "
+            f"--weights out, or say random, not '{config.weights}'"
+        )
+    if config.unfreeze != "all":
+        raise UsageError(
+            f"{architecture.name} is trained from scratch, so --unfreeze {config.unfreeze} would "
+            "keep random weights; leave it at all"
+        )
+    if config.preprocessing is None:
+        return architecture.preprocessing
+    stated = find_preprocessing(config.preprocessing, find_encoder("resnet18"))
+    if stated.crop != architecture.preprocessing.crop and architecture.name == "small_cnn":
+        raise UsageError(
+            f"small_cnn takes {architecture.preprocessing.crop} × "
+            f"{architecture.preprocessing.crop} pixels, not {stated.crop} × {stated.crop}"
+        )
+    return stated
+
+
+def _scan(
+    dataset: ImageDataset, preprocessing: Preprocessing
+) -> tuple[list[Sample], list[tuple[str, str]], str]:
+    """Find the samples that can be used, and a digest of their bytes and all that is known."""
+    workers = devices.default_workers()
+    good, failures = [], []
+    digest = hashlib.sha256(dataset.fingerprint.encode())
+    numbers, clock = range(len(dataset)), Clock(workers)
+    for item in prepare(dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers):
+        sample = dataset.samples[item.number]
+        if item.failure is not None:
+            failures.append((sample.id, item.failure))
+            continue
+        good.append(sample)
+        digest.update(item.sha256.encode())
+    if not good:
+        raise DataError(
+            f"none of the {len(dataset)} images can be used; the first, {failures[0][0]}: "
+            f"{failures[0][1]}"
+        )
+    return good, failures, digest.hexdigest()
+
+
+def _column(values: list[str | None]) -> NDArray[np.str_] | None:
+    known = any(value is not None for value in values)
+    return np.array([value or "" for value in values], str) if known else None

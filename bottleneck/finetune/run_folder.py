@@ -1,0 +1,181 @@
+"""The output folder of a training: what was asked, what is finished, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bottleneck.errors import UsageError
+from bottleneck.files import replacing
+from bottleneck.finetune.validation_split import fold_name
+
+__all__ = ["RunFolder", "network_file", "write_json", "write_table"]
+
+_ASKED = "run.json"
+_DONE = "fold.json"
+_WEIGHTS = "network.safetensors"
+_SCORES = "scores.npz"
+_SHOWN = 4
+
+
+class RunFolder:
+    """The folder of one network seed, with a folder a fold.
+
+    A fold is finished when its ``fold.json`` is there, which is written last; everything is
+    written beside its place and then moved.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    asked : mapping
+        Everything that decides the result: options, data, folds.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written, or holds a training of something else.
+    """
+
+    def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
+        self.path = path
+        # As JSON gives it back.
+        asked = json.loads(json.dumps(asked))
+        self.hash = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            known = self._known()
+            if known is None:
+                write_json(path / _ASKED, asked, locked=False)
+        except OSError as error:
+            raise UsageError(
+                f"the output folder {path} cannot be written: {error.strerror or error}; choose "
+                "another with --output"
+            ) from None
+        if known is not None and known != asked:
+            raise UsageError(
+                f"{path} holds another training: {_difference(known, asked)}. Name another folder "
+                "with --output, or remove this one"
+            )
+
+    def _known(self) -> dict[str, Any] | None:
+        path = self.path / _ASKED
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise UsageError(
+                f"{path} is damaged, so that nobody knows what {self.path} holds: remove the "
+                "folder, or name another with --output"
+            ) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out.
+
+        Raises
+        ------
+        UsageError
+            If one is in it.
+        """
+        try:
+            with filelock.FileLock(self.path / ".lock", timeout=0):
+                yield
+        except filelock.Timeout:
+            raise UsageError(
+                f"{self.path} is being written by another training; wait for it, or choose another "
+                "--output"
+            ) from None
+        except NotImplementedError as error:
+            raise UsageError(
+                f"{self.path} cannot be locked against other trainings: {error}; choose an "
+                "--output on a file system that has locks"
+            ) from None
+
+    def fold(self, name: str) -> Path:
+        """Return the folder of a fold, which is made where absent."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        return path
+
+    def finished(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]] | None:
+        """Return the record of a fold and its scores by part; None where it is not finished."""
+        folder = self.fold(name)
+        if not (folder / _DONE).exists():
+            return None
+        record = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        if record.pop("run") != self.hash:
+            raise UsageError(
+                f"{folder} is of another training: remove it, or name another --output"
+            )
+        self._tidy(folder)
+        with np.load(folder / _SCORES) as scores:
+            return record, dict(scores)
+
+    def finish(
+        self,
+        name: str,
+        record: Mapping[str, Any],
+        scores: Mapping[str, NDArray[np.float64]],
+        network: Mapping[str, Any],
+    ) -> None:
+        """Record a fold as finished, with the tensors of its network; checkpoints go."""
+        from safetensors.torch import save_file
+
+        folder = self.fold(name)
+        with replacing(folder / _WEIGHTS, locked=True) as path:
+            save_file({key: tensor.contiguous() for key, tensor in network.items()}, path)
+        with replacing(folder / _SCORES, locked=True) as path, path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **scores)
+        write_json(folder / _DONE, {"run": self.hash, **record})
+        self._tidy(folder)
+
+    def _tidy(self, folder: Path) -> None:
+        # A kill may have left them beside a fold that was finished.
+        for checkpoint in folder.glob("*.ckpt"):
+            checkpoint.unlink()
+
+
+def network_file(path: Path, repeat: int, fold: int) -> Path:
+    """Return where the network of a fold lies in a run's folder."""
+    return path / fold_name(repeat, fold) / _WEIGHTS
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = True) -> None:
+    """Write JSON, all of it or nothing; ``locked`` as ``replacing`` takes it."""
+    with replacing(path, locked=locked) as beside:
+        beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV, all of it or nothing, in a locked folder."""
+    with replacing(path, locked=True) as beside:
+        table.to_csv(beside, index=False)
+
+
+def _difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    flat, wanted = _flatten(known), _flatten(asked)
+    differing = [k for k in sorted({*flat, *wanted}) if flat.get(k) != wanted.get(k)]
+    said = [
+        f"{k} {flat.get(k)} there, {wanted.get(k)} here"
+        if k.startswith("option ")
+        else f"another {k}"
+        for k in differing[:_SHOWN]
+    ]
+    more = len(differing) - _SHOWN
+    return "; ".join([*said, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _flatten(asked: Mapping[str, Any]) -> dict[str, Any]:
+    options = {f"option {k}": v for k, v in asked.get("config", {}).items()}
+    return {**{k: v for k, v in asked.items() if k != "config"}, **options}

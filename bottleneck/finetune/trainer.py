@@ -1,0 +1,323 @@
+"""The training of one network on one part of the samples, on Lightning's Trainer."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+from bottleneck.errors import UsageError
+from bottleneck.features import devices
+from bottleneck.finetune.classifier import Classifier
+from bottleneck.finetune.early_stopping import Course, Curve, Move, Validated, best_epoch, is_over
+from bottleneck.finetune.losses import build_loss, weigh_classes
+from bottleneck.finetune.lr_schedule import Schedule
+from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_data import Inputs, Item
+from bottleneck.finetune.transforms import derive_seed
+from bottleneck.finetune.validation_split import Part
+
+__all__ = ["auroc", "predict_rows", "train_network"]
+
+_CHECKPOINT = "last.ckpt"
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+
+class _Training(Validated):
+    """What happens in a step.
+
+    Nothing depends on the state of a generator: the order of an epoch, each image's
+    augmentation and each step's dropout follow from seed, epoch and number. So an epoch that
+    is run again after a kill is the epoch that was lost.
+    """
+
+    def __init__(self, inputs: Inputs, part: Part, config: Config) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.part = part
+        self.config = config
+        self.network = inputs.network(config.seed)
+        self.loss = build_loss(
+            config.loss,
+            config.gamma,
+            weigh_classes(config.class_weights, inputs.y[part.train], inputs.classes),
+        )
+        self.said: list[tuple[Tensor, Tensor]] = []
+        self.val_loss = self.val_auroc = float("nan")
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        seed, epoch = self.config.seed, self.current_epoch
+        generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
+        order = torch.randperm(len(self.part.train), generator=generator).numpy()
+        rows = self.part.train[order][: _n_used(len(order), self.config)]
+        share = self.global_rank, self.trainer.world_size
+        return _loader(self.inputs, rows, self.config, augmented=(seed, epoch), share=share)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        share = self.global_rank, self.trainer.world_size
+        return _loader(self.inputs, self.part.validation, self.config, share=share)
+
+    def on_train_epoch_start(self) -> None:
+        self.network.train()
+
+    def training_step(self, batch: list[Tensor], number: int) -> Tensor:
+        inputs, labels, _ = batch
+        rank, world = self.global_rank, self.trainer.world_size
+        place = number * world + rank
+        torch.manual_seed(derive_seed("step", self.config.seed, self.current_epoch, place))
+        loss: Tensor = self.loss(self.network(inputs), labels)
+        if not torch.isfinite(loss):
+            raise UsageError(
+                f"the loss is not finite in epoch {self.current_epoch + 1}: use a smaller "
+                "--learning-rate, or --precision fp32"
+            )
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
+        )
+        return loss
+
+    def validation_step(self, batch: list[Tensor], number: int) -> None:
+        inputs, _, rows = batch
+        self.said.append((self.network(inputs).float(), rows))
+
+    def on_validation_epoch_end(self) -> None:
+        logits, rows = (torch.cat(parts) for parts in zip(*self.said, strict=True))
+        self.said.clear()
+        if self.trainer.world_size > 1:
+            logits, rows = (cast(Tensor, self.all_gather(t)).flatten(0, 1) for t in (logits, rows))
+        # Several devices pad their shares with samples that come twice.
+        _, first = np.unique(rows.cpu().numpy(), return_index=True)
+        logits, rows = logits[first], rows[first]
+        labels = self.inputs.labels[rows.cpu().numpy()]
+        self.val_loss = float(self.loss(logits, torch.from_numpy(labels).to(logits.device)))
+        self.val_auroc = auroc(labels, logits.double().softmax(1).cpu().numpy())
+
+    def configure_optimizers(self) -> Any:
+        config = self.config
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        extra = {"momentum": config.momentum} if config.optimizer == "sgd" else {}
+        optimizer = _OPTIMIZERS[config.optimizer](
+            trained, lr=config.learning_rate, weight_decay=config.weight_decay, **extra
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = Schedule(
+            config.schedule,
+            steps,
+            warmup_steps=round(config.warmup * steps),
+            drop_steps=config.step_epochs * max(1, steps // config.epochs),
+            drop_factor=config.step_factor,
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+def train_network(
+    inputs: Inputs, part: Part, config: Config, folder: Path, move: Move | None, text: str
+) -> tuple[Classifier, dict[str, Any]]:
+    """Train a network, or go on with one whose training was cut off.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Samples and network.
+    part : Part
+        Which samples to train and to choose the epoch on.
+    config : Config
+        With a precision that has been decided.
+    folder : Path
+        Of the checkpoint.
+    move : callable or None
+        Progress, as the public functions take it: called with batches done, their number at
+        most, and a text.
+    text : str
+        What is being trained, for it.
+
+    Returns
+    -------
+    network : Classifier
+        With the weights of the best epoch.
+    record : dict
+        curve, chosen_epoch, seconds of all epochs, images_seen, device, peak_memory_bytes, and
+        peak_memory_of: the device's, or that of the process since it began.
+    """
+    checkpoint = folder / _CHECKPOINT
+    device = devices.resolve_device(config.device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with torch.random.fork_rng(devices=[]), _quiet():
+        module = _Training(inputs, part, config)
+        if not (checkpoint.exists() and is_over(_read_course(checkpoint)["curve"], config)):
+            course = Course(config, move if config.devices == 1 else None, text)
+            trainer = _trainer(config, folder, [course], n_devices=config.devices)
+            _fit(trainer, module, checkpoint if checkpoint.exists() else None)
+    state = _read_course(checkpoint)
+    curve: Curve = state["curve"]
+    module.network.load_state_dict(state["best"])
+    used = _n_used(len(part.train), config)
+    return module.network, {
+        "curve": curve,
+        "chosen_epoch": best_epoch(curve),
+        "seconds": sum(row["seconds"] for row in curve),
+        "images_seen": len(curve) * used,
+        "device": devices.describe_device(device),
+        "peak_memory_bytes": max(row["peak_memory_bytes"] for row in curve),
+        "peak_memory_of": "device" if device.type == "cuda" else "process",
+    }
+
+
+def predict_rows(
+    inputs: Inputs, network: Classifier, rows: NDArray[np.intp], config: Config, folder: Path
+) -> NDArray[np.float64]:
+    """Return the probability of every class, shape (len(rows), n_classes), on one device."""
+    module = _Predicting(network)
+    with torch.random.fork_rng(devices=[]), _quiet():
+        trainer = _trainer(config, folder, [], n_devices=1)
+        said = trainer.predict(module, _loader(inputs, rows, config))
+    assert said is not None
+    return torch.cat([part for part in said if isinstance(part, Tensor)]).numpy()
+
+
+class _Predicting(pl.LightningModule):
+    def __init__(self, network: Classifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def predict_step(self, batch: list[Tensor], number: int) -> Tensor:
+        return self.network(batch[0]).double().softmax(1).cpu()
+
+
+def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Return the AUROC; with three classes or more, the mean of each class against the rest."""
+    from sklearn.metrics import roc_auc_score
+
+    if not np.isfinite(probabilities).all():
+        raise UsageError(
+            "the network gives no finite numbers: use a smaller --learning-rate, or "
+            "--precision fp32"
+        )
+    if probabilities.shape[1] == 2:
+        return float(roc_auc_score(labels, probabilities[:, 1]))
+    truth = labels[:, None] == np.arange(probabilities.shape[1])
+    return float(roc_auc_score(truth, probabilities, average="macro"))
+
+
+def _n_used(n: int, config: Config) -> int:
+    # Batch normalisation of a single vector is not defined: no device's last batch may be one.
+    share = math.ceil(n / config.devices)
+    return min(n, (share - 1) * config.devices) if share % config.batch_size == 1 < share else n
+
+
+def _loader(
+    inputs: Inputs,
+    rows: NDArray[np.intp],
+    config: Config,
+    augmented: tuple[int, int] | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> DataLoader[Item]:
+    on_gpu = devices.resolve_device(config.device).type == "cuda"
+    if isinstance(config.workers, int):
+        workers = config.workers
+    else:
+        # On a CPU the cores are busy with the network.
+        workers = devices.default_workers() if on_gpu else 0
+    items, (rank, world) = inputs.items(rows, augmented), share
+    return DataLoader(
+        items,
+        batch_size=config.batch_size,
+        # Lightning's own would shuffle the order once more.
+        sampler=DistributedSampler(items, world, rank, shuffle=False) if world > 1 else None,
+        num_workers=workers,
+        pin_memory=on_gpu,
+        # Without one of its own it draws from the generator that dropout draws from.
+        generator=torch.Generator(),
+    )
+
+
+def _trainer(
+    config: Config, folder: Path, callbacks: list[Callback], *, n_devices: int
+) -> pl.Trainer:
+    device = devices.resolve_device(config.device)
+    if callbacks:
+        callbacks = [
+            *callbacks,
+            ModelCheckpoint(
+                folder,
+                filename=_CHECKPOINT.removesuffix(".ckpt"),
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
+        ]
+    named = device.type == "cuda" and device.index is not None
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index] if named and n_devices == 1 else n_devices,
+        # The processes end with the training, so that one alone predicts and writes.
+        strategy="ddp_spawn" if n_devices > 1 else "auto",
+        # Lightning lists its precisions as literals, which a table of them is not for mypy.
+        precision=_PRECISIONS[config.precision],  # type: ignore[arg-type]
+        max_epochs=config.epochs,
+        accumulate_grad_batches=config.accumulate,
+        callbacks=callbacks,
+        enable_checkpointing=bool(callbacks),
+        # train_dataloader makes the order of one epoch.
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _fit(trainer: pl.Trainer, module: _Training, checkpoint: Path | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit, with the signal switched off.
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+    except torch.OutOfMemoryError:
+        raise UsageError(
+            f"the device's memory is too small for batches of {module.config.batch_size}; use a "
+            "smaller --batch-size, with --accumulate for steps of the same size"
+        ) from None
+
+
+def _read_course(checkpoint: Path) -> dict[str, Any]:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return state["callbacks"][Course.__qualname__]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice on loggers, workers and devices off the terminal."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

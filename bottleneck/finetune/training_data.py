@@ -1,0 +1,160 @@
+"""What a network is trained on, as a training sees it; and features as the simplest such."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from bottleneck.errors import UsageError
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.finetune.architectures import NEW_FC, new_fc
+from bottleneck.finetune.classifier import Classifier, wrap
+from bottleneck.finetune.settings import Config
+from bottleneck.finetune.transforms import derive_seed
+
+__all__ = ["FeatureInputs", "Inputs", "Item"]
+
+Strings = NDArray[np.str_]
+Item = tuple[Tensor, int, int]
+
+
+class Inputs(abc.ABC):
+    """Samples and the network that they are for.
+
+    Attributes
+    ----------
+    ids, y : ndarray of str, shape (n_samples,)
+        As in a ``FeatureSet``.
+    groups, splits, folds : ndarray of str, shape (n_samples,), or None
+        As in a ``FeatureSet``, so that the same folds come of them.
+    classes : tuple of str
+        All labels, sorted.
+    name : str
+        Of the arm.
+    digest : str
+        sha256 over all that the samples bring.
+    described : mapping
+        Data set and network, for the record.
+    notes : list of str
+        What the user should hear.
+    """
+
+    ids: Strings
+    y: Strings
+    groups: Strings | None
+    splits: Strings | None
+    folds: Strings | None
+    name: str
+    digest: str
+    described: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All labels, sorted."""
+        return tuple(str(c) for c in np.unique(self.y))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Numbers of the classes, of every sample."""
+        return np.searchsorted(np.array(self.classes), self.y).astype(np.int64)
+
+    def network(self, seed: int) -> Classifier:
+        """Build the network, with whatever is new in it drawn from a seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed("network", seed))
+            return self._build(seed)
+
+    @abc.abstractmethod
+    def _build(self, seed: int) -> Classifier: ...
+
+    @abc.abstractmethod
+    def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
+        """Return input, number of the class and row of samples, in the order of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which samples.
+        augmented : tuple of int, or None
+            Seed and epoch of the augmentation; None for inputs as they are tested.
+        """
+
+
+class FeatureInputs(Inputs):
+    """Features of a frozen network, for the paper's "new FC".
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features, which the network takes as they are, unscaled.
+
+    Raises
+    ------
+    UsageError
+        If ``config`` names another network than "new_fc".
+    """
+
+    def __init__(self, features: FeatureSet, config: Config) -> None:
+        if config.backbone != NEW_FC:
+            raise UsageError(
+                f"features can train '{NEW_FC}' only, not '{config.backbone}': name a data set of "
+                f"images, or --backbone {NEW_FC}"
+            )
+        self.features = features
+        self.ids, self.y = features.ids, features.y
+        self.groups, self.splits, self.folds = features.groups, features.splits, features.folds
+        self.notes = []
+        self.name = f"{features.backbone} ({features.weights}) + {NEW_FC}"
+        digest = hashlib.sha256(np.ascontiguousarray(features.X).data)
+        digest.update("\n".join([*self.ids, *self.y]).encode())
+        self.digest = digest.hexdigest()
+        about = features.provenance["dataset"]
+        self.described = {
+            "dataset": {
+                "name": features.dataset,
+                "fingerprint": about.get("fingerprint"),
+                "positive": features.positive,
+                "n_samples": len(features),
+                "failures": len(features.failures),
+            },
+            "network": {
+                "backbone": features.backbone,
+                "weights": features.weights,
+                "recipe_hash": features.recipe_hash,
+                "head": NEW_FC,
+            },
+        }
+
+    def _build(self, seed: int) -> Classifier:
+        return wrap(new_fc(self.features.X.shape[1], len(self.classes)), None)
+
+    def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
+        """Return features; nothing augments them."""
+        return _Rows(self.features.X[rows], self.labels[rows], rows)
+
+
+class _Rows(Dataset[Item]):
+    def __init__(
+        self, X: NDArray[np.float32], labels: NDArray[np.int64], rows: NDArray[np.intp]
+    ) -> None:
+        self.X = X
+        self.labels = labels
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> Item:
+        return (
+            torch.from_numpy(self.X[number]),
+            int(self.labels[number]),
+            int(self.rows[number]),
+        )

@@ -1,0 +1,147 @@
+"""Images altered at random, the same way whenever the same epoch asks for the same sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.finetune.settings import Augmentation
+
+__all__ = ["augment", "derive_seed", "lee_filter", "median_filter"]
+
+_RATIO = (3 / 4, 4 / 3)
+_MEDIAN_SIDE, _LEE_SIDE = 3, 5
+
+
+def derive_seed(*parts: object) -> int:
+    """Return 63 bits that depend on every part and on nothing else."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def augment(
+    image: Image.Image, preprocessing: Preprocessing, options: Augmentation, seed: int
+) -> NDArray[Any]:
+    """Alter an image at random and bring it to the network's input.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB.
+    preprocessing : Preprocessing
+        The crop is brought to the input by its resize, so that the pixels are of its kind.
+    options : Augmentation
+        What may be done.
+    seed : int
+        Decides all that is done; the caller's generator is left as it was.
+
+    Returns
+    -------
+    ndarray of uint8 or float32, shape (crop, crop, 3)
+        As ``Preprocessing.pixels`` returns it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _augment(image, preprocessing, options)
+
+
+def _augment(
+    image: Image.Image, preprocessing: Preprocessing, options: Augmentation
+) -> NDArray[Any]:
+    from torchvision.transforms import InterpolationMode, v2
+
+    # Brightness and contrast are of RGB; the order of the channels is changed last.
+    target = dataclasses.replace(preprocessing, channels="RGB")
+    if options.random_crop < 1:
+        scale = (options.random_crop, 1.0)
+        top, left, height, width = v2.RandomResizedCrop.get_params(image, scale, _RATIO)
+        image = image.crop((left, top, left + width, top + height))
+        target = dataclasses.replace(target, resize=target.crop, squash=True)
+    plain = target.pixels(image)
+    if options.despeckle != "none" and torch.rand(()) < 0.5:
+        plain = _FILTERS[options.despeckle](plain)
+    pixels = torch.from_numpy(plain.copy()).permute(2, 0, 1)
+    steps: list[Any] = [
+        v2.RandomHorizontalFlip(options.flip),
+        v2.RandomVerticalFlip(options.flip_vertical),
+    ]
+    if options.rotation:
+        steps.append(v2.RandomRotation(options.rotation, InterpolationMode.BILINEAR))
+    if options.jitter and pixels.dtype == torch.uint8:
+        steps.append(v2.ColorJitter(brightness=options.jitter, contrast=options.jitter))
+    elif options.jitter:
+        # torchvision takes floating-point colours for shares of 1.
+        jitter = v2.ColorJitter(brightness=options.jitter, contrast=options.jitter)
+        steps += [lambda x: x / 255, jitter, lambda x: x * 255]
+    for step in steps:
+        pixels = step(pixels)
+    if options.rotate90:
+        pixels = pixels.rot90(int(torch.randint(4, ())), dims=(1, 2))
+    if options.noise:
+        pixels = _add_noise(pixels, options.noise)
+    if preprocessing.channels == "BGR":
+        pixels = pixels.flip(0)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+
+
+def _add_noise(pixels: Tensor, deviation: float) -> Tensor:
+    # One value for all channels: these images are grey, and so is their noise.
+    noisy = pixels.float() + deviation * torch.randn(1, *pixels.shape[1:])
+    noisy = noisy.clamp(0, 255)
+    return noisy.round().to(pixels.dtype) if pixels.dtype == torch.uint8 else noisy
+
+
+def median_filter(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Replace every pixel by the median of 3 × 3, channel by channel.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or float32, shape (height, width, 3)
+        0 to 255.
+    """
+    from scipy.ndimage import median_filter as filtered
+
+    return filtered(pixels, size=(_MEDIAN_SIDE, _MEDIAN_SIDE, 1), mode="nearest")
+
+
+def lee_filter(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Filter multiplicative speckle (Lee 1980), channel by channel.
+
+    A pixel moves towards the mean m of its 5 × 5 window, the further the less the window's
+    variance v exceeds what speckle of that brightness alone would give: m + k (x − m), with
+    k = (v − m²c²) / (v (1 + c²)), from 0 to 1. The speckle's squared coefficient of variation
+    c² is the median of v / m² over all windows, since most of them lie in even tissue.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or float32, shape (height, width, 3)
+        0 to 255.
+    """
+    from scipy.ndimage import uniform_filter
+
+    values = pixels.astype(np.float64)
+    size = (_LEE_SIDE, _LEE_SIDE, 1)
+    mean = uniform_filter(values, size, mode="nearest")
+    variance = np.maximum(uniform_filter(values**2, size, mode="nearest") - mean**2, 0)
+    seen = mean > 0
+    if not seen.any():
+        return pixels
+    speckle = float(np.median(variance[seen] / mean[seen] ** 2))
+    # A window without variance holds its mean already.
+    excess = variance - mean**2 * speckle
+    share = np.divide(excess, variance * (1 + speckle), np.zeros_like(mean), where=variance > 0)
+    filtered = mean + share.clip(0, 1) * (values - mean)
+    if pixels.dtype == np.uint8:
+        return filtered.round().clip(0, 255).astype(np.uint8)
+    return filtered.astype(pixels.dtype)
+
+
+_FILTERS = {"median": median_filter, "lee": lee_filter}

@@ -1,0 +1,218 @@
+"""Folds as a comparison draws them, and within each training part a part to choose the epoch on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.splits.folds import make_folds
+from bottleneck.data.splits.patients import inner_folds, name_patients
+from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.errors import DataError, ProtocolError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Part", "divide", "fold_name", "refuse_shared_patients", "split_table"]
+
+Strings = NDArray[np.str_]
+Indices = NDArray[np.intp]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """A fold whose training part has been divided once more.
+
+    Attributes
+    ----------
+    repeat, fold : int
+        Which, from 0.
+    train, validation, test : ndarray of int
+        Rows of the data set.
+    """
+
+    repeat: int
+    fold: int
+    train: Indices
+    validation: Indices
+    test: Indices
+
+    @property
+    def name(self) -> str:
+        """Of the fold's folder."""
+        return fold_name(self.repeat, self.fold)
+
+
+def fold_name(repeat: int, fold: int) -> str:
+    """Name the folder of a fold."""
+    return f"fold-{repeat}-{fold}"
+
+
+def divide(
+    protocol: Protocol,
+    *,
+    ids: Strings,
+    y: Strings,
+    groups: Strings | None,
+    splits: Strings | None,
+    folds: Strings | None,
+    validation: float,
+    folds_from: str | Path | None = None,
+) -> tuple[Folds, list[Part]]:
+    """Divide a data set into folds, and each training part into training and validation.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        How folds are drawn, as ``compare`` draws them from the same arguments.
+    ids, y, groups, splits, folds : ndarray of str, shape (n_samples,), or None
+        Of the samples, as in a ``FeatureSet``.
+    validation : float
+        Share of a training part that becomes its validation part. A data set that fixes a part
+        "val" beside its test part keeps it instead.
+    folds_from : str or Path, optional
+        A CSV with the columns id, repeat and fold, such as the predictions of another arm,
+        whose folds are taken in place of the protocol's.
+
+    Raises
+    ------
+    ProtocolError
+        If the samples cannot be divided so, or a patient would stand on two sides.
+    DataError
+        If the file cannot be read, or is of other samples.
+    """
+    patients = name_patients(groups, ids)
+    if folds_from is None:
+        made = make_folds(protocol, y, groups, splits, folds)
+    else:
+        made = _read_folds(Path(folds_from), ids, y, patients, protocol.seed)
+    fixed = splits if made.kind == "fixed split" else None
+    parts = []
+    for fold in made:
+        train, chosen_on = _hold_out(fold, y, patients, fixed, validation)
+        parts.append(Part(fold.repeat, fold.index, train, chosen_on, fold.test))
+    return made, parts
+
+
+def _hold_out(
+    fold: Fold, y: Strings, patients: Strings | None, splits: Strings | None, share: float
+) -> tuple[Indices, Indices]:
+    if splits is not None and np.any(splits[fold.train] == "val"):
+        is_validation = splits[fold.train] == "val"
+        train, validation = fold.train[~is_validation], fold.train[is_validation]
+        for rows, name in ((train, "training"), (validation, "validation")):
+            if lacking := sorted(set(y) - set(y[rows])):
+                raise ProtocolError(
+                    f"the {name} part of the data set's split holds no '{lacking[0]}': ask for "
+                    "drawn folds (--protocol cv)"
+                )
+        return train, validation
+    groups = None if patients is None else patients[fold.train]
+    try:
+        drawn = inner_folds(y[fold.train], groups, max(2, round(1 / share)), fold.seed)
+    except ProtocolError as error:
+        raise ProtocolError(
+            f"fold {fold.index + 1} leaves no validation part by patient with every class to "
+            f"choose the epoch on: {error}"
+        ) from None
+    train, validation = drawn[0]
+    return fold.train[train], fold.train[validation]
+
+
+def _read_folds(path: Path, ids: Strings, y: Strings, patients: Strings | None, seed: int) -> Folds:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read folds from {path}: {error}") from None
+    if lacking := [c for c in ("id", "repeat", "fold") if c not in frame]:
+        raise DataError(f"{path} has no column '{lacking[0]}'; folds need id, repeat and fold")
+    if "part" in frame:
+        frame = frame[frame["part"] == "test"]
+    numbers = frame[["repeat", "fold"]].apply(pd.to_numeric, errors="coerce")
+    if frame.empty or numbers.isna().any(axis=None):
+        raise DataError(f"{path} needs a whole number as repeat and fold of every row")
+    row_of = {identity: row for row, identity in enumerate(ids)}
+    if unknown := [i for i in frame["id"] if i not in row_of]:
+        raise DataError(
+            f"{path} is of other samples: {len(unknown)} of its {len(frame)} ids are not in the "
+            "data set"
+        )
+    made = []
+    for repeat, within in frame.groupby(numbers["repeat"].astype(int)):
+        if within["id"].duplicated().any():
+            raise DataError(f"{path} tests a sample twice in repeat {repeat}")
+        by_fold = within.groupby(numbers["fold"].loc[within.index].astype(int))
+        if len(by_fold) > 1 and len(within) != len(ids):
+            raise DataError(
+                f"{path} says of {len(within)} samples in which fold of repeat {repeat} they are "
+                f"tested; the data set has {len(ids)}"
+            )
+        for fold, rows in by_fold:
+            test = np.sort(np.array([row_of[i] for i in rows["id"]], dtype=np.intp))
+            train = np.setdiff1d(np.arange(len(ids)), test)
+            made.append(Fold(int(str(repeat)), int(str(fold)), seed, train, test))
+    for one in made:
+        where = f"fold {one.index} of repeat {one.repeat} in {path}"
+        for side in (one.train, one.test):
+            if set(y) - set(y[side]):
+                raise ProtocolError(f"{where} has no '{lacking[0]}' on one of its sides")
+        if patients is not None and len(np.intersect1d(patients[one.train], patients[one.test])):
+            raise ProtocolError(f"{where} puts patients on both sides")
+    words = "Folds were those of another arm; each was tested by a model trained on the others."
+    return Folds("given folds", tuple(made), patients is not None, words)
+
+
+def split_table(parts: Sequence[Part], ids: Strings, groups: Strings | None) -> pd.DataFrame:
+    """Return who was where: one row a fold and sample, with repeat, fold, part, id and group."""
+    import pandas as pd
+
+    known = np.full(len(ids), "") if groups is None else groups
+    tables = [
+        pd.DataFrame(
+            {
+                "repeat": part.repeat,
+                "fold": part.fold,
+                "part": name,
+                "id": ids[rows],
+                "group": known[rows],
+            }
+        )
+        for part in parts
+        for name, rows in (
+            ("train", part.train),
+            ("validation", part.validation),
+            ("test", part.test),
+        )
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def refuse_shared_patients(table: pd.DataFrame) -> None:
+    """Check, by the ids recorded, that nobody is on two sides of a fold.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``split_table`` returns it.
+
+    Raises
+    ------
+    ProtocolError
+        If a sample or a patient is in two parts of one fold.
+    """
+    own = np.where(table["group"] == "", "sample " + table["id"], table["group"])
+    for unit, values in (("sample", table["id"]), ("patient", own)):
+        parts = table.assign(unit=values).groupby(["repeat", "fold", "unit"])["part"].nunique()
+        if shared := int((parts > 1).sum()):
+            raise ProtocolError(
+                f"{shared} {unit}{'s' if shared > 1 else ''} would stand in two parts of one "
+                "fold, so that a network would be tested or chosen on what it was trained on: "
+                "ask for drawn folds (--protocol cv)"
+            )

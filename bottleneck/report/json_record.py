@@ -1,0 +1,109 @@
+"""A comparison as data: what ``results.json`` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bottleneck import __version__
+from bottleneck.audit.audit import Audit
+from bottleneck.evaluation.results import Comparison, Difference, Evaluation, External
+from bottleneck.report.labels import n_samples
+from bottleneck.report.redaction import plain, without_paths
+
+__all__ = ["results"]
+
+
+def results(comparison: Comparison) -> dict[str, Any]:
+    """Return all figures as strict JSON can hold them.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict
+        ``format`` is 2: to the keys of format 1 came ``audit`` and ``external``; to an arm
+        ``per_class``, ``operating_points``, ``calibration``, ``decision_curve``,
+        ``subgroups``, ``learning_curve`` and ``cost``; to a comparison ``role``. Undefined
+        figures are None. Holds neither samples, rows nor absolute paths.
+    """
+    return {
+        "format": 2,
+        "bottleneck": __version__,
+        "dataset": plain(comparison.dataset),
+        "protocol": plain(comparison.protocol, without_paths),
+        "classes": plain(comparison.classes),
+        "positive": comparison.positive,
+        "warnings": plain(comparison.warnings, without_paths),
+        "arms": [_arm(e) for e in comparison.evaluations],
+        "comparisons": _differences(comparison.differences),
+        "external": [_external(e) for e in comparison.external],
+        "audit": None if comparison.audit is None else _audit(comparison.audit),
+        "features": plain(comparison.features, without_paths),
+    }
+
+
+def _arm(evaluation: Evaluation) -> dict[str, Any]:
+    e = evaluation
+    return {
+        **plain({"name": e.name, "backbone": e.backbone, "weights": e.weights, "head": e.head}),
+        "n": n_samples(e),
+        "metrics": plain(e.metrics),
+        "confusion": plain(e.confusion),
+        "chosen": plain(e.chosen),
+        "seconds": plain(e.seconds),
+        "per_class": plain(e.per_class),
+        "operating_points": plain(e.operating_points),
+        "calibration": plain(e.calibration),
+        "decision_curve": plain(e.decision_curve),
+        "subgroups": plain(e.subgroups, without_paths),
+        "learning_curve": plain(e.learning_curve),
+        "cost": plain(e.cost, without_paths),
+    }
+
+
+def _differences(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    found = []
+    for d in differences:
+        fields = plain(d)
+        pair = {"a": fields.pop("a"), "b": fields.pop("b"), "metric": fields.pop("metric")}
+        found.append({**pair, "difference": fields.pop("value"), **fields})
+    return found
+
+
+def _external(external: External) -> dict[str, Any]:
+    return {
+        "dataset": plain(external.dataset),
+        "warnings": plain(external.warnings, without_paths),
+        "definitions": plain(external.definitions, without_paths),
+        "arms": [_arm(e) for e in external.evaluations],
+        "comparisons": _differences(external.differences),
+        "drops": plain(external.drops),
+        "shifts": plain(external.shifts, without_paths),
+    }
+
+
+def _audit(audit: Audit) -> dict[str, Any]:
+    kept = ("threshold", "doubtful", "similarity", "compared", "capped")
+    identical = sum(pair.identical for pair in audit.pairs)
+    return {
+        "n_samples": audit.n_samples,
+        "n_patients": audit.n_patients,
+        "largest_unit": audit.largest_unit,
+        "findings": [
+            {
+                "kind": f.kind,
+                "severity": f.severity,
+                "count": f.count,
+                "text": without_paths(f.text),
+            }
+            for f in audit.findings
+        ],
+        "pairs": {"identical": identical, "altered": len(audit.pairs) - identical},
+        "search": None
+        if audit.copies is None
+        else plain({name: getattr(audit.copies, name) for name in kept}),
+        "metadata": plain(audit.metadata),
+    }

@@ -1,0 +1,123 @@
+"""Confidence bands of ROC curves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.splits.patients import name_patients
+from bottleneck.predictions import Predictions
+
+__all__ = ["Band", "roc_band"]
+
+Floats = NDArray[np.float64]
+
+#: Bootstrap samples of a band: its ends are the 13th value from either side.
+DRAWS = 500
+_GRID = np.linspace(0.0, 1.0, 101)
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """Between which sensitivities a ROC curve lies, at each false positive rate by itself.
+
+    Attributes
+    ----------
+    fpr, low, high : ndarray of float64, shape (101,)
+    """
+
+    fpr: Floats
+    low: Floats
+    high: Floats
+
+
+def roc_band(
+    predictions: Predictions, positive: str | None, *, level: float = 0.95, seed: int = 0
+) -> Band | None:
+    """Bootstrap the mean ROC curve by patients.
+
+    Patients are drawn with replacement within their class, as pROC's ``ci.se`` draws samples
+    (Robin et al. 2011, doi:10.1186/1471-2105-12-77), and the curves of all test folds and
+    repeats are averaged anew: a patient brings all its images and repeats. The fitted models
+    stay as they are, so that the band tells how the choice of test patients moves the curve,
+    and not how other training patients would.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one arm.
+    positive : str or None
+        The positive class; None averages one-vs-rest curves over the classes.
+    level : float
+        Pointwise confidence level.
+    seed : int
+        Decides the draws.
+
+    Returns
+    -------
+    Band or None
+        None where a fold lacks a class, which leaves the curve undefined too, or where too
+        many draws leave every fold without one.
+    """
+    p = predictions
+    patients = name_patients(p.groups, p.ids)
+    weights = _draw_patients(p.ids if patients is None else patients, p.labels, seed)
+    folds = np.unique(np.stack([p.repeats, p.folds]), axis=1).T
+    curves = []
+    for repeat, fold in folds:
+        rows = (p.repeats == repeat) & (p.folds == fold)
+        for name in p.classes if positive is None else (positive,):
+            truth = p.labels[rows] == name
+            if truth.all() or not truth.any():
+                return None
+            scores = p.scores[rows, p.classes.index(name)]
+            curves.append(_resampled_curves(truth, scores, weights[:, rows]))
+    # A draw may leave a fold without a class: its curve is then missing from the mean, and
+    # where that befalls all folds of more than a few draws there is no band.
+    known = np.isfinite(curves)[:, :, :1].sum(axis=0)
+    drawn = known[:, 0] > 0
+    if drawn.mean() < level:
+        return None
+    mean = np.nansum(curves, axis=0)[drawn] / known[drawn]
+    tail = (1 - level) / 2
+    low, high = np.quantile(mean, [tail, 1 - tail], axis=0)
+    return Band(_GRID, low, high)
+
+
+def _draw_patients(
+    patients: NDArray[np.str_], labels: NDArray[np.str_], seed: int
+) -> NDArray[np.int64]:
+    """Say how often each row counts in each draw, shape (DRAWS, n)."""
+    rng = np.random.default_rng(seed)
+    names, codes = np.unique(patients, return_inverse=True)
+    classes, truth = np.unique(labels, return_inverse=True)
+    # A patient with images of several classes belongs to a stratum of its own kind.
+    held = np.zeros((len(names), len(classes)), bool)
+    held[codes, truth] = True
+    _, strata = np.unique(held, axis=0, return_inverse=True)
+    counts = np.empty((DRAWS, len(names)), np.int64)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata.ravel() == stratum)
+        counts[:, members] = rng.multinomial(
+            len(members), np.full(len(members), 1 / len(members)), size=DRAWS
+        )
+    return counts[:, codes]
+
+
+def _resampled_curves(
+    truth: NDArray[np.bool_], scores: Floats, weights: NDArray[np.int64]
+) -> Floats:
+    """Sensitivity of each draw at each rate of the grid; NaN where it lacks a class."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    weights = weights[:, order]
+    tp, fp = (
+        np.pad(np.cumsum(weights * side, axis=1)[:, ends], ((0, 0), (1, 0)))
+        for side in (truth[order], ~truth[order])
+    )
+    curves = np.full((len(weights), len(_GRID)), np.nan)
+    for draw in np.flatnonzero((tp[:, -1] > 0) & (fp[:, -1] > 0)):
+        curves[draw] = np.interp(_GRID, fp[draw] / fp[draw, -1], tp[draw] / tp[draw, -1])
+    return curves

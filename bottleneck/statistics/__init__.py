@@ -1,0 +1,1 @@
+"""Confidence intervals and hypothesis tests on plain arrays."""

@@ -1,0 +1,1 @@
+"""Whether published figures can be true together."""

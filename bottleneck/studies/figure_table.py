@@ -1,0 +1,299 @@
+"""A study's figures beside the published ones: for a terminal, for a manuscript, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottleneck import __version__
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.results import Metric
+from bottleneck.report.labels import metric_label
+from bottleneck.report.number_format import duration
+from bottleneck.report.redaction import plain, without_paths
+from bottleneck.report.tables import format_metric
+from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.studies.published_figures import METRICS
+from bottleneck.studies.study import Study
+from bottleneck.studies.study_results import (
+    ArmResult,
+    ProtocolResult,
+    Spread,
+    StudyResult,
+    TestResult,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["as_json", "describe", "lines", "tables", "write"]
+
+_USUAL = ("auroc", "accuracy", "sensitivity", "specificity")
+_SHORT = {"sensitivity": "Sens.", "specificity": "Spec."}
+_ARM_WIDTH = 20
+# Columns that a terminal has room for beside the arm's name.
+_AT_ONCE = 4
+
+
+def tables(result: StudyResult) -> Iterator[Table]:
+    """Make the tables that a terminal of 80 columns shows, protocol by protocol.
+
+    Each arm has a line with the published figures, and below it ours with their intervals. The
+    first line of every table says what was cut from the study.
+    """
+    for protocol in result.protocols:
+        for title, arms in _blocks(protocol):
+            names = _metric_names(arms)
+            for start in range(0, len(names), _AT_ONCE):
+                yield _figures(result, title, arms, names[start : start + _AT_ONCE])
+            for spread, what in (("over_seeds", "seeds"), ("over_folds", "folds")):
+                held = [arm for arm in arms if getattr(arm, spread)]
+                if held and protocol.protocol.seeds > 1:
+                    yield _spreads(result, f"{title}: mean ± SD over {what}", held, spread, names)
+        yield _costs(result, protocol)
+
+
+def lines(result: StudyResult) -> Iterator[str]:
+    """Say in words what the tables do not: how samples were split, tests, contradictions."""
+    for protocol in result.protocols:
+        yield f"{protocol.protocol.name}: {protocol.words}"
+        for warning in protocol.comparison.warnings:
+            yield f"{protocol.protocol.name}: {warning}"
+        for test in protocol.tests:
+            yield f"{protocol.protocol.name}: {_say_test(test)}"
+    yield from contradictions(result.study, result.contradictions)
+
+
+def contradictions(study: Study, found: Sequence[Any]) -> Iterator[str]:
+    """Say which published figures cannot hold together."""
+    for one in found:
+        yield f"Published figures of the {one.part} part cannot hold together: {one.words}."
+    if not found:
+        yield f"The published figures of {study.name} hold together, as far as they can be checked."
+
+
+def describe(study: Study) -> Iterator[str]:
+    """Say what a study is, and how its publication was read."""
+    yield f"{study.name}: {study.title}"
+    if study.reference:
+        yield f"Published: {study.reference}"
+    if study.needs:
+        yield f"Data: {study.needs}"
+    for note in study.notes:
+        yield f"- {note}"
+
+
+def write(result: StudyResult, folder: Path) -> Path:
+    """Write ``study.md`` and ``study.json``; returns the path of the former.
+
+    Raises
+    ------
+    UsageError
+        If that fails.
+    """
+    path = folder / "study.md"
+    try:
+        (folder / "study.json").write_text(
+            json.dumps(as_json(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        path.write_text("\n".join(_markdown(result)) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"the table cannot be written to '{folder}': {error.strerror or error}. Name another "
+            "folder with --output"
+        ) from None
+    return path
+
+
+def as_json(result: StudyResult) -> dict[str, Any]:
+    """Return all figures as JSON can hold them."""
+
+    def arm(one: ArmResult) -> dict[str, Any]:
+        return {
+            "arm": one.name,
+            "published": {name: figure.text for name, figure in one.published.items()},
+            "ours": {name: _metric(metric) for name, metric in one.metrics.items()},
+            "over_seeds": {name: vars(spread) for name, spread in one.over_seeds.items()},
+            "over_folds": {name: vars(spread) for name, spread in one.over_folds.items()},
+            "cost": dict(one.cost),
+        }
+
+    facts = {
+        "format": 1,
+        "bottleneck": __version__,
+        "study": result.study.name,
+        "reference": result.study.reference,
+        "notes": list(result.study.notes),
+        "cut": list(result.cut),
+        "first_line": result.first_line,
+        "seconds": result.seconds,
+        "contradictions": [vars(one) for one in result.contradictions],
+        "protocols": [
+            {
+                "name": one.protocol.name,
+                "words": one.words,
+                "warnings": list(one.comparison.warnings),
+                "dataset": dict(one.comparison.dataset),
+                "arms": [arm(a) for a in one.arms],
+                "external": [arm(a) for a in one.external],
+                "tests": [
+                    {
+                        **vars(test.published),
+                        "ours": None if test.ours is None else vars(test.ours),
+                    }
+                    for test in one.tests
+                ],
+            }
+            for one in result.protocols
+        ],
+    }
+    made: dict[str, Any] = plain(facts, without_paths)
+    return made
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    return {"value": metric.value, "low": metric.low, "high": metric.high, "method": metric.method}
+
+
+def _blocks(protocol: ProtocolResult) -> Iterator[tuple[str, Sequence[ArmResult]]]:
+    yield protocol.protocol.name, protocol.arms
+    if protocol.external:
+        yield f"{protocol.protocol.name}, external cohort", protocol.external
+
+
+def _metric_names(arms: Sequence[ArmResult]) -> list[str]:
+    published = {name for arm in arms for name in arm.published}
+    measured = {name for arm in arms for name in arm.metrics}
+    wanted = published | {"auroc"} if published else set(_USUAL)
+    return [name for name in METRICS if name in wanted & measured]
+
+
+def _table(result: StudyResult, title: str) -> Table:
+    table = make_table(f"{result.first_line}\n{title}", width=WIDTH)
+    table.add_column("Arm", overflow="fold", min_width=_ARM_WIDTH)
+    return table
+
+
+def _figures(
+    result: StudyResult, title: str, arms: Sequence[ArmResult], names: Sequence[str]
+) -> Table:
+    from rich.text import Text
+
+    table = _table(result, f"{title}: theirs and ours")
+    table.add_column("")
+    for name in names:
+        table.add_column(_SHORT.get(name) or metric_label(name), justify="right", no_wrap=True)
+    for arm in arms:
+        theirs = any(name in arm.published for name in names)
+        cells = []
+        for name in names:
+            figure = arm.published.get(name)
+            above = f"{'' if figure is None else figure.text}\n" if theirs else ""
+            cells.append(above + _over_lines(arm.metrics.get(name)))
+        table.add_row(Text(arm.name), "theirs\nours" if theirs else "ours", *map(Text, cells))
+    return table
+
+
+def _spreads(
+    result: StudyResult, title: str, arms: Sequence[ArmResult], field: str, names: Sequence[str]
+) -> Table:
+    from rich.text import Text
+
+    table = _table(result, title)
+    shown = names[: _AT_ONCE - 1]
+    for name in shown:
+        table.add_column(metric_label(name), justify="right")
+    table.add_column("n", justify="right")
+    for arm in arms:
+        spread: Mapping[str, Spread] = getattr(arm, field)
+        n = next(iter(spread.values())).n
+        table.add_row(Text(arm.name), *(Text(_say_spread(spread.get(x))) for x in shown), str(n))
+    return table
+
+
+def _costs(result: StudyResult, protocol: ProtocolResult) -> Table:
+    from rich.text import Text
+
+    table = _table(result, f"{protocol.protocol.name}: what the arms cost")
+    for heading in ("Trained parameters", "Images seen", "Memory", "Time"):
+        table.add_column(heading, justify="right")
+    for arm in protocol.arms:
+        if arm.cost:
+            table.add_row(Text(arm.name), *map(Text, _say_cost(arm)))
+    return table
+
+
+def _say_cost(arm: ArmResult) -> list[str]:
+    cost = arm.cost
+    parameters, images = (cost.get(name) for name in ("trained_parameters", "images_seen"))
+    memory = cost.get("peak_memory_bytes")
+    return [
+        "" if parameters is None else f"{parameters:,}",
+        "" if images is None else f"{images:,}",
+        "" if memory is None else f"{memory / 2**30:.1f} GiB",
+        duration(cost["seconds"]),
+    ]
+
+
+def _say_spread(spread: Spread | None) -> str:
+    if spread is None or math.isnan(spread.mean):
+        return "n/a"
+    return f"{spread.mean:.3f} ± {spread.sd:.3f}"
+
+
+def _say_test(test: TestResult) -> str:
+    said = test.published
+    published = f"p {said.p}" if said.p.startswith("<") else f"p = {said.p}"
+    ours = test.ours
+    if ours is None or ours.p is None:
+        return f"{said.metric} of {said.a} against {said.b}: {published} published; not tested here"
+    return (
+        f"{said.metric} of {said.a} against {said.b}: {published} published; ours "
+        f"{ours.value:+.3f}, p = {ours.p:.3f} ({ours.method})"
+    )
+
+
+def _over_lines(metric: Metric | None) -> str:
+    if metric is None or metric.low is None or metric.high is None:
+        return format_metric(metric)
+    return f"{metric.value:.3f}\n{metric.low:.2f}–{metric.high:.2f}"
+
+
+def _markdown(result: StudyResult) -> Iterator[str]:
+    yield f"> **{_escape(result.first_line)}**"
+    for line in describe(result.study):
+        yield from ([""] if not line.startswith("- ") else [])
+        yield _escape(line)
+    for protocol in result.protocols:
+        for title, arms in _blocks(protocol):
+            names = _metric_names(arms)
+            heads = [f"{metric_label(x)}, {who}" for x in names for who in ("theirs", "ours")]
+            yield from ("", f"**{_escape(title)}**", "")
+            yield f"| {' | '.join(['Arm', *heads, 'SD over seeds', 'SD over folds'])} |"
+            yield "| --- |" + " ---: |" * (len(heads) + 2)
+            for arm in arms:
+                cells = [_escape(arm.name)]
+                for name in names:
+                    figure = arm.published.get(name)
+                    cells += [
+                        "" if figure is None else figure.text,
+                        format_metric(arm.metrics.get(name)),
+                    ]
+                for spread in (arm.over_seeds, arm.over_folds):
+                    said = [f"{metric_label(x)} {spread[x].sd:.3f}" for x in names if x in spread]
+                    cells.append(", ".join(said))
+                yield f"| {' | '.join(cells)} |"
+        yield from ("", "| Arm | Trained parameters | Images seen | Memory | Time |")
+        yield "| --- |" + " ---: |" * 4
+        for arm in protocol.arms:
+            if arm.cost:
+                yield f"| {' | '.join([_escape(arm.name), *_say_cost(arm)])} |"
+    for line in lines(result):
+        yield from ("", _escape(line))
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{c}" if c in "\\`*[]<>|" else c for c in text)

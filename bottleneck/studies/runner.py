@@ -1,0 +1,285 @@
+"""A study from images to the table: extraction, training, and one comparison a protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.backbones.recipe import slug
+from bottleneck.data.augmented_copies import augment
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.splits.folds import Folds
+from bottleneck.errors import MissingExtraError
+from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.cross_validation.arms import make_arms
+from bottleneck.evaluation.cross_validation.split_plan import make_plan
+from bottleneck.evaluation.results import Comparison
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.file.reader import load_features
+from bottleneck.report.page import prepare_folder, write_report
+from bottleneck.studies.collect import outside, results_of, test_results
+from bottleneck.studies.consistency.check import check
+from bottleneck.studies.overrides import Cuts, apply
+from bottleneck.studies.split import Split, say_split, split_samples
+from bottleneck.studies.study import Study, StudyArm, StudyProtocol
+from bottleneck.studies.study_results import ProtocolResult, StudyResult
+from bottleneck.studies.subset import of_samples, take_patients
+
+if TYPE_CHECKING:
+    from bottleneck.finetune.cross_validate import Trained
+
+__all__ = ["run_study"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What all protocols of a run share."""
+
+    study: Study
+    output: Path
+    n_jobs: int | None
+    progress: Progress | None
+    extraction: Mapping[str, Any]
+
+
+def run_study(
+    study: Study,
+    data: ImageDataset,
+    *,
+    external: ImageDataset | None = None,
+    cuts: Cuts = Cuts(),
+    output: str | Path = "study",
+    extraction: Mapping[str, Any] | None = None,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Run a study on a data set, and hold its figures against the published ones.
+
+    Under every protocol all arms are tested on the same samples in the same folds. Features are
+    cached and finished trainings kept: a run that was cut off is continued by the same call.
+
+    Parameters
+    ----------
+    study : Study
+    data : ImageDataset
+        All of it; ``cuts`` may limit it.
+    external : ImageDataset, optional
+        Another data set of the same classes, on which protocols that name a published external
+        part test all arms: heads that were trained on all of ``data``, and the networks of the
+        protocol's one fold.
+    cuts : Cuts
+        What is changed of the study.
+    output : str or Path
+        Folder of features, trainings and reports.
+    extraction : mapping, optional
+        Options of ``extract`` that change how fast it is: precision, device, batch_size,
+        workers.
+    n_jobs : int or None
+        Processes, as joblib counts them.
+    progress : callable, optional
+        Called with steps done, their number, and a text, which names the arm or its network.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    BottleneckError
+        As extraction, training and comparison do.
+    """
+    began = time.perf_counter()
+    study, said = apply(study, cuts)
+    if any(arm.kind != "frozen" for arm in study.arms):
+        _refuse_without_lightning()
+    whole = len(data.samples) if data.n_groups is None else data.n_groups
+    if cuts.limit is not None and cuts.limit < whole:
+        unit = "images" if data.n_groups is None else "patients"
+        data = take_patients(data, cuts.limit)
+        said = (f"{cuts.limit} of {whole} {unit}", *said)
+        if external is not None:
+            external = take_patients(external, cuts.limit)
+            said = (*said, f"at most {cuts.limit} of the external cohort")
+    output = Path(output)
+    prepare_folder(output)
+    work = _Work(study, output, n_jobs, progress, extraction or {})
+    protocols = tuple(
+        _run_protocol(protocol, data, external, work)
+        for protocol in study.protocols
+        if protocol.default
+    )
+    return StudyResult(
+        study=study,
+        cut=said,
+        protocols=protocols,
+        contradictions=check(study.parts, positive=study.positive, negative=study.negative),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _refuse_without_lightning() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("lightning") is None:
+        raise MissingExtraError(
+            "this study trains networks, which needs Lightning, and it is not installed. Install "
+            "it with\n  pip install 'bottleneck-features[finetune]'\nor take frozen arms only "
+            "(--arm NAME)"
+        )
+
+
+def _run_protocol(
+    protocol: StudyProtocol, data: ImageDataset, external: ImageDataset | None, work: _Work
+) -> ProtocolResult:
+    study, folder = work.study, work.output / slug(protocol.name)
+    prepare_folder(folder)
+    images = data if protocol.augment is None else augment(data, protocol.augment)
+    frozen = [arm for arm in study.arms if arm.kind == "frozen"]
+    paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, work)
+    loaded = {path: load_features(path) for path in dict.fromkeys(paths.values())}
+    split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
+    sets = {path: of_samples(one, split.samples) for path, one in loaded.items()}
+    first = sets[paths[frozen[0].name]]
+    folds = make_plan(first, split.plan).folds
+    folds_from = None
+    if split.plan.kind == "cv":
+        folds_from = folder / "folds.csv"
+        _write_folds(folds, first, folds_from)
+    trained = {
+        arm.name: _train(arm, protocol, split, sets, paths, folds_from, work)
+        for arm in study.arms
+        if arm.kind != "frozen"
+    }
+    used = list(dict.fromkeys(paths[arm.name] for arm in frozen))
+    # Networks of several folds would each say something else of the other data set.
+    cohort = external if protocol.external is not None and split.plan.kind == "split" else None
+    outer = []
+    if cohort is not None:
+        elsewhere = _extract_all(frozen, cohort, work)
+        outer = [load_features(path) for path in dict.fromkeys(elsewhere.values())]
+    heads = tuple(dict.fromkeys(arm.head for arm in frozen))
+    comparison = compare(
+        [sets[path] for path in used],
+        heads,
+        predictions=[f"{name}={runs[0].path}" for name, runs in trained.items()],
+        external=outer,
+        protocol=split.plan,
+        positive=data.positive or study.positive,
+        n_jobs=work.n_jobs,
+        progress=work.progress,
+    )
+    words = say_split(protocol, folds, first, images)
+    comparison = _reword(comparison, folds.words, words)
+    known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
+    positive = comparison.positive or study.positive
+    return ProtocolResult(
+        protocol=protocol,
+        words=words,
+        arms=results_of(study, protocol.part, comparison.evaluations, known, trained, positive),
+        external=()
+        if cohort is None
+        else outside(study, protocol, comparison, known, trained, cohort, positive),
+        tests=test_results(study, comparison, known) if protocol.part else (),
+        comparison=comparison,
+        report=write_report(comparison, folder / "report"),
+    )
+
+
+def _reword(comparison: Comparison, said: str, words: str) -> Comparison:
+    """Let a comparison say how the study split the samples."""
+    changed = str(comparison.protocol["words"]).replace(said, words)
+    return dataclasses.replace(comparison, protocol={**comparison.protocol, "words": changed})
+
+
+def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, work: _Work) -> dict[str, Path]:
+    """Extract what arms see, in one pass; returns the feature file of each arm."""
+    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.features.extraction import extract_all
+
+    if not arms:
+        return {}
+    load = functools.cache(load_backbone)
+    backbones = [
+        load(
+            arm.backbone,
+            weights=arm.weights or "imagenet",
+            pooling=arm.pooling,
+            preprocessing=arm.preprocessing,
+        )
+        for arm in arms
+    ]
+    results = extract_all(
+        images,
+        backbones,
+        layers=(),
+        output=work.output / "features",
+        progress=work.progress,
+        **work.extraction,
+    )
+    return {arm.name: result.path for arm, result in zip(arms, results, strict=True)}
+
+
+def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
+    import pandas as pd
+
+    tables = [
+        pd.DataFrame(
+            {"id": features.ids[fold.test], "repeat": fold.repeat, "fold": fold.index},
+        )
+        for fold in folds
+    ]
+    pd.concat(tables, ignore_index=True).to_csv(path, index=False, lineterminator="\n")
+
+
+def _train(
+    arm: StudyArm,
+    protocol: StudyProtocol,
+    split: Split,
+    sets: Mapping[Path, FeatureSet],
+    paths: Mapping[str, Path],
+    folds_from: Path | None,
+    work: _Work,
+) -> tuple[Trained, ...]:
+    from bottleneck.finetune.cross_validate import finetune, train_on_features
+
+    config = arm.config(work.study.training)
+    if protocol.augment is not None:  # The copies are made already.
+        config = dataclasses.replace(config, augment=False)
+
+    def move(done: int, total: int, text: str) -> None:
+        if work.progress is not None:
+            work.progress(done, total, f"{arm.name}: {text}")
+
+    how: dict[str, Any] = {
+        "protocol": split.plan,
+        "folds_from": folds_from,
+        "seeds": protocol.seeds,
+        "output": work.output / slug(protocol.name) / "trained" / slug(arm.name),
+        "progress": move,
+    }
+    if arm.kind == "new_fc":
+        return train_on_features(sets[paths[arm.name]], config, **how)
+    return finetune(split.dataset(), config, **how)
+
+
+def _names_of(
+    frozen: Sequence[StudyArm],
+    paths: Mapping[str, Path],
+    sets: Mapping[Path, FeatureSet],
+    used: Sequence[Path],
+    heads: Sequence[str],
+) -> dict[str, str]:
+    """Return what the comparison calls each frozen arm; two of one recipe are one there."""
+    path_of = {id(sets[path]): path for path in used}
+    named = {
+        (path_of[id(made.features)], made.head.name): made.name
+        for made in make_arms([sets[path] for path in used], heads)
+        if made.features is not None
+    }
+    return {arm.name: named[paths[arm.name], arm.head] for arm in frozen}

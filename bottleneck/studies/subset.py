@@ -1,0 +1,199 @@
+"""Which samples a protocol works with, and what it fixes of their split."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.augmented_copies import original_ids
+from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.splits.folds import Folds
+from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.studies.study import StudyProtocol
+
+__all__ = ["draw_parts", "of_samples", "say_known", "take_patients"]
+
+_PARTS = ("train", "val", "test")
+
+
+def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
+    """Keep some patients, of every class and split as many as their share is.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+    n : int
+        How many patients; a sample without one is a patient of its own. Within a class and
+        split, the first ones are kept.
+
+    Returns
+    -------
+    ImageDataset
+        Its name says that it is a part.
+
+    Raises
+    ------
+    UsageError
+        If there would not be one of each class.
+    """
+    units = _units(dataset.samples, by_patient=True)
+    if n >= len(units):
+        return dataset
+    strata: dict[tuple[str, str], list[list[Sample]]] = defaultdict(list)
+    for unit in units:
+        strata[unit[0].label, unit[0].split or ""].append(unit)
+    if n < len(strata):
+        raise UsageError(
+            f"the limit must be at least {len(strata)} patients, one of each class (and split), "
+            f"not {n}"
+        )
+    # One each, so that none is lost; the rest by the largest remainder.
+    quotas = _apportion(n - len(strata), [len(stratum) - 1 for stratum in strata.values()])
+    kept = {
+        sample.id
+        for stratum, quota in zip(strata.values(), quotas, strict=True)
+        for unit in stratum[: quota + 1]
+        for sample in unit
+    }
+    return dataclasses.replace(
+        dataset,
+        name=f"{dataset.name}-{n}of{len(units)}",
+        samples=tuple(sample for sample in dataset.samples if sample.id in kept),
+    )
+
+
+def draw_parts(
+    dataset: ImageDataset, protocol: StudyProtocol, joined: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Draw training, validation and test parts, stratified by class.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+    protocol : StudyProtocol
+        Its sizes, what it keeps together, and its seed. Sizes are kept where the data set is
+        large enough, and samples beyond them left out; else their ratio is.
+    joined : mapping of str to str, or None
+        Sample ids to what must stand on one side, where that is more than a patient's samples.
+
+    Returns
+    -------
+    dict of str to str
+        Sample ids to "train", "val" or "test". Where patients are kept together, sizes are
+        met as nearly as whole patients allow.
+
+    Raises
+    ------
+    ProtocolError
+        If a part would lack a class.
+    """
+    sizes = (protocol.train, protocol.validation, protocol.test)
+    rng = np.random.default_rng(protocol.seed)
+    by_class: dict[str, list[list[Sample]]] = defaultdict(list)
+    for unit in _units(dataset.samples, by_patient=not protocol.leaks, joined=joined):
+        by_class[unit[0].label].append(unit)
+    labels = sorted(by_class)
+    counts = [sum(len(unit) for unit in by_class[label]) for label in labels]
+    # Sums over the classes so far are divided, so that rounding loses no sample.
+    totals = [0, *itertools.accumulate(_apportion(min(len(dataset), sum(sizes)), counts))]
+    sums = [_apportion(total, sizes) for total in totals]
+    wanted = [
+        [after - before for before, after in zip(*pair, strict=True)]
+        for pair in itertools.pairwise(sums)
+    ]
+    drawn: dict[str, str] = {}
+    for number, label in enumerate(labels):
+        units = by_class[label]
+        left = [units[i] for i in rng.permutation(len(units))]
+        # The test part first: it is the one whose size decides how much is known.
+        for part, quota in sorted(zip(_PARTS, wanted[number], strict=True)):
+            held = 0
+            while held < quota and left:
+                unit = left.pop()
+                held += len(unit)
+                drawn.update({sample.id: part for sample in unit})
+            if not held and sizes[_PARTS.index(part)]:
+                raise ProtocolError(
+                    f"the protocol '{protocol.name}' leaves its {part} part without '{label}': "
+                    f"{counts[number]} samples of {len(units)} patients are too few; bring more"
+                )
+    return drawn
+
+
+def of_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> FeatureSet:
+    """Return the features of some samples, with patient and split as these state them."""
+    rows = np.array([i for i, name in enumerate(features.ids.tolist()) if name in samples])
+    chosen = [samples[name] for name in features.ids[rows].tolist()]
+    fields = {
+        field.name: getattr(features, field.name)[rows]
+        for field in dataclasses.fields(features)
+        if isinstance(getattr(features, field.name), np.ndarray)
+    }
+    stated = {
+        "groups": _column([sample.group for sample in chosen]),
+        "splits": _column([sample.split for sample in chosen]),
+        "folds": _column([sample.fold for sample in chosen]),
+    }
+    return dataclasses.replace(features, **{**fields, **stated})
+
+
+def say_known(folds: Folds, ids: NDArray[np.str_], samples: Sequence[Sample]) -> str:
+    """Say how much of what is tested was seen in training, by those who know the patients.
+
+    Parameters
+    ----------
+    folds : Folds
+        Training and test parts, by rows.
+    ids : ndarray of str, shape (n_samples,)
+        Of the rows.
+    samples : sequence of Sample
+        With the patients, which the protocol itself does not look at.
+    """
+    patients = {sample.id: sample.group for sample in samples}
+    originals = original_ids(ids)
+    n_tested = sum(len(fold.test) for fold in folds)
+    copies = sum(int(np.isin(originals[f.test], originals[f.train]).sum()) for f in folds)
+    said = []
+    if copies:
+        said.append(f"another copy of the same picture for {copies / n_tested:.0%}")
+    if any(patients.values()):
+        units = np.array([patients[name] or name for name in ids.tolist()])
+        met = sum(int(np.isin(units[f.test], units[f.train]).sum()) for f in folds)
+        said.append(f"pictures of the same patient for {met / n_tested:.0%}")
+    if not said:
+        return "Which images are of one patient is not known."
+    return f"Of the images tested, those trained on hold {' and '.join(said)}."
+
+
+def _units(
+    samples: Sequence[Sample], *, by_patient: bool, joined: Mapping[str, str] | None = None
+) -> list[list[Sample]]:
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        group = (joined or {}).get(sample.id, sample.group) if by_patient else None
+        found[f"sample {sample.id}" if group is None else f"group {group}"].append(sample)
+    return list(found.values())
+
+
+def _apportion(n: int, weights: Sequence[int]) -> list[int]:
+    """Divide a whole number in the ratio of weights, by the largest remainders."""
+    total = sum(weights)
+    if not total:
+        return [0] * len(weights)
+    exact = [n * weight / total for weight in weights]
+    whole = [int(share) for share in exact]
+    order = sorted(range(len(exact)), key=lambda i: (whole[i] - exact[i], i))
+    for i in itertools.islice(order, n - sum(whole)):
+        whole[i] += 1
+    return whole
+
+
+def _column(values: Sequence[str | None]) -> NDArray[np.str_] | None:
+    known = any(value is not None for value in values)
+    return np.array([value or "" for value in values], str) if known else None

@@ -1,0 +1,186 @@
+"""What the audit says of patients, pictures and metadata, and what becomes one unit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_features import make_features
+
+from bottleneck.audit.audit import Audit, audit, units
+from bottleneck.errors import UsageError
+from bottleneck.features.file.feature_set import FeatureSet
+
+
+def pixels(n: int) -> np.ndarray:
+    """Hashes of n different pictures."""
+    return np.array([f"{i:064x}" for i in range(n)])
+
+
+def kinds(found: Audit) -> list[tuple[str, str, int]]:
+    return [(f.kind, f.severity, f.count) for f in found.findings if f.kind != "not looked at"]
+
+
+def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
+    """80 images of 40 patients; the second of each pair has the first one's pixels."""
+    hashes = pixels(80)
+    for one, other in twins:
+        hashes[other] = hashes[one]
+    return make_features(**{"pixels": hashes} | fields)
+
+
+def test_clean_features_have_no_finding() -> None:
+    found = audit(with_twins())
+    assert found.findings == tuple(f for f in found.findings if f.kind == "not looked at")
+    assert (found.leaks, found.pairs, found.largest_unit) == ((), (), 1)
+    assert (found.n_samples, found.n_patients) == (80, 40)
+
+
+def test_a_patient_in_two_folds_is_a_leak() -> None:
+    folds = np.repeat(["1", "2", "3", "4"], 20)
+    folds[1] = "2"  # The second image of patient 0; its first is in fold 1.
+    found = audit(with_twins(folds=folds))
+    assert kinds(found) == [("shared patients", "leak", 1)]
+    assert found.leaks[0].rows == (0, 1)
+    assert "patient-00" not in found.leaks[0].text
+
+    splits = np.where(np.arange(80) % 2, "train", "test")
+    assert kinds(audit(with_twins(splits=splits))) == [("shared patients", "leak", 40)]
+
+
+def test_rows_without_a_fold_or_patient_are_in_no_two_folds() -> None:
+    folds = np.repeat(["1", "2"], 40)
+    folds[1] = ""
+    groups = make_features().groups
+    assert groups is not None
+    groups[[10, 50]] = ""
+    assert kinds(audit(with_twins(folds=folds, groups=groups))) == []
+
+
+def test_folds_that_are_given_take_the_place_of_the_published_ones() -> None:
+    features = with_twins(folds=np.tile(["1", "2"], 40))
+    assert kinds(audit(features)) == [("shared patients", "leak", 40)]
+    assert kinds(audit(features, folds=np.repeat(["1", "2"], 40))) == []
+    with pytest.raises(UsageError, match="each of the 80 samples"):
+        audit(features, folds=["1", "2"])
+
+
+def test_identical_pictures_are_named_by_what_they_cross() -> None:
+    folds = np.repeat(["1", "2"], 40)
+    # Rows 0 and 1: one patient. 2 and 6: patients 1 and 3, one label, one fold.
+    # 8 and 70: patients 4 and 35, two labels, two folds.
+    found = audit(with_twins((0, 1), (2, 6), (8, 70), folds=folds))
+    assert kinds(found) == [
+        ("identical pictures", "leak", 1),
+        ("identical pictures", "leak", 2),
+        ("identical pictures", "warning", 1),
+        ("identical pictures", "note", 1),
+        ("large unit", "note", 2),
+    ]
+    assert [f.pairs for f in found.findings if f.pairs] == [
+        ((8, 70),),
+        ((2, 6), (8, 70)),
+        ((8, 70),),
+        ((0, 1),),
+    ]
+
+
+def test_a_picture_that_comes_very_often_is_linked_and_crosses_what_it_crosses() -> None:
+    folds = np.repeat(["1", "2"], 40)
+    features = make_features(pixels=np.full(80, "0" * 64), folds=folds)
+    found = audit(features)
+    assert len(found.pairs) == 79
+    assert [(f.severity, f.count > 0) for f in found.findings if "labels" in f.text] == [
+        ("warning", True)
+    ]
+    assert "different folds" in found.leaks[0].text
+    joined = units(found, features)
+    assert joined is not None
+    assert set(joined) == {"patient-00"}
+
+
+def test_units_join_patients_through_chains_of_pictures() -> None:
+    features = with_twins((0, 10), (11, 20), (30, 31))
+    joined = units(audit(features), features)
+    assert joined is not None
+    assert features.groups is not None
+    expected = features.groups.copy()
+    expected[[10, 11, 20, 21]] = "patient-00"  # Patients 0, 5 and 10.
+    np.testing.assert_array_equal(joined, expected)
+
+
+def test_units_without_patients() -> None:
+    features = make_features(groups=None)
+    assert units(audit(features), features) is None
+    features = with_twins((3, 7), groups=None)
+    joined = units(audit(features), features)
+    assert joined is not None
+    assert joined[3] == joined[7]
+    assert len(set(joined)) == 79
+
+
+@pytest.mark.parametrize(("n_tied", "severity"), [(2, "note"), (3, "warning")])
+def test_a_unit_above_five_per_cent_of_the_patients_is_warned_of(
+    n_tied: int, severity: str
+) -> None:
+    found = audit(with_twins(*[(0, 2 * k) for k in range(1, n_tied)]))
+    (large,) = [f for f in found.findings if f.kind == "large unit"]
+    assert (large.severity, large.count, found.largest_unit) == (severity, n_tied, n_tied)
+    assert f"{n_tied} of 40 patients" in large.text
+
+
+def test_what_could_not_be_looked_at_is_said() -> None:
+    said = " ".join(f.text for f in audit(make_features(groups=None)).findings)
+    for phrase in ("no patients", "no hashes of pixels", "no thumbnails", "Text burned into"):
+        assert phrase in said
+
+
+def test_metadata_that_predict_the_label_are_flagged() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(80) // 2 % 2
+    size = np.stack([300 + 40 * y + rng.integers(0, 60, 80), np.full(80, 300)], axis=1)
+    brightness = rng.normal(80, 10, 80).astype(np.float32)
+    found = audit(make_features(size=size.astype(np.int32), brightness=brightness))
+    assert found.metadata is not None
+    assert found.metadata.columns == ("width", "brightness")
+    assert found.metadata.auroc.low > 0.7
+    assert found.metadata.alone["width"] > 0.8 > 0.7 > found.metadata.alone["brightness"]
+    (finding,) = [f for f in found.findings if f.kind == "metadata"]
+    assert finding.severity == "warning"
+    assert finding.text.startswith("Without any picture, width and brightness predict the label")
+
+
+def test_metadata_without_a_signal_are_not_flagged() -> None:
+    brightness = np.random.default_rng(1).normal(80, 10, 80).astype(np.float32)
+    found = audit(make_features(brightness=brightness))
+    (finding,) = [f for f in found.findings if f.kind == "metadata"]
+    assert finding.severity == "note"
+
+
+def test_a_brightness_of_the_patient_is_no_signal_when_patients_stay_together() -> None:
+    # Every patient has a brightness of its own, by which a split by image would know them.
+    brightness = np.repeat(np.random.default_rng(2).permutation(40), 2).astype(np.float32)
+    found = audit(make_features(brightness=brightness))
+    assert found.metadata is not None
+    assert found.metadata.auroc.low < 0.5
+
+
+def test_a_folder_that_is_the_label_itself_is_no_metadata() -> None:
+    y = np.array(["benign", "malignant"])[np.arange(80) // 2 % 2]
+    plain = np.array([f"{label}/{i}.png" for i, label in enumerate(y)])
+    assert audit(make_features(sources=plain)).metadata is None
+    telling = np.array([f"{'ab'[label == 'benign']}/{i}.png" for i, label in enumerate(y)])
+    found = audit(make_features(sources=telling))
+    assert found.metadata is not None
+    assert found.metadata.auroc.value == 1
+    suffix = np.where(y == "benign", ".jpg", ".png")
+    found = audit(make_features(sources=np.char.add(np.arange(80).astype(str), suffix)))
+    assert found.metadata is not None
+    assert found.metadata.columns == ("file suffix",)
+    assert found.metadata.auroc.value == 1
+
+
+def test_metadata_with_three_classes_name_the_class() -> None:
+    centres = np.array(["A", "B", "B"])[np.arange(80) // 2 % 3]
+    found = audit(make_features(classes=("a", "b", "c"), centres=centres))
+    (finding,) = [f for f in found.findings if f.kind == "metadata"]
+    assert "'a' against the rest with an AUROC of 1.00" in finding.text

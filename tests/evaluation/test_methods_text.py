@@ -1,0 +1,114 @@
+"""What a reader is told of data set, protocol and dangers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from made_features import make_features
+
+from bottleneck.data.splits.folds import Protocol
+from bottleneck.evaluation.compare import compare
+from bottleneck.heads.registry import get_head
+
+QUICK = Protocol(n_splits=3, inner_splits=2)
+
+
+def test_what_is_said_of_data_set_and_protocol():
+    f = make_features(dataset={"excluded": {"no label": 3}, "positive": "benign"})
+    y = f.y.copy()
+    y[0] = "malignant"  # a patient with a nodule of each kind
+    f = dataclasses.replace(f, y=y)
+    comparison = compare(f, ["logistic"], protocol=Protocol(n_splits=3, repeats=2, seed=4))
+    assert comparison.dataset == {
+        "name": "phantom",
+        "fingerprint": "f" * 64,
+        "n_samples": 80,
+        "n_patients": 40,
+        "n_unnamed": 0,
+        "classes": {"benign": 39, "malignant": 41},
+        "patients": {"benign": 20, "malignant": 21},
+        "positive": "benign",
+        "failures": 0,
+        "excluded": {"no label": 3},
+    }
+    assert comparison.classes == ("benign", "malignant")
+    assert comparison.positive == "benign"
+    protocol = dict(comparison.protocol)
+    words = protocol.pop("words")
+    assert protocol.pop("primary") == "none: there is one arm that sees images"
+    assert protocol == {
+        "kind": "cross-validation",
+        "folds": 3,
+        "repeats": 2,
+        "inner_folds": 5,
+        "seed": 4,
+        "seeds": (4, 5),
+        "grouped": True,
+        "unit": "image",
+        "aggregate": None,
+        "allow_leakage": False,
+        "prevalence": None,
+    }
+    assert "3 folds, 2 times anew, stratified by class" in words
+    assert "5-fold cross-validation, grouped by patient" in words
+    assert "logistic regression with an L2 penalty (C: 6 candidates)" in words
+    assert comparison.warnings == ()
+    assert comparison.features == (f.provenance,)
+    assert len(comparison.evaluations[0].chosen) == 6
+
+
+def test_samples_without_a_patient_are_counted():
+    f = make_features()
+    groups = f.groups.copy()
+    groups[:3] = ""  # one patient, and half of another
+    f = dataclasses.replace(f, groups=groups)
+    dataset = compare(f, ["logistic"], protocol=QUICK).dataset
+    assert (dataset["n_unnamed"], dataset["n_patients"]) == (3, 39 + 3)
+
+
+def test_inner_folds_shrink_with_the_patients_and_the_words_say_so():
+    f = make_features(n_patients=12)
+    comparison = compare(f, ["logistic"], protocol=Protocol(n_splits=3))
+    assert comparison.protocol["inner_folds"] == 4
+    assert " 4-fold cross-validation" in comparison.protocol["words"]
+
+
+def test_warnings_come_gravest_first():
+    f = make_features(
+        n_patients=14, recipe={"weights": "random"}, failures=(("x.png", "truncated"),)
+    )
+    f = dataclasses.replace(f, groups=None)
+    warnings = compare(f, ["logistic"], protocol=QUICK).warnings
+    assert warnings[0] == "random weights: the figures mean nothing"
+    assert warnings[1].startswith("no patients named")
+    assert warnings[2] == "1 samples have no features and are missing from every figure"
+    assert len(warnings) == 3
+    few = compare(make_features(n_patients=14), ["logistic"], protocol=QUICK).warnings
+    assert few == ("estimate only: 7 patients in the smallest class that was tested",)
+
+
+def test_a_patient_with_most_of_the_samples_is_said():
+    f = make_features()
+    groups = f.groups.copy()
+    groups[np.flatnonzero(f.y == f.y[0])[:30]] = groups[0]
+    f = dataclasses.replace(f, groups=groups)
+    (said,) = (w for w in compare(f, ["logistic"], protocol=QUICK).warnings if "largely" in w)
+    assert said.startswith("one patient has 30 of the 80 samples that were tested")
+    by_patient = dataclasses.replace(QUICK, unit="patient")
+    warnings = compare(f, ["logistic"], protocol=by_patient).warnings
+    assert not any("largely" in warning for warning in warnings)
+
+
+def test_a_head_that_did_not_converge_is_said(monkeypatch):
+    head = get_head("mlp")
+    hurried = dataclasses.replace(
+        head,
+        build=lambda seed: head.build(seed).set_params(mlp__max_iter=2),
+        grid=({"mlp__alpha": (1.0,)},),
+    )
+    monkeypatch.setattr(
+        "bottleneck.evaluation.cross_validation.arms.get_head", lambda name: hurried
+    )
+    warnings = compare(make_features(), ["mlp"], protocol=QUICK).warnings
+    assert "resnet18 (imagenet) + mlp did not converge in 3 of 3 folds" in warnings

@@ -1,0 +1,117 @@
+"""What is kept together: copies planted across patients and splits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_features import make_features
+from sklearn.model_selection import LeaveOneGroupOut
+
+from bottleneck.data.splits.folds import Protocol, make_folds
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.cross_validation.split_plan import make_plan
+
+CV = Protocol(kind="cv", n_splits=4)
+
+
+def with_twins(**fields):
+    """Image 0 (patient 0) again as image 5 (patient 2), image 2 (patient 1) as 71 (patient 35)."""
+    pixels = np.array([f"{i:064d}" for i in range(80)])
+    pixels[5], pixels[71] = pixels[0], pixels[2]
+    return make_features(pixels=pixels, **fields)
+
+
+def test_what_comes_twice_is_on_one_side_of_every_split():
+    f = with_twins()
+    plan = make_plan(f, Protocol(kind="cv", n_splits=4, repeats=5))
+    for fold in plan.folds:
+        sides = np.isin(np.arange(len(f)), fold.test)
+        for group in ((0, 1, 4, 5), (2, 3, 70, 71)):
+            assert len(set(sides[list(group)])) == 1
+        assert not set(f.groups[fold.train]) & set(f.groups[fold.test])
+    assert not plan.audit.leaks
+    assert "come twice were kept" in plan.folds.words
+    # Were they not joined, some of five repeats would part them.
+    apart = make_folds(Protocol(kind="cv", n_splits=4, repeats=5), f.y, f.groups)
+    assert any(np.isin(0, fold.test) != np.isin(5, fold.test) for fold in apart)
+
+
+def test_folds_that_cannot_be_are_refused_before_the_audit():
+    def looked(*_):
+        raise AssertionError("the audit began")
+
+    f = with_twins()
+    with pytest.raises(ProtocolError, match="--folds 20"):
+        make_plan(f, Protocol(kind="cv", n_splits=21), progress=looked)
+    with pytest.raises(AssertionError, match="the audit began"):
+        make_plan(f, CV, progress=looked)
+
+
+def test_copies_that_leave_too_few_patients_are_named():
+    same = make_features(pixels=np.full(80, "0" * 64))
+    with pytest.raises(ProtocolError, match=r"come twice taken for one .* of one patient"):
+        make_plan(same, CV)
+    pixels = np.array([f"{i // 20:064d}" for i in range(80)])
+    with pytest.raises(ProtocolError, match=r"come twice taken for one .* too few for 20 folds"):
+        make_plan(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
+
+
+def test_allowed_leakage_is_said_first():
+    f = with_twins()
+    splits = np.where(np.arange(80) < 60, "train", "test")
+    f = dataclasses.replace(f, splits=splits)
+    with pytest.raises(ProtocolError, match=r"1 pairs of identical .*--allow-leakage"):
+        compare(f, ["logistic"])
+    allowed = compare(f, ["logistic"], protocol=Protocol(allow_leakage=True, inner_splits=2))
+    assert allowed.warnings[0].startswith("leakage was allowed (--allow-leakage)")
+    assert "too good: 1 pair of identical pictures" in allowed.warnings[0]
+    assert allowed.protocol["allow_leakage"] is True
+    # Drawn folds keep them together, so that nothing has to be allowed.
+    assert "leakage" not in " ".join(compare(f, ["logistic"], protocol=CV).warnings)
+
+
+def test_shared_patients_of_a_given_split_need_leave():
+    f = make_features(splits=np.where(np.arange(80) < 61, "train", "test"))
+    with pytest.raises(ProtocolError, match="1 patient into both sides"):
+        compare(f, ["logistic"])
+    allowed = compare(f, ["logistic"], protocol=Protocol(allow_leakage=True, inner_splits=2))
+    assert "1 patient in several folds" in allowed.warnings[0]
+    assert allowed.protocol["grouped"] is False
+
+
+def test_samples_without_patients_stay_so_when_some_come_twice():
+    f = dataclasses.replace(with_twins(), groups=None)
+    comparison = compare(f, ["logistic"], protocol=CV)
+    assert comparison.dataset["n_patients"] is None
+    assert comparison.protocol["grouped"] is False
+    assert comparison.warnings[0].startswith("no patients named")
+    plan = make_plan(f, CV)
+    for fold in plan.folds:
+        assert np.isin(0, fold.test) == np.isin(5, fold.test)
+
+
+def test_a_large_unit_is_warned_of():
+    pixels = np.array([f"{i:064d}" for i in range(80)])
+    pixels[0:20:2] = "a"  # a picture of ten of the forty patients
+    warnings = compare(make_features(pixels=pixels), ["logistic"], protocol=CV).warnings
+    assert any("tie 10 of 40 patients into one unit (25.0%)" in w for w in warnings)
+
+
+def test_centres_are_left_out_one_at_a_time():
+    centres = np.array(["north", "south", "west"])[np.arange(80) // 2 % 3]
+    f = make_features(centres=centres)
+    folds = make_plan(f, Protocol(kind="centres")).folds
+    wanted = LeaveOneGroupOut().split(f.X, f.y, centres)
+    for fold, (train, test) in zip(folds, wanted, strict=True):
+        np.testing.assert_array_equal(fold.train, train)
+        np.testing.assert_array_equal(fold.test, test)
+    comparison = compare(f, ["logistic"], protocol=Protocol(kind="centres"))
+    assert comparison.protocol["kind"] == "centres"
+    with pytest.raises(ProtocolError, match="a column 'centre' is needed"):
+        compare(make_features(), ["logistic"], protocol=Protocol(kind="centres"))
+    odd = dataclasses.replace(f, centres=np.where(f.y == "benign", "east", "west"))
+    with pytest.raises(ProtocolError, match="the centre 'east' holds none"):
+        compare(odd, ["svm"], protocol=Protocol(kind="centres"))

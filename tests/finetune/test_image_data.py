@@ -1,0 +1,80 @@
+"""Images as they are fed to a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from made import dataset_of
+from small import N_IMAGES, quick, small_backbone
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.features.extraction import extract
+from bottleneck.features.file.reader import load_features
+from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.settings import Config
+
+
+def test_unusable_images_leave_the_folds_alike(pictures: Path, tmp_path: Path) -> None:
+    whole = dataset_of(pictures)
+    broken = tmp_path / "images"
+    broken.mkdir()
+    for path in pictures.iterdir():
+        content = b"" if path.name in ("005.png", "020.png") else path.read_bytes()
+        (broken / path.name).write_bytes(content)
+    dataset = ImageDataset("made", whole.samples, FileSource(broken))
+    inputs = ImageInputs(dataset, Config(), small_backbone())
+    features = load_features(extract(dataset, small_backbone(), output=tmp_path / "f").path)
+    for field in ("ids", "y", "groups"):
+        np.testing.assert_array_equal(getattr(inputs, field), getattr(features, field))
+    assert len(inputs.ids) == N_IMAGES - 2
+    assert "2 images cannot be used" in inputs.notes[0]
+
+
+def test_augmentation_is_of_training_only_and_of_no_order(
+    dataset: ImageDataset, backbone: Backbone
+) -> None:
+    inputs = ImageInputs(dataset, quick(), backbone)
+    rows = np.array([4, 9, 30])
+    plain = inputs.items(rows, None)
+    for number, row in enumerate(rows):
+        pixels, label, place = plain[number]
+        from bottleneck.data.images.decode import decode
+
+        sample = dataset.samples[row]
+        expected = backbone.preprocessing.pixels(decode(dataset.read(sample)))
+        np.testing.assert_array_equal(pixels, expected)
+        assert (inputs.classes[label], place) == (sample.label, row)
+    forth, back = inputs.items(rows, (0, 1)), inputs.items(rows[::-1], (0, 1))
+    later, other = inputs.items(rows, (0, 2)), inputs.items(rows, (1, 1))
+    for number in range(3):
+        assert torch.equal(forth[number][0], back[2 - number][0])
+        for different in (plain, later, other):
+            assert not torch.equal(forth[number][0], different[number][0])
+
+
+def test_from_scratch(dataset: ImageDataset) -> None:
+    inputs = ImageInputs(dataset, quick(backbone="small_cnn"))
+    one, again, other = (inputs.network(seed) for seed in (0, 0, 1))
+    assert all(map(torch.equal, one.state_dict().values(), again.state_dict().values()))
+    assert not torch.equal(one.body[0].weight, other.body[0].weight)
+    batch = torch.stack([inputs.items(np.arange(2), None)[n][0] for n in range(2)])
+    assert one(batch).shape == (2, 2)
+
+
+def test_random_weights_are_drawn_anew_for_every_seed(dataset: ImageDataset) -> None:
+    config = quick(backbone="timm/test_resnet", weights="none")
+    inputs = ImageInputs(dataset, config)
+    first = [next(inputs.network(seed).body.parameters()) for seed in (0, 0, 1)]
+    assert torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], first[2])
+    assert inputs.name == "timm/test_resnet (random, from scratch)"
+
+
+def test_folded_norm_is_noted(dataset: ImageDataset) -> None:
+    inputs = ImageInputs(dataset, quick(), small_backbone())
+    assert any("--freeze-norm" in note for note in inputs.notes)
+    assert not ImageInputs(dataset, quick(freeze_norm=True), small_backbone()).notes
+    assert not ImageInputs(dataset, quick(), small_backbone(norm=False)).notes

@@ -1,0 +1,96 @@
+"""What is cut of a study, and that it is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from bottleneck.errors import UsageError
+from bottleneck.studies.overrides import Cuts, apply
+from bottleneck.studies.study import load_study
+
+
+def test_nothing_is_cut_unless_asked_for():
+    for name in ("sai-sundar", "radimagenet-thyroid", "thyronet-x4"):
+        study = load_study(name)
+        same, said = apply(study, Cuts())
+        assert said == ()
+        assert same == study
+
+
+def test_every_cut_is_said():
+    study, said = apply(
+        load_study("sai-sundar"), Cuts(weights={"": "random"}, folds=2, epochs=3, seeds=2)
+    )
+    assert set(said) == {
+        "random weights in place of imagenet",
+        "2 folds in place of 5",
+        "3 epochs in place of 30",
+        "2 seeds in place of 1",
+    }
+    assert {arm.weights for arm in study.arms if arm.backbone != "small_cnn"} == {"random"}
+    trained = [arm for arm in study.arms if arm.kind != "frozen"]
+    assert {arm.config(study.training).epochs for arm in trained} == {3}
+
+
+def test_named_weights_are_replaced_alone():
+    cuts = Cuts(weights={"radimagenet": "folder/mine.pt"})
+    study, said = apply(load_study("radimagenet-thyroid"), cuts)
+    assert said == ("mine.pt weights in place of radimagenet",)
+    weights = {arm.name: arm.weights for arm in study.arms}
+    assert weights["ResNet-18 from nothing"] == "random"
+    assert weights["ResNet-18 from ImageNet"] == "imagenet"
+    assert weights["ResNet-18 from RadImageNet"] == "folder/mine.pt"
+
+
+def test_another_backbone_trains_its_last_stage_where_a_layer_was_named():
+    cuts = Cuts(backbones={"vgg16": "timm/test_resnet"})
+    study, said = apply(load_study("sai-sundar"), cuts)
+    assert said == ("timm/test_resnet in place of vgg16",)
+    arm = next(arm for arm in study.arms if arm.name == "VGG-16 fine-tuned")
+    config = arm.config(study.training)
+    assert (config.backbone, config.unfreeze) == ("timm/test_resnet", "last")
+
+
+def test_arms_and_protocols_can_be_chosen():
+    cuts = Cuts(arms=("VGG-16 fine-tuned",), protocols=("split by patient",))
+    study, said = apply(load_study("sai-sundar"), cuts)
+    # A frozen arm stays, for the others to be held against.
+    assert [arm.name for arm in study.arms] == ["VGG-16 fine-tuned", "VGG-16 flattened + SVM"]
+    assert [p.name for p in study.protocols if p.default] == ["split by patient"]
+    assert said[0] == "2 of 11 arms"
+    assert "without the protocol 'augmented, then split by image'" in said
+
+
+def test_an_optional_protocol_takes_the_place_of_the_usual():
+    cuts = Cuts(protocols=("the data set's own split",))
+    study, _ = apply(load_study("tn5000-swinv2"), cuts)
+    assert [p.kind for p in study.protocols if p.default] == ["split"]
+
+
+def test_frozen_networks_can_be_added_with_the_studys_heads():
+    study, said = apply(load_study("sai-sundar"), Cuts(also={"resnet18": "a/mine.pth"}))
+    assert said == ("resnet18 (mine.pth) added",)
+    added = [(arm.name, arm.weights) for arm in study.arms if arm.backbone == "resnet18"]
+    assert added == [
+        ("resnet18 + svm_2018", "a/mine.pth"),
+        ("resnet18 + linear_svc_2018", "a/mine.pth"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [
+        ({"arms": ("VGG",)}, "unknown arm of sai-sundar 'VGG'"),
+        ({"protocols": ("cv",)}, "unknown protocol of sai-sundar 'cv'"),
+        ({"backbones": {"vgg19": "vgg16"}}, "unknown backbone of the arms 'vgg19'"),
+        ({"weights": {"radimagenet": "x"}}, "unknown weights of the arms 'radimagenet'"),
+    ],
+)
+def test_what_a_study_does_not_have_cannot_be_cut(cuts, message):
+    with pytest.raises(UsageError, match=message):
+        apply(load_study("sai-sundar"), Cuts(**cuts))
+
+
+def test_impossible_numbers_are_refused():
+    with pytest.raises(UsageError, match="folds must be at least 2, not 1"):
+        Cuts(folds=1)
