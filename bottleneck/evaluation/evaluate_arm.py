@@ -17,6 +17,12 @@ from bottleneck.evaluation.metrics.metric_intervals import (
     intervals,
     intervals_per_class,
 )
+from bottleneck.evaluation.metrics.metric_values import (
+    Difference,
+    Metric,
+    OperatingPoint,
+    as_metric,
+)
 from bottleneck.evaluation.metrics.metrics import confuse, fold_aurocs, measure, measure_per_class
 from bottleneck.evaluation.metrics.operating_points import (
     Held,
@@ -26,13 +32,7 @@ from bottleneck.evaluation.metrics.operating_points import (
 )
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
 from bottleneck.evaluation.metrics.subgroups import by_subgroup
-from bottleneck.evaluation.results import (
-    Difference,
-    Evaluation,
-    Metric,
-    OperatingPoint,
-    as_metric,
-)
+from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 
 __all__ = ["Measures", "Outcome", "assess", "rank", "subtract"]

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from bottleneck.evaluation.results import Difference, Drop, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Drop
 from bottleneck.report.figures import Span, difference_spans
 from bottleneck.report.labels import metric_names
 

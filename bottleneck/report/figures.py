@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.results import Difference, Evaluation, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 
 __all__ = [

@@ -7,7 +7,8 @@ from typing import Any
 
 from bottleneck import __version__
 from bottleneck.audit.audit import Audit
-from bottleneck.evaluation.results import Comparison, Difference, Evaluation, External
+from bottleneck.evaluation.metrics.metric_values import Difference
+from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.labels import n_samples
 from bottleneck.report.redaction import plain, without_paths
 

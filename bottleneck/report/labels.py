@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from bottleneck.evaluation.results import Evaluation, Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.results import Evaluation
 
 __all__ = [
     "GROUPS",

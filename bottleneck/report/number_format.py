@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bottleneck.evaluation.results import Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.redaction import without_paths
 
 __all__ = ["amount", "bounds", "duration", "p_value", "prose", "signed", "three"]

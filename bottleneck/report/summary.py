@@ -8,13 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.evaluation.results import (
-    Comparison,
-    Drop,
-    Evaluation,
-    External,
-    OperatingPoint,
-)
+from bottleneck.evaluation.metrics.metric_values import OperatingPoint
+from bottleneck.evaluation.results import Comparison, Drop, Evaluation, External
 from bottleneck.report.figures import best_arm
 from bottleneck.report.labels import metric_names
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.evaluation.results import Comparison, Evaluation, External, Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.plurals import counted
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import metric_label, metric_names, n_samples

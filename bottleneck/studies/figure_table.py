@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import duration
 from bottleneck.report.redaction import plain, without_paths

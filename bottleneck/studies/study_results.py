@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bottleneck.evaluation.results import Comparison, Difference, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Comparison
 from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import Figure, PublishedTest
 from bottleneck.studies.study import Study, StudyProtocol

@@ -10,8 +10,8 @@ from statsmodels.stats.proportion import proportion_confint
 from test_calibration import make
 
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.operating_points import at_prevalence, choose_thresholds, operate
-from bottleneck.evaluation.results import Metric
 from bottleneck.statistics.proportions import wilson_interval
 
 

@@ -5,7 +5,8 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from bottleneck.evaluation.external.performance_drop import drops, subtract_metrics
-from bottleneck.evaluation.results import Evaluation, Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.results import Evaluation
 from bottleneck.statistics.proportions import wilson_interval
 
 

@@ -11,19 +11,21 @@ from bottleneck.audit.audit import Audit
 from bottleneck.audit.findings import Finding
 from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.duplicates.near_duplicates import Copies, Pair
-from bottleneck.evaluation.results import (
+from bottleneck.evaluation.metrics.metric_values import (
     Bin,
     Calibration,
-    Comparison,
     DecisionCurve,
+    Metric,
+    OperatingPoint,
+    Subgroup,
+)
+from bottleneck.evaluation.results import (
+    Comparison,
     Drop,
     Evaluation,
     External,
     LearningCurve,
-    Metric,
-    OperatingPoint,
     Shift,
-    Subgroup,
 )
 from bottleneck.statistics.intervals import Interval
 

@@ -25,7 +25,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from bottleneck.evaluation.results import Comparison, Difference, Evaluation, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.predictions import Predictions
 
 HEADS = {

@@ -19,7 +19,8 @@ from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_compariso
 from report.reading import Page
 from rich.console import Console
 
-from bottleneck.evaluation.results import Comparison, Difference, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
 from bottleneck.report.differences import difference_tables

@@ -7,7 +7,8 @@ import pytest
 from report.factory import SOURCES, fold_aurocs, make_comparison
 from sklearn.metrics import roc_auc_score
 
-from bottleneck.evaluation.results import Comparison, Difference
+from bottleneck.evaluation.metrics.metric_values import Difference
+from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.report import figures
 from bottleneck.report.svg import roc_svg

@@ -11,7 +11,8 @@ from report.reading import Page
 from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
-from bottleneck.evaluation.results import Comparison, Difference, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Comparison
 from bottleneck.files import write_whole
 from bottleneck.report.flow_diagram import flow
 from bottleneck.report.page import prepare_folder, render, write_report

@@ -9,7 +9,8 @@ import pytest
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
-from bottleneck.evaluation.results import Comparison, Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
 from bottleneck.report.labels import metric_names
 from bottleneck.report.page import write_report

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import inner_folds, name_patients
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
-from bottleneck.evaluation.results import Shift, as_metric
+from bottleneck.evaluation.metrics.metric_values import as_metric
+from bottleneck.evaluation.results import Shift
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.registry import get_head
 from bottleneck.heads.search import refuse_not_finite

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bottleneck.evaluation.results import Drop, Evaluation, Metric
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.results import Drop, Evaluation
 
 __all__ = ["drops", "subtract_metrics"]
 

@@ -13,13 +13,13 @@ from scipy import optimize, special
 from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
 from bottleneck.evaluation.metrics.row_groups import (
     name_units,
     number_folds,
     number_patients,
     split_folds,
 )
-from bottleneck.evaluation.results import Bin, Calibration, as_metric
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc_influence import encode, find_overlap
 from bottleneck.statistics.intervals import CORRECTED, Interval, average, influence_interval

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import DecisionCurve
+from bottleneck.evaluation.metrics.metric_values import DecisionCurve
 from bottleneck.predictions import Predictions
 
 __all__ = ["trace_net_benefit"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
 from bottleneck.evaluation.metrics.metric_intervals import proportion
+from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint, as_metric
 from bottleneck.evaluation.metrics.row_groups import split_folds
-from bottleneck.evaluation.results import Metric, OperatingPoint, as_metric
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.intervals import Interval
 

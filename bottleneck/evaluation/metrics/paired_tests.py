@@ -10,9 +10,9 @@ import numpy as np
 
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.metrics.metric_intervals import binarise
+from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.metrics.metrics import fold_aurocs
 from bottleneck.evaluation.metrics.row_groups import number_folds, number_patients
-from bottleneck.evaluation.results import Difference
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc_tests import (
     AucDifference,

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_intervals import intervals
+from bottleneck.evaluation.metrics.metric_values import Subgroup, as_metric
 from bottleneck.evaluation.metrics.metrics import measure
 from bottleneck.evaluation.metrics.row_groups import split_folds
-from bottleneck.evaluation.results import Subgroup, as_metric
 from bottleneck.predictions import Predictions
 
 __all__ = ["NOT_STATED", "by_subgroup"]
