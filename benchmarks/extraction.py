@@ -39,7 +39,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bottleneck.backbones.backbone import Backbone, Layout, load_backbone
+from bottleneck.backbones.backbone import Backbone, MemoryFormat, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
@@ -191,7 +191,7 @@ class Way:
     """One way to compute a network."""
 
     precision: Precision
-    layout: Layout
+    layout: MemoryFormat
     lanes: bool
     compiled: bool = False
 
@@ -244,7 +244,7 @@ def computing(name: str, device: torch.device, way: Way) -> Work:
 def best_way(name: str, device: torch.device) -> Way:
     """Find the fastest way in eager mode, and see whether compiling helps, in lanes or not."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    layouts: tuple[Layout, ...] = ("channels_last", "contiguous")
+    layouts: tuple[MemoryFormat, ...] = ("channels_last", "contiguous")
     ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
     n = 4 * fastest(name, device).batch_size
 

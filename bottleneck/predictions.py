@@ -177,7 +177,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     """
     import pandas as pd
 
-    from bottleneck.data.readers.columns import read_table
+    from bottleneck.data.readers.csv_tables import read_table
 
     frame, delimiter = read_table(path)
     named = frame.columns.tolist()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.weights import Weights
+from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 
 __all__ = ["tiny_backbone"]

@@ -17,13 +17,13 @@ from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.pooling import find_pooling, positions
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
-from bottleneck.backbones.weights import Weights, load_network
+from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 
 __all__ = [
     "Backbone",
-    "Layout",
+    "MemoryFormat",
     "Taps",
     "embed_together",
     "load_backbone",
@@ -31,7 +31,7 @@ __all__ = [
     "without_tf32",
 ]
 
-Layout = Literal["channels_last", "contiguous"]
+MemoryFormat = Literal["channels_last", "contiguous"]
 _LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -100,7 +100,7 @@ class Backbone:
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
         self.device = torch.device("cpu")
-        self.layout: Layout = "channels_last"
+        self.layout: MemoryFormat = "channels_last"
         self.statistics = self._place_statistics()
         self.shape, self.width = self._probe()
 
@@ -168,7 +168,7 @@ class Backbone:
             variant=self.weights.variant,
         )
 
-    def to(self, device: torch.device, layout: Layout = "channels_last") -> Backbone:
+    def to(self, device: torch.device, layout: MemoryFormat = "channels_last") -> Backbone:
         """Move the network to a device, and its convolutions into a memory format."""
         self.network.to(device).to(memory_format=_LAYOUTS[layout])
         self.device, self.layout = device, layout

@@ -6,7 +6,7 @@ import dataclasses
 
 from bottleneck.errors import unknown_name
 
-__all__ = ["ENCODERS", "Encoder", "Published", "find_encoder"]
+__all__ = ["ENCODERS", "Encoder", "PublishedWeights", "find_encoder"]
 
 _RADIMAGENET_HUB = "Lab-Rasool/RadImageNet"
 _RADIMAGENET_HOME = "https://github.com/BMEII-AI/RadImageNet"
@@ -16,7 +16,7 @@ _CLAIMED = {"ResNet50.pt": "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3
 
 
 @dataclasses.dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """One set of weights that somebody published for an encoder.
 
     Attributes
@@ -94,27 +94,27 @@ class Encoder:
         return tuple(name for name, exists in found.items() if exists)
 
     @property
-    def published(self) -> tuple[Published, ...]:
+    def published(self) -> tuple[PublishedWeights, ...]:
         """The weights that have a name."""
         return (*self._imagenet(), *self._radimagenet())
 
-    def find_published(self, weights: str) -> Published | None:
+    def find_published(self, weights: str) -> PublishedWeights | None:
         """Look a name up: "radimagenet" is the .pt, or the .h5 where there is no other."""
         named = {published.weights: published for published in self.published}
         fallback = named.get("radimagenet-keras") if weights == "radimagenet" else None
         return named.get(weights, fallback)
 
-    def _imagenet(self) -> tuple[Published, ...]:
+    def _imagenet(self) -> tuple[PublishedWeights, ...]:
         if "." not in self.timm:
             return ()
         repository = f"timm/{self.timm}"
         home = f"https://huggingface.co/{repository}"
-        return (Published("imagenet", "model.safetensors", repository, home, "timm"),)
+        return (PublishedWeights("imagenet", "model.safetensors", repository, home, "timm"),)
 
-    def _radimagenet(self) -> tuple[Published, ...]:
+    def _radimagenet(self) -> tuple[PublishedWeights, ...]:
         if self.radimagenet is None:
             return ()
-        keras = Published(
+        keras = PublishedWeights(
             "radimagenet-keras",
             f"RadImageNet-{self.radimagenet}_notop.h5",
             None,
@@ -125,7 +125,7 @@ class Encoder:
         if not self.radimagenet_torch:
             return (keras,)
         file = f"{self.radimagenet}.pt"
-        torch = Published(
+        torch = PublishedWeights(
             "radimagenet",
             file,
             _RADIMAGENET_HUB,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, find_encoder
 from bottleneck.backbones.networks import feature_map, skeleton
 from bottleneck.backbones.preprocessing_presets import default_preprocessing
-from bottleneck.backbones.weights import where
+from bottleneck.backbones.weights.loading import find_local
 
 __all__ = ["describe_backbones", "describe_layers", "width_of"]
 
@@ -30,10 +30,15 @@ def describe_backbones() -> list[dict[str, Any]]:
             "width": width_of(encoder),
             "input": default_preprocessing(encoder).crop,
             "weights": ", ".join(p.weights for p in encoder.published),
-            "here": ", ".join(p.weights for p in encoder.published if where(encoder, p)) or "–",
+            "here": ", ".join(p.weights for p in encoder.published if find_local(encoder, p))
+            or "–",
         }
         for encoder in ENCODERS.values()
     ]
+
+
+def _local_weights(encoder: Encoder) -> list[str]:
+    return [p.weights for p in encoder.published if find_local(encoder, p)]
 
 
 def width_of(encoder: Encoder) -> int:

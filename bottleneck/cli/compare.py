@@ -237,7 +237,7 @@ def _read_subgroups(
 ) -> dict[str, Mapping[str, str]]:
     if not names:
         return {}
-    from bottleneck.data.readers.columns import read_columns
+    from bottleneck.data.readers.csv_tables import read_columns
     from bottleneck.features.file.reader import load_features
 
     loaded = load_features(features)

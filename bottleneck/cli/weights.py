@@ -32,8 +32,8 @@ def list_weights(
 
     Example: `bottleneck weights list resnet50`
     """
-    from bottleneck.backbones.weights_folder import folder_path
-    from bottleneck.backbones.weights_index import describe_weights
+    from bottleneck.backbones.weights.folder import folder_path
+    from bottleneck.backbones.weights.index import describe_weights
 
     rows = describe_weights(backbone)
     if as_json:
@@ -71,7 +71,7 @@ def fetch_weights(
 
     Example: `bottleneck weights fetch resnet50 --weights radimagenet`
     """
-    from bottleneck.backbones.weights_index import fetch
+    from bottleneck.backbones.weights.index import fetch
 
     path, record = fetch(backbone, name)
     _say(record, path.parent, quiet=quiet, as_json=as_json)
@@ -97,8 +97,8 @@ def import_weights(
 
     Example: `bottleneck weights import model.safetensors --backbone vgg16 --as imagenet`
     """
-    from bottleneck.backbones.weights_folder import folder_path
-    from bottleneck.backbones.weights_index import import_file
+    from bottleneck.backbones.weights.folder import folder_path
+    from bottleneck.backbones.weights.index import import_file
 
     record = import_file(file, name=backbone, weights=name)
     _say(record, folder_path(), quiet=quiet, as_json=as_json)
@@ -125,8 +125,8 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
 
     Example: `bottleneck weights verify`
     """
-    from bottleneck.backbones.weights_folder import folder_path
-    from bottleneck.backbones.weights_index import verify
+    from bottleneck.backbones.weights.folder import folder_path
+    from bottleneck.backbones.weights.index import verify
 
     verdicts = verify()
     if as_json:

@@ -17,16 +17,15 @@ from click.testing import Result
 from torch import nn
 from typer.testing import CliRunner
 
-from bottleneck.backbones import hub, weights_index
-from bottleneck.backbones import weights_folder as folder
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
-from bottleneck.backbones.weights import locate
-from bottleneck.backbones.weights_folder import Record
+from bottleneck.backbones.weights import folder, hub, index
+from bottleneck.backbones.weights.folder import WeightsRecord
+from bottleneck.backbones.weights.loading import locate
 from bottleneck.cli.app import app
 from bottleneck.errors import UsageError, WeightsError
 
-GONE = Record("resnet18", "mine", "gone.pth", 64 * "0", "torchvision", "gone.pth")
+GONE = WeightsRecord("resnet18", "mine", "gone.pth", 64 * "0", "torchvision", "gone.pth")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -77,7 +76,7 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
     assert asked == ["cache", "hub"]
     monkeypatch.setattr(hub, "cached_file", answer("cache", True))
     assert locate(encoder, "imagenet").path == tmp_path / "cache.pth"
-    weights_index.import_file(tmp_path / "hub.pth", weights="imagenet", name="resnet18")
+    index.import_file(tmp_path / "hub.pth", weights="imagenet", name="resnet18")
     asked.clear()
     assert locate(encoder, "imagenet").path == place / "resnet18--imagenet.pth"
     assert locate(encoder, str(tmp_path / "hub.pth")).path == tmp_path / "hub.pth"
@@ -86,8 +85,8 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
 
 def test_import_keeps_hash_layout_and_origin(place, tmp_path):
     file = resnet18(tmp_path / "mine.pth")
-    record = weights_index.import_file(file, weights="thyroid", name="resnet18")
-    assert record == Record(
+    record = index.import_file(file, weights="thyroid", name="resnet18")
+    assert record == WeightsRecord(
         encoder="resnet18",
         weights="thyroid",
         file="resnet18--thyroid.pth",
@@ -96,7 +95,7 @@ def test_import_keeps_hash_layout_and_origin(place, tmp_path):
         source="mine.pth",
     )
     stored = json.loads((place / "resnet18--thyroid.pth.json").read_text())
-    assert Record(**stored) == record
+    assert WeightsRecord(**stored) == record
     backbone = load_backbone("resnet18", weights="thyroid")
     assert (backbone.weights.name, backbone.weights.sha256) == ("thyroid", record.sha256)
     assert backbone.digest == load_backbone("resnet18", weights=str(file)).digest
@@ -104,10 +103,8 @@ def test_import_keeps_hash_layout_and_origin(place, tmp_path):
 
 
 def test_a_second_import_takes_the_place_of_the_first(place, tmp_path):
-    weights_index.import_file(resnet18(tmp_path / "a.pth"), weights="mine", name="resnet18")
-    second = weights_index.import_file(
-        resnet18(tmp_path / "b.pt", seed=1), weights="mine", name="resnet18"
-    )
+    index.import_file(resnet18(tmp_path / "a.pth"), weights="mine", name="resnet18")
+    second = index.import_file(resnet18(tmp_path / "b.pt", seed=1), weights="mine", name="resnet18")
     assert sorted(p.name for p in place.iterdir()) == [
         "resnet18--mine.pt",
         "resnet18--mine.pt.json",
@@ -116,7 +113,7 @@ def test_a_second_import_takes_the_place_of_the_first(place, tmp_path):
 
 
 def test_radimagenet_is_recognised_by_the_names_in_the_file(tmp_path):
-    record = weights_index.import_file(radimagenet_resnet50(tmp_path / "download.pt"))
+    record = index.import_file(radimagenet_resnet50(tmp_path / "download.pt"))
     assert (record.encoder, record.weights, record.layout) == (
         "resnet50",
         "radimagenet",
@@ -137,12 +134,12 @@ def test_the_published_h5_is_known_by_its_name():
 
 def test_a_file_that_says_nothing_of_its_origin_needs_a_name(tmp_path):
     with pytest.raises(UsageError, match=r"fits resnet18 \(layout torchvision\).*--as"):
-        weights_index.import_file(resnet18(tmp_path / "x.pth"))
+        index.import_file(resnet18(tmp_path / "x.pth"))
 
 
 def test_a_file_of_torchvision_is_known_by_its_hash(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "sha256_of", lambda path: "f37072fd" + 56 * "0")
-    record = weights_index.import_file(resnet18(tmp_path / "x.pth"))
+    record = index.import_file(resnet18(tmp_path / "x.pth"))
     assert (record.weights, record.licence) == ("imagenet", "bsd-3-clause")
     assert record.source.endswith("resnet18-f37072fd.pth")
 
@@ -153,27 +150,27 @@ def test_a_file_that_fits_two_encoders_is_not_guessed(tmp_path):
     network.to_empty(device="cpu")
     torch.save(network.state_dict(), tmp_path / "x.pth")
     with pytest.raises(UsageError, match="--backbone inception_v3 or inception_v3_tf"):
-        weights_index.import_file(tmp_path / "x.pth", weights="mine")
+        index.import_file(tmp_path / "x.pth", weights="mine")
 
 
 def test_names_that_mean_something_else_are_refused(tmp_path):
     file = resnet18(tmp_path / "x.pth")
     for name in ("random", "mine.pth", "a/b"):
         with pytest.raises(UsageError, match="cannot be called"):
-            weights_index.import_file(file, weights=name, name="resnet18")
+            index.import_file(file, weights=name, name="resnet18")
 
 
 def test_a_file_that_fits_nothing_is_refused(tmp_path):
     torch.save({"a": torch.ones(3)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="fits none of the encoders"):
-        weights_index.import_file(tmp_path / "x.pth", weights="mine")
+        index.import_file(tmp_path / "x.pth", weights="mine")
 
 
 def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatch):
     monkeypatch.setattr(
         hub, "download", lambda published: radimagenet_resnet50(tmp_path / published.file)
     )
-    path, record = weights_index.fetch("resnet50", "radimagenet")
+    path, record = index.fetch("resnet50", "radimagenet")
     assert path == place / "resnet50--radimagenet.pt"
     assert record.source == "Lab-Rasool/RadImageNet"
     assert record.sha256 == folder.sha256_of(path)
@@ -181,7 +178,7 @@ def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatc
 
 def test_what_the_hub_does_not_have_is_said_with_its_home():
     with pytest.raises(WeightsError, match=r"RadImageNet-IRV2_notop\.h5, by the links on https"):
-        weights_index.fetch("inception_resnet_v2", "radimagenet")
+        index.fetch("inception_resnet_v2", "radimagenet")
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet18", "swin_tiny", "mobilenetv3"])
@@ -196,14 +193,14 @@ def test_weights_that_were_never_published_are_said_to_be_so(name):
 
 
 def test_unknown_weights_are_named_with_the_known(tmp_path):
-    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
+    index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
     with pytest.raises(UsageError, match=r"unknown weights 'imagenette'.*imagenet.*thyroid"):
         load_backbone("resnet18", weights="imagenette")
 
 
 def test_verify_finds_what_changed(place, tmp_path):
     for number in range(3):
-        weights_index.import_file(
+        index.import_file(
             resnet18(tmp_path / "x.pth", seed=number), weights=f"w{number}", name="resnet18"
         )
     with (place / "resnet18--w0.pth").open("r+b") as file:
@@ -211,7 +208,7 @@ def test_verify_finds_what_changed(place, tmp_path):
         file.write(b"changed")
     (place / "resnet18--w1.pth").unlink()
     resnet18(place / "stray.pth")
-    verdicts = {verdict.file: verdict for verdict in weights_index.verify()}
+    verdicts = {verdict.file: verdict for verdict in index.verify()}
     assert {name: v.state for name, v in verdicts.items()} == {
         "resnet18--w0.pth": "broken",
         "resnet18--w1.pth": "broken",
@@ -223,7 +220,7 @@ def test_verify_finds_what_changed(place, tmp_path):
 
 
 def test_a_file_that_is_not_the_recorded_one_is_not_used(place, tmp_path):
-    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
+    index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
     resnet18(place / "resnet18--mine.pth", seed=5)
     with pytest.raises(WeightsError, match="is not the file that was put there"):
         load_backbone("resnet18", weights="mine")
@@ -238,7 +235,7 @@ def test_a_damaged_record_is_named(place, text):
 
 
 def test_a_record_cannot_name_a_file_outside(place, tmp_path):
-    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
+    index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
     record = place / "resnet18--mine.pth.json"
     record.write_text(record.read_text().replace("resnet18--mine.pth", "../x.pth"))
     with pytest.raises(WeightsError, match="outside its folder"):
@@ -255,8 +252,8 @@ def test_the_configuration_names_the_folder(tmp_path, monkeypatch):
 
 
 def test_the_list_has_every_published_file_and_ones_own(tmp_path):
-    weights_index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
-    rows = {(row["backbone"], row["weights"]): row for row in weights_index.describe_weights()}
+    index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
+    rows = {(row["backbone"], row["weights"]): row for row in index.describe_weights()}
     assert {name for name, weights in rows if weights == "imagenet"} == set(ENCODERS)
     radimagenet = {name: row["file"] for (name, w), row in rows.items() if w == "radimagenet"}
     assert radimagenet == {

@@ -13,7 +13,7 @@ import torch
 from made import dataset_of
 
 import bottleneck
-from bottleneck.backbones.weights_folder import folder_path
+from bottleneck.backbones.weights.folder import folder_path
 from bottleneck.errors import UsageError
 from bottleneck.features import devices
 from bottleneck.features.compute.autotune import Speed, measure_speed, tune

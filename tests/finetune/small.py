@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.weights import Weights
+from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Protocol

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.weights import Weights
+from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.finetune.classifier import (

@@ -163,7 +163,7 @@ def test_a_keras_file_at_which_hdf5_crashes(
     # Which bytes make it crash changes with its version; what we do then does not.
     program = tmp_path / "crash.py"
     program.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
-    monkeypatch.setattr(keras.hdf5, "__file__", str(program))
+    monkeypatch.setattr(keras.keras_hdf5, "__file__", str(program))
     with pytest.raises(WeightsError, match="HDF5 crashes when it reads it"):
         read_checkpoint(keras_file(tmp_path / "x.h5"))
 

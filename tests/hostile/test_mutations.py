@@ -23,11 +23,11 @@ from pydicom import uid
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.layouts import keras, read_checkpoint
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
-from bottleneck.backbones.weights_folder import read_records
+from bottleneck.backbones.weights.folder import read_records
 from bottleneck.config import read_configuration
 from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.columns import read_columns
+from bottleneck.data.readers.csv_tables import read_columns
 from bottleneck.errors import BottleneckError
 from bottleneck.evaluation.cross_validation.imported_predictions import load_given
 from bottleneck.features.extraction import extract

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bottleneck.backbones.layouts import hdf5
+from bottleneck.backbones.layouts import keras_hdf5
 from bottleneck.errors import WeightsError
 
 __all__ = ["FAMILIES", "adapt", "read_hdf5", "rename"]
@@ -68,11 +68,11 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
 
 
 def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
-    """Have a process of its own read the file: see hdf5.py."""
+    """Have a process of its own read the file: see keras_hdf5.py."""
     limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     try:
         done = subprocess.run(
-            [sys.executable, "-P", hdf5.__file__, str(path)],
+            [sys.executable, "-P", keras_hdf5.__file__, str(path)],
             capture_output=True,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             timeout=limit,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bottleneck.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.readers.class_folders import read_class_folders
 from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
-from bottleneck.data.readers.folder import read_folder
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
-from bottleneck.data.readers.table_files import IMAGE_SUFFIXES
-from bottleneck.data.readers.voc import read_tn5000
-from bottleneck.data.spelling import refuse_other_spellings
+from bottleneck.data.readers.tn5000 import read_tn5000
+from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.spelling_variants import refuse_spelling_variants
 from bottleneck.errors import DataError, UsageError
 
 __all__ = ["load_dataset"]
@@ -114,7 +114,7 @@ def load_dataset(
         dataset = read_patients(dataset)
     else:
         dataset = find_patients(dataset, patient_pattern)
-    refuse_other_spellings(dataset.samples, str(source))
+    refuse_spelling_variants(dataset.samples, str(source))
     name = dataset.name if name is None else _check_name(name)
     dataset = dataclasses.replace(
         dataset,
@@ -158,7 +158,7 @@ def _read(
         case "DDTI":
             return read_ddti(path, crop=crop)
         case _:
-            return read_folder(path)
+            return read_class_folders(path)
 
 
 def _find_format(source: str | Path) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.columns import known
-from bottleneck.data.readers.table_files import LEAVES, leaves
+from bottleneck.data.readers.csv_tables import known
+from bottleneck.data.readers.untrusted_files import LEAVES, leaves
 from bottleneck.data.samples import Sample, collect, repeated_ids
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.plurals import counted

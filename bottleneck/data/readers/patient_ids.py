@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import LOADING, decode, is_dicom
-from bottleneck.data.readers.table_files import PICTURE_SUFFIXES
+from bottleneck.data.readers.untrusted_files import PICTURE_SUFFIXES
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from bottleneck.backbones.backbone import (
     Backbone,
-    Layout,
+    MemoryFormat,
     embed_together,
     tapped,
     without_tf32,
@@ -54,7 +54,7 @@ class Plan:
     """
 
     batch_size: int
-    layout: Layout = "channels_last"
+    layout: MemoryFormat = "channels_last"
     compiled: bool = False
     captured: bool = False
 

@@ -9,22 +9,22 @@ from typing import Any
 
 from torch import nn
 
-from bottleneck.backbones import hub, layouts, networks
-from bottleneck.backbones import weights_folder as folder
-from bottleneck.backbones.catalogue import ENCODERS, Encoder, Published
+from bottleneck.backbones import layouts, networks
+from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
+from bottleneck.backbones.weights import folder, hub
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 
 __all__ = [
-    "Located",
+    "WeightFile",
     "Weights",
+    "find_local",
     "fit_file",
     "licence_of",
     "load_network",
     "locate",
-    "not_to_be_had",
-    "where",
+    "unavailable_weights",
 ]
 
 _RANDOM = "random"
@@ -66,7 +66,7 @@ class Weights:
 
 
 @dataclasses.dataclass(frozen=True)
-class Located:
+class WeightFile:
     """A weight file on this machine, and what is known of it before it is read.
 
     Attributes
@@ -143,7 +143,7 @@ def load_network(
     return network, found, find_preprocessing(name, encoder, sha256)
 
 
-def fit_file(encoder: Encoder, located: Located) -> tuple[layouts.Fit, str]:
+def fit_file(encoder: Encoder, located: WeightFile) -> tuple[layouts.Fit, str]:
     """Read a weight file and find the layout in which it fills an encoder; and its sha256.
 
     Raises
@@ -164,7 +164,7 @@ def fit_file(encoder: Encoder, located: Located) -> tuple[layouts.Fit, str]:
     return layouts.find_fit(entries, encoder, prefer=prefer, what=path.name), sha256
 
 
-def locate(encoder: Encoder, weights: str) -> Located:
+def locate(encoder: Encoder, weights: str) -> WeightFile:
     """Find the file of a set of weights, in this order: path, weights folder, hub.
 
     Parameters
@@ -187,11 +187,11 @@ def locate(encoder: Encoder, weights: str) -> Located:
         stated = named.preprocessing if named and path.suffix == ".h5" else None
         # A file called random.pth is not the absence of weights.
         name = path.name if path.stem == "random" else path.stem
-        return Located(path, name, path.name, preprocessing=stated)
+        return WeightFile(path, name, path.name, preprocessing=stated)
     published = encoder.find_published(weights)
     if found := folder.find_record(encoder.name, published.weights if published else weights):
         path, record = found
-        return Located(
+        return WeightFile(
             path, weights, record.source, record.licence, record.preprocessing, record.sha256
         )
     if published is None:
@@ -199,12 +199,12 @@ def locate(encoder: Encoder, weights: str) -> Located:
     cached = hub.cached_file(published)
     if cached is None:
         if published.repository is None:
-            raise not_to_be_had(encoder, published, "they are not on the hub")
+            raise unavailable_weights(encoder, published, "they are not on the hub")
         try:
             cached = hub.download(published)
         except hub.HubError as error:
-            raise not_to_be_had(encoder, published, str(error)) from None
-    return Located(
+            raise unavailable_weights(encoder, published, str(error)) from None
+    return WeightFile(
         cached,
         weights,
         str(published.repository),
@@ -213,20 +213,20 @@ def locate(encoder: Encoder, weights: str) -> Located:
     )
 
 
-def where(encoder: Encoder, published: Published) -> Path | None:
+def find_local(encoder: Encoder, published: PublishedWeights) -> Path | None:
     """Find published weights in the weights folder or the hub's local cache."""
     found = folder.find_record(encoder.name, published.weights)
     return found[0] if found else hub.cached_file(published)
 
 
-def licence_of(encoder: Encoder, published: Published) -> str | None:
+def licence_of(encoder: Encoder, published: PublishedWeights) -> str | None:
     """Return the licence that a publisher states; timm keeps those of its own."""
     if published.licence or published.weights != "imagenet":
         return published.licence
     return networks.config_of(encoder).license
 
 
-def not_to_be_had(encoder: Encoder, published: Published, cause: str) -> WeightsError:
+def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: str) -> WeightsError:
     """Make the error for published weights that are not here, with the way to them."""
     if published.repository:
         address = f"https://huggingface.co/{published.repository}/resolve/main/{published.file}"

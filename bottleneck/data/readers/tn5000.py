@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.table_files import MAX_COORDINATE, list_files, parse_xml
+from bottleneck.data.readers.untrusted_files import MAX_COORDINATE, list_files, parse_xml
 from bottleneck.data.samples import Box, Sample, collect
 from bottleneck.errors import DataError
 

@@ -6,28 +6,28 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from bottleneck.backbones import hub, layouts
-from bottleneck.backbones import weights_folder as folder
-from bottleneck.backbones.catalogue import ENCODERS, Encoder, Published, find_encoder
+from bottleneck.backbones import layouts
+from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights, find_encoder
 from bottleneck.backbones.layer_listing import width_of
-from bottleneck.backbones.weights import (
-    Located,
+from bottleneck.backbones.weights import folder, hub
+from bottleneck.backbones.weights.folder import WeightsRecord
+from bottleneck.backbones.weights.loading import (
+    WeightFile,
+    find_local,
     fit_file,
     licence_of,
     locate,
-    not_to_be_had,
-    where,
+    unavailable_weights,
 )
-from bottleneck.backbones.weights_folder import Record
 from bottleneck.errors import UsageError, WeightsError
 
-__all__ = ["Verdict", "describe_weights", "fetch", "import_file", "verify"]
+__all__ = ["FileCheck", "describe_weights", "fetch", "import_file", "verify"]
 
 _RESERVED = ("random",)
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class FileCheck:
     """Whether one file of the weights folder is what its record says: ok or broken, and why."""
 
     file: str
@@ -69,11 +69,11 @@ def describe_weights(name: str | None = None) -> list[dict[str, Any]]:
     return rows
 
 
-def _published_row(encoder: Encoder, published: Published) -> dict[str, Any]:
+def _published_row(encoder: Encoder, published: PublishedWeights) -> dict[str, Any]:
     found = folder.find_record(encoder.name, published.weights)
     if found:
         return _kept_row(encoder, *found)
-    here = where(encoder, published)
+    here = find_local(encoder, published)
     claimed = published.claimed_sha256
     return {
         "backbone": encoder.name,
@@ -88,7 +88,7 @@ def _published_row(encoder: Encoder, published: Published) -> dict[str, Any]:
     }
 
 
-def _kept_row(encoder: Encoder, path: Path, record: Record) -> dict[str, Any]:
+def _kept_row(encoder: Encoder, path: Path, record: WeightsRecord) -> dict[str, Any]:
     return {
         "backbone": encoder.name,
         "weights": record.weights,
@@ -102,7 +102,7 @@ def _kept_row(encoder: Encoder, path: Path, record: Record) -> dict[str, Any]:
     }
 
 
-def fetch(name: str, weights: str = "imagenet") -> tuple[Path, Record]:
+def fetch(name: str, weights: str = "imagenet") -> tuple[Path, WeightsRecord]:
     """Put published weights into the weights folder, from the hub's cache or the hub.
 
     Parameters
@@ -116,7 +116,7 @@ def fetch(name: str, weights: str = "imagenet") -> tuple[Path, Record]:
     -------
     path : Path
         Of the file.
-    record : Record
+    record : WeightsRecord
         What is known of it.
 
     Raises
@@ -132,15 +132,17 @@ def fetch(name: str, weights: str = "imagenet") -> tuple[Path, Record]:
         locate(encoder, weights)  # Says what is wrong with the name.
         raise UsageError(f"'{weights}' is not published; `bottleneck weights import` takes files")
     if published.repository is None:
-        raise not_to_be_had(encoder, published, "they are not on the hub")
+        raise unavailable_weights(encoder, published, "they are not on the hub")
     try:
         path = hub.cached_file(published) or hub.download(published)
     except hub.HubError as error:
-        raise not_to_be_had(encoder, published, str(error)) from None
+        raise unavailable_weights(encoder, published, str(error)) from None
     return _keep(encoder, published.weights, path, published)
 
 
-def import_file(path: Path, *, name: str | None = None, weights: str | None = None) -> Record:
+def import_file(
+    path: Path, *, name: str | None = None, weights: str | None = None
+) -> WeightsRecord:
     """Recognise a weight file and put a copy of it into the weights folder.
 
     Parameters
@@ -163,7 +165,7 @@ def import_file(path: Path, *, name: str | None = None, weights: str | None = No
     encoder = find_encoder(name) if name else _recognised(path)
     if weights and (meant := encoder.find_published(weights)):
         weights = meant.weights
-    fit, sha256 = fit_file(encoder, Located(path, path.stem, path.name))
+    fit, sha256 = fit_file(encoder, WeightFile(path, path.stem, path.name))
     published = _published(encoder, path, fit.layout.name, sha256, weights)
     weights = weights or (published.weights if published else None)
     if weights is None:
@@ -191,7 +193,7 @@ def _recognised(path: Path) -> Encoder:
 
 def _published(
     encoder: Encoder, path: Path, layout: str, sha256: str, weights: str | None
-) -> Published | None:
+) -> PublishedWeights | None:
     for published in encoder.published:
         if published.file.endswith(".h5") != (layout == "keras"):
             continue
@@ -202,26 +204,28 @@ def _published(
     return _of_torchvision(encoder, sha256) if layout == "torchvision" else None
 
 
-def _of_torchvision(encoder: Encoder, sha256: str) -> Published | None:
+def _of_torchvision(encoder: Encoder, sha256: str) -> PublishedWeights | None:
     # torchvision's file names carry the first eight digits of their sha256.
     from torchvision.models import get_model_weights
 
     for entry in get_model_weights(str(encoder.torchvision)):
         if f"-{sha256[:8]}." in entry.url:
             file = entry.url.rpartition("/")[2]
-            return Published("imagenet", file, None, entry.url, "torchvision", "bsd-3-clause")
+            return PublishedWeights(
+                "imagenet", file, None, entry.url, "torchvision", "bsd-3-clause"
+            )
     return None
 
 
 def _keep(
-    encoder: Encoder, weights: str, path: Path, published: Published | None
-) -> tuple[Path, Record]:
-    fit, sha256 = fit_file(encoder, Located(path, weights, path.name))
+    encoder: Encoder, weights: str, path: Path, published: PublishedWeights | None
+) -> tuple[Path, WeightsRecord]:
+    fit, sha256 = fit_file(encoder, WeightFile(path, weights, path.name))
     # What a publisher states holds for his form of the file, not for another library's.
     stated = published.preprocessing if published else None
     if stated in encoder.layouts and stated != fit.layout.name:
         published = stated = None
-    record = Record(
+    record = WeightsRecord(
         encoder=encoder.name,
         weights=weights,
         file=path.name,
@@ -235,12 +239,12 @@ def _keep(
     return target, dataclasses.replace(record, file=target.name)
 
 
-def verify() -> list[Verdict]:
+def verify() -> list[FileCheck]:
     """Check every file of the weights folder against its record, and that it still fits.
 
     Returns
     -------
-    list of Verdict
+    list of FileCheck
         One a record, and one a file that has no record.
     """
     place = folder.folder_path()
@@ -250,15 +254,15 @@ def verify() -> list[Verdict]:
         try:
             if not path.is_file():
                 raise WeightsError("the record is here, the file is not: copy it here")
-            located = Located(path, record.weights, record.source, sha256=record.sha256)
+            located = WeightFile(path, record.weights, record.source, sha256=record.sha256)
             fit, _ = fit_file(find_encoder(record.encoder), located)
         except (UsageError, WeightsError) as error:
-            verdicts.append(Verdict(path.name, "broken", str(error)))
+            verdicts.append(FileCheck(path.name, "broken", str(error)))
         else:
             text = f"{record.encoder}, {record.weights}, layout {fit.layout.name}"
-            verdicts.append(Verdict(path.name, "ok", text))
+            verdicts.append(FileCheck(path.name, "ok", text))
     for path in sorted(place.iterdir()) if place.is_dir() else ():
         if path.suffix != ".json" and path not in records and not path.name.startswith("."):
             text = "no record: import it with `bottleneck weights import`"
-            verdicts.append(Verdict(path.name, "unknown", text))
+            verdicts.append(FileCheck(path.name, "unknown", text))
     return verdicts

@@ -21,14 +21,14 @@ from bottleneck.config import own_folder, read_configuration
 from bottleneck.errors import WeightsError
 from bottleneck.files import replacing, write_whole
 
-__all__ = ["Record", "find_record", "folder_path", "keep", "read_records", "sha256_of"]
+__all__ = ["WeightsRecord", "find_record", "folder_path", "keep", "read_records", "sha256_of"]
 
 _VARIABLE = "BOTTLENECK_WEIGHTS"
 _OPTIONAL = ("licence", "preprocessing")
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class WeightsRecord:
     """What the folder knows of one weight file.
 
     Attributes
@@ -71,7 +71,7 @@ def folder_path() -> Path:
     return table.folder if table else own_folder() / "weights"
 
 
-def read_records(folder: Path) -> dict[Path, Record]:
+def read_records(folder: Path) -> dict[Path, WeightsRecord]:
     """Read every record of a folder, by the path of its weight file.
 
     Raises
@@ -86,10 +86,10 @@ def read_records(folder: Path) -> dict[Path, Record]:
     return records
 
 
-def _read_record(path: Path) -> Record:
+def _read_record(path: Path) -> WeightsRecord:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(**fields)
+        record = WeightsRecord(**fields)
         for name, value in fields.items():
             if not isinstance(value, str) and not (value is None and name in _OPTIONAL):
                 raise TypeError(f"{name} cannot be {value!r}")
@@ -103,7 +103,7 @@ def _read_record(path: Path) -> Record:
     return record
 
 
-def find_record(encoder: str, weights: str) -> tuple[Path, Record] | None:
+def find_record(encoder: str, weights: str) -> tuple[Path, WeightsRecord] | None:
     """Find a set of weights in the weights folder; None where it is not there.
 
     Raises
@@ -122,14 +122,14 @@ def find_record(encoder: str, weights: str) -> tuple[Path, Record] | None:
     return None
 
 
-def keep(source: Path, record: Record) -> Path:
+def keep(source: Path, record: WeightsRecord) -> Path:
     """Copy a weight file into the weights folder and write its record.
 
     Parameters
     ----------
     source : Path
         The file.
-    record : Record
+    record : WeightsRecord
         What is known of it; ``file`` is replaced by the name that it gets here.
 
     Returns
@@ -170,7 +170,7 @@ def keep(source: Path, record: Record) -> Path:
     return target
 
 
-def _fields(record: Record) -> Mapping[str, Any]:
+def _fields(record: WeightsRecord) -> Mapping[str, Any]:
     return dataclasses.asdict(record)
 
 

@@ -1,4 +1,4 @@
-"""Reads a legacy Keras weight file, as a program of its own: ``python -P hdf5.py FILE``.
+"""Reads a legacy Keras weight file, as a program of its own: ``python -P keras_hdf5.py FILE``.
 
 Damaged bytes can make HDF5 walk in a circle or crash, and nothing inside of a process stops
 that. It imports nothing of the package, whose own imports take longer than the reading. To

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.manifest import SPLITS
-from bottleneck.data.readers.table_files import IMAGE_SUFFIXES, is_image, list_files
+from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, is_image, list_files
 from bottleneck.data.samples import Sample, collect
 from bottleneck.errors import DataError
 
-__all__ = ["read_folder"]
+__all__ = ["read_class_folders"]
 
 
-def read_folder(folder: Path) -> ImageDataset:
+def read_class_folders(folder: Path) -> ImageDataset:
     """Read a folder whose subfolders are the classes.
 
     Images may lie at any depth below a class. Where all subfolders are named after

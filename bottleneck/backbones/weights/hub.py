@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bottleneck.backbones.catalogue import Published
+from bottleneck.backbones.catalogue import PublishedWeights
 
 __all__ = ["HubError", "cached_file", "download"]
 
@@ -18,7 +18,7 @@ class HubError(Exception):
     """Why a file cannot be had from the hub, in one line."""
 
 
-def cached_file(published: Published) -> Path | None:
+def cached_file(published: PublishedWeights) -> Path | None:
     """Find a published file in the hub's local cache."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -31,7 +31,7 @@ def cached_file(published: Published) -> Path | None:
     return None
 
 
-def download(published: Published) -> Path:
+def download(published: PublishedWeights) -> Path:
     """Download a published file into the hub's local cache, and return its path there.
 
     Raises
@@ -61,7 +61,7 @@ def download(published: Published) -> Path:
     raise HubError(f"{published.repository} has no file {published.file}")
 
 
-def _names(published: Published) -> tuple[str, ...]:
+def _names(published: PublishedWeights) -> tuple[str, ...]:
     # Old repositories of timm have the pickle only.
     second = ("pytorch_model.bin",) if published.file == "model.safetensors" else ()
     return (published.file, *second)

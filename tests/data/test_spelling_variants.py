@@ -10,7 +10,7 @@ from made import make_images
 from bottleneck.data import samples as samples_module
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.samples import Sample, SampleTable, collect, first_alike
-from bottleneck.data.spelling import spelling_key
+from bottleneck.data.spelling_variants import spelling_key
 from bottleneck.errors import DataError
 
 

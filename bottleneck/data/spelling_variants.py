@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from bottleneck.data.samples import Sample, first_alike
 from bottleneck.errors import DataError
 
-__all__ = ["refuse_other_spellings", "spelling_key"]
+__all__ = ["refuse_spelling_variants", "spelling_key"]
 
 _WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
 _NAMES = {"label": "classes", "group": "patients", "fold": "folds", "centre": "centres"}
 
 
-def refuse_other_spellings(samples: Sequence[Sample], where: str) -> None:
+def refuse_spelling_variants(samples: Sequence[Sample], where: str) -> None:
     """Refuse samples of which a class, a patient, a fold or a centre is written in two ways.
 
     A patient that counts as two may stand on both sides of a split.

@@ -1,0 +1,1 @@
+"""Where weights come from: a file, the weights folder, or the Hugging Face hub."""
