@@ -95,7 +95,7 @@ def look_at(
                 rows["unread"].append(row)
                 continue
             sha256, facts, has_text = result
-            flat = np.frombuffer(bytes.fromhex(facts.thumbnail), np.uint8)
+            flat = np.frombuffer(facts.thumbnail, np.uint8)
             thumbnail = flat.reshape(thumbnails.shape[1:])
             same = features.pixels is None or features.pixels[row] == facts.pixels
             if not (same or _is_rounding(features, row, sha256, thumbnail)):

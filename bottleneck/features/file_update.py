@@ -23,9 +23,8 @@ from bottleneck.features.compute import batch_runner as engine
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.row_reuse import StoredRows
 from bottleneck.features.file.writer import write_features
-from bottleneck.features.found import Found
 from bottleneck.features.provenance import make_provenance
-from bottleneck.features.rows import Row, Stamp, row_key
+from bottleneck.features.rows import ImageRow, ImageTable, Stamp, row_key
 from bottleneck.features.timing import Stage
 from bottleneck.plurals import counted
 
@@ -167,7 +166,7 @@ class Run:
 
     def write(
         self,
-        found: Found,
+        images: ImageTable,
         journal: Journal,
         stages: tuple[Stage, ...],
         describe: Callable[[], Mapping[str, str]],
@@ -176,8 +175,8 @@ class Run:
 
         Parameters
         ----------
-        found : Found
-            What became of every sample.
+        images : ImageTable
+            Hash and stamp of every image that could be read.
         journal : Journal
             The rows that the file does not have yet.
         stages : tuple of Stage
@@ -190,10 +189,10 @@ class Run:
         DataError
             If there is no row at all.
         """
-        self.failures = found.failures
+        self.failures = images.failures
         rows = _Rows(len(self.dataset), len(self.stored) + len(journal))
         for start, samples in blocks_of(self.dataset.samples):
-            self._find_rows(rows, start, samples, found, journal)
+            self._find_rows(rows, start, samples, images, journal)
         self.n_rows = rows.n
         self.n_copies = rows.n - int(rows.used.sum())
         if not self.n_rows:
@@ -223,7 +222,7 @@ class Run:
         write_features(
             self.path,
             self.dataset,
-            self._blocks(found, rows, journal),
+            self._blocks(images, rows, journal),
             shape=(self.n_rows, self.backbone.width),
             failures=self.failures,
             provenance=provenance,
@@ -231,14 +230,19 @@ class Run:
         self.provenance = provenance
 
     def _find_rows(
-        self, rows: _Rows, start: int, samples: Sequence[Sample], found: Found, journal: Journal
+        self,
+        rows: _Rows,
+        start: int,
+        samples: Sequence[Sample],
+        table: ImageTable,
+        journal: Journal,
     ) -> None:
         n_stored = len(self.stored)
         located = self._located.read(start, start + len(samples)).tolist()
         before = [number for number in located if number >= 0]
         keys_before = dict(zip(before, self.stored.keys(before) if before else (), strict=True))
         places = np.full(len(samples), -1)
-        images = found.images(start, start + len(samples))
+        images = table.read(start, start + len(samples))
         for n, (sample, number, (sha256, _)) in enumerate(
             zip(samples, located, images, strict=True)
         ):
@@ -258,12 +262,12 @@ class Run:
         rows.add(start, places)
 
     def _blocks(
-        self, found: Found, rows: _Rows, journal: Journal
-    ) -> Iterator[tuple[list[Row], NDArray[np.float32]]]:
+        self, table: ImageTable, rows: _Rows, journal: Journal
+    ) -> Iterator[tuple[list[ImageRow], NDArray[np.float32]]]:
         n_stored = len(self.stored)
         for start, samples in blocks_of(self.dataset.samples):
             places = rows.places.read(start, start + len(samples))
-            images = found.images(start, start + len(samples))
+            images = table.read(start, start + len(samples))
             with_row = np.flatnonzero(places >= 0).tolist()
             here = places[with_row]
             features = np.empty((len(here), self.backbone.width), np.float32)
@@ -280,7 +284,7 @@ class Run:
                     facts[n] = fact
             yield (
                 [
-                    Row(samples[n], images[n][0], fact, images[n][1])
+                    ImageRow(start + n, samples[n], *images[n], fact)
                     for n, fact in zip(with_row, facts, strict=True)
                 ],
                 features,

@@ -1,34 +1,102 @@
-"""A row of features, and what its values answer to."""
+"""An image on its way to a row of features, and the table of all images of a data set."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
+from bottleneck.disk_backed import DiskArray
 
-__all__ = ["NO_STAMP", "Row", "Stamp", "row_key"]
+__all__ = ["NO_STAMP", "ImageRow", "ImageTable", "Stamp", "row_key"]
 
-# Size in bytes and modification time in nanoseconds of an image's file.
+# Size in bytes and modification time in nanoseconds of an image file.
 Stamp = tuple[int, int]
 NO_STAMP: Stamp = (-1, -1)
+_IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """A sample that has features, and what is known of its image."""
+@dataclasses.dataclass(slots=True, eq=False)
+class ImageRow:
+    """An image on its way to a row of features: one record, filled in step by step.
 
+    Attributes
+    ----------
+    number : int
+        Position of the sample in its data set.
+    sample : Sample
+        What the data set says of the image.
+    sha256 : str
+        Of the encoded bytes; empty until they are read.
+    stamp : tuple of int
+        Size and modification time of the image file, or ``NO_STAMP``.
+    facts : PixelFacts or None
+        Description of the decoded image.
+    pixels : mapping of Preprocessing to ndarray of shape (crop, crop, 3)
+        Network inputs, by the preprocessing that made them. Empty where every network has a
+        row of the image already, or the image cannot be used.
+    failure : str or None
+        Why the image cannot be used.
+    """
+
+    number: int
     sample: Sample
-    sha256: str
-    facts: PixelFacts
+    sha256: str = ""
     stamp: Stamp = NO_STAMP
+    facts: PixelFacts | None = None
+    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32]] = dataclasses.field(
+        default_factory=dict
+    )
+    failure: str | None = None
 
     @property
     def key(self) -> str:
-        """What the row's values answer to."""
+        """Name of the row: equal keys, equal features."""
         return row_key(self.sha256, self.sample)
+
+    def without_pixels(self) -> ImageRow:
+        """Return a copy that can be kept, or sent, when its pixels are no longer needed."""
+        return dataclasses.replace(self, pixels={})
 
 
 def row_key(sha256: str, sample: Sample) -> str:
-    """Name what a row's values answer to: the image's bytes, and the region of it."""
+    """Return the name of a row: the hash of the image's bytes, and the region of the image."""
     return sha256 if sample.region is None else f"{sha256}{list(sample.region)}"
+
+
+class ImageTable:
+    """Hash and stamp of every image of a data set, on the disk.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+
+    Attributes
+    ----------
+    failures : list of (str, str)
+        Id and reason of the samples that have no row.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.failures: list[tuple[str, str]] = []
+        self._images = DiskArray(n, _IMAGE)
+
+    def write(self, start: int, images: Sequence[tuple[str, Stamp]]) -> None:
+        """Record hashes and stamps of consecutive samples; ``start`` is the first one's number."""
+        self._images.write(start, images)
+
+    def read(self, start: int, stop: int) -> list[tuple[str, Stamp]]:
+        """Return hashes and stamps of consecutive samples; the hash is empty if there is none."""
+        images = self._images.read(start, stop)
+        return [
+            (sha256.decode(), (size, time))
+            for sha256, (size, time) in zip(
+                images["sha256"].tolist(), images["stamp"].tolist(), strict=True
+            )
+        ]

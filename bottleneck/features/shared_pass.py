@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import FeatureFileError, UsageError
@@ -19,9 +20,8 @@ from bottleneck.features.compute.batch_runner import Plan
 from bottleneck.features.compute.worker import Batch, Engine, Forward, Work
 from bottleneck.features.file.journal import Journal, Seen
 from bottleneck.features.file_update import Run, log_path
-from bottleneck.features.found import Found
 from bottleneck.features.images.loader import read_stamps
-from bottleneck.features.rows import NO_STAMP, row_key
+from bottleneck.features.rows import NO_STAMP, ImageTable, row_key
 from bottleneck.features.timing import Clock, Stage
 
 __all__ = ["Progress", "execute"]
@@ -66,14 +66,14 @@ def execute(
             made = recipe.preprocessing, recipe.decoding, recipe.precision
             key = (id(run.backbone.network), made, _plan(journal))
             streams.setdefault(key, _Stream()).add(run, journal)
-        found = Found(dataset)
-        rest = range(len(dataset)) if verify else _recall(runs, journals, found, clock.workers)
+        table = ImageTable(len(dataset))
+        rest = range(len(dataset)) if verify else _recall(runs, journals, table, clock.workers)
         with contextlib.closing(_Writer(clock)) as writer:
-            _extract(list(streams.values()), engine, cache, found, rest, writer, progress)
+            _extract(list(streams.values()), dataset, engine, cache, table, rest, writer, progress)
             writer.finish()
         stages = clock.stages()
         for run, journal in zip(runs, journals, strict=True):
-            run.write(found, journal, stages, engine.describe)
+            run.write(table, journal, stages, engine.describe)
     for run in runs:
         # Missing where somebody removed the folder, and the lock with it, during the run.
         log_path(run.path).unlink(missing_ok=True)
@@ -81,13 +81,13 @@ def execute(
 
 
 def _recall(
-    runs: Sequence[Run], journals: Sequence[Journal], found: Found, workers: int
+    runs: Sequence[Run], journals: Sequence[Journal], table: ImageTable, workers: int
 ) -> Sequence[int]:
     """Find the images that no run must look at: path, size and time are those recorded.
 
     Returns the numbers of the others.
     """
-    dataset = found.dataset
+    dataset = runs[0].dataset
     if not any(len(run.stored) for run in runs) and not any(len(each) for each in journals):
         return range(len(dataset))
     rest = array("q")
@@ -110,21 +110,21 @@ def _recall(
                     for one, run, journal in zip(said[place], runs, journals, strict=False)
                 ):
                     images[place] = key[:64], stamp
-            found.add(start, images)
+            table.write(start, images)
             rest.extend(start + place for place, (sha256, _) in enumerate(images) if not sha256)
     return rest
 
 
 def _extract(
     streams: Sequence[_Stream],
+    dataset: ImageDataset,
     engine: Engine,
     cache: PixelCache | None,
-    found: Found,
+    table: ImageTable,
     numbers: Sequence[int],
     writer: _Writer,
     progress: Progress,
 ) -> None:
-    dataset = found.dataset
     names = ", ".join(dict.fromkeys(s.members[0][0].backbone.name for s in streams))
     total, done = len(dataset), len(dataset) - len(numbers)
     progress(done, total, names)
@@ -153,7 +153,7 @@ def _extract(
             if item.failure is not None:
                 failures[item.number] = item.failure
             else:
-                found.add(item.number, [(item.sha256, item.stamp)])
+                table.write(item.number, [(item.sha256, item.stamp)])
                 sample = dataset.samples[item.number]
                 seen = Seen(sample, row_key(item.sha256, sample), item.stamp)
                 for stream in streams:
@@ -162,7 +162,7 @@ def _extract(
             first = compiling and item.picture is not None
             progress(done, total, f"compiling {names}" if first else names)
     # A cluster hands samples back in the order in which they are finished.
-    found.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
+    table.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
 
 
 class _Stream:

@@ -118,9 +118,7 @@ def contents(output: Path) -> Contents:
 def processes() -> Any:
     # Children of this server have torch loaded already, and no threads of ours.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["bottleneck.features.extraction", "bottleneck.testing", "imagehash", "made"]
-    )
+    context.set_forkserver_preload(["bottleneck.features.extraction", "bottleneck.testing", "made"])
     return context
 
 

@@ -84,7 +84,7 @@ def test_many_networks_read_each_image_once(image_folder: MakeImages, tmp_path: 
         assert one.path.name == other.path.name
         a, b = load_features(one.path), load_features(other.path)
         assert a.X.tobytes() == b.X.tobytes()
-        for column in ("ids", "y", "groups", "sha256", "pixels", "phash", "size", "brightness"):
+        for column in ("ids", "y", "groups", "sha256", "pixels", "size", "brightness"):
             np.testing.assert_array_equal(getattr(a, column), getattr(b, column))
         np.testing.assert_array_equal(a.thumbnails, b.thumbnails)
 

@@ -109,7 +109,7 @@ Start = Callable[..., Child]
 def processes() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["bottleneck.features.extraction", "bottleneck.testing", "bottleneck.cli.app", "imagehash"]
+        ["bottleneck.features.extraction", "bottleneck.testing", "bottleneck.cli.app"]
     )
     return context
 

@@ -62,7 +62,7 @@ def feature_file(folder: Path) -> tuple[Path, Read]:
 
 
 def log(folder: Path) -> tuple[Path, Read]:
-    path, facts = folder / "x.h5.unfinished", [PixelFacts("a", "b", (1, 2), 0.5, "00")] * 4
+    path, facts = folder / "x.h5.unfinished", [PixelFacts("a", (1, 2), 0.5, bytes(1024))] * 4
     with Journal(path, LOG) as journal:
         for n in range(3):
             values = np.full((4, 8), n, np.float32)

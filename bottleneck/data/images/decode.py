@@ -52,7 +52,7 @@ POLICY = "1"
 # Around imports of what may not be installed. A thread that waits for another's import is not told
 # that it failed, and finds half a module.
 LOADING = threading.Lock()
-# The perceptual hash is computed from as many pixels; text cannot be read in them.
+# Near-duplicates are recognised in so many pixels; text cannot be read in them.
 THUMBNAIL_SIDE = 32
 
 # A picture below it is none.
@@ -71,21 +71,18 @@ class PixelFacts:
     ----------
     pixels : str
         sha256 of size and RGB bytes: equal for two encodings of one picture.
-    phash : str
-        64-bit perceptual hash (DCT, 16 hexadecimal digits).
     size : tuple of int
         Width and height.
     brightness : float
         Mean grey value, 0 to 255.
-    thumbnail : str
-        What ``make_thumbnail`` returns, row by row, two hexadecimal digits a pixel.
+    thumbnail : bytes
+        The 32 × 32 pixels that ``make_thumbnail`` returns, row by row.
     """
 
     pixels: str
-    phash: str
     size: tuple[int, int]
     brightness: float
-    thumbnail: str
+    thumbnail: bytes
 
 
 def decode(data: bytes, region: Box | None = None) -> Image.Image:
@@ -247,22 +244,18 @@ def gather_facts(
     thumbnail : ndarray of uint8, shape (32, 32)
         As ``make_thumbnail`` returns it.
     """
-    import imagehash
-
     digest = hashlib.sha256(b"%dx%d:" % size)
     digest.update(rgb)
     return PixelFacts(
         pixels=digest.hexdigest(),
-        # The hash begins with the same resize, which leaves a thumbnail as it is.
-        phash=str(imagehash.phash(Image.fromarray(thumbnail))),
         size=size,
         brightness=total / (size[0] * size[1]),
-        thumbnail=thumbnail.tobytes().hex(),
+        thumbnail=thumbnail.tobytes(),
     )
 
 
 def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
-    """Shrink an image to the grey square that a perceptual hash is computed from.
+    """Shrink an image to the small grey square in which near-duplicates are recognised.
 
     Parameters
     ----------

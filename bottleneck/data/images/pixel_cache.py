@@ -1,8 +1,8 @@
 """Decoded images in a folder, for the networks that follow.
 
 PNG and its like take longer to decode than to read when decoded. A file of the folder has the
-sha256 of all that follows, 32 bytes; a line of JSON with size, mode and ``PixelFacts``; and the
-pixels, one byte each where the picture is grey.
+sha256 of all that follows, 32 bytes; a line of JSON with mode and ``PixelFacts``; the
+thumbnail; and the pixels, one byte each where the image is grey.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
-from bottleneck.data.images.decode import POLICY, PixelFacts
+from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError
 from bottleneck.files import replacing
@@ -27,8 +27,9 @@ from bottleneck.files import replacing
 __all__ = ["PixelCache"]
 
 # Of the files below; another one where PixelFacts has other fields, or computes them otherwise.
-_FORMAT = 1
+_FORMAT = 2
 _DIGEST = 32
+_THUMBNAIL = THUMBNAIL_SIDE**2
 # Seconds after which no file is still being written: a day.
 _ABANDONED = 86400
 
@@ -141,8 +142,10 @@ def _encode(image: Image.Image, facts: PixelFacts) -> bytes:
     grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
         pixels[..., 0], pixels[..., 2]
     )
-    header = json.dumps({"mode": "L" if grey else "RGB", **dataclasses.asdict(facts)})
-    content = header.encode() + b"\n" + (pixels[..., 0] if grey else pixels).tobytes()
+    fields = dataclasses.asdict(facts)
+    thumbnail = fields.pop("thumbnail")
+    header = json.dumps({"mode": "L" if grey else "RGB", **fields}).encode() + b"\n"
+    content = header + thumbnail + (pixels[..., 0] if grey else pixels).tobytes()
     return hashlib.sha256(content).digest() + content
 
 
@@ -154,11 +157,12 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
     content = memoryview(data)[_DIGEST:]
     if hashlib.sha256(content).digest() != data[:_DIGEST]:
         return None
-    end = data.index(b"\n", _DIGEST)
+    end = data.index(b"\n", _DIGEST) + 1
     fields = json.loads(data[_DIGEST:end])
     mode, size = fields.pop("mode"), tuple(fields.pop("size"))
-    image = Image.frombytes(mode, size, content[end + 1 - _DIGEST :])
-    return image.convert("RGB"), PixelFacts(size=size, **fields)
+    thumbnail = data[end : end + _THUMBNAIL]
+    image = Image.frombytes(mode, size, content[end + _THUMBNAIL - _DIGEST :])
+    return image.convert("RGB"), PixelFacts(size=size, thumbnail=thumbnail, **fields)
 
 
 def _write(path: Path, data: bytes, unfinished: Path) -> None:

@@ -35,8 +35,8 @@ class FeatureSet:
     groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         Patient, fixed split, published fold and centre, where the data set names
         them; an empty string where it does not for that row.
-    sha256, pixels, phash : ndarray of str, shape (n_samples,), or None
-        Hashes of the encoded bytes, of the decoded pixels, and perceptual.
+    sha256, pixels : ndarray of str, shape (n_samples,), or None
+        Hashes of the encoded bytes and of the decoded pixels.
     sources : ndarray of str, shape (n_samples,), or None
         Path of the image relative to the data set.
     size : ndarray of int32, shape (n_samples, 2), or None
@@ -61,7 +61,6 @@ class FeatureSet:
     centres: Strings | None = None
     sha256: Strings | None = None
     pixels: Strings | None = None
-    phash: Strings | None = None
     sources: Strings | None = None
     size: NDArray[np.int32] | None = None
     brightness: NDArray[np.float32] | None = None

@@ -18,7 +18,7 @@ from bottleneck.features.file.hdf5_guard import WatchedFile, measure_texts
 
 __all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
 
-FORMAT = 1
+FORMAT = 2
 TEXT = h5py.string_dtype("utf-8")
 FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
 THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)

@@ -2,8 +2,8 @@
 
 A record is a length, a checksum and a payload. What a kill cuts off is the last record
 alone; opening the log again drops it. The first record describes the run, every other one
-holds a batch: a JSON line, then its features as raw little-endian float32. The line says, too,
-which images were read since the batch before: their sample, their key, the stamp of their file.
+holds a batch: a JSON line, the thumbnails, and the features as little-endian float32. The line
+says, too, which images were read since the batch before: sample, key, and stamp of the file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import json
-import operator
 import os
 import struct
 import zlib
@@ -23,7 +22,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.images.decode import PixelFacts
+from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Sample
 from bottleneck.disk_backed import DiskDict
 from bottleneck.errors import FeatureFileError
@@ -31,10 +30,9 @@ from bottleneck.features.rows import Stamp, row_key
 
 __all__ = ["Journal", "Seen"]
 
-# As dataclasses.astuple, which would copy each.
-_FACTS = operator.attrgetter(*(field.name for field in dataclasses.fields(PixelFacts)))
 _HEAD = struct.Struct("<8sQI")
-_MAGIC = b"BNJRNL01"
+_MAGIC = b"BNJRNL02"
+_THUMBNAIL = THUMBNAIL_SIDE**2
 # What may change from batch to batch, and what a log that does not say it was written with.
 _CHANGING = ("drift", "batch_size", "layout", "compiled", "captured")
 _OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False, "captured": False}
@@ -158,15 +156,15 @@ class Journal:
         line, _, raw = payload.partition(b"\n")
         batch = json.loads(line)
         self.seconds = batch["seconds"]
-        if len(raw) != 4 * batch["width"] * len(batch["rows"]):
+        if len(raw) != (_THUMBNAIL + 4 * batch["width"]) * len(batch["rows"]):
             raise ValueError("the features are not as many as the rows")
         first = self._n
         self._n += len(batch["rows"])
         self._first.append(first)
         self._start.append(start)
         self._end.append(start + len(payload))
-        if any(len(row) != 6 or not isinstance(row[0], str) for row in batch["rows"]):
-            raise ValueError("a row needs a key and five facts of its image")
+        if any(len(row) != 4 or not isinstance(row[0], str) for row in batch["rows"]):
+            raise ValueError("a row needs a key and three facts of its image")
         self.numbers.add((row[0], number) for number, row in enumerate(batch["rows"], first))
         return batch
 
@@ -192,15 +190,22 @@ class Journal:
             The images that were read since the batch before, whether a row of this batch is
             theirs or not.
         """
-        rows = [(key, *_FACTS(fact)) for key, fact in zip(keys, facts, strict=True)]
+        rows = [
+            (key, fact.pixels, fact.size, fact.brightness)
+            for key, fact in zip(keys, facts, strict=True)
+        ]
         batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
         if read:
             batch["read"] = [
                 (seen.sample.id, seen.sample.source, seen.key, *seen.stamp) for seen in read
             ]
         batch |= {field: self.header[field] for field in _CHANGING}
-        line = json.dumps(batch)
-        payload = line.encode() + b"\n" + features.astype("<f4").tobytes()
+        thumbnails = b"".join(fact.thumbnail for fact in facts)
+        payload = b"%s\n%s%s" % (
+            json.dumps(batch).encode(),
+            thumbnails,
+            features.astype("<f4").tobytes(),
+        )
         self._index(self._write(payload), payload)
 
     def _write(self, payload: bytes) -> int:
@@ -234,14 +239,18 @@ class Journal:
         for number in numbers:
             batch = bisect.bisect_right(self._first, number) - 1
             if batch != last:  # Rows mostly come in the order in which they were written.
-                last, (rows, block) = batch, self._batch(batch)
-            _, pixels, phash, size, brightness, thumbnail = rows[number - self._first[batch]]
-            all_facts.append(PixelFacts(pixels, phash, tuple(size), brightness, thumbnail))
-            features.append(block[number - self._first[batch]])
+                last, (rows, thumbnails, block) = batch, self._batch(batch)
+            place = number - self._first[batch]
+            _, pixels, size, brightness = rows[place]
+            thumbnail = thumbnails[place * _THUMBNAIL : (place + 1) * _THUMBNAIL]
+            all_facts.append(PixelFacts(pixels, tuple(size), brightness, thumbnail))
+            features.append(block[place])
         return all_facts, np.stack(features)
 
-    def _batch(self, batch: int) -> tuple[list[Any], NDArray[np.float32]]:
+    def _batch(self, batch: int) -> tuple[list[Any], bytes, NDArray[np.float32]]:
         self._file.seek(self._start[batch])
         line, _, raw = self._file.read(self._end[batch] - self._start[batch]).partition(b"\n")
         fields = json.loads(line)
-        return fields["rows"], np.frombuffer(raw, "<f4").reshape(-1, fields["width"])
+        end = _THUMBNAIL * len(fields["rows"])
+        features = np.frombuffer(raw[end:], "<f4").reshape(-1, fields["width"])
+        return fields["rows"], raw[:end], features

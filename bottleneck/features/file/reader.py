@@ -15,7 +15,7 @@ from bottleneck.features.file.format import OPTIONAL_FIELDS, Members
 
 __all__ = ["feature_files", "load_features", "read_provenance"]
 
-_TEXTS = (*OPTIONAL_FIELDS, "sources", "sha256", "pixels", "phash")
+_TEXTS = (*OPTIONAL_FIELDS, "sources", "sha256", "pixels")
 
 
 def feature_files(folder: Path) -> list[Path]:

@@ -54,7 +54,7 @@ class StoredRows:
         with Members.opened(self.path) as file:
             self.provenance = file.provenance()
             n = len(file.member("ids"))
-            for name in ("ids", "sources", "pixels", "phash"):
+            for name in ("ids", "sources", "pixels"):
                 member = file.member(name, n)
                 if name in ("ids", "sources"):
                     file.longest(member)
@@ -165,13 +165,13 @@ class StoredRows:
     def facts(self, numbers: Sequence[int]) -> list[PixelFacts]:
         """Return what is recorded of the images of rows."""
         with Members.opened(self.path) as file:
-            pixels, phash = take(file["pixels"], numbers), take(file["phash"], numbers)
+            pixels = take(file["pixels"], numbers)
             size = take(file["size"], numbers).tolist()
             brightness = take(file["brightness"], numbers).tolist()
             thumbnails = take(file["thumbnails"], numbers)
         return [
-            PixelFacts(p.decode(), h.decode(), (s[0], s[1]), b, t.tobytes().hex())
-            for p, h, s, b, t in zip(pixels, phash, size, brightness, thumbnails, strict=True)
+            PixelFacts(p.decode(), (s[0], s[1]), b, t.tobytes())
+            for p, s, b, t in zip(pixels, size, brightness, thumbnails, strict=True)
         ]
 
     def features(self, numbers: Sequence[int]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.features.file.format import FAILURE, OPTIONAL_FIELDS, TEXT, THUMBNAIL
-from bottleneck.features.rows import Row
+from bottleneck.features.rows import ImageRow
 from bottleneck.files import replacing
 
 __all__ = ["write_features"]
@@ -24,7 +24,7 @@ __all__ = ["write_features"]
 def write_features(
     path: Path,
     dataset: ImageDataset,
-    blocks: Iterable[tuple[Sequence[Row], NDArray[np.float32]]],
+    blocks: Iterable[tuple[Sequence[ImageRow], NDArray[np.float32]]],
     *,
     shape: tuple[int, int],
     failures: Sequence[tuple[str, str]],
@@ -41,7 +41,7 @@ def write_features(
         The target; replaced where it exists.
     dataset : ImageDataset
         Whose samples decide which of the optional members there are.
-    blocks : iterable of (sequence of Row, ndarray of float32)
+    blocks : iterable of (sequence of ImageRow, ndarray of float32)
         The rows in the order of the data set, some at a time, and their features.
     shape : tuple of int
         Number of rows in all, and length of a feature vector.
@@ -108,25 +108,25 @@ def _create_members(file: h5py.File, dataset: ImageDataset, n: int, width: int) 
             file.create_dataset(member, (n,), TEXT)
     if dataset.names("region"):
         file.create_dataset("regions", (n, 4), "<i4")
-    for member, kind in (("sha256", "S64"), ("pixels", "S64"), ("phash", "S16")):
-        file.create_dataset(member, (n,), kind)
+    for member in ("sha256", "pixels"):
+        file.create_dataset(member, (n,), "S64")
     file.create_dataset("size", (n, 2), "<i4")
     file.create_dataset("brightness", (n,), "<f4")
     file.create_dataset("thumbnails", (n, *THUMBNAIL), "u1")
     file.create_dataset("stamps", (n, 2), "<i8")
 
 
-def _write_columns(file: h5py.File, place: slice, rows: Sequence[Row]) -> None:
+def _write_columns(file: h5py.File, place: slice, rows: Sequence[ImageRow]) -> None:
     samples = [row.sample for row in rows]
+    facts = [row.facts for row in rows if row.facts is not None]
     columns: dict[str, Any] = {
         "ids": np.array([s.id for s in samples], TEXT),
         "labels": np.array([s.label for s in samples], TEXT),
         "sources": np.array([s.source for s in samples], TEXT),
         "sha256": np.array([row.sha256 for row in rows], "S64"),
-        "pixels": np.array([row.facts.pixels for row in rows], "S64"),
-        "phash": np.array([row.facts.phash for row in rows], "S16"),
-        "size": np.array([row.facts.size for row in rows], np.int32),
-        "brightness": np.array([row.facts.brightness for row in rows], np.float32),
+        "pixels": np.array([fact.pixels for fact in facts], "S64"),
+        "size": np.array([fact.size for fact in facts], np.int32),
+        "brightness": np.array([fact.brightness for fact in facts], np.float32),
         "stamps": np.array([row.stamp for row in rows], np.int64),
     }
     for member, field in OPTIONAL_FIELDS.items():
@@ -134,7 +134,7 @@ def _write_columns(file: h5py.File, place: slice, rows: Sequence[Row]) -> None:
             columns[member] = np.array([getattr(s, field) or "" for s in samples], TEXT)
     if "regions" in file:
         columns["regions"] = np.array([s.region or (-1,) * 4 for s in samples], np.int32)
-    pictures = bytes.fromhex("".join(row.facts.thumbnail for row in rows))
-    columns["thumbnails"] = np.frombuffer(pictures, np.uint8).reshape(-1, *THUMBNAIL)
+    thumbnails = b"".join(fact.thumbnail for fact in facts)
+    columns["thumbnails"] = np.frombuffer(thumbnails, np.uint8).reshape(-1, *THUMBNAIL)
     for member, values in columns.items():
         file[member][place] = values
