@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from bottleneck.errors import UsageError, unknown_name
 
@@ -16,12 +18,14 @@ __all__ = [
     "Configuration",
     "DatasetTable",
     "WeightsTable",
-    "own_folder",
+    "cache_folder",
+    "data_folder",
     "read_configuration",
     "read_toml",
 ]
 
 CONFIGURATION_FILE = "bottleneck.toml"
+_APPLICATION = "bottleneck-features"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,21 +126,40 @@ class Configuration:
     weights: WeightsTable | None = None
 
 
-def own_folder() -> Path:
-    """Return ``.bottleneck`` in the home folder, whether or not it exists.
+def data_folder() -> Path:
+    """Return the user's folder for files that are to be kept, whether or not it exists.
 
     Raises
     ------
     UsageError
-        If there is no home folder, as in a container under a user that nobody declared.
+        If the user has no home folder, as in a container under an undeclared user.
     """
+    return _user_folder(platformdirs.user_data_path)
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for files that can be made again, whether or not it exists.
+
+    Raises
+    ------
+    UsageError
+        If the user has no home folder.
+    """
+    return _user_folder(platformdirs.user_cache_path)
+
+
+def _user_folder(find: Callable[..., Path]) -> Path:
     try:
-        return Path.home() / ".bottleneck"
+        path = find(_APPLICATION, appauthor=False)
     except RuntimeError:
+        path = Path("~")
+    # Without a home folder, older versions of platformdirs leave the "~" in the path.
+    if not path.is_absolute():
         raise UsageError(
-            "there is no home folder here, in which weights are kept: set HOME (of Windows, "
-            "USERPROFILE), or name their folder in BOTTLENECK_WEIGHTS"
-        ) from None
+            "this user has no home folder to keep weights in: set HOME, or name the folder of "
+            "the weights in BOTTLENECK_WEIGHTS"
+        )
+    return path
 
 
 def read_configuration(folder: Path | None = None) -> Configuration:

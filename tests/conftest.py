@@ -22,6 +22,9 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", home)
         patch.setenv("USERPROFILE", home)  # as Windows has it
+        patch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", home)
+        for variable in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+            patch.delenv(variable, raising=False)
         yield
 
 

@@ -90,8 +90,10 @@ def weigh_classes(
     if asked == "none":
         return None
     if isinstance(asked, str):
-        counts = np.array([(labels == name).sum() for name in classes])
-        return (len(labels) / (len(classes) * counts)).astype(np.float32)
+        from sklearn.utils.class_weight import compute_class_weight
+
+        balanced = compute_class_weight("balanced", classes=np.array(classes), y=labels)
+        return balanced.astype(np.float32)
     for name in asked:
         if name not in classes:
             raise unknown_name("label of the class weights", name, classes)

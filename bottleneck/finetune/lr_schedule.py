@@ -1,49 +1,54 @@
-"""How the learning rate moves over a training."""
+"""Schedules of the learning rate over a training."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
-__all__ = ["Schedule"]
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+__all__ = ["make_scheduler"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """The factor of the learning rate at each step.
+def make_scheduler(
+    optimizer: Optimizer,
+    kind: str,
+    steps: int,
+    *,
+    warmup_steps: int = 0,
+    drop_steps: int = 1,
+    drop_factor: float = 1.0,
+) -> LambdaLR:
+    """Return torch's scheduler of the learning rate, to be advanced after every step.
 
-    It rises linearly from 0 during the warm-up, and falls as its kind says. "linear" and
-    "cosine" reach 0 after the last step; "cosine" is the half wave of Loshchilov & Hutter
-    (2017) without restarts; "step" multiplies by a factor every so many epochs, counted from
-    the first.
+    The rate rises linearly from 0 during the warm-up and then falls as ``kind`` says. torch's
+    LinearLR cannot start at 0, and its CosineAnnealingLR computes each rate from the last one and
+    so accumulates rounding errors; LambdaLR takes the closed form.
 
-    Attributes
+    Parameters
     ----------
+    optimizer : Optimizer
+        Its learning rate is the highest one.
     kind : {"constant", "linear", "cosine", "step"}
+        "linear" and "cosine" reach 0 after the last step; "cosine" is the half wave of Loshchilov
+        & Hutter (2017) without restarts; "step" multiplies the rate by ``drop_factor`` every
+        ``drop_steps`` steps, counted from the first.
     steps : int
         Steps of the whole training.
     warmup_steps : int
-        How many of them are warm-up.
-    drop_steps : int
-        "step": after how many steps the rate drops.
-    drop_factor : float
-        "step": by what it is multiplied then.
+        Steps of the warm-up.
+    drop_steps, drop_factor : int, float
+        For "step" only.
     """
 
-    kind: str
-    steps: int
-    warmup_steps: int = 0
-    drop_steps: int = 1
-    drop_factor: float = 1.0
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return step / warmup_steps
+        if kind == "step":
+            return drop_factor ** (step // drop_steps)
+        done = min((step - warmup_steps) / max(1, steps - warmup_steps), 1.0)
+        return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[
+            kind
+        ]
 
-    def __call__(self, step: int) -> float:
-        """Return the factor of a step, counted from 0."""
-        if step < self.warmup_steps:
-            return step / self.warmup_steps
-        if self.kind == "step":
-            return self.drop_factor ** (step // self.drop_steps)
-        if self.kind == "constant":
-            return 1.0
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        done = min(done, 1.0)
-        return 1 - done if self.kind == "linear" else (1 + math.cos(math.pi * done)) / 2
+    return LambdaLR(optimizer, factor)

@@ -24,7 +24,7 @@ from bottleneck.features import devices
 from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.early_stopping import Course, Curve, Move, Validated, best_epoch, is_over
 from bottleneck.finetune.losses import build_loss, weigh_classes
-from bottleneck.finetune.lr_schedule import Schedule
+from bottleneck.finetune.lr_schedule import make_scheduler
 from bottleneck.finetune.settings import Config
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.transforms import derive_seed
@@ -114,14 +114,14 @@ class _Training(Validated):
             trained, lr=config.learning_rate, weight_decay=config.weight_decay, **extra
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = Schedule(
+        scheduler = make_scheduler(
+            optimizer,
             config.schedule,
             steps,
             warmup_steps=round(config.warmup * steps),
             drop_steps=config.step_epochs * max(1, steps // config.epochs),
             drop_factor=config.step_factor,
         )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -23,6 +23,7 @@ from bottleneck.backbones.weights import folder, hub, index
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import locate
 from bottleneck.cli.app import app
+from bottleneck.config import data_folder
 from bottleneck.errors import UsageError, WeightsError
 
 GONE = WeightsRecord("resnet18", "mine", "gone.pth", 64 * "0", "torchvision", "gone.pth")
@@ -244,7 +245,7 @@ def test_a_record_cannot_name_a_file_outside(place, tmp_path):
 
 def test_the_configuration_names_the_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("BOTTLENECK_WEIGHTS")
-    assert folder.folder_path() == Path.home() / ".bottleneck" / "weights"
+    assert folder.folder_path() == data_folder() / "weights"
     (tmp_path / "bottleneck.toml").write_text("[weights]\nfolder = 'stick'")
     assert folder.folder_path() == tmp_path / "stick"
     monkeypatch.setenv("BOTTLENECK_WEIGHTS", "elsewhere")

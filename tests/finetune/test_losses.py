@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
 from torchvision.ops import sigmoid_focal_loss
 
 from bottleneck.errors import UsageError
 from bottleneck.finetune.losses import FocalLoss, build_loss, weigh_classes
-from bottleneck.finetune.lr_schedule import Schedule
+from bottleneck.finetune.lr_schedule import make_scheduler
 
 LOGITS = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = torch.arange(40) % 3
@@ -88,20 +89,41 @@ def test_schedule_is_that_of_transformers(kind: str, warmup: int) -> None:
         "cosine": lambda o: optimization.get_cosine_schedule_with_warmup(o, warmup, 50),
         "constant": lambda o: optimization.get_constant_schedule_with_warmup(o, warmup),
     }
-    assert rates(Schedule(kind, 50, warmup), 50) == pytest.approx(rates(makers[kind], 50))
+    ours = rates(lambda o: make_scheduler(o, kind, 50, warmup_steps=warmup), 50)
+    assert ours == pytest.approx(rates(makers[kind], 50))
 
 
 def test_schedule_without_warmup_is_torchs() -> None:
     cosine = rates(lambda o: CosineAnnealingLR(o, 50), 50)
-    assert rates(Schedule("cosine", 50), 50) == pytest.approx(cosine)
+    assert rates(lambda o: make_scheduler(o, "cosine", 50), 50) == pytest.approx(cosine)
     step = rates(lambda o: StepLR(o, 12, 0.1), 50)
-    assert rates(Schedule("step", 50, 0, 12, 0.1), 50) == pytest.approx(step)
+    dropping = {"drop_steps": 12, "drop_factor": 0.1}
+    assert rates(lambda o: make_scheduler(o, "step", 50, **dropping), 50) == pytest.approx(step)
 
 
-def rates(schedule: object, steps: int) -> list[float]:
+def test_schedules_are_their_closed_forms_to_the_last_bit() -> None:
+    after = [(step - 10) / 40 for step in range(10, 50)]
+    closed = {
+        "constant": [1.0] * 40,
+        "linear": [1 - done for done in after],
+        "cosine": [(1 + math.cos(math.pi * done)) / 2 for done in after],
+        # Drops are counted from the first step of the training, not from the end of the warm-up.
+        "step": [0.1 ** (step // 12) for step in range(10, 50)],
+    }
+    warming = [step / 10 for step in range(10)]
+    for kind, factors in closed.items():
+        found = rates(
+            lambda o, kind=kind: make_scheduler(
+                o, kind, 50, warmup_steps=10, drop_steps=12, drop_factor=0.1
+            ),
+            50,
+        )
+        assert found == [0.5 * factor for factor in warming + factors], kind
+
+
+def rates(make: Callable[[torch.optim.Optimizer], LRScheduler], steps: int) -> list[float]:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    make = (lambda o: LambdaLR(o, schedule)) if isinstance(schedule, Schedule) else schedule
-    scheduler = make(optimizer)  # type: ignore[operator]
+    scheduler = make(optimizer)
     found = []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])

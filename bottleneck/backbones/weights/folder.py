@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.backbones.recipe import slug
-from bottleneck.config import own_folder, read_configuration
+from bottleneck.config import data_folder, read_configuration
 from bottleneck.errors import WeightsError
 from bottleneck.files import replacing, write_whole
 
@@ -63,12 +63,12 @@ def folder_path() -> Path:
     """Return the weights folder.
 
     ``BOTTLENECK_WEIGHTS``; else ``folder`` in the table ``[weights]`` of ``bottleneck.toml``;
-    else ``.bottleneck/weights`` in the home folder.
+    else ``weights`` in the user's data folder.
     """
     if variable := os.environ.get(_VARIABLE):
         return Path(variable)
     table = read_configuration().weights
-    return table.folder if table else own_folder() / "weights"
+    return table.folder if table else data_folder() / "weights"
 
 
 def read_records(folder: Path) -> dict[Path, WeightsRecord]:

@@ -4,7 +4,7 @@ What is compared are memory formats, batch sizes and compiling, which move the l
 alone, and on a GPU recorded kernels, which move nothing. The precision is part of the recipe, and
 no recipe may hang on a stopwatch. A measurement costs about a twentieth of the run that it is
 for; what a short run does not measure, a longer one will. Results are kept in
-``.bottleneck/tuning.json`` in the home folder, by network, precision, device, number of threads
+``tuning.json`` in the user's cache folder, by network, precision, device, number of threads
 and versions of this package and torch.
 """
 
@@ -26,7 +26,7 @@ from PIL import Image
 from bottleneck import __version__
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Precision
-from bottleneck.config import own_folder
+from bottleneck.config import cache_folder
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.features import devices
 from bottleneck.features.compute.batch_runner import Lanes, Plan, Runner
@@ -228,7 +228,7 @@ def _captured(plan: Plan) -> Plan | None:
 
 def memory_path() -> Path:
     """Return the file in which measurements are kept."""
-    return own_folder() / "tuning.json"
+    return cache_folder() / "tuning.json"
 
 
 def _key(backbones: Sequence[Backbone], device: torch.device, precision: Precision) -> str:
