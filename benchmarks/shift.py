@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import euclidean_distances
 
-from bottleneck.statistics.knn_outliers import NEIGHBOURS, SHARE, find_beyond
-from bottleneck.statistics.mmd import discrepancy_test
+from bottleneck.statistics.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
+from bottleneck.statistics.mmd import mmd_test
 
 PERMUTATIONS = 199
 SEED = 20260105  # Of the tests: apart from those of the data, or the two are not independent.
@@ -119,10 +119,10 @@ def run_test(cell: Cell, n: int) -> Array:
         given = {"permutations": PERMUTATIONS, "seed": SEED + seed}
         p.append(
             (
-                discrepancy_test(X, outside, patients, **given).p,
+                mmd_test(X, outside, patients, **given).p,
                 p_of_mean(X, patients, cell.patients[1], SEED + seed),
                 p_of_first(X, patients, outside, SEED + seed),
-                discrepancy_test(X, outside, np.arange(len(X)), **given).p,
+                mmd_test(X, outside, np.arange(len(X)), **given).p,
             )
         )
     return np.mean(np.array(p) <= 0.05, axis=0)
@@ -136,10 +136,10 @@ def run_cloud(cell: Cell, n: int) -> Array:
         scale = A.std(axis=0)
         squares = euclidean_distances(A / scale, squared=True)
         met = np.sort(euclidean_distances(B / scale, A / scale, squared=True), axis=1)
-        row = [find_beyond(A, of, B).mean()]
+        row = [knn_outliers(A, of, B).mean()]
         for same in (of[:, np.newaxis] == of, np.eye(len(A), dtype=bool)):
-            known = np.sort(np.where(same, np.inf, squares), axis=1)[:, NEIGHBOURS - 1]
-            row.append(np.mean(met[:, NEIGHBOURS - 1] > np.quantile(known, 1 - SHARE)))
+            known = np.sort(np.where(same, np.inf, squares), axis=1)[:, N_NEIGHBOURS - 1]
+            row.append(np.mean(met[:, N_NEIGHBOURS - 1] > np.quantile(known, 1 - EXPECTED_SHARE)))
         found.append(row)
     return np.mean(found, axis=0)
 

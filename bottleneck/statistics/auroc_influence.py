@@ -1,68 +1,61 @@
-"""Placement values of the AUROC, and the variance of all that is linear in them.
+"""AUROC estimates: placement values, the influence of each patient, and the variance.
 
-One estimator serves everything: the influence of each patient on the AUROC is summed
-over its samples, and the squares of these sums are added up. With one fold and one
-sample a patient that is DeLong's variance, with one fold Obuchowski's, with several
-folds LeDell's; for a difference, the influences are subtracted first.
+One estimator serves all cases. The influence of each sample on the AUROC is summed by
+patient, and the squares of these sums are added up. With one fold and one sample per patient
+the result is DeLong's variance, with one fold Obuchowski's, with several folds LeDell's. For
+a difference of two AUROCs, the influences are subtracted first.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.statistics.arguments import as_booleans, as_codes
+from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_factor
 
-__all__ = [
-    "Design",
-    "Influence",
-    "degrees_of_freedom",
-    "encode",
-    "find_overlap",
-    "zeros_and_ones",
-]
+__all__ = ["AurocEstimator", "AurocInfluence"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-# What rounding leaves of a variance that is zero is less than this.
+# A variance that is zero but for rounding errors is smaller than this.
 _ROUNDING = 1e-30
 
 
 @dataclasses.dataclass(frozen=True)
-class Influence:
-    """An AUROC, or a difference of two, and what each patient contributes to it.
+class AurocInfluence:
+    """An AUROC, or a difference of two, and the contribution of each patient to it.
 
     Attributes
     ----------
     value : float
         The AUROC within folds, averaged over the folds.
     positive, negative : ndarray of float64, shape (n_patients,)
-        Sums of a patient's influence values over its positive and over its negative
-        samples: (placement value - AUROC of the fold) / (samples of the class in the
-        fold * number of folds).
+        Sums of the influence values of each patient, over its positive and over its negative
+        samples: (placement value - AUROC of the fold) / (number of samples of the class in
+        the fold * number of folds).
     """
 
     value: float
     positive: Floats
     negative: Floats
 
-    def __sub__(self, other: Influence) -> Influence:
+    def __sub__(self, other: AurocInfluence) -> AurocInfluence:
         """Return the difference of two AUROCs on the same samples."""
-        return Influence(
+        return AurocInfluence(
             self.value - other.value,
             self.positive - other.positive,
             self.negative - other.negative,
         )
 
 
-class Design:
-    """Which patients of which class were tested in which fold.
+class AurocEstimator:
+    """The AUROC and its variance, for any score on given samples, patients and folds.
 
     Parameters
     ----------
@@ -71,38 +64,47 @@ class Design:
     groups : array-like, shape (n_samples,), optional
         Patients; without them every sample is a patient of its own.
     folds : array-like, shape (n_samples,), optional
-        Test folds; only samples of one fold are ranked together.
+        Test folds; only samples of the same fold are ranked together.
 
     Attributes
     ----------
+    positive : ndarray of bool, shape (n_samples,)
+        Mask of the positive samples.
+    patients, folds : ndarray of int64, shape (n_samples,)
+        Codes of the patients and of the folds, from 0.
     n_folds : int
         Number of folds.
     clustered : bool
-        Whether some patient has several samples.
-    smaller_class : int
-        Number of patients in the class that has fewer.
-    pairs : float
-        How many disjoint pairs of a positive and a negative patient there are at
-        least, every fold counted like the smallest. Patients of unequal numbers of
-        samples are counted by their effective number (Kish), (sum n)^2 / sum n^2.
+        Whether any patient has several samples.
+    n_pairs : float
+        Lower bound of the number of disjoint pairs of a positive and a negative patient,
+        with every fold counted like the smallest. Where patients have unequal numbers n of
+        samples, they are counted by Kish's effective sample size, (sum n)² / sum n².
     overlap : float
-        From ``find_overlap``.
+        The factor of ``overlap_factor``.
 
     Raises
     ------
     UsageError
-        If the arrays are not what they should be.
+        If an array has the wrong shape, type or values.
     ProtocolError
-        If all samples, or those of one fold, are of one class.
+        If all samples, or all samples of one fold, are of one class.
+
+    Examples
+    --------
+    >>> estimator = AurocEstimator([0, 1, 0, 1])
+    >>> ranks = estimator.rank([0.1, 0.9, 0.6, 0.4])
+    >>> estimator.influence(ranks).value
+    0.75
     """
 
     def __init__(
         self, y_true: ArrayLike, groups: ArrayLike | None = None, folds: ArrayLike | None = None
     ) -> None:
-        self.positive = zeros_and_ones("y_true", y_true)
+        self.positive = as_booleans("y_true", y_true)
         n = len(self.positive)
-        self.patients = np.arange(n) if groups is None else encode("groups", groups, n)
-        self.folds = np.zeros(n, dtype=np.int64) if folds is None else encode("folds", folds, n)
+        self.patients = np.arange(n) if groups is None else as_codes("groups", groups, n)
+        self.folds = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
         n_patients = int(self.patients.max()) + 1
         self.n_folds = int(self.folds.max()) + 1
         self.clustered = n_patients < n
@@ -110,23 +112,22 @@ class Design:
         self._fold_rows = [self.folds == fold for fold in range(self.n_folds)]
         for rows in self._fold_rows:
             if len(np.unique(self.positive[rows])) < 2:
-                where = "all samples" if folds is None else "those of one fold"
+                which = "all samples" if folds is None else "those of one fold"
                 raise ProtocolError(
-                    f"an AUROC needs samples of both classes to rank, but {where} are of "
+                    f"an AUROC needs samples of both classes to rank, but {which} are of "
                     f"class {int(self.positive[rows][0])}"
                 )
 
-        counts = [np.bincount(self.patients[side], minlength=n_patients) for side in self._classes]
+        counts = [np.bincount(self.patients[rows], minlength=n_patients) for rows in self._classes]
         self._has = [count > 0 for count in counts]
-        self.smaller_class = int(min(has.sum() for has in self._has))
         everyone = np.ones(n, dtype=bool)
-        self.pairs = min(
+        self.n_pairs = min(
             self._disjoint_pairs(everyone),
             self.n_folds * min(map(self._disjoint_pairs, self._fold_rows)),
         )
-        cells = self.patients * self.n_folds + self.folds
-        self._cells = [len(np.unique(cells[rows])) for rows in (*self._classes, everyone)]
-        self.overlap = find_overlap(self.folds, self.patients)
+        appearances = self.patients * self.n_folds + self.folds
+        self._appearances = [len(np.unique(appearances[r])) for r in (*self._classes, everyone)]
+        self.overlap = overlap_factor(self.folds, self.patients)
 
     def _disjoint_pairs(self, rows: Bools) -> float:
         counts = [np.bincount(self.patients[rows & side]) for side in self._classes]
@@ -139,17 +140,17 @@ class Design:
         Parameters
         ----------
         score : array-like of float, shape (n_samples,)
-            Larger means more of the positive class.
+            Larger scores mean more of the positive class.
 
         Returns
         -------
         ndarray of float64, shape (n_samples,)
-            From 1 in every fold.
+            Ranks, starting from 1 in every fold.
 
         Raises
         ------
         UsageError
-            If the scores are not finite numbers, one a sample.
+            If there is not one finite score per sample.
         """
         values = np.asarray(score)
         if values.shape != self.positive.shape or values.dtype.kind not in "biuf":
@@ -158,27 +159,27 @@ class Design:
                 f"not {values.dtype} of shape {values.shape}"
             )
         if not np.isfinite(values).all():
-            raise UsageError("score holds values that are not finite")
+            raise UsageError("score must hold finite numbers, but some are NaN or infinite")
         ranks = np.empty(len(values))
         for rows in self._fold_rows:
             ranks[rows] = rankdata(values[rows])
         return ranks
 
-    def influence(self, ranks: Floats) -> Influence:
-        """Compute the AUROC and every patient's influence on it.
+    def influence(self, ranks: Floats) -> AurocInfluence:
+        """Compute the AUROC and the influence of every patient on it.
 
-        Placement values come from midranks in O(n log n): Sun & Xu (2014), IEEE Signal
-        Processing Letters 21:1389.
+        Placement values follow from midranks in O(n log n): Sun & Xu (2014, IEEE Signal
+        Processing Letters 21:1389). Ties count one half.
 
         Parameters
         ----------
         ranks : ndarray of float64, shape (n_samples,)
-            From ``rank``. Ties count one half.
+            From ``rank``.
 
         Returns
         -------
-        Influence
-            Of the mean of the folds' AUROCs.
+        AurocInfluence
+            The mean AUROC of the folds, and its influences.
         """
         by_sample = np.empty(len(ranks))
         areas = []
@@ -195,47 +196,47 @@ class Design:
             np.bincount(self.patients[side], by_sample[side], len(self._has[0])).astype(float)
             for side in self._classes
         )
-        return Influence(float(np.mean(areas)), positive, negative)
+        return AurocInfluence(float(np.mean(areas)), positive, negative)
 
     def is_constant(self, ranks: Floats) -> bool:
-        """Return whether the ranks of a score tell nobody from anybody in any fold."""
+        """Return whether the scores are all equal within every fold."""
         return all((ranks[rows] == ranks[rows][0]).all() for rows in self._fold_rows)
 
-    def variance(self, influence: Influence) -> tuple[float, float]:
-        """Estimate the variance of an AUROC or a difference, and its degrees of freedom.
+    def variance(self, influence: AurocInfluence) -> tuple[float, float]:
+        """Estimate the variance of an AUROC or of a difference, and its degrees of freedom.
 
-        With the patients' sums a (positive samples) and b (negative samples)::
+        With the sums a (positive samples) and b (negative samples) of the patients::
 
             variance = f1 sum(a^2) + f0 sum(b^2) + 2 f sum(a b)
 
-        In one fold that is S10/m + S01/n + 2 S11/(m n) of Obuchowski (1997, Biometrics
+        In one fold this is S10/m + S01/n + 2 S11/(m n) of Obuchowski (1997, Biometrics
         53:567) with her factors f1 = I10 / (I10 - 1), f0 = I01 / (I01 - 1) and
-        f = I / (I - 1); with one sample a patient, that of DeLong, DeLong &
+        f = I / (I - 1). With one sample per patient it is the variance of DeLong, DeLong &
         Clarke-Pearson (1988, Biometrics 44:837). Over folds it is the influence-curve
         estimate of LeDell, Petersen & van der Laan (2015, Electronic Journal of
-        Statistics 9:1583), with I - folds in place of I - 1.
+        Statistics 9:1583), with I - n_folds in place of I - 1.
 
         Parameters
         ----------
-        influence : Influence
+        influence : AurocInfluence
             From ``influence``, or a difference of two.
 
         Returns
         -------
         variance, degrees_of_freedom : float
-            The latter from ``degrees_of_freedom``. NaN and 0 where no fold holds two
-            patients of one of the classes; 0 and 0 where placement values do not vary.
+            NaN and 0 if no fold has two patients of one of the classes; 0 and 0 if the
+            placement values do not vary.
         """
-        if min(self._cells) <= self.n_folds:
+        if min(self._appearances) <= self.n_folds:
             return np.nan, 0.0
         a, b = influence.positive, influence.negative
-        f1, f0, f = (cells / (cells - self.n_folds) for cells in self._cells)
+        f1, f0, f = (n / (n - self.n_folds) for n in self._appearances)
         variance = float(f1 * (a @ a) + f0 * (b @ b) + 2 * f * (a @ b))
         if variance < _ROUNDING:
             return 0.0, 0.0
 
         squares = (a + b) ** 2
-        lost = self.n_folds * len(a) / self._cells[2]
+        lost = self.n_folds * len(a) / self._appearances[2]
         has_positive, has_negative = self._has
         strata = (
             squares[has_positive & ~has_negative],
@@ -243,126 +244,3 @@ class Design:
             squares[has_positive & has_negative],
         )
         return variance, degrees_of_freedom(strata, lost)
-
-
-def find_overlap(folds: Ints, patients: Ints) -> float:
-    """Return by how much the overlap of training sets raises a variance over folds.
-
-    Parameters
-    ----------
-    folds : ndarray of int64, shape (n_samples,)
-        Codes of the test folds, from 0, those of different repeats apart.
-    patients : ndarray of int64, shape (n_samples,)
-        Codes of the patients, from 0.
-
-    Returns
-    -------
-    float
-        1 + k n_test / n_train with k folds a repeat, by which Nadeau & Bengio (2003,
-        Machine Learning 52:239) multiply it: 1 + k / (k - 1), or 1 with a single fold.
-    """
-    n_folds, n_patients = int(folds.max()) + 1, len(np.unique(patients))
-    if n_folds == 1:
-        return 1.0
-    cells = len(np.unique(patients * n_folds + folds))
-    folds_a_repeat = max(2.0, n_folds * n_patients / cells)
-    return 1 + folds_a_repeat / (folds_a_repeat - 1)
-
-
-def degrees_of_freedom(strata: Iterable[Floats], lost: float = 1.0) -> float:
-    """Estimate the degrees of freedom of a variance that is a sum of squares.
-
-    Satterthwaite's (1946, Biometrics Bulletin 2:110), 2 variance^2 / Var(variance). Each
-    stratum adds to Var(variance) what normal theory says (as for Brunner & Munzel 2000,
-    Biometrical Journal 42:17) or what the fourth moments say, whichever is more: near an
-    AUROC or a proportion of 1 few patients carry all of the variance, and it is poorly
-    known.
-
-    Parameters
-    ----------
-    strata : iterable of ndarray of float64
-        Squares of the patients' contributions, each stratum centred on its own.
-    lost : float
-        Degrees of freedom that the centring took from each stratum.
-
-    Returns
-    -------
-    float
-        At most the number of patients.
-    """
-    total = spread = 0.0
-    for squares in strata:
-        size = len(squares)
-        if not size:
-            continue
-        free = max(size - lost, 1.0)
-        part = float(squares.sum()) * size / free
-        fourth = float(squares @ squares - squares.sum() ** 2 / size) * (size / free) ** 3
-        total += part
-        spread += max(2 * part**2 / free, fourth)
-    return 2 * total**2 / spread
-
-
-def zeros_and_ones(name: str, values: ArrayLike) -> Bools:
-    """Return an array of zeros and ones, or of booleans, as booleans.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for the message.
-    values : array-like of {0, 1} or bool, shape (n_samples,)
-        What came.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_samples,)
-        True where there was a 1.
-
-    Raises
-    ------
-    UsageError
-        If it is empty, not one-dimensional or holds anything else.
-    """
-    array = np.asarray(values)
-    if array.ndim != 1 or not len(array):
-        raise UsageError(
-            f"{name} must be one-dimensional and not empty, not of shape {array.shape}"
-        )
-    if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-        raise UsageError(f"{name} must hold only 0 and 1, or booleans")
-    return array.astype(bool)
-
-
-def encode(name: str, values: ArrayLike, n: int) -> Ints:
-    """Number the distinct values of an array of patients or folds from 0.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for the message.
-    values : array-like, shape (n,)
-        Names or numbers.
-    n : int
-        Number of samples.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        The same code where there was the same value.
-
-    Raises
-    ------
-    UsageError
-        If there is not one value a sample, or one is missing.
-    """
-    array = np.asarray(values)
-    if array.shape != (n,):
-        raise UsageError(
-            f"{name} must hold one value for each of the {n} samples, not be of shape {array.shape}"
-        )
-    names = array.astype(str) if array.dtype.kind in "fO" else array
-    if names.dtype.kind in "SUT":
-        missing = int(np.isin(names.astype(str), ("", "None", "nan", "<NA>")).sum())
-        if missing:
-            raise UsageError(f"{name} names nothing for {missing} of the {n} samples")
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)

@@ -1,16 +1,17 @@
-"""The mean AUROC of each class against the rest, for three classes or more."""
+"""The macro-averaged one-vs-rest AUROC of several classes, with its interval."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.statistics.auroc import distribution_free, variance_name
-from bottleneck.statistics.auroc_influence import Design, encode, find_overlap
-from bottleneck.statistics.intervals import Interval, check_level, influence_interval
-from bottleneck.statistics.patient_variance import patient_variance
+from bottleneck.statistics.arguments import as_codes, check_level
+from bottleneck.statistics.auroc import hoeffding_interval, variance_name
+from bottleneck.statistics.auroc_influence import AurocEstimator
+from bottleneck.statistics.intervals import Interval, influence_interval
+from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 
-__all__ = ["MacroAuc", "macro_auc_interval"]
+__all__ = ["MacroAuroc", "macro_auc_interval"]
 
 
 def macro_auc_interval(
@@ -20,19 +21,21 @@ def macro_auc_interval(
     groups: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Interval:
-    """Estimate the mean AUROC of each class against the rest, with its interval.
+    """Estimate the macro-averaged one-vs-rest AUROC with a confidence interval.
 
-    A patient's influences on the AUROCs of all classes are averaged; the sum of their
-    squares over patients is the variance of the mean, as it is of one AUROC.
+    The influences of a patient on the AUROCs of all classes are averaged. The sum of their
+    squares over the patients is the variance of the mean, as for a single AUROC (LeDell,
+    Petersen & van der Laan 2015, Electronic Journal of Statistics 9:1583).
 
     Parameters
     ----------
     labels : array-like, shape (n_samples,)
-        The truth.
+        True classes.
     scores : array-like of float, shape (n_samples, n_classes)
-        In the order of the sorted labels.
+        One column per class, in the order of the sorted labels.
     folds : array-like, shape (n_samples,)
-        Test folds, numbered apart over repeats; the same number for one test set.
+        Test fold of every row; the folds of different repeats need different numbers. The
+        same number for all rows of a single test set.
     groups : array-like, shape (n_samples,), optional
         Patients.
     level : float
@@ -41,22 +44,30 @@ def macro_auc_interval(
     Returns
     -------
     Interval
-        With two classes and opposite scores that of ``auroc.roc_auc_interval`` or
-        ``auroc.cv_auc_interval``. Where the placement values do not vary, the
-        distribution-free one with the fewest pairs of any class.
+        With two classes and opposite scores, that of ``roc_auc_interval`` or
+        ``cv_auc_interval``. If the placement values do not vary, the distribution-free one
+        with the smallest number of pairs of all classes.
 
     Raises
     ------
     UsageError
-        If an array or the level is not what it should be.
+        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
     ProtocolError
         If a fold lacks a class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.array(["a", "b", "c"] * 4)
+    >>> scores = np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 2, 1, 1, 1, 2]]
+    >>> macro_auc_interval(labels, scores, folds=np.zeros(12)).value
+    0.8125
     """
-    return MacroAuc(labels, scores, folds, groups).interval(level)
+    return MacroAuroc(labels, scores, folds, groups).interval(level)
 
 
-class MacroAuc:
-    """The mean AUROC of each class against the rest, and what each sample adds to it.
+class MacroAuroc:
+    """The macro-averaged one-vs-rest AUROC and the influence of each sample on it.
 
     Parameters
     ----------
@@ -66,11 +77,11 @@ class MacroAuc:
     Attributes
     ----------
     value : float
-        The mean over folds and classes.
+        The mean AUROC over folds and classes.
     influence : ndarray of float64, shape (n_samples,)
-        Means of the classes' influences.
+        Means of the influences over the classes.
     name : str
-        Of the variance.
+        Name of the variance.
     """
 
     def __init__(
@@ -81,36 +92,37 @@ class MacroAuc:
         groups: ArrayLike | None = None,
     ) -> None:
         n = np.size(labels)
-        self._codes = encode("labels", labels, n)
-        self._folds = encode("folds", folds, n)
-        self._patients = np.arange(n) if groups is None else encode("groups", groups, n)
+        self._codes = as_codes("labels", labels, n)
+        self._folds = as_codes("folds", folds, n)
+        self._patients = np.arange(n) if groups is None else as_codes("groups", groups, n)
         self._scores = np.asarray(scores)
-        found, pairs = [], []
+        influences, pairs = [], []
         for number, score in enumerate(self._scores.T):
-            of_samples = Design(self._codes == number, None, self._folds)
-            found.append(of_samples.influence(of_samples.rank(score)))
-            of_patients = Design(self._codes == number, self._patients, self._folds)
-            pairs.append(of_patients.pairs)
-        self.value = float(np.mean([one.value for one in found]))
-        self.influence = np.mean([one.positive + one.negative for one in found], axis=0)
-        self._pairs = min(pairs)
-        self.name = f"{variance_name(of_patients)}, mean over classes"
+            by_sample = AurocEstimator(self._codes == number, None, self._folds)
+            influences.append(by_sample.influence(by_sample.rank(score)))
+            by_patient = AurocEstimator(self._codes == number, self._patients, self._folds)
+            pairs.append(by_patient.n_pairs)
+        self.value = float(np.mean([one.value for one in influences]))
+        self.influence = np.mean([one.positive + one.negative for one in influences], axis=0)
+        self._n_pairs = min(pairs)
+        self.name = f"{variance_name(by_patient)}, mean over classes"
 
     def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the variance of what has this influence, corrected over folds, and its df."""
+        """Return the variance that these influences give, corrected over folds, and its df."""
         variance, degrees = patient_variance(influence, self._codes, self._folds, self._patients)
-        return variance * find_overlap(self._folds, self._patients), degrees
+        return variance * overlap_factor(self._folds, self._patients), degrees
 
     def interval(self, level: float) -> Interval:
-        """Return the interval."""
-        alpha = 1 - check_level(level)
-        parts = (self._scores[self._folds == fold] for fold in range(self._folds.max() + 1))
-        if all(np.ptp(part, axis=0).max() == 0 for part in parts):
+        """Return the confidence interval."""
+        check_level(level)
+        by_fold = (self._scores[self._folds == fold] for fold in range(self._folds.max() + 1))
+        if all(np.ptp(scores, axis=0).max() == 0 for scores in by_fold):
             return Interval(self.value, self.value, self.value, 0.0, level, "constant score")
-        method = f"{self.name}, logit scale"
         variance, degrees = self.variance(self.influence)
-        found = influence_interval(self.value, variance, degrees, level=level, method=method)
-        if np.isfinite(found.low):
-            return found
-        low, high = distribution_free(self.value, self._pairs, alpha)
+        interval = influence_interval(
+            self.value, variance, degrees, level=level, method=f"{self.name}, logit scale"
+        )
+        if np.isfinite(interval.low):
+            return interval
+        low, high = hoeffding_interval(self.value, self._n_pairs, level)
         return Interval(self.value, low, high, np.nan, level, "distribution-free bound")

@@ -1,7 +1,7 @@
-"""The AUROCs of two arms on the same samples, and the test of their difference.
+"""Tests of the difference of two AUROCs on the same samples, with confidence intervals.
 
-Sizes of the tests are simulated in ``benchmarks/coverage.py``; the table is
-``benchmarks/coverage.md``.
+``benchmarks/coverage.py`` simulates how often the tests reject a true null hypothesis; the
+table is ``benchmarks/coverage.md``.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from bottleneck.statistics.arguments import check_level
 from bottleneck.statistics.auroc import auc_interval, variance_name
-from bottleneck.statistics.auroc_influence import Design
-from bottleneck.statistics.auroc_multiclass import MacroAuc
-from bottleneck.statistics.intervals import Interval, check_level
+from bottleneck.statistics.auroc_influence import AurocEstimator
+from bottleneck.statistics.auroc_multiclass import MacroAuroc
+from bottleneck.statistics.intervals import Interval
 
 __all__ = ["AucDifference", "cv_auc_difference", "delong_test", "macro_auc_difference"]
 
 
 @dataclasses.dataclass(frozen=True)
 class AucDifference:
-    """The AUROCs of two arms and the test of their difference.
+    """The AUROCs of two models and the test of their difference.
 
     Attributes
     ----------
@@ -33,13 +34,13 @@ class AucDifference:
     difference, low, high : float
         ``auc_a - auc_b`` and the bounds of its interval.
     standard_error : float
-        Of the difference.
+        Standard error of the difference; NaN if the method has none.
     z, p : float
-        The difference over its standard error, and the two-sided p value.
+        The difference divided by its standard error, and the two-sided p value.
     level : float
         Confidence level of the interval.
     method : str
-        Name of the method, for a table's footnote.
+        Name of the method, for the footnote of a table.
     """
 
     auc_a: float
@@ -61,41 +62,55 @@ def delong_test(
     groups: ArrayLike | None = None,
     level: float = 0.95,
 ) -> AucDifference:
-    """Test whether two scores of the same samples have the same AUROC.
+    """Test whether two scores have the same AUROC on the same samples.
 
     Parameters
     ----------
     y_true : array-like of {0, 1} or bool, shape (n_samples,)
         1 marks the positive class.
     score_a, score_b : array-like of float, shape (n_samples,)
-        Scores of the two arms; larger means more of the positive class.
+        Scores of the two models; larger scores mean more of the positive class.
     groups : array-like, shape (n_samples,), optional
-        Patients. Then the variance is that of Obuchowski (1997), else DeLong's.
+        Patients. With them the variance is that of Obuchowski (1997, Biometrics 53:567),
+        without them that of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44:837).
     level : float
         Confidence level.
 
     Returns
     -------
     AucDifference
-        z = difference / SE against the normal distribution, as in DeLong, DeLong &
-        Clarke-Pearson (1988) and R's pROC. difference ± z·SE covers too little near an
-        AUROC of 1; the interval joins those of ``auroc.roc_auc_interval`` instead (Zou &
-        Yue 2013, Statistics in Medicine 32:5077, "MOVER"): low = difference - sqrt(u² + v²
-        - 2 r u v), where u is how far the interval of a reaches down, v how far that of
-        b reaches up, and r the correlation of the two AUROCs; high likewise. It can
-        hold 0 where p is just below 1 - level, and the other way round. Arms that rank
-        all samples alike have difference 0, z 0 and p 1. Where the differences of the
-        placement values do not vary, or a class has a single patient, there is no
-        standard error, and p is a bound from Hoeffding's inequality.
+        z = difference / SE is compared with the normal distribution, as by DeLong, DeLong &
+        Clarke-Pearson (1988) and R's pROC.
+
+        difference ± z SE covers too little near an AUROC of 1. The interval is instead the
+        MOVER of Zou & Yue (2013, Statistics in Medicine 32:5077), which combines the
+        intervals of ``roc_auc_interval``: low = difference - sqrt(u² + v² - 2 r u v), where
+        u is the distance of a to its lower bound, v that of b to its upper bound, and r the
+        correlation of the two AUROCs; high likewise. Test and interval can therefore
+        disagree near p = 1 - level.
+
+        If both scores rank all samples alike, the difference and z are 0, and p is 1. If
+        the differences of the placement values do not vary, or a class has a single
+        patient, there is no standard error, and p is a bound from Hoeffding's inequality.
 
     Raises
     ------
     UsageError
-        If an array or the level is not what it should be.
+        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
     ProtocolError
         If only one class is present.
+
+    Examples
+    --------
+    >>> y_true = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    >>> score_a = [1, 2, 3, 4, 6, 5, 7, 8, 9, 10]
+    >>> score_b = [1, 5, 3, 8, 7, 4, 2, 9, 6, 10]
+    >>> test = delong_test(y_true, score_a, score_b)
+    >>> f"{test.difference:.2f}, p = {test.p:.3f}"
+    '0.32, p = 0.077'
     """
-    return _auc_difference(Design(y_true, groups), score_a, score_b, level, normal=True)
+    estimator = AurocEstimator(y_true, groups)
+    return _auc_difference(estimator, score_a, score_b, level, normal=True)
 
 
 def cv_auc_difference(
@@ -106,63 +121,80 @@ def cv_auc_difference(
     groups: ArrayLike | None = None,
     level: float = 0.95,
 ) -> AucDifference:
-    """Test whether two arms have the same AUROC within test folds, on average.
+    """Test whether two models have the same mean AUROC over the test folds.
 
-    The variance is that of ``auroc.cv_auc_interval``, corrected, with the influences of both
-    arms subtracted sample by sample; the reference distribution is t, with the degrees
-    of freedom of ``placements.Design.variance``.
+    The variance is the corrected one of ``cv_auc_interval`` (LeDell, Petersen & van der Laan
+    2015, with the factor of Nadeau & Bengio 2003), computed from the difference of the two
+    influences of each patient. The statistic is compared with the t distribution, with the
+    degrees of freedom of ``AurocEstimator.variance``.
 
     Parameters
     ----------
     y_true, score_a, score_b
         As for ``delong_test``.
     folds : array-like, shape (n_samples,)
-        Test fold of every row, the same for both arms. With repeats, number the folds
-        of all repeats apart.
+        Test fold of every row, the same for both models. The folds of different repeats need
+        different numbers.
     groups : array-like, shape (n_samples,), optional
-        Patients; with repeats they are needed (or the sample ids in their place).
+        Patients. With repeats they are required (or the sample ids in their place).
     level : float
         Confidence level.
 
     Returns
     -------
     AucDifference
-        The interval, and what there is without a standard error, as for ``delong_test``.
+        The interval, and the results without a standard error, are as for ``delong_test``.
 
     Raises
     ------
     UsageError
-        If an array or the level is not what it should be.
+        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
     ProtocolError
-        If a fold holds only one class.
+        If a fold has only one class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> y_true, folds = np.arange(60) % 2, np.arange(60) // 12
+    >>> good, poor = y_true + rng.normal(0, 0.7, 60), y_true + rng.normal(0, 2, 60)
+    >>> test = cv_auc_difference(y_true, good, poor, folds)
+    >>> bool(test.p < 0.05)
+    True
     """
-    return _auc_difference(Design(y_true, groups, folds), score_a, score_b, level, normal=False)
+    estimator = AurocEstimator(y_true, groups, folds)
+    return _auc_difference(estimator, score_a, score_b, level, normal=False)
 
 
 def _auc_difference(
-    design: Design, score_a: ArrayLike, score_b: ArrayLike, level: float, *, normal: bool
+    estimator: AurocEstimator,
+    score_a: ArrayLike,
+    score_b: ArrayLike,
+    level: float,
+    *,
+    normal: bool,
 ) -> AucDifference:
     check_level(level)
-    rank_a, rank_b = design.rank(score_a), design.rank(score_b)
-    a, b = design.influence(rank_a), design.influence(rank_b)
-    name = variance_name(design)
-    alike = np.array_equal(rank_a, rank_b)
+    rank_a, rank_b = estimator.rank(score_a), estimator.rank(score_b)
+    a, b = estimator.influence(rank_a), estimator.influence(rank_b)
+    name = variance_name(estimator)
+    same = np.array_equal(rank_a, rank_b)
     perfect = a.value in (0.0, 1.0)
-    if alike and not perfect:
+    if same and not perfect:
         return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, name)
 
-    arm_a = auc_interval(design, rank_a, a, level)
-    arm_b = auc_interval(design, rank_b, b, level)
-    if alike:
-        # That both separate these few samples does not make them one arm on others.
-        low, high = _interval_of_difference(arm_a, arm_b, np.nan)
+    interval_a = auc_interval(estimator, rank_a, a, level)
+    interval_b = auc_interval(estimator, rank_b, b, level)
+    if same:
+        # Both separate these few samples, but they may differ on others.
+        low, high = _mover_interval(interval_a, interval_b, np.nan)
         name = "distribution-free bound"
         return AucDifference(a.value, b.value, 0.0, low, high, 0.0, 0.0, 1.0, level, name)
-    variance, degrees = design.variance(a - b)
-    error = float(np.sqrt(variance * design.overlap))
+    variance, degrees = estimator.variance(a - b)
+    error = float(np.sqrt(variance * estimator.overlap))
     tail = special.ndtr if normal else functools.partial(special.stdtr, degrees)
-    bound = np.nan if error > 0 else _bounded_p(arm_a, arm_b, design.pairs)
-    return _test(arm_a, arm_b, error, tail, name, bound)
+    bound = np.nan if error > 0 else _hoeffding_p(interval_a, interval_b, estimator.n_pairs)
+    return _test(interval_a, interval_b, error, tail, name, bound)
 
 
 def macro_auc_difference(
@@ -173,38 +205,49 @@ def macro_auc_difference(
     groups: ArrayLike | None = None,
     level: float = 0.95,
 ) -> AucDifference:
-    """Test whether two arms have the same mean AUROC of each class against the rest.
+    """Test whether two models have the same macro-averaged one-vs-rest AUROC.
 
     Parameters
     ----------
     labels, folds, groups, level
-        As for ``macro.macro_auc_interval``.
+        As for ``macro_auc_interval``.
     scores_a, scores_b : array-like of float, shape (n_samples, n_classes)
-        In the order of the sorted labels.
+        One column per class, in the order of the sorted labels.
 
     Returns
     -------
     AucDifference
-        The variance is that of ``macro.macro_auc_interval`` with the influences of
-        both arms subtracted; the reference distribution is t. The interval joins those of
-        the arms, as for ``delong_test``.
+        The variance is that of ``macro_auc_interval``, computed from the difference of the
+        two influences of each patient; the statistic is compared with the t distribution.
+        The interval combines those of the two models, as for ``delong_test``.
 
     Raises
     ------
     UsageError
-        If an array or the level is not what it should be.
+        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
     ProtocolError
         If a fold lacks a class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> codes = np.arange(90) % 3
+    >>> good = np.eye(3)[codes] + rng.normal(0, 0.5, (90, 3))
+    >>> poor = np.eye(3)[codes] + rng.normal(0, 2, (90, 3))
+    >>> test = macro_auc_difference(np.array(list("abc"))[codes], good, poor, np.zeros(90))
+    >>> bool(test.p < 0.05)
+    True
     """
     check_level(level)
-    a, b = (MacroAuc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
-    arm_a, arm_b = a.interval(level), b.interval(level)
+    a, b = (MacroAuroc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
+    interval_a, interval_b = a.interval(level), b.interval(level)
     influence = a.influence - b.influence
     variance, degrees = a.variance(influence)
     error = float(np.sqrt(variance))
     if not error > 0 and a.value == b.value and not influence.any():
         return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, a.name)
-    return _test(arm_a, arm_b, error, functools.partial(special.stdtr, degrees), a.name)
+    return _test(interval_a, interval_b, error, functools.partial(special.stdtr, degrees), a.name)
 
 
 def _test(
@@ -215,36 +258,36 @@ def _test(
     name: str,
     bound: float = np.nan,
 ) -> AucDifference:
-    """Test a difference by its standard error, or where there is none by a bound of p."""
+    """Test a difference by its standard error; without one, return the bound of p."""
     difference, z, p = a.value - b.value, np.nan, bound
     if error > 0:
         z = difference / error
         p = 2 * float(tail(-abs(z)))
     else:
         error, name = np.nan, "distribution-free bound"
-    low, high = _interval_of_difference(a, b, error)
+    low, high = _mover_interval(a, b, error)
     return AucDifference(a.value, b.value, difference, low, high, error, z, p, a.level, name)
 
 
-def _interval_of_difference(a: Interval, b: Interval, error: float) -> tuple[float, float]:
-    """Join two intervals as Zou & Yue (2013) do, with the correlation that the error implies."""
+def _mover_interval(a: Interval, b: Interval, error: float) -> tuple[float, float]:
+    """Combine two intervals (Zou & Yue 2013), with the correlation that the error implies."""
     both = a.standard_error * b.standard_error
     shared = a.standard_error**2 + b.standard_error**2 - error**2
     correlation = float(np.clip(shared / (2 * both), -1, 1)) if both * error > 0 else 0.0
 
-    def reach(up: float, down: float) -> float:
-        return float(np.sqrt(up**2 + down**2 - 2 * correlation * up * down))
+    def margin(own: float, other: float) -> float:
+        return float(np.sqrt(own**2 + other**2 - 2 * correlation * own * other))
 
     difference = a.value - b.value
     return (
-        difference - reach(a.value - a.low, b.high - b.value),
-        difference + reach(a.high - a.value, b.value - b.low),
+        difference - margin(a.value - a.low, b.high - b.value),
+        difference + margin(a.high - a.value, b.value - b.low),
     )
 
 
-def _bounded_p(a: Interval, b: Interval, pairs: float) -> float:
-    """Bound the p value of two arms by the Hoeffding inequality of each, halfway between."""
-    varying = [arm.value for arm in (a, b) if arm.method != "constant score"]
+def _hoeffding_p(a: Interval, b: Interval, pairs: float) -> float:
+    """Bound the p value by Hoeffding's inequality for each AUROC against the mean of both."""
+    varying = [one.value for one in (a, b) if one.method != "constant score"]
     middle = (a.value + b.value) / 2 if len(varying) == 2 else 0.5
     least = min(
         special.rel_entr(value, middle) + special.rel_entr(1 - value, 1 - middle)

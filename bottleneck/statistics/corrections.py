@@ -1,4 +1,4 @@
-"""What can be tested of any figure: its differences over folds, and many p values at once."""
+"""The corrected resampled t test, and the adjustment of p values for multiple tests."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.intervals import check_level
+from bottleneck.statistics.arguments import check_level
 
 __all__ = ["ResampledDifference", "corrected_resampled_t", "holm"]
 
 
 @dataclasses.dataclass(frozen=True)
 class ResampledDifference:
-    """The mean difference over repeated folds and its corrected t test.
+    """The mean difference of a metric over repeated folds, and its corrected t test.
 
     Attributes
     ----------
     difference, low, high : float
         Mean difference and the bounds of its interval.
     standard_error : float
-        Corrected.
+        Corrected standard error of the mean difference.
     t, degrees_of_freedom, p : float
         The statistic, its degrees of freedom and the two-sided p value.
     level : float
         Confidence level of the interval.
     method : str
-        Name of the test, for a table's footnote.
+        Name of the test, for the footnote of a table.
     """
 
     difference: float
@@ -46,14 +46,14 @@ class ResampledDifference:
 def corrected_resampled_t(
     differences: ArrayLike, n_train: float, n_test: float, level: float = 0.95
 ) -> ResampledDifference:
-    """Test the mean difference of any metric over the folds of a repeated cross-validation.
+    """Test the mean difference of a metric over the folds of a repeated cross-validation.
 
     Parameters
     ----------
     differences : array-like of float, shape (n_folds * n_repeats,)
-        Metric of arm a minus metric of arm b, one a fold and repeat.
+        Metric of model a minus metric of model b, one per fold and repeat.
     n_train, n_test : float
-        Patients (not images) to train and to test on in a fold, on average.
+        Mean numbers of patients (not images) in the training set and in the test fold.
     level : float
         Confidence level.
 
@@ -61,28 +61,34 @@ def corrected_resampled_t(
     -------
     ResampledDifference
         Nadeau & Bengio (2003, Machine Learning 52:239): SE² = (1/J + n_test / n_train)
-        times the variance of the J differences, and J - 1 degrees of freedom. Equal
-        arms (all differences 0) have t 0 and p 1. In ``benchmarks/coverage.md`` it
-        rejects up to 13 % of true hypotheses at the 5 % level where there are many
-        features for the patients; for the AUROC,
-        ``auroc_difference.cv_auc_difference`` holds its level.
+        times the variance of the J differences, with J - 1 degrees of freedom. If all
+        differences are 0, t is 0 and p is 1. In ``benchmarks/coverage.md`` the test rejects
+        up to 13 % of true null hypotheses at the 5 % level if there are many features per
+        patient; for the AUROC, ``cv_auc_difference`` holds its level.
 
     Raises
     ------
     UsageError
-        If there are fewer than two differences or no patients.
+        If there are fewer than two differences, one is not finite, a number of patients is
+        not above 0, or the level is not between 0 and 1.
     ProtocolError
-        If all differences are the same but not 0: then t is not defined.
+        If all differences have the same value other than 0, for which t is not defined.
+
+    Examples
+    --------
+    >>> test = corrected_resampled_t([0.02, 0.05, -0.01, 0.04, 0.03], n_train=80, n_test=20)
+    >>> f"{test.difference:.3f}, p = {test.p:.3f}"
+    '0.026, p = 0.168'
     """
     alpha = 1 - check_level(level)
     values = np.asarray(differences, dtype=float)
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
         raise UsageError(
-            "the corrected resampled t test needs two finite differences or more, one a fold "
-            f"and repeat, not an array of shape {values.shape}"
+            "the corrected resampled t test needs two finite differences or more, one per fold "
+            f"and repeat, not an array of shape {values.shape} or values that are not finite"
         )
     if n_train <= 0 or n_test <= 0:
-        raise UsageError(f"patients to train and test on: {n_train} and {n_test}; expected above 0")
+        raise UsageError(f"n_train and n_test must be above 0 patients, not {n_train} and {n_test}")
     count, mean = len(values), float(values.mean())
     error = float(np.sqrt((1 / count + n_test / n_train) * values.var(ddof=1)))
     if np.ptp(values) == 0:
@@ -93,11 +99,11 @@ def corrected_resampled_t(
         t = 0.0
     else:
         t = mean / error
-    reach = -float(special.stdtrit(count - 1, alpha / 2)) * error
+    margin = -float(special.stdtrit(count - 1, alpha / 2)) * error
     p = 2 * float(special.stdtr(count - 1, -abs(t)))
     name = "corrected resampled t"
     return ResampledDifference(
-        mean, mean - reach, mean + reach, error, t, count - 1, p, level, name
+        mean, mean - margin, mean + margin, error, t, count - 1, p, level, name
     )
 
 

@@ -1,8 +1,8 @@
-"""What an interval is, how influence values give one, and when it can be trusted.
+"""Confidence intervals: the value object, the interval from influence values, and when to trust it.
 
-Images of one patient are not independent; wherever ``groups`` are given, patients are
-what is counted. How well each interval holds its level is simulated in
-``benchmarks/coverage.py``; the table is ``benchmarks/coverage.md``.
+Images of one patient are not independent. Where ``groups`` are given, the patients are what
+is counted. ``benchmarks/coverage.py`` simulates how well each interval holds its level; the
+table is ``benchmarks/coverage.md``.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from bottleneck.errors import UsageError
+from bottleneck.statistics.arguments import check_level
 
 __all__ = [
     "CORRECTED",
     "Interval",
-    "average",
-    "check_level",
+    "average_intervals",
     "holds_level",
     "influence_interval",
 ]
 
+# Added to the name of a method whose variance is corrected for overlapping training sets.
 CORRECTED = " with Nadeau & Bengio's correction"
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A figure and its confidence interval.
+    """An estimate and its confidence interval.
 
     Attributes
     ----------
     value, low, high : float
-        The figure and the bounds.
+        The estimate and the bounds of its interval.
     standard_error : float
-        On the scale of the figure; NaN where the method has none.
+        Standard error of the estimate; NaN if the method has none.
     level : float
         Confidence level, two-sided.
     method : str
-        Name of the method, for a table's footnote.
+        Name of the method, for the footnote of a table.
     """
 
     value: float
@@ -60,39 +60,50 @@ def influence_interval(
     bounds: tuple[float, float] | None = (0, 1),
     method: str = "influence by patient",
 ) -> Interval:
-    """Estimate any figure from the variance that its influence values give.
+    """Return the t interval of an estimate, given its variance.
 
     Parameters
     ----------
     value : float
-        The figure.
+        The estimate.
     variance, degrees : float
-        From ``patient_variance``, the variance times the overlap over folds.
+        From ``patient_variance``; over folds, the variance times ``overlap_factor``.
     level : float
         Confidence level.
     bounds : (float, float) or None
-        Between which the figure lies: the interval is then symmetric on the logit scale
-        between them, which from -1 to 1 is Fisher's z. None for a figure without bounds.
+        The range of the estimate. The interval is symmetric on the logit scale of this
+        range, which from -1 to 1 is Fisher's z. None for an estimate without bounds.
     method : str
-        What to call it.
+        Name of the method.
 
     Returns
     -------
     Interval
-        With NaN for its bounds where the variance is not above 0 or not known.
+        Its bounds are NaN if the variance is NaN or not above 0.
+
+    Raises
+    ------
+    UsageError
+        If the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> interval = influence_interval(0.8, variance=0.0016, degrees=30)
+    >>> f"{interval.low:.3f} to {interval.high:.3f}"
+    '0.706 to 0.870'
     """
     tail = (1 - check_level(level)) / 2
     error = float(np.sqrt(variance)) if variance > 0 else np.nan
     if not np.isfinite(value + error):
         return Interval(value, np.nan, np.nan, np.nan, level, method)
-    reach = -float(special.stdtrit(degrees, tail)) * error
+    margin = -float(special.stdtrit(degrees, tail)) * error
     if bounds is None:
-        return Interval(value, value - reach, value + reach, error, level, method)
+        return Interval(value, value - margin, value + margin, error, level, method)
     least, most = bounds
     share = (value - least) / (most - least)
     if not 0 < share < 1:
         return Interval(value, np.nan, np.nan, error, level, method)
-    scaled = reach / (most - least) / (share * (1 - share))
+    scaled = margin / (most - least) / (share * (1 - share))
     low, high = special.expit(special.logit(share) + np.array([-scaled, scaled]))
     return Interval(
         value,
@@ -104,63 +115,64 @@ def influence_interval(
     )
 
 
-def average(each: Sequence[Interval]) -> Interval:
-    """Average the intervals of several repeats, which see the same patients again.
+def average_intervals(intervals: Sequence[Interval]) -> Interval:
+    """Average the intervals of several repeats on the same patients.
+
+    Repeats test the same patients again, so that the average is no narrower.
 
     Parameters
     ----------
-    each : sequence of Interval
-        Of one level and method.
+    intervals : sequence of Interval
+        Intervals of the same level and method.
 
     Returns
     -------
     Interval
-        The means of values, bounds and standard errors.
+        The means of the values, bounds and standard errors.
+
+    Examples
+    --------
+    >>> one = Interval(0.7, 0.6, 0.8, 0.05, 0.95, "Wilson")
+    >>> other = Interval(0.8, 0.7, 0.9, 0.05, 0.95, "Wilson")
+    >>> average_intervals([one, other]).value
+    0.75
     """
-    bounds = np.mean([(i.value, i.low, i.high, i.standard_error) for i in each], axis=0)
+    bounds = np.mean([(i.value, i.low, i.high, i.standard_error) for i in intervals], axis=0)
     value, low, high, error = map(float, bounds)
-    return Interval(value, low, high, error, each[0].level, each[0].method)
-
-
-def check_level(level: float) -> float:
-    """Return a confidence level.
-
-    Raises
-    ------
-    UsageError
-        If it is not between 0 and 1.
-    """
-    if not 0 < level < 1:
-        raise UsageError(f"the confidence level must lie between 0 and 1, not be {level}")
-    return level
+    return Interval(value, low, high, error, intervals[0].level, intervals[0].method)
 
 
 def holds_level(
     smaller_class: int, larger_class: int, metric: str = "auroc", n_folds: int = 1
 ) -> bool:
-    """Tell whether the interval and tests of a figure can be trusted with so few patients.
+    """Return whether the interval and the tests of a metric hold their level.
 
-    Where they cannot, show "estimate only: k patients in the smaller class".
+    Where they do not, show "estimate only: k patients in the smaller class".
 
     Parameters
     ----------
     smaller_class, larger_class : int
-        Patients with samples of each class.
+        Numbers of patients with samples of each class.
     metric : str
-        By the names in ``metrics.METRICS``.
+        Name of the metric, such as "auroc" or "auprc".
     n_folds : int
-        Test folds a repeat.
+        Number of test folds per repeat.
 
     Returns
     -------
     bool
-        True from 40 patients in the smaller class on, or from 10 where the other class has
-        at most four times as many. In ``benchmarks/coverage.md``, for AUROCs up to 0.97,
-        the 95 % intervals then cover 93 % or more and the tests at the 5 % level reject up
-        to 7 % of true hypotheses, both to within the error of the simulation. Below that
-        coverage drops to 89 %, and DeLong's test rejects up to 10 %. Over folds the AUPRC
-        needs 20 patients of the smaller class in each: the average precision of few
-        positive samples is too high, and its interval covers down to 86 %.
+        True with 40 patients or more in the smaller class, or with 10 or more if the other
+        class has at most four times as many. In ``benchmarks/coverage.md``, for AUROCs up to
+        0.97, the 95 % intervals then cover 93 % or more, and the tests at the 5 % level
+        reject up to 7 % of true null hypotheses, within the error of the simulation. Below
+        that, coverage drops to 89 %, and DeLong's test rejects up to 10 %. Over folds the
+        AUPRC needs 20 patients of the smaller class per fold: the average precision of few
+        positive samples is biased upwards, and its interval covers as little as 86 %.
+
+    Examples
+    --------
+    >>> holds_level(12, 40), holds_level(12, 60)
+    (True, False)
     """
     if metric == "auprc" and n_folds > 1 and smaller_class < 20 * n_folds:
         return False

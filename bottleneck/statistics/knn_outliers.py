@@ -1,4 +1,4 @@
-"""Which samples of another cohort lie beyond the cloud of the samples trained on."""
+"""Detection of samples far from a training set, by the distance to their nearest neighbours."""
 
 from __future__ import annotations
 
@@ -7,74 +7,81 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEIGHBOURS", "SHARE", "find_beyond"]
+__all__ = ["EXPECTED_SHARE", "N_NEIGHBOURS", "knn_outliers"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-NEIGHBOURS = 5
-# Of the samples trained on, and of more of the same kind, this share is beyond.
-SHARE = 0.05
+N_NEIGHBOURS = 5
+# Share of samples from the distribution of the training set that are outliers.
+EXPECTED_SHARE = 0.05
 
-# A feature that varies less than this share of its largest value varies by rounding alone.
+# A feature that varies by less than this share of its largest value is constant but for rounding.
 _CONSTANT = 1e-6
 
 
-def find_beyond(
-    inside: NDArray[np.floating], patients: NDArray, outside: NDArray[np.floating]
+def knn_outliers(
+    train: NDArray[np.floating], patients: NDArray, other: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
-    """Find the outside samples that are farther from the inside ones than these are.
+    """Find the samples that are farther from a training set than its own samples are.
 
-    The distance of a sample is that to its 5th nearest inside sample, in features divided
-    by their standard deviation inside. Beyond is what exceeds the 95 % quantile of the
-    distances of the inside samples, so that 5 % of more samples of the same kind do (Sun et
-    al. 2022, Proceedings of Machine Learning Research 162:20827, set the threshold in this
-    way).
+    The distance of a sample is that to its 5th nearest training sample, on features divided
+    by their standard deviation in the training set. An outlier exceeds the 95 % quantile of
+    the distances of the training samples, so that 5 % of new samples of the same
+    distribution are outliers (Sun et al. 2022, Proceedings of Machine Learning Research
+    162:20827, set the threshold in this way).
 
-    For an inside sample, all samples of its own patient are left out, among the neighbours
-    and in the standard deviations. Both matter: with 60 patients, 4 images of each and 512
-    independent features, 22 % of samples of the same kind exceed the threshold if only the
-    sample itself is left out, 10 % if its patient is left out among the neighbours alone, and
-    5 % as it is done here (``benchmarks/shift.md``).
+    For a training sample, all samples of its patient are left out, both of the neighbours
+    and of the standard deviations. Both matter. With 60 patients, 4 images each and 512
+    independent features, 22 % of samples of the same distribution exceed the threshold if
+    only the sample itself is left out, 10 % if its patient is left out of the neighbours
+    alone, and 5 % as done here (``benchmarks/shift.md``).
 
     Parameters
     ----------
-    inside : ndarray of float, shape (n_inside, n_features)
-        Features trained on.
-    patients : ndarray, shape (n_inside,)
-        Their patients, two or more.
-    outside : ndarray of float, shape (n_outside, n_features)
-        Features of the other cohort.
+    train : ndarray of float, shape (n_train, n_features)
+        Features of the training set.
+    patients : ndarray, shape (n_train,)
+        Patients of the training set, two or more.
+    other : ndarray of float, shape (n_other, n_features)
+        Features of the samples to test.
 
     Returns
     -------
-    ndarray of bool, shape (n_outside,)
-        True beyond the cloud. In a cohort so small that a sample has fewer than 5 of other
-        patients, the neighbour counted is the last that all samples have.
+    ndarray of bool, shape (n_other,)
+        Mask of the outliers. If some training sample has fewer than 5 samples of other
+        patients, the number of neighbours is reduced for all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> train = np.random.default_rng(0).normal(size=(100, 2))
+    >>> knn_outliers(train, np.arange(100), np.array([[0.0, 0.0], [6.0, 6.0]]))
+    array([False,  True])
     """
-    floor = (_CONSTANT * np.abs(inside).max(axis=0).astype(np.float64)) ** 2
-    centre = inside.mean(axis=0, dtype=np.float64)
-    A, B = inside - centre, outside - centre
+    floor = (_CONSTANT * np.abs(train).max(axis=0).astype(np.float64)) ** 2
+    centre = train.mean(axis=0, dtype=np.float64)
+    A, B = train - centre, other - centre
     _, codes = np.unique(patients, return_inverse=True)
     own = np.eye(codes.max() + 1)[:, codes]
-    others = len(A) - own.sum(axis=1, keepdims=True)
-    means = -(own @ A) / others
-    variances = (np.square(A).sum(axis=0) - own @ np.square(A)) / others - means**2
-    squares = _distances(A, A, _weigh(variances, floor), codes)
+    n_rest = len(A) - own.sum(axis=1, keepdims=True)
+    means = -(own @ A) / n_rest
+    variances = (np.square(A).sum(axis=0) - own @ np.square(A)) / n_rest - means**2
+    squares = _squared_distances(A, A, _weights(variances, floor), codes)
     squares[codes[:, np.newaxis] == codes] = np.inf
-    rank = min(NEIGHBOURS, int(others.min())) - 1
-    known = np.partition(squares, rank, axis=1)[:, rank]
-    everyone = _weigh(A.var(axis=0, keepdims=True), floor)
-    met = _distances(B, A, everyone, np.zeros(len(B), dtype=np.intp))
-    return np.partition(met, rank, axis=1)[:, rank] > np.quantile(known, 1 - SHARE)
+    rank = min(N_NEIGHBOURS, int(n_rest.min())) - 1
+    within = np.partition(squares, rank, axis=1)[:, rank]
+    whole = _weights(A.var(axis=0, keepdims=True), floor)
+    to_train = _squared_distances(B, A, whole, np.zeros(len(B), dtype=np.intp))
+    return np.partition(to_train, rank, axis=1)[:, rank] > np.quantile(within, 1 - EXPECTED_SHARE)
 
 
-def _weigh(variances: Floats, floor: Floats) -> Floats:
-    """Return what squares are multiplied by; what does not vary keeps its own unit."""
+def _weights(variances: Floats, floor: Floats) -> Floats:
+    """Return the weights of squared differences; a constant feature keeps its own unit."""
     return 1 / np.where(variances > floor, variances, 1.0)
 
 
-def _distances(X: Floats, Y: Floats, weights: Floats, of: NDArray[np.intp]) -> Floats:
-    """Return squared distances, shape (n, m), row i of X with the weights of row ``of[i]``."""
-    weighted = X * weights[of]
+def _squared_distances(X: Floats, Y: Floats, weights: Floats, rows: NDArray[np.intp]) -> Floats:
+    """Return distances of shape (n, m); sample i of X uses the weights of row ``rows[i]``."""
+    weighted = X * weights[rows]
     squares = (weighted * X).sum(axis=1, keepdims=True) - 2 * weighted @ Y.T
-    return squares + (weights @ np.square(Y).T)[of]
+    return squares + (weights @ np.square(Y).T)[rows]

@@ -1,4 +1,4 @@
-"""Whether two cohorts come of one distribution: the maximum mean discrepancy."""
+"""The maximum mean discrepancy of two cohorts, with a permutation test by patient."""
 
 from __future__ import annotations
 
@@ -9,69 +9,80 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import ProtocolError, UsageError
 
-__all__ = ["Discrepancy", "discrepancy_test"]
+__all__ = ["MmdResult", "mmd_test"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 
-# What rounding may put between two numbers that are the same.
+# Two numbers that are equal but for rounding errors differ by less than this.
 _ROUNDING = 1e-12
 
 
-class Discrepancy(NamedTuple):
-    """The squared maximum mean discrepancy, and the p value of the permutation test."""
+class MmdResult(NamedTuple):
+    """The squared maximum mean discrepancy, and the p value of its permutation test."""
 
     value: float
+    """Unbiased estimate of the squared maximum mean discrepancy; it can be negative."""
     p: float
+    """p value of the permutation test."""
 
 
-def discrepancy_test(
+def mmd_test(
     X: NDArray[np.floating],
-    outside: Bools,
+    is_second: Bools,
     patients: NDArray,
     *,
     permutations: int = 1000,
     seed: int | np.random.Generator = 0,
-) -> Discrepancy:
-    """Estimate the squared maximum mean discrepancy of two cohorts, and test that it is 0.
+) -> MmdResult:
+    """Test whether two cohorts have the same distribution of features.
 
-    One image of each patient is drawn at random, so that every patient weighs the same, and
-    whole patients are exchanged. The estimate is the unbiased one of Gretton et al. (2012,
-    Journal of Machine Learning Research 13:723, lemma 6), which can be negative. The kernel
-    is exp(-|x - y|² / (2 s²)) with s the median distance of all pairs, in features
-    standardised over both cohorts.
+    The estimate is the unbiased one of Gretton et al. (2012, Journal of Machine Learning
+    Research 13:723, lemma 6). One image of each patient is drawn at random, so that all
+    patients have the same weight, and whole patients are permuted. The kernel is
+    exp(-|x - y|² / (2 s²)), where s is the median distance of all pairs, on features that
+    are standardised over both cohorts.
 
-    All of this treats the cohorts alike, so that the test is exact if they are. Two usual
-    choices do not: with the mean over a patient's images in place of one, tests at the 5 %
-    level reject up to 12 % where one cohort has a single image a patient and the other up to
-    six; standardised by the first cohort alone, they reject 11 % with 40 and 20 patients and
-    512 features. The price is power where all patients have several images
+    The two cohorts are treated alike, so that the test is exact. Two usual choices break
+    this. With the mean over the images of a patient in place of one image, tests at the 5 %
+    level reject up to 12 % if one cohort has a single image per patient and the other up to
+    six. If the features are standardised by the first cohort alone, they reject 11 % with 40
+    and 20 patients and 512 features. The price is power if all patients have several images
     (``benchmarks/shift.md``).
 
     Parameters
     ----------
-    X : ndarray of float, shape (n, n_features)
+    X : ndarray of float, shape (n_samples, n_features)
         Features of both cohorts.
-    outside : ndarray of bool, shape (n,)
-        Which rows are of the second cohort.
-    patients : ndarray, shape (n,)
-        Patients, two or more in each cohort and none in both.
+    is_second : ndarray of bool, shape (n_samples,)
+        Mask of the rows of the second cohort.
+    patients : ndarray, shape (n_samples,)
+        Patients: two or more in each cohort, and none in both.
     permutations : int
-        How often the patients are divided anew at random, into cohorts of the same sizes.
+        Number of random permutations of the patients.
     seed : int or Generator
-        Of the images drawn and the permutations.
+        Seed of the images drawn and of the permutations.
 
     Returns
     -------
-    Discrepancy
+    MmdResult
         With p = (1 + permutations that reach the estimate) / (1 + permutations).
 
     Raises
     ------
     UsageError
-        If there is no permutation.
+        If ``permutations`` is below 1.
     ProtocolError
-        If the median distance is 0: most patients have the same features.
+        If the median distance is 0, because most patients have the same features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(40, 3))
+    >>> is_second = np.arange(40) >= 20
+    >>> X[is_second] += 2
+    >>> mmd_test(X, is_second, patients=np.arange(40), permutations=99).p
+    0.01
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -80,27 +91,27 @@ def discrepancy_test(
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(X))
     one_each = shuffled[np.unique(patients[shuffled], return_index=True)[1]]
-    X, outside = X[one_each].astype(np.float64), outside[one_each]
-    n_outside = int(outside.sum())
-    n_inside = len(outside) - n_outside
-    K = _gram(StandardScaler().fit_transform(X))
-    anew = rng.permuted(np.tile(outside, (permutations, 1)), axis=1)
-    chosen = np.vstack([outside, anew]).T.astype(float)
-    # The sums of the kernel within and between the parts, of all divisions at once.
-    within_outside = np.einsum("ij,ij->j", chosen, K @ chosen)
-    of_outside = K.sum(axis=0) @ chosen
-    between = of_outside - within_outside
-    within_inside = K.sum() - of_outside - between
+    X, is_second = X[one_each].astype(np.float64), is_second[one_each]
+    n_second = int(is_second.sum())
+    n_first = len(is_second) - n_second
+    K = _kernel_matrix(StandardScaler().fit_transform(X))
+    permuted = rng.permuted(np.tile(is_second, (permutations, 1)), axis=1)
+    masks = np.vstack([is_second, permuted]).T.astype(float)
+    # The sums of the kernel within and between the cohorts, for all permutations at once.
+    within_second = np.einsum("ij,ij->j", masks, K @ masks)
+    from_second = K.sum(axis=0) @ masks
+    between = from_second - within_second
+    within_first = K.sum() - from_second - between
     values = (
-        within_inside / (n_inside * (n_inside - 1))
-        + within_outside / (n_outside * (n_outside - 1))
-        - 2 * between / (n_inside * n_outside)
+        within_first / (n_first * (n_first - 1))
+        + within_second / (n_second * (n_second - 1))
+        - 2 * between / (n_first * n_second)
     )
     reached = int((values[1:] >= values[0] - _ROUNDING).sum())
-    return Discrepancy(float(values[0]), (1 + reached) / (1 + permutations))
+    return MmdResult(float(values[0]), (1 + reached) / (1 + permutations))
 
 
-def _gram(X: Floats) -> Floats:
+def _kernel_matrix(X: Floats) -> Floats:
     """Return the kernel of all pairs, shape (n, n), with a diagonal of 0."""
     from scipy.spatial.distance import squareform
     from sklearn.metrics import euclidean_distances
@@ -110,7 +121,7 @@ def _gram(X: Floats) -> Floats:
     if width**2 <= _ROUNDING * squares.max():
         raise ProtocolError(
             "more than half of the pairs of patients have the same features: "
-            "look at the pictures, and extract the features again"
+            "look at the images, and extract the features again"
         )
     squares /= -2 * width**2
     K = np.exp(squares, out=squares)

@@ -1,68 +1,158 @@
-"""The variance of a metric from the influence of each sample, summed by patient."""
+"""The variance of a metric, from the influence of each sample summed by patient."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.statistics.auroc_influence import degrees_of_freedom
-
-__all__ = ["patient_variance"]
+__all__ = ["degrees_of_freedom", "overlap_factor", "patient_variance"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# A variance that is zero but for rounding errors is smaller than this.
+_ROUNDING = 1e-30
+
 
 def patient_variance(
-    influence: Floats, labels: Ints, parts: Ints, patients: Ints
+    influence: Floats, labels: Ints, strata: Ints, patients: Ints
 ) -> tuple[float, float]:
-    """Estimate the variance of a figure from the influence of its samples.
+    """Estimate the variance of a metric from the influence of its samples.
 
-    Influences are centred within each class and part, as many samples of each being given,
-    summed by patient and class, and their products added up over patients: for the AUROC
-    of one test set that is Obuchowski's variance, as ``auroc_influence.Design.variance`` has it,
-    and with one sample a patient DeLong's.
+    The influences are centred within each class and stratum, because the number of samples
+    of each is taken as fixed. They are summed by patient and class, and the products of
+    these sums are added up over the patients. For the AUROC of one test set the result is
+    the variance of Obuchowski (1997, Biometrics 53:567), and with one sample per patient
+    that of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44:837).
 
     Parameters
     ----------
     influence : ndarray of float64, shape (n_samples,)
-        Derivatives of the figure by the weights of the samples.
-    labels, parts, patients : ndarray of int64, shape (n_samples,)
-        Codes from 0: the class; what is computed apart and averaged (folds or repeats);
-        the patient.
+        Derivatives of the metric with respect to the weights of the samples.
+    labels : ndarray of int64, shape (n_samples,)
+        Codes of the classes, from 0.
+    strata : ndarray of int64, shape (n_samples,)
+        Codes, from 0, of the folds or repeats in which the metric is computed before it is
+        averaged.
+    patients : ndarray of int64, shape (n_samples,)
+        Codes of the patients, from 0.
 
     Returns
     -------
     variance, degrees_of_freedom : float
-        NaN and 0 where some class has a single patient a part, 0 and 0 where influences
-        do not vary.
+        NaN and 0 if a class has a single patient per stratum; 0 and 0 if the influences do
+        not vary.
+
+    Examples
+    --------
+    The variance of a mean is s² / n, with n - 1 degrees of freedom:
+
+    >>> import numpy as np
+    >>> x = np.array([1.0, 3.0, 2.0, 6.0, 8.0, 4.0])
+    >>> same, patients = np.zeros(6, dtype=int), np.arange(6)
+    >>> variance, _ = patient_variance((x - x.mean()) / len(x), same, same, patients)
+    >>> bool(np.isclose(variance, x.var(ddof=1) / len(x)))
+    True
     """
-    n_classes, n_parts = int(labels.max()) + 1, int(parts.max()) + 1
+    n_classes, n_strata = int(labels.max()) + 1, int(strata.max()) + 1
     n_patients = int(patients.max()) + 1
-    strata = labels * n_parts + parts
-    sizes = np.bincount(strata)
-    means = np.bincount(strata, influence) / np.maximum(sizes, 1)
-    centred = influence - means[strata]
+    cells = labels * n_strata + strata
+    sizes = np.bincount(cells)
+    means = np.bincount(cells, influence) / np.maximum(sizes, 1)
+    centred = influence - means[cells]
     codes = patients * n_classes + labels
     sums = np.bincount(codes, centred, n_patients * n_classes).reshape(n_patients, n_classes)
     has = np.bincount(codes, minlength=n_patients * n_classes).reshape(sums.shape) > 0
 
-    tested = patients * n_parts + parts
-    cells = np.array([len(np.unique(tested[labels == c])) for c in range(n_classes)])
-    held = np.array([len(np.unique(parts[labels == c])) for c in range(n_classes)])
-    cells, held = cells[present := cells > 0], held[present]
+    # A patient counts once in each stratum; every stratum costs one degree of freedom.
+    appearances = patients * n_strata + strata
+    counts = np.array([len(np.unique(appearances[labels == c])) for c in range(n_classes)])
+    used = np.array([len(np.unique(strata[labels == c])) for c in range(n_classes)])
+    counts, used = counts[present := counts > 0], used[present]
     sums, has = sums[:, present], has[:, present]
-    everyone = len(np.unique(tested))
-    if (cells <= held).any():
+    n_appearances = len(np.unique(appearances))
+    if (counts <= used).any():
         return np.nan, 0.0
-    within = cells / (cells - held)
+    factors = counts / (counts - used)
     total = sums.sum(axis=1)
-    own = (sums**2).sum(axis=0)
-    shared = float(total @ total - own.sum())
-    variance = float(within @ own) + everyone / (everyone - n_parts) * shared
-    if not variance > 1e-30:
+    within = (sums**2).sum(axis=0)
+    between = float(total @ total - within.sum())
+    variance = float(factors @ within) + n_appearances / (n_appearances - n_strata) * between
+    if not variance > _ROUNDING:
         return 0.0, 0.0
-    lost = n_parts * n_patients / everyone
+    lost = n_strata * n_patients / n_appearances
     kinds = np.unique(has, axis=0, return_inverse=True)[1].ravel()
     squares = [total[kinds == kind] ** 2 for kind in range(kinds.max() + 1)]
     return variance, degrees_of_freedom(squares, lost)
+
+
+def degrees_of_freedom(strata: Iterable[Floats], lost: float = 1.0) -> float:
+    """Estimate the degrees of freedom of a variance that is a sum of squares.
+
+    They are those of Satterthwaite (1946, Biometrics Bulletin 2:110), 2 variance² /
+    Var(variance). Each stratum adds to Var(variance) the larger of two values: that of normal
+    theory (as in Brunner & Munzel 2000, Biometrical Journal 42:17) and that of the fourth
+    moments. Near an AUROC or a proportion of 1 few patients carry all of the variance, so
+    that it is poorly known.
+
+    Parameters
+    ----------
+    strata : iterable of ndarray of float64
+        Squares of the patients' contributions, which are centred within each stratum.
+    lost : float
+        Degrees of freedom that the centring took from each stratum.
+
+    Returns
+    -------
+    float
+        At most the number of patients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> degrees_of_freedom([np.ones(10)])
+    9.0
+    """
+    total = spread = 0.0
+    for squares in strata:
+        size = len(squares)
+        if not size:
+            continue
+        free = max(size - lost, 1.0)
+        variance = float(squares.sum()) * size / free
+        fourth = float(squares @ squares - squares.sum() ** 2 / size) * (size / free) ** 3
+        total += variance
+        spread += max(2 * variance**2 / free, fourth)
+    return 2 * total**2 / spread
+
+
+def overlap_factor(folds: Ints, patients: Ints) -> float:
+    """Return the factor by which overlapping training sets raise a variance over folds.
+
+    Parameters
+    ----------
+    folds : ndarray of int64, shape (n_samples,)
+        Codes of the test folds, from 0; the folds of different repeats have different codes.
+    patients : ndarray of int64, shape (n_samples,)
+        Codes of the patients, from 0.
+
+    Returns
+    -------
+    float
+        1 + k n_test / n_train with k folds per repeat (Nadeau & Bengio 2003, Machine
+        Learning 52:239), which is 1 + k / (k - 1); 1 for a single fold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> overlap_factor(np.arange(20) % 5, np.arange(20))
+    2.25
+    """
+    n_folds, n_patients = int(folds.max()) + 1, len(np.unique(patients))
+    if n_folds == 1:
+        return 1.0
+    appearances = len(np.unique(patients * n_folds + folds))
+    folds_per_repeat = max(2.0, n_folds * n_patients / appearances)
+    return 1 + folds_per_repeat / (folds_per_repeat - 1)

@@ -16,7 +16,7 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     average_precision,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_influence import Design
+from bottleneck.statistics.auroc_influence import AurocEstimator
 from bottleneck.statistics.patient_variance import patient_variance
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -79,13 +79,13 @@ def test_variance_of_an_auroc_is_that_of_obuchowski(name):
     data = data[data.data == name]
     expected = pd.read_csv(REFERENCE / "clustered_auroc.csv", index_col="data").loc[name]
     y = data.y.to_numpy()
-    design = Design(y)
+    design = AurocEstimator(y)
     influence = design.influence(design.rank(data.a.to_numpy()))
     patients = np.unique(data.patient, return_inverse=True)[1]
     values = influence.positive + influence.negative
     variance, degrees = patient_variance(values, y, np.zeros_like(y), patients)
     assert variance == pytest.approx(expected.variance_a, abs=1e-9)
-    full = Design(y, patients)
+    full = AurocEstimator(y, patients)
     assert degrees == pytest.approx(full.variance(full.influence(full.rank(data.a)))[1])
 
 

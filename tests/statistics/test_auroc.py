@@ -1,4 +1,4 @@
-"""AUROCs and their intervals, held against pROC, scikit-learn, scipy and closed forms."""
+"""AUROCs and their intervals, compared with pROC, scikit-learn, scipy and closed forms."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Degrees of freedom in closed form, and what is no truth, score or patient."""
+"""Degrees of freedom in closed form, and arguments that are refused."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from binormal import binormal
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
-from bottleneck.statistics.auroc_influence import degrees_of_freedom
+from bottleneck.statistics.patient_variance import degrees_of_freedom
 
 
 def test_degrees_of_freedom_of_simple_sums():
@@ -26,11 +26,11 @@ def test_degrees_of_freedom_of_simple_sums():
         ({"y_true": [[0, 1]], "score": [[1, 2]]}, "one-dimensional"),
         ({"y_true": [0, 1], "score": [1, 2, 3]}, "each of the 2 samples"),
         ({"y_true": [0, 1], "score": ["x", "y"]}, "each of the 2 samples"),
-        ({"y_true": [0, 1], "score": [1, np.nan]}, "not finite"),
+        ({"y_true": [0, 1], "score": [1, np.nan]}, "finite numbers"),
         ({"y_true": [0, 1], "score": [1, 2], "groups": ["a"]}, "groups must hold"),
-        ({"y_true": [0, 1], "score": [1, 2], "groups": ["a", ""]}, "for 1 of the 2"),
-        ({"y_true": [0, 1], "score": [1, 2], "groups": ["a", None]}, "for 1 of the 2"),
-        ({"y_true": [0, 1], "score": [1, 2], "groups": [1.0, np.nan]}, "for 1 of the 2"),
+        ({"y_true": [0, 1], "score": [1, 2], "groups": ["a", ""]}, "missing for 1 of the 2"),
+        ({"y_true": [0, 1], "score": [1, 2], "groups": ["a", None]}, "missing for 1 of the 2"),
+        ({"y_true": [0, 1], "score": [1, 2], "groups": [1.0, np.nan]}, "missing for 1 of the 2"),
         ({"y_true": [0, 1], "score": [1, 2], "level": 95}, "between 0 and 1"),
         ({"y_true": [0, 1], "score": [1, 2], "method": "logitt"}, "did you mean 'logit'"),
     ],

@@ -1,4 +1,4 @@
-"""The mean AUROC of several classes, held against that of one and the jackknife."""
+"""The mean AUROC of several classes, compared with that of one and the jackknife."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Differences of AUROCs, held against pROC, scipy and closed forms."""
+"""Differences of AUROCs, compared with pROC, scipy and closed forms."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Tests of any figure, held against R and scipy."""
+"""Tests of any figure, compared with R and scipy."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""McNemar's and Durkalski's tests, held against R and computed by hand."""
+"""McNemar's and Durkalski's tests, compared with R and computed by hand."""
 
 import numpy as np
 import pandas as pd
@@ -83,7 +83,7 @@ def test_durkalski_by_hand_and_with_copies():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0, 1], [1, 0, 1]), "on 2 and 3"),
+        (([0, 1], [1, 0, 1]), "not of 2 and 3"),
         (([0, 2], [1, 0]), "correct_a must hold only 0 and 1"),
         (([0, 1], [1, 0], ["a"]), "groups must hold"),
     ],

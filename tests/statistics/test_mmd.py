@@ -1,4 +1,4 @@
-"""The maximum mean discrepancy, held against its definition, closed forms and its level."""
+"""The maximum mean discrepancy, compared with its definition, closed forms and its level."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import binomtest
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.mmd import discrepancy_test
+from bottleneck.statistics.mmd import mmd_test
 
 
 def kernel(x, y, width):
@@ -46,7 +46,7 @@ def singletons(n_inside, n_outside, width=3, move=0.0, seed=0):
 def test_estimate_is_that_of_the_definition(sizes):
     X, outside, patients = singletons(*sizes, move=0.7)
     X = X * [1, 50, 0.01] + [0, 7, 3]
-    found = discrepancy_test(X, outside, patients, permutations=1)
+    found = mmd_test(X, outside, patients, permutations=1)
     assert found.value == pytest.approx(by_definition(X, outside), abs=1e-12)
 
 
@@ -68,7 +68,7 @@ def test_estimate_is_unbiased_for_two_gaussians(move, spread):
         X[outside] = spread * X[outside] + move
         width = np.median(pdist(standardise(X)))
         expected = closed_form(X.std(axis=0), width, move, spread)
-        off.append(discrepancy_test(X, outside, patients, permutations=1).value - expected)
+        off.append(mmd_test(X, outside, patients, permutations=1).value - expected)
     error = np.std(off) / np.sqrt(len(off))
     assert abs(np.mean(off)) < 3 * error
     assert error < 0.004
@@ -80,23 +80,23 @@ def test_p_is_the_share_of_all_divisions_that_reach_the_estimate():
         by_definition(X, np.isin(np.arange(9), chosen)) >= by_definition(X, outside) - 1e-12
         for chosen in combinations(range(9), 4)
     ]
-    found = discrepancy_test(X, outside, patients, permutations=5000)
+    found = mmd_test(X, outside, patients, permutations=5000)
     assert 0.02 < np.mean(reached) < 0.5
     assert found.p == pytest.approx(np.mean(reached), abs=0.02)
 
 
 def test_p_counts_the_estimate_itself_and_depends_on_the_seed_alone():
     X, outside, patients = singletons(20, 20, move=3)
-    assert discrepancy_test(X, outside, patients, permutations=99).p == 0.01
-    again = [discrepancy_test(*singletons(20, 20), seed=7) for _ in range(2)]
+    assert mmd_test(X, outside, patients, permutations=99).p == 0.01
+    again = [mmd_test(*singletons(20, 20), seed=7) for _ in range(2)]
     assert again[0] == again[1]
 
 
 def test_copies_of_images_within_patients_change_nothing():
     X, outside, patients = singletons(15, 10, move=0.5)
-    once = discrepancy_test(X, outside, patients, permutations=1)
+    once = mmd_test(X, outside, patients, permutations=1)
     rows = np.repeat(np.arange(25), np.random.default_rng(0).integers(1, 5, 25))
-    many = discrepancy_test(X[rows], outside[rows], patients[rows], permutations=1)
+    many = mmd_test(X[rows], outside[rows], patients[rows], permutations=1)
     assert many.value == pytest.approx(once.value, abs=1e-12)
 
 
@@ -112,7 +112,7 @@ def rejections(n, images, width, singly=False):
         X = np.sqrt(0.5) * rng.normal(size=(60, width))[patients]
         X += np.sqrt(0.5) * rng.normal(size=X.shape)
         units = np.arange(len(X)) if singly else patients
-        found = discrepancy_test(X, patients >= 40, units, permutations=99, seed=1000 + seed)
+        found = mmd_test(X, patients >= 40, units, permutations=99, seed=1000 + seed)
         rejected += found.p <= 0.05
     return rejected
 
@@ -130,7 +130,7 @@ def test_moving_images_singly_would_not_hold_the_level():
 
 def test_no_permutation_is_refused():
     with pytest.raises(UsageError, match="at least 1, not 0"):
-        discrepancy_test(*singletons(5, 5), permutations=0)
+        mmd_test(*singletons(5, 5), permutations=0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
@@ -138,4 +138,4 @@ def test_features_that_do_not_differ_are_refused(value):
     X, outside, patients = singletons(8, 8)
     X[:13] = value
     with pytest.raises(ProtocolError, match="same features"):
-        discrepancy_test(X, outside, patients)
+        mmd_test(X, outside, patients)

@@ -1,4 +1,4 @@
-"""Proportions, held against R, scipy and closed forms."""
+"""Proportions, compared with R, scipy and closed forms."""
 
 import numpy as np
 import pandas as pd
@@ -87,5 +87,5 @@ def test_one_patient_counts_once():
 
 
 def test_more_successes_than_trials_are_refused():
-    with pytest.raises(UsageError, match="3 of 2"):
+    with pytest.raises(UsageError, match="successes = 3 and n = 2"):
         wilson_interval(3, 2)

@@ -17,8 +17,8 @@ from bottleneck.heads.registry import get_head
 from bottleneck.heads.search import refuse_not_finite
 from bottleneck.statistics.auroc import cv_auc_interval
 from bottleneck.statistics.intervals import Interval
-from bottleneck.statistics.knn_outliers import NEIGHBOURS, SHARE, find_beyond
-from bottleneck.statistics.mmd import Discrepancy, discrepancy_test
+from bottleneck.statistics.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
+from bottleneck.statistics.mmd import MmdResult, mmd_test
 
 __all__ = ["measure_shift"]
 
@@ -44,11 +44,11 @@ def measure_shift(
     drawn at random up to that number, and ``words`` says so.
 
     - Squared maximum mean discrepancy, on one image of each patient; see
-      ``discrepancy_test``.
+      ``mmd_test``.
     - AUROC of a classifier that tells the cohorts apart: the logistic head with a strong
       L2 penalty (C = 0.001), in 5 folds that keep patients whole (fewer where a cohort has
       fewer patients), averaged over the folds.
-    - Number of outside samples beyond the training cloud, see ``find_beyond``.
+    - Number of outside samples beyond the training cloud, see ``knn_outliers``.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def measure_shift(
     (A, of_A), (B, of_B) = sides
     X, patients = np.concatenate([A, B]), np.concatenate([of_A, of_B])
     is_outside = np.arange(len(X)) >= len(A)
-    discrepancy = discrepancy_test(X, is_outside, patients, permutations=permutations, seed=rng)
+    discrepancy = mmd_test(X, is_outside, patients, permutations=permutations, seed=rng)
     auroc = _tell_apart(X, patients, is_outside, seed)
-    beyond = int(find_beyond(A, of_A, B).sum())
+    beyond = int(knn_outliers(A, of_A, B).sum())
     return Shift(
         features=f"{inside.backbone} ({inside.weights})",
         mmd=discrepancy.value,
@@ -99,7 +99,7 @@ def measure_shift(
         permutations=permutations,
         domain_auroc=as_metric(auroc.value, auroc),
         outside=beyond,
-        outside_expected=SHARE * len(B),
+        outside_expected=EXPECTED_SHARE * len(B),
         words=" ".join(
             [
                 _say_discrepancy(discrepancy, permutations),
@@ -137,7 +137,7 @@ def _tell_apart(
     return cv_auc_interval(is_outside, score, fold, patients)
 
 
-def _say_discrepancy(found: Discrepancy, permutations: int) -> str:
+def _say_discrepancy(found: MmdResult, permutations: int) -> str:
     test = (
         f"(squared maximum mean discrepancy {found.value:.3g}, permutation test with one image of "
         f"each patient and {permutations:,} permutations: p = {found.p:.2g})"
@@ -161,9 +161,9 @@ def _say_auroc(auroc: Interval) -> str:
 def _say_beyond(beyond: int, n: int) -> str:
     return (
         f"{beyond} of {n:,} external images lie beyond the training cloud, that is, are farther "
-        f"from their {NEIGHBOURS}th nearest training image than {1 - SHARE:.0%} of the training "
-        f"images are from theirs among other patients; {SHARE * n:.1f} of as many more "
-        f"images of the training cohort would be expected there."
+        f"from their {N_NEIGHBOURS}th nearest training image than {1 - EXPECTED_SHARE:.0%} of the "
+        f"training images are from theirs among other patients; {EXPECTED_SHARE * n:.1f} of as many "
+        f"more images of the training cohort would be expected there."
     )
 
 

@@ -21,9 +21,14 @@ from bottleneck.evaluation.metrics.row_groups import (
     split_folds,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_influence import encode, find_overlap
-from bottleneck.statistics.intervals import CORRECTED, Interval, average, influence_interval
-from bottleneck.statistics.patient_variance import patient_variance
+from bottleneck.statistics.arguments import as_codes
+from bottleneck.statistics.intervals import (
+    CORRECTED,
+    Interval,
+    average_intervals,
+    influence_interval,
+)
+from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 from bottleneck.statistics.proportions import clustered_proportion_interval
 
 __all__ = [
@@ -148,7 +153,7 @@ def calibration_line(
         Each repeat is fitted over all its folds, by statsmodels; values and bounds are
         averaged over repeats. The variance adds up the influences of each patient (the
         sandwich of Liang & Zeger 1986, Biometrika 73:13, times I / (I - 1) for I
-        patients), over folds times ``placements.find_overlap``; the reference is t. NaN
+        patients), over folds times ``overlap_factor``; the reference is t. NaN
         where a regression has no finite answer: a class is absent, or no probability of
         one class exceeds any of the other, or, for the slope, all probabilities of a fold
         are the same.
@@ -163,7 +168,7 @@ def calibration_line(
         _fit_line(predictions.take(predictions.repeats == r), positive, level) for r in repeats
     ]
     slopes, intercepts = zip(*lines, strict=True)
-    return average(slopes), average(intercepts)
+    return average_intervals(slopes), average_intervals(intercepts)
 
 
 def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval, Interval]:
@@ -173,10 +178,10 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
     share, true = _probability_of(part, positive)
     odds = special.logit(np.clip(share, _LEAST, 1 - _LEAST))
     patients = (
-        np.arange(len(part)) if part.groups is None else encode("groups", part.groups, len(part))
+        np.arange(len(part)) if part.groups is None else as_codes("groups", part.groups, len(part))
     )
-    folds = encode("folds", part.folds, len(part))
-    overlap = find_overlap(folds, patients)
+    folds = as_codes("folds", part.folds, len(part))
+    overlap = overlap_factor(folds, patients)
     method = "logistic regression, sandwich variance by patient"
     method += CORRECTED if overlap > 1 else ""
     undefined = Interval(np.nan, np.nan, np.nan, np.nan, level, method)
@@ -296,7 +301,7 @@ def bin_probabilities(
     share, true = _probability_of(part, positive)
     groups = name_units(part)
     bins = _bin(share, _count_patients(part))
-    overlap = find_overlap(number_folds(part), number_patients(part))
+    overlap = overlap_factor(number_folds(part), number_patients(part))
     found = []
     for number in np.unique(bins):
         rows = bins == number

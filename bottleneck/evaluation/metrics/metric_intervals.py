@@ -18,17 +18,17 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     count_figures,
 )
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.arguments import as_codes
 from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
-from bottleneck.statistics.auroc_influence import encode, find_overlap
 from bottleneck.statistics.auroc_multiclass import macro_auc_interval
 from bottleneck.statistics.intervals import (
     CORRECTED,
     Interval,
-    average,
+    average_intervals,
     holds_level,
     influence_interval,
 )
-from bottleneck.statistics.patient_variance import patient_variance
+from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 from bottleneck.statistics.proportions import clustered_proportion_interval
 
 __all__ = [
@@ -60,7 +60,7 @@ def intervals(
       specificity are joined, as for balanced_accuracy.
     - calibration_slope and calibration_intercept: ``calibration.calibration_line``.
 
-    Over folds every variance is multiplied by ``placements.find_overlap``, and every
+    Over folds every variance is multiplied by ``overlap_factor``, and every
     effective number divided by it. With repeats, the bounds of proportions and calibration
     figures are averaged over them: they see the same patients again, and are no narrower.
 
@@ -156,13 +156,13 @@ def proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | 
 def _proportion(predictions: Predictions, right: Bools, of: Bools) -> Interval | None:
     each = []
     patients = number_patients(predictions)
-    overlap = find_overlap(number_folds(predictions), patients)
+    overlap = overlap_factor(number_folds(predictions), patients)
     for repeat in np.unique(predictions.repeats):
         rows = of & (predictions.repeats == repeat)
         if not rows.any():
             return None
         each.append(clustered_proportion_interval(right[rows], patients[rows], overlap=overlap))
-    return average(each)
+    return average_intervals(each)
 
 
 def _qualify(interval: Interval, predictions: Predictions, name: str = "auroc") -> Interval:
@@ -231,9 +231,9 @@ def binarise(
 def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, Interval]:
     functionals = Functionals(predictions, positive)
     folds, patients = number_folds(predictions), number_patients(predictions)
-    repeats = encode("repeats", predictions.repeats, len(predictions))
-    labels = encode("labels", predictions.labels, len(predictions))
-    overlap = find_overlap(folds, patients)
+    repeats = as_codes("repeats", predictions.repeats, len(predictions))
+    labels = as_codes("labels", predictions.labels, len(predictions))
+    overlap = overlap_factor(folds, patients)
     found = {}
     rows = zip(functionals.names, functionals.evaluate(), functionals.gradient(), strict=True)
     for name, value, influence in rows:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import ProtocolError
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_influence import encode
+from bottleneck.statistics.arguments import as_codes
 
 __all__ = ["match_folds", "name_units", "number_folds", "number_patients", "split_folds"]
 
@@ -19,13 +19,13 @@ def name_units(predictions: Predictions) -> NDArray[np.str_]:
 
 def number_patients(predictions: Predictions) -> NDArray[np.int64]:
     """Return codes of the patients, or of the samples, from 0."""
-    return encode("groups", name_units(predictions), len(predictions))
+    return as_codes("groups", name_units(predictions), len(predictions))
 
 
 def number_folds(predictions: Predictions) -> NDArray[np.int64]:
     """Return codes of the folds of all repeats, from 0, repeat by repeat."""
     numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
-    return encode("folds", numbers, len(numbers))
+    return as_codes("folds", numbers, len(numbers))
 
 
 def split_folds(predictions: Predictions) -> list[NDArray[np.intp]]:
