@@ -359,7 +359,7 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     )
     plan, way = fastest(name, bench.device), best_way(name, bench.device)
     how = f"{native_precision(bench.device)}, {plan.layout}, {plan.batch_size}"
-    how += ", compiled" * plan.compiled + ", recorded" * plan.captured
+    how += ", compiled" * plan.compiled
     fastest_way = f"{way.precision}, {way.layout}{', lanes' * way.lanes}"
     return (
         f"| {name} | {how} | {fastest_way}{', compiled' * way.compiled} "

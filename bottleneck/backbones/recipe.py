@@ -16,9 +16,9 @@ __all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "slug"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
-Decoding = Literal["reference", "fast", "device"]
-DECODINGS: tuple[Decoding, ...] = ("reference", "fast", "device")
-_FAST, _DEVICE = "-fast", "-device"
+Decoding = Literal["reference", "fast"]
+DECODINGS: tuple[Decoding, ...] = ("reference", "fast")
+_FAST = "-fast"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Recipe:
         Arithmetic of the forward pass.
     decoding : str
         Policy of ``bottleneck.data.images.decode``; with "-fast" where ``Preprocessing.fast``
-        resizes, and with "-device" where a GPU decodes JPEG and resizes it.
+        resizes.
     variant : str
         Whose form of the architecture, where the publisher's differs from the usual in more
         than names: "keras" has other strides and another padding, with the same tensors.
@@ -66,16 +66,9 @@ class Recipe:
         return dataclasses.asdict(self)
 
     @property
-    def on_device(self) -> bool:
-        """Whether a GPU decodes and resizes, where there is one."""
-        return self.decoding.endswith(_DEVICE)
-
-    @property
     def framing(self) -> Preprocessing:
         """The part of the preprocessing that makes its pixels, as they are made."""
         crop = framing(self.preprocessing)
-        if self.on_device:
-            return crop.on_device()
         return crop.fast() if self.decoding.endswith(_FAST) else crop
 
     @property
@@ -98,8 +91,6 @@ def framing(preprocessing: Preprocessing) -> Preprocessing:
 
 def name_decoding(preprocessing: Preprocessing, decoding: Decoding) -> str:
     """Return what a recipe says of the way its pixels are made."""
-    if decoding == "device" and preprocessing.on_device().resizer == "device":
-        return decode.POLICY + _DEVICE
     fast = decoding == "fast" and preprocessing.fast() != preprocessing
     return decode.POLICY + _FAST * fast
 

@@ -68,8 +68,8 @@ def extract(
     decode: Annotated[
         str,
         typer.Option(
-            help="Whose resize: reference (Pillow), fast (torchvision), device (a GPU, which "
-            "decodes grey JPEG too), or auto: reference in fp32, else fast."
+            help="Whose resize: reference (Pillow), fast (torchvision), or auto: reference in "
+            "fp32, else fast."
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

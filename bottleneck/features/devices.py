@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 
 import torch
 
@@ -13,7 +12,6 @@ from bottleneck.errors import DeviceError, UsageError, first_line
 from bottleneck.plurals import counted
 
 __all__ = [
-    "ALONE",
     "MOST_WORKERS",
     "default_batch_size",
     "default_workers",
@@ -27,9 +25,6 @@ __all__ = [
 
 # On more cores than this, lanes of one thread each would need more memory than they are worth.
 _MOST_LANES = 8
-# Held around what breaks, or is broken by, work of other threads on a GPU beyond launching kernels:
-# recording a CUDA graph, giving memory back, decoding.
-ALONE = threading.Lock()
 # Each may have a process, which takes memory; and so many make 7,000 pictures a second.
 MOST_WORKERS = 24
 

@@ -111,19 +111,18 @@ def extract(
     precision : {"auto", "fp32", "bf16", "fp16"}
         "auto" keeps the precision of a run to be continued; else it is bf16 where the
         hardware computes in it, and fp32 elsewhere.
-    decoding : {"auto", "reference", "fast", "device"}
+    decoding : {"auto", "reference", "fast"}
         Whose resize: Pillow's, or torchvision's, which takes a fifth to a third of the time
-        and differs by one level in a few pixels of a thousand. "device" has a GPU decode JPEG and
-        resize it, where the processor has few cores or the pictures are large, for all but most
-        of those of colours; it needs torchcodec. "auto" keeps that of a run to be continued;
-        else it is the reference in fp32, which takes no other, and fast in reduced precision.
+        and differs by one level in a few pixels of a thousand. "auto" keeps that of a run to be
+        continued; else it is the reference in fp32, which takes no other, and fast in reduced
+        precision.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     batch_size : int or "auto"
         Images a batch. A file keeps the batch size that it was begun with.
     workers : int or "auto"
-        Threads that read and decode; as many as there are cores, 24 at most, and 32 where a GPU
-        decodes. With Ray, those of one actor.
+        Threads that read and decode; as many as there are cores, 24 at most. With Ray, those
+        of one actor.
     tuning : {"auto", "always", "never"}
         Whether to measure which memory format and batch size are fastest here, and whether
         compiling pays: as far as a twentieth of the run has room for it, all of it, or not at
@@ -370,7 +369,6 @@ def _extraction(
             precision=run.recipe.precision,
             many=engine.name == "ray",
             cached=cache is not None,
-            on_device=run.recipe.on_device,
         ),
         notes=tuple(run.notes),
         provenance=run.provenance,

@@ -62,8 +62,6 @@ class Run:
         Id and reason of the samples without a row.
     n_extracted, n_copies : int
         Rows computed in this run, and those of samples of which another has the same image.
-    n_on_device : int
-        Of the former, those of pictures that the device decoded.
     notes : list of str
         What the user should hear.
     provenance : mapping
@@ -94,7 +92,7 @@ class Run:
         self._located = self.stored.locate(dataset.samples)
         self.failures: Sequence[tuple[str, str]] = ()
         self.n_rows = 0
-        self.n_extracted = self.n_copies = self.n_on_device = 0
+        self.n_extracted = self.n_copies = 0
         self.notes = list(dataset.notes)
         self.provenance: dict[str, Any] = dict(self.stored.provenance)
         self._started = time.perf_counter()
@@ -299,17 +297,6 @@ class Run:
         ):
             if count:
                 self.notes.append(f"{counted(count, 'image')} {text}")
-        left = self.n_extracted - self.n_on_device
-        if self.recipe.on_device and left > 0:
-            self.notes.append(
-                f"{counted(left, 'image')} of {self.n_extracted} decoded by the processor: no "
-                "JPEG, one of colours or with EXIF, or other than the device made it"
-            )
-        if self.recipe.on_device and self.n_extracted and self.device.type == "cpu":
-            self.notes.append(
-                "there is no GPU, and the processor decoded in its place, which takes longer than "
-                "--decode fast"
-            )
 
     def _content(self, rows: _Rows) -> str:
         digest = rows.content.copy()

@@ -109,7 +109,7 @@ def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> li
         Notes; one or none.
     """
     how = recipe.preprocessing
-    if decoding in ("auto", "reference") or how.on_device() != how:
+    if decoding in ("auto", "reference") or how.fast() != how:
         return []
     return [
         f"{recipe.backbone}: --decode {decoding} is the reference here, for there is no other form "

@@ -90,7 +90,7 @@ def make_provenance(
         "drift": header["drift"],
         "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES}
-        | dict(_versions(*_CODECS, *(["torchcodec"] if recipe.on_device else []))),
+        | dict(_versions(*_CODECS)),
         "command": _command(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},

@@ -220,16 +220,12 @@ class _Stream:
                     f"the memory was too small for batches of {planned.batch_size}: went on with "
                     f"{batch.plan.batch_size}"
                 )
-            if not batch.plan.captured:
-                journal.header["captured"] = False
             if planned.compiled and not batch.plan.compiled:
                 journal.header["compiled"] = False
                 run.notes.append(
                     "the network could not be compiled here: went on without, which moves the "
                     "last bits of the rows"
                 )
-        for run, _ in self.members:
-            run.n_on_device += batch.n_on_device
         self._writing.update(batch.keys)
         self._submit(batch, writer)
 

@@ -125,7 +125,6 @@ def advise(
     precision: str,
     many: bool = False,
     cached: bool = False,
-    on_device: bool = False,
 ) -> str:
     """Name the option that would widen a stage.
 
@@ -141,8 +140,6 @@ def advise(
         Whether the actors of a cluster share the work.
     cached : bool
         Whether decoded images are kept.
-    on_device : bool
-        Whether the device decodes.
     """
     if bottleneck == "write":
         return "--output on a faster disk"
@@ -157,8 +154,6 @@ def advise(
         if device == "cpu":
             return "--device cuda on a machine that has one, or more cores"
         return "--precision bf16" if precision == "fp32" else "a larger --batch-size, or device"
-    if on_device:
-        return "--decode fast in a new --output, with more cores"
     if workers < cores:
         return f"--workers {cores}"
     if bottleneck in ("decode", "describe"):

@@ -26,7 +26,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bottleneck.data.images.size_limits import refuse_size, strips
 from bottleneck.data.samples import Box
@@ -38,14 +38,11 @@ __all__ = [
     "POLICY",
     "THUMBNAIL_SIDE",
     "PixelFacts",
-    "PlainJpeg",
     "codec",
     "decode",
-    "gather_facts",
     "is_dicom",
     "make_thumbnail",
     "pixel_facts",
-    "read_plain_jpeg",
 ]
 
 POLICY = "1"
@@ -136,61 +133,6 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PlainJpeg:
-    """A JPEG file of which every decoder should make the same picture, but for its rounding.
-
-    Attributes
-    ----------
-    size : tuple of int
-        Width and height.
-    subsampled : bool
-        Whether its colours are stored at a lower resolution. How they are brought back to the
-        full one is the decoder's own choice.
-    means : ndarray of uint8, shape (ceil(height / 8), ceil(width / 8), 3)
-        Of blocks of 8×8 pixels; those at the right and lower edge are of what the encoder filled
-        them up with, too. libjpeg has them for less than half of what decoding takes.
-    """
-
-    size: tuple[int, int]
-    subsampled: bool
-    means: NDArray[np.uint8]
-
-
-def read_plain_jpeg(data: bytes) -> PlainJpeg | None:
-    """Look into a JPEG file that another decoder may be given.
-
-    Parameters
-    ----------
-    data : bytes
-        An encoded image.
-
-    Returns
-    -------
-    PlainJpeg or None
-        None for what the policy refuses, or may refuse, and for all that needs more than to be
-        decoded: other formats, CMYK, what carries EXIF or is rotated by XMP, several frames.
-    """
-    if data[:3] != b"\xff\xd8\xff":
-        return None
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
-            assert isinstance(opened, JpegImagePlugin.JpegImageFile)
-            _refuse_by_header(opened, data)
-            size, sampling = opened.size, {(across, down) for _, across, down, _ in opened.layer}
-            if opened.format != "JPEG" or opened.mode not in ("L", "RGB"):
-                return None
-            # XMP may rotate it too, which Pillow puts among the EXIF.
-            if "exif" in opened.info or opened.getexif().get(_ORIENTATION, 1) != 1:
-                return None
-            opened.draft(opened.mode, (1, 1))
-            means = np.asarray(opened.convert("RGB"))
-        return PlainJpeg(size, len(sampling) > 1, means)
-    # As in ``decode``, which will say what it is.
-    except Exception:  # noqa: BLE001
-        return None
-
-
 def codec(data: bytes) -> str:
     """Name what decodes an encoded image beside Pillow, with versions; "" for most.
 
@@ -225,31 +167,13 @@ def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> Pix
     rgb = np.asarray(image) if rgb is None else rgb
     grey = image.convert("L")
     total = int(np.dot(grey.histogram(), np.arange(256)))
-    return gather_facts(rgb.data, image.size, total, _shrunk(grey))
-
-
-def gather_facts(
-    rgb: bytes | memoryview, size: tuple[int, int], total: int, thumbnail: NDArray[np.uint8]
-) -> PixelFacts:
-    """Describe an image of which the larger part was computed elsewhere.
-
-    Parameters
-    ----------
-    rgb : bytes or memoryview
-        Its pixels, row by row.
-    size : tuple of int
-        Width and height.
-    total : int
-        Sum of its grey values.
-    thumbnail : ndarray of uint8, shape (32, 32)
-        As ``make_thumbnail`` returns it.
-    """
-    digest = hashlib.sha256(b"%dx%d:" % size)
-    digest.update(rgb)
+    thumbnail = _shrunk(grey)
+    digest = hashlib.sha256(b"%dx%d:" % image.size)
+    digest.update(rgb.data)
     return PixelFacts(
         pixels=digest.hexdigest(),
-        size=size,
-        brightness=total / (size[0] * size[1]),
+        size=image.size,
+        brightness=total / (image.width * image.height),
         thumbnail=thumbnail.tobytes(),
     )
 

@@ -16,7 +16,7 @@ from bottleneck.errors import DecodeError, UsageError, unknown_name
 __all__ = ["Preprocessing"]
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-Resizer = Literal["pillow", "torchvision", "opencv", "device"]
+Resizer = Literal["pillow", "torchvision", "opencv"]
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -29,7 +29,6 @@ _RESIZERS: dict[str, tuple[str, ...]] = {
     "pillow": tuple(_FILTERS),
     "torchvision": ("bilinear", "bicubic"),
     "opencv": ("bilinear",),
-    "device": ("bilinear", "bicubic"),
 }
 # This room does without torch; bottleneck.backbones, which has it, enters torchvision's here.
 TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]] = {}
@@ -61,12 +60,10 @@ class Preprocessing:
         That order.
     squash : bool
         Resize both sides to ``resize``, giving up the aspect ratio.
-    resizer : {"pillow", "torchvision", "opencv", "device"}
+    resizer : {"pillow", "torchvision", "opencv"}
         Whose resize, for their numbers differ: Pillow's of 8-bit images, antialiased but for
         "nearest" (timm, torchvision on images, Keras); torchvision's of 8-bit tensors,
         antialiased (transformers); or OpenCV's of floating-point images, not antialiased.
-        "device" is torchvision's on a GPU that decoded the picture: ``on_device`` says so, and
-        no publisher of weights.
 
     Raises
     ------
@@ -89,7 +86,7 @@ class Preprocessing:
         if self.channels not in ("RGB", "BGR"):
             raise unknown_name("channel order", self.channels, ("RGB", "BGR"))
         if self.resizer not in _RESIZERS:
-            raise unknown_name("resizer", self.resizer, [r for r in _RESIZERS if r != "device"])
+            raise unknown_name("resizer", self.resizer, _RESIZERS)
         if self.interpolation not in _RESIZERS[self.resizer]:
             known = _RESIZERS[self.resizer]
             raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)
@@ -150,13 +147,6 @@ class Preprocessing:
         if self.resizer != "pillow" or self.interpolation not in _RESIZERS["torchvision"]:
             return self
         return dataclasses.replace(self, resizer="torchvision")
-
-    def on_device(self) -> Preprocessing:
-        """Return the same where a GPU decodes and resizes, where ``fast`` can be."""
-        fast = self.fast()
-        if fast.resizer != "torchvision":
-            return fast
-        return dataclasses.replace(fast, resizer="device")
 
     def pixels(
         self, image: Image.Image, rgb: NDArray[np.uint8] | None = None
@@ -248,8 +238,6 @@ def _linear(array: NDArray[Any], length: int, *, axis: int) -> NDArray[np.float6
 
 
 def _is_valid(name: str, value: object) -> bool:
-    if name == "resizer":
-        return isinstance(value, str) and value != "device"
     if name in ("mean", "std"):
         return isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
     if name == "squash":

@@ -1,11 +1,10 @@
-"""The fastest way to compute a network on this machine: measured, not believed, and remembered.
+"""The fastest way to compute a network on this machine, measured and remembered.
 
-What is compared are memory formats, batch sizes and compiling, which move the last bits of a row
-alone, and on a GPU recorded kernels, which move nothing. The precision is part of the recipe, and
-no recipe may hang on a stopwatch. A measurement costs about a twentieth of the run that it is
-for; what a short run does not measure, a longer one will. Results are kept in
-``tuning.json`` in the user's cache folder, by network, precision, device, number of threads
-and versions of this package and torch.
+Memory formats, batch sizes and compiling are compared, which move only the last bits of a row.
+Precision is not: it is part of the recipe, which must not depend on a stopwatch. A measurement
+costs about a twentieth of the run that it is for, so a long run measures more than a short one.
+Results are kept in ``tuning.json`` in the user's cache folder, by network, precision, device,
+number of threads and versions of this package and torch.
 """
 
 from __future__ import annotations
@@ -182,9 +181,6 @@ def tune(
             room -= cost
             say()
             found = measure(backbones, device, precision, plan)
-            if plan.captured:  # It was compiled before, which another run will have to do.
-                setup = max(found.setup, table.speeds[best].setup)
-                found = dataclasses.replace(found, setup=setup)
             table.add(plan, found)
         return table.speeds[plan]
 
@@ -197,8 +193,6 @@ def tune(
         steps += [functools.partial(_next_batch, sizes=each) for each in (sizes[::-1], sizes)]
     if can_compile(backbones):
         steps.append(_compiled)
-    if device.type == "cuda":
-        steps.append(_captured)
     for step in steps:
         while (candidate := step(best)) is not None and (found := known(candidate)) is not None:
             if found.seconds(n_images) * _BETTER > table.speeds[best].seconds(n_images):
@@ -220,10 +214,6 @@ def _next_batch(plan: Plan, sizes: Sequence[int]) -> Plan | None:
 
 def _compiled(plan: Plan) -> Plan | None:
     return None if plan.compiled else dataclasses.replace(plan, compiled=True)
-
-
-def _captured(plan: Plan) -> Plan | None:
-    return None if plan.captured else dataclasses.replace(plan, captured=True)
 
 
 def memory_path() -> Path:

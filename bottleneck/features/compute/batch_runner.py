@@ -7,7 +7,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,17 +23,17 @@ from bottleneck.backbones.backbone import (
 )
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
-from bottleneck.errors import UsageError
-from bottleneck.features.compute.compile import Captured, can_compile, compiled, constant_weights
+from bottleneck.errors import UsageError, unknown_name
+from bottleneck.features.compute.compile import can_compile, compiled, constant_weights
 from bottleneck.features.compute.malloc import kept_memory
-from bottleneck.features.devices import ALONE, is_out_of_memory, lanes_of, report_failure
+from bottleneck.features.devices import is_out_of_memory, lanes_of, report_failure
 from bottleneck.features.timing import Clock
 
 __all__ = ["Lanes", "Plan", "Runner"]
 
 _T = TypeVar("_T")
-# Of shape (crop, crop, 3), where it was made.
-Image = NDArray[Any] | torch.Tensor
+# Of shape (crop, crop, 3).
+Image = NDArray[np.uint8 | np.float32]
 _COMPILING = threading.Lock()
 
 
@@ -49,27 +49,20 @@ class Plan:
         Memory format of the network and its input.
     compiled : bool
         Whether the network is compiled.
-    captured : bool
-        Whether its kernels are recorded and launched at once, on a GPU.
     """
 
     batch_size: int
     layout: MemoryFormat = "channels_last"
     compiled: bool = False
-    captured: bool = False
 
     def __post_init__(self) -> None:
         size = self.batch_size
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise UsageError(f"the batch size must be a whole number above 0, not {size!r}")
-        ways = (self.compiled, self.captured)
-        if self.layout not in ("channels_last", "contiguous") or any(
-            not isinstance(way, bool) for way in ways
-        ):
-            raise UsageError(
-                "a network can be computed channels_last or contiguous, compiled or not, and "
-                f"captured or not, not {', '.join(map(repr, (self.layout, *ways)))}"
-            )
+        if self.layout not in ("channels_last", "contiguous"):
+            raise unknown_name("memory format", str(self.layout), ("channels_last", "contiguous"))
+        if not isinstance(self.compiled, bool):
+            raise UsageError(f"'compiled' must be true or false, not {self.compiled!r}")
 
 
 class Lanes:
@@ -166,18 +159,10 @@ class Runner:
             self._forward = compiled(backbones[0])
         else:
             self.plan = dataclasses.replace(self.plan, compiled=False)
-        if device.type != "cuda":
-            self.plan = dataclasses.replace(self.plan, captured=False)
         self._taps = tapped(backbones)
         self._clock = clock
         self._lock = threading.Lock()
-        self._captured: Captured | None = None
-        self._cool()
-
-    def _cool(self) -> None:
-        """Have what hangs on the shape of a batch made before the next one."""
-        self._captured = None
-        self._warm = not (self.plan.compiled or self.plan.captured)
+        self._warm = not self.plan.compiled
 
     def close(self) -> None:
         """Take the hooks off the network."""
@@ -218,7 +203,7 @@ class Runner:
 
         Parameters
         ----------
-        images : sequence of ndarray or Tensor
+        images : sequence of ndarray
             As ``run`` takes them.
         exact : sequence of ndarray
             The same pictures as the reference decoding makes them.
@@ -258,11 +243,10 @@ class Runner:
             with self._lock:
                 if self.batch_size == size:  # Else another thread has halved it.
                     self.plan = dataclasses.replace(self.plan, batch_size=size // 2)
-                    self._cool()
+                    self._warm = not self.plan.compiled
             if self.backbones[0].device.type == "cuda":
-                with ALONE:
-                    torch.cuda.synchronize(self.backbones[0].device)
-                    torch.cuda.empty_cache()
+                torch.cuda.synchronize(self.backbones[0].device)
+                torch.cuda.empty_cache()
 
     def _batch(
         self, images: Sequence[Image], size: int, precision: Precision
@@ -277,9 +261,7 @@ class Runner:
             else:
                 if not self._warm:
                     self._warm_up(pixels)
-                captured = self._captured
-                fits = captured is not None and captured.fits(pixels)
-                each = captured(pixels) if captured and fits else self._embed(pixels)
+                each = self._embed(pixels)
             return [features[: len(images)].cpu().numpy() for features in each]
 
     def _embed(self, pixels: torch.Tensor) -> list[torch.Tensor]:
@@ -292,48 +274,29 @@ class Runner:
             # Another thread may have halved the batch since this one began.
             if self._warm or len(pixels) != self.batch_size:
                 return
-            if self.plan.compiled and not self._works(lambda: self._compile(pixels)):
+            try:
+                with constant_weights():
+                    self._embed(pixels)
+                if pixels.device.type == "cuda":
+                    # The other lane's stream does not wait for what was packed in this one.
+                    torch.cuda.synchronize(pixels.device)
+            # Without a compiler, or with one that fails in whatever way, the network has the
+            # same values but for the last bits, and the file says so.
+            except Exception as error:
+                if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                    raise
                 self._forward = feature_map
                 self.plan = dataclasses.replace(self.plan, compiled=False)
-            if self.plan.captured and not self._works(lambda: self._capture(pixels)):
-                self.plan = dataclasses.replace(self.plan, captured=False)
             self._warm = True
-
-    def _works(self, work: Callable[[], None]) -> bool:
-        try:
-            work()
-        # Where there is no compiler, or one that fails in whatever way, the network has the same
-        # values but for the last bits, and the file will say so.
-        except Exception as error:
-            if isinstance(error, RuntimeError) and is_out_of_memory(error):
-                raise
-            return False
-        return True
-
-    def _compile(self, pixels: torch.Tensor) -> None:
-        with constant_weights():
-            self._embed(pixels)
-        if pixels.device.type == "cuda":
-            # The other lane's stream does not wait for what was packed in this one.
-            torch.cuda.synchronize(pixels.device)
-
-    def _capture(self, pixels: torch.Tensor) -> None:
-        self._captured = Captured(self._embed, pixels)
 
 
 def _gather(images: Sequence[Image], size: int, device: torch.device) -> torch.Tensor:
-    shape = (size, *images[0].shape)
-    if not any(isinstance(image, torch.Tensor) for image in images):
-        kind = torch.uint8 if images[0].dtype == np.uint8 else torch.float32
-        # From pinned memory, a copy to the device goes on while the network computes.
-        batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
-        np.stack(images, out=batch.numpy()[: len(images)])
-        return batch.to(device, non_blocking=True)
-    # The device made them, but for a few that it could not decode.
-    batch = torch.zeros(shape, dtype=torch.uint8, device=device)
-    for place, image in zip(batch, images, strict=False):  # The last batch is filled up.
-        place.copy_(torch.as_tensor(image))
-    return batch
+    shape = (size, *images[0].shape)  # The last batch is filled up.
+    kind = torch.uint8 if images[0].dtype == np.uint8 else torch.float32
+    # From pinned memory, a copy to the device goes on while the network computes.
+    batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
+    np.stack(images, out=batch.numpy()[: len(images)])
+    return batch.to(device, non_blocking=True)
 
 
 def _drift(reduced: NDArray[np.float32], exact: NDArray[np.float32]) -> dict[str, float]:

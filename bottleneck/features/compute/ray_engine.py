@@ -28,7 +28,7 @@ from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
 from bottleneck.features import devices
 from bottleneck.features.compute import batch_runner as engine
-from bottleneck.features.compute.worker import Batch, Forward, Work, Worker, threads_of
+from bottleneck.features.compute.worker import Batch, Forward, Work, Worker
 from bottleneck.features.images.loader import Prepared
 from bottleneck.features.timing import Clock
 
@@ -255,7 +255,6 @@ class RayEngine:
             num_gpus=self._gpus,
         )
         with contextlib.closing(outcomes):
-            self.clock.workers = threads_of(work.forwards, self.device, self._cores)
             for data in outcomes:
                 outcome: _Outcome = pickle.loads(data)
                 self._devices.add(outcome.device)

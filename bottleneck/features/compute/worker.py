@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Literal, Protocol
@@ -27,18 +26,15 @@ from bottleneck.features import devices
 from bottleneck.features.compute import batch_runner as engine
 from bottleneck.features.compute.autotune import Tuning, tune
 from bottleneck.features.images.decoder_pool import Decoders, Picture
-from bottleneck.features.images.gpu_decoder import DeviceDecoders
 from bottleneck.features.images.loader import Prepared, prepare
 from bottleneck.features.rows import row_key
 from bottleneck.features.timing import Clock
 
-__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker", "threads_of"]
+__all__ = ["Batch", "Engine", "Forward", "Has", "LocalEngine", "Work", "Worker"]
 
 # From so many threads that decode, and images, they have processes of their own: on a CPU, where
 # fewer have no trouble to feed the network, and before a GPU.
 _CPU_THREADS, _GPU_THREADS, _LONG = 5, 2, 4096
-# As many wait for a GPU that decodes, so that it has a batch to do.
-_WAITING = 32
 
 # Whether the row of a key is known to a forward pass, by its number.
 Has = Callable[[int, str], bool]
@@ -69,16 +65,6 @@ class Forward:
     drift: bool
 
 
-def threads_of(forwards: Sequence[Forward], device: torch.device, workers: int) -> int:
-    """Return how many threads ask for pictures, of which ``workers`` may decode at a time."""
-    there = device.type == "cuda" and _decodes_there(forwards)
-    return max(workers, _WAITING) if there else workers
-
-
-def _decodes_there(forwards: Sequence[Forward]) -> bool:
-    return any(forward.framing.resizer == "device" for forward in forwards)
-
-
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Finished rows of a forward pass.
@@ -95,8 +81,6 @@ class Batch:
         For each layer what ``Runner.drift`` returns; None where it was not measured.
     plan : Plan
         Its batches are smaller than asked for where the memory was too small.
-    n_on_device : int
-        Rows of pictures that the device decoded.
     """
 
     forward: int
@@ -105,7 +89,6 @@ class Batch:
     features: list[NDArray[np.float32]]
     drift: list[dict[str, float] | None] | None
     plan: engine.Plan
-    n_on_device: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,12 +241,9 @@ class Worker:
         cache: PixelCache | None,
         n_images: int,
     ) -> None:
-        self._clock, self._device, self._forwards = clock, device, forwards
-        self._starting = threading.Lock()
+        self._clock = clock
         few = clock.workers < (_GPU_THREADS if device.type == "cuda" else _CPU_THREADS)
-        self._decoders: Decoders | DeviceDecoders = Decoders(
-            clock, cache, processes=n_images >= _LONG and not few
-        )
+        self._decoders = Decoders(clock, cache, processes=n_images >= _LONG and not few)
         self._streams = [_Stream(*each, device, clock) for each in enumerate(forwards)]
         self._lanes = engine.Lanes(device)
         clock.lanes = self._lanes.number
@@ -288,11 +268,6 @@ class Worker:
             Every sample, in order; and batches, as they are finished.
         """
         streams, lanes = self._streams, self._lanes
-        with self._starting:
-            if isinstance(self._decoders, Decoders) and _decodes_there(self._forwards):
-                # Here, and not before: in a cluster, what this raises can be said from here on.
-                self._decoders = DeviceDecoders(self._device, self._clock, self._decoders)
-                self._clock.workers = threads_of(self._forwards, self._device, self._clock.workers)
         collected: list[dict[str, tuple[str, Picture]]] = [{} for _ in streams]
         under_way: dict[Future[Batch], tuple[int, list[str]]] = {}
         computing: list[set[str]] = [set() for _ in streams]
@@ -386,12 +361,11 @@ class _Stream:
         exact = [picture.pixels[self._reference] for _, picture in pictures.values() if measure]
         ids = [identity for identity, _ in pictures.values()]
         facts = [picture.facts for _, picture in pictures.values()]
-        there = sum(isinstance(image, torch.Tensor) for image in images)
 
         def work() -> Batch:
             features = self._runner.run(images, ids)
             drift = self._runner.drift(images, exact) if measure else None
             plan = self._runner.plan
-            return Batch(self.number, list(pictures), facts, features, drift, plan, there)
+            return Batch(self.number, list(pictures), facts, features, drift, plan)
 
         return work

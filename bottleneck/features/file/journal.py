@@ -34,8 +34,8 @@ _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL02"
 _THUMBNAIL = THUMBNAIL_SIDE**2
 # What may change from batch to batch, and what a log that does not say it was written with.
-_CHANGING = ("drift", "batch_size", "layout", "compiled", "captured")
-_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False, "captured": False}
+_CHANGING = ("drift", "batch_size", "layout", "compiled")
+_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,6 @@ from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, UsageError
 from bottleneck.features.timing import Clock
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 __all__ = ["Decoders", "Picture"]
 
 _LENGTH = struct.Struct("<Q")
@@ -41,12 +38,9 @@ _CHILD += "from bottleneck.features.images import decoder_pool; decoder_pool.ser
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Picture:
-    """What networks see, of shape (crop, crop, 3), by framing, and what is recorded of it.
+    """What networks see, of shape (crop, crop, 3), by framing, and what is recorded of it."""
 
-    Tensors are where a device made them.
-    """
-
-    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32] | Tensor]
+    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32]]
     facts: PixelFacts
 
 

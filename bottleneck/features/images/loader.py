@@ -15,7 +15,6 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError
 from bottleneck.features.images.decoder_pool import Decoders, Picture
-from bottleneck.features.images.gpu_decoder import DeviceDecoders
 from bottleneck.features.rows import NO_STAMP, Stamp, row_key
 from bottleneck.features.timing import Clock
 
@@ -86,7 +85,7 @@ def prepare(
     clock: Clock,
     *,
     ahead: int,
-    decoders: Decoders | DeviceDecoders | None = None,
+    decoders: Decoders | None = None,
 ) -> Generator[Prepared]:
     """Read, hash, decode and crop samples, in their order; each is read and decoded once.
 
@@ -103,7 +102,7 @@ def prepare(
         Counts the time, and knows the number of threads.
     ahead : int
         How many samples may be under way, which bounds the memory.
-    decoders : Decoders or DeviceDecoders, optional
+    decoders : Decoders, optional
         Where; by default in the threads of this process.
 
     Yields
