@@ -1,22 +1,39 @@
-"""The layers that CONTRIBUTING.md describes, and the README's own words."""
+"""The import order that CONTRIBUTING.md describes, and what the documentation names."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text()
+PAGES = {
+    path.relative_to(CHECKOUT).as_posix(): path.read_text()
+    for folder in (".", "docs", "docs/decisions", "features")
+    for path in sorted((CHECKOUT / folder).glob("*.md"))
+}
+# Options of other programs: Ray, Slurm, and our benchmarks.
+FOREIGN = {"--port", "--nodes", "--ntasks-per-node", "--exclude", "--block", "--full"}
+
+
+def find(pattern: str) -> list[tuple[str, str]]:
+    return sorted({(page, m) for page, text in PAGES.items() for m in re.findall(pattern, text)})
 
 
 def test_imports_run_in_one_direction() -> None:
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_python_in_the_readme_runs(tmp_path: Path) -> None:
@@ -33,14 +50,84 @@ def test_python_in_the_readme_runs(tmp_path: Path) -> None:
     assert (tmp_path / "svm.skops").exists()
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)", README))
-def test_links_of_the_readme_lead_somewhere(link: str) -> None:
-    assert (CHECKOUT / link).exists()
+def test_statistics_in_the_documentation_run() -> None:
+    first, code = re.findall(r"```python\n(.*?)```", PAGES["docs/python.md"], re.DOTALL)
+    assert first in README
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-def test_commands_of_the_readme_exist() -> None:
+def test_names_in_the_python_page_exist() -> None:
+    import bottleneck
+
+    table = re.findall(r"^\| .*? \| (.*) \|$", PAGES["docs/python.md"], re.MULTILINE)[2:]
+    names = {name for row in table for name in re.findall(r"`([A-Za-z_]+)`", row)}
+    assert names - {"X", "y", "ids", "groups"} <= set(bottleneck.__all__)
+
+
+def test_study_in_the_documentation_can_be_read(tmp_path: Path) -> None:
+    from bottleneck.studies.study import read_study
+
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGES["docs/reproduce.md"], re.DOTALL)
+    (tmp_path / "mine.toml").write_text(text)
+    assert len(read_study(tmp_path / "mine.toml").arms) == 2
+
+
+def test_toml_in_the_documentation_is_toml() -> None:
+    for _, block in find(r"(?s)```toml\n(.*?)```"):
+        tomllib.loads(block)
+
+
+@pytest.mark.parametrize(("page", "link"), find(r"\]\((?!http)([^)#]+)"))
+def test_links_lead_to_files(page: str, link: str) -> None:
+    assert ((CHECKOUT / page).parent / link).exists()
+
+
+def test_every_page_is_in_the_index() -> None:
+    linked = {link for page, link in find(r"\]\(([^)#]+)") if page == "docs/README.md"}
+    pages = {p.removeprefix("docs/") for p in PAGES if p.startswith("docs/")} - {"README.md"}
+    assert pages <= linked
+
+
+@pytest.mark.parametrize(("page", "path"), find(r"`((?:bottleneck|benchmarks|tests)/[\w/.]+)`"))
+def test_named_files_exist(page: str, path: str) -> None:
+    assert (CHECKOUT / path).exists()
+
+
+def test_commands_exist() -> None:
+    known = set(_commands())
+    used = find(r"(?m)(?:^\$? ?|`)bottleneck ([a-z]+)")
+    assert {command for _, command in used} <= known
+
+
+def test_options_exist() -> None:
+    known = {"--help"} | {
+        option
+        for command in _commands().values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    used = find(r"(?<![\w-])(--[a-z][a-z0-9-]*[a-z0-9])\b(?!-)")
+    assert {name for _, name in used} <= known | FOREIGN
+
+
+def _commands() -> dict[str, typer.core.TyperCommand]:
     from bottleneck.cli.app import app
 
-    known = {command.name for command in app.registered_commands}
-    known |= {group.name for group in app.registered_groups}
-    assert set(re.findall(r"^\$? ?bottleneck ([a-z]+)", README, re.MULTILINE)) <= known
+    group = typer.main.get_command(app)
+    found = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        found[name] = command
+        found.update(getattr(command, "commands", {}))
+    return found
+
+
+def test_tests_named_in_faults_exist() -> None:
+    source = "\n".join(path.read_text() for path in (CHECKOUT / "tests").rglob("test_*.py"))
+    text = PAGES["docs/faults.md"]
+    for name in re.findall(r"`(test_[a-z0-9_]+)(?:…)?`", text):
+        assert f"def {name}" in source, name
+    for path in re.findall(r"`((?:[a-z]+/)*test_\w+\.py)`", text):
+        relative = path.removeprefix("tests/")
+        tests = CHECKOUT / "tests"
+        assert (tests / relative).exists() or (tests / "hostile" / relative).exists(), path
