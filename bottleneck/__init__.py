@@ -1,17 +1,51 @@
 """Frozen networks, classical classifiers, and an honest comparison of them on medical images."""
 
-# pandas and xarray import any module called "bottleneck" as an optional accelerator. The
-# version comes first because they read it while this package may still be loading, and it stays
-# below pandas's minimum (1.5), so that pandas leaves us alone: docs/decisions/0001-the-name.md.
+# pandas and xarray import any module called "bottleneck" as an optional accelerator. The version
+# stands first because they may read it while this package is still loading. It stays below
+# pandas's minimum (1.5), so that pandas does not use this package: docs/decisions/0001-the-name.md.
 __version__ = "0.1.0"
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 warnings.filterwarnings("ignore", message=r"Pandas requires version '.*' or newer of 'bottleneck'")
 
-# Name to module, so that importing this package loads neither torch nor pandas.
-_HOMES = {
+__all__ = [
+    "Augmentation",
+    "BottleneckError",
+    "Comparison",
+    "Evaluation",
+    "Extraction",
+    "FeatureSet",
+    "ImageDataset",
+    "Measures",
+    "Model",
+    "Predictions",
+    "Protocol",
+    "__version__",
+    "audit",
+    "augment",
+    "compare",
+    "delong_test",
+    "evaluate",
+    "extract",
+    "extract_all",
+    "fit",
+    "load_backbone",
+    "load_dataset",
+    "load_features",
+    "load_model",
+    "mcnemar_test",
+    "read_predictions",
+    "roc_auc_interval",
+    "run_leak_experiment",
+    "wilson_interval",
+    "write_report",
+]
+
+# The module that defines each public name. Names are imported at first use, so that importing
+# this package loads neither torch nor pandas.
+_MODULES = {
     "Augmentation": "bottleneck.data.augmented_copies",
     "BottleneckError": "bottleneck.errors",
     "Comparison": "bottleneck.evaluation.results",
@@ -43,22 +77,44 @@ _HOMES = {
     "write_report": "bottleneck.report.page",
 }
 
-__all__ = ["__version__", *_HOMES]
+if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``__getattr__``.
+    from bottleneck.audit.audit import audit
+    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.data.augmented_copies import Augmentation, augment
+    from bottleneck.data.dataset import ImageDataset
+    from bottleneck.data.readers import load_dataset
+    from bottleneck.data.splits.folds import Protocol
+    from bottleneck.errors import BottleneckError
+    from bottleneck.evaluation.compare import compare, evaluate
+    from bottleneck.evaluation.evaluate_arm import Measures
+    from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
+    from bottleneck.evaluation.results import Comparison, Evaluation
+    from bottleneck.features.extraction import Extraction, extract, extract_all
+    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.file.reader import load_features
+    from bottleneck.heads.fit import fit
+    from bottleneck.heads.persistence import Model, load_model
+    from bottleneck.predictions import Predictions, read_predictions
+    from bottleneck.report.page import write_report
+    from bottleneck.statistics.auroc import roc_auc_interval
+    from bottleneck.statistics.auroc_tests import delong_test
+    from bottleneck.statistics.mcnemar import mcnemar_test
+    from bottleneck.statistics.proportions import wilson_interval
+else:
 
+    def __getattr__(name):
+        if name not in _MODULES:
+            raise AttributeError(
+                f"module 'bottleneck' has no attribute '{name}'. This is bottleneck-features "
+                f"{__version__}, for features of frozen networks; fast NaN functions are in the "
+                "PyPI package Bottleneck, which cannot share an environment with it"
+            )
+        from importlib import import_module
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(
-            f"module 'bottleneck' has no attribute '{name}'. This is bottleneck-features "
-            f"{__version__}, for features of frozen networks; fast NaN functions are in the "
-            "PyPI package Bottleneck, which cannot share an environment with it"
-        )
-    from importlib import import_module
-
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+        value = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_MODULES})
