@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bottleneck.audit.audit import Audit, audit
+from bottleneck.audit.audit import Audit, audit_features
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
@@ -133,7 +133,7 @@ def audit_planted(
     path = extract(dataset, backbone, output=folder, precision="fp32").path
     features = load_features(path)
     started = time.perf_counter()
-    found = audit(features)
+    found = audit_features(features)
     return features, found, time.perf_counter() - started
 
 

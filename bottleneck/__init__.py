@@ -23,7 +23,7 @@ __all__ = [
     "Predictions",
     "Protocol",
     "__version__",
-    "audit",
+    "audit_features",
     "augment",
     "compare",
     "delong_test",
@@ -57,7 +57,7 @@ _MODULES = {
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
     "Protocol": "bottleneck.data.splits.folds",
-    "audit": "bottleneck.audit.audit",
+    "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
     "compare": "bottleneck.evaluation.compare",
     "delong_test": "bottleneck.statistics.auroc_tests",
@@ -78,7 +78,7 @@ _MODULES = {
 }
 
 if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``__getattr__``.
-    from bottleneck.audit.audit import audit
+    from bottleneck.audit.audit import audit_features
     from bottleneck.backbones.backbone import load_backbone
     from bottleneck.data.augmented_copies import Augmentation, augment
     from bottleneck.data.dataset import ImageDataset

@@ -30,7 +30,7 @@ from bottleneck.duplicates.similarity import round_aspects
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 
-__all__ = ["Audit", "Finding", "audit", "retell", "units"]
+__all__ = ["Audit", "Finding", "audit_features", "retell", "units"]
 
 Strings: TypeAlias = NDArray[np.str_]
 
@@ -74,7 +74,7 @@ class Audit:
         return tuple(f for f in self.findings if f.severity == "leak")
 
 
-def audit(
+def audit_features(
     features: FeatureSet | str | Path,
     *,
     dataset: ImageDataset | None = None,

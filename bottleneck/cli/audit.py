@@ -48,7 +48,7 @@ def audit(
 
     Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
     """
-    from bottleneck.audit.audit import audit as audit_features
+    from bottleneck.audit.audit import audit_features
     from bottleneck.features.file.reader import load_features
 
     if data is None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_features import make_features
 
-from bottleneck.audit.audit import Audit, audit, units
+from bottleneck.audit.audit import Audit, audit_features, units
 from bottleneck.errors import UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 
@@ -29,7 +29,7 @@ def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
 
 
 def test_clean_features_have_no_finding() -> None:
-    found = audit(with_twins())
+    found = audit_features(with_twins())
     assert found.findings == tuple(f for f in found.findings if f.kind == "not looked at")
     assert (found.leaks, found.pairs, found.largest_unit) == ((), (), 1)
     assert (found.n_samples, found.n_patients) == (80, 40)
@@ -38,13 +38,13 @@ def test_clean_features_have_no_finding() -> None:
 def test_a_patient_in_two_folds_is_a_leak() -> None:
     folds = np.repeat(["1", "2", "3", "4"], 20)
     folds[1] = "2"  # The second image of patient 0; its first is in fold 1.
-    found = audit(with_twins(folds=folds))
+    found = audit_features(with_twins(folds=folds))
     assert kinds(found) == [("shared patients", "leak", 1)]
     assert found.leaks[0].rows == (0, 1)
     assert "patient-00" not in found.leaks[0].text
 
     splits = np.where(np.arange(80) % 2, "train", "test")
-    assert kinds(audit(with_twins(splits=splits))) == [("shared patients", "leak", 40)]
+    assert kinds(audit_features(with_twins(splits=splits))) == [("shared patients", "leak", 40)]
 
 
 def test_rows_without_a_fold_or_patient_are_in_no_two_folds() -> None:
@@ -53,22 +53,22 @@ def test_rows_without_a_fold_or_patient_are_in_no_two_folds() -> None:
     groups = make_features().groups
     assert groups is not None
     groups[[10, 50]] = ""
-    assert kinds(audit(with_twins(folds=folds, groups=groups))) == []
+    assert kinds(audit_features(with_twins(folds=folds, groups=groups))) == []
 
 
 def test_folds_that_are_given_take_the_place_of_the_published_ones() -> None:
     features = with_twins(folds=np.tile(["1", "2"], 40))
-    assert kinds(audit(features)) == [("shared patients", "leak", 40)]
-    assert kinds(audit(features, folds=np.repeat(["1", "2"], 40))) == []
+    assert kinds(audit_features(features)) == [("shared patients", "leak", 40)]
+    assert kinds(audit_features(features, folds=np.repeat(["1", "2"], 40))) == []
     with pytest.raises(UsageError, match="each of the 80 samples"):
-        audit(features, folds=["1", "2"])
+        audit_features(features, folds=["1", "2"])
 
 
 def test_identical_pictures_are_named_by_what_they_cross() -> None:
     folds = np.repeat(["1", "2"], 40)
     # Rows 0 and 1: one patient. 2 and 6: patients 1 and 3, one label, one fold.
     # 8 and 70: patients 4 and 35, two labels, two folds.
-    found = audit(with_twins((0, 1), (2, 6), (8, 70), folds=folds))
+    found = audit_features(with_twins((0, 1), (2, 6), (8, 70), folds=folds))
     assert kinds(found) == [
         ("identical pictures", "leak", 1),
         ("identical pictures", "leak", 2),
@@ -87,7 +87,7 @@ def test_identical_pictures_are_named_by_what_they_cross() -> None:
 def test_a_picture_that_comes_very_often_is_linked_and_crosses_what_it_crosses() -> None:
     folds = np.repeat(["1", "2"], 40)
     features = make_features(pixels=np.full(80, "0" * 64), folds=folds)
-    found = audit(features)
+    found = audit_features(features)
     assert len(found.pairs) == 79
     assert [(f.severity, f.count > 0) for f in found.findings if "labels" in f.text] == [
         ("warning", True)
@@ -100,7 +100,7 @@ def test_a_picture_that_comes_very_often_is_linked_and_crosses_what_it_crosses()
 
 def test_units_join_patients_through_chains_of_pictures() -> None:
     features = with_twins((0, 10), (11, 20), (30, 31))
-    joined = units(audit(features), features)
+    joined = units(audit_features(features), features)
     assert joined is not None
     assert features.groups is not None
     expected = features.groups.copy()
@@ -110,9 +110,9 @@ def test_units_join_patients_through_chains_of_pictures() -> None:
 
 def test_units_without_patients() -> None:
     features = make_features(groups=None)
-    assert units(audit(features), features) is None
+    assert units(audit_features(features), features) is None
     features = with_twins((3, 7), groups=None)
-    joined = units(audit(features), features)
+    joined = units(audit_features(features), features)
     assert joined is not None
     assert joined[3] == joined[7]
     assert len(set(joined)) == 79
@@ -122,14 +122,14 @@ def test_units_without_patients() -> None:
 def test_a_unit_above_five_per_cent_of_the_patients_is_warned_of(
     n_tied: int, severity: str
 ) -> None:
-    found = audit(with_twins(*[(0, 2 * k) for k in range(1, n_tied)]))
+    found = audit_features(with_twins(*[(0, 2 * k) for k in range(1, n_tied)]))
     (large,) = [f for f in found.findings if f.kind == "large unit"]
     assert (large.severity, large.count, found.largest_unit) == (severity, n_tied, n_tied)
     assert f"{n_tied} of 40 patients" in large.text
 
 
 def test_what_could_not_be_looked_at_is_said() -> None:
-    said = " ".join(f.text for f in audit(make_features(groups=None)).findings)
+    said = " ".join(f.text for f in audit_features(make_features(groups=None)).findings)
     for phrase in ("no patients", "no hashes of pixels", "no thumbnails", "Text burned into"):
         assert phrase in said
 
@@ -139,7 +139,7 @@ def test_metadata_that_predict_the_label_are_flagged() -> None:
     y = np.arange(80) // 2 % 2
     size = np.stack([300 + 40 * y + rng.integers(0, 60, 80), np.full(80, 300)], axis=1)
     brightness = rng.normal(80, 10, 80).astype(np.float32)
-    found = audit(make_features(size=size.astype(np.int32), brightness=brightness))
+    found = audit_features(make_features(size=size.astype(np.int32), brightness=brightness))
     assert found.metadata is not None
     assert found.metadata.columns == ("width", "brightness")
     assert found.metadata.auroc.low > 0.7
@@ -151,7 +151,7 @@ def test_metadata_that_predict_the_label_are_flagged() -> None:
 
 def test_metadata_without_a_signal_are_not_flagged() -> None:
     brightness = np.random.default_rng(1).normal(80, 10, 80).astype(np.float32)
-    found = audit(make_features(brightness=brightness))
+    found = audit_features(make_features(brightness=brightness))
     (finding,) = [f for f in found.findings if f.kind == "metadata"]
     assert finding.severity == "note"
 
@@ -159,7 +159,7 @@ def test_metadata_without_a_signal_are_not_flagged() -> None:
 def test_a_brightness_of_the_patient_is_no_signal_when_patients_stay_together() -> None:
     # Every patient has a brightness of its own, by which a split by image would know them.
     brightness = np.repeat(np.random.default_rng(2).permutation(40), 2).astype(np.float32)
-    found = audit(make_features(brightness=brightness))
+    found = audit_features(make_features(brightness=brightness))
     assert found.metadata is not None
     assert found.metadata.auroc.low < 0.5
 
@@ -167,13 +167,13 @@ def test_a_brightness_of_the_patient_is_no_signal_when_patients_stay_together() 
 def test_a_folder_that_is_the_label_itself_is_no_metadata() -> None:
     y = np.array(["benign", "malignant"])[np.arange(80) // 2 % 2]
     plain = np.array([f"{label}/{i}.png" for i, label in enumerate(y)])
-    assert audit(make_features(sources=plain)).metadata is None
+    assert audit_features(make_features(sources=plain)).metadata is None
     telling = np.array([f"{'ab'[label == 'benign']}/{i}.png" for i, label in enumerate(y)])
-    found = audit(make_features(sources=telling))
+    found = audit_features(make_features(sources=telling))
     assert found.metadata is not None
     assert found.metadata.auroc.value == 1
     suffix = np.where(y == "benign", ".jpg", ".png")
-    found = audit(make_features(sources=np.char.add(np.arange(80).astype(str), suffix)))
+    found = audit_features(make_features(sources=np.char.add(np.arange(80).astype(str), suffix)))
     assert found.metadata is not None
     assert found.metadata.columns == ("file suffix",)
     assert found.metadata.auroc.value == 1
@@ -181,6 +181,6 @@ def test_a_folder_that_is_the_label_itself_is_no_metadata() -> None:
 
 def test_metadata_with_three_classes_name_the_class() -> None:
     centres = np.array(["A", "B", "B"])[np.arange(80) // 2 % 3]
-    found = audit(make_features(classes=("a", "b", "c"), centres=centres))
+    found = audit_features(make_features(classes=("a", "b", "c"), centres=centres))
     (finding,) = [f for f in found.findings if f.kind == "metadata"]
     assert "'a' against the rest with an AUROC of 1.00" in finding.text

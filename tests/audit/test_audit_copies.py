@@ -13,7 +13,7 @@ import pytest
 from made_features import make_features
 from PIL import Image, ImageDraw
 
-from bottleneck.audit.audit import Audit, audit
+from bottleneck.audit.audit import Audit, audit_features
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import decode, make_thumbnail
 from bottleneck.data.phantom.generator import phantom_dataset
@@ -63,7 +63,7 @@ def audited(pictures: list[Image.Image], **fields: object) -> tuple[FeatureSet, 
         size=np.array([p.size for p in pictures], np.int32),
         **fields,
     )
-    return features, audit(features)
+    return features, audit_features(features)
 
 
 def test_different_phantoms_are_no_copies(phantoms: list[Image.Image]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from made_features import make_features
 from PIL import Image, ImageDraw
 
-from bottleneck.audit.audit import audit
+from bottleneck.audit.audit import audit_features
 from bottleneck.audit.burned_in_text import find_text
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import decode, pixel_facts
@@ -94,7 +94,9 @@ def test_the_audit_reads_the_pictures_again(folder: Path) -> None:
     )
     seen: list[int] = []
     dataset = dataset_of(folder)
-    found = audit(features, dataset=dataset, progress=lambda done, total, text: seen.append(done))
+    found = audit_features(
+        features, dataset=dataset, progress=lambda done, total, text: seen.append(done)
+    )
     (text,) = [f for f in found.findings if f.kind == "burned-in text"]
     assert (text.severity, text.count, text.rows) == ("warning", 1, (11,))
     assert seen == list(range(1, 13))
@@ -104,13 +106,13 @@ def test_the_audit_reads_the_pictures_again(folder: Path) -> None:
 
     tissue(200).save(folder / "03.png")
     (folder / "04.png").write_bytes(b"no image")
-    found = audit(features, dataset=dataset)
+    found = audit_features(features, dataset=dataset)
     missing = [f for f in found.findings if f.kind == "not looked at" and f.rows]
     assert [(f.rows, f.severity) for f in missing] == [((4,), "note"), ((3,), "note")]
 
     other = dataclasses.replace(dataset, samples=(Sample("elsewhere", "00.png", "x"),))
     with pytest.raises(DataError, match="none of the 12 samples"):
-        audit(features, dataset=other)
+        audit_features(features, dataset=other)
 
 
 @pytest.mark.shared

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.audit import Audit, audit, retell, units
+from bottleneck.audit.audit import Audit, audit_features, retell, units
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.folds import Folds, Protocol, make_folds, refuse_single
 from bottleneck.data.splits.patients import name_patients
@@ -83,7 +83,7 @@ def make_plan(
         progress(0, 1, "looking for leaks")
     together = not protocol.allow_leakage
     nowhere = np.full(len(features), "")
-    found = audit(features, dataset=dataset, folds=nowhere, joined=together)
+    found = audit_features(features, dataset=dataset, folds=nowhere, joined=together)
     joined = units(found, features) if together else patients
     samples = dataclasses.replace(features, groups=joined)
     if folds is None:
