@@ -34,22 +34,22 @@ def fit(
         typer.Argument(help="Feature files. Default: those in features/.", show_default=False),
     ] = None,
     head: Annotated[
-        list[str], typer.Option(help="svm, logistic or mlp; may be given several times.")
+        list[str], typer.Option(help="svm, logistic or mlp; repeat the option for several.")
     ] = ["svm"],  # noqa: B006
-    output: Annotated[Path, typer.Option(help="Folder of the models.")] = Path("models"),
+    output: Annotated[Path, typer.Option(help="Folder for the models.")] = Path("models"),
     positive: Annotated[
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     engine: Engine = "local",
     address: Address = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier on cached features and keep it as a file.
+    """Train a classifier on cached features and save it.
 
-    The model is for use on new images. How good it is, `bottleneck compare` says.
+    The model is for use on new images. `bottleneck compare` estimates how good it is.
 
     Example: `bottleneck fit --head svm --head logistic`
     """
@@ -88,7 +88,7 @@ def run(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"the output folder {output} cannot be made: {error.strerror}; "
+            f"the output folder {output} cannot be created: {error.strerror}; "
             "choose another with --output"
         ) from None
     if not quiet:

@@ -1,1 +1,1 @@
-"""Heads: scikit-learn classifiers on frozen features, their search, and saved models."""
+"""Classifiers on features: their search spaces, their fit, and the files of fitted models."""

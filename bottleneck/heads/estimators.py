@@ -1,4 +1,4 @@
-"""What scikit-learn lacks for the heads."""
+"""A scikit-learn classifier for the heads: a multilayer perceptron with class weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["BalancedMLPClassifier"]
 
 
 class BalancedMLPClassifier(MLPClassifier):
-    """A multilayer perceptron in whose loss every class weighs the same.
+    """A multilayer perceptron whose loss gives every class the same weight.
 
-    It is ``MLPClassifier`` with ``class_weight="balanced"`` as the other classifiers of
-    scikit-learn know it: a sample of class c weighs n_samples / (n_classes * n_c).
+    It is ``MLPClassifier`` with the ``class_weight="balanced"`` of other scikit-learn
+    classifiers: a sample of class c has the weight n_samples / (n_classes * n_c).
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -24,9 +24,9 @@ class BalancedMLPClassifier(MLPClassifier):
 
         Parameters
         ----------
-        X : array of float, shape (n_samples, n_features)
+        X : array-like of float, shape (n_samples, n_features)
             Features.
-        y : array, shape (n_samples,)
+        y : array-like, shape (n_samples,)
             Labels.
 
         Returns
@@ -34,7 +34,7 @@ class BalancedMLPClassifier(MLPClassifier):
         self
             The fitted classifier.
         """
-        # Without labels scikit-learn's own message is the right one.
+        # If y is None, scikit-learn raises its own error.
         weights = None if y is None else compute_sample_weight("balanced", np.asarray(y))
         super().fit(X, y, sample_weight=weights)
         return self

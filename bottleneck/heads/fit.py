@@ -1,4 +1,4 @@
-"""Training of a head for use, on all that may be trained on."""
+"""Training of a head on a whole data set, for use on new images."""
 
 from __future__ import annotations
 
@@ -31,40 +31,40 @@ def fit(
     positive: str | None = None,
     n_jobs: int | None = None,
 ) -> Model:
-    """Train a head for use on new samples.
+    """Train a head on a data set, for use on new samples.
 
-    It is trained on all samples; where the data set has a test part of its own, on the
-    others only, so that the test part can still be predicted honestly.
+    All samples are used for training. If the data set has a test set of its own, that set is
+    left out, so that the model can be tested on it.
 
     Parameters
     ----------
     features : FeatureSet, str or Path
-        Features, or the file that holds them.
+        Features, or their file.
     head : {"svm", "logistic", "mlp", "prior"}
-        The head.
+        Name of the head.
     inner_splits : int
-        Number of folds, grouped by patient, that choose its hyperparameters.
+        Number of folds, grouped by patient, of the search for hyperparameters.
     seed : int
-        Decides these folds and what the head draws at random.
+        Seed of these folds and of the head.
     positive : str or None
-        The positive class; by default the one that extraction was told, or a label that
-        is recognised.
+        The positive class. By default the one that was set at extraction, or a label with a
+        known name such as "malignant".
     n_jobs : int or None
-        Processes, as joblib counts them.
+        Number of processes, as in joblib.
 
     Returns
     -------
     Model
-        The fitted head.
+        The fitted head, with the recipe of its features.
 
     Raises
     ------
     UsageError
-        If there is no such head or label.
+        If there is no head or label of that name.
     ProtocolError
-        If there is one class only, or the samples do not allow two inner folds.
+        If there is only one class, or too few samples for two inner folds.
     FeatureFileError
-        If a feature is not finite.
+        If a feature is not finite, or the file cannot be read.
     """
     if not isinstance(features, FeatureSet):
         features = load_features(features)
@@ -82,10 +82,11 @@ def fit(
     refuse_single(y, groups)
     if set(y) != set(features.classes):
         raise ProtocolError(
-            f"a head needs samples of every class; to train on are {len(y)} samples of "
-            f"{', '.join(sorted(set(y)))}"
+            f"a head needs training samples of every class, but the {len(y)} training samples "
+            f"are of {', '.join(sorted(set(y)))} only: move samples of the other classes out of "
+            f"the test set"
         )
-    found = search(
+    result = search(
         get_head(head),
         features.X[rows],
         y,
@@ -95,7 +96,7 @@ def fit(
         n_jobs=n_jobs,
     )
     return Model(
-        estimator=found.estimator,
+        estimator=result.estimator,
         head=head,
         classes=features.classes,
         positive=positive,
@@ -106,9 +107,9 @@ def fit(
         trained_on=trained_on,
         n_samples=len(rows),
         n_patients=None if groups is None else len(np.unique(groups)),
-        inner_score=found.score,
-        chosen=dict(found.chosen),
-        converged=found.converged,
+        inner_score=result.score,
+        chosen=dict(result.chosen),
+        converged=result.converged,
         versions={
             "bottleneck": __version__,
             "python": platform.python_version(),

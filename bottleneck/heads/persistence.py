@@ -1,7 +1,7 @@
-"""Fitted heads, and the files they are kept in.
+"""Fitted heads and their files.
 
-Files are in the form of skops, which names the types it holds, so that a file is refused
-before anything in it is built: loading a model never runs code that came with it.
+Files have the format of skops, which lists the types in a file before any object is built.
+Loading a model therefore never runs code from its file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bottleneck.errors import ModelError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files import find_bomb, write_whole
 from bottleneck.heads.registry import get_head
-from bottleneck.heads.search import refuse_not_finite, score_classes
+from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = ["Model", "load_model", "model_file_name"]
 
 _FORMAT = "bottleneck-model/1"
 
-# All that our heads hold beyond what skops trusts by itself.
+# The types of our heads that skops does not trust by default.
 _TRUSTED = (
     "bottleneck.heads.estimators.BalancedMLPClassifier",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
@@ -40,39 +40,39 @@ _TRUSTED = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """A head fitted for use on samples that it has not seen.
+    """A fitted head, with the recipe of its features.
 
     Attributes
     ----------
     estimator : Pipeline
         The fitted scikit-learn pipeline.
     head : str
-        Its name in the catalogue.
+        Name of the head.
     classes : tuple of str
         All labels, sorted.
     positive : str or None
         The positive class.
     recipe : mapping
-        What made the features; only features of this recipe can be predicted from.
+        Recipe of the features; the model can predict only from features of this recipe.
     recipe_hash : str
-        Its hash.
+        Hash of the recipe.
     dataset, fingerprint : str
-        Name and fingerprint of the data set trained on.
+        Name and fingerprint of the training data set.
     trained_on : str
-        Which part of it: "all samples", or "training and validation parts".
+        "all samples", or "training and validation parts" of the data set.
     n_samples : int
-        Number of samples trained on.
+        Number of training samples.
     n_patients : int or None
-        Number of patients trained on, where known.
+        Number of training patients; None if they are not known.
     inner_score : float or None
-        AUROC of the chosen hyperparameters over the inner folds. It was maximised, so it
-        flatters: compare, not this, says how good a head is.
+        AUROC of the chosen hyperparameters over the inner folds. As a maximum it is biased
+        upwards; use ``compare`` to estimate how good a head is.
     chosen : mapping of str to value
         The hyperparameters.
     converged : bool
-        False where the solver stopped at its limit.
+        False if the solver stopped at its limit of iterations.
     versions : mapping of str to str
-        What it was trained with.
+        Versions of Python and of the packages that trained it.
     """
 
     estimator: Pipeline
@@ -92,46 +92,47 @@ class Model:
     versions: Mapping[str, str]
 
     def predict(self, features: FeatureSet) -> Predictions:
-        """Predict every sample of a feature set, labelled with the model's classes.
+        """Predict the class of every sample of a feature set.
 
         Parameters
         ----------
         features : FeatureSet
-            Features of the model's recipe.
+            Features of the same recipe as the model.
 
         Returns
         -------
         Predictions
-            One row a sample, in the order of the features, all in repeat 0 and fold 0.
+            One row per sample, in the order of the features, all in repeat 0 and fold 0.
 
         Raises
         ------
         ModelError
-            If the features are of another recipe, or have a label the model does not know.
+            If the features have another recipe, or a label that the model does not have.
         FeatureFileError
             If a feature is not finite.
         """
         if features.recipe_hash != self.recipe_hash:
             differing = name_differences(self.recipe, features.provenance["recipe"])
             raise ModelError(
-                f"the model needs features of the recipe it was trained on, and these are of "
+                f"the model needs features of the recipe that it was trained on, but these have "
                 f"another: {'; '.join(differing) or 'the hashes differ'}. "
-                f"Extract these images again with the model's recipe"
+                f"Extract these images again with the recipe of the model"
             )
         unknown = sorted(set(features.classes) - set(self.classes))
         if unknown:
             raise ModelError(
-                f"the model knows the classes {', '.join(self.classes)}, and "
+                f"the model has the classes {', '.join(self.classes)}, but "
                 f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
-                f"label ('{unknown[0]}'): map the labels to the model's, or leave these out"
+                f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
+                f"samples"
             )
-        refuse_not_finite(features.X)
+        check_finite(features.X)
         head = get_head(self.head)
         zeros = np.zeros(len(features), dtype=np.int64)
         try:
             predicted = self.estimator.predict(features.X.astype(np.float64))
             scores = score_classes(head, self.estimator, features.X)
-        # A file can hold an estimator of the right type whose parts do not fit together.
+        # A damaged file can hold an estimator of the right type with inconsistent arrays.
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise ModelError(
                 f"the model cannot predict from these features ({error}); is its file damaged? "
@@ -150,22 +151,22 @@ class Model:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the model to a file, which appears whole or not at all.
+        """Write the model to a file, atomically.
 
         Parameters
         ----------
         path : str or Path
-            The target; replaced where it exists.
+            File to write; an existing file is replaced.
 
         Returns
         -------
         Path
-            The target.
+            The same path.
 
         Raises
         ------
         ModelError
-            If it cannot be written.
+            If the file cannot be written.
         """
         import skops.io
 
@@ -182,12 +183,12 @@ class Model:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model that ``Model.save`` wrote.
+    """Read a model from a file of ``Model.save``.
 
     Parameters
     ----------
     path : str or Path
-        The file.
+        File of the model.
 
     Returns
     -------
@@ -197,8 +198,8 @@ def load_model(path: str | Path) -> Model:
     Raises
     ------
     ModelError
-        If the file is missing, damaged or no model of ours, or holds types that no head
-        needs; these are named, and none of them is loaded.
+        If the file is missing, damaged or not a model of bottleneck, or holds types that no
+        head needs. The message names these types; none of them is loaded.
     """
     import skops.io
 
@@ -212,35 +213,41 @@ def load_model(path: str | Path) -> Model:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             bomb = find_bomb(archive)
         if bomb:
-            raise ModelError(f"{path} is not loaded, for it may be a bomb: {bomb}")
+            raise ModelError(
+                f"{path} was not loaded, because it may be a decompression bomb: {bomb}"
+            )
         untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
         content: Any = None if untrusted else skops.io.loads(data, trusted=trusted)
     except ModelError:
         raise
-    except Exception as error:  # there is no end to what damaged bytes make a parser raise
+    except Exception as error:  # damaged bytes can make a parser raise anything
         raise ModelError(
-            f"{path} is damaged, or no model of bottleneck ({type(error).__name__}: {error}): "
+            f"{path} is damaged, or not a model of bottleneck ({type(error).__name__}: {error}): "
             f"copy it again, or train the head again with fit"
         ) from error
     if untrusted:
         raise ModelError(
-            f"{path} holds types that no head of bottleneck needs, and was not loaded: "
+            f"{path} was not loaded, because it holds types that no head of bottleneck needs: "
             f"{', '.join(untrusted)}"
         )
     try:
         if content["format"] != _FORMAT:
-            raise ModelError(f"{path} is of the form {content['format']!r}, not '{_FORMAT}'")
+            raise ModelError(f"{path} has the format {content['format']!r}, not '{_FORMAT}'")
         model = Model(estimator=content["estimator"], **content["metadata"])
         _check_types(model)
         head = get_head(model.head)
         built = [h.build(0) for h in (head, head.large) if h is not None]
         steps = [type(step) for step in model.estimator]
         if all(steps != [type(step) for step in pipeline] for pipeline in built):
-            raise ModelError(f"{path} holds another estimator than the head '{model.head}'")
+            raise ModelError(
+                f"{path} holds an estimator other than that of the head '{model.head}'"
+            )
         if tuple(model.estimator.classes_) != model.classes:
-            raise ModelError(f"{path} holds an estimator of other classes than it says")
+            raise ModelError(
+                f"{path} holds an estimator with classes other than those listed in it"
+            )
     except (AttributeError, KeyError, TypeError, UsageError, ValueError) as error:
-        raise ModelError(f"{path} is no model of bottleneck: {error}") from error
+        raise ModelError(f"{path} is not a model of bottleneck: {error}") from error
     return model
 
 
@@ -253,16 +260,16 @@ def _check_types(model: Model) -> None:
         and isinstance(model.positive, str | None)
     )
     if not sound:
-        raise TypeError("its description has fields of other types")
+        raise TypeError("its metadata has fields of the wrong type")
 
 
 def model_file_name(features: str | Path, head: str) -> str:
-    """Name the file of a model after the feature file it was trained on.
+    """Return the file name of a model trained on a feature file.
 
     Parameters
     ----------
     features : str or Path
-        The feature file.
+        Path of the feature file.
     head : str
         Name of the head.
     """

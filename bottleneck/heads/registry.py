@@ -1,4 +1,4 @@
-"""The heads that exist, and the hyperparameters among which each is chosen."""
+"""The heads by name: scikit-learn estimators with their search spaces."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ __all__ = ["HEADS", "LARGE", "Head", "get_head"]
 
 Grid = Sequence[Mapping[str, Sequence[Any]]]
 
-# Above this number of samples to train on, solvers are those whose cost grows linearly, and
-# features stay in float32: a kernel matrix takes 3.2 GB here (docs/decisions/0004-solvers.md).
+# With more training samples than this, solvers are used whose cost grows linearly, and features
+# stay in float32: a kernel matrix of this size takes 3.2 GB (docs/decisions/0004-solvers.md).
 LARGE = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """A classifier on frozen features.
+    """A scikit-learn estimator with its search space.
 
     Attributes
     ----------
     name : str
-        What it is asked for by.
+        Name of the head, such as "svm".
     description : str
         One line for a list of heads or a methods section.
     build : callable
-        Takes a seed and returns a new scikit-learn pipeline, whose last step has the
-        head's name.
+        Function of a seed that returns a new, unfitted pipeline. The last step of the
+        pipeline has the name of the head.
     grid : sequence of mapping
-        Hyperparameters to choose among, as ``GridSearchCV`` takes them; those that
-        regularise more come first, because the first of several equals is chosen.
+        Hyperparameters to search, in the form that ``GridSearchCV`` takes. Values that
+        regularise more come first, because the first of several equally good ones is chosen.
+        Empty for a head without a search.
     kind : {"decision", "probability"}
-        What its scores are. Balanced class weights shift the probabilities towards a
-        data set in which all classes are equally frequent.
-    stated : mapping of str to value
-        What is said with the hyperparameters chosen, because the name does not say it.
+        Whether its scores are values of a decision function or probabilities. Balanced class
+        weights shift the probabilities towards a data set with equally frequent classes.
+    fixed : mapping of str to value
+        Settings that are reported together with the chosen hyperparameters.
     large : Head or None
-        What takes its place for more than ``LARGE`` samples, under the same name.
+        Head that is fitted in its place with more than ``LARGE`` samples, under the same name.
     """
 
     name: str
@@ -52,21 +53,26 @@ class Head:
     build: Callable[[int], Pipeline]
     grid: Grid
     kind: Kind
-    stated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     large: Head | None = None
 
     def for_samples(self, n_samples: int) -> Head:
-        """Return the head for a number of samples to train on: itself, or ``large``."""
+        """Return the head to fit to a number of training samples: itself, or ``large``."""
         return self.large if self.large is not None and n_samples > LARGE else self
 
 
 def get_head(name: str) -> Head:
-    """Return the head of a name.
+    """Return the head with this name.
 
     Raises
     ------
     UsageError
-        If there is none.
+        If there is no such head.
+
+    Examples
+    --------
+    >>> get_head("logistic").description
+    'logistic regression with an L2 penalty'
     """
     if name not in HEADS:
         raise unknown_name("head", name, HEADS)
@@ -82,7 +88,7 @@ def _build_svm(seed: int) -> Pipeline:
 def _build_linear_svm(seed: int) -> Pipeline:
     from sklearn.svm import LinearSVC
 
-    # The hinge loss is SVC's; the coefficients are found in passes over the samples.
+    # The hinge loss is that of SVC; liblinear needs no kernel matrix.
     classifier = LinearSVC(
         loss="hinge", dual=True, class_weight="balanced", tol=1e-2, random_state=seed
     )
@@ -101,8 +107,8 @@ def _build_logistic(seed: int) -> Pipeline:
 def _build_mlp(seed: int) -> Pipeline:
     from bottleneck.heads.estimators import BalancedMLPClassifier
 
-    # No early stopping: the part it holds out is drawn by image, so patients would leak into it.
-    # The learning rate reaches the loss of the usual 0.001 in fewer epochs.
+    # No early stopping: its validation set is drawn by image, so patients would leak into it.
+    # This learning rate reaches the loss of the default 0.001 in fewer epochs.
     classifier = BalancedMLPClassifier(
         hidden_layer_sizes=(64,), learning_rate_init=0.003, max_iter=1000, random_state=seed
     )
@@ -141,18 +147,18 @@ def _unscaled(name: str, classifier: Any) -> Pipeline:
     return Pipeline([("unscaled", "passthrough"), (name, classifier)])
 
 
-# The loss is summed over samples: the more there are, the smaller the C of the same balance.
+# The loss is a sum over samples, so more samples need a smaller C for the same regularisation.
 _LINEAR_SVM = Head(
     "svm",
     "support vector machine, linear kernel",
     _build_linear_svm,
     ({"svm__C": (1e-6, 1e-5, 1e-4, 1e-3)},),
     "decision",
-    stated={"kernel": "linear", "solver": "liblinear"},
+    fixed={"kernel": "linear", "solver": "liblinear"},
 )
 
-# On n standardised features, gamma="scale" is 1 / n; the others are one for wider kernels
-# and one for narrower ones at the usual widths of 512 to 2048.
+# On n standardised features, gamma="scale" is 1 / n. At the usual 512 to 2048 features, the
+# other two values give a wider and a narrower kernel.
 HEADS: Mapping[str, Head] = MappingProxyType(
     {
         head.name: head
@@ -186,7 +192,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                 ({"mlp__alpha": (100.0, 10.0, 1.0)},),
                 "probability",
             ),
-            # What published work of the time means by "default parameters".
+            # The "default parameters" of work published in 2018.
             Head(
                 "svm_2018",
                 "support vector machine at scikit-learn's defaults of 2018 (RBF kernel, C 1, gamma "
@@ -205,7 +211,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
             ),
             Head(
                 "prior",
-                "class frequencies of the training part; the features are not looked at",
+                "class frequencies of the training set; the features are ignored",
                 _build_prior,
                 (),
                 "probability",

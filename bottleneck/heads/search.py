@@ -1,4 +1,4 @@
-"""The choice of hyperparameters within a training part."""
+"""The search for the hyperparameters of a head within a training set."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from bottleneck.heads.registry import LARGE, Head
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-__all__ = ["SearchResult", "refuse_not_finite", "score_classes", "search"]
+__all__ = ["SearchResult", "check_finite", "score_classes", "search"]
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """A head fitted with the hyperparameters that did best within its training part.
+    """A head fitted with the best hyperparameters of the search.
 
     Attributes
     ----------
     estimator : Pipeline
-        Fitted to the whole training part.
+        Pipeline fitted to the whole training set.
     chosen : mapping of str to value
-        The hyperparameters; empty for a head that has none.
+        The hyperparameters; empty for a head without any.
     score : float or None
-        Their mean AUROC over the inner folds, which flatters: it is the best of many.
+        Their mean AUROC over the inner folds, which is biased upwards as the best of many.
     converged : bool
-        False where the solver stopped at its limit.
+        False if the solver stopped at its limit of iterations.
     inner_scores : ndarray of float64, shape (n_samples, n_classes), or None
-        What the chosen hyperparameters made of each sample of the training part when it was
-        left out, as ``score_classes`` gives it; None for a head that has none.
+        Out-of-fold scores of the training samples with these hyperparameters, in the form
+        of ``score_classes``; None for a head without a search.
     """
 
     estimator: Pipeline
@@ -57,41 +57,43 @@ def search(
     seed: int = 0,
     n_jobs: int | None = None,
 ) -> SearchResult:
-    """Choose the hyperparameters of a head and fit it.
+    """Choose the hyperparameters of a head by cross-validation, and fit it.
 
-    Every candidate is fitted and scored in the same inner folds, which keep patients
-    together; the scaler is fitted in each fold, and sees the fitted part alone. The scores
-    are those of ``GridSearchCV`` with the head's pipeline; what the candidates of a fold
-    have in common is calculated once. A head may have another take its place for many
-    samples (``Head.for_samples``).
+    All candidates are scored on the same inner folds, which keep patients together. The
+    scaler is fitted within each fold, on its training samples only. The scores are those of
+    ``GridSearchCV`` with the pipeline of the head; computations that the candidates of a
+    fold share are done once. With many samples another head may be fitted in its place
+    (``Head.for_samples``).
 
     Parameters
     ----------
     head : Head
         The head.
     X : ndarray of float, shape (n_samples, n_features)
-        Features of the training part.
+        Features of the training set.
     y : ndarray of str, shape (n_samples,)
         Labels.
     groups : ndarray of str, shape (n_samples,), or None
-        Patients; an empty string where a row has none.
+        Patients; an empty string for a row without one.
     inner_splits : int
-        Number of inner folds, fewer where a class has fewer patients.
+        Number of inner folds; fewer if a class has fewer patients.
     seed : int
-        Decides the inner folds and what the head draws at random.
+        Seed of the inner folds and of the head.
     n_jobs : int or None
-        Processes, as joblib counts them.
+        Number of processes, as in joblib.
 
     Returns
     -------
     SearchResult
-        The fitted head. AUROC decides; with three classes or more, the mean of each
-        class against the rest.
+        The fitted head. The criterion is the AUROC, macro-averaged one-vs-rest with three
+        classes or more.
 
     Raises
     ------
+    UsageError
+        If ``n_jobs`` is 0.
     ProtocolError
-        If the samples do not allow two inner folds.
+        If there are too few samples for two inner folds.
     FeatureFileError
         If a feature is not finite.
     """
@@ -102,19 +104,19 @@ def search(
     from bottleneck.heads.shared_fits import fit_pipeline
 
     if n_jobs == 0:
-        raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
-    refuse_not_finite(X)
+        raise UsageError("the number of processes must be 1 or more, or -1 for one per core, not 0")
+    check_finite(X)
     head = head.for_samples(len(X))
     if len(X) <= LARGE:
         X = X.astype(np.float64)
     chosen: Mapping[str, Any] = {}
     score = inner_scores = None
-    # Matrices this small are multiplied several times faster by one thread than by many that
-    # wait for each other, and the figures no longer depend on the number of cores.
+    # One thread multiplies matrices of this size several times faster than many threads do, and
+    # the results do not depend on the number of cores.
     with threadpool_limits(1), config_context(assume_finite=True):
         if head.grid:
             folds = inner_folds(y, groups, inner_splits, seed)
-            chosen, score, inner_scores = _choose(head, X, y, folds, seed=seed, n_jobs=n_jobs)
+            chosen, score, inner_scores = _search_grid(head, X, y, folds, seed=seed, n_jobs=n_jobs)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             estimator = fit_pipeline(head.build(seed), chosen, X, y)
@@ -124,7 +126,7 @@ def search(
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     return SearchResult(
         estimator,
-        {**head.stated, **chosen},
+        {**head.fixed, **chosen},
         score,
         converged=not stopped,
         inner_scores=inner_scores,
@@ -132,12 +134,12 @@ def search(
 
 
 def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Score samples with a fitted head.
+    """Return the scores of samples for every class.
 
     Parameters
     ----------
     head : Head
-        The head that the estimator was built by.
+        The head that built the estimator.
     estimator : Pipeline
         The fitted estimator.
     X : ndarray of float, shape (n_samples, n_features)
@@ -146,8 +148,8 @@ def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> N
     Returns
     -------
     ndarray of float64, shape (n_samples, n_classes)
-        One score per class, in the order of the sorted labels. A binary decision
-        function is given to the second class, and its negative to the first.
+        One column per class, in the order of the sorted labels. With two classes, the
+        second column is the decision function and the first its negative.
     """
     return _score(head, estimator, np.asarray(X, dtype=np.float64))
 
@@ -159,23 +161,17 @@ def _score(head: Head, classifier: Any, X: NDArray[np.floating]) -> NDArray[np.f
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
-def refuse_not_finite(X: NDArray[np.floating]) -> None:
-    """Refuse features that hold NaN or infinity.
-
-    Raises
-    ------
-    FeatureFileError
-        With the number of such samples.
-    """
+def check_finite(X: NDArray[np.floating]) -> None:
+    """Raise ``FeatureFileError`` if a feature is NaN or infinite."""
     rows = int((~np.isfinite(X)).any(axis=1).sum())
     if rows:
         raise FeatureFileError(
             f"the features of {rows} of {len(X)} samples are not finite (NaN or infinity): "
-            f"extract them again, in float32 if they were made in half precision"
+            f"extract them again, in float32 if they were extracted in half precision"
         )
 
 
-def _choose(
+def _search_grid(
     head: Head,
     X: NDArray[np.floating],
     y: NDArray[np.str_],
@@ -184,8 +180,8 @@ def _choose(
     seed: int,
     n_jobs: int | None,
 ) -> tuple[Mapping[str, Any], float, NDArray[np.float64]]:
-    """Return the candidate of the highest mean AUROC, the first of several, that mean, and
-    what it made of every sample that was left out."""
+    """Return the first candidate with the highest mean AUROC, that AUROC, and the
+    out-of-fold scores of its samples."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import ParameterGrid
@@ -196,21 +192,21 @@ def _choose(
         {name.removeprefix(f"{head.name}__"): value for name, value in candidate.items()}
         for candidate in ParameterGrid([dict(part) for part in head.grid])
     ]
-    # These leave Python while they work, so that threads can share the samples. liblinear may
-    # not have threads: they would draw from one random generator.
+    # These solvers release the GIL, so that threads can share the samples. liblinear cannot use
+    # threads, which would draw from one random generator.
     threads = isinstance(head.build(seed)[-1], SVC | LogisticRegression)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        judged = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
+        results = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
             delayed(_score_candidates)(head, candidates, X, y, train, test, seed)
             for train, test in folds
         )
-    means = np.mean([aurocs for aurocs, _ in judged], axis=0)
+    means = np.mean([aurocs for aurocs, _ in results], axis=0)
     best = int(means.argmax())
-    left_out = np.empty((len(y), judged[0][1].shape[2]))
-    for (_, test), (_, scores) in zip(folds, judged, strict=True):
-        left_out[test] = scores[best]
-    return candidates[best], float(means[best]), left_out
+    out_of_fold = np.empty((len(y), results[0][1].shape[2]))
+    for (_, test), (_, scores) in zip(folds, results, strict=True):
+        out_of_fold[test] = scores[best]
+    return candidates[best], float(means[best]), out_of_fold
 
 
 def _score_candidates(
@@ -230,21 +226,21 @@ def _score_candidates(
 
     classes = np.unique(y)
     two = len(classes) == 2
-    judge: Callable[..., float] = get_scorer("roc_auc") if two else partial(_mean_auroc, head)
+    auroc: Callable[..., float] = get_scorer("roc_auc") if two else partial(_mean_auroc, head)
     pipeline = head.build(seed)
     transform, classifier = pipeline[:-1], pipeline[-1]
     aurocs = np.empty(len(candidates))
     scores = np.empty((len(candidates), len(test), len(classes)))
-    with threadpool_limits(1):  # a process of its own has not heard of the limit
+    with threadpool_limits(1):  # a worker process does not inherit the limit
         X_train, X_test = transform.fit_transform(X[train]), transform.transform(X[test])
         for fitted in fit_candidates(classifier, candidates, X_train, y[train], X_test):
-            aurocs[fitted.number] = judge(fitted.classifier, fitted.inputs, y[test])
+            aurocs[fitted.number] = auroc(fitted.classifier, fitted.inputs, y[test])
             scores[fitted.number] = _score(head, fitted.classifier, fitted.inputs)
     return aurocs, scores
 
 
 def _mean_auroc(head: Head, classifier: Any, X: NDArray, y: NDArray[np.str_]) -> float:
-    """Return the mean AUROC of each class against the rest."""
+    """Return the macro-averaged one-vs-rest AUROC."""
     from sklearn.metrics import roc_auc_score
 
     truth = y[:, np.newaxis] == classifier.classes_

@@ -1,4 +1,4 @@
-"""Fits that the candidates of a grid share, and the fit of the one that is chosen."""
+"""Fits of all candidates of a grid on one fold, with shared computations."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sklearn.pipeline import Pipeline
 
 from bottleneck.heads import shared_gram_svm
 
-__all__ = ["Fitted", "fit_candidates", "fit_pipeline"]
+__all__ = ["FittedCandidate", "fit_candidates", "fit_pipeline"]
 
 
-class Fitted(NamedTuple):
-    """A candidate that was fitted on one part, and can be scored on another until the next."""
+class FittedCandidate(NamedTuple):
+    """A fitted candidate; it is valid until the next one is fitted."""
 
     number: int
-    """Which candidate it is."""
+    """Index of the candidate."""
     classifier: Any
     """The fitted classifier."""
     inputs: NDArray[np.floating]
-    """What it takes in place of the samples to score on."""
+    """Argument of its prediction methods for the test samples."""
 
 
 def fit_candidates(
@@ -33,49 +33,51 @@ def fit_candidates(
     X: NDArray[np.floating],
     y: NDArray,
     X_test: NDArray[np.floating],
-) -> Iterator[Fitted]:
-    """Fit every candidate on one part, ready to be scored on another.
+) -> Iterator[FittedCandidate]:
+    """Fit every candidate to training samples, ready to score test samples.
 
     Parameters
     ----------
     classifier : estimator
-        What the candidates have in common.
+        Unfitted classifier.
     candidates : sequence of mapping
-        Their hyperparameters.
+        Hyperparameters of each candidate.
     X : ndarray of float, shape (n_train, n_features)
-        Samples to fit on, standardised.
+        Training samples, standardised.
     y : ndarray, shape (n_train,)
         Their labels.
     X_test : ndarray of float, shape (n_test, n_features)
-        Samples to score on, standardised by the means and scales of ``X``.
+        Test samples, standardised by the means and scales of ``X``.
 
     Yields
     ------
-    Fitted
-        Each candidate once, in an order that suits the solver.
+    FittedCandidate
+        Each candidate once, in the order that is cheapest for the solver.
     """
     if shared_gram_svm.shares_kernels(classifier, candidates):
         for number, svc, K_test in shared_gram_svm.fit_all(classifier, candidates, X, y, X_test):
-            yield Fitted(number, svc, K_test)
+            yield FittedCandidate(number, svc, K_test)
     elif isinstance(classifier, LogisticRegression):
-        # Each starts where the one before it, with a stronger penalty, arrived.
+        # Each starts from the coefficients of the one before, which had a stronger penalty.
         path = clone(classifier).set_params(warm_start=True)
         for number, candidate in enumerate(candidates):
-            yield Fitted(number, path.set_params(**candidate).fit(X, y), X_test)
+            yield FittedCandidate(number, path.set_params(**candidate).fit(X, y), X_test)
     else:
         for number, candidate in enumerate(candidates):
-            yield Fitted(number, clone(classifier).set_params(**candidate).fit(X, y), X_test)
+            yield FittedCandidate(
+                number, clone(classifier).set_params(**candidate).fit(X, y), X_test
+            )
 
 
 def fit_pipeline(
     pipeline: Pipeline, chosen: Mapping[str, Any], X: NDArray[np.floating], y: NDArray
 ) -> Pipeline:
-    """Fit a pipeline whose last step takes the hyperparameters chosen.
+    """Fit a pipeline with the chosen hyperparameters of its classifier.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Steps that transform, and a classifier; it is changed.
+        Transformers, and a classifier as the last step. It is fitted in place.
     chosen : mapping
         Hyperparameters of the classifier.
     X : ndarray of float, shape (n_samples, n_features)
@@ -86,7 +88,7 @@ def fit_pipeline(
     Returns
     -------
     Pipeline
-        In the state in which ``pipeline.fit(X, y)`` would be.
+        Equal to ``pipeline.fit(X, y)``.
     """
     name, classifier = pipeline.steps[-1]
     classifier.set_params(**chosen)

@@ -1,10 +1,10 @@
-"""Support vector machines by their kernel matrix, which all of a fold's candidates share.
+"""Support vector machines fitted from one kernel matrix that all candidates of a fold share.
 
-libsvm calculates the kernel anew in every fit, one inner product of two samples after
-another. Here one matrix product of the standardised samples serves every C of the linear
-kernel, and every C and gamma of the RBF kernel, whose squared distances follow from the
-same product. libsvm is then given the matrix, takes the same steps, and finds the same
-coefficients as it does from the samples. docs/decisions/0004-solvers.md has the figures.
+libsvm computes the kernel again in every fit, one inner product at a time. Here one matrix
+product of the standardised samples serves every C of the linear kernel, and every C and gamma
+of the RBF kernel, because the squared distances follow from it. With this matrix libsvm takes
+the same steps and returns the same coefficients as with the samples. The measurements are in
+docs/decisions/0004-solvers.md.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Matrix = NDArray[np.float64]
 
 
 def shares_kernels(classifier: Any, candidates: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether ``fit_all`` and ``fit_one`` can fit these candidates.
+    """Return whether ``fit_all`` and ``fit_one`` can fit these candidates.
 
     Parameters
     ----------
     classifier : estimator
-        The classifier.
+        Unfitted classifier.
     candidates : sequence of mapping
-        The hyperparameters it is to be fitted with.
+        Hyperparameters of each candidate.
     """
     return type(classifier) is SVC and all(
         c.keys() <= {"kernel", "C", "gamma"} and c.get("kernel", classifier.kernel) in _KERNELS
@@ -47,29 +47,29 @@ def fit_all(
     y: NDArray,
     X_test: Samples,
 ) -> Iterator[tuple[int, SVC, Matrix]]:
-    """Fit every candidate on one part, ready to be scored on another.
+    """Fit every candidate to training samples, ready to score test samples.
 
     Parameters
     ----------
     classifier : SVC
-        What the candidates have in common.
+        Unfitted classifier.
     candidates : sequence of mapping
-        Their hyperparameters.
+        Hyperparameters of each candidate.
     X : ndarray of float, shape (n_train, n_features)
-        Samples to fit on, standardised.
+        Training samples, standardised.
     y : ndarray, shape (n_train,)
         Their labels.
     X_test : ndarray of float, shape (n_test, n_features)
-        Samples to score on, standardised by the same means and scales.
+        Test samples, standardised by the same means and scales.
 
     Yields
     ------
     int
-        Which candidate it is; those of one kernel follow each other.
+        Index of the candidate; candidates with the same kernel follow each other.
     SVC
         The candidate, fitted with ``kernel="precomputed"``.
     ndarray of float64, shape (n_test, n_train)
-        What its ``decision_function`` takes in place of the samples to score on.
+        Kernel of the test samples: the argument of its ``decision_function``.
     """
     machines = [clone(classifier).set_params(**c) for c in candidates]
     products, products_test = X @ X.T, X_test @ X.T
@@ -77,7 +77,7 @@ def fit_all(
 
     def kernel_of(number: int) -> tuple[str, float]:
         svc = machines[number]
-        return svc.kernel, 0.0 if svc.kernel == "linear" else _width(svc, products, X.shape[1])
+        return svc.kernel, 0.0 if svc.kernel == "linear" else _gamma(svc, products, X.shape[1])
 
     by_kernel = sorted(range(len(machines)), key=lambda n: (*kernel_of(n), machines[n].C))
     for (kernel, gamma), numbers in itertools.groupby(by_kernel, kernel_of):
@@ -85,31 +85,31 @@ def fit_all(
         K_test = _KERNELS[kernel](products_test, squares_test, squares, gamma)
         fitted: SVC | None = None
         for number in numbers:
-            if fitted is None or not _is_free(fitted):
+            if fitted is None or not _is_unbounded(fitted):
                 fitted = machines[number].set_params(kernel="precomputed").fit(K, y)
             yield number, fitted, K_test
 
 
 def fit_one(classifier: SVC, X: Samples, y: NDArray) -> SVC:
-    """Fit a machine by its kernel matrix, and let it predict from samples.
+    """Fit an SVC from its kernel matrix, such that it predicts from samples.
 
     Parameters
     ----------
     classifier : SVC
-        With a linear or RBF kernel.
+        Unfitted classifier with a linear or RBF kernel.
     X : ndarray of float, shape (n_samples, n_features)
-        Standardised samples.
+        Training samples, standardised.
     y : ndarray, shape (n_samples,)
         Labels.
 
     Returns
     -------
     SVC
-        In the state in which ``classifier.fit(X, y)`` would be.
+        Equal to ``classifier.fit(X, y)``.
     """
     products = X @ X.T
     squares = np.diagonal(products)
-    gamma = _width(classifier, products, X.shape[1])
+    gamma = _gamma(classifier, products, X.shape[1])
     K = _KERNELS[classifier.kernel](products, squares, squares, gamma)
     fitted = clone(classifier).set_params(kernel="precomputed").fit(K, y)
     fitted.set_params(kernel=classifier.kernel)
@@ -125,7 +125,7 @@ def _linear(products: Matrix, left: Matrix, right: Matrix, gamma: float) -> Matr
 
 
 def _rbf(products: Matrix, left: Matrix, right: Matrix, gamma: float) -> Matrix:
-    """Return exp(-gamma |a - b|²), from the inner products and the squares of both sides."""
+    """Return exp(-gamma |a - b|²) from the inner products and the squared norms."""
     K = products * (2 * gamma)
     K -= (gamma * left)[:, np.newaxis]
     K -= gamma * right
@@ -135,7 +135,7 @@ def _rbf(products: Matrix, left: Matrix, right: Matrix, gamma: float) -> Matrix:
 _KERNELS = {"linear": _linear, "rbf": _rbf}
 
 
-def _width(classifier: SVC, products: Matrix, n_features: int) -> float:
+def _gamma(classifier: SVC, products: Matrix, n_features: int) -> float:
     """Return gamma; "scale" is 1 / (n_features * variance), and the mean of X is zero."""
     if classifier.gamma == "auto":
         return 1 / n_features
@@ -145,12 +145,12 @@ def _width(classifier: SVC, products: Matrix, n_features: int) -> float:
     return len(products) / total if total else 1.0
 
 
-def _is_free(fitted: SVC) -> bool:
-    """Say whether a larger C would change nothing, because no coefficient was held by C.
+def _is_unbounded(fitted: SVC) -> bool:
+    """Return whether a larger C would give the same fit, because C limited no coefficient.
 
-    Coefficients at the end below half their bound C were never held on the way either
-    (the largest one ever seen on the way was 1.05 times the largest at the end), so that
-    libsvm would take the same steps with any larger C.
+    If all final coefficients are below half of their bound C, none reached it during the
+    fit (in tests, the largest intermediate coefficient was 1.05 times the largest final
+    one), so that libsvm would take the same steps with any larger C.
     """
     bounds = fitted.C * np.repeat(fitted.class_weight_, fitted.n_support_)
     return bool((np.abs(fitted.dual_coef_) < bounds / 2).all())

@@ -86,8 +86,8 @@ def test_words_say_the_three():
     assert "features of the external cohort differ" in words
     assert "999 permutations: p = 0.001)" in words
     assert "AUROC of 1.00" in words
-    assert "120 of 120 external images lie beyond" in words
-    assert "6.0 of as many more images" in words
+    assert "120 of 120 external images are outliers" in words
+    assert "training cohort, 6.0 would be expected" in words
     assert "drawn at random (seed" not in words
     assert "patient-" not in words
     assert "no proof that there is none" in measure_shift(*cohorts(), permutations=99).words

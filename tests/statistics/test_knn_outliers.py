@@ -1,4 +1,4 @@
-"""What lies beyond the training cloud, compared with scikit-learn patient by patient."""
+"""Outliers of a training set, compared with scikit-learn patient by patient."""
 
 import numpy as np
 import pytest

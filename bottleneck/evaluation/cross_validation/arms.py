@@ -15,7 +15,7 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.heads.registry import Head, get_head
-from bottleneck.heads.search import refuse_not_finite
+from bottleneck.heads.search import check_finite
 
 __all__ = ["METADATA_ONLY", "PRIOR_ONLY", "Arm", "load_all", "make_arms", "match_rows"]
 
@@ -70,7 +70,7 @@ def load_all(
         raise UsageError("there are no features to compare: name at least one feature file")
     sets = [f if isinstance(f, FeatureSet) else load_features(f) for f in several]
     for one in sets:
-        refuse_not_finite(one.X)
+        check_finite(one.X)
     return sets
 
 

@@ -14,7 +14,7 @@ from bottleneck.evaluation.metrics.metric_values import as_metric
 from bottleneck.evaluation.results import Shift
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.registry import get_head
-from bottleneck.heads.search import refuse_not_finite
+from bottleneck.heads.search import check_finite
 from bottleneck.statistics.auroc import cv_auc_interval
 from bottleneck.statistics.intervals import Interval
 from bottleneck.statistics.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
@@ -48,7 +48,7 @@ def measure_shift(
     - AUROC of a classifier that tells the cohorts apart: the logistic head with a strong
       L2 penalty (C = 0.001), in 5 folds that keep patients whole (fewer where a cohort has
       fewer patients), averaged over the folds.
-    - Number of outside samples beyond the training cloud, see ``knn_outliers``.
+    - Number of external samples that are outliers of the training set; see ``knn_outliers``.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def measure_shift(
     rng = np.random.default_rng(seed)
     sides = []
     for which, one in (("first", inside), ("external", outside)):
-        refuse_not_finite(one.X)
+        check_finite(one.X)
         known = name_patients(one.groups, one.ids)
         patients = np.char.add(f"{which} ", one.ids if known is None else known)
         if len(np.unique(patients)) < 2:
@@ -160,10 +160,10 @@ def _say_auroc(auroc: Interval) -> str:
 
 def _say_beyond(beyond: int, n: int) -> str:
     return (
-        f"{beyond} of {n:,} external images lie beyond the training cloud, that is, are farther "
+        f"{beyond} of {n:,} external images are outliers of the training set: they are farther "
         f"from their {N_NEIGHBOURS}th nearest training image than {1 - EXPECTED_SHARE:.0%} of the "
-        f"training images are from theirs among other patients; {EXPECTED_SHARE * n:.1f} of as many "
-        f"more images of the training cohort would be expected there."
+        f"training images are from theirs among other patients. Of as many further images of the "
+        f"training cohort, {EXPECTED_SHARE * n:.1f} would be expected to be outliers."
     )
 
 

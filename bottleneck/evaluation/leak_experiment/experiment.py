@@ -29,7 +29,7 @@ from bottleneck.evaluation.leak_experiment.protocols import LeakPlan, plan_proto
 from bottleneck.evaluation.metrics.metrics import fold_aurocs, measure
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.registry import LARGE, Head, get_head
-from bottleneck.heads.search import refuse_not_finite
+from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def run_leak_experiment(
     """
     work = Work(protocol.inner_splits, n_jobs)
     refuse_large(len(features), head)
-    refuse_not_finite(features.X)
+    check_finite(features.X)
     stated = features.positive if positive is None else positive
     positive = choose_positive(features.classes, stated)
     originals = original_ids(features.ids)
