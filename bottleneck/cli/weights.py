@@ -16,7 +16,8 @@ weights = typer.Typer(
     no_args_is_help=True,
     help="List, fetch, import and verify weights.\n\nA folder holds what was fetched or imported: "
     "BOTTLENECK_WEIGHTS, else `folder` under `[weights]` in bottleneck.toml, else the user's data "
-    "folder (~/.local/share/bottleneck-features/weights on Linux). Copy it to a machine without internet, and extraction works there.",
+    "folder (~/.local/share/bottleneck-features/weights on Linux). Copy it to a machine without "
+    "internet, and extraction works there.",
 )
 
 

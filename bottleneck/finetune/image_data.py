@@ -28,7 +28,7 @@ from bottleneck.finetune.architectures import (
     find_architecture,
 )
 from bottleneck.finetune.classifier import Classifier, attach_head, has_folded_norm, wrap
-from bottleneck.finetune.settings import Augmentation, Config
+from bottleneck.finetune.settings import Config, TrainingAugmentation
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.transforms import augment, derive_seed
 from bottleneck.plurals import counted
@@ -187,7 +187,7 @@ class _Images(Dataset[Item]):
         labels: NDArray[np.int64],
         rows: NDArray[np.intp],
         preprocessing: Preprocessing,
-        augmentation: Augmentation | None,
+        augmentation: TrainingAugmentation | None,
         seed: tuple[int, int] | None,
     ) -> None:
         self.dataset = dataset

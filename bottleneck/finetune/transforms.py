@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.finetune.settings import Augmentation
+from bottleneck.finetune.settings import TrainingAugmentation
 
 __all__ = ["augment", "derive_seed", "lee_filter", "median_filter"]
 
@@ -28,7 +28,7 @@ def derive_seed(*parts: object) -> int:
 
 
 def augment(
-    image: Image.Image, preprocessing: Preprocessing, options: Augmentation, seed: int
+    image: Image.Image, preprocessing: Preprocessing, options: TrainingAugmentation, seed: int
 ) -> NDArray[Any]:
     """Alter an image at random and bring it to the network's input.
 
@@ -38,7 +38,7 @@ def augment(
         Mode RGB.
     preprocessing : Preprocessing
         The crop is brought to the input by its resize, so that the pixels are of its kind.
-    options : Augmentation
+    options : TrainingAugmentation
         What may be done.
     seed : int
         Decides all that is done; the caller's generator is left as it was.
@@ -54,7 +54,7 @@ def augment(
 
 
 def _augment(
-    image: Image.Image, preprocessing: Preprocessing, options: Augmentation
+    image: Image.Image, preprocessing: Preprocessing, options: TrainingAugmentation
 ) -> NDArray[Any]:
     from torchvision.transforms import InterpolationMode, v2
 

@@ -12,6 +12,7 @@ from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.settings import Config
 from bottleneck.heads.registry import get_head
+from bottleneck.schema import from_table
 from bottleneck.studies.published_figures import METRICS, Part, PublishedTest, tables, take
 
 __all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]
@@ -85,7 +86,7 @@ class StudyArm:
             own = {"backbone": self.backbone, "weights": self.weights, "pooling": self.pooling}
             own["preprocessing"] = self.preprocessing
         where = f"the training of '{self.name}'"
-        return Config.from_dict({**training, **self.training, **own}, where)
+        return from_table(Config, {**training, **self.training, **own}, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

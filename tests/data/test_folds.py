@@ -277,10 +277,10 @@ def test_inner_folds_of_a_training_part_with_mixed_patients_shrink_rather_than_f
     ("options", "message"),
     [
         ({"kind": "loocv"}, "unknown protocol 'loocv'.*auto, centres, cv, folds, split"),
-        ({"n_splits": 1}, "the number of folds must be a whole number from 2 on, not 1"),
+        ({"n_splits": 1}, "folds must be a whole number of at least 2, not 1"),
         ({"n_splits": 2.5}, "not 2.5"),
-        ({"repeats": 0}, "the number of repeats must be"),
-        ({"inner_splits": 1}, "the number of inner folds must be"),
+        ({"repeats": 0}, "repeats must be a whole number of at least 1, not 0"),
+        ({"inner_splits": 1}, "inner_splits must be a whole number of at least 2, not 1"),
         ({"seed": -1}, "seed must be"),
     ],
 )

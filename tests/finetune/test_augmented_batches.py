@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.finetune.settings import Augmentation
+from bottleneck.finetune.settings import TrainingAugmentation
 from bottleneck.finetune.transforms import augment, derive_seed, lee_filter, median_filter
 
 INPUT = Preprocessing(32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 IMAGE = Image.fromarray(PIXELS)
-NONE = Augmentation.none()
-ALL = Augmentation(
+NONE = TrainingAugmentation.none()
+ALL = TrainingAugmentation(
     random_crop=0.5, flip_vertical=0.5, rotate90=True, jitter=0.2, noise=8, despeckle="lee"
 )
 

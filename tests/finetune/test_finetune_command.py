@@ -56,8 +56,11 @@ def test_a_network_from_scratch(classes: Path, tmp_path: Path) -> None:
     [
         (["--backbone", "resnet99"], "unknown backbone 'resnet99'"),
         (["--loss", "hinge"], "unknown loss 'hinge'"),
-        (["--workers", "many"], "workers is a whole number from 0 on, or auto"),
-        (["--class-weights", "benign=x"], "'x' is no number"),
+        (
+            ["--workers", "many"],
+            "a whole number of at least 0, or auto, not 'many'",
+        ),
+        (["--class-weights", "benign=x"], "'x' is not a number"),
         (["--seeds", "0", "--backbone", "small_cnn"], "seeds must be at least 1"),
         (["--backbone", "new_fc"], "trained on features: name a feature file"),
     ],

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from bottleneck.errors import UsageError
-from bottleneck.finetune.settings import Augmentation, Config, parse_class_weights, read_config
+from bottleneck.finetune.settings import (
+    Config,
+    TrainingAugmentation,
+    parse_class_weights,
+    read_config,
+)
+from bottleneck.schema import from_table
 
 
 def test_file_and_what_is_given(tmp_path: Path) -> None:
@@ -30,9 +36,9 @@ def test_file_and_what_is_given(tmp_path: Path) -> None:
         class_weights={"benign": 1.75, "malignant": 0.7},
         epochs=3,
     )
-    assert config.augmentation == Augmentation(jitter=0.2)
-    assert dataclasses.replace(config, augment=False).augmentation == Augmentation.none()
-    assert Config.from_dict(config.to_dict(), "itself") == config
+    assert config.augmentation == TrainingAugmentation(jitter=0.2)
+    assert dataclasses.replace(config, augment=False).augmentation == TrainingAugmentation.none()
+    assert from_table(Config, config.to_dict(), "itself") == config
 
 
 def test_the_command_line_has_the_same_names() -> None:
@@ -45,25 +51,30 @@ def test_the_command_line_has_the_same_names() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochz": 1}, "unknown option in f.toml 'epochz'; did you mean 'epochs'"),
+        ({"epochz": 1}, "f.toml: unknown key 'epochz'; did you mean 'epochs'"),
         ({"loss": "hinge"}, "unknown loss 'hinge'. Known: cross_entropy, focal"),
         ({"optimizer": "lion"}, "Known: adam, adamw, sgd"),
-        ({"epochs": 0}, "epochs must be from 1 on, not 0"),
-        ({"epochs": 2.5}, "epochs is a whole number"),
-        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"epochs": 0}, "f.toml: epochs must be a whole number of at least 1, not 0"),
+        ({"epochs": 2.5}, "epochs must be a whole number of at least 1, not 2.5"),
+        ({"epochs": "3"}, "epochs must be a whole number of at least 1, not '3'"),
+        ({"flip": True}, "flip must be a number of at least 0 and at most 1, not True"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be"),
-        ({"warmup": 1.5}, "from 0 on up to 1"),
-        ({"augment": 1}, "augment is true or false"),
-        ({"unfreeze": 3}, "unfreeze is a text"),
-        ({"class_weights": "even"}, "none, balanced, or LABEL=NUMBER"),
-        ({"class_weights": {"a": -1}}, "weight of 'a' must be above 0"),
-        ({"workers": -1}, "workers is a whole number"),
-        ({"validation": 0.7}, "validation must be above 0 up to 0.5"),
+        ({"warmup": 1.5}, "warmup must be a number of at least 0 and at most 1, not 1.5"),
+        ({"augment": 1}, "augment must be true or false, not 1"),
+        ({"unfreeze": 3}, "unfreeze must be a string, not 3"),
+        (
+            {"class_weights": "even"},
+            "none, balanced, or LABEL=NUMBER for each label, not 'even'",
+        ),
+        ({"class_weights": {"a": -1}}, "class_weights.a must be a number above 0, not -1"),
+        ({"workers": -1}, "workers must be a whole number of at least 0, or auto, not -1"),
+        ({"validation": 0.7}, "validation must be a number above 0 and at most 0.5, not 0.7"),
     ],
 )
 def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Config.from_dict(options, "f.toml")
+        from_table(Config, options, "f.toml")
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
@@ -78,5 +89,5 @@ def test_class_weights_as_text() -> None:
     assert parse_class_weights("balanced") == "balanced"
     found = parse_class_weights("benign=1.75, malignant=0.7")
     assert found == {"benign": 1.75, "malignant": 0.7}
-    with pytest.raises(UsageError, match="'much' is no number"):
+    with pytest.raises(UsageError, match="'much' is not a number"):
         parse_class_weights("benign=much")

@@ -69,7 +69,7 @@ def test_a_study_of_ones_own(tmp_path):
         (OWN + '[[arms]]\nname = "frozen"\nbackbone = "vgg16"\n', "two arms named 'frozen'"),
         (
             OWN + '[[arms]]\nname = "t"\nkind = "trained"\nbackbone = "x"\ntraining = {epoch = 1}',
-            "unknown option in the training of 't' 'epoch'; did you mean 'epochs'",
+            "the training of 't': unknown key 'epoch'; did you mean 'epochs'",
         ),
         (
             OWN + '[[parts]]\nname = "t"\n[[parts.rows]]\nmodel = "m"\nacuracy = "0.8"\n',

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.errors import UsageError, unknown_name
+from bottleneck.schema import option, schema
 
 __all__ = ["Fold", "Folds", "Protocol"]
 
@@ -18,65 +18,67 @@ Kind = Literal["auto", "cv", "split", "folds", "centres"]
 Unit = Literal["image", "patient"]
 Aggregate = Literal["mean", "max"]
 
+SPLITTING = "Splitting and counting"
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+
+@schema
 class Protocol:
-    """How samples are split into training and test parts.
+    """How samples are split into training and test sets, and what is counted.
 
     Attributes
     ----------
     kind : {"auto", "cv", "split", "folds", "centres"}
         "cv" draws folds, grouped by patient and stratified by class; "split" takes the
-        data set's own training and test parts; "folds" takes its published folds;
-        "centres" tests on each centre what was trained on the others; "auto" takes the first
+        data set's own training and test sets; "folds" takes its published folds;
+        "centres" tests on each centre a model trained on the others; "auto" takes the first
         of split, folds and cv that the data set allows.
     n_splits : int
         Number of folds that "cv" draws.
     repeats : int
-        How often "cv" draws them anew.
+        How often "cv" draws folds.
     inner_splits : int
-        Number of folds within each training part that choose the hyperparameters.
+        Number of folds within each training set that choose the hyperparameters.
     seed : int
-        Decides the folds, and whatever a head draws at random.
+        Seed of the folds, and of whatever a head draws at random.
     unit : {"image", "patient"}
-        What is predicted and counted. A patient's score is made of its images' scores, after
-        heads were trained on images.
+        What is predicted and counted. A patient's score is computed from the scores of their
+        images, after heads were trained on images.
     aggregate : {"mean", "max"}
-        How: their mean, or that of the image which is most of the positive class.
+        A patient's score: the mean of the images' scores, or the highest one of the positive
+        class.
     allow_leakage : bool
-        Go on where a leak audit found patients or pictures on both sides of a split, and do
-        not keep copies of a picture together. The report then says so in its first line.
+        Continue where a leak audit finds patients or images on both sides of a split, and do
+        not keep copies of an image together. The report then says so in its first line.
 
     Raises
     ------
     UsageError
-        If a value cannot be.
+        If a value is not among the choices or out of range.
     """
 
-    kind: Kind = "auto"
-    n_splits: int = 5
-    repeats: int = 1
-    inner_splits: int = 5
-    seed: int = 0
-    unit: Unit = "image"
-    aggregate: Aggregate = "mean"
-    allow_leakage: bool = False
-
-    def __post_init__(self) -> None:
-        named = (("protocol", self.kind, Kind), ("unit", self.unit, Unit))
-        for what, name, names in (*named, ("aggregate", self.aggregate, Aggregate)):
-            if name not in get_args(names):
-                raise unknown_name(what, name, get_args(names))
-        for what, value, least in (
-            ("number of folds", self.n_splits, 2),
-            ("number of repeats", self.repeats, 1),
-            ("number of inner folds", self.inner_splits, 2),
-            ("seed", self.seed, 0),
-        ):
-            if not isinstance(value, int) or value < least:
-                raise UsageError(
-                    f"the {what} must be a whole number from {least} on, not {value!r}"
-                )
+    kind: Kind = option(
+        "auto",
+        "cv (cross-validation, patients kept together), split (the data set's own), folds (its "
+        "published folds), centres (leave one centre out), or auto: the first of split, folds and "
+        "cv that the data set allows.",
+        name="protocol",
+        panel=SPLITTING,
+    )
+    n_splits: int = option(5, "Folds of the cross-validation.", name="folds", panel=SPLITTING, ge=2)
+    repeats: int = option(1, "Repeats of the cross-validation.", panel=SPLITTING, ge=1)
+    inner_splits: int = option(5, "Folds within each training set.", ge=2)
+    seed: int = option(0, "Seed of folds and heads.", panel=SPLITTING, ge=0)
+    unit: Unit = option(
+        "image",
+        "What is counted: image, or patient (with a score computed from its images).",
+        panel=SPLITTING,
+    )
+    aggregate: Aggregate = option("mean", "A patient's score.", panel=SPLITTING)
+    allow_leakage: bool = option(
+        False,
+        "Continue where the same patients or images are on both sides of a split.",
+        panel=SPLITTING,
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,241 @@
+"""Schemas: frozen dataclasses that check their values, for options and for tables of TOML files."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import functools
+import json
+import types
+from collections.abc import Sequence
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from bottleneck.errors import UsageError, unknown_name
+
+__all__ = ["Expected", "Field", "choices", "from_table", "option", "schema"]
+
+T = TypeVar("T")
+
+_RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_UNKNOWN = "unexpected_keyword_argument"
+_MISSING = ("missing", "missing_keyword_only_argument", "missing_argument")
+_KINDS = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    str: "a string",
+    tuple: "a list",
+}
+_LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What a value must be, in words that follow "must be"; for use in ``Annotated``."""
+
+    words: str
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(Field, dataclasses.field)
+)
+def schema(cls: type[T]) -> type[T]:
+    """Make a frozen dataclass with keyword arguments that pydantic checks.
+
+    Types are strict: a bool is no number and "3" is no number, but a whole number is a float.
+    A value that does not fit raises UsageError.
+    """
+    made: Any = dataclass(frozen=True, kw_only=True, config=_RULES)(cls)
+    checked = made.__init__
+
+    @functools.wraps(checked)
+    def __init__(self: Any, **values: Any) -> None:
+        try:
+            checked(self, **values)
+        except ValidationError as error:
+            raise _explain(error, made, values, "") from None
+
+    made.__init__ = __init__
+    return made
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    panel: str | None = None,
+    name: str | None = None,
+    shown: str | None = None,
+    **limits: Any,
+) -> Any:
+    """Return a field that is an option of a command as well.
+
+    Parameters
+    ----------
+    default
+        Value where none is given.
+    help : str
+        Text of ``--help``; also the field's description.
+    panel : str, optional
+        Heading that the option stands under.
+    name : str, optional
+        Name of the option; by default the field's.
+    shown : str, optional
+        Text for the default.
+    **limits
+        ``ge``, ``gt``, ``le`` and ``lt``, as pydantic's ``Field`` takes them.
+    """
+    extra: dict[str, Any] = {"panel": panel, "name": name, "shown": shown}
+    return Field(default, description=help, json_schema_extra=extra, **limits)
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """Return the values of a Literal; empty for any other type."""
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def from_table(cls: type[T], table: object, source: str) -> T:
+    """Make a schema of a table of a TOML or JSON file.
+
+    Parameters
+    ----------
+    cls : type
+        A class made by :func:`schema`.
+    table : mapping
+        The table; its lists become tuples, and its tables become nested schemas.
+    source : str
+        Name of the file, for the message.
+
+    Raises
+    ------
+    UsageError
+        If a key is unknown or missing, or a value does not fit.
+    """
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise _explain(error, cls, table, source) from None
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+
+
+def _explain(error: ValidationError, cls: type, table: object, source: str) -> UsageError:
+    """Return an error that names the key, what was expected, and what came."""
+    errors = error.errors(include_url=False)
+    # A misspelt key often makes another one missing. Of the branches of a union, the one that was
+    # followed furthest is meant.
+    unknown = [one for one in errors if one["type"] == _UNKNOWN]
+    chosen = unknown[0] if unknown else max(errors, key=lambda one: len(one["loc"]))
+    path, holder, kind = _walk(cls, table, chosen["loc"])
+    before = "".join(f"{one}: " for one in (source, *path[:-1]) if one)
+    key, value = path[-1], chosen["input"]
+    if unknown:
+        known = [field.name for field in dataclasses.fields(holder)]
+        return UsageError(f"{before}{unknown_name('key', key, known)}")
+    if chosen["type"] in _MISSING:
+        return UsageError(f"{before}the key '{key}' is missing; it must be {_expected(kind)}")
+    if isinstance(value, str) and choices(_bare(kind)):
+        return UsageError(f"{before}{unknown_name(key, value, choices(_bare(kind)))}")
+    return UsageError(f"{before}{key or 'the content'} must be {_expected(kind)}, not {value!r}")
+
+
+def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str], Any, Any]:
+    """Follow pydantic's location of an error.
+
+    Returns
+    -------
+    path : list of str
+        The entries of lists that were entered, such as "arms 'frozen'", and last the key.
+    holder : type
+        The schema that has, or lacks, the key.
+    kind : type
+        The type of the value.
+    """
+    path: list[str] = []
+    keys: list[str] = []
+    holder = kind
+    for number, step in enumerate(steps, start=1):
+        inside = _bare(kind)
+        if _branches(inside):  # The step names a branch; only a table has anything inside.
+            if number < len(steps):
+                kind = next((one for one in _branches(inside) if _is_table(_bare(one))), Any)
+            continue
+        if isinstance(step, int):
+            path.append(f"{'.'.join(keys)} {_label(table, step)}")
+            keys, kind = [], (*get_args(inside), Any)[0]
+        elif dataclasses.is_dataclass(inside):
+            field = getattr(inside, "__pydantic_fields__", {}).get(step)
+            holder = inside
+            keys.append((field and (field.json_schema_extra or {}).get("name")) or step)
+            kind = Annotated[(field.annotation, *field.metadata, None)] if field else Any
+        else:
+            keys.append(step)
+            kind = (*get_args(inside), Any)[1] if _is_table(inside) else Any
+        try:
+            table = table[step]
+        except (LookupError, TypeError):
+            table = None
+    return [*path, ".".join(keys)], holder, kind
+
+
+def _label(table: Any, number: int) -> str:
+    """Return the name of an entry of a list of tables, or its number."""
+    try:
+        named = table[number]
+        return repr(named.get("name") or named["model"])
+    except (AttributeError, LookupError, TypeError):
+        return str(number + 1)
+
+
+def _bare(kind: Any) -> Any:
+    """Return a type without what is said about it, and without None."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    branches = _branches(kind)
+    return _bare(branches[0]) if len(branches) == 1 else kind
+
+
+def _branches(kind: Any) -> list[Any]:
+    """Return the types of a union but None; empty for any other type."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return []
+    return [one for one in get_args(kind) if one is not types.NoneType]
+
+
+def _is_table(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) or get_origin(kind) is collections.abc.Mapping
+
+
+def _expected(kind: Any) -> str:
+    """Describe the values of a type, in words that follow "must be"."""
+    if get_origin(kind) is Annotated:
+        inner, *about = get_args(kind)
+        if words := [one.words for one in about if isinstance(one, Expected)]:
+            return words[0]
+        limits = [
+            f"{words} {getattr(one, name):g}"
+            for one in about
+            for name, words in _LIMITS.items()
+            if hasattr(one, name)
+        ]
+        joint = " of " if limits and limits[0].startswith("at ") else " "
+        return joint.join([_expected(inner), *([" and ".join(limits)] if limits else [])])
+    if branches := _branches(kind):
+        return ", or ".join(map(_expected, branches))
+    if choices(kind):
+        return " or ".join(choices(kind))
+    if _is_table(kind):
+        return "a table"
+    return _KINDS.get(get_origin(kind) or kind, "something else")
