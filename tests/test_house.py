@@ -32,6 +32,20 @@ def test_imports_run_in_one_direction() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_import_order_in_contributing_is_the_contract() -> None:
+    contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    rank = {
+        room.strip().removeprefix("bottleneck."): -n
+        for n, layer in enumerate(layers)
+        for room in layer.split("|")
+    }
+    (order,) = re.findall(r"```\n(.*→.*)\n```", PAGES["CONTRIBUTING.md"])
+    ranks = [[rank[room] for room in step.split(", ")] for step in order.split(" → ")]
+    assert all(len(set(step)) == 1 for step in ranks)
+    assert [step[0] for step in ranks] == sorted({step[0] for step in ranks})
+
+
 def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 
