@@ -19,18 +19,18 @@ from extraction import make_images
 from pixels import FRAMING
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.features.images.decoder_pool import Decoders
-from bottleneck.features.images.loader import prepare
+from bottleneck.features.images.decoder_pool import DecoderPool
+from bottleneck.features.images.loader import load_images
 from bottleneck.features.timing import Clock
 
 
-def measure(dataset: ImageDataset, decoders: Decoders, clock: Clock) -> tuple[float, float]:
+def measure(dataset: ImageDataset, decoders: DecoderPool, clock: Clock) -> tuple[float, float]:
     """Return the processor seconds of this process and the elapsed seconds, per image."""
     before, started = time.process_time(), time.perf_counter()
-    for item in prepare(
+    for item in load_images(
         dataset, range(len(dataset)), lambda _: [FRAMING], clock, ahead=64, decoders=decoders
     ):
-        assert item.picture is not None
+        assert item.pixels
     n = len(dataset)
     return (time.process_time() - before) / n, (time.perf_counter() - started) / n
 
@@ -52,7 +52,7 @@ def main() -> None:
             names = [path.name for path in make_images(Path(name), options.images, kind)]
             samples = [Sample(n, n, "ab"[i % 2]) for i, n in enumerate(names)]
             dataset = ImageDataset("bench", samples, FileSource(Path(name)))
-            ways = [Decoders(clock, processes=each) for each in (False, True)]
+            ways = [DecoderPool(clock, processes=each) for each in (False, True)]
             rounds = []
             for number in range(options.rounds + 1):
                 row = [measure(dataset, way, clock) for way in ways]

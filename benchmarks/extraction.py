@@ -47,8 +47,9 @@ from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import decode
 from bottleneck.features.compute import worker
 from bottleneck.features.compute.autotune import tune
-from bottleneck.features.compute.batch_runner import Lanes, Plan
+from bottleneck.features.compute.batch_runner import Lanes
 from bottleneck.features.compute.compile import compiled, constant_weights
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.compute.malloc import kept_memory
 from bottleneck.features.devices import (
     default_batch_size,
@@ -115,7 +116,7 @@ def loaded(name: str) -> Backbone:
 
 
 @functools.cache
-def fastest(name: str, device: torch.device) -> Plan:
+def fastest(name: str, device: torch.device) -> BatchPlan:
     """Return how a long run would compute a network here."""
     precision = native_precision(device)
     return tune([loaded(name)], device, precision, "auto", LONG, tuning="always")

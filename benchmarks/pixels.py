@@ -21,8 +21,8 @@ from extraction import make_images
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.features.images.decoder_pool import Decoders
-from bottleneck.features.images.loader import prepare
+from bottleneck.features.images.decoder_pool import DecoderPool
+from bottleneck.features.images.loader import load_images
 from bottleneck.features.timing import Clock
 
 FRAMING = Preprocessing(256, 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).fast()
@@ -31,12 +31,12 @@ FRAMING = Preprocessing(256, 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).f
 def seconds(dataset: ImageDataset, cache: PixelCache | None) -> float:
     """Return the processor time of an image."""
     clock = Clock(2)
-    decoders = Decoders(clock, cache)
+    decoders = DecoderPool(clock, cache)
     before = time.process_time()
-    for item in prepare(
+    for item in load_images(
         dataset, range(len(dataset)), lambda _: [FRAMING], clock, ahead=32, decoders=decoders
     ):
-        assert item.picture is not None
+        assert item.pixels
     return (time.process_time() - before) / len(dataset)
 
 

@@ -16,8 +16,8 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError, unknown_name
 from bottleneck.features.compute.autotune import TUNINGS, Tuning
-from bottleneck.features.compute.batch_runner import Plan
-from bottleneck.features.compute.worker import Engine, LocalEngine
+from bottleneck.features.compute.engine import BatchPlan, Engine
+from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
 from bottleneck.features.file_update import Run, log_path
 from bottleneck.features.options import check_choices, choose_recipe, explain_decoding
@@ -262,7 +262,7 @@ def extract_all(
     cache = None if pixel_cache is None else PixelCache(Path(pixel_cache))
     with contextlib.ExitStack() as stack:
         chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
-        planned: dict[Path, tuple[Backbone, Recipe, Plan]] = {}
+        planned: dict[Path, tuple[Backbone, Recipe, BatchPlan]] = {}
         files: dict[str | Backbone, list[Path]] = {}
         for one in dict.fromkeys(backbones):
             taps = _tapped(one, layers, weights, pooling, preprocessing)

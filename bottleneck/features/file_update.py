@@ -19,7 +19,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.disk_backed import DiskArray
 from bottleneck.errors import DataError, FeatureFileError, UsageError
-from bottleneck.features.compute import batch_runner as engine
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.row_reuse import StoredRows
 from bottleneck.features.file.writer import write_features
@@ -47,7 +47,7 @@ class Run:
         Through what.
     recipe : Recipe
         Of its rows.
-    plan : Plan
+    plan : BatchPlan
         How a new file is computed; one that exists keeps its own.
     path : Path
         The feature file.
@@ -73,7 +73,7 @@ class Run:
         dataset: ImageDataset,
         backbone: Backbone,
         recipe: Recipe,
-        plan: engine.Plan,
+        plan: BatchPlan,
         path: Path,
         device: torch.device,
     ) -> None:
@@ -105,10 +105,10 @@ class Run:
     def header(self) -> dict[str, Any]:
         """Say what a new log begins with; what the file recorded stays."""
         # A file that does not say more was computed in the usual way.
-        plan = engine.Plan(self._plan.batch_size) if self.stored.provenance else self._plan
+        plan = BatchPlan(self._plan.batch_size) if self.stored.provenance else self._plan
         fields = dataclasses.asdict(plan)
         try:
-            plan = engine.Plan(**{f: self.provenance.get(f, fields[f]) for f in fields})
+            plan = BatchPlan(**{f: self.provenance.get(f, fields[f]) for f in fields})
         except UsageError as error:
             raise FeatureFileError(
                 f"{self.path} does not say how it was computed ({error}); move it away and repeat"

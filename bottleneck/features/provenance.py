@@ -17,7 +17,7 @@ import bottleneck
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.features.compute.batch_runner import Plan
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.timing import Stage, find_bottleneck
 
@@ -86,7 +86,7 @@ def make_provenance(
         "recipe_hash": recipe.hash,
         "weights": backbone.weights.to_dict(),
         "shape": list(backbone.shape),
-        **{field.name: header[field.name] for field in dataclasses.fields(Plan)},
+        **{field.name: header[field.name] for field in dataclasses.fields(BatchPlan)},
         "drift": header["drift"],
         "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES}

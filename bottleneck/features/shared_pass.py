@@ -16,12 +16,17 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features.compute.batch_runner import Plan
-from bottleneck.features.compute.worker import Batch, Engine, Forward, Work
+from bottleneck.features.compute.engine import (
+    BatchPlan,
+    Engine,
+    ExtractionJob,
+    FeatureBatch,
+    ForwardPass,
+)
 from bottleneck.features.file.journal import Journal, Seen
 from bottleneck.features.file_update import Run, log_path
 from bottleneck.features.images.loader import read_stamps
-from bottleneck.features.rows import NO_STAMP, ImageTable, row_key
+from bottleneck.features.rows import NO_STAMP, ImageTable
 from bottleneck.features.timing import Clock, Stage
 
 __all__ = ["Progress", "execute"]
@@ -141,10 +146,10 @@ def _extract(
         return {(n, key) for n, s in enumerate(streams) for key in keys if s.has(key)}
 
     compiling = any(stream.forward().plan.compiled for stream in streams)
-    work = Work(dataset, numbers, [s.forward() for s in streams], has, recorded, cache)
-    with contextlib.closing(engine.run(work)) as items:
+    job = ExtractionJob(dataset, numbers, [s.forward() for s in streams], has, recorded, cache)
+    with contextlib.closing(engine.run(job)) as items:
         for item in items:
-            if isinstance(item, Batch):
+            if isinstance(item, FeatureBatch):
                 if compiling:
                     compiling = False
                     progress(done, total, names)
@@ -154,12 +159,11 @@ def _extract(
                 failures[item.number] = item.failure
             else:
                 table.write(item.number, [(item.sha256, item.stamp)])
-                sample = dataset.samples[item.number]
-                seen = Seen(sample, row_key(item.sha256, sample), item.stamp)
+                seen = Seen(item.sample, item.key, item.stamp)
                 for stream in streams:
                     stream.see(seen, writer)
             done += 1
-            first = compiling and item.picture is not None
+            first = compiling and bool(item.pixels)
             progress(done, total, f"compiling {names}" if first else names)
     # A cluster hands samples back in the order in which they are finished.
     table.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
@@ -179,11 +183,11 @@ class _Stream:
         self.members.append((run, journal))
         self._before.append(journal.seconds)
 
-    def forward(self) -> Forward:
+    def forward(self) -> ForwardPass:
         """Say what is to be computed."""
         run, journal = self.members[0]
         reduced = run.recipe.precision != "fp32"
-        return Forward(
+        return ForwardPass(
             tuple(run.backbone for run, _ in self.members),
             run.recipe.precision,
             run.recipe.framing,
@@ -206,9 +210,9 @@ class _Stream:
         self._seen.append(seen)
         if len(self._seen) >= _MANY:  # No batch may come, where all rows are known.
             none = [np.empty((0, run.backbone.width), np.float32) for run, _ in self.members]
-            self._submit(Batch(0, [], [], none, None, _plan(self.members[0][1])), writer)
+            self._submit(FeatureBatch(0, [], none, None, _plan(self.members[0][1])), writer)
 
-    def store(self, batch: Batch, writer: _Writer) -> None:
+    def store(self, batch: FeatureBatch, writer: _Writer) -> None:
         """Have a batch written."""
         for n, (run, journal) in enumerate(self.members):
             if batch.drift is not None:
@@ -226,29 +230,29 @@ class _Stream:
                     "the network could not be compiled here: went on without, which moves the "
                     "last bits of the rows"
                 )
-        self._writing.update(batch.keys)
+        self._writing.update(row.key for row in batch.rows)
         self._submit(batch, writer)
 
-    def _submit(self, batch: Batch, writer: _Writer) -> None:
+    def _submit(self, batch: FeatureBatch, writer: _Writer) -> None:
         seen, self._seen = self._seen, []
         writer.submit(lambda: self._write(batch, seen))
 
-    def _write(self, batch: Batch, seen: list[Seen]) -> None:
+    def _write(self, batch: FeatureBatch, seen: list[Seen]) -> None:
         for (run, journal), features, before in zip(
             self.members, batch.features, self._before, strict=True
         ):
             # Copies of one picture may be computed by two workers; the first is kept.
-            fresh = [n for n, key in enumerate(batch.keys) if not run.has(journal, key)]
+            fresh = [n for n, row in enumerate(batch.rows) if not run.has(journal, row.key)]
             if fresh or seen:
                 journal.append(
-                    [batch.keys[n] for n in fresh],
-                    [batch.facts[n] for n in fresh],
+                    [batch.rows[n].key for n in fresh],
+                    [facts for n in fresh if (facts := batch.rows[n].facts) is not None],
                     features[fresh],
                     before + run.seconds,
                     seen,
                 )
                 run.n_extracted += len(fresh)
-        self._writing.difference_update(batch.keys)
+        self._writing.difference_update(row.key for row in batch.rows)
 
 
 class _Writer:
@@ -287,9 +291,9 @@ class _Writer:
         self._pool.shutdown()
 
 
-def _plan(journal: Journal) -> Plan:
+def _plan(journal: Journal) -> BatchPlan:
     try:
-        return Plan(*(journal.header[field.name] for field in dataclasses.fields(Plan)))
+        return BatchPlan(*(journal.header[field.name] for field in dataclasses.fields(BatchPlan)))
     except (LookupError, UsageError) as error:
         raise FeatureFileError(
             f"{journal.path} is no log of unfinished features ({error}); move it away and repeat"

@@ -19,7 +19,7 @@ from bottleneck.data.images.decode import decode
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features import devices
-from bottleneck.features.images.loader import prepare
+from bottleneck.features.images.loader import load_images
 from bottleneck.features.timing import Clock
 from bottleneck.finetune.architectures import (
     ARCHITECTURES,
@@ -264,7 +264,9 @@ def _scan(
     good, failures = [], []
     digest = hashlib.sha256(dataset.fingerprint.encode())
     numbers, clock = range(len(dataset)), Clock(workers)
-    for item in prepare(dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers):
+    for item in load_images(
+        dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers
+    ):
         sample = dataset.samples[item.number]
         if item.failure is not None:
             failures.append((sample.id, item.failure))

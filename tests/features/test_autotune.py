@@ -17,13 +17,13 @@ from bottleneck.backbones.weights.folder import folder_path
 from bottleneck.errors import UsageError
 from bottleneck.features import devices
 from bottleneck.features.compute.autotune import Speed, measure_speed, tune
-from bottleneck.features.compute.batch_runner import Plan
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.extraction import Extraction, extract
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[..., Path]
 CPU = torch.device("cpu")
-USUAL = Plan(16)
+USUAL = BatchPlan(16)
 
 
 def run(folder: Path, output: Path, **options: Any) -> Extraction:
@@ -34,51 +34,53 @@ def run(folder: Path, output: Path, **options: Any) -> Extraction:
 class Machine:
     """Speeds that a machine would have, and a list of what was measured."""
 
-    def __init__(self, rate: Callable[[Plan], float], setup: float = 0.0) -> None:
-        self.measured: list[Plan] = []
+    def __init__(self, rate: Callable[[BatchPlan], float], setup: float = 0.0) -> None:
+        self.measured: list[BatchPlan] = []
         self._rate, self._setup = rate, setup
 
-    def __call__(self, backbones: Any, device: Any, precision: str, plan: Plan) -> Speed:
+    def __call__(self, backbones: Any, device: Any, precision: str, plan: BatchPlan) -> Speed:
         self.measured.append(plan)
         return Speed(self._rate(plan), self._setup * plan.compiled)
 
 
-def rate(plan: Plan) -> float:
+def rate(plan: BatchPlan) -> float:
     """A machine on which everything helps, batches of 32 too."""
     speed = 150.0 if plan.layout == "contiguous" else 100.0
     return speed * {8: 0.9, 16: 1.0, 32: 1.2}[plan.batch_size] * (2.0 if plan.compiled else 1.0)
 
 
 @pytest.fixture
-def choose(tmp_path: Path) -> Callable[..., Plan]:
+def choose(tmp_path: Path) -> Callable[..., BatchPlan]:
     taps = [tiny_backbone()]
 
-    def call(measure: Machine, n_images: int, **options: Any) -> Plan:
+    def call(measure: Machine, n_images: int, **options: Any) -> BatchPlan:
         options = {"memory": tmp_path / "tuning.json", **options}
         return tune(taps, CPU, "bf16", "auto", n_images, measure=measure, **options)
 
     return call
 
 
-def test_the_fastest_of_all_is_taken(choose: Callable[..., Plan]) -> None:
-    assert choose(Machine(rate), 10, tuning="always") == Plan(32, "contiguous", True)
+def test_the_fastest_of_all_is_taken(choose: Callable[..., BatchPlan]) -> None:
+    assert choose(Machine(rate), 10, tuning="always") == BatchPlan(32, "contiguous", True)
 
 
-def test_smaller_batches_are_taken_where_they_are_faster(choose: Callable[..., Plan]) -> None:
+def test_smaller_batches_are_taken_where_they_are_faster(choose: Callable[..., BatchPlan]) -> None:
     machine = Machine(lambda plan: {4: 101.0, 8: 105.0, 16: 100.0}[plan.batch_size])
-    assert choose(machine, 10, tuning="always") == Plan(8)
+    assert choose(machine, 10, tuning="always") == BatchPlan(8)
     # Larger ones were not: that of 16 is known, and 32 would follow it.
     assert max(plan.batch_size for plan in machine.measured) == 16
 
 
-def test_what_does_not_work_is_not_taken_and_not_remembered(choose: Callable[..., Plan]) -> None:
+def test_what_fails_is_neither_taken_nor_remembered(
+    choose: Callable[..., BatchPlan],
+) -> None:
     machine = Machine(lambda plan: 0.0 if plan.compiled or plan.batch_size > 16 else 100.0)
     assert choose(machine, 10**6, tuning="always") == USUAL
     assert choose(Machine(lambda _: 0.0), 10**6, tuning="always") == USUAL
-    assert choose(Machine(rate), 10**6) == Plan(32, "contiguous", True)
+    assert choose(Machine(rate), 10**6) == BatchPlan(32, "contiguous", True)
 
 
-def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Plan]) -> None:
+def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., BatchPlan]) -> None:
     # A measurement takes three batches of each lane.
     each = 3 * 16 * devices.lanes_of(CPU)
     machine = Machine(rate)
@@ -87,7 +89,7 @@ def test_a_measurement_costs_a_twentieth_of_the_run(choose: Callable[..., Plan])
     assert choose(machine, 20 * each) == USUAL
     assert machine.measured == [USUAL]
     # What is known costs nothing.
-    assert choose(machine, 20 * each) == Plan(16, "contiguous")
+    assert choose(machine, 20 * each) == BatchPlan(16, "contiguous")
     assert len(machine.measured) == 2
     assert choose(machine, 10, tuning="never") == USUAL
     # A run that goes on needs no plan of its own.
@@ -99,7 +101,7 @@ def test_each_measurement_is_announced(
 ) -> None:
     machine, texts = Machine(rate), []
     choose = functools.partial(tune, measure=machine, memory=tmp_path / "tuning.json")
-    monkeypatch.setattr("bottleneck.features.compute.worker.tune", choose)
+    monkeypatch.setattr("bottleneck.features.compute.local_engine.tune", choose)
     options = {"tuning": "always", "batch_size": 16}
     run(image_folder(4), tmp_path / "f", progress=lambda *said: texts.append(said), **options)
     assert texts.count((0, 4, "measuring tiny")) == len(machine.measured) > 1
@@ -113,17 +115,17 @@ def test_without_a_home_folder_nothing_is_remembered(monkeypatch: pytest.MonkeyP
     machine = Machine(rate)
     for _ in range(2):
         plan = tune([tiny_backbone()], CPU, "bf16", "auto", 10_000, measure=machine)
-        assert plan == Plan(32, "contiguous", compiled=False)
+        assert plan == BatchPlan(32, "contiguous", compiled=False)
     assert len(machine.measured) == 8
     monkeypatch.delenv("BOTTLENECK_WEIGHTS", raising=False)
     with pytest.raises(UsageError, match="no home folder to keep weights in"):
         folder_path()
 
 
-def test_compiling_must_pay(choose: Callable[..., Plan]) -> None:
+def test_compiling_must_pay(choose: Callable[..., BatchPlan]) -> None:
     machine = Machine(lambda plan: 200.0 if plan.compiled else 100.0, setup=50.0)
     # 50 + n / 200 < n / 100 above 10,000 images, and it must do so by three per cent.
-    compiled = Plan(16, compiled=True)
+    compiled = BatchPlan(16, compiled=True)
     assert choose(machine, 11_000, tuning="always") == compiled
     assert choose(machine, 10_100) == USUAL
     assert choose(machine, 10_800) == compiled
@@ -131,7 +133,7 @@ def test_compiling_must_pay(choose: Callable[..., Plan]) -> None:
 
 
 def test_measurements_are_kept_by_network_and_device(
-    tmp_path: Path, choose: Callable[..., Plan]
+    tmp_path: Path, choose: Callable[..., BatchPlan]
 ) -> None:
     memory, machine = tmp_path / "tuning.json", Machine(rate)
     choose(machine, 10, tuning="always")
@@ -148,7 +150,7 @@ def test_measurements_are_kept_by_network_and_device(
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"x": 3}', "\x00", "KEY"])
 def test_a_damaged_memory_is_measured_again(
-    tmp_path: Path, choose: Callable[..., Plan], text: str
+    tmp_path: Path, choose: Callable[..., BatchPlan], text: str
 ) -> None:
     memory, machine = tmp_path / "tuning.json", Machine(rate)
     choose(machine, 10**6)
@@ -161,6 +163,6 @@ def test_a_damaged_memory_is_measured_again(
 
 
 def test_a_real_measurement() -> None:
-    speed = measure_speed([tiny_backbone()], CPU, "fp32", Plan(4))
+    speed = measure_speed([tiny_backbone()], CPU, "fp32", BatchPlan(4))
     assert speed.rate > 0
     assert speed.setup >= 0

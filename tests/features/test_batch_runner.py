@@ -15,8 +15,9 @@ from made import dataset_of, make_images
 from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.features.compute import batch_runner as engine
-from bottleneck.features.compute.batch_runner import Plan, Runner
+from bottleneck.features.compute import batch_runner
+from bottleneck.features.compute.batch_runner import BatchRunner
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.extraction import Extraction, extract, extract_layers
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.timing import Clock
@@ -36,14 +37,14 @@ def test_two_batches_are_computed_at_once(
 ) -> None:
     folder = image_folder(16)
     alone = run(folder, tmp_path / "alone")
-    both, original = threading.Barrier(2), engine.embed_together
+    both, original = threading.Barrier(2), batch_runner.embed_together
 
     def together(*arguments: Any) -> list[torch.Tensor]:
         both.wait(timeout=60)  # Breaks unless a second batch comes while the first is computed.
         assert torch.get_num_threads() == 1
         return original(*arguments)
 
-    monkeypatch.setattr(engine, "embed_together", together)
+    monkeypatch.setattr(batch_runner, "embed_together", together)
     result = run(folder, tmp_path / "both")
     assert torch.get_num_threads() == 2
     assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
@@ -54,7 +55,11 @@ def test_a_batch_that_takes_long_keeps_no_lane_waiting(
 ) -> None:
     folder = image_folder(24)
     alone = run(folder, tmp_path / "alone", batch_size=2)
-    started, others, original = threading.Lock(), threading.Semaphore(0), engine.embed_together
+    started, others, original = (
+        threading.Lock(),
+        threading.Semaphore(0),
+        batch_runner.embed_together,
+    )
 
     def together(*arguments: Any) -> list[torch.Tensor]:
         result = original(*arguments)
@@ -65,7 +70,7 @@ def test_a_batch_that_takes_long_keeps_no_lane_waiting(
             others.release()
         return result
 
-    monkeypatch.setattr(engine, "embed_together", together)
+    monkeypatch.setattr(batch_runner, "embed_together", together)
     result = run(folder, tmp_path / "long", batch_size=2)
     assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
 
@@ -94,9 +99,10 @@ def test_a_network_that_cannot_be_compiled_here(
     def broken(network: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no C++ compiler")
 
-    monkeypatch.setattr(engine, "compiled", lambda _: broken)
+    monkeypatch.setattr(batch_runner, "compiled", lambda _: broken)
     monkeypatch.setattr(
-        "bottleneck.features.compute.worker.tune", lambda *_, **__: Plan(4, compiled=True)
+        "bottleneck.features.compute.local_engine.tune",
+        lambda *_, **__: BatchPlan(4, compiled=True),
     )
     texts: list[str] = []
     result = run(folder, tmp_path / "b", progress=lambda done, total, text: texts.append(text))
@@ -110,9 +116,9 @@ def test_a_network_that_cannot_be_compiled_here(
 def test_layouts_differ_in_the_last_bits_alone(image_folder: MakeImages, tmp_path: Path) -> None:
     folder = image_folder(6)
     usual = load_features(run(folder, tmp_path / "a").path)
-    chosen = Plan(4, "contiguous")
+    chosen = BatchPlan(4, "contiguous")
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("bottleneck.features.compute.worker.tune", lambda *_, **__: chosen)
+    monkey.setattr("bottleneck.features.compute.local_engine.tune", lambda *_, **__: chosen)
     with monkey.context():
         other = run(folder, tmp_path / "b")
     monkey.undo()
@@ -128,8 +134,8 @@ def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: P
     folder = image_folder(9)
     usual = load_features(run(folder, tmp_path / "a").path)
     monkey = pytest.MonkeyPatch()
-    chosen = Plan(4, compiled=True)
-    monkey.setattr("bottleneck.features.compute.worker.tune", lambda *_, **__: chosen)
+    chosen = BatchPlan(4, compiled=True)
+    monkey.setattr("bottleneck.features.compute.local_engine.tune", lambda *_, **__: chosen)
     compiled = run(folder, tmp_path / "b")
     monkey.undo()
     assert compiled.provenance["compiled"] is True
@@ -152,13 +158,13 @@ def test_a_smaller_batch_is_compiled_as_the_first_was(monkeypatch: pytest.Monkey
         shapes.append((len(pixels), inside[0]))
         return network(pixels)
 
-    monkeypatch.setattr(engine, "compiled", lambda _: forward)
-    monkeypatch.setattr(engine, "constant_weights", constants)
-    runner = Runner([tiny_backbone()], CPU, "fp32", Plan(4, compiled=True), Clock(1))
+    monkeypatch.setattr(batch_runner, "compiled", lambda _: forward)
+    monkeypatch.setattr(batch_runner, "constant_weights", constants)
+    runner = BatchRunner([tiny_backbone()], CPU, "fp32", BatchPlan(4, compiled=True), Clock(1))
     images = [np.zeros((16, 16, 3), np.uint8)] * 4
     for _ in range(2):
         assert len(runner.compute(images, "fp32")[0]) == 4
-    assert runner.plan == Plan(2, compiled=True)
+    assert runner.plan == BatchPlan(2, compiled=True)
     assert shapes[:2] == [(4, True), (2, True)]
     assert set(shapes[2:]) == {(2, False)}
 
@@ -172,7 +178,7 @@ def test_two_networks_of_one_shape_keep_their_weights_when_compiled() -> None:
         other.network.get_parameter("0.weight").neg_()
 
     def features(backbone: Backbone, compiled: bool) -> Any:
-        runner = Runner([backbone], CPU, "fp32", Plan(2, compiled=compiled), Clock(1))
+        runner = BatchRunner([backbone], CPU, "fp32", BatchPlan(2, compiled=compiled), Clock(1))
         values = runner.compute(image, "fp32")[0]
         assert runner.plan.compiled is compiled
         return values

@@ -1,4 +1,4 @@
-"""Pictures made in processes are those made in threads, and a dead process loses none."""
+"""Decoder processes give what threads give, and one that dies loses no image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,132 +20,195 @@ from PIL import Image
 
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.samples import Box, Sample
 from bottleneck.errors import DecodeError, UsageError
 from bottleneck.features.compute import worker
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.images import decoder_pool
-from bottleneck.features.images.decoder_pool import Decoders
+from bottleneck.features.images.decoder_pool import DecoderPool
+from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
 from bottleneck.testing import tiny_backbone
 
-FRAMING = Preprocessing(20, 16, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-SHA256 = "0" * 64  # It only names what a pixel cache keeps.
+SQUARE = Preprocessing(20, 16, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+SHA256 = "0" * 64  # The name of the image in a pixel cache.
+SET_UP, DECODE = decoder_pool._set_up_process, decoder_pool.decode
 
 
-def picture(seed: int = 0) -> bytes:
+def encoded(seed: int = 0) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (30, 40, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 
+def decoded(
+    pool: DecoderPool,
+    data: bytes | None = None,
+    region: Box | None = None,
+    preprocessings: Sequence[Preprocessing] = (SQUARE,),
+) -> ImageRow:
+    row = ImageRow(0, Sample("a", "a.png", "x", region=region), SHA256)
+    pool.decode(row, encoded() if data is None else data, preprocessings)
+    return row
+
+
+def pids(pool: DecoderPool) -> list[int]:
+    return [pid for process in pool._idle for pid in process._processes]
+
+
 @pytest.fixture
-def apart() -> Iterator[Decoders]:
-    made = Decoders(Clock(1), processes=True)
+def pool() -> Iterator[DecoderPool]:
+    made = DecoderPool(Clock(1), processes=True)
     yield made
     made.close()
 
 
-def test_the_same_as_in_threads(apart: Decoders) -> None:
-    here = Decoders(Clock(1))
+def test_processes_decode_as_threads_do(pool: DecoderPool) -> None:
+    here = DecoderPool(Clock(1))
     for region in (None, (3, 4, 33, 28)):
-        for framings in ([FRAMING], [FRAMING, FRAMING.fast()]):
-            a, b = (each.picture(picture(), SHA256, region, framings) for each in (apart, here))
+        for preprocessings in ([SQUARE], [SQUARE, SQUARE.fast()]):
+            a, b = (decoded(each, None, region, preprocessings) for each in (pool, here))
             assert a.facts == b.facts
-            assert list(a.pixels) == framings
-            for framing in framings:
-                np.testing.assert_array_equal(a.pixels[framing], b.pixels[framing])
+            assert list(a.pixels) == preprocessings
+            for each in preprocessings:
+                np.testing.assert_array_equal(a.pixels[each], b.pixels[each])
 
 
-def test_time_in_a_process_is_counted(apart: Decoders) -> None:
-    apart.picture(picture(), SHA256, None, [FRAMING])
-    busy = {stage.name for stage in apart._clock.stages() if stage.busy}
+def test_time_in_a_process_is_counted(pool: DecoderPool) -> None:
+    decoded(pool)
+    busy = {stage.name for stage in pool._clock.stages() if stage.busy}
     assert busy == {"decode", "describe", "preprocess"}
 
 
-def test_what_cannot_be_used_fails_as_in_threads(apart: Decoders) -> None:
-    for data in (b"", b"no image", picture()[:-40]):
+def test_what_cannot_be_used_fails_as_in_threads(pool: DecoderPool) -> None:
+    for data in (b"", b"no image", encoded()[:-40]):
         with pytest.raises(DecodeError) as there:
-            apart.picture(data, SHA256, None, [FRAMING])
+            decoded(pool, data)
         with pytest.raises(DecodeError) as here:
-            Decoders(Clock(1)).picture(data, SHA256, None, [FRAMING])
+            decoded(DecoderPool(Clock(1)), data)
         assert str(there.value) == str(here.value)
-    assert len(apart._idle) == 1
+    assert len(pool._idle) == 1
 
 
-def test_a_process_that_was_killed_is_replaced(apart: Decoders) -> None:
-    first = apart.picture(picture(), SHA256, None, [FRAMING])
-    os.kill(apart._idle[0]._process.pid, signal.SIGKILL)
-    again = apart.picture(picture(), SHA256, None, [FRAMING])
-    np.testing.assert_array_equal(first.pixels[FRAMING], again.pixels[FRAMING])
+def test_a_process_that_was_killed_is_replaced(pool: DecoderPool) -> None:
+    first = decoded(pool)
+    os.kill(pids(pool)[0], signal.SIGKILL)
+    again = decoded(pool)
+    np.testing.assert_array_equal(first.pixels[SQUARE], again.pixels[SQUARE])
 
 
-def test_an_image_that_kills_its_decoder_twice_fails(
-    apart: Decoders, monkeypatch: pytest.MonkeyPatch
+def set_up_to_crash(parent: int) -> None:
+    SET_UP(parent)
+
+    def crash(data: bytes, region: Any) -> Image.Image:
+        if data == encoded(99):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return DECODE(data, region)
+
+    decoder_pool.decode = crash
+
+
+def test_an_image_that_crashes_two_decoders_fails_and_no_other(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies = "import os; decoder_pool.decode = lambda *_: os.kill(os.getpid(), 9)"
-    code = decoder_pool._CHILD.replace("decoder_pool.serve()", f"{dies}; decoder_pool.serve()")
-    monkeypatch.setattr(decoder_pool, "_CHILD", code)
-    with pytest.raises(DecodeError, match="was killed, twice"):
-        apart.picture(picture(), SHA256, None, [FRAMING])
+    monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_to_crash)
+    with pytest.raises(DecodeError, match="two decoder processes died"):
+        decoded(pool, encoded(99))
+    assert decoded(pool, encoded(1)).facts
 
 
-def test_images_are_not_blamed_for_processes_that_died_before(apart: Decoders) -> None:
-    children = [decoder_pool._Child(None) for _ in range(3)]
-    for child in children:
-        os.kill(child._process.pid, signal.SIGKILL)
-    apart._idle += children
-    assert apart.picture(picture(), SHA256, None, [FRAMING]).facts.size == (40, 30)
-    assert all(child._process.returncode == -9 for child in children)
+def test_images_are_not_blamed_for_processes_that_died_before(pool: DecoderPool) -> None:
+    pool._idle += [decoder_pool._start_process([SQUARE]) for _ in range(3)]
+    before = pids(pool)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    assert decoded(pool).facts
+    assert not set(before) & set(pids(pool))
 
 
-def test_a_process_that_ends_as_it_begins(apart: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder_pool, "_CHILD", "raise SystemExit(3)")
-    with pytest.raises(UsageError, match=r"ended as it began \(exit code 3\).*--workers 1"):
-        apart.picture(picture(), SHA256, None, [FRAMING])
+def test_ctrl_c_is_for_the_parent(pool: DecoderPool) -> None:
+    decoded(pool)
+    before = pids(pool)
+    os.kill(before[0], signal.SIGINT)
+    decoded(pool)
+    assert pids(pool) == before
+
+
+def set_up_to_end(parent: int) -> None:
+    raise SystemExit(3)
+
+
+def test_a_process_that_ends_as_it_starts(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_to_end)
+    with pytest.raises(UsageError, match=r"cannot be started.*--workers 1"):
+        decoded(pool)
+
+
+def test_no_process_can_be_started(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    with pytest.raises(UsageError, match=r"cannot be started.*--workers 1"):
+        decoded(pool)
 
 
 def test_a_pixel_cache_that_cannot_be_used_is_no_fault_of_the_image(tmp_path: Path) -> None:
     cache = PixelCache(tmp_path / "cache")
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("in the way")
-    apart = Decoders(Clock(1), cache, processes=True)
+    pool = DecoderPool(Clock(1), cache, processes=True)
     with pytest.raises(UsageError, match="name another --pixel-cache"):
-        apart.picture(picture(), SHA256, None, [FRAMING])
+        decoded(pool)
+    pool.close()
 
 
-def test_no_process_can_be_started(apart: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/no/python")
-    with pytest.raises(UsageError, match=r"cannot be started.*--workers 1"):
-        apart.picture(picture(), SHA256, None, [FRAMING])
+def set_up_to_print(parent: int) -> None:
+    SET_UP(parent)
+
+    def chatty(data: bytes, region: Any) -> Image.Image:
+        print("printed by a library", flush=True)
+        return DECODE(data, region)
+
+    decoder_pool.decode = chatty
 
 
-def test_what_a_library_prints_is_no_answer(
-    apart: Decoders, monkeypatch: pytest.MonkeyPatch
+def test_what_a_library_prints_is_no_answer_and_no_output(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    chatty = "original = decoder_pool.decode\n"
-    chatty += "decoder_pool.decode = lambda *a: (print('so', flush=True), original(*a))[1]\n"
-    code = decoder_pool._CHILD.replace("decoder_pool.serve()", f"\n{chatty}decoder_pool.serve()")
-    monkeypatch.setattr(decoder_pool, "_CHILD", code)
-    assert apart.picture(picture(), SHA256, None, [FRAMING]).facts.size == (40, 30)
+    monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_to_print)
+    assert decoded(pool).facts
+    shown = capfd.readouterr()
+    assert "printed" not in shown.out
+    assert "printed" in shown.err
 
 
 def test_a_pixel_cache_is_shared(tmp_path: Path) -> None:
     cache = PixelCache(tmp_path)
-    apart = Decoders(Clock(1), cache, processes=True)
-    made = apart.picture(picture(), SHA256, None, [FRAMING])
-    apart.close()
+    pool = DecoderPool(Clock(1), cache, processes=True)
+    row = decoded(pool)
+    pool.close()
     found = cache.find(SHA256, None)
     assert found is not None
-    assert found[1] == made.facts
+    assert found[1] == row.facts
 
 
-def test_processes_end_with_the_one_that_began_them() -> None:
-    code = "import sys, time; sys.path[:] = sys.argv[1:]; "
-    code += "from bottleneck.features.images import decoder_pool"
-    code += (
-        "; child = decoder_pool._Child(None); print(child._process.pid, flush=True); time.sleep(60)"
+def test_processes_end_with_the_pool() -> None:
+    pool = DecoderPool(Clock(1), processes=True)
+    decoded(pool)
+    before = pids(pool)
+    pool.close()
+    assert not any(map(is_running, before))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_the_one_that_started_them(how: signal.Signals) -> None:
+    code = (
+        "import sys, time; sys.path[:] = sys.argv[1:]; "
+        "from bottleneck.features.images import decoder_pool; "
+        "process = decoder_pool._start_process([]); "
+        "print(*process._processes, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, *sys.path], stdout=subprocess.PIPE, text=True
@@ -152,7 +216,7 @@ def test_processes_end_with_the_one_that_began_them() -> None:
         assert parent.stdout
         pid = int(parent.stdout.readline())
         assert is_running(pid)
-        parent.kill()
+        parent.send_signal(how)
     for _ in range(600):
         if not is_running(pid):
             return
@@ -172,12 +236,12 @@ def test_an_extraction(
     image_folder: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = image_folder(13)
-    (folder / "broken.png").write_bytes(picture()[:-40])
+    (folder / "broken.png").write_bytes(encoded()[:-40])
     options = {"batch_size": 4, "workers": 2, "precision": "fp32"}
     here = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "here", **options)
-    monkeypatch.setattr(worker, "_LONG", 1)
+    monkeypatch.setattr(worker, "_MANY_IMAGES", 1)
     monkeypatch.setattr(worker, "_CPU_THREADS", 1)
-    # Nothing is decoded here.
+    # Nothing is decoded in this process.
     monkeypatch.setattr(decoder_pool, "decode", None)
     there = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "there", **options)
     assert there.failures == here.failures

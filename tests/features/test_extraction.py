@@ -296,7 +296,9 @@ def test_a_drift_measured_while_a_batch_is_written_is_kept(
         return write(self, payload)
 
     monkeypatch.setattr(Journal, "_write", slow)
-    monkeypatch.setattr("bottleneck.features.compute.batch_runner.Runner.drift", lambda *_: [None])
+    monkeypatch.setattr(
+        "bottleneck.features.compute.batch_runner.BatchRunner.drift", lambda *_: [None]
+    )
     result = run(image_folder(12), tmp_path / "f", batch_size=4, precision="bf16")
     assert result.provenance["drift"] == measured
 

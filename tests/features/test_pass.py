@@ -20,7 +20,7 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features import file_update as run
-from bottleneck.features.compute import batch_runner as engine
+from bottleneck.features.compute import batch_runner
 from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features
@@ -187,14 +187,14 @@ def test_too_little_memory_halves_the_batch(
     small = extract(
         dataset_of(folder), tiny_backbone(), output=tmp_path / "a", **OPTIONS | {"batch_size": 2}
     )
-    original = engine.embed_together
+    original = batch_runner.embed_together
 
     def embed(backbones: Any, pixels: torch.Tensor, *rest: Any) -> list[torch.Tensor]:
         if len(pixels) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return original(backbones, pixels, *rest)
 
-    monkeypatch.setattr(engine, "embed_together", embed)
+    monkeypatch.setattr(batch_runner, "embed_together", embed)
     result = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "b", **OPTIONS)
     assert any("went on with 2" in note for note in result.notes)
     assert result.provenance["batch_size"] == 2
@@ -203,7 +203,7 @@ def test_too_little_memory_halves_the_batch(
     def never(*_: object) -> list[torch.Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(engine, "embed_together", never)
+    monkeypatch.setattr(batch_runner, "embed_together", never)
     with pytest.raises(UsageError, match="too small for a single image"):
         extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "c", **OPTIONS)
 

@@ -52,10 +52,10 @@ class PixelCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._given = folder.absolute()
+        self.folder = folder.absolute()
         # Another decoder may make other pixels of the same bytes.
         decoder = f"pillow-{PIL.__version__}-jpeg-{features.version_codec('jpg')}"
-        self._folder = self._given / f"{_FORMAT}-{POLICY}-{decoder}"
+        self._folder = self.folder / f"{_FORMAT}-{POLICY}-{decoder}"
         self._unfinished = self._folder / "unfinished"
         try:
             self._unfinished.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class PixelCache:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another machine of a cluster may have another decoder.
-        return PixelCache, (self._given,)
+        return PixelCache, (self.folder,)
 
     def find(
         self, sha256: str, region: Box | None, codec: str = ""
@@ -95,7 +95,7 @@ class PixelCache:
             return _read(self._path(sha256, region, codec))
         except OSError as error:
             raise UsageError(
-                f"decoded images kept in {self._given} cannot be read: "
+                f"decoded images kept in {self.folder} cannot be read: "
                 f"{error.strerror or error}. Mend that, name another --pixel-cache, or leave it out"
             ) from None
 
@@ -132,7 +132,7 @@ class PixelCache:
 
     def _unwritable(self, error: OSError) -> UsageError:
         return UsageError(
-            f"decoded images cannot be kept in {self._given}: {error.strerror or error}. Make "
+            f"decoded images cannot be kept in {self.folder}: {error.strerror or error}. Make "
             "room, name another --pixel-cache, or leave it out"
         )
 

@@ -28,8 +28,9 @@ from bottleneck.backbones.recipe import Precision
 from bottleneck.config import cache_folder
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.features import devices
-from bottleneck.features.compute.batch_runner import Lanes, Plan, Runner
+from bottleneck.features.compute.batch_runner import BatchRunner, Lanes
 from bottleneck.features.compute.compile import can_compile
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.timing import Clock
 from bottleneck.files import write_whole
 
@@ -74,7 +75,7 @@ _NEVER = Speed(0.0, 0.0)
 
 
 def measure_speed(
-    backbones: Sequence[Backbone], device: torch.device, precision: Precision, plan: Plan
+    backbones: Sequence[Backbone], device: torch.device, precision: Precision, plan: BatchPlan
 ) -> Speed:
     """Time a few batches of noise, in as many lanes as a run has.
 
@@ -91,7 +92,7 @@ def measure_speed(
     batch = [preprocessing.pixels(Image.fromarray(noise))] * plan.batch_size
     cpu = device.type == "cpu"
     clock, share = (time.process_time, torch.get_num_threads()) if cpu else (time.perf_counter, 1)
-    runner = Runner(backbones, device, precision, plan, Clock(1))
+    runner = BatchRunner(backbones, device, precision, plan, Clock(1))
     lanes = Lanes(device)
     try:
         started = time.perf_counter()
@@ -116,7 +117,7 @@ def measure_speed(
     return Speed(lanes.number * len(batch) / each, max(0.0, first - each))
 
 
-Measure = Callable[[Sequence[Backbone], torch.device, Precision, Plan], Speed]
+Measure = Callable[[Sequence[Backbone], torch.device, Precision, BatchPlan], Speed]
 
 
 def tune(
@@ -129,8 +130,8 @@ def tune(
     tuning: Tuning = "auto",
     memory: Path | None = None,
     measure: Measure = measure_speed,
-    say: Callable[[], None] = lambda: None,
-) -> Plan:
+    report: Callable[[], None] = lambda: None,
+) -> BatchPlan:
     """Choose how to compute a network.
 
     Parameters
@@ -152,14 +153,14 @@ def tune(
         File in which measurements are kept; ``memory_path`` where none is given.
     measure : callable, optional
         Takes a measurement of a plan.
-    say : callable, optional
+    report : callable, optional
         Called before each measurement, which takes a while.
 
     Returns
     -------
-    Plan
+    BatchPlan
     """
-    best = Plan(devices.default_batch_size(device) if batch_size == "auto" else batch_size)
+    best = BatchPlan(devices.default_batch_size(device) if batch_size == "auto" else batch_size)
     if tuning == "never" or not n_images:
         return best
     if memory is None:
@@ -170,7 +171,7 @@ def tune(
         table.speeds.clear()
     room = float("inf") if tuning == "always" else _SHARE * n_images
 
-    def known(plan: Plan) -> Speed | None:
+    def known(plan: BatchPlan) -> Speed | None:
         nonlocal room
         if plan not in table.speeds:
             cost: float = devices.lanes_of(device) * (1 + _TIMED) * plan.batch_size
@@ -179,7 +180,7 @@ def tune(
             if cost > room:
                 return None
             room -= cost
-            say()
+            report()
             found = measure(backbones, device, precision, plan)
             table.add(plan, found)
         return table.speeds[plan]
@@ -187,7 +188,7 @@ def tune(
     usual = known(best)
     if usual is None or not usual.rate:  # The run itself finds the batch that fits.
         return best
-    steps: list[Callable[[Plan], Plan | None]] = [_other_layout]
+    steps: list[Callable[[BatchPlan], BatchPlan | None]] = [_other_layout]
     if batch_size == "auto":
         sizes = _BATCH_SIZES[device.type]
         steps += [functools.partial(_next_batch, sizes=each) for each in (sizes[::-1], sizes)]
@@ -201,18 +202,18 @@ def tune(
     return best
 
 
-def _other_layout(plan: Plan) -> Plan | None:
+def _other_layout(plan: BatchPlan) -> BatchPlan | None:
     if plan.layout == "contiguous":
         return None
     return dataclasses.replace(plan, layout="contiguous")
 
 
-def _next_batch(plan: Plan, sizes: Sequence[int]) -> Plan | None:
+def _next_batch(plan: BatchPlan, sizes: Sequence[int]) -> BatchPlan | None:
     later = sizes[sizes.index(plan.batch_size) + 1 :]
     return dataclasses.replace(plan, batch_size=later[0]) if later else None
 
 
-def _compiled(plan: Plan) -> Plan | None:
+def _compiled(plan: BatchPlan) -> BatchPlan | None:
     return None if plan.compiled else dataclasses.replace(plan, compiled=True)
 
 
@@ -241,14 +242,14 @@ class _Table:
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
-        self.speeds: dict[Plan, Speed] = {}
+        self.speeds: dict[BatchPlan, Speed] = {}
         # A file that cannot be read is only slower: what it held is measured again.
         with contextlib.suppress(
             AttributeError, BottleneckError, LookupError, TypeError, ValueError
         ):
             for row in self._read()[key]:
                 speed = Speed(float(row.pop("rate")), float(row.pop("setup")))
-                self.speeds[Plan(**row)] = speed
+                self.speeds[BatchPlan(**row)] = speed
 
     def _read(self) -> dict[str, Any]:
         if self._path is None:
@@ -258,7 +259,7 @@ class _Table:
         except (OSError, TypeError, ValueError):
             return {}
 
-    def add(self, plan: Plan, speed: Speed) -> None:
+    def add(self, plan: BatchPlan, speed: Speed) -> None:
         """Keep a measurement; on the disk, where the home folder can be written."""
         self.speeds[plan] = speed
         if self._path is None:

@@ -16,53 +16,25 @@ from torch import nn
 
 from bottleneck.backbones.backbone import (
     Backbone,
-    MemoryFormat,
     embed_together,
     tapped,
     without_tf32,
 )
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
-from bottleneck.errors import UsageError, unknown_name
+from bottleneck.errors import UsageError
 from bottleneck.features.compute.compile import can_compile, compiled, constant_weights
+from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.compute.malloc import kept_memory
 from bottleneck.features.devices import is_out_of_memory, lanes_of, report_failure
 from bottleneck.features.timing import Clock
 
-__all__ = ["Lanes", "Plan", "Runner"]
+__all__ = ["BatchRunner", "Lanes"]
 
 _T = TypeVar("_T")
 # Of shape (crop, crop, 3).
 Image = NDArray[np.uint8 | np.float32]
 _COMPILING = threading.Lock()
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How a network is computed: what moves its speed, and of its values the last bits alone.
-
-    Attributes
-    ----------
-    batch_size : int
-        Images a batch.
-    layout : {"channels_last", "contiguous"}
-        Memory format of the network and its input.
-    compiled : bool
-        Whether the network is compiled.
-    """
-
-    batch_size: int
-    layout: MemoryFormat = "channels_last"
-    compiled: bool = False
-
-    def __post_init__(self) -> None:
-        size = self.batch_size
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise UsageError(f"the batch size must be a whole number above 0, not {size!r}")
-        if self.layout not in ("channels_last", "contiguous"):
-            raise unknown_name("memory format", str(self.layout), ("channels_last", "contiguous"))
-        if not isinstance(self.compiled, bool):
-            raise UsageError(f"'compiled' must be true or false, not {self.compiled!r}")
 
 
 class Lanes:
@@ -116,7 +88,7 @@ class Lanes:
             torch.set_num_threads(self._threads)
 
 
-class Runner:
+class BatchRunner:
     """Runs a backbone over batches of one fixed shape, in any number of threads.
 
     A network's last bits depend on the shape of the batch. Every batch is therefore padded
@@ -130,14 +102,14 @@ class Runner:
         Where to compute.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
-    plan : Plan
+    plan : BatchPlan
         How. Where the memory is too small for the batch it is halved, and the run goes on.
     clock : Clock
         Counts the time.
 
     Attributes
     ----------
-    plan : Plan
+    plan : BatchPlan
         The one in force.
     """
 
@@ -146,7 +118,7 @@ class Runner:
         backbones: Sequence[Backbone],
         device: torch.device,
         precision: Precision,
-        plan: Plan,
+        plan: BatchPlan,
         clock: Clock,
     ) -> None:
         self.backbones = [backbone.to(device, plan.layout) for backbone in backbones]

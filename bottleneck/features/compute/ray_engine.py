@@ -27,9 +27,14 @@ from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
 from bottleneck.features import devices
-from bottleneck.features.compute import batch_runner as engine
-from bottleneck.features.compute.worker import Batch, Forward, Work, Worker
-from bottleneck.features.images.loader import Prepared
+from bottleneck.features.compute.engine import (
+    BatchPlan,
+    ExtractionJob,
+    FeatureBatch,
+    ForwardPass,
+)
+from bottleneck.features.compute.worker import Worker
+from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ _MAX_BATCHES = 8
 class _Errand:
     """What every actor of a pass is told."""
 
-    forwards: Sequence[Forward]
+    forwards: Sequence[ForwardPass]
     images: ImageSource
     cache: PixelCache | None
     device: str
@@ -71,7 +76,7 @@ class _Outcome:
     node: str
     device: str
     busy: dict[str, float]
-    items: Sequence[Prepared | Batch]
+    items: Sequence[ImageRow | FeatureBatch]
     error: BottleneckError | None
 
 
@@ -99,7 +104,7 @@ class _Actor:
 
     def _work(self, chunk: _Chunk) -> _Outcome:
         dataset = ImageDataset("chunk", tuple(chunk.samples), self._images)
-        items: list[Prepared | Batch] = []
+        items: list[ImageRow | FeatureBatch] = []
         done: set[tuple[int, str]] = set()
         error = None
 
@@ -114,12 +119,12 @@ class _Actor:
                     "install one version on all"
                 )
             for item in self._worker.run(dataset, range(len(dataset)), has):
-                if isinstance(item, Batch):
-                    done.update((item.forward, key) for key in item.keys)
+                if isinstance(item, FeatureBatch):
+                    done.update((item.forward, row.key) for row in item.rows)
                     items.append(item)
                 else:
                     number = chunk.numbers[item.number]
-                    items.append(dataclasses.replace(item, number=number, picture=None))
+                    items.append(dataclasses.replace(item, number=number, pixels={}))
         # Ray would wrap it, and every word that the user should read, in its own traceback.
         except BottleneckError as raised:
             error = raised
@@ -149,7 +154,7 @@ class RayEngine:
     MissingExtraError
         If Ray is not installed.
     ClusterError
-        If the cluster cannot be reached, or its workers cannot do the work.
+        If the cluster cannot be reached, or its workers cannot do the job.
     UsageError
         If no machine of the cluster has such a device, or as many cores.
     """
@@ -211,11 +216,11 @@ class RayEngine:
         precision: Precision,
         batch_size: int | Literal["auto"],
         n_images: int,
-        say: Callable[[], None],
-    ) -> engine.Plan:
+        report: Callable[[], None],
+    ) -> BatchPlan:
         """Take what usually does well: nothing is measured on machines that may differ."""
         default = devices.default_batch_size(self.device)
-        return engine.Plan(default if batch_size == "auto" else batch_size)
+        return BatchPlan(default if batch_size == "auto" else batch_size)
 
     def native_precision(self) -> Precision:
         """Return bf16 where the hardware of a worker computes in it, else fp32."""
@@ -229,7 +234,7 @@ class RayEngine:
     def _ask(self, question: Callable[[torch.device], Any]) -> Any:
         return cluster.call(question, self.device, num_cpus=1, num_gpus=self._gpus)
 
-    def run(self, work: Work) -> Generator[Prepared | Batch]:
+    def run(self, job: ExtractionJob) -> Generator[ImageRow | FeatureBatch]:
         """Compute in the cluster; samples come in the order in which chunks are finished.
 
         Raises
@@ -238,18 +243,18 @@ class RayEngine:
             If a machine cannot read an image that this one can, or actors keep dying.
         """
         errand = _Errand(
-            work.forwards,
-            work.dataset.images,
-            work.cache,
+            job.forwards,
+            job.dataset.images,
+            job.cache,
             self.device.type,
             self._cores,
-            len(work.numbers) // self._actors,
+            len(job.numbers) // self._actors,
             str(Path.cwd()),
         )
         outcomes = cluster.stream(
             _Actor,
             errand,
-            map(pickle.dumps, self._cut(work)),
+            map(pickle.dumps, self._cut(job)),
             actors=self._actors,
             num_cpus=self._cores,
             num_gpus=self._gpus,
@@ -260,26 +265,26 @@ class RayEngine:
                 self._devices.add(outcome.device)
                 self.clock.add(outcome.busy)
                 for item in outcome.items:
-                    if isinstance(item, Prepared) and item.failure and not item.sha256:
-                        _refuse_blind(outcome.node, work.dataset, item)
+                    if isinstance(item, ImageRow) and item.failure and not item.sha256:
+                        _refuse_blind(outcome.node, job.dataset, item)
                     yield item
                 # After what was finished before it, so that this is not lost.
                 if outcome.error is not None:
                     raise outcome.error
 
-    def _cut(self, work: Work) -> Iterator[_Chunk]:
-        batch = max(forward.plan.batch_size for forward in work.forwards)
+    def _cut(self, job: ExtractionJob) -> Iterator[_Chunk]:
+        batch = max(forward.plan.batch_size for forward in job.forwards)
         # Several chunks an actor, so that all end at about the same time.
-        share = -(-len(work.numbers) // (8 * self._actors * batch))
+        share = -(-len(job.numbers) // (8 * self._actors * batch))
         size = batch * min(max(share, 1), _MAX_BATCHES)
-        samples = work.dataset.samples
-        for start in range(0, len(work.numbers), size):
-            numbers = [int(number) for number in work.numbers[start : start + size]]
-            known = frozenset(work.recorded(numbers))
+        samples = job.dataset.samples
+        for start in range(0, len(job.numbers), size):
+            numbers = [int(number) for number in job.numbers[start : start + size]]
+            known = frozenset(job.recorded(numbers))
             yield _Chunk(numbers, [samples[number] for number in numbers], known)
 
 
-def _refuse_blind(node: str, dataset: ImageDataset, item: Prepared) -> None:
+def _refuse_blind(node: str, dataset: ImageDataset, item: ImageRow) -> None:
     # A machine without the folder would make failures of all its images. A failure is an image
     # that this machine cannot read either.
     sample = dataset.samples[item.number]

@@ -1,23 +1,23 @@
-"""Pictures out of the bytes of images: in the thread that asks, or in processes beside this one.
+"""Decoding of images, in the thread that asks or in a process of its own.
 
-What decodes holds the interpreter's lock for about a third of its time, and what drives the
-networks needs it too: beyond three or four cores, threads alone keep no GPU busy.
+Decoding holds the interpreter's lock for about a third of its time, and the threads that drive
+the networks need that lock as well: beyond three or four cores, threads alone cannot keep a GPU
+busy.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import functools
 import os
-import pickle
 import signal
-import struct
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from typing import IO, Any
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+from loky import BrokenProcessPool, ProcessPoolExecutor
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,215 +25,159 @@ from bottleneck.data.images.decode import PixelFacts, codec, decode, pixel_facts
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Box
-from bottleneck.errors import DecodeError, UsageError
+from bottleneck.errors import DecodeError, UsageError, first_line
+from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
 
-__all__ = ["Decoders", "Picture"]
+__all__ = ["DecoderPool"]
 
-_LENGTH = struct.Struct("<Q")
-# The child finds this package where its parent did.
-_CHILD = "import sys; sys.path[:] = sys.argv[1:]; "
-_CHILD += "from bottleneck.features.images import decoder_pool; decoder_pool.serve()"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Picture:
-    """What networks see, of shape (crop, crop, 3), by framing, and what is recorded of it."""
-
-    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32]]
-    facts: PixelFacts
+_Pixels = dict[Preprocessing, NDArray[np.uint8 | np.float32]]
+# Encoded bytes, their sha256, region, preprocessings.
+_Task = tuple[bytes, str, Box | None, Sequence[Preprocessing]]
+# A small image that every decoder process must decode before it gets another: 8×8 grey pixels.
+_FIRST = b"P5 8 8 255\n" + bytes(64)
 
 
-class Decoders:
-    """Make pictures for any number of threads. Close it at the end.
+class DecoderPool:
+    """Decodes images for any number of threads.
 
     Parameters
     ----------
     clock : Clock
-        Counts the time.
+        Adds up the time per stage.
     cache : PixelCache, optional
-        Keeps what was decoded.
+        Cache of decoded images.
     processes : bool
-        Whether each thread that asks has a process of its own do it, which no other thread
-        waits for. Each takes a second or two to start, and 40 MB; with torchvision's resize
-        400 MB, which are torch's.
+        Whether each thread that asks has a decoder process. A process takes a second or two to
+        start, and 40 MB of memory, or 400 MB if torchvision resizes.
     """
 
     def __init__(
         self, clock: Clock, cache: PixelCache | None = None, *, processes: bool = False
     ) -> None:
         self._clock, self._cache, self._processes = clock, cache, processes
-        self._idle: list[_Child] = []
+        # Executors of one process each: if a process dies, only one image can have caused it.
+        self._idle: list[ProcessPoolExecutor] = []
 
-    def picture(
-        self, data: bytes, sha256: str, region: Box | None, framings: Sequence[Preprocessing]
-    ) -> Picture:
-        """Decode, describe, resize and crop an image.
+    def decode(self, row: ImageRow, data: bytes, preprocessings: Sequence[Preprocessing]) -> None:
+        """Decode, describe and resize an image: set ``facts`` and ``pixels`` of its row.
 
         Parameters
         ----------
+        row : ImageRow
+            Its hash and the region of its sample are read.
         data : bytes
-            An encoded image.
-        sha256 : str
-            Of them.
-        region : tuple of int, optional
-            The part to keep, as ``bottleneck.data.images.decode.decode`` takes it.
-        framings : sequence of Preprocessing
-            In which it is needed.
+            The encoded image.
+        preprocessings : sequence of Preprocessing
+            How its pixels are needed.
 
         Raises
         ------
         DecodeError
-            If the image cannot be used, or twice killed the process that decoded it.
+            If the image cannot be used, or crashed two decoder processes.
         UsageError
             If no process can be started, or the pixel cache cannot be used.
         """
-        if not self._processes:
-            return _picture(data, sha256, region, framings, self._clock, self._cache)
-        task = data, sha256, region, framings
-        killed = 0
-        while killed < 2:
+        task = data, row.sha256, row.sample.region, preprocessings
+        if self._processes:
+            row.pixels, row.facts, seconds = self._decode_in_process(task)
+            self._clock.add(seconds)
+        else:
+            row.pixels, row.facts = _decode(task, self._clock, self._cache)
+
+    def _decode_in_process(self, task: _Task) -> tuple[_Pixels, PixelFacts, dict[str, float]]:
+        folder = None if self._cache is None else self._cache.folder
+        crashes = 0
+        while crashes < 2:
             try:
-                child, fresh = self._idle.pop(), False
+                process, is_new = self._idle.pop(), False
             except IndexError:
-                child, fresh = _Child(self._cache), True
+                process, is_new = _start_process(task[3]), True
             try:
-                answer, busy = child.ask(task)
-            except (OSError, EOFError):
-                child.close()
-                killed += fresh  # One that was idle may have been dead before.
+                result = process.submit(_run_task, task, folder).result()
+            except BrokenProcessPool:
+                process.shutdown()
+                crashes += is_new  # An idle process may have been dead already.
                 continue
-            self._idle.append(child)
-            self._clock.add(busy)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+            except Exception:
+                self._idle.append(process)
+                raise
+            self._idle.append(process)
+            return result
         raise DecodeError(
-            "the process that decoded it was killed, twice: it crashes the decoder, or the memory "
-            "was too small for it"
+            "two decoder processes died while they decoded it: it crashes the decoder, or the "
+            "memory is too small for it"
         )
 
     def close(self) -> None:
         """End the processes."""
-        while self._idle:
-            self._idle.pop().close()
+        with ThreadPoolExecutor() as threads:  # Each waits a second until its process has ended.
+            list(threads.map(ProcessPoolExecutor.shutdown, self._idle))
+        self._idle.clear()
 
 
-class _Child:
-    def __init__(self, cache: PixelCache | None) -> None:
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, *sys.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-                # Ctrl-C is for the parent; this one ends when its standard input does.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"a process that decodes cannot be started: {error.strerror or error}; with "
-                "--workers 1 there is none"
-            ) from None
-        assert self._process.stdin
-        assert self._process.stdout
-        self._to, self._from = self._process.stdin, self._process.stdout
-        try:
-            _send(self._to, cache)
-            refused = _receive(self._from)
-        except (OSError, EOFError):
-            self.close()
-            raise UsageError(
-                f"a process that decodes ended as it began (exit code {self._process.returncode}); "
-                "with --workers 1 there is none"
-            ) from None
-        if refused is not None:
-            self.close()
-            raise refused
-
-    def ask(self, task: tuple[Any, ...]) -> tuple[Any, dict[str, float]]:
-        _send(self._to, task)
-        return _receive(self._from)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._to.close()
-        self._from.close()
-        self._process.wait()
+def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecutor:
+    process = ProcessPoolExecutor(
+        1, initializer=_set_up_process, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
+    )
+    try:
+        process.submit(_run_task, (_FIRST, "", None, preprocessings), None).result()
+    except (OSError, BrokenProcessPool) as error:
+        process.shutdown()
+        raise UsageError(
+            f"a decoder process cannot be started: {first_line(error)} Use --workers 1, which "
+            "needs none"
+        ) from None
+    return process
 
 
-def serve() -> None:
-    """Answer on standard output what standard input asks, until that ends."""
-    import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
+def _set_up_process(parent: int) -> None:
+    """Prepare a decoder process, which runs this first."""
+    import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Where there are no sessions, it comes here.
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # What a library prints must not get between the answers.
-    clock = Clock(1)
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        try:
-            cache = _receive(questions)
-        except UsageError as error:  # The folder cannot be used.
-            _send(answers, error)
-            return
-        _send(answers, None)
-        while True:
-            data, sha256, region, framings = _receive(questions)
-            answer: Picture | Exception
-            try:
-                answer = _picture(data, sha256, region, framings, clock, cache)
-            except Exception as error:  # noqa: BLE001  # The parent raises it.
-                answer = error
-            _send(answers, (answer, clock.take()))
-    # There is nothing to tidy up, which would take torch a second.
-    os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent.
+    os.dup2(2, 1)  # What a library prints does not belong into the output of the command.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _send(file: IO[bytes], value: object) -> None:
-    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    file.write(_LENGTH.pack(len(data)))
-    file.write(data)
-    file.flush()
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
-def _receive(file: IO[bytes]) -> Any:
-    (length,) = _LENGTH.unpack(_exactly(file, _LENGTH.size))
-    return pickle.loads(_exactly(file, length))
+_child_clock = Clock(1)
+_open_cache = functools.cache(PixelCache)
 
 
-def _exactly(file: IO[bytes], length: int) -> bytes:
-    data = file.read(length)
-    if len(data) < length:
-        raise EOFError
-    return data
+def _run_task(
+    task: _Task, cache_folder: Path | None
+) -> tuple[_Pixels, PixelFacts, dict[str, float]]:
+    """Decode an image in a decoder process."""
+    cache = None if cache_folder is None else _open_cache(cache_folder)
+    pixels, facts = _decode(task, _child_clock, cache)
+    return pixels, facts, _child_clock.take()
 
 
-def _picture(
-    data: bytes,
-    sha256: str,
-    region: Box | None,
-    framings: Sequence[Preprocessing],
-    clock: Clock,
-    cache: PixelCache | None,
-) -> Picture:
-    image, rgb, facts = _decoded(data, sha256, region, clock, cache)
+def _decode(task: _Task, clock: Clock, cache: PixelCache | None) -> tuple[_Pixels, PixelFacts]:
+    data, sha256, region, preprocessings = task
+    image, rgb, facts = _load_or_decode(data, sha256, region, clock, cache)
     with clock.stage("preprocess"):
-        return Picture({framing: framing.pixels(image, rgb) for framing in framings}, facts)
+        return {each: each.pixels(image, rgb) for each in preprocessings}, facts
 
 
-def _decoded(
+def _load_or_decode(
     data: bytes, sha256: str, region: Box | None, clock: Clock, cache: PixelCache | None
 ) -> tuple[Image.Image, NDArray[np.uint8] | None, PixelFacts]:
     if cache is not None:
         with clock.stage("read"):
-            kept = cache.find(sha256, region, codec(data))
-        if kept is not None:
-            image, facts = kept
-            return image, None, facts
+            cached = cache.find(sha256, region, codec(data))
+        if cached is not None:
+            return cached[0], None, cached[1]
     with clock.stage("decode"):
         image = decode(data, region)
     with clock.stage("describe"):
-        # Pillow packs its pixels anew whenever it is asked for them.
+        # Pillow copies its pixels each time, so they are fetched once.
         rgb = np.asarray(image)
         facts = pixel_facts(image, rgb)
         if cache is not None:

@@ -1,9 +1,8 @@
-"""The reading side of a run: threads that read, decode and crop ahead of the network."""
+"""Threads that read, hash, decode and resize images ahead of the network."""
 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import hashlib
 import itertools
 import time
@@ -14,56 +13,31 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError
-from bottleneck.features.images.decoder_pool import Decoders, Picture
-from bottleneck.features.rows import NO_STAMP, Stamp, row_key
+from bottleneck.features.images.decoder_pool import DecoderPool
+from bottleneck.features.rows import NO_STAMP, ImageRow, Stamp
 from bottleneck.features.timing import Clock
 
-__all__ = ["Prepared", "prepare", "read_stamps"]
+__all__ = ["load_images", "read_stamps"]
 
 _BLOCK = 256
-# A file may change twice within one tick of a file system's clock, the coarsest of which takes
-# two seconds. The stamp of a younger file would not tell.
+# Nanoseconds. A file may change twice within one tick of a file system's clock, and the coarsest
+# clock ticks every two seconds: the stamp of a younger file does not prove that it is unchanged.
 _SETTLED = 2 * 10**9
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Prepared:
-    """A sample on its way to the networks.
-
-    Attributes
-    ----------
-    number : int
-        Of the sample in its data set.
-    sha256 : str
-        Of its image's bytes; "" where they could not be read.
-    stamp : tuple of int
-        Size and modification time of its file, or ``NO_STAMP``.
-    picture : Picture or None
-        None where the row is known already, or the image failed.
-    failure : str or None
-        Why there is no picture.
-    """
-
-    number: int
-    sha256: str = ""
-    stamp: Stamp = NO_STAMP
-    picture: Picture | None = None
-    failure: str | None = None
 
 
 def read_stamps(
     dataset: ImageDataset, samples: Sequence[Sample], pool: ThreadPoolExecutor
 ) -> list[Stamp]:
-    """Return size and modification time of the files of samples, without reading them.
+    """Return size and modification time of image files, without reading the files.
 
     Parameters
     ----------
     dataset : ImageDataset
-        Whose samples.
+        The data set.
     samples : sequence of Sample
-        What to look at.
+        Some of its samples.
     pool : ThreadPoolExecutor
-        Its threads look.
+        Threads that ask the file system.
 
     Returns
     -------
@@ -71,70 +45,68 @@ def read_stamps(
         ``NO_STAMP`` where there is no file.
     """
 
-    def look(start: int) -> list[Stamp]:
+    def read(start: int) -> list[Stamp]:
         return [dataset.stamp(s) or NO_STAMP for s in samples[start : start + _BLOCK]]
 
-    # Exceptions come up here.
-    return list(itertools.chain(*pool.map(look, range(0, len(samples), _BLOCK))))
+    return list(itertools.chain(*pool.map(read, range(0, len(samples), _BLOCK))))
 
 
-def prepare(
+def load_images(
     dataset: ImageDataset,
     numbers: Iterable[int],
-    wanted: Callable[[str], Sequence[Preprocessing]],
+    needed: Callable[[str], Sequence[Preprocessing]],
     clock: Clock,
     *,
     ahead: int,
-    decoders: Decoders | None = None,
-) -> Generator[Prepared]:
-    """Read, hash, decode and crop samples, in their order; each is read and decoded once.
+    decoders: DecoderPool | None = None,
+) -> Generator[ImageRow]:
+    """Read, hash, decode and resize images, each of them once.
 
     Parameters
     ----------
     dataset : ImageDataset
-        What to read.
+        The data set.
     numbers : iterable of int
-        Which samples.
-    wanted : callable
-        Returns the framings in which a key's image is needed: none where every network has
-        its row already. Such an image is read and hashed, and not decoded.
+        Numbers of the samples.
+    needed : callable
+        Takes the key of a row. Returns the preprocessings in which its image is needed: none if
+        every network has the row already. Then the image is hashed but not decoded.
     clock : Clock
-        Counts the time, and knows the number of threads.
+        Adds up the time per stage, and has the number of threads.
     ahead : int
-        How many samples may be under way, which bounds the memory.
-    decoders : Decoders, optional
-        Where; by default in the threads of this process.
+        How many images may be under way, which limits the memory.
+    decoders : DecoderPool, optional
+        What decodes; by default the threads that read.
 
     Yields
     ------
-    Prepared
+    ImageRow
+        Every image, in order. One that cannot be used has a ``failure``.
     """
-    decoders = decoders or Decoders(clock)
+    decoders = decoders or DecoderPool(clock)
 
-    def work(number: int) -> Prepared:
-        sample, sha256 = dataset.samples[number], ""
+    def load(number: int) -> ImageRow:
+        row = ImageRow(number, dataset.samples[number])
         try:
             with clock.stage("read"):
-                stamp = _settled(dataset, sample)
-                data = _read(dataset, sample)
-                sha256 = hashlib.sha256(data).hexdigest()
-            framings = wanted(row_key(sha256, sample))
-            if not framings:
-                return Prepared(number, sha256, stamp)
-            picture = decoders.picture(data, sha256, sample.region, framings)
-            return Prepared(number, sha256, stamp, picture)
+                row.stamp = _settled_stamp(dataset, row.sample)
+                data = _read(dataset, row.sample)
+                row.sha256 = hashlib.sha256(data).hexdigest()
+            if preprocessings := needed(row.key):
+                decoders.decode(row, data, preprocessings)
         except OSError as error:
-            return Prepared(number, failure=f"cannot be read: {error.strerror or error}")
+            row.failure = f"cannot be read: {error.strerror or error}"
         except DataError as error:
-            return Prepared(number, sha256, failure=str(error))
+            row.failure = str(error)
         except MemoryError:
-            return Prepared(number, sha256, failure="the memory was too small for it")
+            row.failure = "the memory was too small for it"
+        return row
 
-    pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="decode")
-    waiting: collections.deque[Future[Prepared]] = collections.deque()
+    pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="load")
+    waiting: collections.deque[Future[ImageRow]] = collections.deque()
     try:
         for number in numbers:
-            waiting.append(pool.submit(work, number))
+            waiting.append(pool.submit(load, number))
             if len(waiting) >= ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -148,14 +120,14 @@ def _read(dataset: ImageDataset, sample: Sample) -> bytes:
         return dataset.read(sample)
     except (OSError, DataError, MemoryError):
         raise
-    # A source of somebody's own may raise anything, and one bad image must not end a run.
+    # A user's own image source may raise anything, and one bad image must not end a run.
     except Exception as error:  # noqa: BLE001
         raise DataError(f"cannot be read: {type(error).__name__}: {error}") from None
 
 
-def _settled(dataset: ImageDataset, sample: Sample) -> Stamp:
-    # Before the bytes are read: a change in between makes the stamp an old one, never the
-    # hash.
+def _settled_stamp(dataset: ImageDataset, sample: Sample) -> Stamp:
+    # Called before the bytes are read: if the file changes in between, the stamp is outdated and
+    # the next run reads the file again.
     stamp = dataset.stamp(sample)
     if stamp is None or time.time_ns() - stamp[1] < _SETTLED:
         return NO_STAMP
