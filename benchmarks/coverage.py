@@ -52,9 +52,13 @@ from scipy import optimize, special, stats
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from bottleneck.evaluation.metrics.metric_intervals import intervals
-from bottleneck.evaluation.metrics.operating_points import at_prevalence
-from bottleneck.evaluation.metrics.weighted_metrics import COUNTED, Functionals, count_figures
+from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
+from bottleneck.evaluation.metrics.operating_points import adjust_to_prevalence
+from bottleneck.evaluation.metrics.weighted_metrics import (
+    CONFUSION_METRICS,
+    WeightedMetrics,
+    confusion_metrics,
+)
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
 from bottleneck.statistics.auroc_tests import cv_auc_difference, delong_test
@@ -325,7 +329,7 @@ def true_figures(
     table = share[:, None] * np.array(
         [[1 - missed.mean(), missed.mean()], [1 - found.mean(), found.mean()]]
     )
-    figures = dict(zip(COUNTED, count_figures(table, [1]), strict=True))
+    figures = dict(zip(CONFUSION_METRICS, confusion_metrics(table, [1]), strict=True))
     # From the highest threshold down; in units of the deviation, so that both tails are held.
     at = np.maximum(low, high) + GRID[::-1] * (1 + np.abs(high - low) / deviation) * deviation
     recall, alarms = norm.sf((at - high) / deviation), norm.sf((at - low) / deviation)
@@ -365,7 +369,7 @@ BOOTSTRAPPED = ("balanced_accuracy", "f1", "mcc", "auprc", "brier")
 
 def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
     """Return whether each interval holds the truth; NaN where there is none."""
-    found = intervals(predictions, positive="p", names=FIGURES)
+    found = compute_intervals(predictions, positive="p", names=FIGURES)
 
     def holds(name: str) -> float:
         if name not in found:
@@ -374,7 +378,7 @@ def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]
 
     covered = {f"cover: {name}": holds(name) for name in FIGURES}
     at = {n: truth[n] * w for n, w in (("sensitivity", 0.05), ("specificity", 0.95))}
-    ppv = at_prevalence(found["sensitivity"], found["specificity"], 0.05)["ppv"]
+    ppv = adjust_to_prevalence(found["sensitivity"], found["specificity"], 0.05)["ppv"]
     true_ppv = at["sensitivity"] / (at["sensitivity"] + 0.95 - at["specificity"])
     known = ppv.low is not None and ppv.high is not None
     covered["cover: ppv at 0.05"] = float(ppv.low <= true_ppv <= ppv.high) if known else np.nan
@@ -382,7 +386,7 @@ def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]
 
 
 def cover_by_bootstrap(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
-    functionals = Functionals(predictions, "p")
+    functionals = WeightedMetrics(predictions, "p")
     _, first, patients = np.unique(predictions.groups, return_index=True, return_inverse=True)
     n = len(first)
 

@@ -37,7 +37,11 @@ from bottleneck.evaluation.external.validation import (
     run_outside,
 )
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
-from bottleneck.evaluation.metrics.patient_aggregation import Count, columns_by, count_by
+from bottleneck.evaluation.metrics.patient_aggregation import (
+    Aggregation,
+    aggregate_columns,
+    unit_aggregation,
+)
 from bottleneck.evaluation.results import Comparison, Evaluation, External, LearningCurve
 from bottleneck.features.file.feature_set import FeatureSet
 
@@ -172,13 +176,13 @@ def compare(
     inner = count_inner_folds(first.y, samples.groups, folds, protocol.inner_splits)
     given = [align(one, folds, samples, allow_leakage=protocol.allow_leakage) for one in given]
     results = run_arms(arms, folds, samples, work)
-    count = count_by(protocol, positive, first)
+    count = unit_aggregation(protocol, positive, first)
     outcomes = [
         _outcome(arm, result, count, count) for arm, result in zip(arms, results, strict=True)
     ]
     seeing = sum(arm.features is not None for arm in arms)
     outcomes[seeing:seeing] = [_given_outcome(one, count) for one in given]
-    columns = columns_by(protocol, measures.subgroups, first)
+    columns = aggregate_columns(protocol, measures.subgroups, first)
     measures = dataclasses.replace(measures, subgroups=columns)
     inside = [assess(outcome, positive, measures) for outcome in outcomes]
     if measures.learning_curve:
@@ -205,7 +209,9 @@ def compare(
     )
 
 
-def _outcome(arm: Arm, result: ArmResult, count: Count, count_training: Count) -> Outcome:
+def _outcome(
+    arm: Arm, result: ArmResult, count: Aggregation, count_training: Aggregation
+) -> Outcome:
     seen = arm.features
     return Outcome(
         name=arm.name,
@@ -219,7 +225,7 @@ def _outcome(arm: Arm, result: ArmResult, count: Count, count_training: Count) -
     )
 
 
-def _given_outcome(given: Given, count: Count) -> Outcome:
+def _given_outcome(given: Given, count: Aggregation) -> Outcome:
     return Outcome(
         name=given.name,
         head="predictions",
@@ -246,7 +252,7 @@ def _test_outside(
     # What metadata there are differs between data sets.
     able = [arm for arm in arms if arm.name != METADATA_ONLY]
     results = run_outside(able, samples, cohort, protocol.seed, work)
-    counts = [count_by(protocol, positive, cohort) for cohort in (outside, sets[0])]
+    counts = [unit_aggregation(protocol, positive, cohort) for cohort in (outside, sets[0])]
     outcomes = [_outcome(arm, result, *counts) for arm, result in zip(able, results, strict=True)]
     # What the columns say is known of the first data set's samples.
     measures = dataclasses.replace(measures, subgroups={})
@@ -267,7 +273,7 @@ def _learn(
     evaluations: Sequence[Evaluation],
     arms: Sequence[Arm],
     plan: Plan,
-    count: Count,
+    count: Aggregation,
     positive: str | None,
     work: Work,
 ) -> list[Evaluation]:

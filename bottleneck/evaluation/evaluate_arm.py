@@ -10,12 +10,12 @@ import numpy as np
 
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
-from bottleneck.evaluation.metrics.decision_curve import trace_net_benefit
+from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
     caveat,
-    intervals,
-    intervals_per_class,
+    compute_intervals,
+    compute_intervals_per_class,
 )
 from bottleneck.evaluation.metrics.metric_values import (
     Difference,
@@ -23,15 +23,20 @@ from bottleneck.evaluation.metrics.metric_values import (
     OperatingPoint,
     as_metric,
 )
-from bottleneck.evaluation.metrics.metrics import confuse, fold_aurocs, measure, measure_per_class
+from bottleneck.evaluation.metrics.metrics import (
+    compute_metrics,
+    compute_metrics_per_class,
+    count_confusion,
+    fold_aurocs,
+)
 from bottleneck.evaluation.metrics.operating_points import (
     Held,
-    at_prevalence,
+    adjust_to_prevalence,
+    apply_thresholds,
     choose_thresholds,
-    operate,
 )
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
-from bottleneck.evaluation.metrics.subgroups import by_subgroup
+from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 
@@ -119,25 +124,25 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
     Evaluation
     """
     test, source = _calibrated(outcome)
-    figures = measure(test, positive=positive)
-    known = intervals(test, positive=positive)
+    figures = compute_metrics(test, positive=positive)
+    known = compute_intervals(test, positive=positive)
     metrics = {name: as_metric(value, known.get(name)) for name, value in figures.items()}
     points: list[OperatingPoint] = []
     per_class = {}
     calibration = curve = None
     if positive is None:
-        bounds = intervals_per_class(test)
+        bounds = compute_intervals_per_class(test)
         per_class = {
             name: {
                 metric: as_metric(value, bounds[name].get(metric))
                 for metric, value in values.items()
             }
-            for name, values in measure_per_class(test).items()
+            for name, values in compute_metrics_per_class(test).items()
         }
     else:
         if measures.prevalence is not None:
             shares = metrics["sensitivity"], metrics["specificity"]
-            for name, metric in at_prevalence(*shares, measures.prevalence).items():
+            for name, metric in adjust_to_prevalence(*shares, measures.prevalence).items():
                 metrics[f"{name}_at_prevalence"] = metric
         targets: tuple[tuple[Held, float], ...] = (
             ("sensitivity", measures.at_sensitivity),
@@ -145,10 +150,12 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
         )
         for held, target in targets if outcome.inner else ():
             thresholds = choose_thresholds(outcome.inner, positive, held, target)
-            points.append(operate(test, thresholds, positive=positive, held=held, target=target))
+            points.append(
+                apply_thresholds(test, thresholds, positive=positive, held=held, target=target)
+            )
         if test.probabilities is not None:
             calibration = bin_probabilities(test, positive, source=source)
-            curve = trace_net_benefit(test, positive)
+            curve = compute_decision_curve(test, positive)
     return Evaluation(
         name=outcome.name,
         backbone=outcome.backbone,
@@ -156,14 +163,14 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
         head=outcome.head,
         predictions=test,
         metrics=metrics,
-        confusion=confuse(test),
+        confusion=count_confusion(test),
         chosen=tuple(outcome.chosen),
         seconds=outcome.seconds,
         per_class=per_class,
         operating_points=tuple(points),
         calibration=calibration,
         decision_curve=curve,
-        subgroups=by_subgroup(test, measures.subgroups, positive=positive),
+        subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
         cost=outcome.cost,
     )
 

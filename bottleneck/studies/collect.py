@@ -10,7 +10,7 @@ import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.evaluation.evaluate_arm import Measures, Outcome, assess
-from bottleneck.evaluation.metrics.metrics import measure
+from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.studies.published_figures import METRICS
@@ -163,7 +163,8 @@ def _spread(each: Sequence[Predictions], positive: str) -> dict[str, Spread]:
     if len(each) < 2:
         return {}
     figures = [
-        measure(dataclasses.replace(one, probabilities=None), positive=positive) for one in each
+        compute_metrics(dataclasses.replace(one, probabilities=None), positive=positive)
+        for one in each
     ]
     return {
         name: Spread(

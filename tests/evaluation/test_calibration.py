@@ -146,7 +146,7 @@ def test_the_prior_only_arm_keeps_its_frequencies():
 
 def test_calibration_asks_for_every_fold_and_class():
     made = make(["n", "p", "n", "p"], [0.0, 1, 2, 3], folds=np.array([0, 0, 1, 1]))
-    with pytest.raises(UsageError, match="2 test folds, not of 1"):
+    with pytest.raises(UsageError, match="2 test folds, but there are 1"):
         calibrate(made, [made])
     lacking = make(["n", "n"], [0.0, 1.0], classes=("n", "p"))
     with pytest.raises(ProtocolError, match="none of 'p'"):

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import FeatureFileError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare, evaluate
-from bottleneck.evaluation.metrics.metrics import METRICS, fold_aurocs, measure
+from bottleneck.evaluation.metrics.metrics import METRICS, compute_metrics, fold_aurocs
 from bottleneck.heads.registry import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
@@ -230,7 +230,7 @@ def test_a_positive_class_that_is_stated_wins():
 def test_figures_are_those_of_the_predictions():
     arm = evaluate(f, "svm", protocol=Protocol(n_splits=3, repeats=2, inner_splits=2))
     assert len(arm.predictions) == 160
-    assert {k: m.value for k, m in arm.metrics.items()} == measure(
+    assert {k: m.value for k, m in arm.metrics.items()} == compute_metrics(
         arm.predictions, positive="malignant"
     )
     assert arm.predictions.kind == "decision"

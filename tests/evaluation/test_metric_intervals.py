@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from bottleneck.evaluation.metrics.metric_intervals import intervals, intervals_per_class
-from bottleneck.evaluation.metrics.metrics import METRICS, OF_PROBABILITIES
-from bottleneck.evaluation.metrics.weighted_metrics import Functionals
+from bottleneck.evaluation.metrics.metric_intervals import (
+    compute_intervals,
+    compute_intervals_per_class,
+)
+from bottleneck.evaluation.metrics.metrics import METRICS, PROBABILITY_METRICS
+from bottleneck.evaluation.metrics.weighted_metrics import WeightedMetrics
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc import roc_auc_interval
 
 
 def test_proportions_have_wilsons_interval() -> None:
     arm = predict()
-    found = intervals(arm, positive="malignant")
+    found = compute_intervals(arm, positive="malignant")
     said, true = arm.predicted == "malignant", arm.labels == "malignant"
     for name, right, of in (
         ("accuracy", said == true, np.ones(80, bool)),
@@ -37,7 +40,7 @@ def test_proportions_have_wilsons_interval() -> None:
 
 def test_what_has_no_closed_interval_is_linearised() -> None:
     one, folded = (with_probabilities(predict(200, folds=k)) for k in (1, 5))
-    a, b = (intervals(arm, positive="malignant") for arm in (one, folded))
+    a, b = (compute_intervals(arm, positive="malignant") for arm in (one, folded))
     for name in ("f1", "mcc", "auprc", "brier"):
         assert a[name].method == "influence by patient"
         assert b[name].method == "influence by patient with Nadeau & Bengio's correction"
@@ -47,8 +50,8 @@ def test_what_has_no_closed_interval_is_linearised() -> None:
             assert b[name].standard_error == pytest.approx(1.5 * a[name].standard_error)
     assert set(METRICS) - set(a) == {"ece"}
     assert set(a) == set(b)
-    plain = intervals(predict(200), positive="malignant")
-    assert set(METRICS) - set(plain) == set(OF_PROBABILITIES)
+    plain = compute_intervals(predict(200), positive="malignant")
+    assert set(METRICS) - set(plain) == set(PROBABILITY_METRICS)
 
 
 @pytest.mark.parametrize("groups", [False, True])
@@ -58,7 +61,7 @@ def test_influence_and_joined_recalls_are_near_the_bootstrap(
 ) -> None:
     arm = with_probabilities(predict(420, groups=groups, classes=classes))
     positive = "malignant" if "malignant" in classes else None
-    functionals = Functionals(arm, positive)
+    functionals = WeightedMetrics(arm, positive)
     # A patient has images of every class; else images are drawn within classes.
     patient = np.arange(420) // (2 * len(classes)) if groups else np.arange(420)
     n = patient.max() + 1
@@ -75,7 +78,7 @@ def test_influence_and_joined_recalls_are_near_the_bootstrap(
     drawn = stats.bootstrap(
         strata, figures, vectorized=True, n_resamples=2000, rng=np.random.default_rng(0)
     ).confidence_interval
-    found = intervals(arm, positive=positive)
+    found = compute_intervals(arm, positive=positive)
     values = dict(zip(functionals.names, functionals.evaluate(), strict=True))
     for name, *bounds in zip(functionals.names, *drawn, strict=True):
         assert found[name].value == pytest.approx(values[name])
@@ -84,7 +87,7 @@ def test_influence_and_joined_recalls_are_near_the_bootstrap(
 
 def test_balanced_accuracy_joins_wilsons_intervals() -> None:
     arm = predict()
-    found = intervals(arm, positive="malignant")
+    found = compute_intervals(arm, positive="malignant")
     a, b = found["sensitivity"], found["specificity"]
     low = np.hypot(a.value - a.low, b.value - b.low) / 2
     high = np.hypot(a.high - a.value, b.high - b.value) / 2
@@ -101,7 +104,7 @@ def test_copies_within_patients_change_no_interval(classes: tuple[str, ...], fol
     single = dataclasses.replace(arm, groups=arm.ids)
     rows = np.repeat(np.arange(96), 2)
     copies = dataclasses.replace(single.take(rows), ids=np.arange(192).astype(str))
-    plain, named, twice = (intervals(p, positive=positive) for p in (arm, single, copies))
+    plain, named, twice = (compute_intervals(p, positive=positive) for p in (arm, single, copies))
     assert set(plain) == set(named) == set(twice)
     for name, expected in plain.items():
         for found in (named[name], twice[name]):
@@ -114,8 +117,8 @@ def test_copies_within_patients_change_no_interval(classes: tuple[str, ...], fol
 def test_perfect_predictions_are_never_certain(folds: int) -> None:
     arm = predict(80, skill=100, folds=folds)
     assert (arm.predicted == arm.labels).all()
-    found = intervals(arm, positive="malignant")
-    assert set(found) == set(METRICS) - {"auprc", *OF_PROBABILITIES}
+    found = compute_intervals(arm, positive="malignant")
+    assert set(found) == set(METRICS) - {"auprc", *PROBABILITY_METRICS}
     assert all(i.low < 0.97 and i.value == i.high == 1 for i in found.values())
     # Of 40 and 40, with the lower bounds of both recalls at once or one alone.
     worst, single = found["sensitivity"].low + found["specificity"].low - 1, found["mcc"].low
@@ -124,12 +127,15 @@ def test_perfect_predictions_are_never_certain(folds: int) -> None:
 
 def test_only_what_is_asked_for_is_computed() -> None:
     arm = with_probabilities(predict())
-    assert set(intervals(arm, positive="malignant", names=("auroc", "ppv"))) == {"auroc", "ppv"}
+    assert set(compute_intervals(arm, positive="malignant", names=("auroc", "ppv"))) == {
+        "auroc",
+        "ppv",
+    }
 
 
 def test_every_class_has_the_intervals_of_its_own() -> None:
     arm = with_probabilities(predict(90, classes=("a", "b", "c")))
-    apart = intervals_per_class(arm)
+    apart = compute_intervals_per_class(arm)
     assert list(apart) == ["a", "b", "c"]
     expected = roc_auc_interval(arm.labels == "b", arm.scores[:, 1])
     assert apart["b"]["auroc"] == expected
@@ -142,7 +148,7 @@ def test_every_class_has_the_intervals_of_its_own() -> None:
 
 def test_folds_divide_the_effective_number_of_a_proportion() -> None:
     one, folded = predict(80), predict(80, folds=5)
-    a, b = (intervals(p, positive="malignant")["sensitivity"] for p in (one, folded))
+    a, b = (compute_intervals(p, positive="malignant")["sensitivity"] for p in (one, folded))
     assert b.standard_error == pytest.approx(1.5 * a.standard_error)
 
 
@@ -160,7 +166,7 @@ def test_patients_widen_the_interval_of_copies() -> None:
         classes=one.classes,
         kind=one.kind,
     )
-    single, double = (intervals(p, positive="malignant") for p in (one, copies))
+    single, double = (compute_intervals(p, positive="malignant") for p in (one, copies))
     for name in ("accuracy", "auroc"):
         width = double[name].high - double[name].low
         assert width == pytest.approx(single[name].high - single[name].low, rel=0.05)
@@ -169,7 +175,7 @@ def test_patients_widen_the_interval_of_copies() -> None:
 def test_a_single_test_part_has_delongs_interval() -> None:
     arm = predict(seed=1)
     expected = roc_auc_interval(arm.labels == "malignant", arm.scores[:, 1])
-    assert intervals(arm, positive="malignant")["auroc"] == expected
+    assert compute_intervals(arm, positive="malignant")["auroc"] == expected
 
 
 def test_folds_are_never_ranked_together() -> None:
@@ -177,14 +183,14 @@ def test_folds_are_never_ranked_together() -> None:
     shifted = np.array(arm.scores)
     shifted += 100 * arm.folds[:, None]
     moved = Predictions(**{**vars(arm), "scores": shifted})
-    a, b = (intervals(p, positive="malignant")["auroc"] for p in (arm, moved))
+    a, b = (compute_intervals(p, positive="malignant")["auroc"] for p in (arm, moved))
     assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high))
     assert "LeDell" in a.method
 
 
 def test_repeats_are_no_new_patients() -> None:
     once, often = predict(folds=4), predict(folds=4, repeats=5)
-    a, b = (intervals(p, positive="malignant") for p in (once, often))
+    a, b = (compute_intervals(p, positive="malignant") for p in (once, often))
     for name in ("accuracy", "auroc"):
         assert b[name].high - b[name].low > 0.5 * (a[name].high - a[name].low)
 
@@ -192,10 +198,10 @@ def test_repeats_are_no_new_patients() -> None:
 def test_without_a_positive_class_averages_have_intervals() -> None:
     arm = with_probabilities(predict(90, classes=("a", "b", "c")))
     lacking = {"ece", "calibration_slope", "calibration_intercept"}
-    assert set(METRICS) - set(intervals(arm, positive=None)) == lacking
+    assert set(METRICS) - set(compute_intervals(arm, positive=None)) == lacking
 
 
 def test_what_is_never_said_has_no_interval() -> None:
     arm = predict()
     never = Predictions(**{**vars(arm), "predicted": np.full(80, "benign")})
-    assert "ppv" not in intervals(never, positive="malignant")
+    assert "ppv" not in compute_intervals(never, positive="malignant")

@@ -11,11 +11,11 @@ from sklearn import metrics as reference
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metrics import (
     METRICS,
-    OF_PROBABILITIES,
-    confuse,
+    PROBABILITY_METRICS,
+    compute_metrics,
+    compute_metrics_per_class,
+    count_confusion,
     fold_aurocs,
-    measure,
-    measure_per_class,
 )
 from bottleneck.predictions import Predictions
 
@@ -47,8 +47,8 @@ def test_a_table_counted_by_hand():
     labels = ["sick"] * 8 + ["well"] * 12
     predicted = ["sick"] * 6 + ["well"] * 2 + ["sick"] * 3 + ["well"] * 9
     p = predict(labels, predicted)
-    figures = measure(p, positive="sick")
-    assert tuple(figures) == tuple(m for m in METRICS if m not in OF_PROBABILITIES)
+    figures = compute_metrics(p, positive="sick")
+    assert tuple(figures) == tuple(m for m in METRICS if m not in PROBABILITY_METRICS)
     expected = {
         "accuracy": 15 / 20,
         "balanced_accuracy": (6 / 8 + 9 / 12) / 2,
@@ -62,8 +62,8 @@ def test_a_table_counted_by_hand():
         "auprc": 8 / 20,
     }
     assert figures == pytest.approx(expected)
-    assert confuse(p).tolist() == [[6, 2], [3, 9]]
-    swapped = measure(p, positive="well")
+    assert count_confusion(p).tolist() == [[6, 2], [3, 9]]
+    swapped = compute_metrics(p, positive="well")
     assert (swapped["sensitivity"], swapped["ppv"]) == pytest.approx((9 / 12, 9 / 11))
 
 
@@ -78,7 +78,7 @@ binary_rows = st.lists(
 @given(binary_rows)
 def test_two_classes_against_scikit_learn(rows):
     y, z, s = map(np.array, zip(*rows, strict=True))
-    figures = measure(predict(y, z, s), positive="p")
+    figures = compute_metrics(predict(y, z, s), positive="p")
     undefined = {"zero_division": np.nan}
     expected = {
         "accuracy": reference.accuracy_score(y, z),
@@ -102,7 +102,7 @@ def test_three_classes_against_scikit_learn(drawn, random):
     z = np.array([*"abc", *(random.choice("abc") for _ in drawn)])
     raw = np.array([[random.random() for _ in range(3)] for _ in y]) + 0.1
     scores = raw / raw.sum(axis=1, keepdims=True)
-    figures = measure(predict(y, z, scores))
+    figures = compute_metrics(predict(y, z, scores))
     tables = reference.multilabel_confusion_matrix(y, z)
     tn, fp, fn = tables[:, 0, 0], tables[:, 0, 1], tables[:, 1, 0]
     expected = {
@@ -118,7 +118,7 @@ def test_three_classes_against_scikit_learn(drawn, random):
         "auprc": reference.average_precision_score(y, scores, average="macro"),
     }
     assert figures == pytest.approx(expected)
-    one = measure(predict(y, z, scores), positive="b")
+    one = compute_metrics(predict(y, z, scores), positive="b")
     assert one["mcc"] == pytest.approx(reference.matthews_corrcoef(y == "b", z == "b"))
     assert one["sensitivity"] == pytest.approx(reference.recall_score(y == "b", z == "b"))
     assert one["auroc"] == pytest.approx(reference.roc_auc_score(y == "b", scores[:, 1]))
@@ -126,19 +126,19 @@ def test_three_classes_against_scikit_learn(drawn, random):
 
 def test_what_is_not_defined_is_nan_and_not_zero():
     y = np.array(["n", "n", "p", "p"])
-    never = measure(predict(y, ["n"] * 4), positive="p")
+    never = compute_metrics(predict(y, ["n"] * 4), positive="p")
     assert np.isnan(never["ppv"])
     assert (never["sensitivity"], never["npv"], never["f1"]) == (0, 0.5, 0)
-    always = measure(predict(y, ["p"] * 4), positive="p")
+    always = compute_metrics(predict(y, ["p"] * 4), positive="p")
     assert np.isnan(always["npv"])
     # A class that is never predicted has no precision, so the mean over classes has none.
-    three = measure(predict(["a", "b", "c"], ["a", "b", "a"]))
+    three = compute_metrics(predict(["a", "b", "c"], ["a", "b", "a"]))
     assert np.isnan(three["ppv"])
     assert three["sensitivity"] == pytest.approx(2 / 3)
 
 
 def test_samples_of_one_class_alone():
-    figures = measure(predict(["p", "p"], ["p", "n"], classes=("n", "p")), positive="p")
+    figures = compute_metrics(predict(["p", "p"], ["p", "n"], classes=("n", "p")), positive="p")
     assert figures["sensitivity"] == 0.5
     assert all(np.isnan(figures[m]) for m in ("specificity", "balanced_accuracy", "auroc"))
 
@@ -146,7 +146,7 @@ def test_samples_of_one_class_alone():
 def test_auroc_is_averaged_within_folds_and_never_pooled():
     # Each fold ranks perfectly, on a scale of its own.
     p = predict(["n", "p", "n", "p"], scores=[0.0, 1.0, 10.0, 11.0], folds=[0, 0, 1, 1])
-    assert measure(p, positive="p")["auroc"] == 1
+    assert compute_metrics(p, positive="p")["auroc"] == 1
     assert reference.roc_auc_score(p.labels == "p", p.scores[:, 1]) == 0.75
 
 
@@ -164,7 +164,7 @@ def test_fold_aurocs_come_repeat_by_repeat():
         for rows in [(repeats == r) & (folds == f)]
     ]
     np.testing.assert_allclose(fold_aurocs(p, positive="p"), expected)
-    assert measure(p, positive="p")["auroc"] == pytest.approx(np.mean(expected))
+    assert compute_metrics(p, positive="p")["auroc"] == pytest.approx(np.mean(expected))
     # Without a positive class, each against the rest: of two, both have the same.
     np.testing.assert_allclose(fold_aurocs(p), expected)
 
@@ -172,18 +172,18 @@ def test_fold_aurocs_come_repeat_by_repeat():
 def test_a_fold_without_a_class_has_no_auroc():
     p = predict(["n", "p", "n", "n"], scores=[0.0, 1.0, 2.0, 3.0], folds=[0, 0, 1, 1])
     np.testing.assert_array_equal(fold_aurocs(p, positive="p"), [1, np.nan])
-    assert np.isnan(measure(p, positive="p")["auroc"])
+    assert np.isnan(compute_metrics(p, positive="p")["auroc"])
 
 
 def test_counts_are_pooled_over_folds_and_averaged_over_repeats():
     y = ["p", "n", "n", "n", "p", "p"] * 2
     z = ["p", "p", "n", "n", "n", "n", "p", "n", "n", "n", "p", "n"]
     p = predict(y, z, folds=[0, 0, 1, 1, 2, 2] * 2, repeats=[0] * 6 + [1] * 6)
-    figures = measure(p, positive="p")
+    figures = compute_metrics(p, positive="p")
     assert figures["sensitivity"] == pytest.approx((1 / 3 + 2 / 3) / 2)
     assert figures["ppv"] == pytest.approx((1 / 2 + 2 / 2) / 2)
-    assert confuse(p).tolist() == [[2, 1], [2, 1]]
-    assert confuse(p, 1).tolist() == [[3, 0], [1, 2]]
+    assert count_confusion(p).tolist() == [[2, 1], [2, 1]]
+    assert count_confusion(p, 1).tolist() == [[3, 0], [1, 2]]
 
 
 def test_brier_score_of_probabilities_against_scikit_learn():
@@ -191,12 +191,12 @@ def test_brier_score_of_probabilities_against_scikit_learn():
     y = np.array(list("abc"))[np.arange(60) % 3]
     shares = rng.dirichlet(np.ones(3), 60)
     p = dataclasses.replace(predict(y, scores=shares), probabilities=shares)
-    one, all_classes = measure(p, positive="b"), measure(p)
+    one, all_classes = compute_metrics(p, positive="b"), compute_metrics(p)
     assert tuple(one) == METRICS
     assert one["brier"] == pytest.approx(reference.brier_score_loss(y == "b", shares[:, 1]))
     total = reference.brier_score_loss(y, shares, scale_by_half=False)
     assert all_classes["brier"] == pytest.approx(total / 3)
-    apart = measure_per_class(p)
+    apart = compute_metrics_per_class(p)
     assert apart["b"] == {k: v for k, v in one.items() if "accuracy" not in k}
     for metric in ("auprc", "brier", "ece", "calibration_slope", "sensitivity"):
         mean = np.mean([apart[c][metric] for c in "abc"])
@@ -205,10 +205,10 @@ def test_brier_score_of_probabilities_against_scikit_learn():
 
 def test_average_precision_is_averaged_within_folds():
     p = predict(["n", "p", "n", "p"], scores=[0.0, 1.0, 10.0, 11.0], folds=[0, 0, 1, 1])
-    assert measure(p, positive="p")["auprc"] == 1
+    assert compute_metrics(p, positive="p")["auprc"] == 1
     assert reference.average_precision_score(p.labels == "p", p.scores[:, 1]) < 1
 
 
 def test_an_unknown_positive_class_is_refused():
     with pytest.raises(UsageError, match="unknown positive label 'malign'"):
-        measure(predict(["n", "p"]), positive="malign")
+        compute_metrics(predict(["n", "p"]), positive="malign")

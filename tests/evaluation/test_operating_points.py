@@ -11,7 +11,11 @@ from test_calibration import make
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.metrics.operating_points import at_prevalence, choose_thresholds, operate
+from bottleneck.evaluation.metrics.operating_points import (
+    adjust_to_prevalence,
+    apply_thresholds,
+    choose_thresholds,
+)
 from bottleneck.statistics.proportions import wilson_interval
 
 
@@ -50,7 +54,7 @@ def test_a_score_that_tells_nobody_apart():
     (nobody,) = choose_thresholds([inner], "p", "specificity", 0.9)
     assert (inner.scores[:, 1] >= everyone).all()
     assert not (inner.scores[:, 1] >= nobody).any()
-    point = operate(inner, [nobody], positive="p", held="specificity", target=0.9)
+    point = apply_thresholds(inner, [nobody], positive="p", held="specificity", target=0.9)
     assert (point.metrics["specificity"].value, point.metrics["sensitivity"].value) == (1, 0)
     assert np.isnan(point.metrics["ppv"].value)
     assert point.metrics["ppv"].low is None
@@ -60,7 +64,7 @@ def test_every_fold_has_its_own_threshold():
     test = make(
         ["p", "n", "p", "n"] * 2, [1.0, 0, 2, 3, 11, 10, 12, 13], folds=np.repeat([1, 0], 4)
     )
-    point = operate(test, [1.5, 12.5], positive="p", held="sensitivity", target=0.9)
+    point = apply_thresholds(test, [1.5, 12.5], positive="p", held="sensitivity", target=0.9)
     assert point.thresholds == (1.5, 12.5)
     assert {k: m.value for k, m in point.metrics.items()} == pytest.approx(
         {"sensitivity": 1 / 4, "specificity": 2 / 4, "ppv": 1 / 3, "npv": 2 / 5}
@@ -70,7 +74,7 @@ def test_every_fold_has_its_own_threshold():
 def test_what_came_out_has_wilsons_interval():
     inner, test = scored(), scored(seed=1)
     thresholds = choose_thresholds([inner], "p", "sensitivity", 0.9)
-    point = operate(test, thresholds, positive="p", held="sensitivity", target=0.9)
+    point = apply_thresholds(test, thresholds, positive="p", held="sensitivity", target=0.9)
     said, true = test.scores[:, 1] >= thresholds[0], test.labels == "p"
     for name, right, of in (("sensitivity", said, true), ("npv", ~true, ~said)):
         low, high = proportion_confint(right[of].sum(), of.sum(), method="wilson")
@@ -100,7 +104,7 @@ def mercaldo(sensitivity, specificity, prevalence):
 
 @pytest.mark.parametrize("prevalence", [0.03, 0.2, 0.6])
 def test_predictive_values_are_near_the_logit_intervals_of_mercaldo(prevalence):
-    found = at_prevalence(*ALLELE, prevalence)
+    found = adjust_to_prevalence(*ALLELE, prevalence)
     expected = mercaldo(240 / 418, 288 / 375, prevalence)
     for name, (value, low, high) in zip(("ppv", "npv"), expected, strict=True):
         assert found[name].value == pytest.approx(value)
@@ -108,21 +112,24 @@ def test_predictive_values_are_near_the_logit_intervals_of_mercaldo(prevalence):
 
 
 def test_at_the_prevalence_of_the_sample_values_are_those_counted():
-    found = at_prevalence(*ALLELE, 418 / (418 + 375))
+    found = adjust_to_prevalence(*ALLELE, 418 / (418 + 375))
     assert found["ppv"].value == pytest.approx(240 / (240 + 87))
     assert found["npv"].value == pytest.approx(288 / (288 + 178))
 
 
 def test_changing_the_classes_exchanges_the_predictive_values():
     sensitivity, specificity = ALLELE
-    one, other = at_prevalence(*ALLELE, 0.1), at_prevalence(specificity, sensitivity, 0.9)
+    one, other = (
+        adjust_to_prevalence(*ALLELE, 0.1),
+        adjust_to_prevalence(specificity, sensitivity, 0.9),
+    )
     for a, b in ((one["ppv"], other["npv"]), (one["npv"], other["ppv"])):
         assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high))
 
 
 @pytest.mark.parametrize("wrong", [0, 1])
 def test_proportions_of_one_have_an_interval(wrong):
-    found = at_prevalence(wilson_interval(30, 30), wilson_interval(40 - wrong, 40), 0.1)
+    found = adjust_to_prevalence(wilson_interval(30, 30), wilson_interval(40 - wrong, 40), 0.1)
     for metric in found.values():
         assert 0 < metric.low < metric.value <= metric.high <= 1
     if not wrong:
@@ -140,7 +147,9 @@ def test_predictive_values_hold_their_level():
     for hits, rejections in zip(
         rng.binomial(30, 0.9, 1000), rng.binomial(60, 0.85, 1000), strict=True
     ):
-        found = at_prevalence(wilson_interval(hits, 30), wilson_interval(rejections, 60), 0.05)
+        found = adjust_to_prevalence(
+            wilson_interval(hits, 30), wilson_interval(rejections, 60), 0.05
+        )
         covered.append(
             [
                 found[name].low <= truth <= found[name].high
@@ -151,23 +160,27 @@ def test_predictive_values_hold_their_level():
 
 
 def test_what_is_unknown_stays_unknown():
-    plain = at_prevalence(Metric(0.8), Metric(0.9), 0.5)
+    plain = adjust_to_prevalence(Metric(0.8), Metric(0.9), 0.5)
     assert plain["ppv"].value == pytest.approx(8 / 9)
     assert plain["ppv"].low is None
     # Nobody is called positive, or everybody.
-    assert np.isnan(at_prevalence(wilson_interval(0, 9), wilson_interval(9, 9), 0.5)["ppv"].value)
-    assert np.isnan(at_prevalence(wilson_interval(9, 9), wilson_interval(0, 9), 0.5)["npv"].value)
+    assert np.isnan(
+        adjust_to_prevalence(wilson_interval(0, 9), wilson_interval(9, 9), 0.5)["ppv"].value
+    )
+    assert np.isnan(
+        adjust_to_prevalence(wilson_interval(9, 9), wilson_interval(0, 9), 0.5)["npv"].value
+    )
 
 
 def test_what_cannot_be_is_refused():
     made = scored()
     with pytest.raises(UsageError, match="did you mean 'sensitivity'"):
         choose_thresholds([made], "p", "sensitivty", 0.9)
-    with pytest.raises(UsageError, match="not be 90"):
+    with pytest.raises(UsageError, match="at most 1, not 90"):
         choose_thresholds([made], "p", "sensitivity", 90)
     with pytest.raises(ProtocolError, match="out-of-fold"):
         choose_thresholds([made.take(made.labels == "p")], "p", "sensitivity", 0.9)
     with pytest.raises(UsageError, match="1 test folds"):
-        operate(made, [0.0, 1.0], positive="p", held="sensitivity", target=0.9)
+        apply_thresholds(made, [0.0, 1.0], positive="p", held="sensitivity", target=0.9)
     with pytest.raises(UsageError, match="prevalence"):
-        at_prevalence(*ALLELE, 3)
+        adjust_to_prevalence(*ALLELE, 3)

@@ -7,9 +7,9 @@ from test_calibration import make
 
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.metrics.row_groups import (
+    encode_folds,
+    encode_patients,
     match_folds,
-    number_folds,
-    number_patients,
     split_folds,
 )
 
@@ -17,15 +17,15 @@ from bottleneck.evaluation.metrics.row_groups import (
 def test_folds_are_split_in_order_of_first_appearance():
     test = make(["n", "p"] * 20, np.arange(40.0), folds=np.repeat([3, 1], 20))
     assert [rows[0] for rows in split_folds(test)] == [0, 20]
-    assert number_folds(test).tolist() == [1] * 20 + [0] * 20
+    assert encode_folds(test).tolist() == [1] * 20 + [0] * 20
 
 
 def test_repeats_have_folds_of_their_own_and_the_same_patients():
     test = predict(8, folds=2, repeats=2, groups=True)
-    assert number_folds(test).tolist() == [0, 0, 1, 1] * 2 + [2, 2, 3, 3] * 2
-    assert number_patients(test).tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 2
+    assert encode_folds(test).tolist() == [0, 0, 1, 1] * 2 + [2, 2, 3, 3] * 2
+    assert encode_patients(test).tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 2
     # Without patients, every sample is one.
-    assert number_patients(predict(8, repeats=2)).tolist() == [*range(8)] * 2
+    assert encode_patients(predict(8, repeats=2)).tolist() == [*range(8)] * 2
 
 
 def test_validation_samples_follow_the_fold_of_their_model():

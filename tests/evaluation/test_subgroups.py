@@ -8,7 +8,7 @@ from made_predictions import predict
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
-from bottleneck.evaluation.metrics.subgroups import by_subgroup
+from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
 
 
@@ -19,7 +19,7 @@ def columns(arm, **values):
 def test_each_value_has_the_figures_of_its_own_samples():
     arm = predict(120)
     device = np.array(["one", "other", "one"])[np.arange(120) % 3]
-    one, other = by_subgroup(arm, columns(arm, device=device), positive="malignant")
+    one, other = evaluate_subgroups(arm, columns(arm, device=device), positive="malignant")
     assert [(g.column, g.value, g.n_samples) for g in (one, other)] == [
         ("device", "one", 80),
         ("device", "other", 40),
@@ -42,19 +42,19 @@ def test_each_value_has_the_figures_of_its_own_samples():
 def test_patients_are_counted_and_unnamed_values_come_last():
     arm = predict(80, groups=True)
     centre = ["b"] * 40 + ["a"] * 20 + [""] * 20
-    found = by_subgroup(arm, columns(arm, centre=centre), positive="malignant")
+    found = evaluate_subgroups(arm, columns(arm, centre=centre), positive="malignant")
     assert [(g.value, g.n_samples, g.n_patients) for g in found] == [
         ("a", 20, 5),
         ("b", 40, 10),
         ("not stated", 20, 5),
     ]
-    assert by_subgroup(arm, {"centre": {}}, positive="malignant")[0].value == "not stated"
+    assert evaluate_subgroups(arm, {"centre": {}}, positive="malignant")[0].value == "not stated"
 
 
 def test_one_class_alone_has_no_auroc():
     arm = predict(80)
     label = arm.labels.tolist()
-    benign, malignant = by_subgroup(arm, columns(arm, label=label), positive="malignant")
+    benign, malignant = evaluate_subgroups(arm, columns(arm, label=label), positive="malignant")
     for group in (benign, malignant):
         assert np.isnan(group.metrics["auroc"].value)
         assert group.metrics["auroc"].low is None
@@ -68,7 +68,7 @@ def test_folds_without_a_class_are_left_out_of_the_auroc():
     # All of the first fold, benign ones of the second, all of the third.
     chosen = (arm.folds == 0) | ((arm.folds == 1) & (arm.labels == "benign")) | (arm.folds == 2)
     named = np.where(chosen, "a", "b")
-    group, _ = by_subgroup(arm, columns(arm, x=named), positive="malignant")
+    group, _ = evaluate_subgroups(arm, columns(arm, x=named), positive="malignant")
     true = arm.labels == "malignant"
     areas = [roc_auc_score(true[arm.folds == f], arm.scores[arm.folds == f, 1]) for f in (0, 2)]
     ranked = np.isin(arm.folds, (0, 2))
@@ -81,6 +81,6 @@ def test_folds_without_a_class_are_left_out_of_the_auroc():
 def test_repeats_are_no_new_samples():
     arm = predict(80, folds=4, repeats=3)
     named = dict.fromkeys(arm.ids.tolist(), "all")
-    (group,) = by_subgroup(arm, {"x": named}, positive="malignant")
+    (group,) = evaluate_subgroups(arm, {"x": named}, positive="malignant")
     assert group.n_samples == 80
     assert group.n_patients is None

@@ -10,9 +10,9 @@ import pytest
 from scipy.special import softmax
 from sklearn import metrics as reference
 
-from bottleneck.evaluation.metrics.metrics import measure
+from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.metrics.weighted_metrics import (
-    Functionals,
+    WeightedMetrics,
     average_precision,
 )
 from bottleneck.predictions import Predictions
@@ -45,13 +45,13 @@ def predict(classes=("n", "p"), n=40, repeats=2, seed=0) -> Predictions:
 @pytest.mark.parametrize(("classes", "positive"), [("np", "p"), ("abc", "b"), ("abc", None)])
 def test_weights_count_like_copies(classes, positive):
     arm = predict(tuple(classes))
-    functionals = Functionals(arm, positive)
+    functionals = WeightedMetrics(arm, positive)
     times = np.random.default_rng(1).integers(0, 4, (3, len(arm)))
     # Every repeat and fold must hold as many samples as before for the means to agree.
     times[1] = 2
     found = functionals.evaluate(times.astype(float))
     for column, rows in enumerate(np.repeat(np.arange(len(arm)), t) for t in times):
-        copies = measure(arm.take(rows), positive=positive)
+        copies = compute_metrics(arm.take(rows), positive=positive)
         for name, value in zip(functionals.names, found[:, column], strict=True):
             assert value == pytest.approx(copies[name]), name
 
@@ -59,7 +59,7 @@ def test_weights_count_like_copies(classes, positive):
 @pytest.mark.parametrize(("classes", "positive"), [("np", "p"), ("abc", "b"), ("abc", None)])
 def test_influence_is_the_derivative(classes, positive):
     arm = predict(tuple(classes))
-    functionals = Functionals(arm, positive)
+    functionals = WeightedMetrics(arm, positive)
     step = 1e-6 * np.eye(len(arm))
     rise = functionals.evaluate(1 + step) - functionals.evaluate(1 - step)
     np.testing.assert_allclose(functionals.gradient(), rise / 2e-6, atol=1e-8)

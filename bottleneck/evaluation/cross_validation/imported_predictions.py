@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.folds import Fold, Folds, Protocol
 from bottleneck.errors import DataError, ProtocolError
-from bottleneck.evaluation.metrics.row_groups import match_folds, name_units, split_folds
+from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.predictions import Predictions, read_predictions
 
@@ -244,7 +244,7 @@ def align(given: Given, folds: Folds, samples: FeatureSet, *, allow_leakage: boo
     inner = tuple(match_folds(test, validation))
     for rows, part in zip(split_folds(test), inner, strict=True):
         tested = test.take(rows)
-        both = int(np.isin(name_units(part), name_units(tested)).sum())
+        both = int(np.isin(independent_units(part), independent_units(tested)).sum())
         if both and not allow_leakage:
             raise ProtocolError(
                 f"{both} validation samples of {refuse} are, or are of the same patients as, test "

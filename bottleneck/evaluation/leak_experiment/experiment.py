@@ -26,7 +26,7 @@ from bottleneck.evaluation.leak_experiment.leak_results import (
     ProtocolResult,
 )
 from bottleneck.evaluation.leak_experiment.protocols import LeakPlan, plan_protocols
-from bottleneck.evaluation.metrics.metrics import fold_aurocs, measure
+from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.registry import LARGE, Head, get_head
 from bottleneck.heads.search import check_finite
@@ -175,7 +175,7 @@ def _measure(predictions: Predictions, positive: str | None) -> dict[str, tuple[
         one = predictions.take(predictions.repeats == repeat)
         pooled = dataclasses.replace(one, folds=np.zeros_like(one.folds))
         (auroc_pooled,) = fold_aurocs(pooled, positive=positive)
-        each.append(measure(one, positive=positive) | {"auroc_pooled": float(auroc_pooled)})
+        each.append(compute_metrics(one, positive=positive) | {"auroc_pooled": float(auroc_pooled)})
     return {figure: tuple(figures[figure] for figures in each) for figure in FIGURES}
 
 

@@ -1,4 +1,4 @@
-"""Probabilities from scores, and how far they are frequencies."""
+"""Calibration: probabilities from scores, and how well they match observed frequencies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scipy.stats import rankdata
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
 from bottleneck.evaluation.metrics.row_groups import (
-    name_units,
-    number_folds,
-    number_patients,
+    encode_folds,
+    encode_patients,
+    independent_units,
     split_folds,
 )
 from bottleneck.predictions import Predictions
@@ -46,47 +46,46 @@ _MOST_BINS = 10
 
 
 def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
-    """Give predictions the probabilities that Platt's sigmoid finds in their training parts.
+    """Add calibrated probabilities to predictions, by Platt scaling on the training sets.
 
     Parameters
     ----------
     test : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
     inner : sequence of Predictions
         For every fold and repeat of ``test``, in order of first appearance, the out-of-fold
-        predictions that its training part gave itself in inner folds that keep patients
-        together.
+        predictions of its training set. The inner folds keep patients together.
 
     Returns
     -------
     Predictions
         ``test`` with ``probabilities``: those of scikit-learn's ``CalibratedClassifierCV``
-        (Platt's sigmoid; with three classes or more one a class against the rest, the
-        probabilities then divided by their sum). It is fitted without class weights, so
-        that the frequencies of the classes are those of the training part, whatever
-        weights the head had. Scores that are probabilities go in as log-odds. Scores that
-        are the same for all samples of a fold, as those of the prior-only arm are, remain
-        what they are where they are probabilities.
+        with Platt's sigmoid. With three classes or more, each class is calibrated against
+        the rest, and the probabilities are divided by their sum. The sigmoid is fitted
+        without class weights, so that it returns the class frequencies of the training set
+        even if the head was fitted with balanced weights. Scores that are probabilities
+        enter as log-odds. Probabilities that are the same for all samples of a fold, as in
+        the prior-only arm, are kept.
 
     Raises
     ------
     UsageError
-        If there is not one ``inner`` a fold and repeat.
+        If there is not one element of ``inner`` per fold and repeat.
     ProtocolError
-        If a class is absent from one of them.
+        If a training set lacks a class.
     """
     parts = split_folds(test)
     if len(parts) != len(inner):
         raise UsageError(
-            f"calibration needs out-of-fold predictions of the training part of each of the "
-            f"{len(parts)} test folds, not of {len(inner)}"
+            f"calibration needs out-of-fold predictions of the training set of each of the "
+            f"{len(parts)} test folds, but there are {len(inner)}"
         )
     probabilities = np.empty_like(test.scores)
     for rows, training in zip(parts, inner, strict=True):
         if set(training.labels) != set(test.classes):
             lacking = sorted(set(test.classes) - set(training.labels))
             raise ProtocolError(
-                f"calibration needs out-of-fold scores of every class, and one training part "
+                f"calibration needs out-of-fold scores of every class, but one training set "
                 f"has none of '{lacking[0] if lacking else sorted(set(training.labels))[-1]}'"
             )
         constant = all(np.ptp(training.scores[r], axis=0).max() == 0 for r in split_folds(training))
@@ -98,7 +97,7 @@ def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
 
 
 def _log_odds(predictions: Predictions) -> Floats:
-    """Scores as distances."""
+    """Return the scores on an unbounded scale: probabilities as log-odds."""
     if predictions.kind == "decision":
         return predictions.scores
     return special.logit(np.clip(predictions.scores, _LEAST, 1 - _LEAST))
@@ -109,7 +108,7 @@ def _fit_sigmoid(training: Predictions) -> Any:
     from sklearn.calibration import CalibratedClassifierCV
 
     class Scores(ClassifierMixin, BaseEstimator):
-        """A fitted classifier whose features are its scores."""
+        """A fitted classifier that takes its own scores as features."""
 
         classes_ = np.array(training.classes)
 
@@ -130,20 +129,21 @@ def _fit_sigmoid(training: Predictions) -> Any:
 def calibration_line(
     predictions: Predictions, positive: str, level: float = 0.95
 ) -> tuple[Interval, Interval]:
-    """Estimate the slope and the intercept of calibration, with their intervals.
+    """Estimate the calibration slope and intercept, with confidence intervals.
 
-    Cox (1958, Biometrika 45:562): the slope is that of a logistic regression of the truth
-    on the log-odds of the predicted probability, 1 where these are right and less where
-    they are too extreme. The intercept is that of such a regression whose slope is held at
-    1 ("calibration in the large"; Steyerberg & Vergouwe 2014, European Heart Journal
-    35:1925): 0 where the mean probability is right, above 0 where it is too low.
+    The slope (Cox 1958, Biometrika 45:562) is that of a logistic regression of the true
+    class on the log-odds of the predicted probability. It is 1 for calibrated probabilities
+    and below 1 if they are too extreme. The intercept ("calibration in the large";
+    Steyerberg & Vergouwe 2014, European Heart Journal 35:1925) is that of the same
+    regression with the slope fixed at 1. It is 0 if the mean probability is right, and above
+    0 if it is too low.
 
     Parameters
     ----------
     predictions : Predictions
-        With probabilities.
+        Predictions with probabilities.
     positive : str
-        The class they are held against the rest for.
+        The positive class.
     level : float
         Confidence level.
 
@@ -151,12 +151,11 @@ def calibration_line(
     -------
     slope, intercept : Interval
         Each repeat is fitted over all its folds, by statsmodels; values and bounds are
-        averaged over repeats. The variance adds up the influences of each patient (the
-        sandwich of Liang & Zeger 1986, Biometrika 73:13, times I / (I - 1) for I
-        patients), over folds times ``overlap_factor``; the reference is t. NaN
-        where a regression has no finite answer: a class is absent, or no probability of
-        one class exceeds any of the other, or, for the slope, all probabilities of a fold
-        are the same.
+        averaged over repeats. The variance is the sandwich estimate by patient (Liang &
+        Zeger 1986, Biometrika 73:13) times I / (I - 1) for I patients, and over folds times
+        ``overlap_factor``; the interval uses the t distribution. NaN if the regression has
+        no finite solution: a class is absent, the probabilities separate the classes, or,
+        for the slope, all probabilities of each fold are the same.
 
     Raises
     ------
@@ -196,7 +195,7 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
     def fit_slope() -> Interval:
         design = np.column_stack([np.ones(len(true)), odds])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # What would be warned of is looked for beforehand, or leaves nothing finite.
+            # The conditions behind these warnings are checked before the fit and after it.
             warnings.simplefilter("ignore")
             fitted = GLM(true.astype(float), design, Binomial()).fit(tol=1e-10)
         if not fitted.converged or not np.isfinite(fitted.params).all():
@@ -206,11 +205,11 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
         return estimate(float(fitted.params[-1]), influence)
 
     def fit_intercept() -> Interval:
-        # One equation: iterations from a far start would overflow, bisection does not.
-        found = float(optimize.brentq(lambda a: (special.expit(odds + a) - true).sum(), -99, 99))
-        share = special.expit(odds + found)
+        # Bisection, because Newton's method would overflow from a distant start.
+        shift = float(optimize.brentq(lambda a: (special.expit(odds + a) - true).sum(), -99, 99))
+        share = special.expit(odds + shift)
         weight = float((share * (1 - share)).sum())
-        return undefined if weight < _LEAST else estimate(found, (true - share) / weight)
+        return undefined if weight < _LEAST else estimate(shift, (true - share) / weight)
 
     if true.all() or not true.any():
         return undefined, undefined
@@ -221,13 +220,13 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
 
 def _probability_of(predictions: Predictions, positive: str) -> tuple[Floats, NDArray[np.bool_]]:
     if predictions.probabilities is None:
-        raise UsageError("these predictions have no calibrated probabilities: calibrate them first")
+        raise UsageError("the predictions have no calibrated probabilities: calibrate them first")
     column = predictions.classes.index(positive)
     return predictions.probabilities[:, column], predictions.labels == positive
 
 
 def _bin(share: Floats, n_patients: int) -> NDArray[np.int64]:
-    """Number the bins: equally many samples each, equal probabilities in one bin."""
+    """Return bin numbers: equally many samples per bin, equal probabilities in one bin."""
     n_bins = int(np.clip(n_patients // _MOST_BINS, 1, _MOST_BINS))
     return ((rankdata(share, "min") - 1) * n_bins / len(share)).astype(np.int64)
 
@@ -238,18 +237,18 @@ def calibration_error(predictions: Predictions, positive: str) -> float:
     Parameters
     ----------
     predictions : Predictions
-        With probabilities.
+        Predictions with probabilities.
     positive : str
-        The class they are held against the rest for.
+        The positive class.
 
     Returns
     -------
     float
-        The mean distance of predicted from observed shares over bins of equally many
-        samples, weighted by their samples; of each repeat, averaged over repeats. There
-        are ten bins, or fewer where a bin would have fewer than ten patients. It grows
-        with the number of bins and shrinks with that of samples even where calibration is
-        perfect, and has no interval.
+        Mean absolute difference of predicted probability and observed frequency over bins
+        of equally many samples, weighted by the number of samples; averaged over repeats.
+        There are ten bins, or fewer if a bin would have fewer than ten patients. Even for
+        perfect calibration the error grows with the number of bins and falls with the
+        number of samples; it has no interval.
 
     Raises
     ------
@@ -266,31 +265,30 @@ def calibration_error(predictions: Predictions, positive: str) -> float:
 
 
 def _count_patients(part: Predictions) -> int:
-    return len(np.unique(name_units(part)))
+    return len(np.unique(independent_units(part)))
 
 
 def bin_probabilities(
     predictions: Predictions, positive: str, *, source: str, level: float = 0.95
 ) -> Calibration:
-    """Hold predicted probabilities against observed shares, bin by bin.
+    """Compare predicted probabilities with observed frequencies, bin by bin.
 
     Parameters
     ----------
     predictions : Predictions
-        With probabilities.
+        Predictions with probabilities.
     positive : str
-        The class they are held against the rest for.
+        The positive class.
     source : str
-        Where the probabilities come from, in words.
+        Origin of the probabilities, in words.
     level : float
         Confidence level.
 
     Returns
     -------
     Calibration
-        The bins of ``calibration_error``, those of the first repeat, by rising
-        probability; the observed shares have the interval of
-        ``proportions.clustered_proportion_interval``.
+        The bins of ``calibration_error`` in the first repeat, in order of probability. The
+        observed frequencies have the interval of ``clustered_proportion_interval``.
 
     Raises
     ------
@@ -299,13 +297,13 @@ def bin_probabilities(
     """
     part = predictions.take(predictions.repeats == predictions.repeats.min())
     share, true = _probability_of(part, positive)
-    groups = name_units(part)
-    bins = _bin(share, _count_patients(part))
-    overlap = overlap_factor(number_folds(part), number_patients(part))
-    found = []
-    for number in np.unique(bins):
-        rows = bins == number
+    groups = independent_units(part)
+    numbers = _bin(share, _count_patients(part))
+    overlap = overlap_factor(encode_folds(part), encode_patients(part))
+    bins = []
+    for number in np.unique(numbers):
+        rows = numbers == number
         observed = clustered_proportion_interval(true[rows], groups[rows], level, overlap)
         metric = as_metric(observed.value, observed)
-        found.append(Bin(int(rows.sum()), float(share[rows].mean()), metric))
-    return Calibration(tuple(found), source)
+        bins.append(Bin(int(rows.sum()), float(share[rows].mean()), metric))
+    return Calibration(tuple(bins), source)

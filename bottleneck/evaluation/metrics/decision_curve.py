@@ -1,4 +1,4 @@
-"""What acting on predictions is worth: decision curves."""
+"""Decision curves: the net benefit of acting on predicted probabilities."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import DecisionCurve
 from bottleneck.predictions import Predictions
 
-__all__ = ["trace_net_benefit"]
+__all__ = ["compute_decision_curve"]
 
 
-def trace_net_benefit(
+def compute_decision_curve(
     predictions: Predictions, positive: str, thresholds: ArrayLike | None = None
 ) -> DecisionCurve:
-    """Compute the decision curve of an arm.
+    """Compute the decision curve of predictions.
 
     Parameters
     ----------
     predictions : Predictions
-        With probabilities.
+        Predictions with probabilities.
     positive : str
-        The class on which one would act.
+        The class that calls for action, such as a biopsy.
     thresholds : array-like of float, optional
-        Probabilities between 0 and 1 from which on one would act; by default 0.01 to 0.99
-        in steps of 0.01.
+        Threshold probabilities for action, between 0 and 1; by default 0.01 to 0.99 in steps
+        of 0.01.
 
     Returns
     -------
     DecisionCurve
-        Vickers & Elkin (2006, Medical Decision Making 26:565): of n samples, (true
-        positives - false positives t / (1 - t)) / n at the threshold t, over all folds,
-        averaged over repeats.
+        Net benefit at the threshold t: (true positives - false positives * t / (1 - t)) / n
+        for n samples, over all folds, averaged over repeats (Vickers & Elkin 2006, Medical
+        Decision Making 26:565).
 
     Raises
     ------
@@ -40,14 +40,14 @@ def trace_net_benefit(
         If the predictions have no probabilities, or a threshold is not between 0 and 1.
     """
     if predictions.probabilities is None:
-        raise UsageError("these predictions have no calibrated probabilities: calibrate them first")
+        raise UsageError("the predictions have no calibrated probabilities: calibrate them first")
     at = np.linspace(0.01, 0.99, 99) if thresholds is None else np.array(thresholds, dtype=float)
     if at.ndim != 1 or not ((at > 0) & (at < 1)).all():
-        raise UsageError("thresholds of a decision curve must lie between 0 and 1")
+        raise UsageError("the thresholds of a decision curve must be numbers between 0 and 1")
     share = predictions.probabilities[:, predictions.classes.index(positive)]
     true = predictions.labels == positive
     cost = at / (1 - at)
-    # Every repeat holds the same samples, so that the mean over rows is that over repeats.
+    # Every repeat has the same samples, so the mean over rows is the mean over repeats.
     hits, alarms = (
         1 - np.searchsorted(np.sort(share[rows]), at) / max(1, rows.sum()) for rows in (true, ~true)
     )

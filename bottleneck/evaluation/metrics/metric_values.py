@@ -1,4 +1,4 @@
-"""Values of metrics, with their intervals, and what is computed from them: no arithmetic here."""
+"""Value objects of the evaluation: metrics with their intervals, curves and differences."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A figure, with its interval where one was computed.
+    """A metric, with its confidence interval if one was computed.
 
     Attributes
     ----------
     value : float
-        NaN where the figure is not defined (a precision without predicted positives).
+        NaN if the metric is not defined, such as a precision without predicted positives.
     low, high : float or None
-        Bounds of the interval.
+        Bounds of the interval; None without one.
     method : str or None
-        Name of the method that gave the interval.
+        Name of the method of the interval; None without one.
     """
 
     value: float
@@ -46,7 +46,7 @@ class Metric:
 
 
 def as_metric(value: float, interval: Interval | None) -> Metric:
-    """Join a figure and its interval, where there is one."""
+    """Return a metric from its value and its interval, which may be None."""
     if interval is None:
         return Metric(value)
     method = f"{interval.method}, {interval.level:.0%}"
@@ -55,21 +55,21 @@ def as_metric(value: float, interval: Interval | None) -> Metric:
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
-    """The sensitivity at a stated specificity, or the reverse.
+    """The performance at a target sensitivity or specificity.
 
-    The threshold of each fold was chosen on scores that the training part gave itself out of
-    fold; it is what the test samples then met that counts.
+    The threshold of each fold was chosen on out-of-fold scores of its training set. The
+    metrics are those of the test samples, which may miss the target.
 
     Attributes
     ----------
     held : {"sensitivity", "specificity"}
-        Which of the two was aimed at.
+        Metric of the target.
     target : float
-        What it was aimed to be at least, in training.
+        Minimum of this metric on the training set.
     thresholds : tuple of float
-        One a fold and repeat, on the positive class's score.
+        Thresholds on the score of the positive class, one per fold and repeat.
     metrics : mapping of str to Metric
-        sensitivity, specificity, ppv, npv as they came out on the test samples.
+        sensitivity, specificity, ppv and npv on the test samples.
     """
 
     held: Literal["sensitivity", "specificity"]
@@ -85,11 +85,11 @@ class Bin:
     Attributes
     ----------
     n : int
-        Samples.
+        Number of samples.
     predicted : float
-        Their mean predicted probability.
+        Mean predicted probability.
     observed : Metric
-        The share of them that is of the positive class.
+        Observed frequency of the positive class.
     """
 
     n: int
@@ -99,15 +99,15 @@ class Bin:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """How far predicted probabilities are frequencies.
+    """Predicted probabilities compared with observed frequencies.
 
     Attributes
     ----------
     bins : tuple of Bin
-        Equally many samples each, by rising probability; those of the expected calibration
-        error.
+        The bins of the expected calibration error, with equally many samples each, in order
+        of probability.
     source : str
-        Where the probabilities come from, in words.
+        Origin of the probabilities, in words.
     """
 
     bins: tuple[Bin, ...]
@@ -116,15 +116,15 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True)
 class DecisionCurve:
-    """Net benefit of acting on a prediction: Vickers & Elkin (2006).
+    """Net benefit of acting on predicted probabilities (Vickers & Elkin 2006).
 
     Attributes
     ----------
     thresholds : ndarray of float64, shape (n,)
-        Probabilities from which on one would act.
+        Threshold probabilities for action.
     model, everyone : ndarray of float64, shape (n,)
-        Net benefit a sample of acting on the model, and on everyone; that of acting on
-        nobody is 0.
+        Net benefit per sample of acting on the predictions, and of acting on everyone; that
+        of acting on nobody is 0.
     """
 
     thresholds: Floats
@@ -134,15 +134,18 @@ class DecisionCurve:
 
 @dataclasses.dataclass(frozen=True)
 class Subgroup:
-    """One arm on the samples that share a value of a column.
+    """The metrics of an arm on the samples with one value of a column.
 
     Attributes
     ----------
     column, value : str
-        The column, and what it holds.
+        Name of the column, and the value.
     n_samples : int
+        Number of samples.
     n_patients : int or None
+        Number of patients; None if no patients are known.
     metrics : mapping of str to Metric
+        Metrics by name.
     """
 
     column: str
@@ -159,17 +162,19 @@ class Difference:
     Attributes
     ----------
     a, b : str
-        Names of arms.
+        Names of the arms.
     metric : str
+        Name of the metric.
     value : float
+        The difference.
     low, high : float or None
-        Bounds of the interval.
+        Bounds of its interval; None without one.
     p, p_adjusted : float or None
-        Two-sided, and adjusted by Holm's method over the primary family.
+        Two-sided p value, and the p value adjusted by Holm's method over the primary pairs.
     method : str or None
         Name of the interval and test.
     role : {"primary", "secondary"}
-        One metric and test of a protocol are primary; every other p is secondary.
+        The protocol has one primary metric and test; all other p values are secondary.
     """
 
     a: str

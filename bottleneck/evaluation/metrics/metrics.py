@@ -1,18 +1,18 @@
-"""Figures of merit of predictions.
+"""Performance metrics of predictions.
 
-Counting figures come from one confusion matrix a repeat, over all its folds, and are
-averaged over repeats. AUROC and AUPRC (average precision) rank scores, and scores of
-different folds come from different models: they are computed within each fold and averaged
-over folds and repeats, never over pooled scores, which are biased (Airola et al. 2011,
+Metrics of the confusion matrix come from one matrix per repeat, over all its folds, and are
+averaged over repeats. AUROC and AUPRC (average precision) rank scores. Scores of different
+folds come from different models, so both are computed within each fold and averaged over
+folds and repeats, never over pooled scores, which are biased (Airola et al. 2011,
 doi:10.1016/j.csda.2010.11.018; LeDell et al. 2015, doi:10.1214/15-EJS1035). Calibrated
-probabilities are on one scale, and what is computed from them is pooled over the folds of a
-repeat and averaged over repeats.
+probabilities are on one scale; their metrics are pooled over the folds of a repeat and
+averaged over repeats.
 
-With a positive class, sensitivity and its kin are those of this class against the rest.
-Without one, they are computed for each class against the rest and averaged with equal
-weights ("macro"), so that sensitivity is then the mean recall, and the Brier score the sum
-of squares over the classes divided by their number. Accuracy, balanced accuracy and MCC have
-one value over all classes (MCC: ``functionals.count_figures``).
+With a positive class, sensitivity, specificity, PPV, NPV, F1 and AUROC are those of this
+class against the rest. Without one, they are computed for each class against the rest and
+averaged with equal weights (macro average): sensitivity is then the mean recall, and the
+Brier score the sum of squares over the classes divided by their number. Accuracy, balanced
+accuracy and MCC have one value over all classes (MCC: ``confusion_metrics``).
 """
 
 from __future__ import annotations
@@ -22,100 +22,100 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import unknown_name
 from bottleneck.evaluation.metrics.calibration import calibration_error, calibration_line
-from bottleneck.evaluation.metrics.row_groups import number_folds
-from bottleneck.evaluation.metrics.weighted_metrics import COUNTED, Functionals
+from bottleneck.evaluation.metrics.row_groups import encode_folds
+from bottleneck.evaluation.metrics.weighted_metrics import CONFUSION_METRICS, WeightedMetrics
 from bottleneck.predictions import Predictions
 
 __all__ = [
     "METRICS",
-    "OF_PROBABILITIES",
-    "choose_classes",
-    "confuse",
+    "PROBABILITY_METRICS",
+    "compute_metrics",
+    "compute_metrics_per_class",
+    "count_confusion",
     "fold_aurocs",
-    "measure",
-    "measure_per_class",
+    "positive_classes",
 ]
 
-# Absent where predictions have no calibrated probabilities.
-OF_PROBABILITIES = ("brier", "calibration_slope", "calibration_intercept", "ece")
-METRICS = (*COUNTED, "auroc", "auprc", *OF_PROBABILITIES)
+# Metrics of calibrated probabilities; absent from predictions without them.
+PROBABILITY_METRICS = ("brier", "calibration_slope", "calibration_intercept", "ece")
+METRICS = (*CONFUSION_METRICS, "auroc", "auprc", *PROBABILITY_METRICS)
 
 
-def measure(predictions: Predictions, *, positive: str | None = None) -> dict[str, float]:
-    """Compute every figure of ``METRICS`` that the predictions allow.
+def compute_metrics(predictions: Predictions, *, positive: str | None = None) -> dict[str, float]:
+    """Compute all metrics of ``METRICS`` that the predictions allow.
 
     Parameters
     ----------
     predictions : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
     positive : str or None
-        The positive class; None for the average of each class against the rest.
+        The positive class; None for the macro average over one-vs-rest classes.
 
     Returns
     -------
     dict of str to float
-        In the order of ``METRICS``, without those of ``OF_PROBABILITIES`` where there are
-        no calibrated probabilities. NaN where a figure is not defined: a ratio whose
-        denominator is zero in one of the repeats or classes that are averaged, an AUROC of
-        a fold that lacks a class, a slope of probabilities that are all the same.
+        Values by name, in the order of ``METRICS``, without ``PROBABILITY_METRICS`` if there
+        are no calibrated probabilities. NaN if a metric is not defined: a ratio with a
+        denominator of zero in any repeat or class of the average, the AUROC of a fold that
+        lacks a class, the slope of probabilities that are all the same.
 
     Raises
     ------
     UsageError
-        If there is no such class.
+        If the positive class is not a class of the predictions.
     """
-    chosen = choose_classes(predictions, positive)
-    functionals = Functionals(predictions, positive)
-    found = dict(zip(functionals.names, map(float, functionals.evaluate()), strict=True))
-    found["auroc"] = float(np.mean(fold_aurocs(predictions, positive=positive)))
+    chosen = positive_classes(predictions, positive)
+    weighted = WeightedMetrics(predictions, positive)
+    values = dict(zip(weighted.names, map(float, weighted.evaluate()), strict=True))
+    values["auroc"] = float(np.mean(fold_aurocs(predictions, positive=positive)))
     if predictions.probabilities is not None:
         lines = [calibration_line(predictions, name) for name in chosen]
         slopes, intercepts = zip(*lines, strict=True)
-        found["calibration_slope"] = float(np.mean([s.value for s in slopes]))
-        found["calibration_intercept"] = float(np.mean([i.value for i in intercepts]))
+        values["calibration_slope"] = float(np.mean([s.value for s in slopes]))
+        values["calibration_intercept"] = float(np.mean([i.value for i in intercepts]))
         errors = [calibration_error(predictions, name) for name in chosen]
-        found["ece"] = float(np.mean(errors))
-    return {name: found[name] for name in METRICS if name in found}
+        values["ece"] = float(np.mean(errors))
+    return {name: values[name] for name in METRICS if name in values}
 
 
-def measure_per_class(predictions: Predictions) -> dict[str, dict[str, float]]:
-    """Compute the figures of every class against the rest.
+def compute_metrics_per_class(predictions: Predictions) -> dict[str, dict[str, float]]:
+    """Compute the metrics of every class against the rest.
 
     Parameters
     ----------
     predictions : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
 
     Returns
     -------
     dict of str to dict of str to float
-        By class, then as from ``measure``, without accuracy and balanced accuracy, which
-        are those of all classes.
+        By class, the result of ``compute_metrics`` without accuracy and balanced accuracy,
+        which have one value over all classes.
     """
     return {
         name: {
             metric: value
-            for metric, value in measure(predictions, positive=name).items()
+            for metric, value in compute_metrics(predictions, positive=name).items()
             if metric not in ("accuracy", "balanced_accuracy")
         }
         for name in predictions.classes
     }
 
 
-def confuse(predictions: Predictions, repeat: int = 0) -> NDArray[np.int64]:
-    """Tabulate truth against prediction over all folds of one repeat.
+def count_confusion(predictions: Predictions, repeat: int = 0) -> NDArray[np.int64]:
+    """Return the confusion matrix of one repeat, over all its folds.
 
     Parameters
     ----------
     predictions : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
     repeat : int
-        Which repeat.
+        Number of the repeat.
 
     Returns
     -------
     ndarray of int64, shape (n_classes, n_classes)
-        Rows the truth, columns the prediction, in the order of the classes.
+        Rows are true classes, columns predicted classes, in the order of the classes.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -126,25 +126,25 @@ def confuse(predictions: Predictions, repeat: int = 0) -> NDArray[np.int64]:
 
 
 def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDArray[np.float64]:
-    """Compute the AUROC within every fold of every repeat.
+    """Compute the AUROC of every fold and repeat.
 
     Parameters
     ----------
     predictions : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
     positive : str or None
         The positive class; None for the mean of each class against the rest.
 
     Returns
     -------
     ndarray of float64, shape (n_repeats * n_folds,)
-        Repeat by repeat; NaN for a fold in which a class has no sample, or all.
+        In order of repeats and folds; NaN for a fold that lacks a class.
     """
     from sklearn.metrics import roc_auc_score
 
-    names = choose_classes(predictions, positive)
+    names = positive_classes(predictions, positive)
     chosen = np.isin(predictions.classes, names)
-    folds = number_folds(predictions)
+    folds = encode_folds(predictions)
     aurocs = []
     for fold in range(folds.max() + 1):
         rows = folds == fold
@@ -159,13 +159,13 @@ def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDA
     return np.array(aurocs)
 
 
-def choose_classes(predictions: Predictions, positive: str | None) -> tuple[str, ...]:
-    """Return the classes that are held against the rest: the positive one, or all.
+def positive_classes(predictions: Predictions, positive: str | None) -> tuple[str, ...]:
+    """Return the classes to compare with the rest: the positive one, or all.
 
     Raises
     ------
     UsageError
-        If there is no such class.
+        If the positive class is not a class of the predictions.
     """
     if positive is None:
         return predictions.classes

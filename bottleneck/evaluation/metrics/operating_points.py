@@ -1,4 +1,4 @@
-"""Operating points: thresholds chosen in training, and what they came to in the test."""
+"""Operating points: thresholds chosen on training sets, and their performance on test sets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Literal, get_args
 import numpy as np
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
-from bottleneck.evaluation.metrics.metric_intervals import proportion
+from bottleneck.evaluation.metrics.metric_intervals import proportion_interval
 from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint, as_metric
 from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.intervals import Interval
 
-__all__ = ["Held", "at_prevalence", "choose_thresholds", "operate"]
+__all__ = ["Held", "adjust_to_prevalence", "apply_thresholds", "choose_thresholds"]
 
 Held = Literal["sensitivity", "specificity"]
 
@@ -23,35 +23,34 @@ Held = Literal["sensitivity", "specificity"]
 def choose_thresholds(
     inner: Sequence[Predictions], positive: str, held: Held, target: float
 ) -> tuple[float, ...]:
-    """Choose the threshold of every fold on the scores that its training part gave itself.
+    """Choose the threshold of every fold from the out-of-fold scores of its training set.
 
     Parameters
     ----------
     inner : sequence of Predictions
-        For every test fold and repeat, the out-of-fold predictions of its training part.
+        For every test fold and repeat, the out-of-fold predictions of its training set.
     positive : str
-        The positive class. A sample is called positive where its score is at least the
+        The positive class. A sample is predicted positive if its score is at least the
         threshold.
     held : {"sensitivity", "specificity"}
-        Which of the two is to reach the target.
+        Metric that must reach the target.
     target : float
-        Between 0 and 1.
+        Target value, between 0 and 1.
 
     Returns
     -------
     tuple of float
-        For a sensitivity the highest score, for a specificity the lowest number halfway
-        between two scores, that reaches at least the target on the samples of ``inner``;
-        equal scores are all on one side. A target can always be reached, if need be by
-        calling everybody positive, or nobody: then the threshold lies just above the
-        highest score.
+        For a sensitivity the highest score, for a specificity the lowest midpoint of two
+        scores, that reaches the target on the samples of ``inner``; equal scores are on the
+        same side. Every target can be reached, if necessary by predicting all samples
+        positive, or none: the threshold is then just above the highest score.
 
     Raises
     ------
     UsageError
-        If ``held`` or ``target`` is not what it should be.
+        If ``held`` is unknown, or ``target`` is not above 0 and at most 1.
     ProtocolError
-        If one of ``inner`` lacks the positive class or all others.
+        If an element of ``inner`` has only the positive class or only other classes.
     """
     _check(held, target)
     return tuple(_choose(training, positive, held, target) for training in inner)
@@ -59,9 +58,9 @@ def choose_thresholds(
 
 def _check(held: str, target: float) -> None:
     if held not in get_args(Held):
-        raise unknown_name("figure to hold", held, get_args(Held))
+        raise unknown_name("metric of an operating point", held, get_args(Held))
     if not 0 < target <= 1:
-        raise UsageError(f"a target {held} must lie above 0 and be at most 1, not be {target}")
+        raise UsageError(f"the target {held} must be above 0 and at most 1, not {target}")
 
 
 def _choose(training: Predictions, positive: str, held: Held, target: float) -> float:
@@ -69,10 +68,10 @@ def _choose(training: Predictions, positive: str, held: Held, target: float) -> 
     true = training.labels == positive
     if true.all() or not true.any():
         raise ProtocolError(
-            f"a threshold needs out-of-fold scores of '{positive}' and of other classes; one "
-            f"training part has only {'the first' if true.all() else 'the others'}"
+            f"a threshold needs out-of-fold scores of '{positive}' and of other classes, but one "
+            f"training set has only {'the former' if true.all() else 'the latter'}"
         )
-    # How many must be on the right side; a product such as 0.95 * 20 is not exact.
+    # Number of samples that must be correct; a product such as 0.95 * 20 is not exact.
     needed = math.ceil(target * np.count_nonzero(true == (held == "sensitivity")) - 1e-9)
     if held == "sensitivity":
         return float(np.sort(score[true])[-needed])
@@ -84,74 +83,75 @@ def _choose(training: Predictions, positive: str, held: Held, target: float) -> 
     return float(middle if middle > highest else above.min())
 
 
-def operate(
+def apply_thresholds(
     test: Predictions, thresholds: Sequence[float], *, positive: str, held: Held, target: float
 ) -> OperatingPoint:
-    """Apply thresholds to test samples.
+    """Evaluate an operating point: apply thresholds to test samples.
 
     Parameters
     ----------
     test : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
     thresholds : sequence of float
-        From ``choose_thresholds``: one a fold and repeat, in order of first appearance.
+        From ``choose_thresholds``: one per fold and repeat, in order of first appearance.
     positive, held, target
         As for ``choose_thresholds``.
 
     Returns
     -------
     OperatingPoint
-        Sensitivity, specificity, PPV and NPV as they came out, with the intervals that
-        ``inference.intervals`` gives proportions; NaN without an interval where there is
-        nothing to count in a repeat. The intervals take the thresholds as given.
+        Sensitivity, specificity, PPV and NPV on the test samples, with the intervals of
+        ``compute_intervals`` for proportions. A metric with a denominator of 0 in a repeat is
+        NaN, without an interval. The intervals take the thresholds as given.
 
     Raises
     ------
     UsageError
-        If there is not one threshold a fold and repeat, or an argument is not what it
-        should be.
+        If there is not one threshold per fold and repeat, ``held`` is unknown, or
+        ``target`` is not above 0 and at most 1.
     """
     _check(held, target)
     parts = split_folds(test)
     if len(parts) != len(thresholds):
-        raise UsageError(f"{len(parts)} test folds need as many thresholds, not {len(thresholds)}")
+        raise UsageError(
+            f"{len(parts)} test folds need {len(parts)} thresholds, not {len(thresholds)}"
+        )
     limit = np.empty(len(test))
     for rows, threshold in zip(parts, thresholds, strict=True):
         limit[rows] = threshold
-    said = test.scores[:, test.classes.index(positive)] >= limit
+    predicted = test.scores[:, test.classes.index(positive)] >= limit
     true = test.labels == positive
-    counted = {"sensitivity": true, "specificity": ~true, "ppv": said, "npv": ~said}
-    found = {name: proportion(test, true == said, of) for name, of in counted.items()}
+    counted = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
+    intervals = {name: proportion_interval(test, true == predicted, of) for name, of in counted.items()}
     metrics = {
         name: as_metric(np.nan if interval is None else interval.value, interval)
-        for name, interval in found.items()
+        for name, interval in intervals.items()
     }
     return OperatingPoint(held, target, tuple(map(float, thresholds)), metrics)
 
 
-def at_prevalence(
+def adjust_to_prevalence(
     sensitivity: Metric | Interval, specificity: Metric | Interval, prevalence: float
 ) -> Mapping[str, Metric]:
-    """Compute the predictive values that a test would have at another prevalence.
+    """Compute the predictive values of a test at another prevalence.
 
     Parameters
     ----------
     sensitivity, specificity : Metric or Interval
-        With their intervals, of patients of different classes.
+        Estimates with their intervals, from patients of different classes.
     prevalence : float
-        Between 0 and 1.
+        Proportion of positive samples, between 0 and 1.
 
     Returns
     -------
     mapping of str to Metric
-        ppv and npv. By Bayes' theorem both depend on the data through a ratio of two
-        independent proportions, sensitivity / (1 - specificity) and (1 - sensitivity) /
-        specificity. Its interval joins those of the two (Donner & Zou 2012, Statistical
-        Methods in Medical Research 21:347, "MOVER-R") and is mapped. Thus patients with
-        several images, folds, and proportions of 0 and 1, at which the logit intervals of
-        Mercaldo, Lau & Zhou (2007, Statistics in Medicine 26:2170) do not exist, are
-        allowed for as far as the given intervals do. NaN where the ratio is 0 / 0; no
-        interval where one of the two has none.
+        "ppv" and "npv". By Bayes' theorem both are functions of a ratio of two independent
+        proportions: sensitivity / (1 - specificity) and (1 - sensitivity) / specificity. The
+        interval of the ratio combines those of the proportions (MOVER-R: Donner & Zou 2012,
+        Statistical Methods in Medical Research 21:347). It accounts for several images per
+        patient and for folds as far as the given intervals do, and exists for proportions of
+        0 and 1, unlike the logit intervals of Mercaldo, Lau & Zhou (2007, Statistics in
+        Medicine 26:2170). NaN if the ratio is 0 / 0; no interval if a proportion has none.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def at_prevalence(
         If the prevalence is not between 0 and 1.
     """
     if not 0 < prevalence < 1:
-        raise UsageError(f"a prevalence must lie between 0 and 1, not be {prevalence}")
+        raise UsageError(f"the prevalence must lie between 0 and 1, not be {prevalence}")
     a, b = _bounds(sensitivity), _bounds(specificity)
     method = "MOVER-R at a stated prevalence"
     odds = prevalence / (1 - prevalence)
@@ -195,7 +195,7 @@ def _share(odds: float) -> float:
 
 
 def _join(a: Bounds, b: Bounds) -> Bounds:
-    """Return a ratio of two independent proportions and its bounds."""
+    """Return the ratio of two independent proportions and its bounds."""
     (p, p_low, p_high), (q, q_low, q_high) = a, b
     if p == q == 0 or np.isnan(p + q):
         return np.nan, np.nan, np.nan

@@ -1,4 +1,4 @@
-"""Which test belongs to two arms on the same samples, by figure and protocol."""
+"""Tests of the differences between arms on the same samples, chosen by metric and protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.metrics.metric_intervals import binarise
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.metrics.metrics import fold_aurocs
-from bottleneck.evaluation.metrics.row_groups import number_folds, number_patients
+from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc_tests import (
     AucDifference,
@@ -27,7 +27,7 @@ __all__ = ["AurocTest", "paired_tests", "secondary_tests"]
 
 
 class AurocTest(NamedTuple):
-    """One pair of arms: the test, and its p value adjusted for all pairs of the family."""
+    """The test of one pair of arms, and its p value adjusted for all primary pairs."""
 
     a: str
     b: str
@@ -38,26 +38,26 @@ class AurocTest(NamedTuple):
 def paired_tests(
     arms: Mapping[str, Predictions], positive: str | None, *, family: Sequence[str]
 ) -> list[AurocTest]:
-    """Test the difference of the AUROC between every two arms.
+    """Test the difference in AUROC of every pair of arms.
 
     Parameters
     ----------
     arms : mapping of str to Predictions
-        By name; of the same samples in the same folds.
+        Predictions by name of the arm, for the same samples in the same folds.
     positive : str or None
-        The positive class; None for the mean AUROC of each class against the rest.
+        The positive class; None for the macro-averaged one-vs-rest AUROC.
     family : sequence of str
-        Names of the arms whose pairs are the primary question. Their p values are adjusted
+        Names of the arms of the primary comparisons. The p values of their pairs are adjusted
         by Holm's method; those of other pairs are not.
 
     Returns
     -------
     list of AurocTest
-        In the order of the pairs of ``arms``.
+        One test per pair, in the order of ``arms``.
     """
     pairs, results = list(itertools.combinations(arms, 2)), []
     for a, b in pairs:
-        folds, patients = number_folds(arms[a]), number_patients(arms[a])
+        folds, patients = encode_folds(arms[a]), encode_patients(arms[a])
         if positive is None:
             labels, scores = arms[a].labels, (arms[a].scores, arms[b].scores)
             results.append(macro_auc_difference(labels, *scores, folds, patients))
@@ -79,40 +79,40 @@ def paired_tests(
 
 
 def secondary_tests(arms: Mapping[str, Predictions], positive: str | None) -> list[Difference]:
-    """Test what is not the primary question, between every two arms.
+    """Test the secondary comparisons of every pair of arms.
 
     Parameters
     ----------
     arms : mapping of str to Predictions
-        By name; of the same samples in the same folds.
+        Predictions by name of the arm, for the same samples in the same folds.
     positive : str or None
         The positive class, for the AUROC.
 
     Returns
     -------
     list of Difference
-        In the order of the pairs of ``arms``, all "secondary": the accuracy by
-        ``mcnemar.mcnemar_test``, in the first repeat alone; with several repeats also
-        the AUROC by ``significance.corrected_resampled_t``, whose patients to train and to
-        test on are means over folds. No p value is adjusted. What ``benchmarks/coverage.md``
-        shows to reject too often is said in ``method``.
+        Differences with the role "secondary", in the order of the pairs of ``arms``: the
+        accuracy by ``mcnemar_test``, in the first repeat only; with several repeats also the
+        AUROC by ``corrected_resampled_t``, with the mean numbers of training and test
+        patients over folds. No p value is adjusted. ``method`` says where a test rejects too
+        often, according to ``benchmarks/coverage.md``.
     """
-    found = []
+    differences = []
     for a, b in itertools.combinations(arms, 2):
         first = arms[a].repeats == arms[a].repeats.min()
         one, other = (arms[name].take(first) for name in (a, b))
         right, other_right = (arm.predicted == arm.labels for arm in (one, other))
-        counted = mcnemar_test(right, other_right, number_patients(one))
+        counted = mcnemar_test(right, other_right, encode_patients(one))
         method = f"{counted.method}, first repeat" if not first.all() else counted.method
         if one.folds.min() < one.folds.max():
             method += ", does not hold its level over folds"
-        found.append(_secondary(a, b, "accuracy", counted, method))
+        differences.append(_secondary(a, b, "accuracy", counted, method))
         if not first.all():
             resampled = _resample(arms[a], arms[b], positive)
             if resampled is not None:
                 method = f"{resampled.method}, does not hold its level with many features"
-                found.append(_secondary(a, b, "auroc", resampled, method))
-    return found
+                differences.append(_secondary(a, b, "auroc", resampled, method))
+    return differences
 
 
 def _secondary(
@@ -132,11 +132,11 @@ def _secondary(
 
 
 def _resample(a: Predictions, b: Predictions, positive: str | None) -> ResampledDifference | None:
-    """Return the corrected t test over folds and repeats, where it is defined."""
+    """Return the corrected t test over folds and repeats, or None if it is not defined."""
     differences = fold_aurocs(a, positive=positive) - fold_aurocs(b, positive=positive)
     if not np.isfinite(differences).all():
         return None
-    folds, patients = number_folds(a), number_patients(a)
+    folds, patients = encode_folds(a), encode_patients(a)
     tested = [len(np.unique(patients[folds == fold])) for fold in range(folds.max() + 1)]
     n_test = float(np.mean(tested))
     try:

@@ -1,4 +1,4 @@
-"""Predictions of patients, made of those of their images."""
+"""Predictions of patients, aggregated from those of their images."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 
-__all__ = ["by_patient", "columns_by", "count_by"]
+__all__ = ["aggregate_by_patient", "aggregate_columns", "unit_aggregation"]
 
-Count = Callable[[Predictions], Predictions]
+Aggregation = Callable[[Predictions], Predictions]
 
 
-def count_by(protocol: Protocol, positive: str | None, samples: FeatureSet) -> Count:
-    """Return what turns predictions of images into those of the protocol's unit.
+def unit_aggregation(protocol: Protocol, positive: str | None, samples: FeatureSet) -> Aggregation:
+    """Return the function that aggregates predictions of images to the unit of the protocol.
 
     Parameters
     ----------
     protocol : Protocol
-        Its unit, and how images are aggregated.
+        Unit (image or patient) and the method of aggregation.
     positive : str or None
         The positive class.
     samples : FeatureSet
-        Ids and patients of all images.
+        Feature set with the ids and patients of all images.
 
     Returns
     -------
     callable
-        Takes and returns ``Predictions``; raises as ``by_patient`` does.
+        Function from ``Predictions`` to ``Predictions``: ``aggregate_by_patient``, or the
+        identity if the unit is the image.
     """
     if protocol.unit == "image":
         return lambda predictions: predictions
@@ -45,78 +46,79 @@ def count_by(protocol: Protocol, positive: str | None, samples: FeatureSet) -> C
         known = (
             np.array([of.get(i, f"sample {i}") for i in predictions.ids.tolist()]) if of else None
         )
-        return by_patient(predictions, protocol.aggregate, positive=positive, patients=known)
+        return aggregate_by_patient(
+            predictions, protocol.aggregate, positive=positive, patients=known
+        )
 
     return count
 
 
-def columns_by(
+def aggregate_columns(
     protocol: Protocol, columns: Mapping[str, Mapping[str, str]], samples: FeatureSet
 ) -> Mapping[str, Mapping[str, str]]:
-    """Return columns of images as columns of the protocol's unit.
+    """Aggregate columns of images to the unit of the protocol.
 
-    A patient whose images differ in a column has the value "several".
+    A patient with different values in a column gets the value "several".
     """
     patients = name_patients(samples.groups, samples.ids)
     if protocol.unit == "image" or patients is None:
         return columns
     of = dict(zip(samples.ids.tolist(), patients.tolist(), strict=True))
-    found: dict[str, Mapping[str, str]] = {}
+    aggregated: dict[str, Mapping[str, str]] = {}
     for name, values in columns.items():
-        held: dict[str, set[str]] = {}
+        by_patient: dict[str, set[str]] = {}
         for sample, value in values.items():
-            held.setdefault(of[sample], set()).add(value)
-        found[name] = {p: v.pop() if len(v) == 1 else "several" for p, v in held.items()}
-    return found
+            by_patient.setdefault(of[sample], set()).add(value)
+        aggregated[name] = {p: v.pop() if len(v) == 1 else "several" for p, v in by_patient.items()}
+    return aggregated
 
 
-def by_patient(
+def aggregate_by_patient(
     predictions: Predictions,
     aggregate: Aggregate = "mean",
     *,
     positive: str | None = None,
     patients: NDArray[np.str_] | None = None,
 ) -> Predictions:
-    """Make one prediction of each patient.
+    """Aggregate the predictions of images to one prediction per patient.
 
     Parameters
     ----------
     predictions : Predictions
-        One row an image and repeat.
+        One row per image and repeat.
     aggregate : {"mean", "max"}
-        A patient's score is the mean of its images' scores, or that of the image which is
-        most of the positive class.
+        Score of a patient: the mean over its images, or the scores of the image with the
+        largest score of the positive class.
     positive : str or None
-        The positive class; needed for "max".
+        The positive class; required for "max".
     patients : ndarray of str, shape (n,), or None
-        Patient of every row, where ``predictions.groups`` names something larger: patients
-        whose pictures come twice are one group, and two patients all the same.
+        Patient of every row, if ``predictions.groups`` holds larger groups: patients with
+        duplicates of the same image form one group but remain separate patients.
 
     Returns
     -------
     Predictions
-        One row a patient and repeat (and fold, where a patient stands in several), in order
-        of appearance; ids are the patients'. The class of the largest score is predicted.
-        Probabilities that were known are taken with their scores, and are no longer
-        calibrated for patients.
+        One row per patient and repeat (and fold, if a patient is in several), in order of
+        appearance, with the patients as ids. The predicted class has the largest score.
+        Probabilities are aggregated like the scores; they are not calibrated for patients.
 
     Raises
     ------
     ProtocolError
-        If no patients are known, or one has images of several classes.
+        If no patients are known, or a patient has images of several classes.
     UsageError
-        If "max" is asked for without two classes, one of them positive.
+        If ``aggregate`` is "max" without two classes or without a positive class.
     """
     patients = predictions.groups if patients is None else patients
     if patients is None:
         raise ProtocolError(
-            "patients cannot be scored, since none are named: ask for --unit image, or extract "
-            "the features of a data set that names patients"
+            "patients cannot be scored, because the data set names none: use --unit image, or "
+            "extract the features of a data set that names patients"
         )
     if aggregate == "max" and (positive is None or len(predictions.classes) != 2):
         raise UsageError(
-            f"the maximum of a patient's images is defined for two classes, one of them "
-            f"positive, not for {len(predictions.classes)} classes: ask for --aggregate mean"
+            f"the maximum over the images of a patient needs two classes and a positive one, "
+            f"but there are {len(predictions.classes)} classes: use --aggregate mean"
         )
     codes = [
         np.unique(values, return_inverse=True)[1]
@@ -128,19 +130,19 @@ def by_patient(
     if len(mixed):
         raise ProtocolError(
             f"{len(mixed)} of {len(np.unique(patients))} patients have images of "
-            f"several classes, so that they have no class of their own: ask for --unit image"
+            f"several classes, and therefore no class of their own: use --unit image"
         )
     if aggregate == "mean":
         counts = np.bincount(patient)[:, np.newaxis]
 
         def gather(values: np.ndarray) -> np.ndarray:
-            # From the first image on, so that the mean of equal scores is that score exactly.
+            # Relative to the first image, so that the mean of equal scores is exactly that score.
             excess = values - values[first][patient]
             sums = np.stack([np.bincount(patient, column) for column in excess.T], axis=1)
             return values[first] + sums / counts
     else:
         column = predictions.scores[:, predictions.classes.index(positive)]
-        # Sorted by patient and then score, a patient's last row is that of its maximum.
+        # Sorted by patient, then score: the last row of a patient is its maximum.
         order = np.lexsort([column, patient])
         highest = order[np.flatnonzero(np.diff(patient[order], append=-1))]
 

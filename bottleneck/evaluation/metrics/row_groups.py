@@ -1,4 +1,4 @@
-"""Which rows of predictions belong together: those of a patient, and those of a fold."""
+"""Rows of predictions that belong to the same patient, or to the same fold."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from bottleneck.errors import ProtocolError
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
 
-__all__ = ["match_folds", "name_units", "number_folds", "number_patients", "split_folds"]
+__all__ = ["encode_folds", "encode_patients", "independent_units", "match_folds", "split_folds"]
 
 
-def name_units(predictions: Predictions) -> NDArray[np.str_]:
-    """Return the patients, or the samples where none are known: a sample comes once a repeat."""
+def independent_units(predictions: Predictions) -> NDArray[np.str_]:
+    """Return the patient of every row, or its sample if no patients are known."""
     return predictions.ids if predictions.groups is None else predictions.groups
 
 
-def number_patients(predictions: Predictions) -> NDArray[np.int64]:
-    """Return codes of the patients, or of the samples, from 0."""
-    return as_codes("groups", name_units(predictions), len(predictions))
+def encode_patients(predictions: Predictions) -> NDArray[np.int64]:
+    """Return the codes, from 0, of the patients, or of the samples if no patients are known."""
+    return as_codes("groups", independent_units(predictions), len(predictions))
 
 
-def number_folds(predictions: Predictions) -> NDArray[np.int64]:
-    """Return codes of the folds of all repeats, from 0, repeat by repeat."""
+def encode_folds(predictions: Predictions) -> NDArray[np.int64]:
+    """Return the codes, from 0, of the folds of all repeats, in order of repeats."""
     numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
     return as_codes("folds", numbers, len(numbers))
 
@@ -36,17 +36,18 @@ def split_folds(predictions: Predictions) -> list[NDArray[np.intp]]:
 
 
 def match_folds(test: Predictions, validation: Predictions) -> list[Predictions]:
-    """Split predictions of validation samples by the test fold that their model belongs to.
+    """Split the predictions of validation samples by the test fold of their model.
 
     Parameters
     ----------
     test, validation : Predictions
-        Of one arm; the validation samples were not trained on.
+        Predictions of one arm; the validation samples are not in the training sets.
 
     Returns
     -------
     list of Predictions
-        For every fold and repeat of ``test``, in order of first appearance.
+        Validation predictions for every fold and repeat of ``test``, in order of first
+        appearance.
 
     Raises
     ------
@@ -59,8 +60,8 @@ def match_folds(test: Predictions, validation: Predictions) -> list[Predictions]
         part = validation.take((validation.repeats == repeat) & (validation.folds == fold))
         if not len(part):
             raise ProtocolError(
-                f"repeat {repeat}, fold {fold} has test samples but no validation samples, on "
-                "which thresholds and calibration depend: give them the same repeat and fold"
+                f"repeat {repeat}, fold {fold} has test samples but no validation samples, which "
+                "thresholds and calibration need: give both the same repeat and fold"
             )
         parts.append(part)
     return parts

@@ -1,4 +1,4 @@
-"""One arm on parts of the samples."""
+"""Metrics of an arm within subgroups of the samples."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bottleneck.evaluation.metrics.metric_intervals import intervals
+from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
 from bottleneck.evaluation.metrics.metric_values import Subgroup, as_metric
-from bottleneck.evaluation.metrics.metrics import measure
+from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
 
-__all__ = ["NOT_STATED", "by_subgroup"]
+__all__ = ["NOT_STATED", "evaluate_subgroups"]
 
 NOT_STATED = "not stated"
 _SHOWN = ("auroc", "sensitivity", "specificity", "accuracy")
 
 
-def by_subgroup(
+def evaluate_subgroups(
     predictions: Predictions,
     columns: Mapping[str, Mapping[str, str]],
     *,
     positive: str | None,
 ) -> tuple[Subgroup, ...]:
-    """Measure an arm on the samples that share a value of a column.
+    """Compute the metrics of an arm within each subgroup.
 
     Parameters
     ----------
     predictions : Predictions
-        One row a test sample and repeat.
+        One row per test sample and repeat.
     columns : mapping of str to mapping of str to str
-        By column, the value of every sample by its id. Samples without one, or with an
-        empty one, are "not stated".
+        Columns by name; each maps sample ids to values. Samples with no value, or an empty
+        one, are "not stated".
     positive : str or None
-        As for ``metrics.measure``.
+        As for ``compute_metrics``.
 
     Returns
     -------
     tuple of Subgroup
-        Column by column; values in order, those not stated last. auroc, sensitivity,
-        specificity and accuracy with the intervals of ``inference.intervals``; NaN without
-        an interval where they are not defined. Over folds the AUROC is the mean of those
-        folds in which the subgroup has every class.
+        Subgroups in the order of the columns and their sorted values, "not stated" last,
+        with auroc, sensitivity, specificity and accuracy and the intervals of
+        ``compute_intervals``. A metric that is not defined is NaN, without an interval. Over
+        folds, the AUROC is the mean of the folds in which the subgroup has every class.
     """
     return tuple(
         _measure(column, value, predictions.take(rows), positive)
@@ -60,15 +60,15 @@ def _split(predictions: Predictions, values: Mapping[str, str]) -> dict[str, np.
 
 def _measure(column: str, value: str, part: Predictions, positive: str | None) -> Subgroup:
     part = dataclasses.replace(part, probabilities=None)
-    values = measure(part, positive=positive)
-    known = intervals(part, positive=positive, names=_SHOWN)
+    values = compute_metrics(part, positive=positive)
+    known = compute_intervals(part, positive=positive, names=_SHOWN)
     if "auroc" not in known:
         every = set(part.labels)
         full = [rows for rows in split_folds(part) if set(part.labels[rows]) == every]
         if full and len(every) > 1:
             ranked = part.take(np.concatenate(full))
-            values["auroc"] = measure(ranked, positive=positive)["auroc"]
-            known |= intervals(ranked, positive=positive, names=("auroc",))
+            values["auroc"] = compute_metrics(ranked, positive=positive)["auroc"]
+            known |= compute_intervals(ranked, positive=positive, names=("auroc",))
     return Subgroup(
         column=column,
         value=value,
