@@ -18,19 +18,21 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.files import write_whole
 from bottleneck.report import (
     checklist,
-    differences,
-    duplicate_gallery,
-    figures,
-    flow_diagram,
     json_record,
     labels,
     number_format,
     redaction,
     summary,
-    svg,
     tables,
 )
-from bottleneck.report.roc_bands import roc_band
+from bottleneck.report.figures import (
+    arm_styles,
+    audit_gallery,
+    flow_diagram,
+    forest_plots,
+    roc_curves,
+    svg,
+)
 
 __all__ = ["prepare_folder", "render", "write_report"]
 
@@ -134,7 +136,7 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
             sections=_sections(comparison, with_ids=with_ids),
             warnings=comparison.warnings,
             summary=summary.summarise(comparison),
-            audit=duplicate_gallery.view_audit(comparison.audit, comparison.thumbnails)
+            audit=audit_gallery.view_audit(comparison.audit, comparison.thumbnails)
             if comparison.audit
             else None,
             record=json_record.results(comparison),
@@ -171,8 +173,8 @@ def _environment() -> Environment:
         "benefits": summary.benefits,
         "choices": summary.choices,
         "decision": _drawn(svg.decision_svg),
-        "differences": differences.difference_tables,
-        "drops": differences.drop_tables,
+        "differences": forest_plots.difference_tables,
+        "drops": forest_plots.drop_tables,
         "flatten": redaction.flatten,
         "flow": flow_diagram.flow,
         "guidelines": checklist.GUIDELINES,
@@ -183,7 +185,7 @@ def _environment() -> Environment:
         "n_samples": labels.n_samples,
         "quotes": checklist.quotes,
         "roc": _roc,
-        "shares": figures.row_shares,
+        "shares": tables.row_shares,
         "styles_of": _styles,
         "training": _drawn(svg.training_svg),
         "training_keys": svg.training_keys,
@@ -228,14 +230,17 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
     return [section for wanted, section in listed if wanted]
 
 
-def _styles(evaluations: Sequence[Evaluation]) -> dict[str, figures.Style]:
-    styles = figures.arm_styles(evaluations)
+def _styles(evaluations: Sequence[Evaluation]) -> dict[str, arm_styles.Style]:
+    styles = arm_styles.arm_styles(evaluations)
     return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
 
 
 def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> dict[str, Any]:
     """Draw ROC curves; returns the figure, and the names of the arms that have a band."""
-    bands = {e.name: roc_band(e.predictions, positive) for e in figures.banded(evaluations)}
+    bands = {
+        e.name: roc_curves.roc_band(e.predictions, positive)
+        for e in arm_styles.arms_with_band(evaluations)
+    }
     known = {name: band for name, band in bands.items() if band is not None}
     curves = svg.roc_svg(evaluations, positive, known, name)
     return {"svg": curves and Markup(curves), "banded": list(known)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import OperatingPoint
 from bottleneck.evaluation.results import Comparison, Drop, Evaluation, External
-from bottleneck.report.figures import best_arm
+from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.labels import metric_names
 
 __all__ = [

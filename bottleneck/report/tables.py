@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.plurals import counted
@@ -27,6 +30,7 @@ __all__ = [
     "markdown_table",
     "predictions_frame",
     "results",
+    "row_shares",
     "summary_table",
 ]
 
@@ -122,6 +126,12 @@ def external_table(external: External) -> Table:
         As ``summary_table``, of the cohort from elsewhere.
     """
     return _terminal_table(external.evaluations, external.dataset["positive"], _outside(external))
+
+
+def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each cell's share of its row; 0 in the row of a class without samples."""
+    totals = confusion.sum(axis=1, keepdims=True)
+    return confusion / np.maximum(totals, 1)
 
 
 def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:

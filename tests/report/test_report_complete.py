@@ -23,9 +23,9 @@ from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
-from bottleneck.report.differences import difference_tables
-from bottleneck.report.duplicate_gallery import MOST, view_audit
-from bottleneck.report.figures import best_arm
+from bottleneck.report.figures.arm_styles import best_arm
+from bottleneck.report.figures.audit_gallery import MOST, view_audit
+from bottleneck.report.figures.forest_plots import difference_tables
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import metric_tables
 from bottleneck.report.page import render, write_report

@@ -4,23 +4,26 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from bottleneck.report.figures.arm_styles import arm_styles
 from report.factory import SOURCES, fold_aurocs, make_comparison
 from sklearn.metrics import roc_auc_score
 
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
-from bottleneck.report import figures
-from bottleneck.report.svg import roc_svg
+from bottleneck.report.figures.forest_plots import difference_spans
+from bottleneck.report.figures.roc_curves import Curve, mean_roc_curve
+from bottleneck.report.figures.svg import roc_svg
+from bottleneck.report.tables import row_shares
 
 
-def area(curve: figures.Curve) -> float:
+def area(curve: Curve) -> float:
     return float(np.trapezoid(curve[1], curve[0]))
 
 
 def test_area_below_the_mean_curve_is_the_mean_of_scikit_learns_aurocs(binary: Comparison) -> None:
     for e in binary.evaluations:
-        curve = figures.mean_roc_curve(e.predictions, "malignant")
+        curve = mean_roc_curve(e.predictions, "malignant")
         expected = np.mean(fold_aurocs(e.predictions, "malignant"))
         assert area(curve) == pytest.approx(expected, abs=1e-12)
 
@@ -32,12 +35,12 @@ def test_area_below_the_macro_curve_is_scikit_learns_one_vs_rest(lesions: Compar
         roc_auc_score(p.labels[p.folds == f], p.scores[p.folds == f], multi_class="ovr")
         for f in np.unique(p.folds)
     ]
-    assert area(figures.mean_roc_curve(p, None)) == pytest.approx(np.mean(expected), abs=1e-12)
+    assert area(mean_roc_curve(p, None)) == pytest.approx(np.mean(expected), abs=1e-12)
 
 
 def test_curve_runs_from_corner_to_corner_and_never_falls(binary: Comparison) -> None:
     for e in binary.evaluations:
-        fpr, tpr = figures.mean_roc_curve(e.predictions, "malignant")
+        fpr, tpr = mean_roc_curve(e.predictions, "malignant")
         assert (fpr[0], tpr[0]) == (0, 0)
         assert (fpr[-1], tpr[-1]) == (1, 1)
         assert (np.diff(fpr) >= 0).all()
@@ -59,7 +62,7 @@ def test_ranks_only_within_a_fold() -> None:
         classes=("a", "b"),
         kind="decision",
     )
-    assert area(figures.mean_roc_curve(p, "b")) == 1.0
+    assert area(mean_roc_curve(p, "b")) == 1.0
     assert roc_auc_score(labels == "b", scores) == 0.75
 
 
@@ -67,11 +70,11 @@ def test_no_curve_where_a_fold_lacks_a_class(binary: Comparison) -> None:
     p = binary.evaluations[0].predictions
     folds = np.where(p.labels == "benign", 9, p.folds)
     lacking = Predictions(**{f: getattr(p, f) for f in p.__dataclass_fields__} | {"folds": folds})
-    assert figures.mean_roc_curve(lacking, "malignant") is None
+    assert mean_roc_curve(lacking, "malignant") is None
 
 
 def test_row_shares_sum_to_one_and_leave_an_absent_class_at_zero() -> None:
-    shares = figures.row_shares(np.array([[3, 1], [0, 0]]))
+    shares = row_shares(np.array([[3, 1], [0, 0]]))
     np.testing.assert_array_equal(shares, [[0.75, 0.25], [0, 0]])
 
 
@@ -79,9 +82,7 @@ def test_differences_are_placed_about_zero() -> None:
     def difference(value: float, low: float | None, high: float | None) -> Difference:
         return Difference("a", "b", "auroc", value, low, high)
 
-    limit, spans = figures.difference_spans(
-        [difference(0.1, -0.1, 0.17), difference(0.2, None, None)]
-    )
+    limit, spans = difference_spans([difference(0.1, -0.1, 0.17), difference(0.2, None, None)])
     assert limit == pytest.approx(0.2)
     assert spans[1] is None
     assert (spans[0].low, spans[0].value, spans[0].high) == pytest.approx((0.25, 0.75, 0.925))
@@ -89,12 +90,12 @@ def test_differences_are_placed_about_zero() -> None:
 
 @pytest.mark.parametrize("bounds", [(None, None), (float("nan"), 0.1)])
 def test_no_axis_without_finite_intervals(bounds: tuple[float | None, float | None]) -> None:
-    limit, spans = figures.difference_spans([Difference("a", "b", "f1", 0.1, *bounds)])
+    limit, spans = difference_spans([Difference("a", "b", "f1", 0.1, *bounds)])
     assert (limit, spans) == (0.0, [None])
 
 
 def test_colours_tell_features_apart_and_dashes_heads(binary: Comparison) -> None:
-    styles = figures.arm_styles(binary.evaluations)
+    styles = arm_styles(binary.evaluations)
     assert [s.hue for s in styles] == [0, 0, 0, 1, 1, 1, None]
     assert styles[0].dash == styles[3].dash
     assert len({s.dash for s in styles[:3]}) == 3
@@ -106,12 +107,12 @@ def test_colours_tell_apart_what_is_pooled_in_two_ways(binary: Comparison) -> No
         for pooling in ("avg", "flatten")
         for e in binary.evaluations[:2]
     ]
-    assert [s.hue for s in figures.arm_styles(arms)] == [0, 0, 1, 1]
+    assert [s.hue for s in arm_styles(arms)] == [0, 0, 1, 1]
 
 
 def test_colours_tell_heads_apart_where_all_share_their_features() -> None:
     alone = make_comparison(sources=SOURCES[:1], n=90)
-    styles = figures.arm_styles(alone.evaluations)
+    styles = arm_styles(alone.evaluations)
     assert [s.hue for s in styles] == [0, 1, 2, None]
     assert {s.dash for s in styles[:3]} == {"none"}
 

@@ -14,7 +14,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.files import write_whole
-from bottleneck.report.flow_diagram import flow
+from bottleneck.report.figures.flow_diagram import flow
 from bottleneck.report.page import prepare_folder, render, write_report
 from bottleneck.report.summary import missed_by_all, summarise
 

@@ -122,7 +122,9 @@ def apply_thresholds(
     predicted = test.scores[:, test.classes.index(positive)] >= limit
     true = test.labels == positive
     counted = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
-    intervals = {name: proportion_interval(test, true == predicted, of) for name, of in counted.items()}
+    intervals = {
+        name: proportion_interval(test, true == predicted, of) for name, of in counted.items()
+    }
     metrics = {
         name: as_metric(np.nan if interval is None else interval.value, interval)
         for name, interval in intervals.items()

@@ -10,8 +10,8 @@ from sklearn.metrics import roc_curve
 
 from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
-from bottleneck.report.figures import banded, mean_roc_curve
-from bottleneck.report.roc_bands import _resampled_curves, roc_band
+from bottleneck.report.figures.arm_styles import arms_with_band
+from bottleneck.report.figures.roc_curves import _resampled_curves, mean_roc_curve, roc_band
 
 
 def one_test_set(truth: np.ndarray, score: np.ndarray) -> Predictions:
@@ -98,6 +98,6 @@ def test_no_band_where_a_fold_lacks_a_class(binary: Comparison) -> None:
 
 def test_few_arms_have_bands_and_of_many_the_best(binary: Comparison) -> None:
     best = max(binary.evaluations, key=lambda e: e.metrics["auroc"].value)
-    assert banded(binary.evaluations) == [best]
+    assert arms_with_band(binary.evaluations) == [best]
     few = make_comparison(heads=("svm", "logistic"), sources=(("a", "b", 1.0),), n=90)
-    assert banded(few.evaluations) == list(few.evaluations[:2])
+    assert arms_with_band(few.evaluations) == list(few.evaluations[:2])

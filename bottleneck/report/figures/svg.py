@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck.evaluation.results import Evaluation
-from bottleneck.report.figures import N_HUES, Style, arm_styles, banded, mean_roc_curve
-from bottleneck.report.roc_bands import Band
+from bottleneck.report.figures.arm_styles import N_HUES, Style, arm_styles, arms_with_band
+from bottleneck.report.figures.roc_curves import Band, mean_roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +127,7 @@ def learning_svg(evaluations: Sequence[Evaluation], name: str = "learning") -> s
         if not shown:
             return False
         axes = figure.add_subplot()
-        shaded = {e.name for e in banded(evaluations)}
+        shaded = {e.name for e in arms_with_band(evaluations)}
         for e, curve, style in shown:
             x = np.array(curve.n_patients, float)
             values, low, high = (

@@ -1,8 +1,9 @@
-"""Confidence bands of ROC curves."""
+"""ROC curves averaged over test folds, and their confidence bands."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import name_patients
 from bottleneck.predictions import Predictions
 
-__all__ = ["Band", "roc_band"]
+__all__ = ["Band", "Curve", "mean_roc_curve", "roc_band"]
 
 Floats = NDArray[np.float64]
+
+#: False and true positive rates, from (0, 0) to (1, 1).
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 #: Bootstrap samples of a band: its ends are the 13th value from either side.
 DRAWS = 500
@@ -31,6 +35,46 @@ class Band:
     fpr: Floats
     low: Floats
     high: Floats
+
+
+def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | None:
+    """Average the ROC curves of the test folds.
+
+    Scores of different folds come from different models, so every fold (of every repeat)
+    has a curve of its own, and these are averaged vertically: the mean true positive rate
+    at each false positive rate (Fawcett 2006, "An introduction to ROC analysis"). The
+    common grid holds every rate at which a curve bends, with both limits where it jumps,
+    so that the area below the mean is the mean of the areas: the AUROC of the tables.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one arm.
+    positive : str or None
+        The positive class; None averages one-vs-rest curves over the classes of each fold.
+
+    Returns
+    -------
+    tuple of ndarray, or None
+        False and true positive rates; None where a fold lacks a class, which leaves
+        the AUROC undefined too.
+    """
+    from sklearn.metrics import roc_curve
+
+    classes = predictions.classes if positive is None else (positive,)
+    folds = np.column_stack([predictions.repeats, predictions.folds])
+    averages = []
+    for fold in np.unique(folds, axis=0):
+        rows = (folds == fold).all(axis=1)
+        curves = []
+        for name in classes:
+            truth = predictions.labels[rows] == name
+            if truth.all() or not truth.any():
+                return None
+            column = predictions.classes.index(name)
+            curves.append(roc_curve(truth, predictions.scores[rows, column])[:2])
+        averages.append(_average(curves))
+    return _average(averages)
 
 
 def roc_band(
@@ -121,3 +165,13 @@ def _resampled_curves(
     for draw in np.flatnonzero((tp[:, -1] > 0) & (fp[:, -1] > 0)):
         curves[draw] = np.interp(_GRID, fp[draw] / fp[draw, -1], tp[draw] / tp[draw, -1])
     return curves
+
+
+def _average(curves: Sequence[Curve]) -> Curve:
+    """Average curves vertically, exactly: each grid point comes with both of its limits."""
+    grid = np.unique(np.concatenate([fpr for fpr, _ in curves]))
+    # np.interp takes the last of several equal abscissae; mirrored, that is the first.
+    left = [np.interp(-grid, -fpr[::-1], tpr[::-1]) for fpr, tpr in curves]
+    right = [np.interp(grid, fpr, tpr) for fpr, tpr in curves]
+    limits = np.stack([np.mean(left, axis=0), np.mean(right, axis=0)], axis=1)
+    return np.repeat(grid, 2), limits.ravel()

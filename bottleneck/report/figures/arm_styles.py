@@ -1,0 +1,75 @@
+"""The colour and the dash of each arm in the figures, and the arms that get a band."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from bottleneck.evaluation.results import Evaluation
+
+__all__ = ["MOST_BANDS", "N_HUES", "Style", "arm_styles", "arms_with_band", "best_arm"]
+
+N_HUES = 8
+#: Bands of more arms than these would hide each other.
+MOST_BANDS = 3
+_DASHES = ("none", "5 2.5", "1.5 2.5", "7 2.5 1.5 2.5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """The line style of an arm.
+
+    Attributes
+    ----------
+    hue : int or None
+        Index of an arm colour of the page; None (grey) for an arm that uses no images.
+    dash : str
+        An SVG ``stroke-dasharray``.
+    """
+
+    hue: int | None
+    dash: str
+
+
+def arm_styles(evaluations: Sequence[Evaluation]) -> list[Style]:
+    """Return the line style of every arm: one colour per feature set, one dash per head.
+
+    If all arms share their features, the colour tells the heads apart.
+    """
+    arms = [e for e in evaluations if e.sees_images]
+    sources = list(dict.fromkeys(map(_source, arms)))
+    heads = list(dict.fromkeys(e.head for e in arms))
+    styles = []
+    for e in evaluations:
+        if not e.sees_images:
+            styles.append(Style(hue=None, dash=_DASHES[1 if e.head == "prior" else 2]))
+        elif len(sources) > 1:
+            dash = _DASHES[heads.index(e.head) % len(_DASHES)]
+            styles.append(Style(sources.index(_source(e)) % N_HUES, dash))
+        else:
+            styles.append(Style(heads.index(e.head) % N_HUES, _DASHES[0]))
+    return styles
+
+
+def _source(evaluation: Evaluation) -> str:
+    """Return the features of an arm, or the source of imported predictions."""
+    return evaluation.name.removesuffix(f" + {evaluation.head}")
+
+
+def arms_with_band(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return the arms whose curves get a band: all if they are few, else the best one."""
+    arms = [e for e in evaluations if e.sees_images]
+    if len(arms) <= MOST_BANDS:
+        return arms
+    return [best] if (best := best_arm(arms)) else []
+
+
+def best_arm(evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """Return the arm with images that has the highest AUROC; None if no AUROC is defined."""
+    arms = [
+        e
+        for e in evaluations
+        if e.sees_images and "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)
+    ]
+    return max(arms, key=lambda e: e.metrics["auroc"].value, default=None)
