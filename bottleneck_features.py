@@ -1,7 +1,7 @@
-"""What the ``bottleneck`` command starts, under a name that no other package has.
+"""Entry point of the ``bottleneck`` command, in a module whose name no other package uses.
 
-The PyPI package Bottleneck installs a module of our name. Where it has taken our place, the
-command must still be able to say so.
+The PyPI package Bottleneck also installs a module called ``bottleneck``. If it has replaced this
+package, the command must still be able to report that.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say which package stands in its way."""
+    """Run the command line, or report that another package has replaced this one."""
     import bottleneck
 
     if not hasattr(bottleneck, "load_dataset"):
         print(
-            f"error: 'import bottleneck' finds {bottleneck.__file__}, which is not "
+            f"error: 'import bottleneck' imports {bottleneck.__file__}, which is not "
             "bottleneck-features: the PyPI package Bottleneck has taken its place.\n"
-            "They cannot share an environment. Mend this one with:\n"
+            "The two cannot share an environment. Repair this one with:\n"
             "  pip uninstall Bottleneck\n"
             "  pip install --force-reinstall --no-deps bottleneck-features",
             file=sys.stderr,

@@ -1,4 +1,4 @@
-"""What is right and wrong with the environment that bottleneck runs in."""
+"""Checks of the environment that bottleneck runs in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ _REQUIRED = ("torch", "torchvision", "timm", "sklearn", "h5py", "pandas", "PIL",
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: broken findings stop work, notes do not."""
+    """The result of checking one part of the environment.
+
+    Attributes
+    ----------
+    what : str
+        The part: "python", "weights folder", "extra ray".
+    state : {"ok", "note", "broken"}
+        "broken" keeps bottleneck from working; "note" does not.
+    text : str
+        The result in words.
+    """
 
     what: str
     state: Literal["ok", "note", "broken"]
@@ -28,17 +38,25 @@ class Check:
 
 
 def diagnose() -> list[Check]:
-    """Look at the environment, the devices, the caches and the extras.
+    """Check the packages, the devices, the folders, the caches and the extras.
 
     Returns
     -------
     list of Check
-        In the order in which a person would mend them.
+        In the order in which problems should be fixed.
     """
-    return [*_clash(), *_packages(), *_device(), *_folders(), *_weights(), *_hub(), *_extras()]
+    return [
+        *_check_name_clash(),
+        *_check_packages(),
+        *_check_devices(),
+        *_check_feature_folder(),
+        *_check_weights_folder(),
+        *_check_hub_cache(),
+        *_check_extras(),
+    ]
 
 
-def _clash() -> Iterator[Check]:
+def _check_name_clash() -> Iterator[Check]:
     try:
         version = metadata.version("Bottleneck")
     except metadata.PackageNotFoundError:
@@ -48,12 +66,12 @@ def _clash() -> Iterator[Check]:
         "name",
         "broken",
         f"the PyPI package Bottleneck {version} is in this environment and installs a module of "
-        "the same name; pandas and this package would get each other's. Mend with\n"
+        "the same name; pandas and this package would import each other's. Fix it with\n"
         "  pip uninstall Bottleneck && pip install --force-reinstall --no-deps bottleneck-features",
     )
 
 
-def _packages() -> Iterator[Check]:
+def _check_packages() -> Iterator[Check]:
     yield Check(
         "python",
         "ok",
@@ -62,37 +80,37 @@ def _packages() -> Iterator[Check]:
     for name in _REQUIRED:
         try:
             module = import_module(name)
-        # A broken binary package may raise anything as it loads, and naming it is the point.
+        # A broken binary package may raise any exception when it is loaded; report it.
         except Exception as error:  # noqa: BLE001
-            yield Check(name, "broken", f"does not import ({type(error).__name__}: {error})")
+            yield Check(name, "broken", f"cannot be imported ({type(error).__name__}: {error})")
         else:
             yield Check(name, "ok", str(getattr(module, "__version__", "")))
 
 
-def _device() -> Iterator[Check]:
+def _check_devices() -> Iterator[Check]:
     try:
         import torch
 
         from bottleneck.features.devices import native_precision, resolve_device
 
-        for number in range(torch.cuda.device_count()):
-            yield Check(f"cuda:{number}", "ok", torch.cuda.get_device_name(number))
+        for index in range(torch.cuda.device_count()):
+            yield Check(f"cuda:{index}", "ok", torch.cuda.get_device_name(index))
         if not torch.cuda.is_available():
             yield Check("gpu", "note", "none; extraction runs on the CPU")
         precision = native_precision(resolve_device("auto"))
         yield Check("precision", "ok", f"auto means {precision} here")
-    # What keeps torch or torchvision from loading is named above, whatever it is.
+    # Any error that keeps torch or torchvision from loading is reported by _check_packages.
     except Exception as error:  # noqa: BLE001
-        yield Check("device", "broken", f"cannot be looked at ({type(error).__name__}: {error})")
+        yield Check("device", "broken", f"cannot be checked ({type(error).__name__}: {error})")
 
 
-def _weights() -> Iterator[Check]:
+def _check_weights_folder() -> Iterator[Check]:
     try:
         from bottleneck.backbones.weights.folder import folder_path, read_records
 
         folder = folder_path()
         records = read_records(folder) if folder.is_dir() else {}
-    except Exception as error:  # noqa: BLE001  # As above: a broken torch stops this too.
+    except Exception as error:  # noqa: BLE001  # A broken torch stops this too.
         yield Check("weights folder", "broken", str(error))
         return
     missing = [path.name for path in records if not path.is_file()]
@@ -101,20 +119,20 @@ def _weights() -> Iterator[Check]:
     elif folder.is_dir():
         yield Check("weights folder", "ok", f"{folder}, {counted(len(records), 'weight file')}")
     else:
-        text = f"{folder} is absent; `bottleneck weights` makes it"
+        text = f"{folder} does not exist yet; `bottleneck weights fetch` creates it"
         yield Check("weights folder", "note", text)
 
 
-def _folders() -> Iterator[Check]:
+def _check_feature_folder() -> Iterator[Check]:
     from bottleneck.errors import FeatureFileError
     from bottleneck.features.file.reader import feature_files, read_provenance
 
     folder = Path("features")
     if not folder.is_dir():
-        yield Check("features/", "note", "absent; `bottleneck extract` makes it")
+        yield Check("features/", "note", "does not exist yet; `bottleneck extract` creates it")
         return
     if not os.access(folder, os.W_OK):
-        yield Check("features/", "broken", "cannot be written")
+        yield Check("features/", "broken", "is not writable; change its permissions")
     files = feature_files(folder)
     for path in files:
         try:
@@ -124,20 +142,20 @@ def _folders() -> Iterator[Check]:
     unfinished = len(list(folder.glob("*.unfinished")))
     text = counted(len(files), "feature file")
     if unfinished:
-        text += f", {counted(unfinished, 'unfinished run')} that the same command would continue"
+        text += f", {counted(unfinished, 'unfinished run')}; repeat the command to continue one"
     yield Check("features/", "ok", text)
 
 
-def _hub() -> Iterator[Check]:
+def _check_hub_cache() -> Iterator[Check]:
     try:
         from huggingface_hub import constants
     except ImportError:
         return
-    state = "offline by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "online if there is a net"
+    state = "offline: HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "online"
     yield Check("weights cache", "ok", f"{constants.HF_HUB_CACHE} ({state})")
 
 
-def _extras() -> Iterator[Check]:
+def _check_extras() -> Iterator[Check]:
     try:
         requirements = metadata.requires("bottleneck-features") or []
     except metadata.PackageNotFoundError:
@@ -154,7 +172,7 @@ def _extras() -> Iterator[Check]:
                 except metadata.PackageNotFoundError:
                     missing.append(requirement.name)
         if missing:
-            text = f"absent: pip install 'bottleneck-features[{extra}]'"
+            text = f"not installed: pip install 'bottleneck-features[{extra}]'"
             yield Check(f"extra {extra}", "note", text)
         else:
             yield Check(f"extra {extra}", "ok", "installed")

@@ -3,16 +3,16 @@
 ::
 
     BottleneckError
-    ├── UsageError          an option, name or argument that cannot be
+    ├── UsageError          an option, a name or an argument that is invalid
     ├── DataError           a data set that cannot be read or used
     │   └── DecodeError     one image that cannot be decoded; becomes a row in ``failures``
-    ├── FeatureFileError    a feature file that is damaged, foreign or does not fit
+    ├── FeatureFileError    a feature file that is damaged, foreign or incompatible
     ├── DeviceError         a GPU that failed
     ├── WeightsError        weights that are missing, damaged or of another network
-    ├── MissingExtraError   a part of the package whose own dependencies are not installed
-    ├── ModelError          a saved model that is damaged, untrusted or does not fit
-    ├── ClusterError        a cluster that cannot be reached, or cannot do the work
-    └── ProtocolError       samples that cannot be split or compared as asked
+    ├── MissingExtraError   an optional dependency that is not installed
+    ├── ModelError          a saved model that is damaged, untrusted or incompatible
+    ├── ClusterError        a cluster that cannot be reached or cannot do the work
+    └── ProtocolError       samples that cannot be split or compared as requested
 
 Messages say what was expected, what came, and what to do. The command line prints
 the message and ends with exit code 2; it never shows a traceback for these.
@@ -35,6 +35,7 @@ __all__ = [
     "ProtocolError",
     "UsageError",
     "WeightsError",
+    "first_line",
     "unknown_name",
 ]
 
@@ -44,7 +45,7 @@ class BottleneckError(Exception):
 
 
 class UsageError(BottleneckError):
-    """An option, name or argument that cannot be."""
+    """An option, a name or an argument that is invalid."""
 
 
 class DataError(BottleneckError):
@@ -52,15 +53,15 @@ class DataError(BottleneckError):
 
 
 class DecodeError(DataError):
-    """One image that cannot be decoded; extraction records it and goes on."""
+    """One image that cannot be decoded; extraction records it and continues."""
 
 
 class FeatureFileError(BottleneckError):
-    """A feature file that is damaged, foreign or does not fit."""
+    """A feature file that is damaged, foreign or incompatible."""
 
 
 class DeviceError(BottleneckError):
-    """A GPU that failed in the middle of its work."""
+    """A GPU that failed during a computation."""
 
 
 class WeightsError(BottleneckError):
@@ -68,42 +69,47 @@ class WeightsError(BottleneckError):
 
 
 class MissingExtraError(BottleneckError):
-    """A part of the package whose own dependencies are not installed."""
+    """An optional dependency that is not installed."""
 
 
 class ModelError(BottleneckError):
-    """A saved model that is damaged, untrusted or does not fit."""
+    """A saved model that is damaged, untrusted or incompatible."""
 
 
 class ClusterError(BottleneckError):
-    """A cluster that cannot be reached, or cannot do the work."""
+    """A cluster that cannot be reached or cannot do the work."""
 
 
 class ProtocolError(BottleneckError):
-    """Samples that cannot be split or compared as asked."""
+    """Samples that cannot be split or compared as requested."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says first, or its name where it says nothing."""
+    """Return the first line of an error's message, or its class name if there is no message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
-    """Make the error for a name that is not among its choices.
+    """Return the error for a name that does not exist, with the names that do.
 
     Parameters
     ----------
     kind : str
-        What the name is a name of ("backbone", "head", "column").
+        What the name stands for: "backbone", "head", "column".
     name : str
-        The name that came.
+        The unknown name.
     choices : iterable of str
         The names that exist.
 
     Returns
     -------
     UsageError
-        With the nearest name as a suggestion, and all the choices.
+        Its message suggests the most similar name and lists all the choices.
+
+    Examples
+    --------
+    >>> print(unknown_name("backbone", "resnet5", ["vgg16", "resnet50"]))
+    unknown backbone 'resnet5'; did you mean 'resnet50'? Known: resnet50, vgg16.
     """
     known = sorted(choices)
     near = difflib.get_close_matches(name, known, n=1)

@@ -1,4 +1,4 @@
-"""The ``bottleneck`` command and how it ends."""
+"""The ``bottleneck`` command: its subcommands and its exit codes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ from bottleneck.cli.interrupts import interruptible
 from bottleneck.errors import BottleneckError
 from bottleneck.report.terminal import wrap
 
-# They keep features, and trained networks, as they go.
-_GO_ON = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
+# These commands keep finished features and trained networks when they are interrupted.
+_RESUMABLE = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
 
 
 class _Commands(TyperGroup):
-    """Turns our errors into a message and an exit code; anything else is a bug and shows itself."""
+    """Subcommands; a ``BottleneckError`` becomes a message and exit code 2.
+
+    Any other exception is a bug and is shown with its traceback.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
@@ -46,13 +49,13 @@ class _Commands(TyperGroup):
             with interruptible():
                 return super().invoke(ctx)
         except BottleneckError as error:
-            # The message may hold a path with spaces as it was typed, alone or behind an option.
+            # Paths that the user typed, alone or after "--option=", are not broken at their spaces.
             typed = [word.partition("=")[2] if word[:2] == "--" else word for word in sys.argv[1:]]
             say(wrap(f"error: {error}", whole=filter(None, typed)))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            kept = " What was finished is kept; the same command goes on from there."
-            say("interrupted." + (kept if ctx.invoked_subcommand in _GO_ON else ""))
+            kept = " Finished work is kept; repeat the command to continue."
+            say("interrupted." + (kept if ctx.invoked_subcommand in _RESUMABLE else ""))
             raise typer.Exit(130) from None
 
 
@@ -66,8 +69,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"bottleneck-features {bottleneck.__version__}")
         raise typer.Exit
 
@@ -77,13 +80,16 @@ def _version(asked: bool) -> None:
 )
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """What a frozen network and a classical classifier can honestly do on your medical images.
 
     `extract` runs images through a frozen network and caches its features; `fit` trains a
-    classifier on them; `compare` holds all arms against each other on the same patients.
+    classifier on them; `compare` compares all classifiers on the same patients.
     """
 
 
@@ -111,6 +117,6 @@ def main() -> None:
     try:
         app(prog_name="bottleneck")
     finally:
-        # All is said and on the disk. Ctrl-C once more would only add a traceback to it, or must
-        # end the wait for a thread that the first one left in a lock.
+        # Everything is printed and saved. A further Ctrl-C must end the process at once: without
+        # a traceback, and even if a thread is still waiting for a lock.
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))

@@ -1,4 +1,4 @@
-"""``bottleneck backbones``."""
+"""``bottleneck backbones``: list the frozen networks, or the layers of one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bottleneck.cli.console import Json, Quiet, show, show_json
 
 def backbones(
     name: Annotated[
-        str | None, typer.Argument(help="A backbone, to list its layers.", show_default=False)
+        str | None, typer.Argument(help="The backbone whose layers to list.", show_default=False)
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """List the frozen networks: width, input, weights, and whether these are on this machine.
+    """List the frozen networks with their feature width, input size and weights.
 
     Example: `bottleneck backbones vgg16` lists its layers with their shapes.
     """
@@ -35,4 +35,4 @@ def backbones(
         table.add_row(*(str(value) for value in row.values()))
     show(table)
     if not name and not quiet:
-        show("Any other model of timm: timm/NAME[.TAG]. Weights: `bottleneck weights list`.")
+        show("Any other timm model: timm/NAME[.TAG]. Weights: `bottleneck weights list`.")

@@ -1,4 +1,4 @@
-"""What commands say: results to stdout, everything else to stderr."""
+"""Output of the commands: results on stdout, notes, errors and progress on stderr."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from rich.progress import Task
 
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors and results only.")
+    bool,
+    typer.Option("--quiet", "-q", help="Print only errors and results, no notes and no progress."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Engine = Annotated[
-    str, typer.Option(help="local, or ray for a cluster or several GPUs (extra `ray`).")
+    str, typer.Option(help="local, or ray for a cluster or several GPUs (needs the extra `ray`).")
 ]
 Address = Annotated[
     str | None,
     typer.Option(
-        help="HOST:PORT of the Ray cluster; without it, Ray runs on this machine.",
+        help="HOST:PORT of the Ray cluster; by default, Ray runs on this machine.",
         show_default=False,
     ),
 ]
@@ -31,7 +32,10 @@ RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 
 
 def say(text: str) -> None:
-    """Print a note or an error to stderr, left for the terminal to fold: it may hold a command."""
+    """Print a note or an error to stderr.
+
+    The terminal breaks long lines, so that a command in the text can be copied whole.
+    """
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -39,7 +43,7 @@ def say(text: str) -> None:
 
 
 def show(result: Any) -> None:
-    """Print a result (text, or a rich table) to stdout; text is left for the terminal to fold."""
+    """Print a result to stdout: text, in which the terminal breaks long lines, or a rich table."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, emoji=False)
@@ -48,7 +52,7 @@ def show(result: Any) -> None:
 
 
 def _harmless(text: str) -> str:
-    """Show what would move the cursor or reorder a line: names of files and labels may hold it."""
+    """Replace control characters, which file names and labels may contain, by visible ones."""
     from bottleneck.report.redaction import visible
 
     return "\n".join(visible(line) for line in text.split("\n"))
@@ -61,7 +65,20 @@ def show_json(result: Any) -> None:
 
 @contextlib.contextmanager
 def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar with rate and time left on stderr; yields what long work calls to move it."""
+    """Show a progress bar with rate and remaining time on stderr.
+
+    Parameters
+    ----------
+    quiet : bool
+        Whether to show nothing.
+    unit : str
+        What is counted, for the rate: "images"; "" for no rate.
+
+    Yields
+    ------
+    callable
+        Moves the bar when it is called with the number of finished steps, their total and a text.
+    """
     if quiet:
         yield lambda done, total, text: None
         return
@@ -75,15 +92,15 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     class Bar(Progress):
         def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
             table = super().make_tasks_table(tasks)
-            # Room for the ^C that a terminal echoes: in the next line, where the cursor then is,
-            # it would keep what stands in this one from being replaced.
+            # Leave room for the "^C" that a terminal echoes. It would otherwise move the cursor
+            # to the next line, and the bar could no longer be overwritten.
             table.width = console.width - 2
             return table
 
-    words = Column(no_wrap=True, max_width=console.width // 2)
-    whole = Column(no_wrap=True)  # It is the bar that gets shorter, and a long text that is cut.
+    shortened = Column(no_wrap=True, max_width=console.width // 2)
+    whole = Column(no_wrap=True)  # In a narrow terminal the bar and the text are shortened.
     columns = (
-        TextColumn("{task.description}", table_column=words),
+        TextColumn("{task.description}", table_column=shortened),
         BarColumn(None),
         MofNCompleteColumn(table_column=whole),
         TextColumn("{task.fields[rate]}", table_column=whole),
@@ -92,26 +109,26 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     bar = Bar(*columns, console=console, expand=True)
     task = bar.add_task("", total=None, rate="", start=False)
 
-    known, last = 0, float("inf")
+    n_before, last = 0, float("inf")
 
     def move(done: int, total: int, text: str) -> None:
-        nonlocal known, last
-        if done < last:  # The first call, or other work that follows.
-            known = done  # Of an earlier run; they say nothing of this one's rate.
+        nonlocal n_before, last
+        if done < last:  # The first call, or the first call of the next task.
+            n_before = done  # Steps of an earlier run do not count for the rate of this one.
         last = done
-        if done == known:  # Nor does what comes before the first step.
+        if done == n_before:  # The time before the first step does not count either.
             bar.reset(task, completed=done, total=total, description=text)
-            # Here, so that work that fails before its first step shows no empty bar.
+            # The bar starts here, so that work that fails before its first step shows none.
             bar.start()
         elapsed = bar.tasks[0].elapsed or 0.0
-        measured = elapsed > 0.5 and done > known and unit
-        rate = f"{(done - known) / elapsed:.1f} {unit}/s" if measured else ""
+        measured = elapsed > 0.5 and done > n_before and unit
+        rate = f"{(done - n_before) / elapsed:.1f} {unit}/s" if measured else ""
         bar.update(task, completed=done, total=total, description=text, rate=rate)
 
     try:
         yield move
     except BaseException:
-        # In a file, the bar would be written now, and stand before what is said of the error.
+        # Where stderr is a file, do not write the bar before the error message.
         bar.live.transient = not console.is_interactive
         bar.live.stop()
         raise

@@ -1,4 +1,4 @@
-"""``bottleneck demo``."""
+"""``bottleneck demo``: extract, fit and compare on the embedded data set."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from bottleneck.report.terminal import wrap
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for features/, models/ and report/.")] = Path(
-        "demo"
-    ),
-    backbone: Annotated[str, typer.Option(help="Frozen network.")] = "resnet18",
+    output: Annotated[
+        Path, typer.Option(help="Folder in which to create features/, models/ and report/.")
+    ] = Path("demo"),
+    backbone: Annotated[str, typer.Option(help="The frozen network.")] = "resnet18",
     weights: Annotated[
-        str, typer.Option(help="As for extract; random where ImageNet's cannot be had.")
+        str,
+        typer.Option(
+            help="As for extract; random weights are used if ImageNet weights are unavailable."
+        ),
     ] = "imagenet",
     limit: Annotated[
-        int | None, typer.Option(help="Only the first N patients.", show_default=False)
+        int | None, typer.Option(help="Use only the first N patients.", show_default=False)
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -49,7 +52,7 @@ def demo(
         if weights != "imagenet":
             raise
         say(wrap(first_line(error), "note: "))
-        say("note: the demo goes on with random weights")
+        say("note: the demo continues with random weights")
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
     heads = ["svm", "logistic"]
@@ -69,6 +72,6 @@ def demo(
 
 
 def step(command: str, *, quiet: bool) -> None:
-    """Say which command a step of the demo stands for."""
+    """Print the command that a step of the demo corresponds to."""
     if not quiet:
         say(f"\n$ bottleneck {command}")

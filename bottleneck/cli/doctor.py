@@ -1,6 +1,8 @@
-"""``bottleneck doctor``."""
+"""``bottleneck doctor``: check the environment."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import typer
 
@@ -9,19 +11,19 @@ from bottleneck.report.terminal import wrap
 
 
 def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Check environment, devices, caches, extras, and the name clash; exit 1 if one is broken.
+    """Check the environment, devices, folders, caches and extras; exit 1 if something is broken.
 
     Example: `bottleneck doctor`
     """
     from bottleneck.doctor import diagnose
 
-    findings = diagnose()
+    checks = diagnose()
     if as_json:
-        show_json([{"what": f.what, "state": f.state, "text": f.text} for f in findings])
+        show_json([dataclasses.asdict(check) for check in checks])
     else:
-        for finding in findings:
-            if quiet and finding.state == "ok":
+        for check in checks:
+            if quiet and check.state == "ok":
                 continue
-            show(wrap(f"{finding.what}: {finding.text}", f"{finding.state:<7} "))
-    if any(finding.state == "broken" for finding in findings):
+            show(wrap(f"{check.what}: {check.text}", f"{check.state:<7} "))
+    if any(check.state == "broken" for check in checks):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Ctrl-C that ends a command, wherever it hits it."""
+"""Ctrl-C ends a command reliably, at whatever point it arrives."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # In seconds: long enough for a callback to end, too short to be noticed.
-_AGAIN = 0.01
+_RETRY_DELAY = 0.01
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the block by KeyboardInterrupt, and by nothing else.
+    """Make Ctrl-C end the block with KeyboardInterrupt, and with no other exception.
 
-    Python raises it between any two steps of the main thread. Inside ``__del__`` or the callback
-    of a weak reference, of which h5py makes one for every object of a file, it is printed and
-    forgotten: here it comes again a moment later. Inside a lock of the standard library, or what
-    HDF5 calls to read a file, another exception takes its place: here it does not.
+    Python raises KeyboardInterrupt between any two steps of the main thread. If this happens
+    inside ``__del__`` or the callback of a weak reference (h5py creates one for every object of
+    a file), Python prints the exception and continues; this context manager then raises it again
+    a moment later. If it happens inside a lock of the standard library or a read function that
+    HDF5 calls, Python may raise another exception instead; this context manager replaces it.
 
     Raises
     ------
     KeyboardInterrupt
         In the block, or at its end.
     """
-    # Names and no Event: a signal may come while its own handler holds the lock of one.
-    came = over = False
+    # Plain variables and no Event: a signal may arrive while its handler holds an Event's lock.
+    interrupted = over = False
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
+        nonlocal interrupted
+        interrupted = True
         while frame is not None:
-            if frame.f_code is hook.__code__:  # Raised in there, it would be lost as well.
-                _thread.start_new_thread(again, ())
+            if frame.f_code is hook.__code__:  # An exception raised in the hook would be lost too.
+                _thread.start_new_thread(retry, ())
                 return
             frame = frame.f_back
         signal.default_int_handler(signum, frame)
 
     def hook(ignored: UnraisableHookArgs, /) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
-            _thread.start_new_thread(again, ())
-        elif not came:
-            before(ignored)
+            _thread.start_new_thread(retry, ())
+        elif not interrupted:
+            previous_hook(ignored)
 
-    def again() -> None:
-        time.sleep(_AGAIN)
+    def retry() -> None:
+        time.sleep(_RETRY_DELAY)
         if not over:
             _interrupt()
 
-    before = sys.unraisablehook
-    # Only the main thread can, and who ignores Ctrl-C (nohup) goes on ignoring it.
+    previous_hook = sys.unraisablehook
+    # Only the main thread can set handlers. Where Ctrl-C is ignored (nohup), it stays ignored.
     handled = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -69,21 +70,21 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Exception:
-        if came:
+        if interrupted:
             raise KeyboardInterrupt from None
         raise
     else:
-        if came:
+        if interrupted:
             raise KeyboardInterrupt
     finally:
         over = True
-        sys.unraisablehook = before
+        sys.unraisablehook = previous_hook
         if handled:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _interrupt() -> None:
-    if hasattr(signal, "pthread_kill"):  # Wakes a thread that waits, too.
+    if hasattr(signal, "pthread_kill"):  # This also wakes a waiting thread.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         _thread.interrupt_main()

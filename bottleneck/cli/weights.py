@@ -1,4 +1,4 @@
-"""``bottleneck weights``: which weights exist, and which are on this machine."""
+"""``bottleneck weights``: list, fetch, import and verify weights."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import typer
 
 from bottleneck.cli.console import Json, Quiet, show, show_json
 
-Backbone = Annotated[str, typer.Argument(help="A short name of `bottleneck backbones`.")]
+Backbone = Annotated[str, typer.Argument(help="A name that `bottleneck backbones` lists.")]
 
 weights = typer.Typer(
     no_args_is_help=True,
-    help="List, fetch, import and verify weights.\n\nA folder holds what was fetched or imported: "
-    "BOTTLENECK_WEIGHTS, else `folder` under `[weights]` in bottleneck.toml, else the user's data "
-    "folder (~/.local/share/bottleneck-features/weights on Linux). Copy it to a machine without "
-    "internet, and extraction works there.",
+    help="List, fetch, import and verify weights.\n\nFetched and imported weights are kept in one "
+    "folder: BOTTLENECK_WEIGHTS, else `folder` under `[weights]` in bottleneck.toml, else the "
+    "user's data folder (~/.local/share/bottleneck-features/weights on Linux). To extract features "
+    "on a machine without internet, copy this folder there.",
 )
 
 
 @weights.command("list")
 def list_weights(
     backbone: Annotated[
-        str | None, typer.Argument(help="Only of this one.", show_default=False)
+        str | None,
+        typer.Argument(help="List only the weights of this backbone.", show_default=False),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """List the published weights, and those in the weights folder.
+    """List the published weights and those in the weights folder.
 
     Example: `bottleneck weights list resnet50`
     """
@@ -45,12 +46,12 @@ def list_weights(
             show("\n".join(f"{key:<14} {value or '–'}" for key, value in row.items()) + "\n")
     else:
         columns = ("backbone", "weights", "licence")
-        _table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
+        _show_table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
     if not quiet:
         show(f"Weights folder: {folder_path()}")
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def _show_table(rows: list[dict[str, Any]]) -> None:
     from bottleneck.report.terminal import make_table
 
     table = make_table()
@@ -68,33 +69,38 @@ def fetch_weights(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Download weights from the hub into the weights folder, with hash and licence.
+    """Download weights from the hub into the weights folder, and record hash and licence.
 
     Example: `bottleneck weights fetch resnet50 --weights radimagenet`
     """
     from bottleneck.backbones.weights.index import fetch
 
     path, record = fetch(backbone, name)
-    _say(record, path.parent, quiet=quiet, as_json=as_json)
+    _show_record(record, path.parent, quiet=quiet, as_json=as_json)
 
 
 @weights.command("import")
 def import_weights(
-    file: Annotated[Path, typer.Argument(help="Weight file, of any layout.")],
+    file: Annotated[Path, typer.Argument(help="The weight file, in any supported layout.")],
     backbone: Annotated[
         str | None,
-        typer.Option(help="What it is for.", show_default="recognised by the names in the file"),
+        typer.Option(
+            help="The backbone that it belongs to.",
+            show_default="recognised by the names in the file",
+        ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            "--as", help="What --weights will call it.", show_default="where it was published"
+            "--as",
+            help="The name to give to --weights later.",
+            show_default="its published name, if it has one",
         ),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Recognise a weight file, and put a copy of it into the weights folder.
+    """Recognise a weight file and copy it into the weights folder.
 
     Example: `bottleneck weights import model.safetensors --backbone vgg16 --as imagenet`
     """
@@ -102,10 +108,10 @@ def import_weights(
     from bottleneck.backbones.weights.index import import_file
 
     record = import_file(file, name=backbone, weights=name)
-    _say(record, folder_path(), quiet=quiet, as_json=as_json)
+    _show_record(record, folder_path(), quiet=quiet, as_json=as_json)
 
 
-def _say(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
+def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
     if as_json:
         show_json(dataclasses.asdict(record) | {"path": str(folder / record.file)})
         return
@@ -122,7 +128,7 @@ def _say(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
 
 @weights.command("verify")
 def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Check every file of the weights folder against its record; exit 2 if one is broken.
+    """Compare every file of the weights folder with its record; exit 2 if one is broken.
 
     Example: `bottleneck weights verify`
     """
@@ -138,6 +144,6 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
                 continue
             show(f"{verdict.state:<8} {verdict.file}: {verdict.text}")
         if not verdicts:
-            show(f"{folder_path()} holds no weights")
+            show(f"{folder_path()} contains no weights")
     if any(verdict.state == "broken" for verdict in verdicts):
         raise typer.Exit(2)

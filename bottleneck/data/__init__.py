@@ -1,1 +1,1 @@
-"""Images with their labels and patients: data sets, their readers, and how pixels are prepared."""
+"""Labelled images and their patients: data sets, readers, decoding, preprocessing, splits."""

@@ -1,10 +1,10 @@
-"""Altered copies of a data set's images, as samples beside the originals.
+"""Augmentation before the split: altered copies of images as additional samples.
 
-This is augmentation before the split, as published work often does it: a data set that has
-become several times as large, and whose copies a split at random scatters over training and
-test. Here it serves to reproduce such work, and to measure what it pretends
-(``bottleneck.evaluation.leak_experiment.experiment``). No other part of the package augments before
-it splits.
+Published work often augments a data set first and splits it at random afterwards, so that copies
+of one image are in both the training set and the test set. This module reproduces such work and
+serves to measure how far it inflates results
+(``bottleneck.evaluation.leak_experiment.experiment``). No other part of the package augments
+before it splits.
 """
 
 from __future__ import annotations
@@ -31,28 +31,33 @@ _COPY = re.compile(r"#\d+$")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What is done to a copy, in this order: mirror, rotate, add noise.
+    """How a copy is altered, in this order: mirror, rotate, add noise.
 
     Attributes
     ----------
     copies : int
-        Altered copies of each image.
+        Number of altered copies of each image.
     flip : bool
-        Whether half of the copies, drawn at random, are mirrored left to right.
+        Whether to mirror each copy left to right with probability 0.5.
     rotation : float
-        Degrees; each copy is turned by an angle drawn uniformly from ±rotation about its
-        centre. The size stays, and what was outside the image is black.
+        Largest rotation in degrees. Each copy is rotated about its centre by an angle drawn
+        uniformly from ±rotation. The size stays the same, and new corners are black.
     noise : float
         Standard deviation of the Gaussian noise that is added to every pixel, on the scale
-        of 0 to 255. A grey image stays grey; the three channels of any other are drawn
-        independently.
+        of 0 to 255. A grey image stays grey; otherwise the noise of the three channels is
+        independent.
     seed : int
-        Draws everything.
+        Seed of all random draws.
 
     Raises
     ------
     UsageError
-        If a value cannot be.
+        If a value is out of range.
+
+    Examples
+    --------
+    >>> Augmentation(copies=2, noise=0).words
+    '2 copies of each image: mirrored left to right at random, rotated by up to ±15°'
     """
 
     copies: int = 6
@@ -65,16 +70,16 @@ class Augmentation:
         for field, least in (("copies", 1), ("seed", 0)):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UsageError(f"{field} must be a whole number from {least} on, not {value!r}")
+                raise UsageError(f"{field} must be a whole number ≥ {least}, not {value!r}")
         for field, most in (("rotation", 180.0), ("noise", 255.0)):
             value = getattr(self, field)
-            # NaN compares as false.
+            # The comparison is false for NaN.
             if not 0 <= value <= most:
                 raise UsageError(f"{field} must be a number from 0 to {most:g}, not {value!r}")
 
     @property
     def tag(self) -> str:
-        """All that decides a copy's pixels, as a part of a file name."""
+        """The settings that determine a copy's pixels, as part of a file name."""
         parts = (
             "flip" if self.flip else "",
             f"rotation{self.rotation:g}" if self.rotation else "",
@@ -85,37 +90,37 @@ class Augmentation:
 
     @property
     def words(self) -> str:
-        """What is done, for a methods section."""
+        """The augmentation in words, for a methods section."""
         steps = (
             "mirrored left to right at random" if self.flip else "",
             f"rotated by up to ±{self.rotation:g}°" if self.rotation else "",
             f"Gaussian noise of standard deviation {self.noise:g} added" if self.noise else "",
         )
-        said = ", ".join(step for step in steps if step) or "unaltered"
+        alteration = ", ".join(step for step in steps if step) or "unaltered"
         copies = "1 copy" if self.copies == 1 else f"{self.copies} copies"
-        return f"{copies} of each image: {said}"
+        return f"{copies} of each image: {alteration}"
 
     def alter(self, image: Image.Image, identity: str, number: int) -> Image.Image:
-        """Return a copy of an image.
+        """Return an altered copy of an image.
 
         Parameters
         ----------
         image : PIL.Image.Image
-            Mode RGB.
+            The original, in mode RGB.
         identity : str
-            Id of its sample. With the seed and the number it decides what is drawn, so
-            that a copy is the same whatever is read before or beside it.
+            The id of the sample. Together with the seed and the number it determines the random
+            draws, so that a copy does not depend on the order in which copies are made.
         number : int
-            Which copy, from 1.
+            The number of the copy, from 1.
 
         Returns
         -------
         PIL.Image.Image
-            Of the same size; mode L where all three channels are the same.
+            An image of the same size, in mode L if the three channels are equal.
         """
         digest = hashlib.sha256(f"{self.seed}\n{identity}\n{number}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest))
-        # Always drawn, so that the one does not depend on whether the other is asked for.
+        # Both are always drawn, so that the angle does not depend on whether copies are mirrored.
         mirrored, angle = rng.random() < 0.5, rng.uniform(-self.rotation, self.rotation)
         image = _grey_if_possible(image)
         if self.flip and mirrored:
@@ -131,26 +136,26 @@ class Augmentation:
 
 @dataclasses.dataclass(frozen=True)
 class AugmentedSource:
-    """Images of a data set, and copies that are made when they are read, in any order.
+    """The images of a data set, and altered copies that are created when they are read.
 
     Attributes
     ----------
     dataset : ImageDataset
         The originals.
     augmentation : Augmentation
-        What is done to a copy.
+        How copies are altered.
     """
 
     dataset: ImageDataset
     augmentation: Augmentation
 
     def copies_of(self, sample: Sample) -> tuple[Sample, ...]:
-        """Return the copies of an original; label, patient, split and fold are the original's."""
+        """Return the copies of a sample, with its label, patient, split and fold."""
         return tuple(
             dataclasses.replace(
                 sample,
                 id=f"{sample.id}#{number}",
-                # Part of the fingerprint, which thus tells one augmentation from another.
+                # The source is part of the fingerprint, which thus differs between augmentations.
                 source=f"{sample.id}#{number}-{self.augmentation.tag}",
                 region=None,
             )
@@ -158,10 +163,10 @@ class AugmentedSource:
         )
 
     def read(self, source: str) -> bytes:
-        """Return the bytes of an original as they are, or of a copy as binary PPM or PGM.
+        """Return the bytes of an original unchanged, or of a copy as binary PPM or PGM.
 
-        These formats have no compressor, whose next version would change the bytes and with
-        them the names of all rows of features.
+        These formats are uncompressed: the bytes of a copy, by which cached features are looked
+        up, do not change with the version of a compression library.
 
         Raises
         ------
@@ -186,33 +191,40 @@ class AugmentedSource:
 
 
 def augment(dataset: ImageDataset, augmentation: Augmentation) -> ImageDataset:
-    """Add altered copies to a data set.
+    """Return a data set with altered copies of its images.
 
     Parameters
     ----------
     dataset : ImageDataset
         The originals.
     augmentation : Augmentation
-        What is done to a copy. A sample that is a region of an image is cut out first.
+        How copies are altered. A region of an image is cut out first.
 
     Returns
     -------
     ImageDataset
-        Each original followed by its copies, whose ids are ``<id>#1``, ``<id>#2`` and so on.
-        Its name and fingerprint say how it was augmented, so that its features are kept
-        apart.
+        Each original followed by its copies, with the ids ``<id>#1``, ``<id>#2`` and so on.
+        Its name and fingerprint depend on the augmentation, so that its features are stored
+        separately.
 
     Raises
     ------
     DataError
-        If an id of the data set already looks like a copy's.
+        If an id of the data set already ends like the id of a copy.
+
+    Examples
+    --------
+    >>> from bottleneck.data.readers import load_dataset
+    >>> dataset = load_dataset("phantom", limit=1)
+    >>> [sample.id for sample in augment(dataset, Augmentation(copies=2)).samples[:4]]
+    ['P001/1', 'P001/1#1', 'P001/1#2', 'P001/2']
     """
     copied = [sample.id for sample in dataset.samples if _COPY.search(sample.id)]
     if copied:
         raise DataError(
-            f"data set '{dataset.name}' has {len(copied)} ids that end in '#' and a number, as "
-            f"the ids of altered copies do, the first being '{copied[0]}': it is augmented "
-            "already, or needs other ids"
+            f"data set '{dataset.name}' has {len(copied)} ids that end in '#' and a number, as the "
+            f"ids of augmented copies do, such as '{copied[0]}'. If it is augmented already, pass "
+            "the original data set; if not, change its ids"
         )
     source = AugmentedSource(dataset, augmentation)
     samples = [one for s in dataset.samples for one in (s, *source.copies_of(s))]
@@ -226,22 +238,27 @@ def augment(dataset: ImageDataset, augmentation: Augmentation) -> ImageDataset:
 
 
 def original_ids(ids: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
-    """Return of each sample of an augmented data set the id of its original.
+    """Return the id of the original of each sample in an augmented data set.
 
     Parameters
     ----------
     ids : sequence of str, shape (n_samples,)
-        Ids of originals and copies.
+        The ids of originals and copies.
 
     Returns
     -------
     ndarray of str, shape (n_samples,)
-        An original's is its own.
+        The id of the original; for an original, its own id.
+
+    Examples
+    --------
+    >>> original_ids(["P001/1", "P001/1#2"]).tolist()
+    ['P001/1', 'P001/1']
     """
     return np.array([_COPY.sub("", str(identity)) for identity in ids], dtype=np.str_)
 
 
 def _grey_if_possible(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
-    alike = (pixels == pixels[:, :, :1]).all()
-    return image.getchannel(0) if alike else image
+    is_grey = (pixels == pixels[:, :, :1]).all()
+    return image.getchannel(0) if is_grey else image

@@ -1,4 +1,4 @@
-"""The samples of a data set, and how their bytes are read."""
+"""Data sets: labelled samples, and a source for the bytes of their images."""
 
 from __future__ import annotations
 
@@ -24,65 +24,65 @@ from bottleneck.plurals import counted
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
-# Above what the largest picture that is decoded takes without any compression. A sparse file can
-# be of any size, and its zeros would all be read.
+# More than the largest accepted image takes without compression. A sparse file can claim any size,
+# and all its zeros would be read.
 _MAX_BYTES = 1 << 30
 
-# Classes that a summary names.
-_SOME = 6
+# Number of classes that a summary names.
+_N_NAMED_CLASSES = 6
 
-# Labels that name the condition looked for, in the spelling they have after casefold.
+# Labels that are recognised as the positive class, after casefold.
 _POSITIVE_LABELS = ("malignant", "cancer", "positive", "1")
 
 
 class ImageSource(Protocol):
-    """Where the bytes of a data set's images come from."""
+    """Anything that returns the encoded bytes of an image by its name."""
 
     def read(self, source: str) -> bytes:
-        """Return the encoded image; OSError or DataError where that fails."""
+        """Return the encoded image; raise OSError or DataError if it cannot be read."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSource:
-    """Images that are files below one folder."""
+    """Images stored as files below one folder."""
 
     root: Path
 
     def read(self, source: str) -> bytes:
-        """Return the bytes of the file; raises what ``open`` does."""
+        """Return the bytes of a file; raise the same errors as ``open``."""
         with self.open(source) as file:
             return file.read()
 
     def open(self, source: str) -> BinaryIO:
-        """Open the file.
+        """Return a file that is open for reading.
 
         Raises
         ------
         OSError
             If the file cannot be read.
         DataError
-            If it is no regular file, or larger than any image that could be decoded.
+            If it is not a regular file, or is larger than any image that can be decoded.
         """
         path = self.root / source
-        found = path.stat()  # Opening a pipe would wait for somebody to write into it.
-        if not stat.S_ISREG(found.st_mode):
+        status = path.stat()  # Opening a named pipe would block until another program writes.
+        if not stat.S_ISREG(status.st_mode):
             raise DataError("a folder or special file, not an image")
-        if found.st_size > _MAX_BYTES:
-            raise DataError(f"{found.st_size:,} bytes: no image takes more than {_MAX_BYTES:,}")
+        if status.st_size > _MAX_BYTES:
+            raise DataError(f"{status.st_size:,} bytes: no image has more than {_MAX_BYTES:,}")
         return path.open("rb")
 
     def stamp(self, source: str) -> tuple[int, int]:
-        """Return the size in bytes and the modification time in nanoseconds of the file.
+        """Return the size in bytes and the modification time in nanoseconds of a file.
 
         Raises
         ------
         OSError
             If there is no such file.
         """
-        # Called for every image of a data set, and a Path takes longer than the look at the file.
-        found = os.stat(os.path.join(self.root, source))  # noqa: PTH116, PTH118
-        return found.st_size, found.st_mtime_ns
+        # Called for every image of a data set: building a Path takes longer than the stat itself.
+        status = os.stat(os.path.join(self.root, source))  # noqa: PTH116, PTH118
+        return status.st_size, status.st_mtime_ns
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -92,25 +92,40 @@ class ImageDataset:
     Attributes
     ----------
     name : str
-        Names the feature files made from it.
+        The name of the data set; the names of its feature files begin with it.
     samples : sequence of Sample
-        In the order of the data set; on the disk where there are many.
+        The samples in the order of the data set; a large data set keeps them on disk.
     images : ImageSource
-        Reads the bytes of ``Sample.source``.
+        Returns the bytes of an image by its ``Sample.source``.
     positive : str or None
-        The label that the user named as the positive class.
+        The label of the positive class, if the user stated it.
     excluded : mapping of str to int
-        Why samples were left out on reading, and how many.
+        The reasons why samples were left out on reading, each with their number.
     notes : tuple of str
-        What the user should hear about how the data set was read.
+        Notes to the user about how the data set was read.
     description : mapping of str to str
-        For readers of a report, as far as known: "labels", where these come from, and
-        "images", what the pictures show.
+        Text for a report: where the labels come from ("labels") and what the images show
+        ("images"). Either may be missing.
 
     Raises
     ------
     DataError
-        If there is no sample, or two share an id.
+        If there is no sample, or two samples have the same id.
+    UsageError
+        If ``positive`` is not a label of the data set.
+
+    Examples
+    --------
+    Image files with labels and patients from your own code:
+
+    >>> from pathlib import Path
+    >>> samples = [
+    ...     Sample(id="a1", source="a/1.png", label="benign", group="a"),
+    ...     Sample(id="a2", source="a/2.png", label="benign", group="a"),
+    ...     Sample(id="b1", source="b/1.png", label="malignant", group="b"),
+    ... ]
+    >>> ImageDataset("mine", samples, FileSource(Path("scans")), positive="malignant")
+    <ImageDataset mine: 3 images of 2 patients; benign 2, malignant 1>
     """
 
     name: str
@@ -123,14 +138,12 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         if not self.samples:
-            left_out = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
-            reasons = f"; left out: {left_out}" if left_out else ""
-            raise DataError(f"data set '{self.name}' holds no image{reasons}")
-        twice = repeated_ids(self.samples)
-        if twice:
+            raise DataError(f"data set '{self.name}' contains no images{self._exclusions()}")
+        repeated = repeated_ids(self.samples)
+        if repeated:
             raise DataError(
-                f"data set '{self.name}' gives the id '{twice[0]}' to several samples "
-                f"({len(twice)} such ids); ids must be unique"
+                f"in data set '{self.name}', several samples have the id '{repeated[0]}' "
+                f"({counted(len(repeated), 'such id')} in all); ids must be unique"
             )
         if self.positive is not None and self.positive not in self.classes:
             raise unknown_name("positive label", self.positive, self.classes)
@@ -143,16 +156,20 @@ class ImageDataset:
 
     @property
     def summary(self) -> str:
-        """Name, images, patients, classes, and what was left out on reading, in a line."""
-        named, _ = count_named(self.samples, "group")
-        who = counted(self.n_groups, "patient") if self.n_groups else "unknown patients"
-        alone = f" ({len(self) - named} without a name)" if 0 < named < len(self) else ""
+        """One line with name, number of images, patients, classes, and samples left out."""
+        n_named, _ = count_named(self.samples, "group")
+        patients = counted(self.n_groups, "patient") if self.n_groups else "unknown patients"
+        unnamed = f" ({len(self) - n_named} without a name)" if 0 < n_named < len(self) else ""
         counts = [f"{label} {n}" for label, n in sorted(self.class_counts.items())]
-        more = f" and {len(counts) - _SOME} classes more" if len(counts) > _SOME else ""
-        said = f"{self.name}: {counted(len(self), 'image')} of {who}{alone}; "
-        said += ", ".join(counts[:_SOME]) + more
-        left_out = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
-        return f"{said}; left out: {left_out}" if left_out else said
+        n_more = len(counts) - _N_NAMED_CLASSES
+        classes = ", ".join(counts[:_N_NAMED_CLASSES])
+        classes += f" and {n_more} more classes" if n_more > 0 else ""
+        images = counted(len(self), "image")
+        return f"{self.name}: {images} of {patients}{unnamed}; {classes}{self._exclusions()}"
+
+    def _exclusions(self) -> str:
+        reasons = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
+        return f"; left out: {reasons}" if reasons else ""
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -161,25 +178,25 @@ class ImageDataset:
 
     @cached_property
     def class_counts(self) -> Mapping[str, int]:
-        """How many samples have each label."""
+        """The number of samples with each label."""
         return Counter(values_of(self.samples, "label"))
 
     def names(self, field: str) -> bool:
-        """Tell whether any sample has something in a field."""
+        """Return whether any sample has a value in a field, such as "group"."""
         return any(value is not None for value in values_of(self.samples, field))
 
     @cached_property
     def n_groups(self) -> int | None:
-        """Number of patients, or None where the data set names none.
+        """The number of patients, or None if no sample names its patient.
 
-        Where it names some, every sample without one counts as a patient of its own.
+        If some samples do, each of the others counts as a patient of its own.
         """
         named, distinct = count_named(self.samples, "group")
         return distinct + len(self) - named if named else None
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over every sample's fields; the bytes of the images are not part of it."""
+        """sha256 over the fields of all samples; the bytes of the images are not included."""
         return fingerprint_of(self.samples)
 
     def read(self, sample: Sample) -> bytes:
@@ -187,9 +204,10 @@ class ImageDataset:
         return self.images.read(sample.source)
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
-        """Return size and modification time (ns) of a sample's file, by which a change shows.
+        """Return the size (bytes) and modification time (ns) of a sample's file.
 
-        None where its image is no file of its own, or there is none.
+        They reveal a change of the file. None if the image is not a file of its own, or the file
+        does not exist.
         """
         if not isinstance(self.images, FileSource):
             return None
@@ -199,18 +217,18 @@ class ImageDataset:
             return None
 
     def limited(self, n_patients: int) -> ImageDataset:
-        """Return the samples of the first patients.
+        """Return the part of the data set that belongs to its first patients.
 
         Parameters
         ----------
         n_patients : int
-            How many patients to keep, in order of appearance. A sample without
+            Number of patients to keep, in order of appearance. A sample without
             a patient counts as a patient of its own.
 
         Returns
         -------
         ImageDataset
-            Its name says that it is a part, so that its features are kept apart.
+            Named ``NAME-firstN``, so that its features are stored separately.
 
         Raises
         ------
@@ -225,7 +243,8 @@ class ImageDataset:
         notes = self.notes
         lacking = sorted(set(self.classes).difference(values_of(kept, "label")))
         if lacking:
-            notes += (f"among the first {counted(n_patients, 'patient')} is no '{lacking[0]}'",)
+            who = counted(n_patients, "patient")
+            notes += (f"none of the first {who} has the label '{lacking[0]}'",)
         return dataclasses.replace(
             self,
             name=f"{self.name}-first{n_patients}",
@@ -244,27 +263,32 @@ class ImageDataset:
 
 
 def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str | None:
-    """Decide which of two classes is the positive one.
+    """Return the label of the positive class.
 
-    Alphabetical order would swap sensitivity and specificity as it pleases, so a
-    label that is neither stated nor recognised is asked for.
+    If it is not stated, "malignant", "cancer", "positive" and "1" are recognised. Alphabetical
+    order does not decide: it would swap sensitivity and specificity at random.
 
     Parameters
     ----------
     classes : tuple of str
         All labels.
     stated : str or None
-        What the user said.
+        The label that the user stated.
 
     Returns
     -------
     str or None
-        The positive label; None with three classes or more and nothing stated.
+        None for three or more classes if no label is stated.
 
     Raises
     ------
     UsageError
-        If the stated label does not exist, or none of two is recognised.
+        If the stated label does not exist, or neither of two labels is recognised.
+
+    Examples
+    --------
+    >>> choose_positive(("benign", "malignant"))
+    'malignant'
     """
     if stated is not None:
         if stated not in classes:
@@ -272,10 +296,10 @@ def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str 
         return stated
     if len(classes) != 2:
         return None
-    known = [c for c in classes if c.casefold() in _POSITIVE_LABELS]
-    if len(known) == 1:
-        return known[0]
+    recognised = [c for c in classes if c.casefold() in _POSITIVE_LABELS]
+    if len(recognised) == 1:
+        return recognised[0]
     raise UsageError(
         f"which label is the positive class, '{classes[0]}' or '{classes[1]}'? "
-        f"Say --positive LABEL (in Python: positive=LABEL)."
+        f"State it with --positive LABEL (in Python: positive=LABEL)."
     )

@@ -1,4 +1,4 @@
-"""Samples in memory where they are few, and in a table on the disk where they are many."""
+"""Samples of a data set: a few thousand in memory, more in a table on disk."""
 
 from __future__ import annotations
 
@@ -30,42 +30,47 @@ __all__ = [
 
 Box = tuple[int, int, int, int]
 
-# Samples that take a few megabytes of memory.
-_FEW = 10_000
-# Samples that are made at once: few enough to be gone before Python's garbage collector counts
-# them as old. A collection of all that is old takes as long as thousands of samples.
+# The most samples that are kept in memory, where they take a few megabytes.
+_MAX_IN_MEMORY = 10_000
+# Samples per block in ``blocks_of``: so few that they are freed before Python's garbage collector
+# moves them to its oldest generation. Collecting that takes as long as thousands of samples.
 _SLICE = 512
-# The table reads so many at once, and keeps so many blocks: threads work near each other.
-_BLOCK, _KEPT = 256, 4
-# Values that are read at once.
-_VALUES = 4096
-# Of an id, a path or a label. Arrays of text take four bytes a row for each character of the
-# longest; readers of feature files rely on it.
+# The table reads blocks of 256 samples and caches four of them: threads work near each other.
+_BLOCK, _N_CACHED_BLOCKS = 256, 4
+# Values of one field that are read at once.
+_VALUES_PER_QUERY = 4096
+# Characters of an id, a path or a label. A text array takes four bytes per row for each character
+# of its longest value. Readers of feature files rely on this limit.
 _MAX_TEXT = 1_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, or one region of an image, with what is known of it.
+    """One image, or one region of an image, with its label and its patient.
 
     Attributes
     ----------
     id : str
-        Unique within the data set.
+        Identifier, unique within the data set.
     source : str
-        Path of the image relative to the data set, with ``/``.
+        Path of the image relative to the data set, with ``/`` as separator.
     label : str
         The class.
     group : str or None
-        The patient. Samples of one group never stand on both sides of a split.
+        The patient. All samples of a group are on the same side of every split.
     split : str or None
-        ``"train"``, ``"val"`` or ``"test"`` where the data set fixes it.
+        ``"train"``, ``"val"`` or ``"test"`` if the data set has fixed splits.
     fold : str or None
-        Name of the test fold where the data set publishes folds.
+        Name of the test fold if the data set publishes folds.
     centre : str or None
         Hospital, scanner or site.
     region : tuple of int or None
-        Left, top, right, bottom in pixels of the upright image; None for all of it.
+        Left, top, right and bottom in pixels of the upright image; None for the whole image.
+
+    Examples
+    --------
+    >>> Sample(id="p7-1", source="scans/p7-1.png", label="benign", group="p7").group
+    'p7'
     """
 
     id: str
@@ -84,17 +89,17 @@ _COLUMNS = ", ".join(f'"{name}"' for name in _FIELDS)
 
 
 class SampleTable(Sequence[Sample]):
-    """Samples in a temporary table on the disk, made anew whenever they are asked for.
+    """Samples in a temporary table on disk; ``Sample`` objects are created on access.
 
     Parameters
     ----------
     samples : iterable of Sample
-        Taken one by one.
+        The samples; they are consumed one by one.
 
     Attributes
     ----------
     fingerprint : str
-        As ``fingerprint_of`` returns it.
+        The sha256 that ``fingerprint_of`` returns.
     """
 
     def __init__(self, samples: Iterable[Sample]) -> None:
@@ -110,7 +115,7 @@ class SampleTable(Sequence[Sample]):
         self._data.insert(f"INSERT INTO samples ({_COLUMNS}) VALUES ({marks})", rows())
         self.fingerprint = digest.hexdigest()
         ((self._n,),) = self._data.rows("SELECT COUNT(*) FROM samples")
-        self._block = functools.lru_cache(_KEPT)(self._load)
+        self._block = functools.lru_cache(_N_CACHED_BLOCKS)(self._load)
 
     def __len__(self) -> int:
         return self._n
@@ -132,7 +137,7 @@ class SampleTable(Sequence[Sample]):
         return (sample for _, block in blocks_of(self) for sample in block)
 
     def __reduce__(self) -> Any:
-        # Another process cannot open the table.
+        # Another process cannot open the table: pickle the samples instead.
         return tuple, (list(self),)
 
     def _load(self, block: int) -> tuple[Sample, ...]:
@@ -147,13 +152,13 @@ class SampleTable(Sequence[Sample]):
         )
 
     def values(self, field: str) -> Iterator[Any]:
-        """Yield what every sample has in a field of text."""
-        for start in range(0, self._n, _VALUES):
-            numbers = range(start, min(start + _VALUES, self._n))
+        """Yield the value of a text field for every sample."""
+        for start in range(0, self._n, _VALUES_PER_QUERY):
+            numbers = range(start, min(start + _VALUES_PER_QUERY, self._n))
             yield from (value for (value,) in self._rows(f'"{field}"', numbers))
 
     def repeated_ids(self) -> list[str]:
-        """Return the ids that several samples have."""
+        """Return the ids that more than one sample has."""
         return [
             identity
             for (identity,) in self._data.rows(
@@ -162,23 +167,23 @@ class SampleTable(Sequence[Sample]):
         ]
 
     def first_alike(self, field: str, key: Callable[[str], str]) -> tuple[str, str] | None:
-        """Return two values of a field of text that have one key; None where all are apart."""
+        """Return two values of a text field that have the same key; None if there are none."""
         self._data.define("key", key)
-        found = self._data.rows(
+        pairs = self._data.rows(
             f'SELECT MIN(value), MAX(value) FROM (SELECT DISTINCT "{field}" AS value FROM samples '
             "WHERE value IS NOT NULL) GROUP BY key(value) HAVING COUNT(*) > 1 LIMIT 1"
         )
-        return found[0] if found else None
+        return pairs[0] if pairs else None
 
     def count_named(self, field: str) -> tuple[int, int]:
-        """Count the samples that have something in a field, and how many different ones."""
+        """Return how many samples have a value in a field, and how many values differ."""
         ((named, distinct),) = self._data.rows(
             f'SELECT COUNT("{field}"), COUNT(DISTINCT "{field}") FROM samples'
         )
         return named, distinct
 
 
-# Not astuple, which copies every field deeply: ten times slower.
+# Ten times faster than dataclasses.astuple, which makes deep copies.
 _values = operator.attrgetter(*_FIELDS)
 
 
@@ -198,16 +203,24 @@ def _from_row(row: tuple[Any, ...]) -> Sample:
 
 
 def collect(samples: Iterable[Sample]) -> Sequence[Sample]:
-    """Keep samples: in memory where they are few, else on the disk.
+    """Return samples as a sequence: a tuple, or a table on disk if there are many.
+
+    Parameters
+    ----------
+    samples : iterable of Sample
+        The samples; they are consumed one by one.
 
     Raises
     ------
     DataError
-        If a text is one that files of features and tables cannot hold.
+        If a text is too long, not valid Unicode, or contains a NUL or, in an id or a path, a line
+        break. Feature files and tables cannot store such text.
     """
     checked = map(_check_text, samples)
-    few = tuple(itertools.islice(checked, _FEW + 1))
-    return few if len(few) <= _FEW else SampleTable(itertools.chain(few, checked))
+    first = tuple(itertools.islice(checked, _MAX_IN_MEMORY + 1))
+    if len(first) <= _MAX_IN_MEMORY:
+        return first
+    return SampleTable(itertools.chain(first, checked))
 
 
 def _check_text(sample: Sample) -> Sample:
@@ -217,13 +230,13 @@ def _check_text(sample: Sample) -> Sample:
             continue
         if len(text) > _MAX_TEXT:
             raise DataError(
-                f"{key} '{text[:50]}…' has {len(text):,} characters, and {_MAX_TEXT:,} are "
-                f"the most that is read; shorten it"
+                f"{key} '{text[:50]}…' has {len(text):,} characters; the limit is "
+                f"{_MAX_TEXT:,}: shorten it"
             )
         broken = "\0" in text or (key in ("id", "source") and ("\r" in text or "\n" in text))
         if broken or not _is_unicode(text):
             what = "a line break or NUL" if broken else "bytes that are not UTF-8"
-            raise DataError(f"{key} {text!r} holds {what}; rename it")
+            raise DataError(f"{key} {text!r} contains {what}; rename it")
     return sample
 
 
@@ -236,27 +249,27 @@ def _is_unicode(text: str) -> bool:
 
 
 def blocks_of(samples: Sequence[Sample]) -> Iterator[tuple[int, Sequence[Sample]]]:
-    """Yield the samples some hundreds at a time, with the number of the first."""
+    """Yield blocks of a few hundred samples, each with the position of its first sample."""
     for start in range(0, len(samples), _SLICE):
         yield start, samples[start : start + _SLICE]
 
 
 def values_of(samples: Sequence[Sample], field: str) -> Iterator[Any]:
-    """Yield what every sample has in a field of text."""
+    """Yield the value of a text field for every sample."""
     if isinstance(samples, SampleTable):
         return samples.values(field)
     return (getattr(sample, field) for sample in samples)
 
 
 def repeated_ids(samples: Sequence[Sample]) -> list[str]:
-    """Return the ids that several samples have, the one that stands first at first."""
+    """Return the ids that more than one sample has, in order of appearance."""
     if isinstance(samples, SampleTable):
         return samples.repeated_ids()
     return [i for i, n in Counter(s.id for s in samples).items() if n > 1]
 
 
 def fingerprint_of(samples: Sequence[Sample]) -> str:
-    """Return the sha256 over every field of every sample."""
+    """Return the sha256 over all fields of all samples, as 64 hexadecimal digits."""
     if isinstance(samples, SampleTable):
         return samples.fingerprint
     digest = hashlib.sha256()
@@ -266,7 +279,7 @@ def fingerprint_of(samples: Sequence[Sample]) -> str:
 
 
 def count_named(samples: Sequence[Sample], field: str) -> tuple[int, int]:
-    """Count the samples that have something in a field of text, and how many different ones."""
+    """Return how many samples have a value in a text field, and how many values differ."""
     if isinstance(samples, SampleTable):
         return samples.count_named(field)
     named = [value for value in values_of(samples, field) if value is not None]
@@ -276,7 +289,17 @@ def count_named(samples: Sequence[Sample], field: str) -> tuple[int, int]:
 def first_alike(
     samples: Sequence[Sample], field: str, key: Callable[[str], str]
 ) -> tuple[str, str] | None:
-    """Return two values of a field of text that have one key; None where all are apart."""
+    """Return two values of a text field that have the same key; None if there are none.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        The samples to search.
+    field : str
+        A text field of ``Sample``; None is skipped.
+    key : callable
+        Maps a value to its key, such as ``spelling_key``.
+    """
     if isinstance(samples, SampleTable):
         return samples.first_alike(field, key)
     first: dict[str, str] = {}

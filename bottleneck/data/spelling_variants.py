@@ -1,4 +1,4 @@
-"""Names that differ in their spelling alone, which tables that went through a spreadsheet have."""
+"""Names that differ only in spelling, as tables edited in a spreadsheet often contain."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ _WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
 _NAMES = {"label": "classes", "group": "patients", "fold": "folds", "centre": "centres"}
 
 
-def refuse_spelling_variants(samples: Sequence[Sample], where: str) -> None:
-    """Refuse samples of which a class, a patient, a fold or a centre is written in two ways.
+def refuse_spelling_variants(samples: Sequence[Sample], source: str) -> None:
+    """Raise an error if a class, patient, fold or centre is spelled in two ways.
 
-    A patient that counts as two may stand on both sides of a split.
+    A patient with two spellings counts as two patients, which may be on both sides of a split.
 
     Parameters
     ----------
     samples : sequence of Sample
-        What to look at.
-    where : str
-        Where they are from, for the message.
+        The samples to check.
+    source : str
+        The data set that they come from, for the message.
 
     Raises
     ------
     DataError
-        If two names have one ``spelling_key``.
+        If two names have the same ``spelling_key``.
     """
     for field, names in _NAMES.items():
         if alike := first_alike(samples, field, spelling_key):
             a, b = alike
             raise DataError(
-                f"{where}: the {names} '{a}' and '{b}' differ in their spelling alone. Write them "
-                "in one way; if they are two, give them names that differ in more than case, "
-                "spaces, or zeros"
+                f"{source}: the {names} '{a}' and '{b}' differ only in spelling. Write them in one "
+                "way; if they are different, give them names that differ in more than case, "
+                "spaces or zeros"
             )
 
 
 def spelling_key(text: str) -> str:
-    """Return what is left of a name without its spelling.
+    """Return a key that all spellings of one name share.
 
-    Case, spaces and the form of a whole number do not matter: "P 7" is "p7", and "7.0" is "007".
+    Case, spaces and the form of a whole number are ignored: "P 7" equals "p7", "7.0" equals "007".
 
     Examples
     --------

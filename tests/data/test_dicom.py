@@ -160,7 +160,7 @@ def floating() -> bytes:
         (dicom(RAMP, PixelData=None), "without pixels"),
         (floating(), "floating-point pixels"),
         (dicom(RAMP.astype(np.uint32)), "32 of 32 bits"),
-        (dicom(RAMP, Rows=65535, Columns=65535), "more than 89 million"),
+        (dicom(RAMP, Rows=65535, Columns=65535), "the limit is 89 million"),
         (dicom(RAMP, Rows=9000), "damaged"),
         (dicom(RAMP, BitsStored=60000), "60000 of 8 bits"),
         (dicom(RAMP, Rows=0), "damaged"),
@@ -171,10 +171,10 @@ def floating() -> bytes:
         (dicom(RAMP)[:-100], "damaged"),
         (dicom(RAMP)[:140], "transfer syntax|damaged"),
         (bundled("image_dfl.dcm"), "'Deflated Explicit VR Little Endian'"),
-        (bundled("meta_missing_tsyntax.dcm"), "names none as its transfer syntax"),
-        (bundled("no_meta.dcm"), "not an image in a format that can be read"),
+        (bundled("meta_missing_tsyntax.dcm"), "transfer syntax of the DICOM file is none"),
+        (bundled("no_meta.dcm"), "not an image in a supported format"),
         (dicom(RAMP, WindowCenter=3, WindowWidth=0), "Window Width"),
-        (dicom(RAMP, RescaleSlope="1e308", RescaleIntercept="0"), "is no number"),
+        (dicom(RAMP, RescaleSlope="1e308", RescaleIntercept="0"), "is not a finite number"),
         (dicom(RAMP, PhotometricInterpretation="PALETTE COLOR"), "damaged"),
     ],
 )
@@ -186,9 +186,9 @@ def test_what_is_refused(data: bytes, says: str) -> None:
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_streams_of_another_size_than_the_header_says_are_refused(name: str) -> None:
     large = np.zeros((2000, 2000), np.uint8)
-    with pytest.raises(DecodeError, match=r"2000|RLE holds more"):
+    with pytest.raises(DecodeError, match=r"2000|RLE segment has more"):
         decode(changed(LOSSLESS[name](large), Rows=16, Columns=16))
-    with pytest.raises(DecodeError, match=r"damaged|its header says"):
+    with pytest.raises(DecodeError, match=r"damaged|the DICOM header states"):
         decode(changed(LOSSLESS[name](RAMP), Rows=9000, Columns=9000))
 
 
@@ -202,7 +202,7 @@ def test_rle_that_would_burst_is_refused_before_it_is_expanded() -> None:
     made = segment(b"\x81\x00" * 1_000_000)  # 128 MB
     tracemalloc.start()
     try:
-        with pytest.raises(DecodeError, match=r"says 256 pixels, and a segment .* holds more"):
+        with pytest.raises(DecodeError, match=r"states 256 pixels, an RLE segment has more"):
             decode(made)
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
@@ -216,7 +216,7 @@ def test_rle_may_be_padded_to_an_even_length() -> None:
     for more in (b"", b"\0"):
         assert (grey(segment(imagecodecs.packbits_encode(plain + more))) == RAMP).all()
     for other in (plain + b"\0\0", plain[:-1]):
-        with pytest.raises(DecodeError, match="segment of its RLE"):
+        with pytest.raises(DecodeError, match="an RLE segment has"):
             decode(segment(imagecodecs.packbits_encode(other)))
 
 

@@ -74,7 +74,7 @@ def test_opencvs_resize_enlarges_without_leaving_the_image():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": 9}, "crop 9 must lie between 1 and resize 8"),
+        ({"crop": 9}, r"crop must be between 1 and resize \(8\), not 9"),
         ({"interpolation": "cubic"}, "did you mean 'bicubic'"),
         ({"channels": "GBR"}, "unknown channel order"),
         ({"resizer": "opencl"}, "did you mean 'opencv'"),
@@ -88,7 +88,7 @@ def test_fields_out_of_range_are_refused(options, message):
 
 
 def test_a_std_of_zero_is_refused():
-    with pytest.raises(UsageError, match="std above 0"):
+    with pytest.raises(UsageError, match="std greater than 0"):
         Preprocessing(8, 8, "bilinear", HALF, (0.0, 1.0, 1.0))
 
 

@@ -79,14 +79,14 @@ def test_a_data_set_says_the_same_of_a_table() -> None:
 def test_ids_that_repeat_are_refused_in_a_table_too() -> None:
     expected = make()
     twice = SampleTable([*expected, expected[9], expected[4], expected[9]])
-    with pytest.raises(DataError, match=r"the id 'ü4' to several samples \(2 such ids\)"):
+    with pytest.raises(DataError, match=r"several samples have the id 'ü4' \(2 such ids"):
         dataset(twice)
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let four samples be many."""
-    monkeypatch.setattr(samples_module, "_FEW", 3)
+    monkeypatch.setattr(samples_module, "_MAX_IN_MEMORY", 3)
 
 
 def write_manifest(folder: Path, n: int, *more: str) -> Path:
@@ -108,7 +108,7 @@ def test_a_long_manifest_is_read_into_a_table(tmp_path: Path, few: None) -> None
     assert len(limited) == 5
     with pytest.raises(DataError, match=r"m.csv, line 11: '2.png' stands in line 4 already"):
         load_dataset(write_manifest(tmp_path, 9, "2.png,a,P2"))
-    with pytest.raises(DataError, match="holds a line break or NUL"):
+    with pytest.raises(DataError, match="contains a line break or NUL"):
         load_dataset(write_manifest(tmp_path, 9, '"2\n.png",a,P2'))
 
 
@@ -132,7 +132,7 @@ def test_patients_are_found_in_a_table(tmp_path: Path, few: None) -> None:
 def test_a_manifest_takes_no_memory_for_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples_module, "_FEW", 500)
+    monkeypatch.setattr(samples_module, "_MAX_IN_MEMORY", 500)
 
     def peak(n: int) -> int:
         path = write_manifest(tmp_path / str(n), n)

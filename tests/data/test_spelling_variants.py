@@ -36,10 +36,10 @@ def table(folder: Path, rows: list[str], header: str = "path,label,patient") -> 
 def test_one_name_in_two_spellings(tmp_path: Path, one: str, other: str) -> None:
     assert spelling_key(one) == spelling_key(other)
     patients = table(tmp_path, [f"a,{one}", f"b,{other}", f"a,{one}"])
-    with pytest.raises(DataError, match=f"the patients '{one}' and '{other}' differ in their spel"):
+    with pytest.raises(DataError, match=f"the patients '{one}' and '{other}' differ only"):
         load_dataset(patients)
     classes = table(tmp_path, [f"{one},x", f"{other},y"])
-    with pytest.raises(DataError, match=r"the classes .* differ in their spelling"):
+    with pytest.raises(DataError, match=r"the classes .* differ only in spelling"):
         load_dataset(classes)
 
 
@@ -66,7 +66,7 @@ def test_folders_of_one_class(tmp_path: Path) -> None:
 
 
 def test_many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples_module, "_FEW", 3)
+    monkeypatch.setattr(samples_module, "_MAX_IN_MEMORY", 3)
     apart = collect(Sample(str(n), "a", "x", group=str(n)) for n in range(9))
     alike = collect([*apart, Sample("9", "a", "x"), Sample("10", "a", "x", group="8.0")])
     assert isinstance(alike, SampleTable)

@@ -105,7 +105,7 @@ def test_a_mistake_in_a_network_is_not_taken_for_a_broken_gpu(images: Path, tmp_
         ("read", ValueError("embedded null byte"), "cannot be read: ValueError: embedded null"),
         ("read", OSError(errno.EIO, "Input/output error"), "cannot be read: Input/output error"),
         ("read", MemoryError(), "the memory was too small for it"),
-        ("decode", MemoryError(), "the memory was too small to decode it"),
+        ("decode", MemoryError(), "there was not enough memory to decode it"),
         ("resize", MemoryError(), "the memory was too small for it"),
     ],
 )
@@ -158,7 +158,7 @@ def sparse(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (sparse, "1,099,511,627,776 bytes: no image takes"),
+        (sparse, "1,099,511,627,776 bytes: no image has"),
         (lambda path: path.symlink_to("/dev/zero"), "a folder or special file, not an image"),
         (lambda path: os.mkfifo(path), "a folder or special file, not an image"),
     ],

@@ -102,7 +102,7 @@ def test_bombs_are_refused_or_read_in_less_than_a_gibibyte(tmp_path: Path) -> No
     rows = zlib.compress(bytes((1 + 4 * side) * side), 1)
     files = {
         "header.png": (png(2**31 - 1, 2**31 - 1, b""), "decompression bomb"),
-        "header.tif": (bytes(tiff), "decompression bomb|more than 89 million|damaged"),
+        "header.tif": (bytes(tiff), "decompression bomb|the limit is 89 million|damaged"),
         "header.jpg": (bytes(jpeg), "decompression bomb"),
         "clear.png": (png(side, side, rows), r"read \(9400, 9400\)"),
         "header.dcm": (
@@ -132,7 +132,7 @@ def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
 
 def test_an_image_that_another_program_would_draw_is_refused() -> None:
     # Pillow hands PostScript to Ghostscript.
-    with pytest.raises(DecodeError, match="not an image in a format that can be read"):
+    with pytest.raises(DecodeError, match="not an image in a supported format"):
         decode(encoded(Image.new("L", (16, 16)), "EPS"))
 
 

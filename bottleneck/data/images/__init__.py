@@ -1,1 +1,1 @@
-"""Image files into pixels: decoding, DICOM, size limits, preprocessing."""
+"""From image files to pixels: decoding, DICOM, size limits, preprocessing."""

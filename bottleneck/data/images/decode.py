@@ -1,19 +1,18 @@
-"""One decoder, with one declared policy, for every encoded image.
+"""One decoder with one declared policy for every encoded image.
 
-The policy (``POLICY`` names it in every recipe; a change of it is a new name):
+The policy (every recipe contains its name, ``POLICY``; a change of the policy needs a new name):
 
 - The result is 8-bit RGB, upright: an EXIF rotation is applied before anything else.
 - Grey is repeated into the three channels; a palette is looked up.
-- 16-bit grey is scaled from its full range, 0–65535, to 0–255. An image that uses only the
-  lowest sixteenth of that range would reach the network black; it is refused, not guessed at.
+- 16-bit grey is scaled from its full range, 0–65535, to 0–255. An image that uses only the lowest
+  sixteenth of that range would become black; it is refused, because its true range is unknown.
 - Alpha is composited over black. CMYK is converted as Pillow does.
-- Floating-point and 32-bit pixels have no declared range and are refused, as are files of several
-  frames, images below 8 pixels a side, truncated data, and decompression bombs: more than 89
-  million pixels, or a JPEG that makes the decoder pass over its pixels thousands of times.
-- PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow opens fifty formats more,
-  one of them by running another program.
-- DICOM files are read with the extra ``medical``, and shown as their own headers say: the policy
-  for them stands in ``bottleneck.data.images.dicom``.
+- Refused are floating-point and 32-bit pixels, which have no declared range; files with several
+  frames; images with a side below 8 pixels; truncated data; and decompression bombs: more than 89
+  million pixels, or a JPEG with thousands of scans.
+- PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow could open fifty more
+  formats, one of them by running another program.
+- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom`` states their policy.
 """
 
 from __future__ import annotations
@@ -46,30 +45,30 @@ __all__ = [
 ]
 
 POLICY = "1"
-# Around imports of what may not be installed. A thread that waits for another's import is not told
-# that it failed, and finds half a module.
+# Held during imports of optional packages. A thread that waits for another thread's import is not
+# informed when that import fails, and would see a half-initialised module.
 LOADING = threading.Lock()
-# Near-duplicates are recognised in so many pixels; text cannot be read in them.
+# Side of a thumbnail in pixels: enough to recognise near-duplicates, too few to read text.
 THUMBNAIL_SIDE = 32
 
-# A picture below it is none.
+# In pixels; a smaller image is not a medical image.
 MIN_SIDE = 8
 _ORIENTATION = 0x0112
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
-# Pillow warns from about here on; the image is refused below, and that says it once.
+# Pillow warns about images near this size; ``refuse_size`` raises an error instead.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PixelFacts:
-    """What is recorded of a decoded image beside its features.
+    """Facts about a decoded image that are stored with its features.
 
     Attributes
     ----------
     pixels : str
-        sha256 of size and RGB bytes: equal for two encodings of one picture.
+        sha256 of size and RGB bytes; two encodings of the same image have the same.
     size : tuple of int
-        Width and height.
+        Width and height in pixels.
     brightness : float
         Mean grey value, 0 to 255.
     thumbnail : bytes
@@ -83,14 +82,14 @@ class PixelFacts:
 
 
 def decode(data: bytes, region: Box | None = None) -> Image.Image:
-    """Decode an image under the policy of this module.
+    """Return the pixels of an encoded image, under the policy of this module.
 
     Parameters
     ----------
     data : bytes
         An encoded image.
     region : tuple of int, optional
-        Left, top, right, bottom of the part to keep, in pixels of the upright image.
+        Left, top, right and bottom of the part to keep, in pixels of the upright image.
 
     Returns
     -------
@@ -100,9 +99,17 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
     Raises
     ------
     DecodeError
-        If the bytes are no image, a damaged one, or one that the policy refuses.
+        If the bytes are not an image, or an image that is damaged or that the policy refuses.
     MissingExtraError
-        If they are a DICOM file, and the extra ``medical`` is not installed.
+        If the bytes are a DICOM file and the extra ``medical`` is not installed.
+
+    Examples
+    --------
+    >>> from bottleneck.data.readers import load_dataset
+    >>> dataset = load_dataset("phantom", limit=1)
+    >>> image = decode(dataset.read(dataset.samples[0]), region=(10, 10, 110, 60))
+    >>> image.mode, image.size
+    ('RGB', (100, 50))
     """
     if not data:
         raise DecodeError("the file is empty")
@@ -111,40 +118,45 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
     except (DecodeError, MissingExtraError):
         raise
     except MemoryError:
-        raise DecodeError("the memory was too small to decode it") from None
+        raise DecodeError("there was not enough memory to decode it") from None
     except UnidentifiedImageError:
-        raise DecodeError("not an image in a format that can be read") from None
+        raise DecodeError("not an image in a supported format") from None
     except Image.DecompressionBombError as error:
         raise DecodeError(f"refused: {error}") from None
-    # A decoder fed with damaged or hostile bytes may raise anything at all, and one bad
-    # image must not end a run over a hundred thousand good ones.
+    # Damaged or hostile bytes may make a decoder raise any exception, and one bad image must not
+    # end a run over a hundred thousand good ones.
     except Exception as error:  # noqa: BLE001
         raise DecodeError(f"damaged image: {error}") from None
     if region is not None:
         image = _cropped(image, region)
     if min(image.size) < MIN_SIDE:
         width, height = image.size
-        raise DecodeError(f"{width}×{height} pixels: a picture needs {MIN_SIDE} on each side")
+        raise DecodeError(f"{width}×{height} pixels: each side needs at least {MIN_SIDE}")
     return image
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tell whether bytes begin as a DICOM file does: 128 of any kind, then DICM (PS3.10, 7.1)."""
+    """Return whether bytes begin like a DICOM file: "DICM" after 128 bytes (PS3.10, 7.1)."""
     return data[128:132] == b"DICM"
 
 
 def codec(data: bytes) -> str:
-    """Name what decodes an encoded image beside Pillow, with versions; "" for most.
+    """Return the packages besides Pillow that decode an image, with their versions.
 
     Parameters
     ----------
     data : bytes
         An encoded image.
 
+    Returns
+    -------
+    str
+        "" for all formats but DICOM.
+
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If these packages are not installed.
     """
     if not is_dicom(data):
         return ""
@@ -155,14 +167,14 @@ def codec(data: bytes) -> str:
 
 
 def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> PixelFacts:
-    """Describe a decoded image.
+    """Return the facts about a decoded image that are stored with its features.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Mode RGB, as ``decode`` returns it.
     rgb : ndarray of uint8, shape (height, width, 3), optional
-        Its pixels, where they are at hand.
+        The pixels of ``image``, if they were converted to an array before.
     """
     rgb = np.asarray(image) if rgb is None else rgb
     grey = image.convert("L")
@@ -179,7 +191,7 @@ def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> Pix
 
 
 def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
-    """Shrink an image to the small grey square in which near-duplicates are recognised.
+    """Return the small grey version of an image in which near-duplicates are recognised.
 
     Parameters
     ----------
@@ -189,16 +201,16 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of uint8, shape (32, 32)
-        Whatever the shape of the image.
+        The aspect ratio of the image is not kept.
     """
     return _shrunk(image.convert("L"))
 
 
 def _decode_dicom(data: bytes) -> Image.Image:
     with LOADING:
-        from bottleneck.data.images.dicom import read_picture
+        from bottleneck.data.images.dicom import read_image
 
-    return read_picture(data)
+    return read_image(data)
 
 
 def _decode_other(data: bytes) -> Image.Image:
@@ -222,7 +234,7 @@ def _refuse_by_header(image: Image.Image, data: bytes) -> None:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    # Older Pillow opens 16-bit PNG as "I"; other "I" images are true 32-bit ones.
+    # Older versions of Pillow open 16-bit PNG as mode "I"; other images of mode "I" have 32 bits.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return _from_16_bit(np.asarray(image)).convert("RGB")
     if image.mode in ("I", "F"):
@@ -251,7 +263,7 @@ def _from_16_bit(values: np.ndarray) -> Image.Image:
     top = int(values.max())
     if 0 < top < 4096:
         raise DecodeError(
-            f"16-bit image that uses only 0–{top} of 0–65535 and would come out black: "
+            f"16-bit image that uses only 0–{top} of 0–65535 and would become black: "
             "scale it to the full range, or save it with 8 bits"
         )
     scaled = np.empty(values.shape, np.uint8)

@@ -1,8 +1,8 @@
-"""JPEG and JPEG-LS in DICOM files, decoded by imagecodecs as pydicom asks its plugins for it.
+"""A pydicom plugin that decodes JPEG and JPEG-LS in DICOM files with imagecodecs.
 
-GDCM ends the whole process at some damaged streams, and the other plugins for lossless and 12-bit
-JPEG are under the GPL. libjpeg-turbo and CharLS, which imagecodecs holds, are told beforehand how
-many pixels may come.
+Some damaged streams make GDCM end the whole process, and other plugins for lossless and 12-bit
+JPEG are under the GPL. libjpeg-turbo and CharLS, which imagecodecs contains, are given the expected
+number of pixels before they decode.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("imagecodecs",))
 
 _ADOBE = b"\xff\xee\x00\x0eAdobe"
 _END = b"\xff\xd9"
-# Markers that begin a frame: SOF0–15, of which three are others, and JPEG-LS's SOF55.
+# Markers that begin a frame: SOF0–15 without DHT, JPG and DAC, and SOF55 of JPEG-LS.
 _FRAMES = ({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}
 
 
 def is_available(syntax: str) -> bool:
-    """Tell whether a transfer syntax is decoded here."""
+    """Return whether this plugin decodes a transfer syntax."""
     return syntax in SYNTAXES
 
 
 def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
-    """Decode one frame.
+    """Return the decoded values of one frame.
 
     Parameters
     ----------
     src : bytes
         A JPEG or JPEG-LS stream.
     runner : pydicom.pixels.decoders.base.DecodeRunner
-        What the header says; it is told how the values lie.
+        The facts from the DICOM header; options of the result are set on it.
 
     Returns
     -------
     bytes
-        The stored values; in RGB where the stream says what its colours are.
+        The stored values; colours are converted to RGB if the stream declares its colour space.
 
     Raises
     ------
     Exception
-        If the stream is damaged, or of another size than the header says.
+        If the stream is damaged, or differs in size from the DICOM header.
     """
-    src = src.rstrip(b"\0")  # Fragments are padded to even lengths.
+    src = src.rstrip(b"\0")  # Fragments are padded to an even length.
     colours = (runner.samples_per_pixel,) if runner.samples_per_pixel > 1 else ()
     dtype = np.uint8 if _read_precision(src) <= 8 else np.uint16
-    # imagecodecs compares it with the stream's header before it decodes.
+    # imagecodecs compares the shape with the stream's header before it decodes.
     out = np.empty((runner.rows, runner.columns, *colours), dtype)
     if runner.transfer_syntax in uid.JPEGLSTransferSyntaxes:
-        if not src.endswith(_END):  # CharLS would look for it without end.
+        if not src.endswith(_END):  # CharLS would search for the end marker endlessly.
             raise ValueError("the JPEG-LS stream is cut off")
         imagecodecs.jpegls_decode(src, out=out)
     elif not colours:
@@ -70,7 +70,7 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
     elif _ADOBE in src:
         imagecodecs.jpeg8_decode(src, outcolorspace="RGB", out=out)
         runner.set_option("photometric_interpretation", "RGB")
-    else:  # As they are: the header says what they are.
+    else:  # Unconverted: the DICOM header states the colour space.
         imagecodecs.jpeg8_decode(src, colorspace="RGB", outcolorspace="RGB", out=out)
     runner.set_option("bits_allocated", 8 * out.itemsize)
     if colours:
@@ -79,11 +79,11 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
 
 
 def _read_precision(src: bytes) -> int:
-    """Return the bits of a value, from the header of the frame (ISO/IEC 10918-1, B.2.2)."""
+    """Return the number of bits per value from the frame header (ISO/IEC 10918-1, B.2.2)."""
     at = 2
     while src[at + 1] not in _FRAMES:
         if src[at] != 0xFF:
-            raise ValueError("a JPEG stream without a header")
+            raise ValueError("a JPEG stream without a frame header")
         at += 1 if src[at + 1] == 0xFF else 2 + int.from_bytes(src[at + 2 : at + 4], "big")
     return src[at + 4]
 

@@ -1,7 +1,7 @@
-"""Stored values of DICOM files as 8-bit pictures, by the policy of ``data.images.dicom``.
+"""From the stored values of a DICOM file to 8-bit pixels, by the policy of ``data.images.dicom``.
 
-There are 65,536 stored values at most. Each is taken through pydicom's arithmetic once, and then
-looked up for every pixel that has it.
+There are at most 65,536 possible stored values. pydicom's arithmetic is applied once to each of
+them, and pixels are then looked up.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from pydicom.pixels.processing import (
 from bottleneck.data.images.size_limits import strips
 from bottleneck.errors import DecodeError
 
-__all__ = ["show"]
+__all__ = ["render"]
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 _ADVICE = "write a window (WindowCenter, WindowWidth) into it, or scale it to the full range"
 
 
-def show(header: Dataset, stored: NDArray, colours: str) -> Image.Image:
-    """Make the picture that a header describes.
+def render(header: Dataset, stored: NDArray, colours: str) -> Image.Image:
+    """Return the image that a DICOM header and its stored values describe.
 
     Parameters
     ----------
     header : pydicom.Dataset
-        What belongs to the pixels.
+        The header of the file.
     stored : ndarray of int, shape (height, width) or (height, width, 3)
-        The values that the file holds, decompressed.
+        The decompressed values of the file.
     colours : str
-        Their photometric interpretation (PS3.3, C.7.6.3.1.2).
+        The photometric interpretation of the values (PS3.3, C.7.6.3.1.2).
 
     Returns
     -------
     PIL.Image.Image
-        Mode RGB.
+        An image in mode RGB.
 
     Raises
     ------
     DecodeError
-        If the policy refuses it.
+        If the policy refuses the file.
     """
-    with np.errstate(all="ignore"):  # What is no number is refused below.
+    with np.errstate(all="ignore"):  # NaN and infinity are refused in _finite.
         first, levels = _find_levels(header, stored, colours)
     height, width = stored.shape[:2]
     result = Image.new("RGB", (width, height))
@@ -63,13 +63,13 @@ def show(header: Dataset, stored: NDArray, colours: str) -> Image.Image:
 
 
 def _find_levels(header: Dataset, stored: NDArray, colours: str) -> tuple[int, NDArray[np.uint8]]:
-    """Return the smallest value that can be stored, and what it and those above become."""
+    """Return the smallest possible stored value, and the 8-bit level of it and of each above."""
     bits = int(header.BitsStored)
     first = -(1 << (bits - 1)) if header.PixelRepresentation else 0
     last = first + (1 << bits) - 1
     used = int(stored.min()), int(stored.max())
     if used[0] < first or used[1] > last:
-        raise DecodeError(f"values {used[0]}–{used[1]}, of which {bits} bits hold {first}–{last}")
+        raise DecodeError(f"values {used[0]}–{used[1]}, but {bits} bits can hold {first}–{last}")
     values = np.arange(first, last + 1)
     n_samples = 1 if stored.ndim == 2 else stored.shape[2]
     match colours, n_samples:
@@ -82,21 +82,21 @@ def _find_levels(header: Dataset, stored: NDArray, colours: str) -> tuple[int, N
             return first, _rounded(_declared_levels(values, *used))
         case (("YBR_FULL" | "YBR_FULL_422"), 3) if bits == 8:
             return first, _rounded(_declared_levels(values, *used))
-    raise DecodeError(f"'{colours}' with {n_samples} samples of {bits} bits is not read")
+    raise DecodeError(f"'{colours}' with {n_samples} samples of {bits} bits is not supported")
 
 
 def _grey_levels(header: Dataset, values: NDArray, stored: NDArray) -> NDArray[np.float64]:
-    _gather(header)
+    _flatten_functional_groups(header)
     measured = _finite(apply_modality_lut(values, header))
     if tables := header.get("VOILUTSequence"):
         table = tables[0]
         entries, first, bits = table.LUTDescriptor
-        # pydicom counts entries in as many bits as they have, and there may be more than 256.
+        # pydicom counts the entries in the bits of an entry; there may be more than 256 of them.
         table.LUTDescriptor = [entries, first, 16]
         last = first + (entries or 1 << 16) - 1
         measured = np.clip(np.rint(measured), first, last).astype(np.int64)
         return apply_voi(measured, header) * (255 / ((1 << bits) - 1))
-    # By itself, so that the window is not mapped to the range of the stored values.
+    # A header of its own, so that pydicom does not map the window to the range of stored values.
     window = Dataset()
     for name in ("WindowCenter", "WindowWidth", "VOILUTFunction"):
         if header.get(name) not in (None, ""):
@@ -110,8 +110,8 @@ def _grey_levels(header: Dataset, values: NDArray, stored: NDArray) -> NDArray[n
     return _declared_levels(measured, *_find_used(header, values, stored))
 
 
-def _gather(header: Dataset) -> None:
-    """Bring what an enhanced image says of its frame (C.7.6.16.2) where others say it."""
+def _flatten_functional_groups(header: Dataset) -> None:
+    """Copy the frame's attributes of an enhanced image (C.7.6.16.2) to the top of the header."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in (header.get(groups) or [])[:1]:
             for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
@@ -120,16 +120,16 @@ def _gather(header: Dataset) -> None:
 
 
 def _find_used(header: Dataset, values: NDArray, stored: NDArray) -> tuple[int, int]:
-    """Return the smallest and the largest value of a grey image that are no padding."""
-    seen = np.zeros(len(values), bool)
+    """Return the smallest and the largest value of a grey image, without padding."""
+    occurs = np.zeros(len(values), bool)
     for _, top, _, bottom in strips(stored.shape[1], stored.shape[0]):
-        seen[stored[top:bottom].astype(np.intp) - values[0]] = True
+        occurs[stored[top:bottom].astype(np.intp) - values[0]] = True
     padding = header.get("PixelPaddingValue")
     if padding is not None:
         limit = header.get("PixelPaddingRangeLimit")
         low, high = sorted((padding, padding if limit is None else limit))
-        seen &= (values < low) | (values > high)
-    used = values[seen] if seen.any() else values[:1]
+        occurs &= (values < low) | (values > high)
+    used = values[occurs] if occurs.any() else values[:1]
     return int(used[0]), int(used[-1])
 
 
@@ -137,19 +137,19 @@ def _declared_levels(values: NDArray, bottom: int, top: int) -> NDArray[np.float
     if len(values) > 256 and 0 < top - bottom < len(values) // 16:
         raise DecodeError(
             f"{len(values).bit_length() - 1}-bit image without a window that uses only "
-            f"{bottom}–{top} and would come out as one grey: {_ADVICE}"
+            f"{bottom}–{top} and would become a uniform grey: {_ADVICE}"
         )
     return np.interp(values, (values.min(), values.max()), (0, 255))
 
 
 def _palette_levels(header: Dataset, values: NDArray) -> NDArray[np.uint8]:
     if "SegmentedRedPaletteColorLookupTableData" in header or not header.original_encoding[1]:
-        raise DecodeError("a palette in segments, or in big-endian order: save the image as RGB")
+        raise DecodeError("a palette in segments or in big-endian order: save the image as RGB")
     entries, first, _ = header.RedPaletteColorLookupTableDescriptor
     entries = entries or 1 << 16
     looked_up = apply_color_lut(np.clip(values, first, first + entries - 1), header)[..., :3]
     if looked_up.dtype == np.uint8:
-        if entries > 256:  # pydicom counts them in 8 bits.
+        if entries > 256:  # pydicom counts 8-bit entries in 8 bits.
             raise DecodeError(f"a palette of {entries} entries with 8 bits: save the image as RGB")
         return looked_up
     return _rounded(looked_up * (255 / 65535))
@@ -161,5 +161,5 @@ def _rounded(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _finite(values: NDArray) -> NDArray:
     if not np.isfinite(values).all():
-        raise DecodeError("its window or rescaling is no number")
+        raise DecodeError("its window or rescaling is not a finite number")
     return values

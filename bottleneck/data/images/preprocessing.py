@@ -1,4 +1,4 @@
-"""How pixels reach a network: resize, crop, and the statistics to normalise by."""
+"""Preprocessing: resize, crop, and the mean and std that normalise the pixels of a network."""
 
 from __future__ import annotations
 
@@ -24,51 +24,62 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# What each library's resize can do; the others' rules for these filters differ from Pillow's.
+# The filters of each library's resize that are reproduced here exactly.
 _RESIZERS: dict[str, tuple[str, ...]] = {
     "pillow": tuple(_FILTERS),
     "torchvision": ("bilinear", "bicubic"),
     "opencv": ("bilinear",),
 }
-# This room does without torch; bottleneck.backbones, which has it, enters torchvision's here.
+# ``bottleneck.data`` does not import torch; ``bottleneck.backbones.resizing`` adds torchvision's.
 TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]] = {}
-# A strip a thousand times longer than wide would be resized into gigabytes.
+# Limits on the aspect ratio and on ``resize``. Without them, a resize could take gigabytes: of an
+# image a thousand times longer than wide, or to a size far beyond the input of any network.
 _MAX_RATIO = 50
-# And so would any picture by a resize far beyond what networks see.
 _MAX_SIDE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """The input that a set of weights was trained for.
+    """The preprocessing that a set of weights expects.
 
-    The shorter side is resized to ``resize`` (or both sides, with ``squash``), the centre
-    of ``crop`` is cut out, and each channel becomes ``(value / 255 − mean) / std``.
-    [−1, 1] is mean and std 0.5; Keras's "caffe" mode is the means of BGR and std 1/255.
+    The shorter side is resized to ``resize`` (with ``squash``, both sides), a square of side
+    ``crop`` is cut out of the centre, and each channel becomes ``(value / 255 − mean) / std``.
+    Mean and std of 0.5 give the range [−1, 1]. Keras's "caffe" mode corresponds to the order BGR,
+    the means of these channels, and a std of 1/255.
 
     Attributes
     ----------
     resize : int
-        Length of the shorter side after the resize, at most 2048.
+        Length of the shorter side after resizing, in pixels, at most 2048.
     crop : int
-        Side of the square that reaches the network.
+        Side of the network's square input in pixels.
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos"}
         Filter of the resize.
-    mean, std : tuple of float
-        Per channel, in the order in which the channels reach the network.
+    mean, std : tuple of float, of length 3
+        Mean and standard deviation of each channel on the scale of 0 to 1, in the order of
+        ``channels``.
     channels : {"RGB", "BGR"}
-        That order.
+        Order of the channels in the network's input.
     squash : bool
-        Resize both sides to ``resize``, giving up the aspect ratio.
+        Whether both sides are resized to ``resize``, which changes the aspect ratio.
     resizer : {"pillow", "torchvision", "opencv"}
-        Whose resize, for their numbers differ: Pillow's of 8-bit images, antialiased but for
-        "nearest" (timm, torchvision on images, Keras); torchvision's of 8-bit tensors,
-        antialiased (transformers); or OpenCV's of floating-point images, not antialiased.
+        The library that is followed, as their results differ: Pillow's resize of 8-bit images,
+        antialiased except for "nearest" (timm, torchvision on images, Keras); torchvision's
+        resize of 8-bit tensors, antialiased (transformers); or OpenCV's resize of floating-point
+        images, not antialiased.
 
     Raises
     ------
     UsageError
         If a field is out of range.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> unit = (0.5, 0.5, 0.5)
+    >>> preprocessing = Preprocessing(256, 224, "bilinear", mean=unit, std=unit)
+    >>> preprocessing.pixels(Image.new("RGB", (640, 480))).shape
+    (224, 224, 3)
     """
 
     resize: int
@@ -91,28 +102,28 @@ class Preprocessing:
             known = _RESIZERS[self.resizer]
             raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)
         if not 1 <= self.crop <= self.resize:
-            raise UsageError(f"crop {self.crop} must lie between 1 and resize {self.resize}")
+            raise UsageError(f"crop must be between 1 and resize ({self.resize}), not {self.crop}")
         if self.resize > _MAX_SIDE:
-            raise UsageError(f"resize {self.resize} is above {_MAX_SIDE}, the most that is done")
+            raise UsageError(f"resize must be at most {_MAX_SIDE}, not {self.resize}")
         if len(self.mean) != 3 or len(self.std) != 3:
-            raise UsageError("mean and std need three numbers each")
+            raise UsageError("mean and std must have three values each, one per channel")
         if not all(math.isfinite(v) for v in (*self.mean, *self.std)) or min(self.std) <= 0:
-            raise UsageError("mean and std must be finite, and std above 0")
+            raise UsageError("mean and std must be finite, and std greater than 0")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON can hold them."""
+        """Return the fields as a dictionary that can be written as JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], source: str) -> Preprocessing:
-        """Check and take the fields as JSON or TOML hold them.
+        """Return a preprocessing from fields that were read from JSON or TOML.
 
         Parameters
         ----------
         fields : mapping
-            As ``to_dict`` returns them; lists stand for tuples.
+            The dictionary that ``to_dict`` returns, with lists or tuples.
         source : str
-            Where they were read, for the message.
+            The file that the fields come from, for the message.
 
         Raises
         ------
@@ -124,7 +135,7 @@ class Preprocessing:
             if name not in known:
                 raise unknown_name(f"field of the preprocessing in {source}", name, known)
             if not _is_valid(name, value):
-                raise UsageError(f"{source}: preprocessing field {name} cannot be {value!r}")
+                raise UsageError(f"{source}: the preprocessing field {name} cannot be {value!r}")
         missing = [
             name
             for name, field in known.items()
@@ -139,10 +150,11 @@ class Preprocessing:
         return cls(**values)
 
     def fast(self) -> Preprocessing:
-        """Return the same with torchvision's resize in place of Pillow's, where that can be.
+        """Return the same preprocessing with torchvision's resize instead of Pillow's.
 
-        Both are antialiased and round to 8 bits; torchvision's takes a fifth to a third of the
-        time, and a pixel in a few hundred differs by one level.
+        Both are antialiased and round to 8 bits. torchvision's takes a fifth to a third of the
+        time; about one pixel in a few hundred differs, by one level. A preprocessing with another
+        resizer, or with a filter that torchvision lacks, is returned unchanged.
         """
         if self.resizer != "pillow" or self.interpolation not in _RESIZERS["torchvision"]:
             return self
@@ -151,54 +163,35 @@ class Preprocessing:
     def pixels(
         self, image: Image.Image, rgb: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8 | np.float32]:
-        """Resize and crop.
+        """Return the pixels of an image after resizing and cropping.
 
-        Normalising is left to the network's side, where it costs less: what travels is
-        a quarter of the bytes.
+        They are normalised later, on the network's device: 8-bit pixels are a quarter of the
+        bytes to transfer.
 
         Parameters
         ----------
         image : PIL.Image.Image
-            Mode RGB.
+            An image in mode RGB.
         rgb : ndarray of uint8, shape (height, width, 3), optional
-            Its pixels, where they are at hand.
+            The pixels of ``image``, if they were converted to an array before.
 
         Returns
         -------
         ndarray of uint8, shape (crop, crop, 3)
-            0 to 255, in the order of ``channels``; float32 where the resizer is OpenCV's,
+            Values from 0 to 255, in the order of ``channels``; float32 with the resizer "opencv",
             which does not round.
 
         Raises
         ------
         DecodeError
-            If the image is too long and narrow to be resized.
+            If one side is more than 50 times as long as the other.
         """
-        width, height, left, top = self.place(image.size)
+        width, height = self._resized_size(image.size)
+        # torchvision rounds the position of a centre crop in this way.
+        left, top = round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
         resized = self._resize(image, rgb, width, height)
         array = resized[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(array[:, :, ::-1] if self.channels == "BGR" else array)
-
-    def place(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Return what becomes of an image's size, and where the crop is in that.
-
-        Parameters
-        ----------
-        size : tuple of int
-            Width and height of an image.
-
-        Returns
-        -------
-        width, height, left, top : int
-            After the resize.
-
-        Raises
-        ------
-        DecodeError
-            If the image is too long and narrow to be resized.
-        """
-        width, height = self._resized(size)
-        return width, height, round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
 
     def _resize(
         self, image: Image.Image, rgb: NDArray[np.uint8] | None, width: int, height: int
@@ -214,27 +207,27 @@ class Preprocessing:
             )
         return TENSOR_RESIZERS[self.resizer](array, height, width, self.interpolation)
 
-    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
+    def _resized_size(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = size
         if max(size) > _MAX_RATIO * min(size):
-            raise DecodeError(f"{width}×{height} pixels: too long and narrow to be a picture")
+            raise DecodeError(f"{width}×{height} pixels: too long and narrow for an image")
         if self.squash:
             return self.resize, self.resize
-        # torchvision truncates the longer side; its Resize is what the weights were tested with.
+        # The longer side is truncated as in torchvision's Resize, with which weights are evaluated.
         short, long = min(size), max(size)
         longer = math.trunc(self.resize * long / short)
         return (self.resize, longer) if width <= height else (longer, self.resize)
 
 
 def _linear(array: NDArray[Any], length: int, *, axis: int) -> NDArray[np.float64]:
-    # OpenCV's INTER_LINEAR: between the two nearest pixels, however many are left out.
+    # OpenCV's INTER_LINEAR: interpolate between the two nearest pixels, without antialiasing.
     n = array.shape[axis]
-    place = (np.arange(length) + 0.5) * (n / length) - 0.5
-    first = np.floor(place).astype(int)
-    share = np.expand_dims(place - first, tuple(a for a in range(array.ndim) if a != axis))
+    position = (np.arange(length) + 0.5) * (n / length) - 0.5
+    first = np.floor(position).astype(int)
+    weight = np.expand_dims(position - first, tuple(a for a in range(array.ndim) if a != axis))
     before = np.take(array, first.clip(0, n - 1), axis)
     after = np.take(array, (first + 1).clip(0, n - 1), axis)
-    return before * (1 - share) + after * share
+    return before * (1 - weight) + after * weight
 
 
 def _is_valid(name: str, value: object) -> bool:

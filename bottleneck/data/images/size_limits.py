@@ -1,4 +1,4 @@
-"""What a picture may take at most, and how a large one is worked on in parts."""
+"""Limits on the size of images, and strips in which large images are processed."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from bottleneck.errors import DecodeError
 __all__ = ["refuse_size", "strips"]
 
 _MAX_PIXELS = 89_000_000
-# Pixels times scans of a JPEG; a progressive one of the largest size has ten scans or so.
+# Pixels × scans of a JPEG. A progressive JPEG of the largest size has about ten scans.
 _MAX_WORK = 2_000_000_000
-# Rows are converted some at a time, so that a large image is in memory twice at most.
+# Images are converted in strips, so that a large image is in memory at most twice.
 _STRIP_PIXELS = 4_000_000
 
 
 def refuse_size(width: int, height: int, scans: int = 1) -> None:
-    """Refuse a decompression bomb by what its header says.
+    """Raise an error if the size in an image's header makes it a decompression bomb.
 
     Parameters
     ----------
     width, height : int
-        In pixels.
+        Size in pixels.
     scans : int
-        How often a JPEG makes the decoder pass over its pixels.
+        Number of scans of a JPEG: how often the decoder passes over all pixels.
 
     Raises
     ------
     DecodeError
-        If there are more than 89 million pixels, or too many scans for their number.
+        If there are more than 89 million pixels, or more than 2 × 10⁹ pixels × scans.
     """
     if width * height > _MAX_PIXELS:
-        raise DecodeError(f"{width}×{height} pixels: more than {_MAX_PIXELS // 10**6} million")
+        raise DecodeError(f"{width}×{height} pixels: the limit is {_MAX_PIXELS // 10**6} million")
     if width * height * scans > _MAX_WORK:
-        raise DecodeError(f"{scans} scans of {width}×{height} pixels: no picture needs as many")
+        raise DecodeError(f"{scans} scans of {width}×{height} pixels: no image needs so many")
 
 
 def strips(width: int, height: int) -> Iterator[Box]:
-    """Yield left, top, right and bottom of parts that cover an image, from above."""
+    """Yield boxes (left, top, right, bottom) of strips that cover an image from top to bottom."""
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         yield 0, top, width, min(top + rows, height)
