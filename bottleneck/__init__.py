@@ -53,7 +53,7 @@ _MODULES = {
     "Extraction": "bottleneck.features.extraction",
     "FeatureSet": "bottleneck.features.file.feature_set",
     "ImageDataset": "bottleneck.data.dataset",
-    "Measures": "bottleneck.evaluation.evaluate_arm",
+    "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
     "Protocol": "bottleneck.data.splits.folds",
@@ -86,8 +86,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.splits.folds import Protocol
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate
-    from bottleneck.evaluation.evaluate_arm import Measures
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
+    from bottleneck.evaluation.measures import Measures
     from bottleneck.evaluation.results import Comparison, Evaluation
     from bottleneck.features.extraction import Extraction, extract, extract_all
     from bottleneck.features.file.feature_set import FeatureSet

@@ -24,7 +24,7 @@ from pydantic.dataclasses import dataclass
 
 from bottleneck.errors import UsageError, unknown_name
 
-__all__ = ["Expected", "Field", "choices", "from_table", "option", "schema"]
+__all__ = ["Expected", "Field", "bare", "choices", "from_table", "option", "schema"]
 
 T = TypeVar("T")
 
@@ -51,21 +51,30 @@ class Expected:
 @dataclass_transform(
     frozen_default=True, kw_only_default=True, field_specifiers=(Field, dataclasses.field)
 )
-def schema(cls: type[T]) -> type[T]:
-    """Make a frozen dataclass with keyword arguments that pydantic checks.
+def schema(cls: type[T] | None = None, *, kw_only: bool = True) -> Any:
+    """Make a frozen dataclass with values that pydantic checks.
 
     Types are strict: a bool is no number and "3" is no number, but a whole number is a float.
     A value that does not fit raises UsageError.
+
+    Parameters
+    ----------
+    cls : type
+        A class with annotated fields.
+    kw_only : bool
+        Whether its arguments are keywords only.
     """
-    made: Any = dataclass(frozen=True, kw_only=True, config=_RULES)(cls)
+    if cls is None:
+        return functools.partial(schema, kw_only=kw_only)
+    made: Any = dataclass(frozen=True, kw_only=kw_only, config=_RULES)(cls)
     checked = made.__init__
 
     @functools.wraps(checked)
-    def __init__(self: Any, **values: Any) -> None:
+    def __init__(self: Any, *values: Any, **named: Any) -> None:
         try:
-            checked(self, **values)
+            checked(self, *values, **named)
         except ValidationError as error:
-            raise _explain(error, made, values, "") from None
+            raise _explain(error, made, named, "") from None
 
     made.__init__ = __init__
     return made
@@ -145,9 +154,14 @@ def _explain(error: ValidationError, cls: type, table: object, source: str) -> U
         known = [field.name for field in dataclasses.fields(holder)]
         return UsageError(f"{before}{unknown_name('key', key, known)}")
     if chosen["type"] in _MISSING:
+        lacking = [str(one["loc"][-1]) for one in errors if one["loc"][:-1] == chosen["loc"][:-1]]
+        if len(lacking) > 1:
+            return UsageError(f"{before}the keys {', '.join(lacking)} are missing")
         return UsageError(f"{before}the key '{key}' is missing; it must be {_expected(kind)}")
-    if isinstance(value, str) and choices(_bare(kind)):
-        return UsageError(f"{before}{unknown_name(key, value, choices(_bare(kind)))}")
+    if isinstance(value, str) and choices(bare(kind)):
+        return UsageError(f"{before}{unknown_name(key, value, choices(bare(kind)))}")
+    if chosen["type"] == "finite_number":
+        return UsageError(f"{before}{key} must be a finite number, not {value}")
     return UsageError(f"{before}{key or 'the content'} must be {_expected(kind)}, not {value!r}")
 
 
@@ -167,10 +181,12 @@ def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str],
     keys: list[str] = []
     holder = kind
     for number, step in enumerate(steps, start=1):
-        inside = _bare(kind)
+        inside = bare(kind)
+        if dataclasses.is_dataclass(inside) and isinstance(step, int):
+            step = dataclasses.fields(inside)[step].name  # A positional argument.
         if _branches(inside):  # The step names a branch; only a table has anything inside.
             if number < len(steps):
-                kind = next((one for one in _branches(inside) if _is_table(_bare(one))), Any)
+                kind = next((one for one in _branches(inside) if _is_table(bare(one))), Any)
             continue
         if isinstance(step, int):
             path.append(f"{'.'.join(keys)} {_label(table, step)}")
@@ -187,7 +203,9 @@ def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str],
             table = table[step]
         except (LookupError, TypeError):
             table = None
-    return [*path, ".".join(keys)], holder, kind
+    if keys or not path:
+        path.append(".".join(keys))
+    return path, holder, kind
 
 
 def _label(table: Any, number: int) -> str:
@@ -199,12 +217,12 @@ def _label(table: Any, number: int) -> str:
         return str(number + 1)
 
 
-def _bare(kind: Any) -> Any:
-    """Return a type without what is said about it, and without None."""
+def bare(kind: Any) -> Any:
+    """Return a type without its limits and without None."""
     if get_origin(kind) is Annotated:
-        return _bare(get_args(kind)[0])
+        return bare(get_args(kind)[0])
     branches = _branches(kind)
-    return _bare(branches[0]) if len(branches) == 1 else kind
+    return bare(branches[0]) if len(branches) == 1 else kind
 
 
 def _branches(kind: Any) -> list[Any]:

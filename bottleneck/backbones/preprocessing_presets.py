@@ -12,6 +12,7 @@ from bottleneck.backbones.networks import config_of
 from bottleneck.config import read_toml
 from bottleneck.data.images.preprocessing import Interpolation, Preprocessing
 from bottleneck.errors import UsageError, unknown_name
+from bottleneck.schema import from_table
 
 __all__ = [
     "default_preprocessing",
@@ -78,7 +79,7 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
         return _STATED[name](encoder, sha256)
     path = Path(name)
     if path.suffix == ".toml":
-        return Preprocessing.from_dict(read_toml(path, "preprocessing"), str(path))
+        return from_table(Preprocessing, read_toml(path, "preprocessing"), str(path))
     known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
     raise unknown_name(f"preprocessing of {encoder.name}", name, known)
 

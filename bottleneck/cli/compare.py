@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bottleneck.cli.console import Address, Engine, Json, Quiet, progress, show, show_json
-from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.reading import PANEL, PictureOptions, refuse_idle
 from bottleneck.cluster import share_out
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.measures import MEASURING, Measures
 
 if TYPE_CHECKING:
-    from bottleneck.data.splits.protocol import Protocol
     from bottleneck.evaluation.results import Comparison
 
-_SPLITTING = "Splitting and counting"
-_MEASURING = "Measuring"
 
-
-@takes_fields(PictureOptions)
+@takes_fields(
+    Options(
+        Protocol,
+        ("kind", "n_splits", "repeats", "seed", "unit", "aggregate", "allow_leakage"),
+    ),
+    Options(Measures, ("at_sensitivity", "at_specificity", "prevalence", "learning_curve")),
+    PictureOptions,
+)
 def compare(
     features: Annotated[
         list[Path] | None,
@@ -60,63 +65,13 @@ def compare(
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
     engine: Engine = "local",
     address: Address = None,
-    protocol: Annotated[
-        str,
-        typer.Option(
-            help="cv (cross-validation, patients kept together), split (the data set's own), "
-            "folds (its published folds), centres (leave one centre out), or auto: the first of "
-            "split, folds, cv that there is.",
-            rich_help_panel=_SPLITTING,
-        ),
-    ] = "auto",
-    folds: Annotated[
-        int, typer.Option(help="Folds of the cross-validation.", rich_help_panel=_SPLITTING)
-    ] = 5,
-    repeats: Annotated[
-        int, typer.Option(help="Repeats of the cross-validation.", rich_help_panel=_SPLITTING)
-    ] = 1,
-    seed: Annotated[
-        int, typer.Option(help="Seed of folds and heads.", rich_help_panel=_SPLITTING)
-    ] = 0,
-    unit: Annotated[
-        str,
-        typer.Option(
-            help="What is counted: image, or patient (whose score is that of its images).",
-            rich_help_panel=_SPLITTING,
-        ),
-    ] = "image",
-    aggregate: Annotated[
-        str, typer.Option(help="A patient's score: mean or max.", rich_help_panel=_SPLITTING)
-    ] = "mean",
-    allow_leakage: Annotated[
-        bool,
-        typer.Option(
-            "--allow-leakage",
-            help="Go on where the same patients or pictures stand on both sides of a split.",
-            rich_help_panel=_SPLITTING,
-        ),
-    ] = False,
-    at_sensitivity: Annotated[
-        float, typer.Option(help="Give the specificity at this.", rich_help_panel=_MEASURING)
-    ] = 0.9,
-    at_specificity: Annotated[
-        float, typer.Option(help="Give the sensitivity at this.", rich_help_panel=_MEASURING)
-    ] = 0.9,
-    prevalence: Annotated[
-        float | None,
-        typer.Option(
-            help="Give PPV and NPV at this share of the positive class too.",
-            show_default=False,
-            rich_help_panel=_MEASURING,
-        ),
-    ] = None,
     subgroup: Annotated[
         list[str] | None,
         typer.Option(
             help="Divide the results by `centre`, or by a column of --metadata. May be given "
             "several times.",
             show_default=False,
-            rich_help_panel=_MEASURING,
+            rich_help_panel=MEASURING,
         ),
     ] = None,
     metadata: Annotated[
@@ -124,17 +79,9 @@ def compare(
         typer.Option(
             help="CSV with the samples' ids and columns for --subgroup.",
             show_default=False,
-            rich_help_panel=_MEASURING,
+            rich_help_panel=MEASURING,
         ),
     ] = None,
-    learning_curve: Annotated[
-        bool,
-        typer.Option(
-            "--learning-curve",
-            help="Train on 1/8, 1/4 and 1/2 of the patients too.",
-            rich_help_panel=_MEASURING,
-        ),
-    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -147,6 +94,8 @@ def compare(
     quiet: Quiet = False,
     as_json: Json = False,
     *,
+    splitting: dict[str, Any],
+    measuring: dict[str, Any],
     options: PictureOptions,
 ) -> None:
     """Hold features × heads against each other on the same patients, and write a report.
@@ -156,36 +105,18 @@ def compare(
 
     Example: `bottleneck compare --head svm --head logistic --output report/`
     """
-    from bottleneck.data.splits.folds import Protocol
-
-    for option, said, needs in (
+    plan = Protocol(**splitting)
+    for option, given, needs in (
         ("--metadata", metadata and not subgroup, "--subgroup"),
-        ("--aggregate max", aggregate == "max" and unit != "patient", "--unit patient"),
+        ("--aggregate max", plan.aggregate == "max" and plan.unit != "patient", "--unit patient"),
     ):
-        if said:
+        if given:
             raise UsageError(f"{option} has no effect without {needs}: say that too")
     if data is None:
         refuse_idle(options, "without --data: say that too")
     files = choose_features(features or [], "compare")
     outside = choose_features(external, "compare --external", several=True) if external else []
-    plan = Protocol(
-        kind=cast(Any, protocol),
-        n_splits=folds,
-        repeats=repeats,
-        seed=seed,
-        unit=cast(Any, unit),
-        aggregate=cast(Any, aggregate),
-        allow_leakage=allow_leakage,
-    )
-    from bottleneck.evaluation.evaluate_arm import Measures
-
-    measures = Measures(
-        at_sensitivity=at_sensitivity,
-        at_specificity=at_specificity,
-        prevalence=prevalence,
-        subgroups=_read_subgroups(files[0], subgroup or [], metadata),
-        learning_curve=learning_curve,
-    )
+    measures = Measures(subgroups=_read_subgroups(files[0], subgroup or [], metadata), **measuring)
     with share_out(engine, address):
         comparison, page = run(
             files,

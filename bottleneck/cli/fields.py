@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from bottleneck.schema import choices
+from bottleneck.schema import bare, choices
 
 __all__ = ["Options", "takes_fields"]
 
@@ -45,11 +45,14 @@ class Options:
         about = field.json_schema_extra
         default = self.defaults.get(name, field.default)
         flag = f"--{about['name'] or name.replace('_', '-')}"
-        kind = field.annotation if field.annotation in (bool, int, float) else str
-        shown = about["shown"] or default
-        if kind is bool:
-            shown = default and flag.removeprefix("--")
-            flag += f"/--no-{flag.removeprefix('--')}" if default else ""
+        kind = bare(field.annotation)
+        kind = kind if kind in (bool, int, float) else str
+        shown: str | bool = f"{default:g}" if isinstance(default, float) else str(default)
+        if default is None or default is False:
+            shown = about["shown"] or False
+        if kind is bool and default:
+            shown = flag.removeprefix("--")
+            flag = f"{flag}/--no-{shown}"
         help = str(field.description)
         names = choices(field.annotation)
         if not all(name in help for name in names):
@@ -58,7 +61,7 @@ class Options:
             flag,
             help=help,
             rich_help_panel=self.panel or about["panel"],
-            show_default=f"{shown:g}" if isinstance(shown, float) else shown and str(shown),
+            show_default=shown,
         )
         return inspect.Parameter(
             name,

@@ -11,8 +11,10 @@ import typer
 
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, show, show_json
-from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions
+from bottleneck.data.augmented_copies import Augmentation, augment
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import WIDTH, make_table, wrap
 
@@ -20,10 +22,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bottleneck.data.dataset import ImageDataset
-    from bottleneck.data.splits.protocol import Protocol
     from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, ProtocolResult
 
-_COPIES = "Altered copies"
 _COLUMNS = {
     "auroc_pooled": "AUROC\npooled",
     "auroc": "AUROC\nin folds",
@@ -33,7 +33,11 @@ _COLUMNS = {
 }
 
 
-@takes_fields(DatasetOptions)
+@takes_fields(
+    Options(Protocol, ("n_splits", "repeats", "seed"), defaults={"repeats": 3}),
+    Options(Augmentation, ("copies", "rotation", "noise", "flip")),
+    DatasetOptions,
+)
 def leakage(
     dataset: Annotated[
         str | None,
@@ -67,25 +71,15 @@ def leakage(
             show_default="an RBF machine of fixed C 10",
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5,
-    repeats: Annotated[int, typer.Option(help="How often the folds are drawn.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of copies, folds and head.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
     output: Annotated[Path, typer.Option(help="Folder for features/ and the table.")] = Path(
         "leakage"
     ),
-    copies: Annotated[int, typer.Option(help="Copies of each image.", rich_help_panel=_COPIES)] = 6,
-    rotation: Annotated[
-        float, typer.Option(help="Rotated by up to ± so many degrees.", rich_help_panel=_COPIES)
-    ] = 15.0,
-    noise: Annotated[
-        float,
-        typer.Option(help="Standard deviation of Gaussian noise, of 255.", rich_help_panel=_COPIES),
-    ] = 8.0,
-    flip: Annotated[bool, typer.Option(help="Mirrored at random.", rich_help_panel=_COPIES)] = True,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
+    splitting: dict[str, Any],
+    changes: dict[str, Any],
     options: DatasetOptions,
 ) -> None:
     """Show what a leaking protocol pretends: augment before the split, split by image, by patient.
@@ -95,8 +89,6 @@ def leakage(
 
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """
-    from bottleneck.data.augmented_copies import Augmentation, augment
-    from bottleneck.data.splits.folds import Protocol
     from bottleneck.evaluation.leak_experiment.experiment import (
         FIXED,
         refuse_large,
@@ -107,8 +99,8 @@ def leakage(
     from bottleneck.report.page import prepare_folder
 
     chosen = FIXED if head is None else get_head(head)
-    plan = Protocol(kind="cv", n_splits=folds, repeats=repeats, seed=seed)
-    augmentation = Augmentation(copies=copies, flip=flip, rotation=rotation, noise=noise, seed=seed)
+    plan = Protocol(kind="cv", **splitting)
+    augmentation = Augmentation(**changes, seed=plan.seed)
     data = options.load(dataset, limit=limit)
     augmented = augment(data, augmentation)
     refuse_large(len(augmented), chosen)

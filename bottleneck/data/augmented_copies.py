@@ -22,14 +22,16 @@ from PIL import Image, ImageOps
 
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import DataError
+from bottleneck.schema import option, schema
 
 __all__ = ["Augmentation", "AugmentedSource", "augment", "original_ids"]
 
+_PANEL = "Altered copies"
 _COPY = re.compile(r"#\d+$")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@schema
 class Augmentation:
     """How a copy is altered, in this order: mirror, rotate, add noise.
 
@@ -52,7 +54,7 @@ class Augmentation:
     Raises
     ------
     UsageError
-        If a value is out of range.
+        If a value has the wrong type or is out of range.
 
     Examples
     --------
@@ -60,22 +62,19 @@ class Augmentation:
     '2 copies of each image: mirrored left to right at random, rotated by up to ±15°'
     """
 
-    copies: int = 6
-    flip: bool = True
-    rotation: float = 15.0
-    noise: float = 8.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field, least in (("copies", 1), ("seed", 0)):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UsageError(f"{field} must be a whole number ≥ {least}, not {value!r}")
-        for field, most in (("rotation", 180.0), ("noise", 255.0)):
-            value = getattr(self, field)
-            # The comparison is false for NaN.
-            if not 0 <= value <= most:
-                raise UsageError(f"{field} must be a number from 0 to {most:g}, not {value!r}")
+    copies: int = option(6, "Copies of each image.", panel=_PANEL, ge=1)
+    flip: bool = option(True, "Mirror each copy left to right with probability 0.5.", panel=_PANEL)
+    rotation: float = option(
+        15.0, "Largest angle of rotation, in degrees.", panel=_PANEL, ge=0, le=180
+    )
+    noise: float = option(
+        8.0,
+        "Standard deviation of Gaussian noise, in grey values of 0 to 255.",
+        panel=_PANEL,
+        ge=0,
+        le=255,
+    )
+    seed: int = option(0, "Seed of the copies.", panel=_PANEL, ge=0)
 
     @property
     def tag(self) -> str:

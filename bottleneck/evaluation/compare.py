@@ -27,7 +27,7 @@ from bottleneck.evaluation.cross_validation.nested_cv import (
     run_arms,
 )
 from bottleneck.evaluation.cross_validation.split_plan import Plan, make_plan
-from bottleneck.evaluation.evaluate_arm import Measures, Outcome, assess, rank, subtract
+from bottleneck.evaluation.evaluate_arm import Outcome, assess, rank, subtract
 from bottleneck.evaluation.external.compatibility import definitions
 from bottleneck.evaluation.external.domain_shift import measure_shift
 from bottleneck.evaluation.external.performance_drop import drops
@@ -36,6 +36,7 @@ from bottleneck.evaluation.external.validation import (
     group_cohorts,
     run_outside,
 )
+from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
 from bottleneck.evaluation.metrics.patient_aggregation import (
     Aggregation,

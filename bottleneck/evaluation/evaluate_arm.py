@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.errors import UsageError
+from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
 from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
@@ -40,45 +40,7 @@ from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 
-__all__ = ["Measures", "Outcome", "assess", "rank", "subtract"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Measures:
-    """What is measured of every arm beyond the usual figures.
-
-    Attributes
-    ----------
-    at_sensitivity, at_specificity : float
-        Targets of the two operating points, between 0 and 1: the specificity at a sensitivity
-        of at least the first, and the sensitivity at a specificity of at least the second.
-    prevalence : float or None
-        Share of the positive class at which PPV and NPV are stated beside those of the data.
-    subgroups : mapping of str to mapping of str to str
-        Columns by name; each maps sample ids to the value that the table is divided by.
-    learning_curve : bool
-        Train every arm on smaller parts of the training patients too.
-
-    Raises
-    ------
-    UsageError
-        If a share is not between 0 and 1.
-    """
-
-    at_sensitivity: float = 0.9
-    at_specificity: float = 0.9
-    prevalence: float | None = None
-    subgroups: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    learning_curve: bool = False
-
-    def __post_init__(self) -> None:
-        for what, value in (
-            ("sensitivity to hold", self.at_sensitivity),
-            ("specificity to hold", self.at_specificity),
-            ("prevalence", self.prevalence),
-        ):
-            if value is not None and not 0 < value < 1:
-                raise UsageError(f"the {what} must lie above 0 and below 1, not be {value}")
+__all__ = ["Outcome", "assess", "rank", "subtract"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

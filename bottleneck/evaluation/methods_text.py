@@ -15,7 +15,7 @@ from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.evaluation.cross_validation.arms import Arm
 from bottleneck.evaluation.cross_validation.nested_cv import ArmResult
 from bottleneck.evaluation.cross_validation.split_plan import Plan
-from bottleneck.evaluation.evaluate_arm import Measures
+from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.registry import Head

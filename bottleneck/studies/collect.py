@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.evaluation.evaluate_arm import Measures, Outcome, assess
+from bottleneck.evaluation.evaluate_arm import Outcome, assess
+from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.predictions import Predictions

@@ -96,7 +96,10 @@ def test_bad_input_is_refused_before_anything_is_extracted(here: Path) -> None:
         (["nowhere", *QUICK], "nowhere"),
         (["anonymous.csv", *COLUMNS[1:], *QUICK], "names no patients"),
         ([*COLUMNS, *QUICK], "too few for 5 folds"),
-        ([*COLUMNS, *QUICK, *SMALL, "--copies", "0"], "copies must be a whole number ≥ 1"),
+        (
+            [*COLUMNS, *QUICK, *SMALL, "--copies", "0"],
+            "a whole number of at least 1, not 0",
+        ),
         ([*COLUMNS, *QUICK, *SMALL, "--copies", "2000"], "24012 images, copies counted"),
         ([*COLUMNS, *QUICK, *SMALL, "--rotation", "200"], "rotation must be a number"),
         ([*COLUMNS, *QUICK, *SMALL, "--head", "forest"], "unknown head 'forest'"),

@@ -8,6 +8,7 @@ import bottleneck.backbones.preprocessing_presets
 from bottleneck.data.images import preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DecodeError, UsageError
+from bottleneck.schema import from_table
 
 # Loading it enters torchvision's resize.
 assert "torchvision" in preprocessing.TENSOR_RESIZERS, bottleneck.backbones.preprocessing_presets
@@ -74,9 +75,9 @@ def test_opencvs_resize_enlarges_without_leaving_the_image():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": 9}, r"crop must be between 1 and resize \(8\), not 9"),
+        ({"crop": 9}, "crop must be at most resize \\(8\\), not 9"),
         ({"interpolation": "cubic"}, "did you mean 'bicubic'"),
-        ({"channels": "GBR"}, "unknown channel order"),
+        ({"channels": "GBR"}, "unknown channels 'GBR'"),
         ({"resizer": "opencl"}, "did you mean 'opencv'"),
         ({"resizer": "opencv", "interpolation": "bicubic"}, "interpolation of opencv"),
         ({"resizer": "torchvision", "interpolation": "nearest"}, "interpolation of torchvision"),
@@ -88,7 +89,7 @@ def test_fields_out_of_range_are_refused(options, message):
 
 
 def test_a_std_of_zero_is_refused():
-    with pytest.raises(UsageError, match="std greater than 0"):
+    with pytest.raises(UsageError, match="std 1 must be a number above 0"):
         Preprocessing(8, 8, "bilinear", HALF, (0.0, 1.0, 1.0))
 
 
@@ -105,31 +106,31 @@ def test_a_strip_is_refused():
 
 def test_the_fields_survive_json_and_toml():
     whole = make(10, 8, squash=True, channels="BGR", resizer="opencv")
-    assert Preprocessing.from_dict(whole.to_dict(), "x") == whole
+    assert from_table(Preprocessing, whole.to_dict(), "x") == whole
     lists = {k: list(v) if isinstance(v, tuple) else v for k, v in whole.to_dict().items()}
-    assert Preprocessing.from_dict(lists, "x") == whole
+    assert from_table(Preprocessing, lists, "x") == whole
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"crop": "224"}, "crop cannot be '224'"),
-        ({"crop": True}, "crop cannot be True"),
-        ({"mean": 0.5}, "mean cannot be 0.5"),
-        ({"mean": ["a", "b", "c"]}, "mean cannot be"),
-        ({"squash": 1}, "squash cannot be 1"),
-        ({"channels": 3}, "channels cannot be 3"),
+        ({"crop": "224"}, "crop must be a whole number of at least 1, not '224'"),
+        ({"crop": True}, "crop must be a whole number of at least 1, not True"),
+        ({"mean": 0.5}, "mean must be a list, not 0.5"),
+        ({"mean": ["a", "b", "c"]}, "mean 1 must be a number, not 'a'"),
+        ({"squash": 1}, "squash must be true or false, not 1"),
+        ({"channels": 3}, "channels must be RGB or BGR, not 3"),
         ({"cropp": 3}, "did you mean 'crop'"),
     ],
 )
 def test_fields_of_another_type_are_refused(change, message):
     with pytest.raises(UsageError, match=message):
-        Preprocessing.from_dict(make().to_dict() | change, "x.toml")
+        from_table(Preprocessing, make().to_dict() | change, "x.toml")
 
 
 def test_missing_fields_are_named():
-    with pytest.raises(UsageError, match=r"x\.toml: the preprocessing lacks crop, interpolation"):
-        Preprocessing.from_dict({"resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}, "x.toml")
+    with pytest.raises(UsageError, match=r"x\.toml: the keys crop, interpolation are missing"):
+        from_table(Preprocessing, {"resize": 8, "mean": [0, 0, 0], "std": [1, 1, 1]}, "x.toml")
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])

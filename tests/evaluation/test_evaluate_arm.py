@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
-from bottleneck.evaluation.evaluate_arm import Measures
+from bottleneck.evaluation.measures import Measures
 
 PROTOCOL = Protocol(n_splits=3, inner_splits=3, seed=4)
 
@@ -149,7 +149,7 @@ def test_three_classes_are_measured_each_against_the_rest():
 
 
 def test_shares_must_be_shares():
-    with pytest.raises(UsageError, match="the prevalence must lie above 0 and below 1, not be 5"):
+    with pytest.raises(UsageError, match="prevalence must be a number above 0 and below 1, not 5"):
         Measures(prevalence=5)
-    with pytest.raises(UsageError, match=r"the sensitivity to hold must .* not be 1\.0"):
+    with pytest.raises(UsageError, match=r"at_sensitivity must be a number above 0 .* not 1\.0"):
         Measures(at_sensitivity=1.0)

@@ -8,7 +8,7 @@ from made_features import make_features
 from bottleneck.data.splits.folds import Protocol, make_folds
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.learning_curve import SHARES, _keep
-from bottleneck.evaluation.evaluate_arm import Measures
+from bottleneck.evaluation.measures import Measures
 
 
 def test_each_part_holds_the_smaller_ones_and_whole_patients():

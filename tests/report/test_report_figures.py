@@ -4,13 +4,13 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from bottleneck.report.figures.arm_styles import arm_styles
 from report.factory import SOURCES, fold_aurocs, make_comparison
 from sklearn.metrics import roc_auc_score
 
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
+from bottleneck.report.figures.arm_styles import arm_styles
 from bottleneck.report.figures.forest_plots import difference_spans
 from bottleneck.report.figures.roc_curves import Curve, mean_roc_curve
 from bottleneck.report.figures.svg import roc_svg

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.errors import DecodeError, UsageError, unknown_name
+from bottleneck.schema import schema
 
 __all__ = ["Preprocessing"]
 
@@ -36,9 +38,10 @@ TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]
 # image a thousand times longer than wide, or to a size far beyond the input of any network.
 _MAX_RATIO = 50
 _MAX_SIDE = 2048
+_Positive = Annotated[float, Gt(0)]
 
 
-@dataclasses.dataclass(frozen=True)
+@schema(kw_only=False)
 class Preprocessing:
     """The preprocessing that a set of weights expects.
 
@@ -71,7 +74,7 @@ class Preprocessing:
     Raises
     ------
     UsageError
-        If a field is out of range.
+        If a field has the wrong type or is out of range.
 
     Examples
     --------
@@ -82,72 +85,25 @@ class Preprocessing:
     (224, 224, 3)
     """
 
-    resize: int
-    crop: int
+    resize: Annotated[int, Ge(1), Le(_MAX_SIDE)]
+    crop: Annotated[int, Ge(1)]
     interpolation: Interpolation
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[_Positive, _Positive, _Positive]
     channels: Literal["RGB", "BGR"] = "RGB"
     squash: bool = False
     resizer: Resizer = "pillow"
 
     def __post_init__(self) -> None:
-        if self.interpolation not in _FILTERS:
-            raise unknown_name("interpolation", self.interpolation, _FILTERS)
-        if self.channels not in ("RGB", "BGR"):
-            raise unknown_name("channel order", self.channels, ("RGB", "BGR"))
-        if self.resizer not in _RESIZERS:
-            raise unknown_name("resizer", self.resizer, _RESIZERS)
         if self.interpolation not in _RESIZERS[self.resizer]:
             known = _RESIZERS[self.resizer]
             raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)
-        if not 1 <= self.crop <= self.resize:
-            raise UsageError(f"crop must be between 1 and resize ({self.resize}), not {self.crop}")
-        if self.resize > _MAX_SIDE:
-            raise UsageError(f"resize must be at most {_MAX_SIDE}, not {self.resize}")
-        if len(self.mean) != 3 or len(self.std) != 3:
-            raise UsageError("mean and std must have three values each, one per channel")
-        if not all(math.isfinite(v) for v in (*self.mean, *self.std)) or min(self.std) <= 0:
-            raise UsageError("mean and std must be finite, and std greater than 0")
+        if self.crop > self.resize:
+            raise UsageError(f"crop must be at most resize ({self.resize}), not {self.crop}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that can be written as JSON."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any], source: str) -> Preprocessing:
-        """Return a preprocessing from fields that were read from JSON or TOML.
-
-        Parameters
-        ----------
-        fields : mapping
-            The dictionary that ``to_dict`` returns, with lists or tuples.
-        source : str
-            The file that the fields come from, for the message.
-
-        Raises
-        ------
-        UsageError
-            If a field is unknown, missing, of the wrong type or out of range.
-        """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        for name, value in fields.items():
-            if name not in known:
-                raise unknown_name(f"field of the preprocessing in {source}", name, known)
-            if not _is_valid(name, value):
-                raise UsageError(f"{source}: the preprocessing field {name} cannot be {value!r}")
-        missing = [
-            name
-            for name, field in known.items()
-            if field.default is dataclasses.MISSING and name not in fields
-        ]
-        if missing:
-            raise UsageError(f"{source}: the preprocessing lacks {', '.join(missing)}")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.items()
-        }
-        return cls(**values)
 
     def fast(self) -> Preprocessing:
         """Return the same preprocessing with torchvision's resize instead of Pillow's.
@@ -228,13 +184,3 @@ def _linear(array: NDArray[Any], length: int, *, axis: int) -> NDArray[np.float6
     before = np.take(array, first.clip(0, n - 1), axis)
     after = np.take(array, (first + 1).clip(0, n - 1), axis)
     return before * (1 - weight) + after * weight
-
-
-def _is_valid(name: str, value: object) -> bool:
-    if name in ("mean", "std"):
-        return isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
-    if name == "squash":
-        return isinstance(value, bool)
-    if name in ("resize", "crop"):
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, str)

@@ -1,0 +1,52 @@
+"""What is measured of every arm beyond the usual metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from annotated_types import Gt, Lt
+
+from bottleneck.schema import Field, option, schema
+
+__all__ = ["MEASURING", "Measures"]
+
+#: Heading of these options in ``--help``.
+MEASURING = "Measuring"
+
+
+@schema
+class Measures:
+    """What is measured of every arm beyond the usual metrics.
+
+    Attributes
+    ----------
+    at_sensitivity, at_specificity : float
+        Targets of the two operating points: the specificity at a sensitivity of at least the
+        first, and the sensitivity at a specificity of at least the second.
+    prevalence : float or None
+        Share of the positive class at which PPV and NPV are reported, besides that of the data.
+    subgroups : mapping of str to mapping of str to str
+        Columns by name; each maps sample ids to the values that results are divided by.
+    learning_curve : bool
+        Train every arm on smaller subsets of the training patients too.
+
+    Raises
+    ------
+    UsageError
+        If a share is not between 0 and 1.
+    """
+
+    at_sensitivity: float = option(
+        0.9, "Report the specificity at this sensitivity.", panel=MEASURING, gt=0, lt=1
+    )
+    at_specificity: float = option(
+        0.9, "Report the sensitivity at this specificity.", panel=MEASURING, gt=0, lt=1
+    )
+    prevalence: Annotated[float, Gt(0), Lt(1)] | None = option(
+        None, "Report PPV and NPV at this share of the positive class too.", panel=MEASURING
+    )
+    subgroups: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    learning_curve: bool = option(
+        False, "Train on 1/8, 1/4 and 1/2 of the training patients too.", panel=MEASURING
+    )
