@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and archives that do not burst."""
+"""Files that are written whole or not at all, locks, and archives that are safe to unpack."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["find_bomb", "replacing", "write_whole"]
+import filelock
 
-# Pictures and coefficients shrink to a tenth at best; deflate can reach a thousandth.
+from bottleneck.errors import FeatureFileError, UsageError
+
+__all__ = ["find_bomb", "lock", "make_folder", "replacing", "write_whole"]
+
+# Images and coefficients shrink to a tenth at best; deflate can reach a thousandth.
 _MAX_RATIO = 200
 _SMALL = 1_048_576
 
@@ -20,7 +24,7 @@ _SMALL = 1_048_576
 def replacing(
     path: Path, *, locked: bool = False, durable: bool = True, folder: Path | None = None
 ) -> Iterator[Path]:
-    """Give a temporary file beside a target, which takes its place when the disk has it.
+    """Yield a temporary file that replaces a target when the block ends.
 
     Whatever happens inside the block, the target is the old file or the new one.
 
@@ -30,17 +34,17 @@ def replacing(
         The target; replaced where it exists.
     locked : bool
         Whether a lock keeps other processes from writing the same target. Then the temporary
-        file is always the same one, so that what a kill left of it is overwritten; else each
-        thread has its own.
+        file always has the same name, so that the remains of a killed run are overwritten; else
+        each thread has a file of its own.
     durable : bool
-        Whether to wait until the disk has it. Without, a power cut may leave any bytes.
+        Whether to wait until the disk has the file; else a power cut may leave any bytes in it.
     folder : Path, optional
-        Of the temporary file, on the target's disk; the target's own where none is given.
+        Where the temporary file is made, on the target's disk; by default the target's folder.
 
     Yields
     ------
     Path
-        To be written inside the block.
+        The temporary file, to be written inside the block.
 
     Raises
     ------
@@ -63,13 +67,13 @@ def replacing(
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write bytes to a file that appears whole or not at all; raises as ``replacing``."""
+    """Write bytes to a file that appears whole or not at all; raise what ``replacing`` raises."""
     with replacing(path) as beside:
         beside.write_bytes(data)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the disk keep the names in a folder."""
+    """Wait until the disk has the names in a folder."""
     if os.name == "nt":  # Windows cannot open a folder, and needs no such flush.
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -79,8 +83,56 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> Path:
+    """Make an output folder where it is absent, and return it.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {folder} cannot be written: {error.strerror or error}; "
+            "choose another with --output"
+        ) from None
+    return folder
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Keep other extractions from writing a feature file while the block runs.
+
+    Raises
+    ------
+    FeatureFileError
+        If another extraction holds the lock, or the file system has no locks.
+    """
+    try:
+        held = filelock.FileLock(path.with_name(f".{path.name}.lock")).acquire(timeout=0)
+    except filelock.Timeout:
+        raise FeatureFileError(
+            f"{path} is being written by another extraction; wait for it, or choose another "
+            "--output"
+        ) from None
+    # NotImplementedError where the file system has no locks at all.
+    except (OSError, NotImplementedError) as error:
+        raise FeatureFileError(
+            f"{path} cannot be locked against other extractions: "
+            f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
+            "that has locks"
+        ) from None
+    with held:
+        yield
+
+
 def find_bomb(archive: zipfile.ZipFile) -> str | None:
-    """Say why an archive is not safe to unpack in memory; None where it is.
+    """Return why an archive is not safe to unpack in memory; None if it is.
 
     Parameters
     ----------

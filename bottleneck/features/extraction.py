@@ -1,58 +1,75 @@
-"""Extraction: images through a frozen network into a feature file."""
+"""Extraction: images through frozen networks into feature files.
+
+An image takes six steps:
+
+1. sample: ``selection.py`` selects the samples of which the images must be read;
+2. load: ``images/loader.py`` reads, hashes, decodes and crops them, ahead of the networks;
+3. batch: ``compute/worker.py`` collects them until a batch is full;
+4. network: ``compute/batch_runner.py`` computes the batch;
+5. append: ``file/store.py`` adds the rows to the log of each feature file;
+6. finish: ``file/writer.py`` writes the whole file.
+
+Steps 2 to 4 are those of an engine: in this process, or in the actors of a Ray cluster.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.recipe import Decoding, Precision, Recipe
+from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
-from bottleneck.errors import FeatureFileError, UsageError, unknown_name
-from bottleneck.features.compute.autotune import TUNINGS, Tuning
-from bottleneck.features.compute.engine import BatchPlan, Engine
+from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.features.compute.engine import BatchPlan, Engine, ExtractionJob, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
-from bottleneck.features.file_update import Run, log_path
-from bottleneck.features.options import check_choices, choose_recipe, explain_decoding
-from bottleneck.features.output import lock, make_folder
-from bottleneck.features.shared_pass import Progress, execute
+from bottleneck.features.file.store import FeatureStore, log_path
+from bottleneck.features.file.write_queue import WriteQueue
+from bottleneck.features.options import ExtractionOptions, choose_recipe, explain_decoding
+from bottleneck.features.provenance import describe_run
+from bottleneck.features.rows import ImageTable
+from bottleneck.features.selection import select_unread
+from bottleneck.features.shared_pass import SharedPass, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
+from bottleneck.files import lock, make_folder
 
-__all__ = ["Extraction", "extract", "extract_all", "extract_layers"]
+__all__ = ["Extraction", "Progress", "extract", "extract_all", "extract_layers"]
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Extraction:
-    """What a run did.
+    """What an extraction did to one feature file.
 
     Attributes
     ----------
     path : Path
         The feature file.
     n_samples : int
-        Of the data set.
+        Samples of the data set.
     n_extracted, n_known, n_copies : int
-        Rows computed in this run, rows taken over from before, and rows of images that are
-        copies of one of these, byte by byte.
+        Rows computed in this run; rows kept from earlier runs; and rows of images that are copies
+        of one of these, byte by byte.
     failures : tuple of (str, str)
         Id and reason of the samples without a row.
     seconds, images_per_second : float
-        Of this run.
+        Duration and rate of this run.
     width : int
         Length of a feature vector.
     stages : tuple of Stage
-        Where the time of this run went; those of one call are extracted together and share it.
+        Where the time of this run went; files that one call extracts together share it.
     bottleneck, advice : str
         Name of the stage that the others waited for, and the option that would widen it.
     notes : tuple of str
-        What the user should hear.
+        Messages for the user.
     provenance : mapping
         As the file holds it.
     """
@@ -77,71 +94,30 @@ def extract(
     dataset: ImageDataset,
     backbone: str | Backbone = "vgg16",
     *,
-    weights: str = "imagenet",
     layer: str | None = None,
-    pooling: str = "avg",
-    preprocessing: str | None = None,
-    precision: Precision | Literal["auto"] = "auto",
-    decoding: Decoding | Literal["auto"] = "auto",
-    device: str = "auto",
-    batch_size: int | Literal["auto"] = "auto",
-    workers: int | Literal["auto"] = "auto",
-    tuning: Tuning = "auto",
-    engine: str = "local",
-    address: str | None = None,
-    pixel_cache: str | Path | None = None,
-    verify: bool = False,
-    output: str | Path = "features",
     progress: Progress | None = None,
+    **options: Any,
 ) -> Extraction:
-    """Run a data set through a frozen network and store one row of features a sample.
+    """Run a data set through a frozen network and store one row of features per sample.
 
-    Rows answer to the sha256 of their image, so a second run computes only what is new or
-    changed; it does not even read a file of which size and modification time are those
-    recorded. Finished batches go into a log beside the feature file, and into the file when
-    the run ends; a run that was killed is continued by the same call.
+    Rows are identified by the sha256 of their image, so a second run computes only what is new
+    or changed; it does not even read files that have the recorded size and modification time.
+    Finished batches go into a log beside the feature file, and into the file when the run ends;
+    the same call continues a run that was killed.
 
     Parameters
     ----------
     dataset : ImageDataset
-        What to run.
+        The images.
     backbone : str or Backbone
-        A name for ``load_backbone``, to which ``weights``, ``layer``, ``pooling`` and
-        ``preprocessing`` go as well, or a backbone at hand.
-    precision : {"auto", "fp32", "bf16", "fp16"}
-        "auto" keeps the precision of a run to be continued; else it is bf16 where the
-        hardware computes in it, and fp32 elsewhere.
-    decoding : {"auto", "reference", "fast"}
-        Whose resize: Pillow's, or torchvision's, which takes a fifth to a third of the time
-        and differs by one level in a few pixels of a thousand. "auto" keeps that of a run to be
-        continued; else it is the reference in fp32, which takes no other, and fast in reduced
-        precision.
-    device : str
-        "auto", "cpu", "cuda" or "cuda:N".
-    batch_size : int or "auto"
-        Images a batch. A file keeps the batch size that it was begun with.
-    workers : int or "auto"
-        Threads that read and decode; as many as there are cores, 24 at most. With Ray, those
-        of one actor.
-    tuning : {"auto", "always", "never"}
-        Whether to measure which memory format and batch size are fastest here, and whether
-        compiling pays: as far as a twentieth of the run has room for it, all of it, or not at
-        all. With Ray nothing is measured.
-    engine : {"local", "ray"}
-        Where to compute: in this process, or in actors of a Ray cluster, which must see the
-        images under the same path. Both make the same file, and each continues the other's.
-    address : str, optional
-        Of the Ray cluster; by default the one that the environment names (``RAY_ADDRESS``),
-        else Ray is started on this machine, with all its cores and GPUs.
-    pixel_cache : str or Path, optional
-        Folder that keeps decoded images, for networks that are run later: where decoding takes
-        the time, as with PNG. It holds the pictures themselves.
-    verify : bool
-        Read and hash every image, also where size and modification time are those recorded.
-    output : str or Path
-        Folder of the feature file, created where absent.
+        A name for ``load_backbone``, or a loaded backbone.
+    layer : str, optional
+        Layer to tap, for a backbone given by name; by default the last feature map.
     progress : callable, optional
         Called with samples done, samples in all, and a text.
+    **options
+        Fields of :class:`bottleneck.features.options.ExtractionOptions`, for example
+        ``weights``, ``precision`` and ``output``.
 
     Returns
     -------
@@ -150,36 +126,25 @@ def extract(
     Raises
     ------
     UsageError
-        If an option cannot be.
+        If an option has no such value.
     MissingExtraError
-        If it needs a package that is not installed.
+        If an option needs a package that is not installed.
     WeightsError
-        If the weights cannot be had or do not fit.
+        If the weights are not available or do not fit.
     DataError
-        If no image at all can be used.
+        If not one image can be used.
     FeatureFileError
-        If the target is damaged, another data set's, or being written by another run.
+        If the feature file is damaged, belongs to another data set, or is being written by
+        another run.
+
+    Examples
+    --------
+    >>> from bottleneck import extract, load_dataset
+    >>> extract(load_dataset("phantom"), "resnet18", weights="random").n_known  # doctest: +SKIP
+    0
     """
-    (extraction,) = extract_all(
-        dataset,
-        [backbone],
-        layers=[layer] if isinstance(backbone, str) else [],
-        weights=weights,
-        pooling=pooling,
-        preprocessing=preprocessing,
-        precision=precision,
-        decoding=decoding,
-        device=device,
-        batch_size=batch_size,
-        workers=workers,
-        tuning=tuning,
-        engine=engine,
-        address=address,
-        pixel_cache=pixel_cache,
-        verify=verify,
-        output=output,
-        progress=progress,
-    )
+    layers = [layer] if isinstance(backbone, str) else []
+    (extraction,) = extract_all(dataset, [backbone], layers=layers, progress=progress, **options)
     return extraction
 
 
@@ -188,9 +153,10 @@ def extract_layers(
     backbone: str | Backbone = "vgg16",
     *,
     layers: Sequence[str | None],
+    progress: Progress | None = None,
     **options: Any,
 ) -> list[Extraction]:
-    """Do the same for several layers of one network, in one forward pass an image.
+    """Extract several layers of one network, in one forward pass per image.
 
     Parameters
     ----------
@@ -205,7 +171,7 @@ def extract_layers(
     list of Extraction
         One for each layer.
     """
-    return extract_all(dataset, [backbone], layers=layers, **options)
+    return extract_all(dataset, [backbone], layers=layers, progress=progress, **options)
 
 
 def extract_all(
@@ -213,23 +179,10 @@ def extract_all(
     backbones: Sequence[str | Backbone],
     *,
     layers: Sequence[str | None] = (None,),
-    weights: str = "imagenet",
-    pooling: str = "avg",
-    preprocessing: str | None = None,
-    precision: Precision | Literal["auto"] = "auto",
-    decoding: Decoding | Literal["auto"] = "auto",
-    device: str = "auto",
-    batch_size: int | Literal["auto"] = "auto",
-    workers: int | Literal["auto"] = "auto",
-    tuning: Tuning = "auto",
-    engine: str = "local",
-    address: str | None = None,
-    pixel_cache: str | Path | None = None,
-    verify: bool = False,
-    output: str | Path = "features",
     progress: Progress | None = None,
+    **options: Any,
 ) -> list[Extraction]:
-    """Do the same for several networks, in one pass over the images.
+    """Extract several networks in one pass over the images.
 
     Each image is read and decoded once, whatever the number of networks, layers and input
     sizes. All networks are in memory together.
@@ -237,143 +190,231 @@ def extract_all(
     Parameters
     ----------
     backbones : sequence of str or Backbone
-        Names, to each of which ``weights``, ``pooling`` and ``preprocessing`` go, or backbones
-        at hand.
+        Names for ``load_backbone``, or loaded backbones.
     layers : sequence of str or None
-        Of each of them: names of layers, None for the last feature map; empty for a backbone as
-        it is. Each gets a feature file of its own, as if it had been extracted alone.
+        Layers of each of them: names, None for the last feature map; empty for a backbone as it
+        is. Each gets a feature file of its own, as if it had been extracted alone.
 
     Other parameters, and what is raised, as in :func:`extract`.
 
     Returns
     -------
     list of Extraction
-        One for each backbone and layer, the layers of a backbone side by side. Those of one
-        recipe are extracted once, and have one feature file.
+        One for each backbone and layer, the layers of a backbone next to each other. Those of
+        one recipe are extracted once, and have one feature file.
     """
-    check_choices(precision, decoding)
-    if tuning not in TUNINGS:
-        raise unknown_name("tuning", tuning, TUNINGS)
-    for option, number in (("batch size", batch_size), ("number of workers", workers)):
-        if number != "auto" and number < 1:
-            raise UsageError(f"the {option} must be at least 1, not {number}")
-    tell = progress or _silent
-    folder = make_folder(Path(output))
-    cache = None if pixel_cache is None else PixelCache(Path(pixel_cache))
+    chosen = ExtractionOptions(**options)
+    show = progress or _show_nothing
+    folder = make_folder(Path(chosen.output))
+    cache = None if chosen.pixel_cache is None else PixelCache(Path(chosen.pixel_cache))
     with contextlib.ExitStack() as stack:
-        chosen_engine = stack.enter_context(_open_engine(engine, address, device, workers, tuning))
-        planned: dict[Path, tuple[Backbone, Recipe, BatchPlan]] = {}
-        files: dict[str | Backbone, list[Path]] = {}
-        for one in dict.fromkeys(backbones):
-            taps = _tapped(one, layers, weights, pooling, preprocessing)
-            exact, how, begun = choose_recipe(
-                folder, dataset.name, taps, precision, decoding, chosen_engine.native_precision
+        engine = stack.enter_context(_open_engine(chosen))
+        targets: dict[Path, tuple[Backbone, Recipe, BatchPlan]] = {}
+        paths: dict[str | Backbone, list[Path]] = {}
+        for backbone in dict.fromkeys(backbones):
+            taps = _tap(backbone, layers, chosen)
+            precision, decoding, begun = choose_recipe(
+                chosen, dataset.name, taps, engine.native_precision
             )
-            say = functools.partial(tell, 0, len(dataset), f"measuring {taps[0].name}")
-            plan = chosen_engine.tune(taps, exact, batch_size, 0 if begun else len(dataset), say)
+            say = functools.partial(show, 0, len(dataset), f"measuring {taps[0].name}")
+            n_images = 0 if begun else len(dataset)
+            plan = engine.tune(taps, precision, chosen.batch_size, n_images, say)
             for tap in taps:
-                recipe = tap.recipe(exact, how)
+                recipe = tap.recipe(precision, decoding)
                 path = folder / recipe.file_name(dataset.name)
-                planned.setdefault(path, (tap, recipe, plan))
-                files.setdefault(one, []).append(path)
-        for path in planned:
+                targets.setdefault(path, (tap, recipe, plan))
+                paths.setdefault(backbone, []).append(path)
+        for path in targets:  # All of them, before anything is begun.
             stack.enter_context(lock(path))
-        try:
-            runs = [Run(dataset, *how, path, chosen_engine.device) for path, how in planned.items()]
-            said: set[str] = set()  # Once for each network, with the first of its layers.
-            for run in runs:
-                notes = [n for n in explain_decoding(run.recipe, decoding) if n not in said]
-                run.notes += notes
-                said.update(notes)
-            stages = execute(
-                runs,
-                batch_size,
-                chosen_engine,
-                tell,
-                cache=cache,
-                verify=verify,
-            )
-        except OSError as error:
-            first = next(iter(planned))
-            kept = log_path(first).exists()
-            raise FeatureFileError(
-                f"{first} cannot be written: {error.strerror or error}. What was finished is "
-                f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
-                "command"
-            ) from None
-        results = {run.path: _extraction(run, stages, chosen_engine, cache) for run in runs}
-        return [results[path] for one in backbones for path in files[one]]
+        with _explained_errors(list(targets)), contextlib.ExitStack() as opened:
+            queue = opened.enter_context(WriteQueue(engine.clock, 2 * len(targets)))
+            members = []
+            for path, (tap, recipe, plan) in targets.items():
+                settings = {**dataclasses.asdict(plan), "drift": None}
+                store = FeatureStore(path, dataset, recipe, tap.width, settings, queue)
+                members.append((tap, opened.enter_context(store)))
+            _note_options([store for _, store in members], chosen)
+            stages = _extract(members, engine, queue, cache, verify=chosen.verify, progress=show)
+        results = {
+            store.path: _summarise(store, tap, stages, engine, cached=cache is not None)
+            for tap, store in members
+        }
+        return [results[path] for backbone in backbones for path in paths[backbone]]
+
+
+def _extract(
+    members: Sequence[tuple[Backbone, FeatureStore]],
+    engine: Engine,
+    queue: WriteQueue,
+    cache: PixelCache | None,
+    *,
+    verify: bool,
+    progress: Progress,
+) -> tuple[Stage, ...]:
+    """Bring all stores of one data set up to date in one pass; return where the time went."""
+    stores = [store for _, store in members]
+    dataset, clock = stores[0].dataset, engine.clock
+    clock.start()
+    passes = share_passes(members)
+    images = ImageTable(len(dataset))
+    # sample
+    every = range(len(dataset))
+    unread = every if verify else select_unread(stores, images, clock.workers)
+    _run_engine(passes, unread, images, engine, cache, progress)
+    queue.finish()
+    stages = clock.stages()
+    # finish
+    for tap, store in members:
+        store.finish(images, functools.partial(describe_run, tap, stages, engine))
+    return stages
+
+
+def _run_engine(
+    passes: Sequence[SharedPass],
+    unread: Sequence[int],
+    images: ImageTable,
+    engine: Engine,
+    cache: PixelCache | None,
+    progress: Progress,
+) -> None:
+    stores = [store for each in passes for _, store in each.members]
+    dataset = stores[0].dataset
+    names = ", ".join(dict.fromkeys(each.members[0][0].name for each in passes))
+    total, done = len(dataset), len(dataset) - len(unread)
+    progress(done, total, names)
+    if not len(unread):
+        return
+
+    def has(forward: int, key: str) -> bool:
+        return key in passes[forward]
+
+    def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
+        keys = {key for each in passes for key in each.keys(numbers)}
+        return {(n, key) for n, each in enumerate(passes) for key in keys if key in each}
+
+    failures: dict[int, str] = {}
+    forwards = [each.forward() for each in passes]
+    compiling = any(forward.plan.compiled for forward in forwards)
+    # load, batch, network
+    job = ExtractionJob(dataset, unread, forwards, has, recorded, cache)
+    with contextlib.closing(engine.run(job)) as results:
+        for result in results:
+            if isinstance(result, FeatureBatch):
+                # append
+                passes[result.forward].append(result)
+                if compiling:
+                    compiling = False
+                    progress(done, total, names)
+                continue
+            if result.failure is not None:
+                failures[result.number] = result.failure
+            else:
+                images.write(result.number, [(result.sha256, result.stamp)])
+                for store in stores:
+                    store.note_read(result)
+            done += 1
+            waiting = compiling and result.pixels
+            progress(done, total, f"compiling {names}" if waiting else names)
+    # A cluster returns samples in the order in which they are finished.
+    images.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
 
 
 @contextlib.contextmanager
-def _open_engine(
-    name: str,
-    address: str | None,
-    device: str,
-    workers: int | Literal["auto"],
-    tuning: Tuning,
-) -> Iterator[Engine]:
-    if not cluster.choose(name, address):
-        yield LocalEngine(device, workers, tuning)
+def _open_engine(options: ExtractionOptions) -> Iterator[Engine]:
+    if not cluster.choose(options.engine, options.address):
+        yield LocalEngine(options.device, options.workers, options.tuning)
         return
-    if tuning == "always":
+    if options.tuning == "always":
         raise UsageError(
             "the machines of a cluster may differ, and nothing is measured there: leave --tune "
             "out with --engine ray"
         )
     from bottleneck.features.compute.ray_engine import RayEngine
 
-    with RayEngine(device, workers, address) as engine:
+    with RayEngine(options.device, options.workers, options.address) as engine:
         yield engine
 
 
-def _tapped(
-    backbone: str | Backbone,
-    layers: Sequence[str | None],
-    weights: str,
-    pooling: str,
-    preprocessing: str | None,
+def _tap(
+    backbone: str | Backbone, layers: Sequence[str | None], options: ExtractionOptions
 ) -> list[Backbone]:
+    """Return a backbone at each of its layers."""
     chosen = list(dict.fromkeys(layers))
     if not isinstance(backbone, str):
         return [backbone.at(layer) for layer in chosen] or [backbone]
-    first = chosen[0] if chosen else None
     loaded = load_backbone(
-        backbone, weights=weights, layer=first, pooling=pooling, preprocessing=preprocessing
+        backbone,
+        weights=options.weights,
+        layer=chosen[0] if chosen else None,
+        pooling=options.pooling,
+        preprocessing=options.preprocessing,
     )
     return [loaded, *(loaded.at(layer) for layer in chosen[1:])]
 
 
-def _extraction(
-    run: Run, stages: tuple[Stage, ...], engine: Engine, cache: PixelCache | None
+def _note_options(stores: Sequence[FeatureStore], options: ExtractionOptions) -> None:
+    """Note the options that were asked for in vain."""
+    noted: set[str] = set()  # Once for each network, with the first of its layers.
+    for store in stores:
+        notes = [n for n in explain_decoding(store.recipe, options.decoding) if n not in noted]
+        noted.update(notes)
+        store.notes += notes
+        kept = store.settings["batch_size"]
+        if options.batch_size not in ("auto", kept):
+            store.notes.append(
+                f"batch size {kept}, not {options.batch_size}: a file keeps the batch size of its "
+                "first run"
+            )
+
+
+@contextlib.contextmanager
+def _explained_errors(paths: Sequence[Path]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kept = any(path.exists() or log_path(path).exists() for path in paths)
+        raise FeatureFileError(
+            f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
+            f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
+            "command"
+        ) from None
+
+
+def _summarise(
+    store: FeatureStore,
+    tap: Backbone,
+    stages: tuple[Stage, ...],
+    engine: Engine,
+    *,
+    cached: bool,
 ) -> Extraction:
-    seconds = run.seconds
+    seconds = store.seconds
     bottleneck = find_bottleneck(stages)
     return Extraction(
-        path=run.path,
-        n_samples=len(run.dataset),
-        n_extracted=run.n_extracted,
-        n_known=run.n_rows - run.n_extracted - run.n_copies,
-        n_copies=run.n_copies,
-        failures=tuple(run.failures),
+        path=store.path,
+        n_samples=len(store.dataset),
+        n_extracted=store.n_extracted,
+        n_known=store.n_rows - store.n_extracted - store.n_copies,
+        n_copies=store.n_copies,
+        failures=tuple(store.failures),
         seconds=seconds,
-        images_per_second=run.n_extracted / seconds,
-        width=run.backbone.width,
+        images_per_second=store.n_extracted / seconds,
+        width=store.width,
         stages=stages,
         bottleneck=bottleneck,
         advice=advise(
             bottleneck,
             workers=engine.clock.workers,
             cores=default_workers(),
-            device=run.device.type,
-            precision=run.recipe.precision,
+            device=engine.device.type,
+            precision=store.recipe.precision,
             many=engine.name == "ray",
-            cached=cache is not None,
+            cached=cached,
         ),
-        notes=tuple(run.notes),
-        provenance=run.provenance,
+        notes=(*store.dataset.notes, *store.notes),
+        provenance=store.provenance,
     )
 
 
-def _silent(done: int, total: int, text: str) -> None:
-    """Stand in for a progress display."""
+def _show_nothing(done: int, total: int, text: str) -> None:
+    """Do nothing, where no progress display is wanted."""

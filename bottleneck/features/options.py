@@ -1,7 +1,8 @@
-"""What a call leaves open, chosen, and what it asks for in vain: precision and decoding."""
+"""Options of an extraction, checked, and what "auto" becomes in them."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,61 +10,124 @@ from typing import Literal
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.features.file_update import log_path
+from bottleneck.features.compute.autotune import TUNINGS, Tuning
+from bottleneck.features.file.store import log_path
 
-__all__ = ["check_choices", "choose_recipe", "explain_decoding"]
+__all__ = ["ExtractionOptions", "choose_recipe", "explain_decoding"]
 
 
-def check_choices(precision: str, decoding: str) -> None:
-    """Refuse what is neither "auto" nor known.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractionOptions:
+    """Options that ``extract``, ``extract_layers`` and ``extract_all`` share.
+
+    Attributes
+    ----------
+    weights, pooling, preprocessing : str
+        As ``load_backbone`` takes them; for backbones given by name.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Arithmetic of the network. "auto" keeps the precision of a run that is continued; a new
+        run takes bf16 where the hardware computes in it, else fp32.
+    decoding : {"auto", "reference", "fast"}
+        Who resizes: Pillow ("reference"), or torchvision ("fast"), which takes a fifth to a
+        third of the time and differs by one level in a few pixels of a thousand. "auto" keeps
+        the decoding of a run that is continued; a new run takes the reference in fp32, which
+        allows no other, and fast in reduced precision.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+    batch_size : int or "auto"
+        Images per batch. A feature file keeps the batch size of its first run.
+    workers : int or "auto"
+        Threads that read and decode; by default one per core, 24 at most. With Ray, those of one
+        actor.
+    tuning : {"auto", "always", "never"}
+        Whether to measure which memory format and batch size are fastest here, and whether
+        compiling pays. "auto" spends at most a twentieth of the run on it; "always" measures
+        everything; "never" measures nothing. With Ray nothing is measured.
+    engine : {"local", "ray"}
+        Where to compute: in this process, or in actors of a Ray cluster, which must see the
+        images under the same path. Both make the same file, and each continues the other's.
+    address : str, optional
+        Address of the Ray cluster. By default the environment variable ``RAY_ADDRESS``, else Ray is
+        started on this machine with all its cores and GPUs.
+    pixel_cache : str or Path, optional
+        Folder that keeps decoded images for networks that are run later. Useful where decoding
+        takes the time, as with PNG. It holds the images themselves.
+    verify : bool
+        Read and hash every image, also where size and modification time are those recorded.
+    output : str or Path
+        Folder of the feature files, created where absent.
 
     Raises
     ------
     UsageError
+        If an option has no such value.
     """
-    if precision != "auto" and precision not in PRECISIONS:
-        raise unknown_name("precision", precision, ("auto", *PRECISIONS))
-    if decoding != "auto" and decoding not in DECODINGS:
-        raise unknown_name("decoding", decoding, ("auto", *DECODINGS))
+
+    weights: str = "imagenet"
+    pooling: str = "avg"
+    preprocessing: str | None = None
+    precision: Precision | Literal["auto"] = "auto"
+    decoding: Decoding | Literal["auto"] = "auto"
+    device: str = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    workers: int | Literal["auto"] = "auto"
+    tuning: Tuning = "auto"
+    engine: str = "local"
+    address: str | None = None
+    pixel_cache: str | Path | None = None
+    verify: bool = False
+    output: str | Path = "features"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("precision", self.precision, ("auto", *PRECISIONS)),
+            ("decoding", self.decoding, ("auto", *DECODINGS)),
+            ("tuning", self.tuning, TUNINGS),
+        ):
+            if value not in known:
+                raise unknown_name(name, value, known)
+        for name, number in (
+            ("batch size", self.batch_size),
+            ("number of workers", self.workers),
+        ):
+            if number != "auto" and number < 1:
+                raise UsageError(f"the {name} must be at least 1, not {number}")
 
 
 def choose_recipe(
-    folder: Path,
-    name: str,
+    options: ExtractionOptions,
+    dataset: str,
     taps: Sequence[Backbone],
-    precision: Precision | Literal["auto"],
-    decoding: Decoding | Literal["auto"],
     native: Callable[[], Precision],
 ) -> tuple[Precision, Decoding, bool]:
-    """Choose precision and decoding of layers of one network.
+    """Choose precision and decoding for layers of one network.
 
     Parameters
     ----------
-    folder : Path
-        Of the feature files.
-    name : str
-        Of the data set.
+    options : ExtractionOptions
+        "auto" takes precision or decoding of the one run that can be continued. Without such a
+        run, the precision is ``native``; the decoding is the reference in fp32, and else fast.
+    dataset : str
+        Name of the data set.
     taps : sequence of Backbone
         The layers.
-    precision, decoding : str
-        "auto" takes that of the one run that is there to be continued; else the precision is
-        ``native``, and the decoding the reference in fp32, and fast in reduced precision.
     native : callable
         Returns bf16 where the hardware computes in it, else fp32.
 
     Returns
     -------
     precision, decoding : str
-        Neither "auto".
+        Neither is "auto".
     begun : bool
         Whether there is a run to be continued.
 
     Raises
     ------
     UsageError
-        If fp32 is to take another decoding than the reference.
+        If fp32 is combined with another decoding than the reference.
     """
-    begun = _begun(folder, name, taps, precision, decoding)
+    precision, decoding = options.precision, options.decoding
+    begun = _find_begun(options, dataset, taps)
     if begun is not None:
         precision, decoding = begun
     if precision == "auto":
@@ -77,36 +141,30 @@ def choose_recipe(
     return precision, decoding, begun is not None
 
 
-def _begun(
-    folder: Path,
-    name: str,
-    taps: Sequence[Backbone],
-    precision: Precision | Literal["auto"],
-    decoding: Decoding | Literal["auto"],
+def _find_begun(
+    options: ExtractionOptions, dataset: str, taps: Sequence[Backbone]
 ) -> tuple[Precision, Decoding] | None:
-    found: dict[Path, tuple[Precision, Decoding]] = {}
-    for one in PRECISIONS if precision == "auto" else [precision]:
-        for how in DECODINGS if decoding == "auto" else [decoding]:
-            paths = [folder / tap.recipe(one, how).file_name(name) for tap in taps]
+    """Return precision and decoding of a run that can be continued, if there is exactly one."""
+    begun: dict[Path, tuple[Precision, Decoding]] = {}
+    for precision in PRECISIONS if options.precision == "auto" else [options.precision]:
+        for decoding in DECODINGS if options.decoding == "auto" else [options.decoding]:
+            names = [tap.recipe(precision, decoding).file_name(dataset) for tap in taps]
+            paths = [Path(options.output) / name for name in names]
             if any(path.exists() or log_path(path).exists() for path in paths):
-                # Where there is no fast form of a resize, both decodings name one file.
-                found.setdefault(paths[0], (one, how))
-    return next(iter(found.values())) if len(found) == 1 else None
+                # Where a resize has no fast form, both decodings name one file.
+                begun.setdefault(paths[0], (precision, decoding))
+    return next(iter(begun.values())) if len(begun) == 1 else None
 
 
 def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> list[str]:
-    """Say that a network knows the reference decoding only, where another was asked for.
+    """Return a note if a decoding was asked for that the network does not have.
 
     Parameters
     ----------
     recipe : Recipe
+        What was chosen.
     decoding : str
         What was asked for.
-
-    Returns
-    -------
-    list of str
-        Notes; one or none.
     """
     how = recipe.preprocessing
     if decoding in ("auto", "reference") or how.fast() != how:

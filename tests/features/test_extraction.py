@@ -222,7 +222,7 @@ def _log_of_a_run(folder: Path, output: Path, **options: object) -> Path:
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bottleneck.features.file_update.write_features", full)
+        patch.setattr("bottleneck.features.file.store.write_features", full)
         with pytest.raises(FeatureFileError, match=r"No space left.*What was finished is kept"):
             run(folder, output, batch_size=4, **options)
     (log,) = output.glob("*.unfinished")
@@ -292,7 +292,7 @@ def test_a_drift_measured_while_a_batch_is_written_is_kept(
 
     def slow(self: Journal, payload: bytes) -> int:
         if self.numbers:  # As the lane of the first batch may, while the second is written.
-            self.header["drift"] = measured
+            self.settings["drift"] = measured
         return write(self, payload)
 
     monkeypatch.setattr(Journal, "_write", slow)

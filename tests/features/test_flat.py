@@ -20,9 +20,8 @@ from made import dataset_of, make_images
 from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.samples import Sample, SampleTable
-from bottleneck.features import file_update as run
 from bottleneck.features.extraction import Extraction, extract, extract_all
-from bottleneck.features.file import format
+from bottleneck.features.file import format, store
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
@@ -67,13 +66,13 @@ def old(folder: Path) -> ImageDataset:
     return dataset_of(folder)
 
 
-def break_off(dataset: ImageDataset, output: Path, after: int, **changes: Any) -> None:
+def break_off(dataset: ImageDataset, output: Path, after: int) -> None:
     """Begin an extraction, and interrupt it after so many batches."""
     append, calls = Journal.append, []
     torch.set_num_threads(1)  # In one lane, batches are finished in their order.
 
     def interrupted(self: Journal, *arguments: Any) -> None:
-        append(self, *arguments[: changes.get("arguments")])
+        append(self, *arguments)
         calls.append(1)
         if len(calls) == after:
             raise KeyboardInterrupt
@@ -116,23 +115,13 @@ def test_a_logged_image_that_changed_is_read_and_computed(
     assert load_features(result.path).X.tobytes() == load_features(fresh.path).X.tobytes()
 
 
-def test_a_log_that_names_no_samples_is_continued(image_folder: MakeImages, tmp_path: Path) -> None:
-    dataset = old(image_folder(20))
-    whole = extract(dataset, tiny_backbone(), output=tmp_path / "whole", **OPTIONS)
-    break_off(dataset, tmp_path / "f", after=2, arguments=4)
-    again, reads = counted(dataset)
-    result = extract(again, tiny_backbone(), output=tmp_path / "f", **OPTIONS)
-    assert (result.n_extracted, result.n_known, sum(reads.values())) == (4, 16, 20)
-    assert contents(result) == contents(whole)
-
-
 def test_a_log_names_images_of_which_every_row_is_known(
     image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = image_folder(20)
     dataset = old(folder)
     extract(dataset, tiny_backbone(), output=tmp_path / "f", **OPTIONS)
-    monkeypatch.setattr("bottleneck.features.shared_pass._MANY", 6)
+    monkeypatch.setattr("bottleneck.features.file.store._MOST_UNLOGGED", 6)
     for path in folder.iterdir():
         os.utime(path, ns=(10**18, 10**18 + 99))
     break_off(dataset, tmp_path / "f", after=2)
@@ -186,7 +175,7 @@ def test_memory_does_not_grow_with_the_images(
     # Blocks of which some are always in memory, small beside what a row once took.
     monkeypatch.setattr(samples_module, "_BLOCK", 64)
     live: list[int] = []
-    write = run.write_features
+    write = store.write_features
 
     def note() -> None:
         gc.collect()
@@ -196,7 +185,7 @@ def test_memory_does_not_grow_with_the_images(
         write(*arguments, **options)
         note()
 
-    monkeypatch.setattr(run, "write_features", writing)
+    monkeypatch.setattr(store, "write_features", writing)
 
     def measure(n: int, n_extracted: int) -> int:
         table = SampleTable(Sample(f"{i}", f"{i}", "ab"[i % 2], f"P{i}") for i in range(n))

@@ -50,8 +50,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
     from bottleneck import files
     from bottleneck.data.dataset import FileSource
     from bottleneck.features import extraction
-    from bottleneck.features import file_update as running
-    from bottleneck.features.file import journal, writer
+    from bottleneck.features.file import journal, stored_rows, writer
     from bottleneck.testing import tiny_backbone
 
     def tell(stage: str) -> None:
@@ -84,7 +83,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
     torch.set_num_threads(1)
     if events is not None:
         telling(extraction, "make_folder", "start")
-        telling(running.StoredRows, "_read", "start")
+        telling(stored_rows.StoredRows, "_read", "start")
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
         telling(writer, "_write_columns", "writing")

@@ -19,9 +19,9 @@ from made import dataset_of, make_images
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features import file_update as run
 from bottleneck.features.compute import batch_runner
 from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.file import store
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.timing import STAGES, Clock, Stage, find_bottleneck
@@ -165,21 +165,6 @@ def test_a_file_that_was_just_written_is_not_trusted(
     assert stamps(result).tolist() == [[-1, -1]] * 3
 
 
-def test_a_file_without_stamps_gains_them(image_folder: MakeImages, tmp_path: Path) -> None:
-    folder = image_folder(6)
-    age(folder)
-    first = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "f", **OPTIONS)
-    with h5py.File(first.path, "r+") as file:
-        del file["stamps"]
-    dataset, reads = counted(folder)
-    extract(dataset, tiny_backbone(), output=tmp_path / "f", **OPTIONS)
-    assert set(reads) == {path.name for path in folder.iterdir()}
-    make_images(folder, 1, first=20)
-    result = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "f", **OPTIONS)
-    assert (result.n_extracted, result.n_known) == (1, 6)
-    assert (stamps(result)[:6] > 0).all()
-
-
 def test_too_little_memory_halves_the_batch(
     image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +234,7 @@ def test_a_disk_that_fills_up_at_the_second_file(
     image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, output = dataset_of(image_folder(13)), tmp_path / "f"
-    original, written = run.write_features, []
+    original, written = store.write_features, []
 
     def full(path: Path, *arguments: Any, **options: Any) -> None:
         if written:
@@ -258,7 +243,7 @@ def test_a_disk_that_fills_up_at_the_second_file(
         written.append(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "write_features", full)
+        patch.setattr(store, "write_features", full)
         with pytest.raises(FeatureFileError, match="No space left"):
             extract_all(dataset, three(), layers=(), output=output, **OPTIONS)
     assert [path.name for path in output.glob("*.h5")] == [path.name for path in written]

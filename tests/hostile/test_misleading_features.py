@@ -16,7 +16,7 @@ from made import dataset_of, make_images
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features, read_provenance
-from bottleneck.features.file.row_reuse import StoredRows
+from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.testing import tiny_backbone
 
 

@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import imagecodecs
@@ -28,12 +29,14 @@ from bottleneck.config import read_configuration
 from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.csv_tables import read_columns
+from bottleneck.data.samples import Sample
 from bottleneck.errors import BottleneckError
 from bottleneck.evaluation.cross_validation.imported_predictions import load_given
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features, read_provenance
-from bottleneck.features.file.row_reuse import StoredRows
+from bottleneck.features.file.stored_rows import StoredRows
+from bottleneck.features.rows import ImageRow
 from bottleneck.finetune.settings import read_config
 from bottleneck.heads.fit import fit
 from bottleneck.heads.persistence import load_model
@@ -43,7 +46,7 @@ from bottleneck.testing import tiny_backbone
 
 Read = Callable[[], object]
 PIXELS = np.random.default_rng(0).integers(0, 4096, (16, 16), np.uint16)
-LOG = {"recipe_hash": "a", "batch_size": 4, "drift": None}
+LOG: tuple[dict[str, Any], str] = ({"batch_size": 4, "drift": None}, "a")
 
 
 def feature_file(folder: Path) -> tuple[Path, Read]:
@@ -56,20 +59,21 @@ def feature_file(folder: Path) -> tuple[Path, Read]:
         features = load_features(path)
         assert len(features) == len(features.y) == len(features.X)
         stored = StoredRows(path)
-        stored.features(list(stored.numbers.values()))
+        stored.read(list(stored.numbers.values()))
 
     return path, read
 
 
 def log(folder: Path) -> tuple[Path, Read]:
-    path, facts = folder / "x.h5.unfinished", [PixelFacts("a", (1, 2), 0.5, bytes(1024))] * 4
-    with Journal(path, LOG) as journal:
+    path, facts = folder / "x.h5.unfinished", PixelFacts("a", (1, 2), 0.5, bytes(1024))
+    with Journal(path, *LOG) as journal:
         for n in range(3):
             values = np.full((4, 8), n, np.float32)
-            journal.append([f"{n}{i}" for i in range(4)], facts, values, 1.0)
+            rows = [ImageRow(i, Sample("i", "s", "l"), f"{n}{i}", facts=facts) for i in range(4)]
+            journal.append(rows, values, 1.0, [])
 
     def read() -> None:
-        with Journal(path, LOG) as journal:
+        with Journal(path, *LOG) as journal:
             for key, number in journal.numbers.items():
                 # Whatever is left of a log, a row in it is the one that was written.
                 assert (journal.read([number])[1] == int(key[0])).all()

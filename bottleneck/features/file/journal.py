@@ -1,15 +1,14 @@
-"""An append-only log of finished rows, which a kill at any moment leaves readable.
+"""An append-only log of finished rows that a kill at any moment leaves readable.
 
-A record is a length, a checksum and a payload. What a kill cuts off is the last record
-alone; opening the log again drops it. The first record describes the run, every other one
-holds a batch: a JSON line, the thumbnails, and the features as little-endian float32. The line
-says, too, which images were read since the batch before: sample, key, and stamp of the file.
+A record is a length, a checksum and a payload. A kill can cut off only the last record, and opening
+the log again drops it. The first record describes the run. Every other record holds a batch: a JSON
+line, the thumbnails, and the features as little-endian float32. The line also names the images
+that were read since the batch before: sample, source, key, and stamp of the file.
 """
 
 from __future__ import annotations
 
 import bisect
-import dataclasses
 import json
 import os
 import struct
@@ -26,71 +25,59 @@ from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Sample
 from bottleneck.disk_backed import DiskDict
 from bottleneck.errors import FeatureFileError
-from bottleneck.features.rows import Stamp, row_key
+from bottleneck.features.rows import ImageRow, Stamp, row_key
 
-__all__ = ["Journal", "Seen"]
+__all__ = ["Journal"]
 
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL02"
 _THUMBNAIL = THUMBNAIL_SIDE**2
-# What may change from batch to batch, and what a log that does not say it was written with.
-_CHANGING = ("drift", "batch_size", "layout", "compiled")
-_OLDER: dict[str, Any] = {"layout": "channels_last", "compiled": False}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
-    """An image that was read: whose it is, the key of its row, the stamp of its file."""
-
-    sample: Sample
-    key: str
-    stamp: Stamp
 
 
 class Journal:
     """The rows that a run has finished, by key.
 
-    Use as a context manager. Nothing of a row stays in memory.
+    Use as a context manager. No row stays in memory.
 
     Parameters
     ----------
     path : Path
         Created where absent, continued where present.
-    header : mapping
-        What a new log says of its run. A log that exists keeps its own.
+    settings : mapping
+        How the rows of a new log are computed. A log that exists keeps its own.
+    recipe_hash : str
+        Recipe of the rows.
 
     Attributes
     ----------
-    header : mapping
-        Of the log.
+    settings : dict
+        How the rows are computed; logged with every batch, because it may change between them.
     numbers : mapping of str to int
         Key to number of the row, on the disk.
     seconds : float
-        What the runs before this one took.
+        Duration of all runs that wrote into the log.
 
     Raises
     ------
     FeatureFileError
-        If the log is no log, or belongs to another recipe.
+        If the file is no log, or belongs to another recipe.
     OSError
         If it cannot be written.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], recipe_hash: str) -> None:
         self.path = path
-        self.header = _OLDER | dict(header)
+        self.settings = dict(settings)
         self.numbers: DiskDict[int] = DiskDict()
-        # By sample what the runs before this one read: source, key, size and time, in JSON.
-        self._read_before: DiskDict[str] = DiskDict()
         self.seconds = 0.0
+        # Images that earlier runs read, by sample: source, key, size and time, in JSON.
+        self._read_before: DiskDict[str] = DiskDict()
         self._n, self._resumed = 0, False
-        # Of every batch: the number of its first row, and where its payload starts and ends.
-        self._first = array("q")
-        self._start = array("q")
-        self._end = array("q")
+        # Number of each batch's first row, and start and end of its payload.
+        self._first, self._start, self._end = array("q"), array("q"), array("q")
         self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
         try:
-            self._replay(header)
+            self._replay(recipe_hash)
         except BaseException:
             self._file.close()
             raise
@@ -104,37 +91,35 @@ class Journal:
     def __len__(self) -> int:
         return self._n
 
-    def _replay(self, header: Mapping[str, Any]) -> None:
-        try:
-            self._continue(header)
-        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
-            raise FeatureFileError(
-                f"{self.path} is no log of unfinished features; move it away and repeat"
-            ) from None
-
-    def _continue(self, header: Mapping[str, Any]) -> None:
+    def _replay(self, recipe_hash: str) -> None:
         end = 0
-        for start, payload in self._records():
-            if end == 0:
-                self.header = _OLDER | json.loads(payload)
-                if self.header["recipe_hash"] != header["recipe_hash"]:
+        try:
+            for start, payload in self._records():
+                if end:
+                    self._replay_batch(start, payload)
+                elif json.loads(payload)["recipe_hash"] != recipe_hash:
                     raise FeatureFileError(
                         f"{self.path} belongs to another recipe; move it away and repeat"
                     )
-            else:
-                batch = self._index(start, payload)
-                for field in _CHANGING:
-                    self.header[field] = batch.get(field, self.header[field])
-                self._read_before.add(
-                    (str(identity), json.dumps([str(source), str(key), int(size), int(time)]))
-                    for identity, source, key, size, time in batch.get("read", ())
-                )
-            end = start + len(payload)
+                else:
+                    self.settings = dict(json.loads(payload)["settings"])
+                end = start + len(payload)
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+            raise self._malformed() from None
         self._resumed = end > 0
         self._file.seek(end)
         self._file.truncate()
-        if end == 0:
-            self._write(json.dumps(self.header).encode())
+        if not self._resumed:
+            header = {"recipe_hash": recipe_hash, "settings": self.settings}
+            self._write(json.dumps(header).encode())
+
+    def _replay_batch(self, start: int, payload: bytes) -> None:
+        batch = self._index(start, payload)
+        self.settings = dict(batch["settings"])
+        self._read_before.add(
+            (str(identity), json.dumps([str(source), str(key), int(size), int(time)]))
+            for identity, source, key, size, time in batch["read"]
+        )
 
     def _records(self) -> Iterator[tuple[int, bytes]]:
         size = self.path.stat().st_size
@@ -142,9 +127,7 @@ class Journal:
             magic, length, checksum = _HEAD.unpack(head)
             start = self._file.tell()
             if magic != _MAGIC:
-                raise FeatureFileError(
-                    f"{self.path} is no log of unfinished features; move it away and repeat"
-                )
+                raise self._malformed()
             if start + length > size:
                 return
             payload = self._file.read(length)
@@ -152,60 +135,62 @@ class Journal:
                 return
             yield start, payload
 
+    def _malformed(self) -> FeatureFileError:
+        return FeatureFileError(
+            f"{self.path} is no log of unfinished features; move it away and repeat"
+        )
+
     def _index(self, start: int, payload: bytes) -> dict[str, Any]:
         line, _, raw = payload.partition(b"\n")
         batch = json.loads(line)
+        rows = batch["rows"]
+        if len(raw) != (_THUMBNAIL + 4 * batch["width"]) * len(rows):
+            raise ValueError("the number of features does not match the number of rows")
+        if any(len(row) != 4 or not isinstance(row[0], str) for row in rows):
+            raise ValueError("a row needs a key and three facts of its image")
         self.seconds = batch["seconds"]
-        if len(raw) != (_THUMBNAIL + 4 * batch["width"]) * len(batch["rows"]):
-            raise ValueError("the features are not as many as the rows")
-        first = self._n
-        self._n += len(batch["rows"])
-        self._first.append(first)
+        self._first.append(self._n)
         self._start.append(start)
         self._end.append(start + len(payload))
-        if any(len(row) != 4 or not isinstance(row[0], str) for row in batch["rows"]):
-            raise ValueError("a row needs a key and three facts of its image")
-        self.numbers.add((row[0], number) for number, row in enumerate(batch["rows"], first))
+        self.numbers.add((row[0], number) for number, row in enumerate(rows, self._n))
+        self._n += len(rows)
         return batch
 
     def append(
         self,
-        keys: Sequence[str],
-        facts: Sequence[PixelFacts],
+        rows: Sequence[ImageRow],
         features: NDArray[np.float32],
         seconds: float,
-        read: Sequence[Seen] = (),
+        images_read: Sequence[tuple[str, str, str, int, int]],
     ) -> None:
         """Add a batch; when this returns, the disk has it.
 
         Parameters
         ----------
-        keys, facts : sequence
-            Of each row. There may be none.
-        features : ndarray of float32, shape (len(keys), width)
-            The rows.
+        rows : sequence of ImageRow
+            Decoded images; there may be none.
+        features : ndarray of float32, shape (len(rows), width)
+            Their features.
         seconds : float
-            What all runs into this log have taken so far.
-        read : sequence of Seen
-            The images that were read since the batch before, whether a row of this batch is
-            theirs or not.
+            Duration so far of all runs that wrote into this log.
+        images_read : sequence of (str, str, str, int, int)
+            Id, source, key, size and modification time of each image that was read since the
+            batch before, whether it has a row in this batch or not.
         """
-        rows = [
-            (key, fact.pixels, fact.size, fact.brightness)
-            for key, fact in zip(keys, facts, strict=True)
-        ]
-        batch = {"width": features.shape[1], "seconds": seconds, "rows": rows}
-        if read:
-            batch["read"] = [
-                (seen.sample.id, seen.sample.source, seen.key, *seen.stamp) for seen in read
-            ]
-        batch |= {field: self.header[field] for field in _CHANGING}
+        facts = [row.facts for row in rows if row.facts is not None]
+        batch = {
+            "width": features.shape[1],
+            "seconds": seconds,
+            "settings": self.settings,
+            "rows": [
+                (row.key, fact.pixels, fact.size, fact.brightness)
+                for row, fact in zip(rows, facts, strict=True)
+            ],
+            "read": images_read,
+        }
         thumbnails = b"".join(fact.thumbnail for fact in facts)
-        payload = b"%s\n%s%s" % (
-            json.dumps(batch).encode(),
-            thumbnails,
-            features.astype("<f4").tobytes(),
-        )
+        line = json.dumps(batch).encode()
+        payload = b"%s\n%s%s" % (line, thumbnails, features.astype("<f4").tobytes())
         self._index(self._write(payload), payload)
 
     def _write(self, payload: bytes) -> int:
@@ -216,24 +201,23 @@ class Journal:
         return start
 
     def recorded(self, samples: Sequence[Sample]) -> list[tuple[str, Stamp] | None]:
-        """Return the keys of samples' images, and the stamps of their files.
+        """Return keys and stamps that the images of samples had when earlier runs read them.
 
-        None where the runs before this one have not read the image, or the sample had another
-        source or region; ``NO_STAMP`` where the stamp could not be trusted. That a key is known
-        here does not mean that there is a row of it.
+        None where no earlier run read the image, or the sample had another source or region then;
+        ``NO_STAMP`` where the stamp could not be trusted. There need not be a row of the key.
         """
-        said: list[tuple[str, Stamp] | None] = [None] * len(samples)
+        records: list[tuple[str, Stamp] | None] = [None] * len(samples)
         for place, sample in enumerate(samples if self._resumed else ()):
-            found = self._read_before.get(sample.id)
-            if found is None:
+            record = self._read_before.get(sample.id)
+            if record is None:
                 continue
-            source, key, size, time = json.loads(found)
+            source, key, size, time = json.loads(record)
             if source == sample.source and row_key(key[:64], sample) == key:
-                said[place] = key, (size, time)
-        return said
+                records[place] = key, (size, time)
+        return records
 
     def read(self, numbers: Sequence[int]) -> tuple[list[PixelFacts], NDArray[np.float32]]:
-        """Return what is recorded of rows, and their features, shape (len(numbers), width)."""
+        """Return facts and features of rows; the latter of shape (len(numbers), width)."""
         all_facts, features = [], []
         last = -1
         for number in numbers:

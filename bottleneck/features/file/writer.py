@@ -40,7 +40,7 @@ def write_features(
     path : Path
         The target; replaced where it exists.
     dataset : ImageDataset
-        Whose samples decide which of the optional members there are.
+        Its samples decide which optional members the file has.
     blocks : iterable of (sequence of ImageRow, ndarray of float32)
         The rows in the order of the data set, some at a time, and their features.
     shape : tuple of int

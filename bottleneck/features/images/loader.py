@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,38 +16,11 @@ from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.rows import NO_STAMP, ImageRow, Stamp
 from bottleneck.features.timing import Clock
 
-__all__ = ["load_images", "read_stamps"]
+__all__ = ["load_images"]
 
-_BLOCK = 256
 # Nanoseconds. A file may change twice within one tick of a file system's clock, and the coarsest
 # clock ticks every two seconds: the stamp of a younger file does not prove that it is unchanged.
 _SETTLED = 2 * 10**9
-
-
-def read_stamps(
-    dataset: ImageDataset, samples: Sequence[Sample], pool: ThreadPoolExecutor
-) -> list[Stamp]:
-    """Return size and modification time of image files, without reading the files.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        The data set.
-    samples : sequence of Sample
-        Some of its samples.
-    pool : ThreadPoolExecutor
-        Threads that ask the file system.
-
-    Returns
-    -------
-    list of (int, int)
-        ``NO_STAMP`` where there is no file.
-    """
-
-    def read(start: int) -> list[Stamp]:
-        return [dataset.stamp(s) or NO_STAMP for s in samples[start : start + _BLOCK]]
-
-    return list(itertools.chain(*pool.map(read, range(0, len(samples), _BLOCK))))
 
 
 def load_images(

@@ -1,4 +1,4 @@
-"""The rows of a feature file that a run can take over."""
+"""The rows of an existing feature file, which a run can keep."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ _BLOCK = 4096
 
 
 class StoredRows:
-    """The rows of a feature file that a run can take over.
-
-    All that there is one of for each row stays in the file, and is read some rows at a time.
+    """The rows of an existing feature file, which are read some at a time.
 
     Parameters
     ----------
@@ -35,7 +33,7 @@ class StoredRows:
     Attributes
     ----------
     provenance : mapping
-        Of the file.
+        What the file says of itself; empty where there is no file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,15 +52,13 @@ class StoredRows:
         with Members.opened(self.path) as file:
             self.provenance = file.provenance()
             n = len(file.member("ids"))
-            for name in ("ids", "sources", "pixels"):
-                member = file.member(name, n)
-                if name in ("ids", "sources"):
-                    file.longest(member)
+            for name in ("ids", "sources"):
+                file.longest(file.member(name, n))
+            file.member("pixels", n)
             file.member("sha256", n, kind="S")
             if "regions" in file:
                 file.member("regions", n, ndim=2, kind="i", columns=4)
-            if "stamps" in file:
-                file.member("stamps", n, ndim=2, kind="i", columns=2)
+            file.member("stamps", n, ndim=2, kind="i", columns=2)
             file.member("size", n, ndim=2, kind="i", columns=2)
             file.member("brightness", n, kind="f")
             file.thumbnails(n)
@@ -70,7 +66,7 @@ class StoredRows:
 
     @property
     def numbers(self) -> Mapping[str, int]:
-        """Key to number of the row; made when it is first asked for, which may be never."""
+        """Key to number of the row; built on first use, which may never come."""
         with self._lock:
             if self._numbers is None:
                 self._numbers = DiskDict(
@@ -80,44 +76,49 @@ class StoredRows:
                 )
         return self._numbers
 
+    def __contains__(self, key: str) -> bool:
+        return self._n > 0 and key in self.numbers
+
     def _blocks(self) -> Iterator[range]:
         for start in range(0, len(self), _BLOCK):
             yield range(start, min(start + _BLOCK, len(self)))
 
     def keys(self, numbers: Sequence[int]) -> list[str]:
         """Return the keys of rows."""
+        if not len(numbers):
+            return []
         with Members.opened(self.path) as file:
             return _keys(file, numbers)
 
     def locate(self, samples: Sequence[Sample]) -> DiskArray:
-        """Find the samples that the file has rows of, by their ids.
+        """Find the rows of samples by their ids.
 
         Returns
         -------
         DiskArray of int64, shape (len(samples),)
-            Numbers of their rows; −1 where there is none.
+            Numbers of the rows; −1 where there is none.
         """
         located = DiskArray(len(samples), np.int64)
-        elsewhere: Mapping[str, int] | None = None if len(self) else {}
+        index: Mapping[str, int] | None = None if len(self) else {}
         following = 0
         ids = values_of(samples, "id")
         for start in range(0, len(samples), _BLOCK):
             block = list(itertools.islice(ids, _BLOCK))
             numbers = range(following, following + len(block))
-            # Rows mostly stand in the order of the data set; only for others there is an index.
+            # Rows mostly stand in the order of the data set; only others need an index.
             if self._ids(numbers) == block:
                 located.write(start, numbers)
                 following = numbers.stop
                 continue
-            if elsewhere is None:
-                elsewhere = DiskDict(
+            if index is None:
+                index = DiskDict(
                     pair
                     for rows in self._blocks()
                     for pair in zip(self._ids(rows), rows, strict=True)
                 )
-            found = [elsewhere.get(identity, -1) for identity in block]
-            located.write(start, found)
-            following = max(following, *(number + 1 for number in found))
+            places = [index.get(identity, -1) for identity in block]
+            located.write(start, places)
+            following = max(following, *(number + 1 for number in places))
         return located
 
     def _ids(self, rows: range) -> list[str]:
@@ -129,29 +130,26 @@ class StoredRows:
     def recorded(
         self, numbers: Sequence[int], samples: Sequence[Sample]
     ) -> list[tuple[str, Stamp] | None]:
-        """Return what the file says of the images of samples.
+        """Return keys and stamps that the images of samples had when the file was written.
 
         Parameters
         ----------
         numbers : sequence of int
-            Of the samples' rows, from ``locate``; −1 where there is none.
+            Rows of the samples, from ``locate``; −1 where there is none.
         samples : sequence of Sample
-            The same.
+            The same samples.
 
         Returns
         -------
         list of (str, (int, int)) or None
-            Key of the row, and stamp of the image's file; None where there is no stamp, or it is
-            one of another source or region.
+            None where there is no row or no stamp, or the sample had another source or region.
         """
-        said: list[tuple[str, Stamp] | None] = [None] * len(samples)
+        records: list[tuple[str, Stamp] | None] = [None] * len(samples)
         places = [place for place, number in enumerate(numbers) if number >= 0]
         if not places:
-            return said
+            return records
         rows = [numbers[place] for place in places]
         with Members.opened(self.path) as file:
-            if "stamps" not in file:
-                return said
             keys = _keys(file, rows)
             stamps = take(file["stamps"], rows).tolist()
             sources = take(file["sources"], rows).tolist()
@@ -159,25 +157,24 @@ class StoredRows:
             sample = samples[place]
             same = source.decode("utf-8", "replace") == sample.source
             if same and stamp[0] >= 0 and row_key(key[:64], sample) == key:
-                said[place] = key, (stamp[0], stamp[1])
-        return said
+                records[place] = key, (stamp[0], stamp[1])
+        return records
 
-    def facts(self, numbers: Sequence[int]) -> list[PixelFacts]:
-        """Return what is recorded of the images of rows."""
+    def read(self, numbers: Sequence[int]) -> tuple[list[PixelFacts], NDArray[np.float32]]:
+        """Return facts and features of rows; the latter of shape (len(numbers), width)."""
         with Members.opened(self.path) as file:
-            pixels = take(file["pixels"], numbers)
-            size = take(file["size"], numbers).tolist()
-            brightness = take(file["brightness"], numbers).tolist()
-            thumbnails = take(file["thumbnails"], numbers)
-        return [
-            PixelFacts(p.decode(), (s[0], s[1]), b, t.tobytes())
-            for p, s, b, t in zip(pixels, size, brightness, thumbnails, strict=True)
+            columns = [
+                take(file[name], numbers) for name in ("pixels", "size", "brightness", "thumbnails")
+            ]
+            features = take(file.member("embeddings", len(self), ndim=2, kind="f"), numbers)
+        pixels, sizes, brightness, thumbnails = columns
+        facts = [
+            PixelFacts(digest.decode(), (width, height), grey, thumbnail.tobytes())
+            for digest, (width, height), grey, thumbnail in zip(
+                pixels, sizes.tolist(), brightness.tolist(), thumbnails, strict=True
+            )
         ]
-
-    def features(self, numbers: Sequence[int]) -> NDArray[np.float32]:
-        """Return the features of rows, shape (len(numbers), width)."""
-        with Members.opened(self.path) as file:
-            return take(file.member("embeddings", len(self), ndim=2, kind="f"), numbers)
+        return facts, features
 
 
 def _keys(file: Members, numbers: Sequence[int]) -> list[str]:

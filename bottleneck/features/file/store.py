@@ -1,0 +1,396 @@
+"""The store: one feature file that a run brings up to date with its data set."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.backbones.recipe import Recipe
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.images.decode import PixelFacts
+from bottleneck.data.samples import Sample, blocks_of
+from bottleneck.disk_backed import DiskArray
+from bottleneck.errors import DataError, FeatureFileError
+from bottleneck.features.file.format import FORMAT
+from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.stored_rows import StoredRows
+from bottleneck.features.file.write_queue import WriteQueue
+from bottleneck.features.file.writer import write_features
+from bottleneck.features.rows import ImageRow, ImageTable, Stamp, row_key
+from bottleneck.plurals import counted
+
+__all__ = ["FeatureStore", "log_path"]
+
+# Images that are logged together where no batch takes them along: where all rows are known.
+_MOST_UNLOGGED = 1024
+
+
+def log_path(path: Path) -> Path:
+    """Return the path of the log of a feature file that is not finished."""
+    return path.with_name(f"{path.name}.unfinished")
+
+
+class FeatureStore:
+    """A feature file, its log, and the rows that both hold.
+
+    ``append`` adds finished rows to the log. ``finish`` writes the whole file and removes the log.
+    A kill at any moment leaves the old file or the new one, and a log that the next run continues.
+    Use as a context manager, while holding ``bottleneck.files.lock`` of the path.
+
+    Parameters
+    ----------
+    path : Path
+        The feature file; it need not exist.
+    dataset : ImageDataset
+        The images that it shall hold rows of.
+    recipe : Recipe
+        What determines the rows.
+    width : int
+        Length of a row.
+    settings : mapping
+        How the rows of a new file are computed. A file or log that exists keeps its own.
+    queue : WriteQueue
+        Writes the log; stores of one run may share it.
+
+    Attributes
+    ----------
+    settings : dict
+        How the rows are computed; changes are logged with the next batch.
+    notes : list of str
+        What changed in the file, for the user.
+    provenance : mapping
+        Of the file; empty for one that does not exist yet.
+    failures : sequence of (str, str)
+        Id and reason of the samples without a row; known when the store is finished.
+    n_rows, n_extracted, n_copies : int
+        Rows of the finished file; rows that were appended; and rows of images that are copies, byte
+        by byte, of another image of the data set.
+
+    Raises
+    ------
+    FeatureFileError
+        If the file is damaged, of another recipe or of another data set.
+    OSError
+        If it cannot be written; so do the methods.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dataset: ImageDataset,
+        recipe: Recipe,
+        width: int,
+        settings: Mapping[str, Any],
+        queue: WriteQueue,
+    ) -> None:
+        self.path, self.dataset, self.recipe, self.width = path, dataset, recipe, width
+        self.notes: list[str] = []
+        self.failures: Sequence[tuple[str, str]] = ()
+        self.n_rows = self.n_extracted = self.n_copies = 0
+        self._started = time.perf_counter()
+        self._queue = queue
+        self._queued: set[str] = set()
+        self._unlogged: list[tuple[str, str, str, int, int]] = []
+        self._stored = StoredRows(path)
+        self.provenance: Mapping[str, Any] = self._stored.provenance
+        self._located = self._stored.locate(dataset.samples)
+        self._refuse_foreign()
+        self._journal = Journal(log_path(path), self._kept(settings), recipe.hash)
+        self._seconds_before = self._journal.seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.close()  # What is queued is written first.
+        self._journal.__exit__()
+
+    def _kept(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.provenance:
+            return settings
+        try:
+            return {name: self.provenance[name] for name in settings}
+        except KeyError as error:
+            raise FeatureFileError(
+                f"{self.path} does not say how it was computed: {error} is missing; move it away "
+                "and repeat"
+            ) from None
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a file of another recipe, or one that shares no image with the data set."""
+        if not self.provenance:
+            return
+        if self.provenance["recipe_hash"] != self.recipe.hash:
+            raise FeatureFileError(
+                f"{self.path} holds features of another recipe, under a name of this one; move it "
+                "away and repeat"
+            )
+        if len(self._stored) and not self._shares_an_image():
+            raise FeatureFileError(
+                f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
+                "none of its images is in this one. Give this one a name of its own with --name; "
+                "if it is the same one, and all its images changed, move the file away"
+            )
+
+    def _shares_an_image(self) -> bool:
+        for start, samples in blocks_of(self.dataset.samples):
+            for sample, record in zip(samples, self._recorded(start, samples), strict=True):
+                if record is not None and record[1] == self.dataset.stamp(sample):
+                    return True
+                try:
+                    data = self.dataset.read(sample)
+                except (OSError, DataError):
+                    continue
+                if row_key(hashlib.sha256(data).hexdigest(), sample) in self._stored:
+                    return True
+        return False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the rows are computed."""
+        return self._journal.settings
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the store was opened."""
+        return time.perf_counter() - self._started
+
+    @property
+    def is_new(self) -> bool:
+        """Whether neither the file nor its log holds a row."""
+        return not (len(self._stored) or len(self._journal))
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is a row of a key, or one is about to be written; for any thread."""
+        return key in self._queued or self._has(key)
+
+    def _has(self, key: str) -> bool:
+        return key in self._journal.numbers or key in self._stored
+
+    def records(
+        self, start: int, samples: Sequence[Sample]
+    ) -> list[tuple[tuple[str, Stamp] | None, tuple[str, Stamp] | None]]:
+        """Return keys and stamps that the images of samples had in earlier runs.
+
+        Parameters
+        ----------
+        start : int
+            Number of the first sample.
+        samples : sequence of Sample
+            Consecutive samples of the data set.
+
+        Returns
+        -------
+        list of pairs of (str, (int, int)) or None
+            As the file recorded them, and as the log did. The file has a row of its key; of the
+            log's key there may be none.
+        """
+        logged = self._journal.recorded(samples)
+        return list(zip(self._recorded(start, samples), logged, strict=True))
+
+    def _recorded(self, start: int, samples: Sequence[Sample]) -> list[tuple[str, Stamp] | None]:
+        numbers = self._located.read(start, start + len(samples)).tolist()
+        return self._stored.recorded(numbers, samples)
+
+    def keys(self, numbers: Sequence[int]) -> Iterator[str]:
+        """Yield the keys that samples had in earlier runs, by their numbers."""
+        rows = [row for n in numbers if (row := self._located.read(n, n + 1).item()) >= 0]
+        yield from self._stored.keys(rows)
+        samples = [self.dataset.samples[number] for number in numbers]
+        yield from (record[0] for record in self._journal.recorded(samples) if record is not None)
+
+    def note_read(self, row: ImageRow) -> None:
+        """Log, together with the next batch, that an image was read."""
+        self._unlogged.append((row.sample.id, row.sample.source, row.key, *row.stamp))
+        if len(self._unlogged) >= _MOST_UNLOGGED:
+            self.append([], np.empty((0, self.width), np.float32))
+
+    def append(self, rows: Sequence[ImageRow], features: NDArray[np.float32]) -> None:
+        """Queue finished rows for the log; those that are known are left out.
+
+        Parameters
+        ----------
+        rows : sequence of ImageRow
+            Decoded images; there may be none.
+        features : ndarray of float32, shape (len(rows), width)
+            Their features.
+        """
+        images_read, self._unlogged = self._unlogged, []
+        self._queued.update(row.key for row in rows)
+        self._queue.submit(self._log, rows, features, images_read)
+
+    def _log(
+        self,
+        rows: Sequence[ImageRow],
+        features: NDArray[np.float32],
+        images_read: Sequence[tuple[str, str, str, int, int]],
+    ) -> None:
+        # Two workers may compute copies of one image; the first row is kept.
+        fresh = [number for number, row in enumerate(rows) if not self._has(row.key)]
+        if fresh or images_read:
+            seconds = self._seconds_before + self.seconds
+            chosen = [rows[number] for number in fresh]
+            self._journal.append(chosen, features[fresh], seconds, images_read)
+            self.n_extracted += len(fresh)
+        self._queued.difference_update(row.key for row in rows)
+
+    def finish(self, images: ImageTable, describe: Callable[[], Mapping[str, Any]]) -> None:
+        """Write the file, if anything in it changes, and remove the log.
+
+        Parameters
+        ----------
+        images : ImageTable
+            Hash and stamp of every image, and the failures.
+        describe : callable
+            Returns further fields of the provenance; called only if the file is written.
+
+        Raises
+        ------
+        DataError
+            If there is no row at all.
+        """
+        self._queue.finish()
+        self.failures = images.failures
+        plan = self._plan(images)
+        self.n_rows, self.n_copies = plan.n_rows, plan.n_rows - int(plan.used.sum())
+        if not self.n_rows:
+            raise DataError(
+                f"none of the {len(self.dataset)} images can be used; the first, "
+                f"{self.failures[0][0]}: {self.failures[0][1]}"
+            )
+        self._note_changes(plan)
+        # A kill between the file's renaming and the log's removal leaves a log of rows that the
+        # file has.
+        fresh = int(plan.used[len(self._stored) :].sum())
+        provenance = self._describe(plan, fresh)
+        same = all(self.provenance.get(k) == provenance[k] for k in ("dataset", "content"))
+        if fresh or not same:
+            provenance |= describe()
+            write_features(
+                self.path,
+                self.dataset,
+                self._blocks(plan, images),
+                shape=(self.n_rows, self.width),
+                failures=self.failures,
+                provenance=provenance,
+            )
+            self.provenance = provenance
+        self._journal.__exit__()
+        # Missing where somebody removed the folder, and the lock with it, during the run.
+        log_path(self.path).unlink(missing_ok=True)
+
+    def _plan(self, images: ImageTable) -> _FilePlan:
+        plan = _FilePlan(len(self.dataset), len(self._stored) + len(self._journal))
+        for start, samples in blocks_of(self.dataset.samples):
+            located = self._located.read(start, start + len(samples)).tolist()
+            before = [number for number in located if number >= 0]
+            keys_before = dict(zip(before, self._stored.keys(before), strict=True))
+            places = np.full(len(samples), -1)
+            hashes = [sha256 for sha256, _ in images.read(start, start + len(samples))]
+            for n, (sample, number, sha256) in enumerate(
+                zip(samples, located, hashes, strict=True)
+            ):
+                plan.n_located += number >= 0
+                if not sha256:
+                    plan.n_lost += number >= 0
+                    continue
+                key = row_key(sha256, sample)
+                if keys_before.get(number) == key:
+                    places[n] = number
+                else:
+                    plan.n_changed += number >= 0
+                    places[n] = self._place(key)
+                plan.content.update(f"{sample.id}\n{key}\n".encode())
+            plan.add(start, places)
+        for failure in self.failures:
+            plan.content.update("\n".join(failure).encode())
+        return plan
+
+    def _place(self, key: str) -> int:
+        stored = self._stored.numbers.get(key) if len(self._stored) else None
+        # Rows of the log are numbered on from those of the file.
+        return len(self._stored) + self._journal.numbers[key] if stored is None else stored
+
+    def _describe(self, plan: _FilePlan, n_fresh: int) -> dict[str, Any]:
+        dataset, before = self.dataset, self.provenance
+        seconds = before.get("seconds", 0.0) + (self._journal.seconds if n_fresh else 0.0)
+        extracted = before.get("images_extracted", 0) + n_fresh
+        return {
+            "format": FORMAT,
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "positive": dataset.positive,
+                "n_samples": len(dataset),
+                "n_patients": dataset.n_groups,
+                "classes": dict(sorted(dataset.class_counts.items())),
+                "excluded": dict(dataset.excluded),
+                "description": dict(dataset.description),
+            },
+            "content": plan.content.hexdigest(),
+            "recipe": self.recipe.to_dict(),
+            "recipe_hash": self.recipe.hash,
+            **self.settings,
+            "images_extracted": extracted,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(extracted / seconds, 3) if seconds else None,
+        }
+
+    def _note_changes(self, plan: _FilePlan) -> None:
+        n_gone = len(self._stored) - plan.n_located
+        for count, text in (
+            (plan.n_changed, "changed since the last run"),
+            (n_gone, "no longer in the data set, dropped from the file"),
+            (plan.n_lost, "had features before and cannot be used now"),
+            (self.n_copies, "with the same content as another image of the data set"),
+        ):
+            if count:
+                self.notes.append(f"{counted(count, 'image')} {text}")
+
+    def _blocks(
+        self, plan: _FilePlan, images: ImageTable
+    ) -> Iterator[tuple[list[ImageRow], NDArray[np.float32]]]:
+        n_stored = len(self._stored)
+        for start, samples in blocks_of(self.dataset.samples):
+            places = plan.places.read(start, start + len(samples))
+            with_row = np.flatnonzero(places >= 0)
+            here = places[with_row]
+            features = np.empty((len(here), self.width), np.float32)
+            facts: dict[int, PixelFacts] = {}
+            for source, first, chosen in (
+                (self._stored, 0, np.flatnonzero(here < n_stored)),
+                (self._journal, n_stored, np.flatnonzero(here >= n_stored)),
+            ):
+                if len(chosen):
+                    found, features[chosen] = source.read((here[chosen] - first).tolist())
+                    facts.update(zip(chosen.tolist(), found, strict=True))
+            table = images.read(start, start + len(samples))
+            yield (
+                [
+                    ImageRow(start + n, samples[n], *table[n], facts[place])
+                    for place, n in enumerate(with_row.tolist())
+                ],
+                features,
+            )
+
+
+class _FilePlan:
+    """Where the row of every sample comes from: number in the file, then the log; −1 for none."""
+
+    def __init__(self, n_samples: int, n_rows: int) -> None:
+        self.places = DiskArray(n_samples, np.int64)
+        # In memory, but only a byte a row.
+        self.used = np.zeros(n_rows, bool)
+        self.content = hashlib.sha256()
+        self.n_rows = self.n_located = self.n_lost = self.n_changed = 0
+
+    def add(self, start: int, places: NDArray[np.intp]) -> None:
+        self.places.write(start, places)
+        self.used[places[places >= 0]] = True
+        self.n_rows += int((places >= 0).sum())
