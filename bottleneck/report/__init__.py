@@ -1,1 +1,1 @@
-"""What a comparison looks like on paper: tables, figures, and one page that shows them."""
+"""The report of a comparison: an HTML page, tables and JSON."""

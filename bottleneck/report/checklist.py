@@ -1,7 +1,7 @@
-"""Reporting guidelines, item by item, and where the record of a comparison answers them.
+"""Items of reporting guidelines, and the fields of ``results.json`` that answer them.
 
 TRIPOD+AI: Collins et al. 2024, doi:10.1136/bmj-2023-078378. CLAIM: Tejani et al. 2024,
-doi:10.1148/ryai.240300. The numbers are theirs; what an item asks for is said in short.
+doi:10.1148/ryai.240300. The numbers of the items are theirs; the requirements are abridged.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ class Item:
     Attributes
     ----------
     number : str
+        Number of the item in the guideline.
     asks : str
-        What it asks for, in short.
+        Requirement, abridged.
     paths : tuple of str
-        Fields of ``results.json`` that answer it, in full or in part: keys joined by dots,
-        ``*`` for every entry of a list. None: for the authors.
+        Fields of ``results.json`` that answer it in full or in part: keys joined by dots,
+        with ``*`` for every entry of a list. Empty if only the authors can answer it.
     """
 
     number: str
@@ -36,7 +37,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Quote:
-    """What a field holds, in short."""
+    """A field of ``results.json``, and its value in short."""
 
     path: str
     text: str
@@ -47,7 +48,7 @@ _EXTERNAL = ("external.*.dataset.n_samples", "external.*.drops")
 _SUBGROUPS = ("arms.*.subgroups",)
 _WORDS = ("protocol.words",)
 
-#: Guidelines, and their items.
+#: The guidelines and their items.
 GUIDELINES: Mapping[str, tuple[Item, ...]] = {
     "TRIPOD+AI (2024)": (
         Item("1", "Title: prediction model, population, outcome"),
@@ -165,18 +166,18 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
 
 
 def quotes(item: Item, record: Mapping[str, Any]) -> list[Quote]:
-    """Quote the fields that answer an item; fields that say nothing are left out."""
-    found = []
+    """Return the fields that answer an item, without empty ones."""
+    quoted = []
     for path in item.paths:
         values = [v for v in resolve(path, record) if v is not None and v not in ("", [], {})]
         if values:
-            text = _say(values) if "*" in path else _say(values[0])
-            found.append(Quote(path, text))
-    return found
+            text = _value_text(values) if "*" in path else _value_text(values[0])
+            quoted.append(Quote(path, text))
+    return quoted
 
 
 def resolve(path: str, record: Mapping[str, Any]) -> list[Any]:
-    """Return the values at a path of ``results.json``, one for each entry that has it."""
+    """Return the values at a path of ``results.json``, one per entry that has it."""
     values: list[Any] = [record]
     for key in path.split("."):
         if key == "*":
@@ -186,8 +187,8 @@ def resolve(path: str, record: Mapping[str, Any]) -> list[Any]:
     return values
 
 
-def _say(value: Any) -> str:
-    """Say a value in a few words; a long or nested one by the number of its entries."""
+def _value_text(value: Any) -> str:
+    """Return a value in a few words; a long or nested one as its number of entries."""
     if isinstance(value, list):
         same = list(dict.fromkeys(_flat(value)))
         return _short(", ".join(same)) if same else _count(len(value))
@@ -198,7 +199,7 @@ def _say(value: Any) -> str:
 
 
 def _flat(values: list[Any]) -> Iterator[str]:
-    """The entries of a list as texts; none where one is nested."""
+    """Yield the entries of a list as texts, or nothing if one is nested."""
     if all(map(_scalar, values)):
         yield from map(_scalar_text, values)
 

@@ -1,4 +1,4 @@
-"""A comparison as data: what ``results.json`` holds."""
+"""The content of ``results.json``."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ __all__ = ["results"]
 
 
 def results(comparison: Comparison) -> dict[str, Any]:
-    """Return all figures as strict JSON can hold them.
+    """Return all results of a comparison in types of strict JSON.
 
     Parameters
     ----------
     comparison : Comparison
+        Result of ``compare``.
 
     Returns
     -------
     dict
-        ``format`` is 2: to the keys of format 1 came ``audit`` and ``external``; to an arm
-        ``per_class``, ``operating_points``, ``calibration``, ``decision_curve``,
-        ``subgroups``, ``learning_curve`` and ``cost``; to a comparison ``role``. Undefined
-        figures are None. Holds neither samples, rows nor absolute paths.
+        Metrics that are not defined are None. It contains no ids of samples or patients and
+        no absolute paths. ``format`` is the version of its structure.
     """
     return {
         "format": 2,
@@ -66,12 +65,12 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _differences(differences: Sequence[Difference]) -> list[dict[str, Any]]:
-    found = []
+    records = []
     for d in differences:
         fields = plain(d)
         pair = {"a": fields.pop("a"), "b": fields.pop("b"), "metric": fields.pop("metric")}
-        found.append({**pair, "difference": fields.pop("value"), **fields})
-    return found
+        records.append({**pair, "difference": fields.pop("value"), **fields})
+    return records
 
 
 def _external(external: External) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What tables and page say alike: what metrics are called, what is warned of, what is counted."""
+"""Labels and order of the metrics, in tables and on the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "n_samples",
 ]
 
-#: What the metrics are about, and the usual ones in the order in which tables show them.
+#: Labels of the metrics by group, in the order of the tables.
 GROUPS = {
     "Ranking": {"auroc": "AUROC", "auprc": "AUPRC"},
     "Decisions": {
@@ -43,29 +43,29 @@ GROUPS = {
 }
 METRICS = {name: label for group in GROUPS.values() for name, label in group.items()}
 
-#: Metrics that one table of the page has room for.
+#: Largest number of metrics in one table of the page.
 WIDEST = 9
 
 
-def metric_names(held: Iterable[Mapping[str, Metric]]) -> tuple[str, ...]:
-    """Return the metrics that occur: the usual ones first, then the others."""
-    found = dict.fromkeys(name for metrics in held for name in metrics)
-    return (*(n for n in METRICS if n in found), *(n for n in found if n not in METRICS))
+def metric_names(metrics: Iterable[Mapping[str, Metric]]) -> tuple[str, ...]:
+    """Return the names of the metrics that occur: the usual ones first, then the others."""
+    names = dict.fromkeys(name for one in metrics for name in one)
+    return (*(n for n in METRICS if n in names), *(n for n in names if n not in METRICS))
 
 
-def grouped_metrics(held: Iterable[Mapping[str, Metric]]) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the metrics that occur by what they are about: ranking, decisions, probabilities."""
-    names = metric_names(held)
+def grouped_metrics(metrics: Iterable[Mapping[str, Metric]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the metrics that occur by group: ranking, decisions, probabilities."""
+    names = metric_names(metrics)
     groups = [(title, tuple(n for n in names if n in usual)) for title, usual in GROUPS.items()]
     groups.append(("Others", tuple(n for n in names if n not in METRICS)))
     return [(title, members) for title, members in groups if members]
 
 
 def metric_tables(
-    held: Iterable[Mapping[str, Metric]],
+    metrics: Iterable[Mapping[str, Metric]],
 ) -> list[list[tuple[str, tuple[str, ...]]]]:
-    """Lay the groups of metrics out in tables that a page is wide enough for."""
-    groups = grouped_metrics(held)
+    """Distribute the groups of metrics over tables that fit the width of the page."""
+    groups = grouped_metrics(metrics)
     if sum(len(names) for _, names in groups) <= WIDEST:
         return [groups] if groups else []
     tables = (
@@ -76,10 +76,10 @@ def metric_tables(
 
 
 def metric_label(name: str) -> str:
-    """Return the name of a metric as a reader expects it."""
+    """Return the label of a metric."""
     return METRICS.get(name, name.replace("_", " ").capitalize())
 
 
 def n_samples(evaluation: Evaluation) -> int:
-    """Count the samples an arm was tested on; repeats do not count twice."""
+    """Return the number of samples that an arm was tested on; repeats count once."""
     return len(np.unique(evaluation.predictions.ids))

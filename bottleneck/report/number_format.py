@@ -1,4 +1,4 @@
-"""How the page writes figures and texts."""
+"""Formatting of numbers and texts for the page."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["amount", "bounds", "duration", "p_value", "prose", "signed", "three"
 
 
 def prose(text: str) -> str:
-    """Write a text on one line, without the paths of a machine."""
+    """Return a text on one line, with absolute paths reduced to their last part."""
     return " ".join(without_paths(text).split())
 
 
 def three(value: float) -> str:
-    """Write a figure with three decimals."""
+    """Format a number with three decimals."""
     return "n/a" if math.isnan(value) else f"{value:z.3f}".replace("-", "−").replace("inf", "∞")
 
 
 def bounds(metric: Metric) -> str:
-    """Write an interval; a dash between its ends would be read as a sign where one is negative."""
+    """Format an interval, with "to" in place of a dash if a bound is negative."""
     if metric.low is None or metric.high is None:
         return ""
     between = " to " if metric.low < 0 else "–"
@@ -30,19 +30,19 @@ def bounds(metric: Metric) -> str:
 
 
 def signed(value: float) -> str:
-    """Write a difference with its sign."""
+    """Format a difference with its sign."""
     return "n/a" if math.isnan(value) else f"{value:+z.3f}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
-    """Write a p-value; a dash where nothing was tested."""
+    """Format a p value; a dash for None."""
     if value is None or math.isnan(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def amount(key: str, value: Any) -> str:
-    """Say what training cost, by what was counted."""
+    """Format a cost of training, by the unit in its name."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if "seconds" in key:
@@ -53,7 +53,7 @@ def amount(key: str, value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time in the units that it fills."""
+    """Format a duration in hours, minutes or seconds."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""The report: one page for people, and the same figures for programs."""
+"""The report of a comparison: the HTML page, and the files with the same results."""
 
 from __future__ import annotations
 
@@ -38,32 +38,33 @@ __all__ = ["prepare_folder", "render", "write_report"]
 
 
 def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool = False) -> Path:
-    """Write a comparison as a page, as tables and as data.
+    """Write the report of a comparison to a folder.
 
-    The folder gets ``report.html`` (self-contained), ``results.json``, ``table.md``,
-    ``table.csv`` and ``predictions.csv``. The last one names samples and patients; the others
-    do not, unless ``with_ids`` asks for it. Each file appears whole or not at all, and the same
-    comparison gives the same bytes. Ids and labels in ``predictions.csv`` are as the data set
-    has them, also where a spreadsheet would take them for a formula (``=``, ``+``, ``-``,
-    ``@``): changed, they could not be matched again.
+    The files are ``report.html`` (self-contained), ``results.json``, ``table.md``,
+    ``table.csv`` and ``predictions.csv``. Only the last one names samples and patients, unless
+    ``with_ids`` is set. Files are written atomically, and the same comparison gives the same
+    bytes. ``predictions.csv`` keeps ids and labels as they are in the data set, even if a
+    spreadsheet would read them as a formula (``=``, ``+``, ``-``, ``@``), so that they can be
+    matched with it.
 
     Parameters
     ----------
     comparison : Comparison
+        Result of ``compare``.
     folder : str or Path
-        Made where it is absent.
+        Folder of the report; created if it does not exist.
     with_ids : bool
-        List in the page the samples that every arm got wrong, with their patients.
+        Whether the page lists the samples misclassified by every arm, with their patients.
 
     Returns
     -------
     Path
-        Of ``report.html``.
+        Path of ``report.html``.
 
     Raises
     ------
     UsageError
-        If the folder cannot be made or written.
+        If the folder cannot be created or written.
     """
     folder = Path(folder)
     data = json.dumps(
@@ -80,7 +81,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
     prepare_folder(folder)
     try:
         for name, text in files.items():
-            # File names that are no UTF-8 reach ids as lone surrogates, which no file may hold.
+            # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
             write_whole(folder / name, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise _not_writable(folder, error) from None
@@ -88,17 +89,19 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder of a report, before hours are spent on what goes into it.
+    """Create the folder of a report and check that it can be written.
+
+    Call it before a long computation whose results go there.
 
     Raises
     ------
     UsageError
-        If it cannot be made or written.
+        If the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / ".writable", b"")
-        (folder / ".writable").unlink(missing_ok=True)  # Another run may look, too.
+        (folder / ".writable").unlink(missing_ok=True)  # another run may have removed it
     except OSError as error:
         raise _not_writable(folder, error) from None
 
@@ -106,13 +109,13 @@ def prepare_folder(folder: Path) -> None:
 def _not_writable(folder: Path, error: OSError) -> UsageError:
     return UsageError(
         f"the report cannot be written to '{folder}': {error.strerror or error}. "
-        "Name another folder with --output (in Python: folder)"
+        "Choose another folder with --output (in Python: folder)"
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Section:
-    """A section of the page: where it is, what it is called, and the template that fills it."""
+    """A section of the page: its anchor, its title and its template."""
 
     id: str
     title: str
@@ -121,7 +124,7 @@ class _Section:
 
 
 def render(comparison: Comparison, *, with_ids: bool = False) -> str:
-    """Return the page that ``write_report`` writes to ``report.html``."""
+    """Return the HTML of ``report.html``, as ``write_report`` writes it."""
     shared, own = redaction.shared_and_own(comparison.features)
     return (
         _environment()
@@ -169,8 +172,8 @@ def _environment() -> Environment:
         "time": number_format.duration,
     }
     environment.globals |= {
-        "aims": summary.aims,
-        "benefits": summary.benefits,
+        "targets": summary.targets,
+        "benefits": summary.net_benefits,
         "choices": summary.choices,
         "decision": _drawn(svg.decision_svg),
         "differences": forest_plots.difference_tables,
@@ -205,7 +208,7 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
         (True, _Section("roc", "ROC curves", "roc")),
         (
             any(e.operating_points for e in arms),
-            _Section("thresholds", "Chosen thresholds", "thresholds"),
+            _Section("thresholds", "Operating points", "thresholds"),
         ),
         (
             any(e.calibration or e.decision_curve for e in arms),
@@ -220,7 +223,7 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
         *((True, section) for section in cohorts),
         (True, _Section("cohort", "Cohort", "cohort")),
         (comparison.audit, _Section("audit", "Leak audit", "audit")),
-        (with_ids, _Section("missed", "Samples that every arm got wrong", "missed")),
+        (with_ids, _Section("missed", "Samples misclassified by every arm", "missed")),
         (True, _Section("protocol", "Protocol", "protocol")),
         (any(e.cost for e in arms), _Section("costs", "Costs of training", "costs")),
         (comparison.features, _Section("features", "Features", "features")),
@@ -236,7 +239,7 @@ def _styles(evaluations: Sequence[Evaluation]) -> dict[str, arm_styles.Style]:
 
 
 def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> dict[str, Any]:
-    """Draw ROC curves; returns the figure, and the names of the arms that have a band."""
+    """Return the figure of the ROC curves, and the names of the arms with a band."""
     bands = {
         e.name: roc_curves.roc_band(e.predictions, positive)
         for e in arm_styles.arms_with_band(evaluations)
@@ -255,11 +258,11 @@ def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
 
 
 def _labels(comparison: Comparison) -> list[str]:
-    """Name the features as their arms do."""
+    """Return the names of the features, as in the names of their arms."""
     arms = (e for e in comparison.evaluations if e.backbone is not None)
     names = list(dict.fromkeys(e.name.removesuffix(f" + {e.head}") for e in arms))
     if names:
         return names
-    # No arm sees images: each always guesses.
+    # No arm uses images.
     recipes = [provenance.get("recipe", {}) for provenance in comparison.features]
     return [f"{recipe.get('backbone')} ({recipe.get('weights')})" for recipe in recipes]

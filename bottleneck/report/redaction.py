@@ -1,4 +1,4 @@
-"""What a report may repeat of where figures come from: no paths of a machine, no patients."""
+"""Provenance for the report: without absolute paths, readable, and safe to display."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 
 __all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "visible", "without_paths"]
 
-# An absolute path inside a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may hold
-# spaces; elsewhere it follows a space, bracket or equals sign, or file://. The slashes of
-# https:// and of "and/or" are none.
+# An absolute path within a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may contain
+# spaces; without quotes it follows a space, bracket, equals sign or file://. The slashes of
+# https:// and of "and/or" do not match.
 _ROOT = r"(?:~?/(?!/)|~\\|[A-Za-z]:[\\/]|\\\\)"
 _ABSOLUTE = re.compile(
     rf"(?<='){_ROOT}[^']+(?=')"
@@ -26,19 +26,19 @@ _ABSOLUTE = re.compile(
 
 
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:
-    """Reduce a value to what strict JSON can hold.
+    """Convert a value to types of strict JSON.
 
     Parameters
     ----------
     value : object
-        Mappings, dataclasses, sequences, arrays, numpy scalars, paths, numbers, texts.
+        Mapping, dataclass, sequence, array, NumPy scalar, path, number or text.
     text : callable
-        Applied to every text but the keys of mappings, for example ``without_paths``.
+        Function applied to all texts except the keys of mappings, such as ``without_paths``.
 
     Returns
     -------
     object
-        NaN and infinities become None.
+        The converted value; NaN and infinity become None.
     """
     if isinstance(value, Mapping):
         return {str(k): plain(v, text) for k, v in value.items()}
@@ -56,14 +56,14 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
 
 
 def without_paths(text: str) -> str:
-    """Replace every absolute path in a text by its last part."""
+    """Replace every absolute path in a text with its last part."""
     if "\n" not in text and _is_absolute(text):
         return _last_part(text)
     return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
 
 
 def visible(text: str) -> str:
-    """Write characters that are invisible, or that reorder their neighbours, as escapes."""
+    """Escape invisible characters, and those that change the direction of text."""
     return "".join(
         c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escape(c)
         for c in text
@@ -71,58 +71,58 @@ def visible(text: str) -> str:
 
 
 def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what a reader of a provenance would have to know: units, and which resize was used."""
-    told = dict(provenance)
-    decoding = str(told.get("recipe", {}).get("decoding", ""))
+    """Add units and the resizing that was used to a provenance."""
+    shown = dict(provenance)
+    decoding = str(shown.get("recipe", {}).get("decoding", ""))
     if decoding.endswith("-fast"):
-        # The preprocessing beside it states whose resize the weights' publisher used.
+        # The preprocessing names the resizer of the weights' publisher.
         used = f"{decoding} (resized by torchvision in place of the resizer)"
-        told["recipe"] = {**told["recipe"], "decoding": used}
+        shown["recipe"] = {**shown["recipe"], "decoding": used}
     elif decoding.endswith("-device"):
         used = f"{decoding} (plain JPEG decoded and resized by the device, all else by torchvision)"
-        told["recipe"] = {**told["recipe"], "decoding": used}
-    if "stages" in told:
-        told["stages"] = _in_seconds(told["stages"])
-    return told
+        shown["recipe"] = {**shown["recipe"], "decoding": used}
+    if "stages" in shown:
+        shown["stages"] = _in_seconds(shown["stages"])
+    return shown
 
 
 def fields(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten the provenance of a feature file for reading.
+    """Flatten the provenance of a feature file for display.
 
     Parameters
     ----------
     provenance : mapping
-        Nested as the feature file holds it.
+        Nested provenance of the feature file.
 
     Returns
     -------
     dict of str to str
-        "preprocessing · crop" to "224"; without empty values, and without the data set,
-        which has a section of its own.
+        Names such as "preprocessing · crop" with their values, without empty values and
+        without the data set, which has a section of its own.
     """
-    told = readable(provenance)
-    # "weights" stands in the recipe as a name, and beside it with where they came from.
-    rest = {key: value for key, value in told.items() if key not in ("dataset", "recipe")}
-    nested = {**told.get("recipe", {}), **rest}
+    shown = readable(provenance)
+    # "weights" is a name in the recipe, and their origin outside it.
+    rest = {key: value for key, value in shown.items() if key not in ("dataset", "recipe")}
+    nested = {**shown.get("recipe", {}), **rest}
     return flatten(nested)
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, str]:
-    """Give nested fields names of one line: "preprocessing · crop"; without empty values."""
+    """Flatten nested fields to names such as "preprocessing · crop"; drop empty values."""
     return {" · ".join(keys).replace("_", " "): text for keys, text in _leaves(nested, ())}
 
 
 def shared_and_own(
     features: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Split the fields of several feature files into those that agree and the rest.
+    """Split the fields of several feature files into shared and other fields.
 
     Returns
     -------
     shared : dict of str to str
-        Fields of the same value in all files; empty for a single file.
+        Fields with the same value in all files; empty for a single file.
     own : list of dict
-        The other fields, one dict a file.
+        The other fields of each file.
     """
     flat = [fields(f) for f in features]
     if len(flat) < 2:
@@ -139,7 +139,10 @@ def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
     value = plain(value, without_paths)
     if value is None or value in ("", []):
         return
-    yield keys, ", ".join(map(_say, value)) if isinstance(value, list) else _say(value)
+    yield (
+        keys,
+        ", ".join(map(_value_text, value)) if isinstance(value, list) else _value_text(value),
+    )
 
 
 def _in_seconds(value: Any) -> Any:
@@ -148,7 +151,7 @@ def _in_seconds(value: Any) -> Any:
     return f"{value:.1f} s" if isinstance(value, int | float) else value
 
 
-def _say(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What the page says in words: the summary, what was aimed at, the samples missed."""
+"""The summary of a comparison for the page, and values for its sections."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bottleneck.report.labels import metric_names
 __all__ = [
     "Missed",
     "Summary",
-    "aims",
-    "benefits",
     "choices",
     "interval_methods",
     "missed_by_all",
+    "net_benefits",
     "summarise",
+    "targets",
 ]
 
 _LEVEL = 0.05
@@ -29,27 +29,27 @@ _LEVEL = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What the first paragraph needs.
+    """Values of the first paragraph of the page.
 
     Attributes
     ----------
     n_arms : int
-        Arms that see images.
+        Number of arms that use images.
     best : Evaluation or None
-        The arm of these with the highest AUROC.
+        The arm with images that has the highest AUROC.
     prior, metadata : Evaluation or None
-        The arms that see no image.
+        The arms that use no images.
     chance : bool
-        Whether the interval of the best AUROC reaches down to 0.5.
-    tested, apart : int
-        Other arms whose AUROC was tested against the best one's, and how many of these
-        differ at an adjusted p below 0.05.
+        Whether the interval of the highest AUROC includes 0.5.
+    tested, significant : int
+        Number of other arms whose AUROC was tested against the highest one, and how many
+        of these differ with an adjusted p below 0.05.
     design : str
         The protocol in a few words.
     tested_on : str
-        How many samples and patients the arms were tested on.
-    outside : list of (External, Drop)
-        How the best arm's AUROC fared elsewhere.
+        Numbers of test samples and patients, in words.
+    external : list of (External, Drop)
+        External cohorts, and the drop of the AUROC of the best arm.
     """
 
     n_arms: int
@@ -58,15 +58,15 @@ class Summary:
     metadata: Evaluation | None
     chance: bool
     tested: int
-    apart: int
+    significant: int
     design: str
     tested_on: str
-    outside: list[tuple[External, Drop]]
+    external: list[tuple[External, Drop]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Missed:
-    """A sample that every arm got wrong."""
+    """A sample misclassified by every arm, and the classes that were predicted."""
 
     id: str
     group: str
@@ -75,7 +75,7 @@ class Missed:
 
 
 def summarise(comparison: Comparison) -> Summary:
-    """Find the arm of the highest AUROC, and what can be said of it."""
+    """Summarise a comparison: the arm with the highest AUROC and how it compares."""
     arms = [e for e in comparison.evaluations if e.sees_images]
     blind = {e.head: e for e in comparison.evaluations if not e.sees_images}
     best = best_arm(arms)
@@ -94,20 +94,20 @@ def summarise(comparison: Comparison) -> Summary:
         metadata=blind.get("metadata"),
         chance=low is not None and low <= 0.5,
         tested=len(p_values),
-        apart=sum(p < _LEVEL for p in p_values),
+        significant=sum(p < _LEVEL for p in p_values),
         design=_design(comparison.protocol, unnamed=comparison.dataset["n_unnamed"]),
         tested_on=_count_tested(comparison),
-        outside=[
-            (external, drop)
-            for external in comparison.external
-            for drop in external.drops
+        external=[
+            (cohort, drop)
+            for cohort in comparison.external
+            for drop in cohort.drops
             if best and drop.arm == best.name and drop.metric == "auroc"
         ],
     )
 
 
 def _count_tested(comparison: Comparison) -> str:
-    """Count what the arms were tested on: with a fixed split, that is not all there is."""
+    """Return the numbers of test samples and patients; a fixed split tests only some."""
     dataset, tested = comparison.dataset, comparison.evaluations[0].predictions
     n = len(np.unique(tested.ids))
     if comparison.protocol.get("unit") == "patient":
@@ -120,10 +120,10 @@ def _count_tested(comparison: Comparison) -> str:
     return f"{counted} of {patients:,} patients"
 
 
-def aims(
+def targets(
     evaluations: Sequence[Evaluation],
 ) -> list[tuple[str, float, list[tuple[Evaluation, OperatingPoint]]]]:
-    """Sort operating points by what was aimed at: the figure, its target, and the arms."""
+    """Group operating points by their target: the metric, its target, and the arms."""
     points = [(e, point) for e in evaluations for point in e.operating_points]
     kinds = dict.fromkeys((point.held, point.target) for _, point in points)
     return [
@@ -132,10 +132,10 @@ def aims(
     ]
 
 
-def benefits(
+def net_benefits(
     evaluations: Sequence[Evaluation], most: int = 6
 ) -> tuple[list[float], list[tuple[str, list[float]]]]:
-    """Read decision curves at a few probabilities: these, and net benefits by what one does."""
+    """Return a few threshold probabilities, and the net benefit of each arm there."""
     curves = [(e.name, e.decision_curve) for e in evaluations if e.decision_curve]
     if not curves:
         return [], []
@@ -148,7 +148,7 @@ def benefits(
 
 
 def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
-    """List the methods behind the intervals, each with the metrics that it served."""
+    """Return the methods of the intervals, each with its metrics."""
     methods: dict[str, dict[str, None]] = {}
     for name in metric_names(e.metrics for e in evaluations):
         for e in evaluations:
@@ -159,16 +159,16 @@ def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[
 
 
 def choices(evaluation: Evaluation) -> list[tuple[str, int]]:
-    """Count how often the inner search chose each set of hyperparameters."""
+    """Return the chosen sets of hyperparameters, the most frequent first, with their counts."""
     counts: dict[str, int] = {}
     for chosen in evaluation.chosen:
-        text = ", ".join(f"{name} = {_say(value)}" for name, value in chosen.items())
+        text = ", ".join(f"{name} = {_value_text(value)}" for name, value in chosen.items())
         counts[text] = counts.get(text, 0) + 1
     return sorted(counts.items(), key=lambda item: -item[1])
 
 
 def missed_by_all(comparison: Comparison) -> list[Missed]:
-    """Find the samples that every arm with images got wrong, in every repeat."""
+    """Return the samples that every arm with images misclassified in every repeat."""
     predicted: dict[str, set[str]] = {}
     label: dict[str, str] = {}
     group: dict[str, str] = {}
@@ -180,8 +180,8 @@ def missed_by_all(comparison: Comparison) -> list[Missed]:
         label.update(zip(ids, p.labels.tolist(), strict=True))
         if p.groups is not None:
             group.update(zip(ids, p.groups.tolist(), strict=True))
-        for sample, said in zip(ids, p.predicted.tolist(), strict=True):
-            predicted.setdefault(sample, set()).add(said)
+        for sample, name in zip(ids, p.predicted.tolist(), strict=True):
+            predicted.setdefault(sample, set()).add(name)
     missed = (i for i in label if label[i] not in predicted[i])
     return [
         Missed(i, group.get(i, ""), label[i], tuple(sorted(predicted[i])))
@@ -193,16 +193,16 @@ def _design(protocol: Mapping[str, Any], *, unnamed: int) -> str:
     words = {
         "cross-validation": f"{protocol['folds']}‑fold cross-validation",
         "given folds": f"{protocol['folds']} given folds",
-        "centres": f"{protocol['folds']} centres, each tested by heads trained on the others",
+        "centres": f"{protocol['folds']} centres, each tested with heads trained on the others",
     }
     design = words.get(protocol["kind"], f"a {protocol['kind']}")
     if protocol["repeats"] > 1:
         design += f", repeated {protocol['repeats']} times"
     if not protocol["grouped"]:
         return design
-    known = ", as far as patients are named" if unnamed else ""
-    return f"{design}, with no patient on both sides of a split{known}"
+    known = ", as far as patients are known" if unnamed else ""
+    return f"{design}, with no patient in both the training set and the test fold{known}"
 
 
-def _say(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A comparison as tables: for a manuscript, for a spreadsheet, for a terminal."""
+"""Tables of a comparison: for a manuscript, for a spreadsheet and for the terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def format_metric(metric: Metric | None) -> str:
-    """Write a figure with three decimals, and its interval where there is one."""
+    """Format a metric with three decimals, and its interval if it has one."""
     if metric is None or math.isnan(metric.value):
         return "n/a"
     if metric.low is None or metric.high is None:
@@ -45,7 +45,7 @@ def format_metric(metric: Metric | None) -> str:
 
 
 def predictions_frame(comparison: Comparison) -> pd.DataFrame:
-    """Stack the predictions of all arms: arm, then the columns of ``Predictions.to_frame``."""
+    """Return the predictions of all arms: "arm", then the columns of ``Predictions.to_frame``."""
     import pandas as pd
 
     frames = [e.predictions.to_frame() for e in comparison.evaluations]
@@ -55,9 +55,9 @@ def predictions_frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def csv_table(comparison: Comparison) -> str:
-    """Write one line an arm with three decimals, and bounds in columns of their own.
+    """Return the table as CSV: one line per arm, three decimals, bounds in their own columns.
 
-    Warnings come first, each a line that begins with ``#``: read the table with
+    Warnings come first, on lines that begin with ``#``; read the table with
     ``pandas.read_csv(path, comment="#")``.
     """
     names = metric_names(e.metrics for e in comparison.evaluations)
@@ -82,9 +82,9 @@ def csv_table(comparison: Comparison) -> str:
 
 
 def markdown_table(comparison: Comparison) -> str:
-    """Write one line an arm for a README or a manuscript; warnings come first.
+    """Return the table as Markdown: one line per arm, after the warnings.
 
-    Each external cohort gets a table of its own below.
+    Each external cohort has a table of its own below.
     """
     lines = [f"> **{_markdown(_one_line(w))}**\n>" for w in comparison.warnings]
     if lines:
@@ -93,43 +93,52 @@ def markdown_table(comparison: Comparison) -> str:
     lines += _markdown_rows(comparison.evaluations)
     lines += ["", _markdown(_caption(comparison)), ""]
     for external in comparison.external:
-        lines += [*_markdown_rows(external.evaluations), "", _markdown(_outside(external)), ""]
+        lines += [
+            *_markdown_rows(external.evaluations),
+            "",
+            _markdown(_external_caption(external)),
+            "",
+        ]
     return "\n".join(lines)
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """Make the table that a terminal of 80 columns shows.
+    """Return the table for a terminal of 80 columns.
 
     Parameters
     ----------
     comparison : Comparison
+        Result of ``compare``.
 
     Returns
     -------
     rich.table.Table
-        Arm, n and at most four metrics, each with its interval below it where there is one;
-        long arm names fold, figures are never cut.
+        Arm, n and at most four metrics, with their intervals below them. Long names of arms
+        are folded; numbers are never cut.
     """
     return _terminal_table(comparison.evaluations, comparison.positive, _caption(comparison))
 
 
 def external_table(external: External) -> Table:
-    """Make the table that a terminal of 80 columns shows of an external cohort.
+    """Return the table of an external cohort for a terminal of 80 columns.
 
     Parameters
     ----------
     external : External
+        Evaluation on an external cohort.
 
     Returns
     -------
     rich.table.Table
-        As ``summary_table``, of the cohort from elsewhere.
+        As for ``summary_table``.
     """
-    return _terminal_table(external.evaluations, external.dataset["positive"], _outside(external))
+    return _terminal_table(
+        external.evaluations, external.dataset["positive"], _external_caption(external)
+    )
 
 
 def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return each cell's share of its row; 0 in the row of a class without samples."""
+    """Return each cell of a confusion matrix as a share of its row; 0 in a row without samples."""
     totals = confusion.sum(axis=1, keepdims=True)
     return confusion / np.maximum(totals, 1)
 
@@ -145,7 +154,7 @@ def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:
     return lines
 
 
-def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, said: str) -> Table:
+def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, caption: str) -> Table:
     from rich.text import Text
 
     from bottleneck.report.terminal import make_table
@@ -153,7 +162,7 @@ def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, sai
     binary = ("auroc", "accuracy", "sensitivity", "specificity")
     wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
     names = [n for n in wanted if n in metric_names(e.metrics for e in evaluations)]
-    table = make_table(caption=said)
+    table = make_table(caption=caption)
     table.add_column("Arm", overflow="fold", min_width=12)
     table.add_column("n", justify="right", no_wrap=True)
     for name in names:
@@ -161,41 +170,41 @@ def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, sai
             metric_label(name).replace("Balanced", "Bal."), justify="right", no_wrap=True
         )
     for e in evaluations:
-        figures = (e.metrics.get(n) for n in names)
+        metrics = (e.metrics.get(n) for n in names)
         table.add_row(
             Text(visible(e.name)),
             str(n_samples(e)),
-            *(Text(_over_two_lines(m)) for m in figures),
+            *(Text(_over_two_lines(m)) for m in metrics),
         )
     return table
 
 
 def _over_two_lines(metric: Metric | None) -> str:
-    figure = format_metric(None if metric is None else Metric(metric.value))
+    text = format_metric(None if metric is None else Metric(metric.value))
     if metric is None or metric.low is None or metric.high is None:
-        return figure
-    return f"{figure}\n{metric.low:.2f}–{metric.high:.2f}"
+        return text
+    return f"{text}\n{metric.low:.2f}–{metric.high:.2f}"
 
 
 def _caption(comparison: Comparison) -> str:
-    """Say what the figures of a table are about: data set, samples, positive class."""
-    said = (
+    """Return the caption of a table: data set, number of samples, positive class."""
+    classes = (
         f"positive class: {comparison.positive}"
         if comparison.positive
         else f"{len(comparison.classes)} classes"
     )
-    return visible(f"Data set {_cohort(comparison.dataset)}, {said}") + "."
+    return visible(f"Data set {_cohort(comparison.dataset)}, {classes}") + "."
 
 
-def _outside(external: External) -> str:
+def _external_caption(external: External) -> str:
     cohort = visible(_cohort(external.dataset))
-    return f"External cohort {cohort}: tested once, by heads trained on all of the first cohort."
+    return f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
 
 
 def _cohort(dataset: Mapping[str, Any]) -> str:
     patients = dataset["n_patients"]
-    said = [dataset["name"], counted(dataset["n_samples"], "sample")]
-    return ", ".join([*said, counted(patients, "patient")] if patients else said)
+    parts = [dataset["name"], counted(dataset["n_samples"], "sample")]
+    return ", ".join([*parts, counted(patients, "patient")] if patients else parts)
 
 
 def _bounds(evaluation: Evaluation, name: str) -> Sequence[float]:

@@ -1,4 +1,4 @@
-"""What stands in a terminal of 80 columns: prose folded at its words, and tables of one kind."""
+"""Text and tables for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = ["WIDTH", "make_table", "wrap"]
 WIDTH = 80
 
 
-# Names, paths and commands: to be copied, and thus one word.
+# Quoted names, paths and commands are not folded, so that they can be copied.
 _QUOTED = re.compile(r"`[^`\n]*`|(?<!\w)'[^'\n]*'(?!\w)")
 
 
 def wrap(text: str, mark: str = "", whole: Iterable[str] = ()) -> str:
-    """Fold prose between words, but for what is quoted.
+    """Fold text at 80 columns, but not within quotes.
 
     Parameters
     ----------
     text : str
-        Its lines that begin with a space, such as commands to be copied, are left as they are.
+        Text; lines that begin with a space, such as commands, are not folded.
     mark : str
-        What the first line begins with; the others begin with as many spaces.
+        Prefix of the first line; the other lines are indented by its length.
     whole : iterable of str
-        Paths and others that are not folded either, where the text has them.
+        Further parts of the text that are not folded, such as paths.
 
     Returns
     -------
     str
-        Lines of 80 characters at most, but for what is longer and not folded.
+        Lines of at most 80 characters, except those with a longer unfolded part.
     """
     hanging = " " * len(mark)
     kept = _QUOTED.sub(lambda found: found[0].replace(" ", "\0"), text)
@@ -59,7 +59,7 @@ def wrap(text: str, mark: str = "", whole: Iterable[str] = ()) -> str:
 
 
 def make_table(title: str = "", caption: str = "", **options: Any) -> Table:
-    """Make the frame that all tables of the commands have; options are those of ``rich``."""
+    """Return an empty table in the style of all commands; options are those of ``rich``."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

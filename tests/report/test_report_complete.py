@@ -54,7 +54,7 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
         "Results",
         "Differences between arms",
         "ROC curves",
-        "Chosen thresholds",
+        "Operating points",
         "Calibration and net benefit",
         "Confusion matrices",
         "Subgroups",
@@ -123,7 +123,7 @@ def test_wide_tables_are_parted_by_what_the_metrics_are_about(full: Comparison) 
 
 def test_target_stands_beside_what_was_achieved(html: str) -> None:
     text = part(html, "thresholds")
-    assert "Specificity 0.90 aimed at" in text
+    assert "Target specificity 0.90" in text
     assert "Specificity achieved Sensitivity PPV NPV Threshold" in text
     arm = "resnet18 (imagenet) + svm"
     assert f"{arm} 0.90 → 0.871 0.801–0.919 0.613 0.511–0.707 0.701 n/a 0.310 to 0.440" in text
@@ -135,7 +135,7 @@ def test_primary_differences_come_first_and_other_p_values_are_called_secondary(
 ) -> None:
     text = part(html, "differences")
     primary, secondary = text.split("Secondary: Accuracy")
-    assert "Primary: auroc: corrected t" in primary
+    assert "Primary comparison: auroc: corrected t" in primary
     assert "p, secondary" not in primary
     assert "Adjusted p" in primary
     assert "p, secondary" in secondary
@@ -183,7 +183,7 @@ def test_external_cohort_stands_beside_the_first(full: Comparison, html: str) ->
     text = part(html, "external-1")
     (external,) = full.external
     assert external.warnings[0] in text
-    assert "Inside estimates the procedure" in text
+    assert "Internal: estimate for the training procedure" in text
     assert "Labels TI-RADS 4 and 5 biopsy" in text
     assert external.shifts[0].words in text
     assert "21 of 60 3.0" in text
@@ -193,38 +193,38 @@ def test_external_cohort_stands_beside_the_first(full: Comparison, html: str) ->
     best = best_arm(full.evaluations)
     drop = next(d for d in external.drops if (d.arm, d.metric) == (best.name, "auroc"))
     front = html.split('<p class="lead">')[2]
-    assert f"the same arm reaches <strong>{drop.outside.value:.3f}</strong>" in front
+    assert f"the same arm has an AUROC of <strong>{drop.outside.value:.3f}</strong>" in front
     flows = part(html, "cohort")
-    assert "Samples found 190 Left out: 10 unreadable: 2 no label: 3" in flows
+    assert "Samples found 190 Excluded: 10 unreadable: 2 no label: 3" in flows
     assert "Samples used 180 of 90 patients" in flows
-    assert "External: elsewhere Samples found 64 Left out: 4 no label: 4" in flows
+    assert "External: elsewhere Samples found 64 Excluded: 4 no label: 4" in flows
 
 
 def test_audit_shows_findings_the_gravest_first_and_what_was_not_looked_at(html: str) -> None:
     text = part(html, "audit")
-    assert "2 leaks found among 180 samples of 90 patients" in text
-    assert "holds 3 patients" in text
+    assert "2 leaks found in 180 samples of 90 patients" in text
+    assert "has 3 patients" in text
     order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 pictures", "Note Pictures")
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert "2 of 3 shown" in text
-    assert "could not be read" in text.split("What was not looked at")[1]
+    assert "could not be read" in text.split("What was not checked")[1]
     assert "leave them out of what you publish" in text
 
 
 def test_exhibits_are_the_thumbnails_and_not_too_many(full: Comparison) -> None:
     view = view_audit(full.audit, full.thumbnails)
-    exhibits = [exhibit for _, shown in view.found for exhibit in shown]
+    exhibits = [exhibit for _, shown in view.findings for exhibit in shown]
     assert len(exhibits) == 22
     for exhibit in exhibits:
-        for row, address in zip(exhibit.rows, exhibit.pictures, strict=True):
+        for row, address in zip(exhibit.rows, exhibit.images, strict=True):
             data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
             picture = np.asarray(Image.open(io.BytesIO(data)))
             np.testing.assert_array_equal(picture, full.thumbnails[row])
     many = dataclasses.replace(full.audit, findings=full.audit.findings * 4)
-    shown = [e for _, found in view_audit(many, full.thumbnails).found for e in found]
+    shown = [e for _, found in view_audit(many, full.thumbnails).findings for e in found]
     assert len(shown) == MOST
-    assert not any(found for _, found in view_audit(full.audit, {}).found)
+    assert not any(found for _, found in view_audit(full.audit, {}).findings)
 
 
 def test_rows_are_named_on_request(full: Comparison) -> None:
@@ -374,4 +374,4 @@ def test_arms_that_see_no_image_are_told_from_predictions_made_elsewhere() -> No
         dataclasses.replace(comparison, evaluations=(arm, foreign, metadata, prior), differences=())
     )
     assert text.count('class="prior"') == 4
-    assert re.search(r"for the arm that sees no image and 0\.500 for metadata alone", text)
+    assert re.search(r"for the prior-only arm \(no images\) and 0\.500 for metadata alone", text)

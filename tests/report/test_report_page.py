@@ -101,7 +101,7 @@ def test_warnings_open_the_page() -> None:
     )
     page = Page(html)
     assert html.index("the figures mean nothing") < html.index("<h1>")
-    assert page.inside("h2")[0] == "Before you read the figures"
+    assert page.inside("h2")[0] == "Before you read the results"
     assert 'class="banner"' not in render(make_comparison(n=90))
 
 
@@ -143,18 +143,18 @@ def test_summary_names_the_best_arm_and_the_prior(binary: Comparison) -> None:
     text = lead(binary)
     assert text.startswith(f"Of 6 arms, {best.name} has the highest AUROC: ")
     assert f"{best.metrics['auroc'].value:.3f}" in text
-    assert "against 0.500 for the arm that sees no image." in text
-    assert "The figures rest on 180 samples of 90 patients and 3‑fold cross-validation, " in text
-    assert "repeated 2 times, with no patient on both sides of a split." in text
+    assert "compared with 0.500 for the prior-only arm (no images)." in text
+    assert "The results are from 180 samples of 90 patients in 3‑fold cross-validation, " in text
+    assert "repeated 2 times, with no patient in both the training set and the test fold." in text
 
 
 @pytest.mark.parametrize(
     ("p_values", "words"),
     [
-        ((0.2, 0.3), "These samples do not tell it apart from any of the 2 other arms"),
-        ((0.01, 0.3), "These samples tell it apart from 1 of the 2 other arms"),
-        ((0.01, 0.02), "The difference to each of the 2 other arms is larger than chance explains"),
-        ((None, None), "on both sides of a split."),
+        ((0.2, 0.3), "Its AUROC does not differ significantly from that of any of the 2 other arms"),
+        ((0.01, 0.3), "Its AUROC differs significantly from that of 1 of the 2 other arms"),
+        ((0.01, 0.02), "Its AUROC differs significantly from that of each of the 2 other arms"),
+        ((None, None), "in both the training set and the test fold."),
     ],
 )
 def test_summary_says_what_the_tests_say(p_values, words: str) -> None:
@@ -189,15 +189,15 @@ def test_undefined_aurocs_and_absent_patients_are_no_obstacle(binary: Comparison
     text = lead(
         dataclasses.replace(binary, evaluations=tuple(arms), dataset=dataset, differences=())
     )
-    assert text.startswith("The figures rest on 180 samples and ")
+    assert text.startswith("The results are from 180 samples in ")
 
 
 def test_where_patients_are_unnamed_they_are_apart_as_far_as_known(binary: Comparison) -> None:
-    apart = "with no patient on both sides of a split"
+    apart = "with no patient in both the training set and the test fold"
     assert f"{apart}." in lead(binary)
     dataset = dict(binary.dataset) | {"n_unnamed": 3}
     some = dataclasses.replace(binary, dataset=dataset)
-    assert f"{apart}, as far as patients are named." in lead(some)
+    assert f"{apart}, as far as patients are known." in lead(some)
     protocol = dict(binary.protocol) | {"grouped": False}
     assert "as far as" not in lead(dataclasses.replace(some, protocol=protocol))
 
@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(
     binary: Comparison, tmp_path: Path, target: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"cannot be written.*Name another folder"):
+    with pytest.raises(UsageError, match=r"cannot be written.*Choose another folder"):
         write_report(binary, tmp_path / target)
     assert (tmp_path / "file").read_text() == ""
 

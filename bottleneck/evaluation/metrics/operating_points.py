@@ -121,9 +121,9 @@ def apply_thresholds(
         limit[rows] = threshold
     predicted = test.scores[:, test.classes.index(positive)] >= limit
     true = test.labels == positive
-    counted = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
+    denominators = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
     intervals = {
-        name: proportion_interval(test, true == predicted, of) for name, of in counted.items()
+        name: proportion_interval(test, true == predicted, of) for name, of in denominators.items()
     }
     metrics = {
         name: as_metric(np.nan if interval is None else interval.value, interval)

@@ -1,4 +1,4 @@
-"""How samples and patients came from the folder to the figures."""
+"""The flow diagram of a cohort: samples found, excluded and used."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["Flow", "flow"]
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
-    """How many samples of a cohort came, went and stayed.
+    """Numbers of samples and patients in the flow diagram of a cohort.
 
     Attributes
     ----------
     name, fingerprint : str
-        Of the data set.
+        Name and fingerprint of the data set.
     found, unreadable, used : int
-        Samples.
+        Numbers of samples.
     patients : int or None
-        Patients of the samples that were used; None where the data set names none.
+        Number of patients of the samples used; None if patients are not known.
     excluded : mapping of str to int
-        Reasons, a missing label among them, and how many samples each left out.
+        Number of samples excluded for each reason, such as a missing label.
     classes : list of (label, samples, share, patients)
-        Patients are None where the data set names none.
+        The classes; patients are None if they are not known.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Flow:
 
 
 def flow(dataset: Mapping[str, Any]) -> Flow:
-    """Count the samples from the folder to the figures.
+    """Return the flow diagram of a cohort.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ def flow(dataset: Mapping[str, Any]) -> Flow:
     Returns
     -------
     Flow
+        The numbers of the diagram.
     """
     used, unreadable, excluded = dataset["n_samples"], dataset["failures"], dataset["excluded"]
     patients = dataset["patients"] or {}

@@ -36,21 +36,22 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class DifferenceTable:
-    """All pairs of arms for one metric.
+    """The differences of one metric between all pairs of arms.
 
     Attributes
     ----------
     metric : str
+        Name of the metric.
     primary : bool
-        Whether its p-values are those that the protocol named beforehand.
+        Whether this is the primary comparison of the protocol.
     limit : float
-        The axis of the forest plot reaches from minus to plus this; 0 without intervals.
+        The axis of the forest plot runs from -limit to +limit; 0 without intervals.
     groups : list of list of (Difference, Span or None)
-        One list for each run of pairs with the same first arm.
+        The pairs, grouped by their first arm.
     tested, adjusted : bool
-        Whether any pair has a p-value, and an adjusted one.
+        Whether any pair has a p value, and an adjusted p value.
     methods : tuple of str
-        How the intervals and p-values were computed.
+        Names of the intervals and tests.
     """
 
     metric: str
@@ -64,16 +65,18 @@ class DifferenceTable:
 
 @dataclasses.dataclass(frozen=True)
 class DropTable:
-    """One metric of all arms, inside and outside.
+    """The internal and external performance of all arms in one metric.
 
     Attributes
     ----------
     metric : str
+        Name of the metric.
     limit : float
-        The axis of the forest plot reaches from minus to plus this; 0 without intervals.
+        The axis of the forest plot runs from -limit to +limit; 0 without intervals.
     rows : list of (Drop, Span or None)
+        One per arm.
     methods : tuple of str
-        How the intervals of the differences were computed.
+        Names of the intervals of the differences.
     """
 
     metric: str
@@ -83,7 +86,7 @@ class DropTable:
 
 
 def difference_tables(differences: Sequence[Difference]) -> list[DifferenceTable]:
-    """Sort differences by role and metric, the primary ones first, and place them on axes."""
+    """Return one table per role and metric, the primary ones first."""
     tables = []
     kinds = dict.fromkeys((d.role, d.metric) for d in differences)
     for role, metric in sorted(kinds, key=lambda kind: kind[0] != "primary"):
@@ -105,7 +108,7 @@ def difference_tables(differences: Sequence[Difference]) -> list[DifferenceTable
 
 
 def drop_tables(drops: Sequence[Drop]) -> list[DropTable]:
-    """Sort drops by metric, and place them on the axes of their forest plots."""
+    """Return one table per metric."""
     tables = []
     for metric in metric_names({d.metric: d.inside} for d in drops):
         rows = [d for d in drops if d.metric == metric]
@@ -143,5 +146,5 @@ def difference_spans(differences: Sequence[Difference | Metric]) -> tuple[float,
     ]
 
 
-def _methods(figures: Iterable[Difference | Metric]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f.method for f in figures if f.method))
+def _methods(differences: Iterable[Difference | Metric]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(d.method for d in differences if d.method))

@@ -15,21 +15,24 @@ __all__ = ["Band", "Curve", "mean_roc_curve", "roc_band"]
 
 Floats = NDArray[np.float64]
 
-#: False and true positive rates, from (0, 0) to (1, 1).
+#: False positive rates and true positive rates, from (0, 0) to (1, 1).
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-#: Bootstrap samples of a band: its ends are the 13th value from either side.
+#: Number of bootstrap samples of a band: its bounds are the 13th value from either end.
 DRAWS = 500
 _GRID = np.linspace(0.0, 1.0, 101)
 
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """Between which sensitivities a ROC curve lies, at each false positive rate by itself.
+    """A pointwise confidence band of a ROC curve.
 
     Attributes
     ----------
-    fpr, low, high : ndarray of float64, shape (101,)
+    fpr : ndarray of float64, shape (101,)
+        False positive rates.
+    low, high : ndarray of float64, shape (101,)
+        Bounds of the sensitivity at each false positive rate.
     """
 
     fpr: Floats
@@ -40,24 +43,24 @@ class Band:
 def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | None:
     """Average the ROC curves of the test folds.
 
-    Scores of different folds come from different models, so every fold (of every repeat)
-    has a curve of its own, and these are averaged vertically: the mean true positive rate
-    at each false positive rate (Fawcett 2006, "An introduction to ROC analysis"). The
-    common grid holds every rate at which a curve bends, with both limits where it jumps,
-    so that the area below the mean is the mean of the areas: the AUROC of the tables.
+    Scores of different folds come from different models, so every fold of every repeat has a
+    curve of its own. The curves are averaged vertically: the mean true positive rate at each
+    false positive rate (Fawcett 2006, Pattern Recognition Letters 27:861). The common grid
+    contains every vertex of the curves, with both limits of each jump, so that the area
+    under the mean curve is the mean of the areas: the AUROC of the tables.
 
     Parameters
     ----------
     predictions : Predictions
-        Of one arm.
+        Predictions of one arm.
     positive : str or None
         The positive class; None averages one-vs-rest curves over the classes of each fold.
 
     Returns
     -------
     tuple of ndarray, or None
-        False and true positive rates; None where a fold lacks a class, which leaves
-        the AUROC undefined too.
+        False and true positive rates; None if a fold lacks a class, so that the AUROC is not
+        defined either.
     """
     from sklearn.metrics import roc_curve
 
@@ -80,30 +83,29 @@ def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | No
 def roc_band(
     predictions: Predictions, positive: str | None, *, level: float = 0.95, seed: int = 0
 ) -> Band | None:
-    """Bootstrap the mean ROC curve by patients.
+    """Compute a confidence band of the mean ROC curve by a bootstrap of patients.
 
     Patients are drawn with replacement within their class, as pROC's ``ci.se`` draws samples
-    (Robin et al. 2011, doi:10.1186/1471-2105-12-77), and the curves of all test folds and
-    repeats are averaged anew: a patient brings all its images and repeats. The fitted models
-    stay as they are, so that the band tells how the choice of test patients moves the curve,
-    and not how other training patients would.
+    (Robin et al. 2011, doi:10.1186/1471-2105-12-77), each with all of its images and repeats.
+    The curves of all test folds and repeats are then averaged. The models are not refitted,
+    so that the band describes the sampling of test patients, not of training patients.
 
     Parameters
     ----------
     predictions : Predictions
-        Of one arm.
+        Predictions of one arm.
     positive : str or None
         The positive class; None averages one-vs-rest curves over the classes.
     level : float
         Pointwise confidence level.
     seed : int
-        Decides the draws.
+        Seed of the bootstrap.
 
     Returns
     -------
     Band or None
-        None where a fold lacks a class, which leaves the curve undefined too, or where too
-        many draws leave every fold without one.
+        None if a fold lacks a class, so that the curve is not defined either, or if too many
+        bootstrap samples leave every fold without a class.
     """
     p = predictions
     patients = name_patients(p.groups, p.ids)
@@ -118,8 +120,8 @@ def roc_band(
                 return None
             scores = p.scores[rows, p.classes.index(name)]
             curves.append(_resampled_curves(truth, scores, weights[:, rows]))
-    # A draw may leave a fold without a class: its curve is then missing from the mean, and
-    # where that befalls all folds of more than a few draws there is no band.
+    # A bootstrap sample can leave a fold without a class; its curve is then left out of the
+    # mean. If this happens in all folds of more than a few samples, there is no band.
     known = np.isfinite(curves)[:, :, :1].sum(axis=0)
     drawn = known[:, 0] > 0
     if drawn.mean() < level:
@@ -133,14 +135,14 @@ def roc_band(
 def _draw_patients(
     patients: NDArray[np.str_], labels: NDArray[np.str_], seed: int
 ) -> NDArray[np.int64]:
-    """Say how often each row counts in each draw, shape (DRAWS, n)."""
+    """Return how often each bootstrap sample contains each row, shape (DRAWS, n)."""
     rng = np.random.default_rng(seed)
     names, codes = np.unique(patients, return_inverse=True)
     classes, truth = np.unique(labels, return_inverse=True)
-    # A patient with images of several classes belongs to a stratum of its own kind.
-    held = np.zeros((len(names), len(classes)), bool)
-    held[codes, truth] = True
-    _, strata = np.unique(held, axis=0, return_inverse=True)
+    # Patients with images of several classes form strata of their own.
+    in_class = np.zeros((len(names), len(classes)), bool)
+    in_class[codes, truth] = True
+    _, strata = np.unique(in_class, axis=0, return_inverse=True)
     counts = np.empty((DRAWS, len(names)), np.int64)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata.ravel() == stratum)
@@ -153,7 +155,7 @@ def _draw_patients(
 def _resampled_curves(
     truth: NDArray[np.bool_], scores: Floats, weights: NDArray[np.int64]
 ) -> Floats:
-    """Sensitivity of each draw at each rate of the grid; NaN where it lacks a class."""
+    """Return the sensitivity of each sample at each rate of the grid; NaN if it lacks a class."""
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     weights = weights[:, order]
@@ -168,9 +170,9 @@ def _resampled_curves(
 
 
 def _average(curves: Sequence[Curve]) -> Curve:
-    """Average curves vertically, exactly: each grid point comes with both of its limits."""
+    """Return the exact vertical average of curves, with both limits at each grid point."""
     grid = np.unique(np.concatenate([fpr for fpr, _ in curves]))
-    # np.interp takes the last of several equal abscissae; mirrored, that is the first.
+    # np.interp takes the last of several equal abscissae; on mirrored curves, the first.
     left = [np.interp(-grid, -fpr[::-1], tpr[::-1]) for fpr, tpr in curves]
     right = [np.interp(grid, fpr, tpr) for fpr, tpr in curves]
     limits = np.stack([np.mean(left, axis=0), np.mean(right, axis=0)], axis=1)

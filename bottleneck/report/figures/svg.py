@@ -1,4 +1,4 @@
-"""Figures of a comparison, drawn as SVG in the colours of the page."""
+"""Plots of a comparison as SVG, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decision_svg", "learning_svg", "roc_svg", "training_svg"]
 
-# Drawn in stand-ins that become the page's colours, so that a figure follows its theme.
+# Placeholder colours, replaced with CSS variables so that a plot follows the page's theme.
 _INK, _MUTED, _RULE = "#000001", "#000002", "#000003"
 _COLOURS = {_INK: "var(--ink)", _MUTED: "var(--muted)", _RULE: "var(--rule)"}
 _COLOURS |= {f"#00001{hue}": f"var(--arm-{hue})" for hue in range(N_HUES)}
@@ -32,24 +32,24 @@ def roc_svg(
     bands: Mapping[str, Band] = {},
     name: str = "roc",
 ) -> str | None:
-    """Draw the mean ROC curves of arms.
+    """Plot the mean ROC curves of the arms.
 
     Parameters
     ----------
     evaluations : sequence of Evaluation
+        Arms.
     positive : str or None
-        The positive class; None for the average of each class against the rest.
+        The positive class; None for the macro average over one-vs-rest classes.
     bands : mapping of str to Band
-        Names of arms, and what surrounds their curves.
+        Confidence bands by name of the arm.
     name : str
-        Tells the figure's ids from those of other figures of the page.
+        Prefix of the ids in the SVG, unique on the page.
 
     Returns
     -------
     str or None
-        An ``<svg>`` element to stand in a page that defines the colours ``--ink``,
-        ``--muted``, ``--rule`` and ``--arm-0`` to ``--arm-7``; None where no arm that sees
-        images has a curve.
+        An ``<svg>`` element for a page that defines the colours ``--ink``, ``--muted``,
+        ``--rule`` and ``--arm-0`` to ``--arm-7``; None if no arm with images has a curve.
     """
 
     def draw(figure: Figure) -> bool:
@@ -73,18 +73,19 @@ def roc_svg(
 
 
 def decision_svg(evaluations: Sequence[Evaluation], name: str = "decision") -> str | None:
-    """Draw the decision curves of arms, with those of acting on everyone and on nobody.
+    """Plot the decision curves of the arms, of acting on everyone and of acting on nobody.
 
     Parameters
     ----------
     evaluations : sequence of Evaluation
+        Arms.
     name : str
-        Tells the figure's ids from those of other figures of the page.
+        Prefix of the ids in the SVG, unique on the page.
 
     Returns
     -------
     str or None
-        As ``roc_svg`` returns; None where no arm has a decision curve.
+        As for ``roc_svg``; None if no arm has a decision curve.
     """
 
     def draw(figure: Figure) -> bool:
@@ -99,27 +100,28 @@ def decision_svg(evaluations: Sequence[Evaluation], name: str = "decision") -> s
             _line(axes, curve.thresholds, curve.model, style)
         top = max(float(np.nanmax(c.model)) for c, _ in shown)
         top = max(top, float(np.nanmax(first.everyone)), 0.01) * 1.08
-        # Acting on everyone soon does more harm than can be shown beside a benefit.
+        # The net benefit of acting on everyone falls far below 0; cut it off.
         axes.set(xlim=(first.thresholds.min(), first.thresholds.max()), ylim=(-top / 4, top))
-        _finish(axes, "Probability from which on one would act", "Net benefit")
+        _finish(axes, "Threshold probability", "Net benefit")
         return True
 
     return _svg(draw, _WIDE, name)
 
 
 def learning_svg(evaluations: Sequence[Evaluation], name: str = "learning") -> str | None:
-    """Draw the AUROC of arms against the number of patients trained on.
+    """Plot the AUROC of the arms by the number of training patients.
 
     Parameters
     ----------
     evaluations : sequence of Evaluation
+        Arms.
     name : str
-        Tells the figure's ids from those of other figures of the page.
+        Prefix of the ids in the SVG, unique on the page.
 
     Returns
     -------
     str or None
-        As ``roc_svg`` returns; None where no arm has a learning curve.
+        As for ``roc_svg``; None if no arm has a learning curve.
     """
 
     def draw(figure: Figure) -> bool:
@@ -137,27 +139,27 @@ def learning_svg(evaluations: Sequence[Evaluation], name: str = "learning") -> s
             if e.name in shaded:
                 axes.fill_between(x, low, high, color=_hue(style), alpha=0.16, linewidth=0)
             _line(axes, x, values, style, marker="o", markersize=4)
-        _finish(axes, "Patients trained on", "AUROC")
+        _finish(axes, "Training patients", "AUROC")
         return True
 
     return _svg(draw, _WIDE, name)
 
 
 def training_svg(curves: Sequence[Mapping[str, Any]], name: str) -> str | None:
-    """Draw what a network's training recorded: losses on the left, other figures on the right.
+    """Plot the training of a network by epoch: losses on the left, other metrics on the right.
 
     Parameters
     ----------
     curves : sequence of mapping
-        One an epoch: ``epoch``, figures by name, and where several networks were trained
-        ``repeat`` and ``fold``.
+        One per epoch, with ``epoch``, metrics by name, and ``repeat`` and ``fold`` if several
+        networks were trained.
     name : str
-        Tells the figure's ids from those of other figures of the page.
+        Prefix of the ids in the SVG, unique on the page.
 
     Returns
     -------
     str or None
-        As ``roc_svg`` returns; None where no figure was recorded.
+        As for ``roc_svg``; None if no metric was recorded.
     """
     panels = [(label, keys) for label, keys in training_keys(curves).items() if keys]
     runs: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
@@ -181,7 +183,7 @@ def training_svg(curves: Sequence[Mapping[str, Any]], name: str) -> str | None:
 
 
 def training_keys(curves: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the names of the recorded figures, losses apart from the others."""
+    """Return the names of the recorded metrics: losses, and others."""
     names = dict.fromkeys(
         key
         for row in curves
@@ -191,7 +193,7 @@ def training_keys(curves: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     )
     return {
         "Loss": [n for n in names if "loss" in n],
-        "Other figures": [n for n in names if "loss" not in n],
+        "Other metrics": [n for n in names if "loss" not in n],
     }
 
 
@@ -218,7 +220,7 @@ def _svg(draw: Any, size: tuple[float, float], name: str) -> str | None:
         ">", 1
     )
     opening = re.sub(r' (?:xmlns(?::\w+)?|width|height)="[^"]*"', "", opening)
-    # Groups are numbered alike in every figure, and nothing refers to them.
+    # Ids of groups repeat in every plot, and nothing refers to them.
     rest = re.sub(r'<g id="[^"]*"', "<g", rest)
     return re.sub("|".join(_COLOURS), lambda match: _COLOURS[match[0]], f"{opening}>{rest}")
 

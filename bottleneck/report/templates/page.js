@@ -17,19 +17,19 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Paper cannot be opened: print what is folded, but for what a figure shows already.
+// Open folded sections for printing, except tables that repeat a figure.
 let folded = [];
 addEventListener("beforeprint", () => {
   folded = [...document.querySelectorAll("details:not([open], .again)")];
   folded.forEach((details) => (details.open = true));
 });
 addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
-// Only what scrolls has to be reached by key.
-const watch = new ResizeObserver((seen) => {
-  for (const { target } of seen) {
+// Make tables that scroll reachable by keyboard.
+const watch = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
     const scrolls = target.scrollWidth > target.clientWidth;
-    const facts = { tabindex: "0", role: "region", "aria-label": target.dataset.name };
-    for (const [name, value] of Object.entries(facts)) {
+    const attributes = { tabindex: "0", role: "region", "aria-label": target.dataset.name };
+    for (const [name, value] of Object.entries(attributes)) {
       if (scrolls) target.setAttribute(name, value);
       else target.removeAttribute(name);
     }
