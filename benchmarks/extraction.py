@@ -45,7 +45,7 @@ from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import decode
-from bottleneck.features.compute import worker
+from bottleneck.features.compute import local_engine, worker
 from bottleneck.features.compute.autotune import tune
 from bottleneck.features.compute.batch_runner import Lanes
 from bottleneck.features.compute.compile import compiled, constant_weights
@@ -334,9 +334,9 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     """Return a line of the table."""
     few, many = sizes(bench, name, options)
     # What a run of LONG images would choose; a short one would not find it worth compiling.
-    worker.tune = lambda *_, **__: fastest(name, bench.device)
+    local_engine.tune = lambda *_, **__: fastest(name, bench.device)
     if bench.device.type == "cuda":  # Likewise for decoders beside.
-        worker._LONG = 0
+        worker._MANY_IMAGES = 0
     slow = 2 * bench.batch, options.slow_images
     works = [
         (ours(bench, name), few, many),

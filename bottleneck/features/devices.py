@@ -1,4 +1,4 @@
-"""What a device is, can do, and says when it fails."""
+"""Devices: their names, their defaults and their errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bottleneck.errors import DeviceError, UsageError, first_line
 from bottleneck.plurals import counted
 
 __all__ = [
-    "MOST_WORKERS",
+    "MAX_WORKERS",
     "default_batch_size",
     "default_workers",
     "describe_device",
@@ -23,14 +23,19 @@ __all__ = [
     "resolve_device",
 ]
 
-# On more cores than this, lanes of one thread each would need more memory than they are worth.
-_MOST_LANES = 8
-# Each may have a process, which takes memory; and so many make 7,000 pictures a second.
-MOST_WORKERS = 24
+# On more cores than this, lanes of one thread each would need too much memory.
+_MAX_LANES = 8
+# Each loading thread may have a process, which takes memory. So many load 7,000 images a second.
+MAX_WORKERS = 24
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda" or "cuda:N" into a device that exists.
+    """Return the device of a name.
+
+    Parameters
+    ----------
+    name : str
+        "auto", "cpu", "cuda" or "cuda:N". "auto" is the first CUDA device if there is one.
 
     Raises
     ------
@@ -44,58 +49,58 @@ def resolve_device(name: str) -> torch.device:
         raise UsageError(f"unknown device '{name}'. Known: auto, cpu, cuda, cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"there is no device '{name}': this machine has "
-            f"{counted(torch.cuda.device_count(), 'CUDA device')}. `bottleneck doctor` says what "
-            "torch sees"
+            f"there is no device '{name}': torch finds "
+            f"{counted(torch.cuda.device_count(), 'CUDA device')} on this machine. "
+            "`bottleneck doctor` shows what it finds"
         )
     return torch.device(name)
 
 
 def native_precision(device: torch.device) -> Precision:
-    """Return bf16 where the hardware computes in it, else fp32."""
+    """Return "bf16" if the hardware computes in it, else "fp32"."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    # The functions are private in torch, and absent from some of its versions.
+    # These functions are private in torch, and missing in some of its versions.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return "bf16" if any(getattr(torch.cpu, p, bool)() for p in probes) else "fp32"
 
 
 def default_batch_size(device: torch.device) -> int:
-    """Return a batch size that fills the device and fits most."""
+    """Return a batch size that keeps the device busy and fits most memories."""
     return 128 if device.type == "cuda" else 16
 
 
 def default_workers() -> int:
-    """Return how many threads decode: one for each core of this process, 24 at most."""
+    """Return the number of loading threads: one for each core of this process, 24 at most."""
     if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-    return min(os.cpu_count() or 1, MOST_WORKERS)
+        return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return min(os.cpu_count() or 1, MAX_WORKERS)
 
 
 def lanes_of(device: torch.device, threads: int | None = None) -> int:
-    """Return how many batches are computed at a time, on a CPU by as many threads in all."""
+    """Return the number of batches that are computed at a time, on a CPU by ``threads`` in all."""
     if device.type == "cuda":
         return 2
     threads = threads or torch.get_num_threads()
-    return threads // math.ceil(threads / _MOST_LANES)
+    return threads // math.ceil(threads / _MAX_LANES)
 
 
 def describe_device(device: torch.device) -> str:
-    """Name a device for the record."""
+    """Return the name of a device for the provenance."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether an error of torch says that the memory was too small."""
+    """Return whether an error of torch says that the memory was too small."""
     # On a CPU, and in the libraries of a GPU, torch has no class of its own for it.
-    said = ("out of memory", "can't allocate memory", "not enough memory", "_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in said)
+    texts = ("out of memory", "can't allocate memory", "not enough memory", "_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 def report_failure(error: RuntimeError, device: torch.device) -> None:
-    """Raise the error of a GPU in words of its own; nothing, if it is none.
+    """Raise a ``DeviceError`` if an error comes from a GPU; do nothing if it does not.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def report_failure(error: RuntimeError, device: torch.device) -> None:
     kind = getattr(torch, "AcceleratorError", ())
     if isinstance(error, kind) or str(error).startswith(("CUDA", "cuDNN", "CUBLAS", "NVRTC")):
         raise DeviceError(
-            f"the device {device} failed: {first_line(error)}. What was finished "
-            "is kept, and the same command goes on from there; `nvidia-smi` says whether the "
-            "device still answers, and --device names another one"
+            f"the device {device} failed: {first_line(error)}. What was finished is kept, "
+            "and the same command continues from there. `nvidia-smi` shows whether the device "
+            "still answers; --device names another one"
         ) from None

@@ -408,7 +408,7 @@ def _summarise(
             cores=default_workers(),
             device=engine.device.type,
             precision=store.recipe.precision,
-            many=engine.name == "ray",
+            on_cluster=engine.name == "ray",
             cached=cached,
         ),
         notes=(*store.dataset.notes, *store.notes),

@@ -1,4 +1,4 @@
-"""Where the time of a run goes, stage by stage, and what would widen the narrowest."""
+"""Where the time of a run goes, stage by stage, and which option would save most of it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 __all__ = ["STAGES", "Clock", "Stage", "advise", "find_bottleneck"]
 
-# Those of the threads that prepare pictures, of the one that computes, and of the one that writes.
-_PICTURES = ("read", "decode", "describe", "preprocess")
-_NETWORK = ("copy", "forward")
-STAGES = (*_PICTURES, *_NETWORK, "write")
+# Stages of the threads that load images, of those that compute, and of the one that writes.
+_LOADING = ("read", "decode", "describe", "preprocess")
+_COMPUTING = ("copy", "forward")
+_WRITING = ("write",)
+STAGES = (*_LOADING, *_COMPUTING, *_WRITING)
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What one stage of a run took.
+    """Time of one stage of a run.
 
     Attributes
     ----------
     name : str
-        "read" (and hash), "decode", "describe" (what is recorded of the pixels, and
-        with a pixel cache the pixels), "preprocess",
-        "copy" (to the device; of a GPU, what the processor has to do with it), "forward" or
-        "write" (to the log, until the disk has it).
+        "read" (and hash), "decode", "describe" (hash and thumbnail of the pixels, and writing
+        them to the pixel cache), "preprocess", "copy" (to the device), "forward" or "write" (to
+        the log, until it is on the disk).
     busy : float
         Seconds in which it worked, summed over its threads.
     waiting : float
-        Seconds in which its threads waited for other stages, likewise. Read, decode, describe
-        and preprocess share their threads and therefore this figure, and so do copy and forward.
+        Seconds in which its threads waited for other stages, likewise. The four loading stages
+        share their threads and therefore this number, and so do "copy" and "forward".
     """
 
     name: str
@@ -42,19 +40,24 @@ class Stage:
 
 
 class Clock:
-    """Adds up what each stage takes, whichever thread it runs in.
+    """Adds up the time of each stage, whichever thread it runs in.
 
     Parameters
     ----------
     workers : int
-        Threads that prepare pictures, of one actor.
+        Number of loading threads per actor.
     actors : int
-        Of a cluster, each with such threads; 1 where all is in a process.
+        Number of actors of a cluster; 1 without a cluster.
+
+    Attributes
+    ----------
+    lanes : int
+        Number of computing threads per actor.
     """
 
     def __init__(self, workers: int, actors: int = 1) -> None:
         self.workers = workers
-        self.lanes = 1  # Threads that compute, of one actor.
+        self.lanes = 1
         self._actors = actors
         self._busy = dict.fromkeys(STAGES, 0.0)
         self._lock = threading.Lock()
@@ -62,40 +65,37 @@ class Clock:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time inside as work of a stage."""
+        """Add the time inside the context to a stage."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            seconds = time.perf_counter() - started
-            with self._lock:
-                self._busy[name] += seconds
+            self.add({name: time.perf_counter() - started})
 
     def start(self) -> None:
-        """Count waiting from now on: what is loaded before a pass is no part of it."""
+        """Begin to count waiting: time before this call is no part of the run."""
         self._started = time.perf_counter()
 
     def add(self, busy: Mapping[str, float]) -> None:
-        """Count what another clock took."""
+        """Add seconds by stage, as another clock's ``take`` returns them."""
         with self._lock:
             for name, seconds in busy.items():
                 self._busy[name] += seconds
 
     def take(self) -> dict[str, float]:
-        """Return what every stage took since the last call, and begin again at nothing."""
+        """Return the busy seconds of each stage since the last call, and reset them."""
         with self._lock:
             busy, self._busy = self._busy, dict.fromkeys(STAGES, 0.0)
         return busy
 
     def stages(self) -> tuple[Stage, ...]:
-        """Return what every stage took from the clock's making to this call."""
+        """Return the time of each stage since the start."""
         wall = time.perf_counter() - self._started
         stages = []
-        preparing, computing = self._actors * self.workers, self._actors * self.lanes
         for names, threads in (
-            (_PICTURES, preparing),
-            (_NETWORK, computing),
-            (("write",), 1),
+            (_LOADING, self._actors * self.workers),
+            (_COMPUTING, self._actors * self.lanes),
+            (_WRITING, 1),
         ):
             waiting = max(0.0, threads * wall - sum(self._busy[name] for name in names))
             stages += [Stage(name, round(self._busy[name], 6), round(waiting, 6)) for name in names]
@@ -103,17 +103,16 @@ class Clock:
 
 
 def find_bottleneck(stages: tuple[Stage, ...]) -> str:
-    """Name the stage that the others wait for.
+    """Return the name of the stage that the others wait for.
 
-    It is the longest of the threads that are idle for the smallest part of their time.
+    Of the threads with the largest share of busy time, it is the longest stage.
     """
-    groups = [[s for s in stages if s.name in names] for names in (_PICTURES, _NETWORK, ("write",))]
-    occupied = [
-        busy / max(busy + group[0].waiting, 1e-9)
-        for group in groups
-        for busy in [sum(stage.busy for stage in group)]
-    ]
-    return max(groups[int(np.argmax(occupied))], key=lambda stage: stage.busy).name
+    groups = [[s for s in stages if s.name in names] for names in (_LOADING, _COMPUTING, _WRITING)]
+
+    busy = [sum(stage.busy for stage in group) for group in groups]
+    shares = [b / max(b + group[0].waiting, 1e-9) for b, group in zip(busy, groups, strict=True)]
+    fullest = groups[shares.index(max(shares))]
+    return max(fullest, key=lambda stage: stage.busy).name
 
 
 def advise(
@@ -123,27 +122,27 @@ def advise(
     cores: int,
     device: str,
     precision: str,
-    many: bool = False,
+    on_cluster: bool = False,
     cached: bool = False,
 ) -> str:
-    """Name the option that would widen a stage.
+    """Return the option, or the hardware, that would speed up a stage.
 
     Parameters
     ----------
     bottleneck : str
         Name of the stage.
     workers, cores : int
-        Threads that prepare pictures, and cores of the machine.
+        Number of loading threads, and of cores of the machine.
     device, precision : str
-        What the network computes on and in.
-    many : bool
-        Whether the actors of a cluster share the work.
+        Type of the device, and precision of the network.
+    on_cluster : bool
+        Whether actors of a cluster computed.
     cached : bool
-        Whether decoded images are kept.
+        Whether a pixel cache is in use.
     """
     if bottleneck == "write":
         return "--output on a faster disk"
-    if many:
+    if on_cluster:
         where = "storage that serves more machines, or " if bottleneck == "read" else ""
         return f"{where}more machines in the cluster"
     if bottleneck == "read":
@@ -158,4 +157,4 @@ def advise(
         return f"--workers {cores}"
     if bottleneck in ("decode", "describe"):
         return "more cores" + ("" if cached else ", or --pixel-cache where other networks follow")
-    return "more cores, or images stored closer to the size that the network sees"
+    return "more cores, or images stored closer to the input size of the network"

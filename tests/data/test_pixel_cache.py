@@ -125,7 +125,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     file.mkdir()
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
         cache.find(*name)
-    with pytest.raises(UsageError, match="cannot be kept"):
+    with pytest.raises(UsageError, match="cannot be written"):
         kept(cache, png(PICTURES["grey"]))
     file.rmdir()
     kept(cache, png(PICTURES["grey"]))

@@ -1,8 +1,8 @@
-"""Decoded images in a folder, for the networks that follow.
+"""A folder of decoded images, for later runs with other networks.
 
-PNG and its like take longer to decode than to read when decoded. A file of the folder has the
-sha256 of all that follows, 32 bytes; a line of JSON with mode and ``PixelFacts``; the
-thumbnail; and the pixels, one byte each where the image is grey.
+Formats such as PNG take longer to decode than decoded pixels take to read. A file of the folder
+holds the sha256 of all that follows (32 bytes), a line of JSON with mode and ``PixelFacts``, the
+thumbnail, and the pixels, one byte each if the image is grey.
 """
 
 from __future__ import annotations
@@ -26,34 +26,39 @@ from bottleneck.files import replacing
 
 __all__ = ["PixelCache"]
 
-# Of the files below; another one where PixelFacts has other fields, or computes them otherwise.
+# Version of the files. Change it with the fields of PixelFacts, or the way they are computed.
 _FORMAT = 2
 _DIGEST = 32
 _THUMBNAIL = THUMBNAIL_SIDE**2
-# Seconds after which no file is still being written: a day.
+# Seconds after which an unfinished file is no longer being written: a day.
 _ABANDONED = 86400
 
 
 class PixelCache:
-    """A folder of decoded images, each under the sha256 of the file that it was decoded from.
+    """A folder of decoded images, named by the sha256 of the encoded ones.
 
-    Any number of threads, processes and machines may share it. What is damaged is decoded anew.
-    It holds the pictures themselves: keep it where the images may be kept.
+    Any number of threads, processes and machines may share it. Damaged files are ignored, and
+    their images decoded again. It holds the images themselves: keep it where they may be kept.
 
     Parameters
     ----------
     folder : Path
-        Created where absent.
+        Folder of the cache, created if absent.
+
+    Attributes
+    ----------
+    folder : Path
+        The same, as an absolute path.
 
     Raises
     ------
     UsageError
-        If the folder cannot be made.
+        If the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
-        # Another decoder may make other pixels of the same bytes.
+        # Another version of a decoder may decode the same bytes to other pixels.
         decoder = f"pillow-{PIL.__version__}-jpeg-{features.version_codec('jpg')}"
         self._folder = self.folder / f"{_FORMAT}-{POLICY}-{decoder}"
         self._unfinished = self._folder / "unfinished"
@@ -70,33 +75,33 @@ class PixelCache:
     def find(
         self, sha256: str, region: Box | None, codec: str = ""
     ) -> tuple[Image.Image, PixelFacts] | None:
-        """Return what is kept of an image: it and its description, as when it was decoded.
+        """Return a decoded image and its description.
 
         Parameters
         ----------
         sha256 : str
-            Of the encoded image.
+            Hash of the encoded image.
         region : tuple of int, optional
-            The part of it, as ``bottleneck.data.images.decode.decode`` takes it.
+            The part of the image, as ``bottleneck.data.images.decode.decode`` takes it.
         codec : str
-            What decodes it beside Pillow, as ``bottleneck.data.images.decode.codec`` names it.
+            Decoder other than Pillow, as ``bottleneck.data.images.decode.codec`` names it.
 
         Returns
         -------
         (PIL.Image.Image, PixelFacts) or None
-            The image in mode RGB; None where nothing is kept of it, or it is damaged.
+            The image in mode RGB. None if the cache does not have it, or its file is damaged.
 
         Raises
         ------
         UsageError
-            If what is kept cannot be read.
+            If the file cannot be read.
         """
         try:
             return _read(self._path(sha256, region, codec))
         except OSError as error:
             raise UsageError(
-                f"decoded images kept in {self.folder} cannot be read: "
-                f"{error.strerror or error}. Mend that, name another --pixel-cache, or leave it out"
+                f"the pixel cache {self.folder} cannot be read: {error.strerror or error}. Make it "
+                "readable, name another --pixel-cache, or leave it out"
             ) from None
 
     def keep(
@@ -107,7 +112,7 @@ class PixelCache:
         facts: PixelFacts,
         codec: str = "",
     ) -> None:
-        """Keep what an image was decoded to, for ``find``, if the memory has room for it.
+        """Store a decoded image for ``find``, if the memory has room for it.
 
         Raises
         ------
@@ -117,10 +122,10 @@ class PixelCache:
         path = self._path(sha256, region, codec)
         try:
             _write(path, _encode(image, facts), self._unfinished)
-        except MemoryError:  # The image itself went through, and must not be lost by this.
+        except MemoryError:  # The image itself could be decoded, and is not lost by this.
             return
         except OSError as error:
-            # Windows replaces no file that is open; what is there is the same picture.
+            # Windows replaces no file that is open. The one there is the same image.
             with contextlib.suppress(OSError):
                 if _read(path) is not None:
                     return
@@ -132,7 +137,7 @@ class PixelCache:
 
     def _unwritable(self, error: OSError) -> UsageError:
         return UsageError(
-            f"decoded images cannot be kept in {self.folder}: {error.strerror or error}. Make "
+            f"the pixel cache {self.folder} cannot be written: {error.strerror or error}. Make "
             "room, name another --pixel-cache, or leave it out"
         )
 
@@ -167,14 +172,14 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
 
 def _write(path: Path, data: bytes, unfinished: Path) -> None:
     path.parent.mkdir(exist_ok=True)
-    # What a power cut spoils is noticed, and decoded anew.
+    # A file that a power cut damaged is noticed by its hash.
     with replacing(path, durable=False, folder=unfinished) as temporary:
         temporary.write_bytes(data)
 
 
 def _clear(unfinished: Path) -> None:
-    """Remove what killed writers left; those that live may be on any machine."""
+    """Remove files of writers that were killed; other writers may be on any machine."""
     for path in unfinished.iterdir():
-        with contextlib.suppress(OSError):  # Another process was first, or the file is another's.
+        with contextlib.suppress(OSError):  # Another process was first, or owns the file.
             if path.stat().st_mtime < time.time() - _ABANDONED:
                 path.unlink()

@@ -1,4 +1,4 @@
-"""Batches of one shape through a network on a device, several at a time."""
+"""Batches of one shape through a network, several at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bottleneck.backbones.backbone import (
-    Backbone,
-    embed_together,
-    tapped,
-    without_tf32,
-)
+from bottleneck.backbones.backbone import Backbone, embed_together, tapped, without_tf32
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
 from bottleneck.errors import UsageError
@@ -32,22 +27,22 @@ from bottleneck.features.timing import Clock
 __all__ = ["BatchRunner", "Lanes"]
 
 _T = TypeVar("_T")
-# Of shape (crop, crop, 3).
-Image = NDArray[np.uint8 | np.float32]
+# Pixels of shape (crop, crop, 3).
+_Pixels = NDArray[np.uint8 | np.float32]
 _COMPILING = threading.Lock()
 
 
 class Lanes:
-    """Threads that each run whole batches.
+    """Threads that each compute whole batches.
 
-    On a CPU a lane has one thread, or a few on a machine of many cores, so that no thread waits
-    for another in the middle of a layer. On a GPU there are two, each with a stream of its own:
-    while one computes, the other copies.
+    On a CPU, a lane has one thread, or a few on a machine of many cores, so that no thread waits
+    for another in the middle of a layer. On a GPU there are two lanes with a stream each: one
+    copies while the other computes.
 
     Parameters
     ----------
     device : torch.device
-        What the batches are computed on.
+        Device of the networks.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -59,7 +54,7 @@ class Lanes:
         if device.type == "cpu":
             self._settings.enter_context(kept_memory())
             self._each = self._threads // self.number
-            # Of every thread that has not computed yet, those of the decoders among them.
+            # For every thread that has not computed yet, among them those that load images.
             torch.set_num_threads(self._each)
         if device.type == "cuda":
             self._settings.enter_context(without_tf32())
@@ -67,7 +62,7 @@ class Lanes:
         self._own = threading.local()
 
     def submit(self, work: Callable[[], _T]) -> Future[_T]:
-        """Have work done in a lane."""
+        """Run a function in the next free lane."""
         return self._pool.submit(self._run, work)
 
     def _run(self, work: Callable[[], _T]) -> _T:
@@ -80,7 +75,7 @@ class Lanes:
             return work()
 
     def close(self) -> None:
-        """End the threads, after what they have begun."""
+        """Finish what has begun, and end the threads."""
         try:
             self._pool.shutdown(cancel_futures=True)
         finally:
@@ -89,28 +84,28 @@ class Lanes:
 
 
 class BatchRunner:
-    """Runs a backbone over batches of one fixed shape, in any number of threads.
+    """Runs a network over batches of one fixed shape, in any number of threads.
 
-    A network's last bits depend on the shape of the batch. Every batch is therefore padded
-    to the same size, so that a row's values depend on its image and the run's settings alone.
+    The last bits of a network's output depend on the shape of the batch. Every batch is therefore
+    padded to the same size, so that a row depends only on its image and the settings of the run.
 
     Parameters
     ----------
     backbones : sequence of Backbone
-        Layers of one network, computed in one pass; moved to the device.
+        Layers of one network, computed in one pass. They are moved to the device.
     device : torch.device
-        Where to compute.
+        Device of the network.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
     plan : BatchPlan
-        How. Where the memory is too small for the batch it is halved, and the run goes on.
+        How to compute it. If the memory is too small for a batch, the batch size is halved.
     clock : Clock
-        Counts the time.
+        Adds up the time per stage.
 
     Attributes
     ----------
     plan : BatchPlan
-        The one in force.
+        The plan in use.
     """
 
     def __init__(
@@ -137,63 +132,74 @@ class BatchRunner:
         self._warm = not self.plan.compiled
 
     def close(self) -> None:
-        """Take the hooks off the network."""
+        """Remove the hooks from the network."""
         self._taps.close()
 
     @property
     def batch_size(self) -> int:
-        """Images a batch."""
+        """Images per batch."""
         return self.plan.batch_size
 
-    def run(self, images: Sequence[Image], ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Compute the features of up to a batch of images.
+    def run(self, images: Sequence[_Pixels], ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the features of up to a batch of images.
+
+        Parameters
+        ----------
+        images : sequence of ndarray, shape (crop, crop, 3)
+            Pixels of uint8, or of float32 in the range of 0 to 255.
+        ids : sequence of str
+            Ids of the samples, for the message.
 
         Returns
         -------
         list of ndarray of float32, shape (len(images), width)
-            One for each backbone.
+            One array for each backbone.
 
         Raises
         ------
         UsageError
-            If a feature is not finite in this precision, or the memory too small for one image.
+            If a feature is not finite in this precision, or the memory is too small for one
+            image.
+        DeviceError
+            If the GPU failed.
         """
-        each = self.compute(images, self.precision)
-        for features in each:
-            broken = ~np.isfinite(features).all(axis=1)
+        features = self.compute(images, self.precision)
+        for each in features:
+            broken = ~np.isfinite(each).all(axis=1)
             if broken.any():
                 raise UsageError(
                     f"the features of '{ids[int(broken.argmax())]}' are not finite in "
                     f"{self.precision}; use --precision fp32"
                 )
-        return each
+        return features
 
     def drift(
-        self, images: Sequence[Image], exact: Sequence[Image]
+        self, images: Sequence[_Pixels], exact: Sequence[_Pixels]
     ) -> list[dict[str, float] | None]:
-        """Measure what the reduced precision costs on a sample of images.
+        """Return the error of the reduced precision, measured on some images.
 
         Parameters
         ----------
         images : sequence of ndarray
             As ``run`` takes them.
         exact : sequence of ndarray
-            The same pictures as the reference decoding makes them.
+            The same images as the reference decoding makes them.
 
         Returns
         -------
         list of dict or None
-            One for each backbone, None in fp32: ``images``; ``cosine``, the smallest cosine
-            between a row and its fp32 twin; ``relative``, the largest distance between the two
-            over the norm of the latter.
+            For each backbone ``images``, their number; ``cosine``, the smallest cosine between a
+            row and the same row in fp32; ``relative``, the largest distance between the two,
+            divided by the norm of the latter. None in fp32.
         """
         if self.precision == "fp32":
             return [None] * len(self.backbones)
         pairs = zip(self.compute(images, self.precision), self.compute(exact, "fp32"), strict=True)
         return [_drift(*pair) for pair in pairs]
 
-    def compute(self, images: Sequence[Image], precision: Precision) -> list[NDArray[np.float32]]:
-        """Return the features, whatever they are, in any precision."""
+    def compute(self, images: Sequence[_Pixels], precision: Precision) -> list[NDArray[np.float32]]:
+        """Return the features in any precision, finite or not."""
+        device = self.backbones[0].device
         while True:
             size = self.batch_size
             try:
@@ -204,56 +210,56 @@ class BatchRunner:
                 return [np.concatenate(features) for features in zip(*blocks, strict=True)]
             except RuntimeError as error:
                 if not is_out_of_memory(error):
-                    report_failure(error, self.backbones[0].device)
+                    report_failure(error, device)
                     raise
             if size == 1:
                 raise UsageError(
                     "the memory of the device is too small for a single image; choose another "
                     "--device, or a smaller backbone"
                 )
-            # Out here, where the exception no longer holds on to the tensors.
+            # Out here, where the exception no longer keeps the tensors in memory.
             with self._lock:
-                if self.batch_size == size:  # Else another thread has halved it.
+                if self.batch_size == size:  # Otherwise another thread has halved it.
                     self.plan = dataclasses.replace(self.plan, batch_size=size // 2)
                     self._warm = not self.plan.compiled
-            if self.backbones[0].device.type == "cuda":
-                torch.cuda.synchronize(self.backbones[0].device)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
                 torch.cuda.empty_cache()
 
     def _batch(
-        self, images: Sequence[Image], size: int, precision: Precision
+        self, images: Sequence[_Pixels], size: int, precision: Precision
     ) -> list[NDArray[np.float32]]:
-        device = self.backbones[0].device
         with self._clock.stage("copy"):
-            pixels = _gather(images, size, device)
+            pixels = _to_device(images, size, self.backbones[0].device)
         with self._clock.stage("forward"):
-            # Its twin in fp32 is for comparison.
-            if precision != self.precision:
-                each = embed_together(self.backbones, pixels, precision, feature_map, self._taps)
-            else:
+            if precision == self.precision:
                 if not self._warm:
-                    self._warm_up(pixels)
-                each = self._embed(pixels)
-            return [features[: len(images)].cpu().numpy() for features in each]
+                    self._compile(pixels)
+                features = self._embed(pixels)
+            else:  # The reference for the drift.
+                features = embed_together(
+                    self.backbones, pixels, precision, feature_map, self._taps
+                )
+            return [each[: len(images)].cpu().numpy() for each in features]
 
     def _embed(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         return embed_together(self.backbones, pixels, self.precision, self._forward, self._taps)
 
-    def _warm_up(self, pixels: torch.Tensor) -> None:
-        # One thread compiles: a second one beside it would do so once more, and what
-        # ``constant_weights`` sets was the whole process's in older versions of torch.
+    def _compile(self, pixels: torch.Tensor) -> None:
+        # In one thread: a second one would compile once more, and older versions of torch set
+        # ``constant_weights`` for the whole process.
         with _COMPILING, self._lock:
-            # Another thread may have halved the batch since this one began.
+            # Another thread may have compiled or halved the batch in the meantime.
             if self._warm or len(pixels) != self.batch_size:
                 return
             try:
                 with constant_weights():
                     self._embed(pixels)
                 if pixels.device.type == "cuda":
-                    # The other lane's stream does not wait for what was packed in this one.
+                    # The other lane's stream does not wait for weights packed in this one.
                     torch.cuda.synchronize(pixels.device)
-            # Without a compiler, or with one that fails in whatever way, the network has the
-            # same values but for the last bits, and the file says so.
+            # There may be no compiler, or one that fails in any way. The values are the same but
+            # for the last bits, and the provenance says how they were computed.
             except Exception as error:
                 if isinstance(error, RuntimeError) and is_out_of_memory(error):
                     raise
@@ -262,11 +268,10 @@ class BatchRunner:
             self._warm = True
 
 
-def _gather(images: Sequence[Image], size: int, device: torch.device) -> torch.Tensor:
-    shape = (size, *images[0].shape)  # The last batch is filled up.
+def _to_device(images: Sequence[_Pixels], size: int, device: torch.device) -> torch.Tensor:
     kind = torch.uint8 if images[0].dtype == np.uint8 else torch.float32
-    # From pinned memory, a copy to the device goes on while the network computes.
-    batch = torch.zeros(shape, dtype=kind, pin_memory=device.type == "cuda")
+    # From pinned memory, a copy to a GPU goes on while the network computes.
+    batch = torch.zeros((size, *images[0].shape), dtype=kind, pin_memory=device.type == "cuda")
     np.stack(images, out=batch.numpy()[: len(images)])
     return batch.to(device, non_blocking=True)
 

@@ -1,4 +1,4 @@
-"""A network compiled by torch, with its weights as constants."""
+"""Networks compiled by torch, with their weights as constants."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _COMPILED: weakref.WeakKeyDictionary[object, Callable[[nn.Module, Tensor], Tenso
 
 
 def can_compile(backbones: Sequence[Backbone]) -> bool:
-    """Return whether a forward pass has one output: a tap in the middle ends it early."""
+    """Return whether only the last feature map is needed: a hook on a layer ends the pass early."""
     return len(backbones) == 1 and not backbones[0].layer
 
 
 def compiled(owner: object) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Return ``feature_map``, to be compiled by its first call inside ``constant_weights``.
+    """Return a copy of ``feature_map`` that compiles in its first call.
 
     Parameters
     ----------
     owner : object
-        Of weights that do not change: a Backbone. It gets the same function each time.
+        The backbone, whose weights do not change. It gets the same function each time.
     """
     if owner not in _COMPILED:
-        # It looks for a CUDA compiler, also where none is needed, and warns.
+        # It warns where there is no CUDA compiler, which is not needed.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        # torch keeps what it compiles with a function's code, as long as that is there, and not
-        # for more than eight networks: each has code of its own.
+        # torch stores compiled networks with the code of the function, eight at most. So each
+        # network gets code of its own.
         own = types.FunctionType(feature_map.__code__.replace(), feature_map.__globals__)
         _COMPILED[owner] = torch.compile(own, dynamic=False, fullgraph=True)
     return _COMPILED[owner]
 
 
 def constant_weights() -> contextlib.AbstractContextManager[object]:
-    """Have what is compiled here take the weights for constants.
+    """Return a context in which torch compiles weights as constants.
 
-    Normalisation is folded into the convolutions, and weights are cast and packed once: a fifth
-    faster for ResNet-50 and Swin-T.
+    Normalisation is then folded into the convolutions, and weights are cast and packed only once:
+    ResNet-50 and Swin-T are a fifth faster.
     """
     # As an option of torch.compile it has no effect.
     from torch._inductor import config

@@ -1,9 +1,8 @@
-"""The other engine: the same work in actors of a Ray cluster, streamed back as it is finished.
+"""The engine of a Ray cluster: actors compute chunks of a job and send them back.
 
-The samples that must be looked at are cut into chunks, a row of a Ray dataset each. An actor
-does with a chunk what the local engine does with all samples, and hands back one row: what
-became of every sample, and the finished batches. A chunk arrives whole or not at all, so one
-whose actor died is simply done again, by whichever actor is next.
+A chunk of samples is a row of a Ray dataset. An actor does with it what the local engine does
+with all samples, and returns one row: the images, without their pixels, and the batches. A chunk
+arrives whole or not at all, so the next actor repeats one that was lost with its actor.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RayEngine"]
 
-# Of a chunk, in batches: what a kill loses, and how far apart results arrive.
+# The largest chunk, in batches: what a kill loses, and how far apart results arrive.
 _MAX_BATCHES = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class _Errand:
-    """What every actor of a pass is told."""
+class _ActorSettings:
+    """What every actor of a job needs to know."""
 
     forwards: Sequence[ForwardPass]
     images: ImageSource
@@ -62,7 +61,7 @@ class _Errand:
 
 @dataclasses.dataclass(frozen=True)
 class _Chunk:
-    """Samples of a data set, their numbers there, and rows of theirs that are known."""
+    """Some samples, their numbers in the data set, and the rows that exist already."""
 
     numbers: Sequence[int]
     samples: Sequence[Sample]
@@ -70,8 +69,8 @@ class _Chunk:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Outcome:
-    """What became of a chunk: of its samples, without their pictures, and rows of theirs."""
+class _ChunkResult:
+    """The images of a chunk, without their pixels, and their features."""
 
     node: str
     device: str
@@ -81,28 +80,32 @@ class _Outcome:
 
 
 class _Actor:
-    """A worker on a machine of the cluster, with networks of its own."""
+    """A worker on a machine of the cluster, with its own networks."""
 
-    def __init__(self, errand: Any) -> None:
-        told: _Errand = cluster.get(errand)
-        self._version = told.version
-        # Paths of a data set may be relative to the folder that the command was given in.
+    def __init__(self, reference: Any) -> None:
+        settings: _ActorSettings = cluster.get(reference)
+        self._version = settings.version
+        # Paths of a data set may be relative to the folder in which the command runs.
         with contextlib.suppress(OSError):
-            os.chdir(told.folder)
-        self._images = told.images
-        self._device = torch.device(told.device)
+            os.chdir(settings.folder)
+        self._images = settings.images
+        self._device = torch.device(settings.device)
         if self._device.type == "cpu":
-            torch.set_num_threads(told.workers)
-        self._clock = Clock(told.workers)
-        self._worker = Worker(told.forwards, self._device, self._clock, told.cache, told.n_images)
+            torch.set_num_threads(settings.workers)
+        self._clock = Clock(settings.workers)
+        self._worker = Worker(
+            settings.forwards, self._device, self._clock, settings.cache, settings.n_images
+        )
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         import pyarrow
 
-        outcomes = [pickle.dumps(self._work(pickle.loads(cell.as_py()))) for cell in table["chunk"]]
-        return pyarrow.table({"outcome": pyarrow.array(outcomes, pyarrow.large_binary())})
+        results = [
+            pickle.dumps(self._compute(pickle.loads(cell.as_py()))) for cell in table["chunk"]
+        ]
+        return pyarrow.table({"outcome": pyarrow.array(results, pyarrow.large_binary())})
 
-    def _work(self, chunk: _Chunk) -> _Outcome:
+    def _compute(self, chunk: _Chunk) -> _ChunkResult:
         dataset = ImageDataset("chunk", tuple(chunk.samples), self._images)
         items: list[ImageRow | FeatureBatch] = []
         done: set[tuple[int, str]] = set()
@@ -121,42 +124,43 @@ class _Actor:
             for item in self._worker.run(dataset, range(len(dataset)), has):
                 if isinstance(item, FeatureBatch):
                     done.update((item.forward, row.key) for row in item.rows)
+                    for row in item.rows:
+                        row.number = chunk.numbers[row.number]
                     items.append(item)
                 else:
                     number = chunk.numbers[item.number]
                     items.append(dataclasses.replace(item, number=number, pixels={}))
-        # Ray would wrap it, and every word that the user should read, in its own traceback.
+        # Ray would wrap it in a traceback of its own, and hide the message.
         except BottleneckError as raised:
             error = raised
         device = devices.describe_device(self._device)
-        return _Outcome(socket.gethostname(), device, self._clock.take(), items, error)
+        return _ChunkResult(socket.gethostname(), device, self._clock.take(), items, error)
 
 
 class RayEngine:
-    """Actors of a Ray cluster: one a GPU, or one for every few cores.
+    """An engine of actors in a Ray cluster, one per GPU or one for every few cores.
 
-    Use as a context manager.
+    Use it as a context manager.
 
     Parameters
     ----------
     device : str
         "cuda" for an actor on every GPU of the cluster, "cpu" for actors on its cores; "auto"
-        takes the GPUs where there are some.
+        uses the GPUs if there are any.
     workers : int or "auto"
-        Cores that an actor sets aside: for as many threads that read and decode, and on CPUs
-        for as many that compute. By default a GPU's share of the cores of its machine, 24 at
-        most, or four.
+        Cores per actor: the number of its loading threads and, on CPUs, of its computing
+        threads. "auto" is a GPU's share of the cores of its machine, 24 at most; on CPUs, 4.
     address : str or None
-        Of the cluster, as ``bottleneck.cluster.connect`` takes it.
+        Address of the cluster, as ``bottleneck.cluster.connect`` takes it.
 
     Raises
     ------
     MissingExtraError
         If Ray is not installed.
     ClusterError
-        If the cluster cannot be reached, or its workers cannot do the job.
+        If the cluster cannot be reached, or its machines cannot do the work.
     UsageError
-        If no machine of the cluster has such a device, or as many cores.
+        If no machine of the cluster has such a device, or enough cores.
     """
 
     name = "ray"
@@ -164,8 +168,8 @@ class RayEngine:
     def __init__(self, device: str, workers: int | Literal["auto"], address: str | None) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise UsageError(
-                f"--device {device} with --engine ray: say auto, cpu or cuda; Ray gives every "
-                "actor a GPU of its own"
+                f"--device must be auto, cpu or cuda with --engine ray, not {device}: Ray gives "
+                "every actor a GPU of its own"
             )
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(cluster.connect(address))
@@ -186,12 +190,12 @@ class RayEngine:
         machines = cluster.machines()
         gpus = sum(machine.gpus for machine in machines)
         if device == "cuda" and not gpus:
-            raise UsageError("there is no GPU in the Ray cluster; say --device cpu")
+            raise UsageError("there is no GPU in the Ray cluster; use --device cpu")
         self.device = torch.device("cuda" if gpus and device != "cpu" else "cpu")
         if self.device.type == "cuda":
             fits = [machine for machine in machines if machine.gpus]
             share = min(max(1, machine.cores // machine.gpus) for machine in fits)
-            cores = min(share, devices.MOST_WORKERS)
+            cores = min(share, devices.MAX_WORKERS)
         else:
             fits = [machine for machine in machines if machine.cores]
             cores = min([4, *(machine.cores for machine in fits)])
@@ -204,7 +208,7 @@ class RayEngine:
         if not self._actors:
             raise UsageError(
                 f"no machine of the Ray cluster has {self._cores} cores for one actor; "
-                "name fewer with --workers"
+                "set a smaller number with --workers"
             )
         self._gpus = int(self.device.type == "cuda")
         self.clock = Clock(self._cores, self._actors)
@@ -218,16 +222,16 @@ class RayEngine:
         n_images: int,
         report: Callable[[], None],
     ) -> BatchPlan:
-        """Take what usually does well: nothing is measured on machines that may differ."""
+        """Return the default plan: machines may differ, so nothing is measured."""
         default = devices.default_batch_size(self.device)
         return BatchPlan(default if batch_size == "auto" else batch_size)
 
     def native_precision(self) -> Precision:
-        """Return bf16 where the hardware of a worker computes in it, else fp32."""
+        """Return "bf16" if the hardware of a machine computes in it, else "fp32"."""
         return self._ask(devices.native_precision)
 
     def describe(self) -> dict[str, str]:
-        """Name engine and devices for the record."""
+        """Return engine and devices for the provenance."""
         used = self._devices or {self._ask(devices.describe_device)}
         return {"engine": self.name, "device": ", ".join(sorted(used))}
 
@@ -235,14 +239,14 @@ class RayEngine:
         return cluster.call(question, self.device, num_cpus=1, num_gpus=self._gpus)
 
     def run(self, job: ExtractionJob) -> Generator[ImageRow | FeatureBatch]:
-        """Compute in the cluster; samples come in the order in which chunks are finished.
+        """Yield images and batches in the order in which chunks are finished.
 
         Raises
         ------
         ClusterError
             If a machine cannot read an image that this one can, or actors keep dying.
         """
-        errand = _Errand(
+        settings = _ActorSettings(
             job.forwards,
             job.dataset.images,
             job.cache,
@@ -251,30 +255,30 @@ class RayEngine:
             len(job.numbers) // self._actors,
             str(Path.cwd()),
         )
-        outcomes = cluster.stream(
+        results = cluster.stream(
             _Actor,
-            errand,
+            settings,
             map(pickle.dumps, self._cut(job)),
             actors=self._actors,
             num_cpus=self._cores,
             num_gpus=self._gpus,
         )
-        with contextlib.closing(outcomes):
-            for data in outcomes:
-                outcome: _Outcome = pickle.loads(data)
-                self._devices.add(outcome.device)
-                self.clock.add(outcome.busy)
-                for item in outcome.items:
+        with contextlib.closing(results):
+            for data in results:
+                result: _ChunkResult = pickle.loads(data)
+                self._devices.add(result.device)
+                self.clock.add(result.busy)
+                for item in result.items:
                     if isinstance(item, ImageRow) and item.failure and not item.sha256:
-                        _refuse_blind(outcome.node, job.dataset, item)
+                        _check_unreadable(result.node, job.dataset, item)
                     yield item
-                # After what was finished before it, so that this is not lost.
-                if outcome.error is not None:
-                    raise outcome.error
+                # Last, so that what the actor finished before the error is not lost.
+                if result.error is not None:
+                    raise result.error
 
     def _cut(self, job: ExtractionJob) -> Iterator[_Chunk]:
         batch = max(forward.plan.batch_size for forward in job.forwards)
-        # Several chunks an actor, so that all end at about the same time.
+        # Several chunks per actor, so that all actors end at about the same time.
         share = -(-len(job.numbers) // (8 * self._actors * batch))
         size = batch * min(max(share, 1), _MAX_BATCHES)
         samples = job.dataset.samples
@@ -284,16 +288,16 @@ class RayEngine:
             yield _Chunk(numbers, [samples[number] for number in numbers], known)
 
 
-def _refuse_blind(node: str, dataset: ImageDataset, item: ImageRow) -> None:
-    # A machine without the folder would make failures of all its images. A failure is an image
-    # that this machine cannot read either.
-    sample = dataset.samples[item.number]
+def _check_unreadable(node: str, dataset: ImageDataset, row: ImageRow) -> None:
+    # On a machine without the folder every image would fail. Only images that cannot be read on
+    # this machine either are failures.
+    sample = dataset.samples[row.number]
     try:
         dataset.read(sample)
     except (OSError, DataError):
         return
     raise ClusterError(
-        f"'{sample.id}' {item.failure} on the machine {node} of the Ray cluster, and can be read "
+        f"'{sample.id}' {row.failure} on the machine {node} of the Ray cluster, but it can be read "
         "here: every machine needs the folder of the images under the same path (a shared file "
         "system). Mount it there, or take the machine out of the cluster, and repeat the command; "
         "what was finished is kept"
