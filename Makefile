@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format bench clean
+.PHONY: help demo test test-slow lint format bench bench-gpu clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -49,6 +49,9 @@ format: .venv/installed-dev  ## Put the code into shape.
 
 bench: .venv/installed-dev .venv-thingsvision/installed  ## Measure extraction beside its peers, as ratios (an hour).
 	$(BIN)/python benchmarks/extraction.py --thingsvision .venv-thingsvision/bin/python
+
+bench-gpu:  ## Run the tests and measure extraction on a GPU (below eight minutes); PYTHON=python3 has torch.
+	$(PYTHON) benchmarks/gpu.py
 
 clean:  ## Remove the virtual environment and what the demo wrote.
 	rm -rf .venv .venv-thingsvision demo

@@ -252,5 +252,5 @@ PixelCache(pathlib.Path(sys.argv[1])).keep("a" * 64, None, image, pixel_facts(im
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="/pixels: Not a directory"):
+    with pytest.raises(UsageError, match="/pixels cannot be written: Not a directory"):
         PixelCache(tmp_path / "file" / "pixels")

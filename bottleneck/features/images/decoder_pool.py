@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from loky import BrokenProcessPool, ProcessPoolExecutor
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,6 +28,9 @@ from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, UsageError, first_line
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
 
 __all__ = ["DecoderPool"]
 
@@ -86,6 +89,8 @@ class DecoderPool:
             row.pixels, row.facts = _decode(task, self._clock, self._cache)
 
     def _decode_in_process(self, task: _Task) -> tuple[_Pixels, PixelFacts, dict[str, float]]:
+        from loky import BrokenProcessPool
+
         folder = None if self._cache is None else self._cache.folder
         crashes = 0
         while crashes < 2:
@@ -112,11 +117,13 @@ class DecoderPool:
     def close(self) -> None:
         """End the processes."""
         with ThreadPoolExecutor() as threads:  # Each waits a second until its process has ended.
-            list(threads.map(ProcessPoolExecutor.shutdown, self._idle))
+            list(threads.map(lambda process: process.shutdown(), self._idle))
         self._idle.clear()
 
 
 def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecutor:
+    from loky import BrokenProcessPool, ProcessPoolExecutor
+
     process = ProcessPoolExecutor(
         1, initializer=_set_up_process, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
     )
