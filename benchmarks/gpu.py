@@ -199,7 +199,8 @@ def rate_of_extraction(
                 output=output,
             )
             seconds.append(time.perf_counter() - started)
-    return (len(paths) - few) / max(seconds[1] - seconds[0], 1e-9)
+    difference = seconds[1] - seconds[0]
+    return (len(paths) - few) / difference if difference > 0 else len(paths) / seconds[1]
 
 
 def rate_of_network(backbone: Any, device: Any, precision: Any, batch: int) -> float:
