@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,16 @@ from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features.compute.engine import BatchPlan, Engine, ExtractionJob, FeatureBatch
+from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.options import ExtractionOptions, choose_recipe, explain_decoding
 from bottleneck.features.provenance import describe_run
-from bottleneck.features.rows import ImageTable
+from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.selection import select_unread
-from bottleneck.features.shared_pass import SharedPass, share_passes
+from bottleneck.features.shared_pass import make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
 from bottleneck.files import lock, make_folder
 
@@ -136,12 +136,6 @@ def extract(
     FeatureFileError
         If the feature file is damaged, belongs to another data set, or is being written by
         another run.
-
-    Examples
-    --------
-    >>> from bottleneck import extract, load_dataset
-    >>> extract(load_dataset("phantom"), "resnet18", weights="random").n_known  # doctest: +SKIP
-    0
     """
     layers = [layer] if isinstance(backbone, str) else []
     (extraction,) = extract_all(dataset, [backbone], layers=layers, progress=progress, **options)
@@ -257,66 +251,44 @@ def _extract(
     clock.start()
     passes = share_passes(members)
     images = ImageTable(len(dataset))
-    # sample
+
+    # 1. sample
     every = range(len(dataset))
     unread = every if verify else select_unread(stores, images, clock.workers)
-    _run_engine(passes, unread, images, engine, cache, progress)
-    queue.finish()
-    stages = clock.stages()
-    # finish
-    for tap, store in members:
-        store.finish(images, functools.partial(describe_run, tap, stages, engine))
-    return stages
 
-
-def _run_engine(
-    passes: Sequence[SharedPass],
-    unread: Sequence[int],
-    images: ImageTable,
-    engine: Engine,
-    cache: PixelCache | None,
-    progress: Progress,
-) -> None:
-    stores = [store for each in passes for _, store in each.members]
-    dataset = stores[0].dataset
-    names = ", ".join(dict.fromkeys(each.members[0][0].name for each in passes))
+    # 2. load, 3. batch, 4. network
+    job = make_job(passes, dataset, unread, cache)
+    compiling = any(forward.plan.compiled for forward in job.forwards)
+    names = ", ".join(dict.fromkeys(tap.name for tap, _ in members))
     total, done = len(dataset), len(dataset) - len(unread)
     progress(done, total, names)
-    if not len(unread):
-        return
-
-    def has(forward: int, key: str) -> bool:
-        return key in passes[forward]
-
-    def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
-        keys = {key for each in passes for key in each.keys(numbers)}
-        return {(n, key) for n, each in enumerate(passes) for key in keys if key in each}
-
-    failures: dict[int, str] = {}
-    forwards = [each.forward() for each in passes]
-    compiling = any(forward.plan.compiled for forward in forwards)
-    # load, batch, network
-    job = ExtractionJob(dataset, unread, forwards, has, recorded, cache)
-    with contextlib.closing(engine.run(job)) as results:
+    with contextlib.closing(engine.run(job) if len(unread) else _nothing()) as results:
         for result in results:
             if isinstance(result, FeatureBatch):
-                # append
+                # 5. append
                 passes[result.forward].append(result)
                 if compiling:
                     compiling = False
                     progress(done, total, names)
                 continue
-            if result.failure is not None:
-                failures[result.number] = result.failure
-            else:
-                images.write(result.number, [(result.sha256, result.stamp)])
-                for store in stores:
-                    store.note_read(result)
+            images.add(result)
+            for store in stores:
+                store.note_read(result)
             done += 1
             waiting = compiling and result.pixels
             progress(done, total, f"compiling {names}" if waiting else names)
-    # A cluster returns samples in the order in which they are finished.
-    images.failures += [(dataset.samples[n].id, failures[n]) for n in sorted(failures)]
+
+    # 6. finish
+    queue.finish()
+    stages = clock.stages()
+    for tap, store in members:
+        store.finish(images, functools.partial(describe_run, tap, stages, engine))
+    return stages
+
+
+def _nothing() -> Generator[ImageRow | FeatureBatch]:
+    """Yield nothing, where every image is known and no network need be prepared."""
+    yield from ()
 
 
 @contextlib.contextmanager
@@ -353,7 +325,7 @@ def _tap(
 
 
 def _note_options(stores: Sequence[FeatureStore], options: ExtractionOptions) -> None:
-    """Note the options that were asked for in vain."""
+    """Note the options that had no effect."""
     noted: set[str] = set()  # Once for each network, with the first of its layers.
     for store in stores:
         notes = [n for n in explain_decoding(store.recipe, options.decoding) if n not in noted]

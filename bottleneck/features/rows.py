@@ -70,22 +70,30 @@ def row_key(sha256: str, sample: Sample) -> str:
 
 
 class ImageTable:
-    """Hash and stamp of every image of a data set, on the disk.
+    """Hash and stamp of every image of a data set, on the disk, and the failures.
 
     Parameters
     ----------
     n : int
         Number of samples.
-
-    Attributes
-    ----------
-    failures : list of (str, str)
-        Id and reason of the samples that have no row.
     """
 
     def __init__(self, n: int) -> None:
-        self.failures: list[tuple[str, str]] = []
+        self._failures: dict[int, tuple[str, str]] = {}
         self._images = DiskArray(n, _IMAGE)
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Id and reason of the samples without a row, in the order of the data set."""
+        # A cluster returns images in the order in which they are finished.
+        return [self._failures[number] for number in sorted(self._failures)]
+
+    def add(self, row: ImageRow) -> None:
+        """Record an image that was read, or why it cannot be used."""
+        if row.failure is None:
+            self.write(row.number, [(row.sha256, row.stamp)])
+        else:
+            self._failures[row.number] = row.sample.id, row.failure
 
     def write(self, start: int, images: Sequence[tuple[str, Stamp]]) -> None:
         """Record hashes and stamps of consecutive samples; ``start`` is the first one's number."""

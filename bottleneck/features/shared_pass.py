@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Hashable, Iterator, Sequence
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features.compute.engine import BatchPlan, FeatureBatch, ForwardPass
+from bottleneck.features.compute.engine import BatchPlan, ExtractionJob, FeatureBatch, ForwardPass
 from bottleneck.features.file.store import FeatureStore
 
-__all__ = ["SharedPass", "share_passes"]
+__all__ = ["SharedPass", "make_job", "share_passes"]
 
 
 class SharedPass:
@@ -69,6 +71,25 @@ def share_passes(members: Sequence[tuple[Backbone, FeatureStore]]) -> list[Share
         key = id(backbone.network), made, read_plan(store)
         passes.setdefault(key, SharedPass()).members.append((backbone, store))
     return list(passes.values())
+
+
+def make_job(
+    passes: Sequence[SharedPass],
+    dataset: ImageDataset,
+    numbers: Sequence[int],
+    cache: PixelCache | None,
+) -> ExtractionJob:
+    """Return the job of an engine: images to load, and the passes that need them."""
+
+    def has(forward: int, key: str) -> bool:
+        return key in passes[forward]
+
+    def recorded(numbers: Sequence[int]) -> set[tuple[int, str]]:
+        keys = {key for each in passes for key in each.keys(numbers)}
+        return {(n, key) for n, each in enumerate(passes) for key in keys if key in each}
+
+    forwards = [each.forward() for each in passes]
+    return ExtractionJob(dataset, numbers, forwards, has, recorded, cache)
 
 
 def _note_plan(store: FeatureStore, plan: BatchPlan) -> None:

@@ -1,4 +1,4 @@
-"""Features in memory, with what is known of every row."""
+"""Features in memory, with ids, labels, patients and provenance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Strings = NDArray[np.str_]
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSet:
-    """One row of features a sample, and where they came from.
+    """One row of features per sample, and what made it.
 
     Attributes
     ----------
@@ -33,8 +33,8 @@ class FeatureSet:
     provenance : mapping
         What made the rows; see ``features/README.md`` for its fields.
     groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
-        Patient, fixed split, published fold and centre, where the data set names
-        them; an empty string where it does not for that row.
+        Patient, fixed split, published fold and centre. None if the data set names none; an
+        empty string if it names none for that row.
     sha256, pixels : ndarray of str, shape (n_samples,), or None
         Hashes of the encoded bytes and of the decoded pixels.
     sources : ndarray of str, shape (n_samples,), or None
@@ -44,11 +44,11 @@ class FeatureSet:
     brightness : ndarray of float32, shape (n_samples,), or None
         Mean grey value, 0 to 255.
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
-        Grey pictures too small to read text in, in which copies are found.
+        Grey images, too small to read text in, in which near-duplicates are recognised.
     failures : tuple of (str, str)
-        Id and reason of every sample that has no row.
+        Id and reason of every sample without a row.
     path : Path or None
-        The file they were read from.
+        The feature file.
     """
 
     X: NDArray[np.float32]
@@ -72,7 +72,8 @@ class FeatureSet:
         n = len(self.ids)
         if self.X.ndim != 2 or len(self.X) != n or len(self.y) != n:
             raise FeatureFileError(
-                f"features need one row a sample: X {self.X.shape}, {len(self.y)} labels, {n} ids"
+                f"features need one row per sample, but X has the shape {self.X.shape}, with "
+                f"{len(self.y)} labels and {n} ids"
             )
 
     def __len__(self) -> int:
@@ -100,10 +101,10 @@ class FeatureSet:
 
     @property
     def positive(self) -> str | None:
-        """The positive label that was stated at extraction, if any."""
+        """The positive class that was stated at extraction, if any."""
         return self.provenance["dataset"].get("positive")
 
     @property
     def recipe_hash(self) -> str:
-        """Hash of all that changes the values; features of one hash may be mixed."""
+        """Hash of all that changes the values; rows of equal hashes can be mixed."""
         return str(self.provenance["recipe_hash"])

@@ -1,4 +1,4 @@
-"""The members of a feature file, opened with distrust; ``features/README.md`` specifies them."""
+"""The members of a feature file, checked before use; ``features/README.md`` specifies them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = 2
 TEXT = h5py.string_dtype("utf-8")
 FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
 THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-# Members that are there where some sample has something in the field.
+# Members that exist only if some sample has a value in the field.
 OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
 
 _BLOCK = 65_536
@@ -46,7 +46,7 @@ class Members:
     @classmethod
     @contextlib.contextmanager
     def opened(cls, path: Path) -> Iterator[Members]:
-        """Open a file, and turn whatever HDF5 says of its damage into a FeatureFileError."""
+        """Open a file for the block, and raise FeatureFileError for whatever HDF5 raises."""
         if path.is_dir():
             raise FeatureFileError(
                 f"{path} is a folder, where a feature file (.h5) was expected: name a file in it, "
@@ -60,12 +60,12 @@ class Members:
                 yield cls(path, file)
         except BottleneckError:
             raise
-        # HDF5 finds damage as late as a value is read, and names it in errors of any type.
+        # HDF5 notices damage only when a value is read, and raises errors of any type.
         except Exception as error:  # noqa: BLE001
-            found = source.error if source else None
-            if found is not None and not isinstance(found, Exception):
-                raise found from None  # Ctrl-C
-            cause = found or str(error).partition("(")[2].rstrip(")") or error
+            raised = source.error if source else None
+            if raised is not None and not isinstance(raised, Exception):
+                raise raised from None  # Ctrl-C
+            cause = raised or str(error).partition("(")[2].rstrip(")") or error
             raise FeatureFileError(
                 f"{path} is damaged, or no HDF5 file ({cause}); "
                 "move it away and extract the features again"
@@ -75,11 +75,11 @@ class Members:
         return name in self._file
 
     def __getitem__(self, name: str) -> h5py.Dataset:
-        """Return a member that has been checked before."""
+        """Return a member without checking it."""
         return self._file[name]
 
     def provenance(self) -> Mapping[str, Any]:
-        """Return what the file says of itself."""
+        """Return the provenance."""
         try:
             provenance = json.loads(self._file.attrs["provenance"])
             version = provenance["format"]
@@ -107,8 +107,8 @@ class Members:
         kind: str = "SO",
         columns: int | None = None,
     ) -> h5py.Dataset:
-        """Return a member that is what it must be: its rows, dimensions, kind of data, columns."""
-        # A link to another file, or a size that the file cannot hold, is no work of ours.
+        """Return a member after checking its rows, dimensions, kind of data and columns."""
+        # A link to another file, or a size that the file cannot hold, can only be made to mislead.
         link = self._file.get(name, getlink=True) if name in self else None
         member = self._file[name] if isinstance(link, h5py.HardLink) else None
         if (
@@ -125,36 +125,36 @@ class Members:
         return member
 
     def malformed(self, name: str) -> FeatureFileError:
-        """Make the error for a member that is not what it must be."""
+        """Return the error for a member that failed its check."""
         return FeatureFileError(
-            f"{self.path} is no sound feature file: '{name}' is missing or malformed; "
+            f"{self.path} is no valid feature file: '{name}' is missing or malformed; "
             "move it away and extract the features again"
         )
 
     def thumbnails(self, n: int) -> h5py.Dataset:
-        """Return the member of the thumbnails."""
+        """Return the thumbnails after checking their shape."""
         member = self.member("thumbnails", n, ndim=3, kind="u")
         if member.shape[1:] != THUMBNAIL:
             raise FeatureFileError(
-                f"{self.path} is no sound feature file: 'thumbnails' has the shape "
+                f"{self.path} is no valid feature file: 'thumbnails' has the shape "
                 f"{member.shape}, not ({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and "
                 "extract the features again"
             )
         return member
 
     def longest(self, member: h5py.Dataset) -> int:
-        """Return the length in bytes of the longest text of a member that bears reading."""
+        """Return the length in bytes of the longest text of a member, if it is safe to read."""
         longest = measure_texts(self.path, self._file, member)
         if longest is None:
             raise self.malformed(member.name)
         return longest
 
     def texts(self, name: str, n: int | None = None) -> NDArray[np.str_]:
-        """Return a whole member of texts."""
+        """Return all texts of a member."""
         member = self.member(name, n)
         if member.dtype.kind != "O":
             return np.asarray(member[:]).astype(str)
-        # By blocks: a million texts at once would be as many objects.
+        # By blocks: a million texts at once would be a million objects.
         texts = np.empty(len(member), f"U{max(1, self.longest(member))}")
         for start in range(0, len(member), _BLOCK):
             texts[start : start + _BLOCK] = member.asstr()[start : start + _BLOCK]
@@ -172,11 +172,11 @@ class Members:
 
 
 def take(member: h5py.Dataset, numbers: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Return rows of a member, in any order."""
+    """Return rows of a member by their numbers, in any order."""
     order, inverse = np.unique(numbers, return_inverse=True)
     if not len(order):
         return member[:0]
-    # HDF5 reads a run of rows hundreds of times faster than as many named one by one.
+    # HDF5 reads consecutive rows hundreds of times faster than the same rows one by one.
     low, high = int(order[0]), int(order[-1]) + 1
     if high - low <= 4 * len(order):
         return member[low:high][order - low][inverse]

@@ -1,7 +1,7 @@
-"""The heaps in which HDF5 keeps text, checked as HDF5 reads them.
+"""Checks the heaps in which HDF5 keeps text, as HDF5 reads them.
 
-HDF5 believes what a file says of its texts: that a million rows share one long text, or that an
-entry of a heap has no size, at which it walks on without end.
+HDF5 trusts what a file states about its texts: that a million rows share one long text, or that
+an entry of a heap has no size, which makes HDF5 loop forever.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy as np
 
 __all__ = ["WatchedFile", "measure_texts"]
 
-# How a heap begins, and the size of its head and of each entry's (HDF5's format specification,
-# III.E, the global heap).
+# The first bytes of a heap, and the size of its head and of each entry's head (HDF5 format
+# specification, III.E, the global heap).
 _HEAP, _HEAD = b"GCOL\x01", 16
-# What a row of text is: a length and an address.
+# A row of text is a length and an address.
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
-# In bytes, of text that any file may hold.
+# Bytes of text that every file may hold.
 _SMALL = 16_777_216
-# Bytes that HDF5 reads at once of anything but numbers.
+# HDF5 reads at most so many bytes at once, except for numbers.
 _MOST_METADATA = 1_048_576
-# Rows that are looked at together.
+# Rows that are checked together.
 _ROWS = 65_536
 
 
 def measure_texts(path: Path, file: h5py.File, member: h5py.Dataset) -> int | None:
     """Return the length of the longest text of a member in bytes.
 
-    None where the texts are not as we write them, or take more memory than the file has bytes:
-    numpy gives every row the width of the longest.
+    None if the texts are not stored as this package stores them, or would take more memory than
+    the file has bytes: numpy gives every row the width of the longest.
     """
     if len(member) == 0:
         return 0
@@ -55,25 +55,25 @@ def measure_texts(path: Path, file: h5py.File, member: h5py.Dataset) -> int | No
 
 
 class WatchedFile(io.FileIO):
-    """A file for HDF5 to read, that does not let it into a heap without end.
+    """A file for HDF5 to read that refuses endless heaps.
 
-    Heaps are checked as HDF5 comes to them, so that it does not matter what a file says of where
-    they are, and none is looked at that is not read.
+    Heaps are checked when HDF5 reads them, so that it does not matter where the file says they
+    are, and only those that are read are checked.
 
     Attributes
     ----------
     error : BaseException or None
-        What ended a reading; HDF5 puts an error of its own in its place.
+        What ended a read; HDF5 replaces it by an error of its own.
     """
 
     error: BaseException | None = None
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read, and refuse what contains an endless heap; OSError."""
+        """Read bytes; raise OSError if they contain an endless heap."""
         try:
             place = self.tell()
             n = super().readinto(buffer)
-            # What is longer is numbers: HDF5 reads a heap from its beginning, 4096 bytes at first.
+            # Longer reads are of numbers: HDF5 reads a heap from its beginning, 4096 bytes first.
             if n and n <= _MOST_METADATA:
                 self._check(place, n)
                 self.seek(place + n)
@@ -83,24 +83,24 @@ class WatchedFile(io.FileIO):
         return n
 
     def _check(self, place: int, n: int) -> None:
-        # HDF5 may have the first bytes of it already, from the reading before.
+        # HDF5 may have read the first bytes of a heap in the read before.
         first = max(0, place - len(_HEAP) + 1)
         data = self._bytes(first, place + n - first)
-        found = data.find(_HEAP)
-        while found >= 0:
-            if self._is_endless(first + found):
+        start = data.find(_HEAP)
+        while start >= 0:
+            if self._is_endless(first + start):
                 raise OSError("a heap of its texts has no end")
-            found = data.find(_HEAP, found + 1)
+            start = data.find(_HEAP, start + 1)
 
     def _is_endless(self, place: int) -> bool:
-        """Walk through one heap as HDF5 does."""
+        """Return whether HDF5 would never reach the end of a heap."""
         size = int.from_bytes(self._bytes(place + 8, 8), "little")
         heap = self._bytes(place, min(size, os.fstat(self.fileno()).st_size))
         entry = _HEAD
         while entry + _HEAD <= len(heap):
             number = int.from_bytes(heap[entry : entry + 2], "little")
             length = int.from_bytes(heap[entry + 8 : entry + 16], "little")
-            # Entry 0 is the space that is left, and counts its own head.
+            # Entry 0 is the free space; its length includes its own head.
             step = length if number == 0 else _HEAD + -(-length // 8) * 8
             if not _HEAD <= step <= size - entry:
                 return True

@@ -1,4 +1,4 @@
-"""Reading feature files into arrays; ``features/README.md`` is their specification."""
+"""Reads feature files into arrays; ``features/README.md`` specifies the files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def feature_files(folder: Path) -> list[Path]:
 
 
 def read_provenance(path: Path) -> Mapping[str, Any]:
-    """Return what a feature file says of itself, without reading its rows.
+    """Return the provenance of a feature file, without reading its rows.
 
     Raises
     ------
     FeatureFileError
-        If the file is missing, damaged, no feature file, or of a newer format.
+        If the file is missing, damaged, no feature file, or of another format.
     """
     with Members.opened(path) as file:
         return file.provenance()
@@ -43,8 +43,8 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
     path : str or Path
         What ``extract`` wrote.
     memory_map : bool
-        Leave features and thumbnails on the disk, and map them into memory, read-only: what
-        is never looked at is never read.
+        Map features and thumbnails into memory, read-only, instead of reading them: only what
+        is used is read.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
     Raises
     ------
     FeatureFileError
-        If the file is missing, damaged, no feature file, or of a newer format.
+        If the file is missing, damaged, no feature file, or of another format.
     """
     path = Path(path)
     with Members.opened(path) as file:
@@ -83,7 +83,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
 
 
 def _array(path: Path, member: h5py.Dataset, memory_map: bool) -> NDArray[Any]:
-    start = member.id.get_offset() if memory_map else None  # None where it lies in pieces.
+    start = member.id.get_offset() if memory_map else None  # None if it is stored in chunks.
     if start is None:
         return member[:]
     return np.memmap(path, member.dtype, "r", start, shape=member.shape)

@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample, blocks_of
-from bottleneck.disk_backed import DiskArray
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.row_plan import RowPlan
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.file.writer import write_features
 from bottleneck.features.rows import ImageRow, ImageTable, Stamp, row_key
-from bottleneck.plurals import counted
 
 __all__ = ["FeatureStore", "log_path"]
 
@@ -206,7 +204,9 @@ class FeatureStore:
         yield from (record[0] for record in self._journal.recorded(samples) if record is not None)
 
     def note_read(self, row: ImageRow) -> None:
-        """Log, together with the next batch, that an image was read."""
+        """Log, together with the next batch, that an image was read and can be used."""
+        if row.failure is not None:
+            return
         self._unlogged.append((row.sample.id, row.sample.source, row.key, *row.stamp))
         if len(self._unlogged) >= _MOST_UNLOGGED:
             self.append([], np.empty((0, self.width), np.float32))
@@ -256,71 +256,37 @@ class FeatureStore:
             If there is no row at all.
         """
         self._queue.finish()
-        self.failures = images.failures
-        plan = self._plan(images)
-        self.n_rows, self.n_copies = plan.n_rows, plan.n_rows - int(plan.used.sum())
+        samples, self.failures = self.dataset.samples, images.failures
+        plan = RowPlan(samples, images, self._stored, self._located, self._journal)
+        self.n_rows, self.n_copies = plan.n_rows, plan.n_copies
+        self.notes += plan.notes()
         if not self.n_rows:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
                 f"{self.failures[0][0]}: {self.failures[0][1]}"
             )
-        self._note_changes(plan)
-        # A kill between the file's renaming and the log's removal leaves a log of rows that the
-        # file has.
-        fresh = int(plan.used[len(self._stored) :].sum())
-        provenance = self._describe(plan, fresh)
+        provenance = self._describe(plan)
         same = all(self.provenance.get(k) == provenance[k] for k in ("dataset", "content"))
-        if fresh or not same:
+        if plan.n_fresh or not same:
             provenance |= describe()
             write_features(
                 self.path,
                 self.dataset,
-                self._blocks(plan, images),
+                plan.blocks(self.width),
                 shape=(self.n_rows, self.width),
                 failures=self.failures,
                 provenance=provenance,
             )
             self.provenance = provenance
         self._journal.__exit__()
-        # Missing where somebody removed the folder, and the lock with it, during the run.
+        # A kill right here leaves a log of rows that the file has: the next run removes it. There
+        # is no log where somebody removed the folder, and the lock with it, during the run.
         log_path(self.path).unlink(missing_ok=True)
 
-    def _plan(self, images: ImageTable) -> _FilePlan:
-        plan = _FilePlan(len(self.dataset), len(self._stored) + len(self._journal))
-        for start, samples in blocks_of(self.dataset.samples):
-            located = self._located.read(start, start + len(samples)).tolist()
-            before = [number for number in located if number >= 0]
-            keys_before = dict(zip(before, self._stored.keys(before), strict=True))
-            places = np.full(len(samples), -1)
-            hashes = [sha256 for sha256, _ in images.read(start, start + len(samples))]
-            for n, (sample, number, sha256) in enumerate(
-                zip(samples, located, hashes, strict=True)
-            ):
-                plan.n_located += number >= 0
-                if not sha256:
-                    plan.n_lost += number >= 0
-                    continue
-                key = row_key(sha256, sample)
-                if keys_before.get(number) == key:
-                    places[n] = number
-                else:
-                    plan.n_changed += number >= 0
-                    places[n] = self._place(key)
-                plan.content.update(f"{sample.id}\n{key}\n".encode())
-            plan.add(start, places)
-        for failure in self.failures:
-            plan.content.update("\n".join(failure).encode())
-        return plan
-
-    def _place(self, key: str) -> int:
-        stored = self._stored.numbers.get(key) if len(self._stored) else None
-        # Rows of the log are numbered on from those of the file.
-        return len(self._stored) + self._journal.numbers[key] if stored is None else stored
-
-    def _describe(self, plan: _FilePlan, n_fresh: int) -> dict[str, Any]:
+    def _describe(self, plan: RowPlan) -> dict[str, Any]:
         dataset, before = self.dataset, self.provenance
-        seconds = before.get("seconds", 0.0) + (self._journal.seconds if n_fresh else 0.0)
-        extracted = before.get("images_extracted", 0) + n_fresh
+        seconds = before.get("seconds", 0.0) + (self._journal.seconds if plan.n_fresh else 0.0)
+        extracted = before.get("images_extracted", 0) + plan.n_fresh
         return {
             "format": FORMAT,
             "dataset": {
@@ -333,7 +299,7 @@ class FeatureStore:
                 "excluded": dict(dataset.excluded),
                 "description": dict(dataset.description),
             },
-            "content": plan.content.hexdigest(),
+            "content": plan.content,
             "recipe": self.recipe.to_dict(),
             "recipe_hash": self.recipe.hash,
             **self.settings,
@@ -341,56 +307,3 @@ class FeatureStore:
             "seconds": round(seconds, 3),
             "images_per_second": round(extracted / seconds, 3) if seconds else None,
         }
-
-    def _note_changes(self, plan: _FilePlan) -> None:
-        n_gone = len(self._stored) - plan.n_located
-        for count, text in (
-            (plan.n_changed, "changed since the last run"),
-            (n_gone, "no longer in the data set, dropped from the file"),
-            (plan.n_lost, "had features before and cannot be used now"),
-            (self.n_copies, "with the same content as another image of the data set"),
-        ):
-            if count:
-                self.notes.append(f"{counted(count, 'image')} {text}")
-
-    def _blocks(
-        self, plan: _FilePlan, images: ImageTable
-    ) -> Iterator[tuple[list[ImageRow], NDArray[np.float32]]]:
-        n_stored = len(self._stored)
-        for start, samples in blocks_of(self.dataset.samples):
-            places = plan.places.read(start, start + len(samples))
-            with_row = np.flatnonzero(places >= 0)
-            here = places[with_row]
-            features = np.empty((len(here), self.width), np.float32)
-            facts: dict[int, PixelFacts] = {}
-            for source, first, chosen in (
-                (self._stored, 0, np.flatnonzero(here < n_stored)),
-                (self._journal, n_stored, np.flatnonzero(here >= n_stored)),
-            ):
-                if len(chosen):
-                    found, features[chosen] = source.read((here[chosen] - first).tolist())
-                    facts.update(zip(chosen.tolist(), found, strict=True))
-            table = images.read(start, start + len(samples))
-            yield (
-                [
-                    ImageRow(start + n, samples[n], *table[n], facts[place])
-                    for place, n in enumerate(with_row.tolist())
-                ],
-                features,
-            )
-
-
-class _FilePlan:
-    """Where the row of every sample comes from: number in the file, then the log; −1 for none."""
-
-    def __init__(self, n_samples: int, n_rows: int) -> None:
-        self.places = DiskArray(n_samples, np.int64)
-        # In memory, but only a byte a row.
-        self.used = np.zeros(n_rows, bool)
-        self.content = hashlib.sha256()
-        self.n_rows = self.n_located = self.n_lost = self.n_changed = 0
-
-    def add(self, start: int, places: NDArray[np.intp]) -> None:
-        self.places.write(start, places)
-        self.used[places[places >= 0]] = True
-        self.n_rows += int((places >= 0).sum())

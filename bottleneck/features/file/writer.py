@@ -1,4 +1,4 @@
-"""Writing a feature file whole or not at all."""
+"""Writes a feature file whole or not at all."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def write_features(
 ) -> None:
     """Write a feature file: whole or not at all.
 
-    The bytes go into a temporary file beside the target, which takes its place only when
-    the disk has all of them.
+    The bytes go into a temporary file next to the target, which replaces the target when the
+    disk has all of them.
 
     Parameters
     ----------
     path : Path
-        The target; replaced where it exists.
+        The feature file; replaced if it exists.
     dataset : ImageDataset
         Its samples decide which optional members the file has.
     blocks : iterable of (sequence of ImageRow, ndarray of float32)
-        The rows in the order of the data set, some at a time, and their features.
+        Rows in the order of the data set, some at a time, and their features.
     shape : tuple of int
-        Number of rows in all, and length of a feature vector.
+        Number of all rows, and length of a feature vector.
     failures : sequence of (str, str)
         Id and reason of the samples without a row.
     provenance : mapping
@@ -68,10 +68,10 @@ def write_features(
 
 
 class _Sink(io.FileIO):
-    """A file that takes every byte, and keeps the first error for later.
+    """A file that accepts every byte, and keeps the first error for later.
 
-    HDF5 cannot close a file that it failed to write to: it raises, and tries again until the
-    process ends.
+    HDF5 cannot close a file after a failed write: it raises, and tries again until the process
+    ends.
     """
 
     error: OSError | None = None
