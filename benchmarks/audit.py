@@ -146,7 +146,7 @@ def score(features: FeatureSet, found: Audit) -> tuple[int, int]:
         folder, _, number = source.partition("planted/")
         truth[row] = int(number) if not folder and number else row
     caught, false = set(), 0
-    for pair in found.pairs:
+    for pair in found.groups.pairs:
         same = features.groups[truth[pair.a]] == features.groups[truth[pair.b]]
         if truth[pair.a] == truth[pair.b]:
             caught.add(max(pair.a, pair.b))
@@ -173,7 +173,8 @@ def main() -> None:
         features, untouched, _ = audit_planted(dataset, backbone, Path(folder))
         pairs = len(features) * (len(features) - 1) // 2
         _, false = score(features, untouched)
-        print(f"{len(features)} untouched images, {pairs:,} pairs: {len(untouched.pairs)} flagged,")
+        flagged = len(untouched.groups.pairs)
+        print(f"{len(features)} untouched images, {pairs:,} pairs: {flagged} flagged,")
         print(f"{false} of them of different patients\n")
         print("| alteration | found | of | false pairs | audit, s |")
         print("| --- | ---: | ---: | ---: | ---: |")

@@ -1,1 +1,1 @@
-"""What stands on both sides of a split, or gives the label away."""
+"""Leak audit: samples on both sides of a split, and confounders that predict the label."""

@@ -1,11 +1,9 @@
-"""The leak audit: what stands on both sides of a split, or gives the label away."""
+"""Leak audit of a feature set: patients, duplicates, burned-in text and metadata."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,57 +12,55 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import (
     Finding,
+    describe_largest_group,
+    describe_metadata,
     describe_pairs,
     describe_search,
+    describe_shared_patients,
     describe_text,
-    find_shared_patients,
-    judge_metadata,
-    judge_units,
 )
-from bottleneck.audit.image_check import Look, look_at
+from bottleneck.audit.image_check import ImageCheck, check_images
 from bottleneck.audit.metadata_baseline import MetadataScore, predict_from_metadata
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.patients import name_patients
-from bottleneck.duplicates.near_duplicates import MANY, Copies, Pair, find_copies, find_identical
-from bottleneck.duplicates.similarity import round_aspects
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 
-__all__ = ["Audit", "Finding", "audit_features", "retell", "units"]
+__all__ = ["Audit", "audit_features", "restate"]
 
 Strings: TypeAlias = NDArray[np.str_]
+
+_SEVERITIES = ("leak", "warning", "note")
+_ABOUT_FOLDS = ("shared patients", "identical images", "near-duplicates")
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What a leak audit found.
+    """Findings of a leak audit.
 
     Attributes
     ----------
     dataset : str
         Name of the data set.
     n_samples : int
-        Rows that were looked at.
+        Number of samples.
     n_patients : int or None
-        None where no patients are known.
+        Number of patients; None where none are known.
     findings : tuple of Finding
-        The gravest first.
-    pairs : tuple of Pair
-        All pictures that come twice, those of one patient too.
-    copies : Copies or None
-        What was called a copy; None where the pictures were not known.
+        The most severe first.
+    groups : LeakSafeGroups
+        Duplicates, and the groups of patients that they join.
     metadata : MetadataScore or None
-        What metadata alone predict; None where there are none.
+        Prediction of the label from metadata alone; None where there are no metadata.
     largest_unit : int
-        Patients that the largest unit holds after copies joined them.
+        Number of patients in the largest group.
     """
 
     dataset: str
     n_samples: int
     n_patients: int | None
     findings: tuple[Finding, ...]
-    pairs: tuple[Pair, ...]
-    copies: Copies | None
+    groups: LeakSafeGroups
     metadata: MetadataScore | None
     largest_unit: int
 
@@ -82,23 +78,22 @@ def audit_features(
     joined: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
-    """Look for leaks before anything is scored.
+    """Search a feature set for leaks.
 
     Parameters
     ----------
     features : FeatureSet, str or Path
-        Features, or the file that holds them.
+        Features, or a feature file.
     dataset : ImageDataset or None
-        The pictures that the features were made of, matched by id. Without them text
-        cannot be looked for.
+        Images that the features were extracted from, matched by id; they are searched for
+        burned-in text.
     folds : sequence of str, shape (n_samples,), or None
-        Part that each sample will stand in, "" for none; by default the data set's own
-        splits and folds.
+        Fold of every sample, "" for none; by default the splits and folds of the data set.
     joined : bool
-        Whether pictures that come twice will be kept on one side of every split, as
-        ``units`` joins them; then they are no leak where no given part parts them.
+        Whether the folds will keep duplicates together, as ``leak_safe_groups`` joins them.
+        Duplicates are then a leak only where the given folds already separate them.
     progress : callable or None
-        Called with the number of pictures read, their number, and what is done.
+        Called with the number of images read, their total, and a description.
 
     Returns
     -------
@@ -117,142 +112,86 @@ def audit_features(
         from bottleneck.features.file.reader import load_features
 
         features = load_features(features)
-    parts = _name_parts(features, folds)
-    look = None if dataset is None else look_at(features, dataset, progress)
-    pairs, copies = _find_pairs(features, look, parts)
-    patients = name_patients(features.groups, features.ids)
-    metadata, tested = _test_metadata(features)
-    largest, tied = judge_units(patients, units(pairs, features))
+    divisions = _name_divisions(features, folds)
+    images = None if dataset is None else check_images(features, dataset, progress)
+    groups = _group(features, images)
+    metadata, about_metadata = _test_metadata(features)
+    largest, about_group = describe_largest_group(features.patients, groups.names)
     findings = [
-        *find_shared_patients(features, parts),
-        *describe_pairs(features, pairs, parts, joined=joined),
-        *tied,
-        *describe_text(features, look),
-        *tested,
-        *describe_search(features, copies),
+        *describe_shared_patients(features, divisions),
+        *describe_pairs(features, groups.pairs, divisions, joined=joined),
+        *about_group,
+        *describe_text(features, images),
+        *about_metadata,
+        *describe_search(features, groups.search),
     ]
+    patients = features.patients
     return Audit(
         dataset=features.dataset,
         n_samples=len(features),
         n_patients=None if patients is None else len(np.unique(patients)),
         findings=_sort(findings),
-        pairs=pairs,
-        copies=copies,
+        groups=groups,
         metadata=metadata,
         largest_unit=largest,
     )
 
 
-def retell(found: Audit, features: FeatureSet, folds: Strings, *, joined: bool) -> Audit:
-    """Say what an audit's findings mean under other folds, without looking again.
+def restate(found: Audit, features: FeatureSet, folds: Strings, *, joined: bool) -> Audit:
+    """Return an audit with its findings stated for other folds, without another search.
 
     Parameters
     ----------
     found : Audit
-        Of the features.
+        Audit of the features.
     features : FeatureSet
+        The features.
     folds : ndarray of str, shape (n_samples,)
-        Part that each sample stands in, "" for none.
+        Fold of every sample, "" for none.
     joined : bool
-        As for ``audit``.
+        As for ``audit_features``.
     """
-    parts = {"folds": folds}
-    about_folds = ("shared patients", "identical pictures", "copies")
+    divisions = {"folds": folds}
     findings = [
-        *(find_shared_patients(features, parts) if features.groups is not None else ()),
-        *describe_pairs(features, found.pairs, parts, joined=joined),
-        *(f for f in found.findings if f.kind not in about_folds),
+        *(describe_shared_patients(features, divisions) if features.groups is not None else ()),
+        *describe_pairs(features, found.groups.pairs, divisions, joined=joined),
+        *(f for f in found.findings if f.kind not in _ABOUT_FOLDS),
     ]
     return dataclasses.replace(found, findings=_sort(findings))
 
 
 def _sort(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    order = {"leak": 0, "warning": 1, "note": 2}
-    return tuple(sorted(findings, key=lambda f: order[f.severity]))
+    return tuple(sorted(findings, key=lambda f: _SEVERITIES.index(f.severity)))
 
 
-def units(audit: Audit | Iterable[Pair], features: FeatureSet) -> Strings | None:
-    """Join what must not be split: a patient's samples, and pictures that come twice.
-
-    Parameters
-    ----------
-    audit : Audit or iterable of Pair
-        What was found.
-    features : FeatureSet
-        What it was found in.
-
-    Returns
-    -------
-    ndarray of str, shape (n_samples,), or None
-        Names for ``FeatureSet.groups``: a unit bears the name of its first patient. None
-        where no patient is known and nothing comes twice.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    pairs = list(audit.pairs if isinstance(audit, Audit) else audit)
-    known = name_patients(features.groups, features.ids)
-    if known is None and not pairs:
-        return None
-    patients = np.char.add("sample ", features.ids) if known is None else known
-    names, codes = np.unique(patients, return_inverse=True)
-    a, b = (codes[[getattr(p, end) for p in pairs]] if pairs else codes[:0] for end in "ab")
-    links = coo_array((np.ones(len(pairs)), (a, b)), shape=(len(names),) * 2)
-    _, unit = connected_components(links, directed=False)
-    _, first = np.unique(unit[codes], return_index=True)
-    return patients[first][unit[codes]]
-
-
-def _name_parts(features: FeatureSet, folds: Sequence[str] | Strings | None) -> dict[str, Strings]:
+def _name_divisions(
+    features: FeatureSet, folds: Sequence[str] | Strings | None
+) -> Mapping[str, Strings]:
     if folds is None:
         known = {"parts of the split": features.splits, "folds": features.folds}
-        return {name: part for name, part in known.items() if part is not None}
-    given = np.asarray(folds).astype(str)
-    if given.shape != features.y.shape:
+        return {name: column for name, column in known.items() if column is not None}
+    column = np.asarray(folds).astype(str)
+    if column.shape != features.y.shape:
         raise UsageError(
-            f"folds must name a part for each of the {len(features)} samples, "
-            f"not have the shape {given.shape}"
+            f"folds must name the fold of each of the {len(features)} samples, "
+            f"not have the shape {column.shape}"
         )
-    return {"folds": given}
+    return {"folds": column}
 
 
-def _find_pairs(
-    features: FeatureSet, look: Look | None, parts: dict[str, Strings]
-) -> tuple[tuple[Pair, ...], Copies | None]:
-    known = name_patients(features.groups, features.ids)
-    patients = features.ids if known is None else known
-    pixels, thumbnails = features.pixels, features.thumbnails
-    first = np.arange(len(features))
-    found = []
-    if pixels is not None:
-        order = np.lexsort([features.y, patients, *parts.values()])
-        found = [Pair(a, b, True, 1.0, 1.0) for a, b in find_identical(pixels, order)]
-        first = np.unique(pixels, return_index=True)[1]
-    if thumbnails is None and look is not None:
-        thumbnails = look.thumbnails
-        first = np.intersect1d(first, look.seen)
-    if thumbnails is None:
-        return tuple(sorted(found, key=lambda p: (p.a, p.b))), None
-    first = np.sort(first)
-    aspects = round_aspects(features.size, len(features))
-    copies = find_copies(thumbnails[first], aspects[first], features.X[first], patients[first])
-    renumbered = tuple(_spread(copies.pairs, first, pixels))
-    copies = dataclasses.replace(copies, pairs=renumbered)
-    return tuple(sorted([*found, *renumbered], key=lambda p: (p.a, p.b))), copies
-
-
-def _spread(
-    pairs: Iterable[Pair], first: NDArray[np.intp], pixels: Strings | None
-) -> Iterator[Pair]:
-    """Give a copy's pair to all pictures that are identical to either of its two."""
-    rows: dict[str, list[int]] = defaultdict(list)
-    for row, key in enumerate([] if pixels is None else pixels.tolist()):
-        rows[key].append(row)
-    for pair in pairs:
-        a, b = int(first[pair.a]), int(first[pair.b])
-        many = [[row] if pixels is None else rows[pixels[row]][:MANY] for row in (a, b)]
-        for one, other in itertools.product(*many):
-            yield dataclasses.replace(pair, a=min(one, other), b=max(one, other))
+def _group(features: FeatureSet, images: ImageCheck | None) -> LeakSafeGroups:
+    if features.thumbnails is not None or images is None:
+        return features.leak_safe_groups
+    return leak_safe_groups(
+        images.thumbnails,
+        features.patients,
+        features.ids,
+        pixels=features.pixels,
+        sizes=features.size,
+        features=features.X,
+        searched=images.checked,
+        order_by=features.fold_columns,
+    )
 
 
 def _test_metadata(features: FeatureSet) -> tuple[MetadataScore | None, list[Finding]]:
@@ -260,5 +199,5 @@ def _test_metadata(features: FeatureSet) -> tuple[MetadataScore | None, list[Fin
         score = predict_from_metadata(features)
     except ProtocolError as error:
         text = f"Whether metadata predict the label was not tested: {error}."
-        return None, [Finding("not looked at", "note", 0, text)]
-    return score, [] if score is None else [judge_metadata(score, features)]
+        return None, [Finding("not checked", "note", 0, text)]
+    return score, [] if score is None else [describe_metadata(score, features)]

@@ -1,9 +1,8 @@
-"""Text-like strokes burned into pictures, found without reading them.
+"""Detection of text burned into images, without reading it.
 
-A letter that a scanner or a person drew is a thin bright stroke on ground that is dark
-all round it, and it stands beside or above others of its height. Speckle, calcifications
-and fasciae are one or the other, not all of it. Letters on bright tissue, and fewer than
-three that belong together, are not found.
+A letter drawn by a scanner or a person is a thin bright stroke on a dark background, next to or
+above other letters of its height. Speckle, calcifications and fasciae have some of these
+properties, but not all. Letters on bright tissue, and fewer than three together, are not detected.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ _LETTERS = 3
 
 
 def find_text(image: Image.Image) -> Boxes:
-    """Find the letters of an image that stand together as text does.
+    """Return the letters of an image that form lines of text.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Mode RGB; the brightest channel counts, so that coloured letters are seen.
+        Mode RGB; the brightest channel is used, so that coloured letters are detected.
 
     Returns
     -------
     ndarray of int, shape (n_letters, 4)
-        Left, top, right and bottom; touching letters come as one.
+        Left, top, right and bottom, in pixels; touching letters count as one.
     """
     letters = _find_strokes(np.asarray(image.convert("RGB")).max(-1))
     if len(letters) < _LETTERS:
@@ -53,10 +52,10 @@ def find_text(image: Image.Image) -> Boxes:
 
 
 def _find_strokes(grey: NDArray[np.uint8]) -> Boxes:
-    """Boxes of thin bright shapes on dark ground, with the proportions of letters."""
+    """Return boxes of thin bright shapes on dark background, with the proportions of letters."""
     shapes, _ = ndimage.label(grey >= _LIGHT, np.ones((3, 3)))
     areas = np.bincount(shapes.ravel())
-    found = []
+    boxes = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(shapes), 1):
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if areas[number] < 10 or not 6 <= height <= len(grey) / 2 or not 2 <= width <= 3 * height:
@@ -66,16 +65,16 @@ def _find_strokes(grey: NDArray[np.uint8]) -> Boxes:
         stroke = 2 * ndimage.distance_transform_edt(np.pad(shape, 1)).max()
         if stroke > max(0.4 * height, 3):
             continue
-        # The pixel next to a stroke is half stroke where the picture was resized.
+        # In a resized image the pixels next to a stroke belong half to it.
         halo = ndimage.binary_dilation(shape)
         ground = grey[window][ndimage.binary_dilation(shape, iterations=3) & ~halo]
         light = np.quantile(grey[window][shape], 0.75)
         if light >= _BRIGHT and len(ground) and np.quantile(ground, 0.75) <= _GROUND * light:
-            found.append((columns.start, rows.start, columns.stop, rows.stop))
-    return np.array(found, np.intp).reshape(-1, 4)
+            boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+    return np.array(boxes, np.intp).reshape(-1, 4)
 
 
 def _gap(boxes: Boxes, low: int, high: int) -> Boxes:
-    """Distance between any two boxes along one axis, negative where they overlap."""
+    """Return the distance of any two boxes along one axis, negative where they overlap."""
     start = np.maximum(boxes[:, None, low], boxes[:, low])
     return start - np.minimum(boxes[:, None, high], boxes[:, high])

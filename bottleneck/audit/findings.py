@@ -1,4 +1,4 @@
-"""What a leak audit says of what it found, in words that name no patient and no file."""
+"""Findings of a leak audit, in words that name no patient and no file."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.image_check import Look
+from bottleneck.audit.image_check import ImageCheck
 from bottleneck.audit.metadata_baseline import MetadataScore
-from bottleneck.data.splits.patients import count_by_class, name_patients
-from bottleneck.duplicates.near_duplicates import Copies, Pair
+from bottleneck.data.splits.patients import count_by_class
+from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.plurals import counted
 
 __all__ = [
     "Finding",
+    "describe_largest_group",
+    "describe_metadata",
     "describe_pairs",
     "describe_search",
+    "describe_shared_patients",
     "describe_text",
-    "find_shared_patients",
-    "judge_metadata",
-    "judge_units",
 ]
 
 Strings: TypeAlias = NDArray[np.str_]
 Severity = Literal["leak", "warning", "note"]
 
-# A patient with more images than this share of the patients can sway a whole fold.
-LARGE_UNIT = 0.05
-# From here on metadata alone are a rival that the pictures have to beat.
+# A group with more than this share of the patients can determine the result of a fold.
+LARGE_GROUP = 0.05
+# From this AUROC on, metadata alone are a baseline that images have to beat.
 METADATA_AUROC = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that the audit found.
+    """One finding of an audit.
 
     Attributes
     ----------
     kind : str
-        "shared patients", "identical pictures", "copies", "burned-in text", "metadata",
-        "large unit" or "not looked at".
+        "shared patients", "identical images", "near-duplicates", "burned-in text", "metadata",
+        "large group" or "not checked".
     severity : {"leak", "warning", "note"}
-        A leak makes test samples known in training; a warning can make figures too good
-        in other ways; a note says what else is known, or what could not be looked at.
+        A leak makes test samples known in training; a warning can make results too optimistic
+        in other ways; a note is information, or says what could not be checked.
     count : int
-        How many patients, pairs or pictures.
+        Number of patients, pairs or images.
     text : str
-        For people; names no patient and no file.
+        The finding in a sentence that names no patient and no file.
     pairs : tuple of (int, int)
-        Rows of the feature set that belong together.
+        Pairs of rows of the feature set that the finding is about.
     rows : tuple of int
-        Rows that the finding is about, where these are no pairs.
+        Single rows that the finding is about.
     """
 
     kind: str
@@ -65,18 +65,28 @@ class Finding:
     rows: tuple[int, ...] = ()
 
 
-def find_shared_patients(features: FeatureSet, parts: Mapping[str, Strings]) -> list[Finding]:
-    """Find the patients that stand in several parts of a division."""
+def describe_shared_patients(
+    features: FeatureSet, divisions: Mapping[str, Strings]
+) -> list[Finding]:
+    """Describe the patients with samples in several folds.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features.
+    divisions : mapping of str to ndarray of str, shape (n_samples,)
+        The fold of every sample, "" for none, by the name of the division.
+    """
     if features.groups is None:
         text = (
-            "The features name no patients: whether a patient stands in two folds cannot be told, "
-            "and every picture is taken to be of a patient of its own."
+            "The features name no patients: whether a patient is in several folds cannot be "
+            "checked, and every image counts as a patient of its own."
         )
-        return [Finding("not looked at", "note", 0, text)]
-    found = []
-    for name, part in parts.items():
-        known = (features.groups != "") & (part != "")
-        rows = np.unique(np.stack([features.groups[known], part[known]], axis=1), axis=0)
+        return [Finding("not checked", "note", 0, text)]
+    findings = []
+    for name, fold in divisions.items():
+        known = (features.groups != "") & (fold != "")
+        rows = np.unique(np.stack([features.groups[known], fold[known]], axis=1), axis=0)
         patients, times = np.unique(rows[:, 0], return_counts=True)
         shared = patients[times > 1]
         if len(shared):
@@ -85,111 +95,125 @@ def find_shared_patients(features: FeatureSet, parts: Mapping[str, Strings]) -> 
                 "patients that it is tested on."
             )
             at = tuple(np.flatnonzero(np.isin(features.groups, shared)).tolist())
-            found.append(Finding("shared patients", "leak", len(shared), text, rows=at))
-    return found
+            findings.append(Finding("shared patients", "leak", len(shared), text, rows=at))
+    return findings
 
 
 def describe_pairs(
     features: FeatureSet,
-    pairs: Sequence[Pair],
-    parts: Mapping[str, Strings],
+    pairs: Sequence[DuplicatePair],
+    divisions: Mapping[str, Strings],
     *,
     joined: bool = False,
 ) -> list[Finding]:
-    """Say which pairs cross folds, patients or labels, and which do no harm."""
-    known = name_patients(features.groups, features.ids)
-    patients = features.ids if known is None else known
+    """Describe the pairs of duplicates in different folds, of different patients or labels.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features.
+    pairs : sequence of DuplicatePair
+        Identical and near-duplicate images.
+    divisions : mapping of str to ndarray of str, shape (n_samples,)
+        The fold of every sample, "" for none, by the name of the division.
+    joined : bool
+        Whether duplicates of different patients are kept together.
+    """
+    patients = features.ids if features.patients is None else features.patients
     a, b = (np.array([getattr(p, end) for p in pairs], int) for end in "ab")
     identical = np.array([p.identical for p in pairs], bool)
-    apart: list[tuple[str, Severity, NDArray[np.bool_]]] = [
-        (f"stand in different {name}", "leak", (p[a] != p[b]) & (p[a] != "") & (p[b] != ""))
-        for name, p in parts.items()
+    relations: list[tuple[str, Severity, NDArray[np.bool_]]] = [
+        (
+            f"are in different {name}",
+            "leak",
+            (fold[a] != fold[b]) & (fold[a] != "") & (fold[b] != ""),
+        )
+        for name, fold in divisions.items()
     ]
-    if known is None:
-        relation = "may fall on both sides of a split, since no patients are known"
-        if joined:
-            relation = "are of no known patient"
-    else:
+    if features.patients is not None:
         relation = "belong to different patients"
-    grave: Severity = "note" if joined else "leak"
+    elif joined:
+        relation = "have no known patient"
+    else:
+        relation = "may be on both sides of a split, since no patients are known"
     if joined:
         relation += "; every such pair is kept on one side of each split"
-    apart.append((relation, grave, patients[a] != patients[b]))
-    apart.append(("have different labels", "warning", features.y[a] != features.y[b]))
-    harmless = ~np.any([mask for _, _, mask in apart], axis=0)
-    apart.append(("belong to one patient, whose pictures stay together: no leak", "note", harmless))
-    found = []
-    for relation, severity, mask in apart:
-        for kind, chosen in (("identical pictures", identical), ("copies", ~identical)):
+    relations.append((relation, "note" if joined else "leak", patients[a] != patients[b]))
+    relations.append(("have different labels", "warning", features.y[a] != features.y[b]))
+    harmless = ~np.any([mask for _, _, mask in relations], axis=0)
+    relations.append(
+        ("belong to one patient, whose images stay together: no leak", "note", harmless)
+    )
+    findings = []
+    for relation, severity, mask in relations:
+        for kind, chosen in (("identical images", identical), ("near-duplicates", ~identical)):
             rows = np.flatnonzero(mask & chosen)
             if len(rows):
-                what = (
-                    "identical pictures"
-                    if kind == "identical pictures"
-                    else ("pictures of which one is an altered copy of the other")
-                )
+                what = kind if kind == "identical images" else "near-duplicate images"
                 text = f"{counted(len(rows), 'pair')} of {what}: they {relation}."
                 at = tuple((pairs[r].a, pairs[r].b) for r in rows.tolist())
-                found.append(Finding(kind, severity, len(rows), text, pairs=at))
-    return found
+                findings.append(Finding(kind, severity, len(rows), text, pairs=at))
+    return findings
 
 
-def describe_search(features: FeatureSet, copies: Copies | None) -> list[Finding]:
-    """Say what was not sought, or could not be told."""
+def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) -> list[Finding]:
+    """Describe which duplicates could not be searched for, or not reliably."""
     missing = []
     if features.pixels is None:
-        missing.append("The features hold no hashes of pixels: identical pictures were not sought.")
-    if copies is None:
         missing.append(
-            "The features hold no thumbnails: altered copies were not sought. Extract the features "
-            "again, or name their data set (--data, in Python dataset=)."
+            "The features hold no hashes of pixels: identical images were not searched for."
         )
-    elif copies.capped and copies.compared:
+    if search is None:
         missing.append(
-            "Too few pictures, or pictures of different patients too much alike, to say from how "
-            f"much agreement on a pair is a copy: {copies.threshold:.2f} was taken, and pairs "
-            "should be looked at."
+            "The features hold no thumbnails: near-duplicates were not searched for. Extract the "
+            "features again, or name their data set (--data, in Python dataset=)."
         )
-    return [Finding("not looked at", "note", 0, text) for text in missing]
+    elif search.capped and search.compared:
+        missing.append(
+            "There are too few images, or images of different patients are too similar, to "
+            "estimate the agreement from which on a pair is a near-duplicate: "
+            f"{search.threshold:.2f} was used; check the pairs by eye."
+        )
+    return [Finding("not checked", "note", 0, text) for text in missing]
 
 
-def describe_text(features: FeatureSet, look: Look | None) -> list[Finding]:
-    """Say where text was seen, and which pictures were not."""
-    if look is None:
+def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Finding]:
+    """Describe the images with burned-in text, and those that could not be checked."""
+    if images is None:
         text = (
-            "Text burned into pictures was not looked for: a feature file does not hold the "
-            "pictures. Name their data set (--data, in Python dataset=)."
+            "Burned-in text was not searched for, since a feature file holds no images. Name "
+            "their data set (--data, in Python dataset=)."
         )
-        return [Finding("not looked at", "note", 0, text)]
-    found = []
-    if len(look.text):
-        counts = count_by_class(features.y[look.text])
+        return [Finding("not checked", "note", 0, text)]
+    findings = []
+    if len(images.text):
+        counts = count_by_class(features.y[images.text])
         share = ", ".join(f"{n} {label}" for label, n in counts.items())
         text = (
-            f"{counted(len(look.text), 'picture')} with strokes like text ({share}): a network can "
-            "learn to read what it says. Look at them."
+            f"{counted(len(images.text), 'image')} with strokes like text ({share}): a network "
+            "can learn to read it. Check these images by eye."
         )
-        at = tuple(look.text.tolist())
-        found.append(Finding("burned-in text", "warning", len(at), text, rows=at))
-    for reason, unseen in (("could not be read", look.unread), ("have changed", look.changed)):
-        if len(unseen):
-            text = (
-                f"{counted(len(unseen), 'picture')} {reason} since the features were made, and "
-                "were not looked at."
-            )
-            at = tuple(unseen.tolist())
-            found.append(Finding("not looked at", "note", len(at), text, rows=at))
-    return found
+        at = tuple(images.text.tolist())
+        findings.append(Finding("burned-in text", "warning", len(at), text, rows=at))
+    for reason, rows in (
+        ("could not be read", images.unreadable),
+        ("have changed since the features were extracted", images.changed),
+    ):
+        if len(rows):
+            text = f"{counted(len(rows), 'image')} {reason}: not checked."
+            at = tuple(rows.tolist())
+            findings.append(Finding("not checked", "note", len(at), text, rows=at))
+    return findings
 
 
-def judge_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
-    """Say how well metadata alone predict the label."""
+def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
+    """Describe how well metadata alone predict the label."""
     *others, last = score.columns
     auroc, columns = score.auroc, f"{', '.join(others)} and {last}" if others else last
-    against = f"'{score.label}' against the rest" if len(features.classes) > 2 else "the label"
+    target = f"'{score.label}' against the rest" if len(features.classes) > 2 else "the label"
     verb = "predicts" if len(score.columns) == 1 else "predict"
     text = (
-        f"Without any picture, {columns} {verb} {against} with an AUROC of {auroc.value:.2f} "
+        f"Without any image, {columns} {verb} {target} with an AUROC of {auroc.value:.2f} "
         f"({auroc.level:.0%} interval {auroc.low:.2f} to {auroc.high:.2f})"
     )
     flagged = auroc.low > 0.5 and auroc.value >= METADATA_AUROC
@@ -199,29 +223,32 @@ def judge_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     return Finding("metadata", severity, len(score.columns), f"{text}.")
 
 
-def judge_units(patients: Strings | None, joined: Strings | None) -> tuple[int, list[Finding]]:
-    """Return how many patients the largest unit holds, and what is to be said of it.
+def describe_largest_group(
+    patients: Strings | None, groups: Strings | None
+) -> tuple[int, list[Finding]]:
+    """Return the number of patients in the largest group, and a finding if duplicates join some.
 
     Parameters
     ----------
-    patients, joined : ndarray of str, shape (n_samples,), or None
-        Every sample's patient, and its unit; samples count where no patient is known.
+    patients, groups : ndarray of str, shape (n_samples,), or None
+        Patient and leak-safe group of every sample; samples are counted where no patient is
+        known.
     """
-    if joined is None:
+    if groups is None:
         return 1, []
-    members = np.arange(len(joined)) if patients is None else patients
+    members = np.arange(len(groups)) if patients is None else patients
     _, one_each = np.unique(members, return_index=True)
-    _, counts = np.unique(joined[one_each], return_counts=True)
+    _, counts = np.unique(groups[one_each], return_counts=True)
     largest, n = int(counts.max()), len(one_each)
     if largest == 1:
         return largest, []
     share = largest / n
+    noun = "samples" if patients is None else "patients"
     text = (
-        f"Pictures that come twice tie {largest} of {n} "
-        f"{'samples' if patients is None else 'patients'} into one unit ({share:.1%}) that has to "
-        "stand on one side of every split"
+        f"Duplicate images join {largest} of {n} {noun} into one group ({share:.1%}) that has to "
+        "be on one side of every split"
     )
-    if share > LARGE_UNIT:
-        text += f": above {LARGE_UNIT:.0%}, one fold depends on it"
-    severity: Severity = "warning" if share > LARGE_UNIT else "note"
-    return largest, [Finding("large unit", severity, largest, f"{text}.")]
+    if share > LARGE_GROUP:
+        text += f": with more than {LARGE_GROUP:.0%}, it can determine the result of a fold"
+    severity: Severity = "warning" if share > LARGE_GROUP else "note"
+    return largest, [Finding("large group", severity, largest, f"{text}.")]

@@ -1,4 +1,4 @@
-"""A second look at the pictures that features were made of."""
+"""Check of the original images of a feature set: unchanged, readable, with burned-in text."""
 
 from __future__ import annotations
 
@@ -17,49 +17,60 @@ from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode, pi
 from bottleneck.errors import DataError
 from bottleneck.features.file.feature_set import FeatureSet
 
-__all__ = ["Look", "look_at"]
+__all__ = ["ImageCheck", "check_images"]
 
 Rows: TypeAlias = NDArray[np.intp]
 
 _THREADS = 4
-# Of 255 in a thumbnail; parts of one image differ by more, and what decoders make of it by less.
+# Largest difference between thumbnails of one image by two decoders, of 255. Thumbnails of
+# different parts of an image differ by more.
 _ROUNDING = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What a second look at the pictures showed.
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageCheck:
+    """Results of reading the images of a feature set again.
 
     Attributes
     ----------
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32)
-        Zeros where the picture was not seen.
-    seen, text, unread, changed : ndarray of int
-        Rows that were looked at; of these, rows with text; rows whose picture is missing
-        or cannot be decoded; rows whose pixels are no longer those of the features.
+        Grey thumbnails; zeros for images that were not checked.
+    checked : ndarray of int
+        Rows of the images that were checked.
+    text : ndarray of int
+        Rows of the images with burned-in text.
+    unreadable : ndarray of int
+        Rows of the images that are missing or cannot be decoded.
+    changed : ndarray of int
+        Rows of the images with other pixels than when the features were extracted.
     """
 
     thumbnails: NDArray[np.uint8]
-    seen: Rows
+    checked: Rows
     text: Rows
-    unread: Rows
+    unreadable: Rows
     changed: Rows
 
 
-def look_at(
+def check_images(
     features: FeatureSet,
     dataset: ImageDataset,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Look:
-    """Read the pictures again, matched by id.
+) -> ImageCheck:
+    """Read the images of a feature set again, and search them for text.
 
     Parameters
     ----------
     features : FeatureSet
+        The features.
     dataset : ImageDataset
-        May hold more samples than the features.
+        Their images, matched by id; it may hold more.
     progress : callable or None
-        Called with the number of pictures read, their number, and what is done.
+        Called with the number of images read, their total, and a description.
+
+    Returns
+    -------
+    ImageCheck
 
     Raises
     ------
@@ -86,30 +97,32 @@ def look_at(
         return hashlib.sha256(data).hexdigest(), pixel_facts(image), len(find_text(image)) > 0
 
     thumbnails = np.zeros((len(features), THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
-    rows: dict[str, list[int]] = {"seen": [], "text": [], "unread": [], "changed": []}
+    rows: dict[str, list[int]] = {"checked": [], "text": [], "unreadable": [], "changed": []}
     with ThreadPoolExecutor(_THREADS) as pool:
         for row, result in enumerate(pool.map(read, known)):
             if progress is not None:
-                progress(row + 1, len(features), "looking at the pictures")
+                progress(row + 1, len(features), "checking the images")
             if result is None:
-                rows["unread"].append(row)
+                rows["unreadable"].append(row)
                 continue
             sha256, facts, has_text = result
             flat = np.frombuffer(facts.thumbnail, np.uint8)
             thumbnail = flat.reshape(thumbnails.shape[1:])
             same = features.pixels is None or features.pixels[row] == facts.pixels
-            if not (same or _is_rounding(features, row, sha256, thumbnail)):
+            if not (same or _differs_by_decoder(features, row, sha256, thumbnail)):
                 rows["changed"].append(row)
                 continue
             thumbnails[row] = thumbnail
-            rows["seen"].append(row)
+            rows["checked"].append(row)
             if has_text:
                 rows["text"].append(row)
-    return Look(thumbnails, **{name: np.array(found, int) for name, found in rows.items()})
+    return ImageCheck(thumbnails, **{name: np.array(at, int) for name, at in rows.items()})
 
 
-def _is_rounding(features: FeatureSet, row: int, sha256: str, thumbnail: NDArray[np.uint8]) -> bool:
-    """Whether other pixels are those of the same part of the same file, decoded by a device."""
+def _differs_by_decoder(
+    features: FeatureSet, row: int, sha256: str, thumbnail: NDArray[np.uint8]
+) -> bool:
+    """Whether other pixels come from another decoder on the same part of the same file."""
     if features.sha256 is None or features.thumbnails is None or features.sha256[row] != sha256:
         return False
     off = np.abs(features.thumbnails[row].astype(np.int16) - thumbnail)

@@ -1,4 +1,4 @@
-"""What the label can be told from without looking at a picture."""
+"""Confounder baseline: prediction of the label from metadata, without any image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.folds import refuse_single
-from bottleneck.data.splits.patients import inner_folds, name_patients
+from bottleneck.data.splits.patients import inner_folds
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.registry import Head
 from bottleneck.statistics.auroc import cv_auc_interval
@@ -29,16 +29,16 @@ _CATEGORIES = 250
 
 @dataclasses.dataclass(frozen=True)
 class MetadataScore:
-    """How well metadata alone predict the label.
+    """Performance of a classifier of metadata alone.
 
     Attributes
     ----------
     columns : tuple of str
-        What was known of the samples and differs between them.
+        Metadata that differ between samples.
     label : str
-        The class that was told apart best from all others.
+        The class with the highest one-vs-rest AUROC.
     auroc : Interval
-        Of that class, averaged over folds that keep patients together.
+        AUROC of that class, averaged over folds grouped by patient.
     alone : dict of str to float
         AUROC of each column by itself.
     """
@@ -50,18 +50,19 @@ class MetadataScore:
 
 
 def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
-    """Return what is known of each sample beside its picture, patient and label.
+    """Return the metadata of each sample, without patient and label.
 
     Parameters
     ----------
     features : FeatureSet
+        The features.
 
     Returns
     -------
     dict of str to ndarray, shape (n_samples,)
-        Numbers ("width", "height", "brightness") and texts ("file suffix", "folder",
-        "centre"); a column with one value is left out. Folders that bear the label's own
-        name are taken out of the path, since that is where the label was read.
+        Numbers ("width", "height", "brightness") and categories ("file suffix", "folder",
+        "centre"); a constant column is left out. Folders named after the label are removed
+        from the path, since the label was read from them.
     """
     columns: dict[str, NDArray] = {}
     if features.size is not None:
@@ -83,11 +84,12 @@ def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
 
 
 def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
-    """Cross-validate a classifier that sees the metadata and nothing else.
+    """Cross-validate a classifier of the metadata alone.
 
     Parameters
     ----------
     features : FeatureSet
+        The features.
 
     Returns
     -------
@@ -102,9 +104,8 @@ def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
     columns = describe_columns(features)
     if not columns:
         return None
-    patients = name_patients(features.groups, features.ids)
-    refuse_single(features.y, patients)
-    folds = inner_folds(features.y, features.groups, _FOLDS, seed=0)
+    refuse_single(features.y, features.patients)
+    folds = inner_folds(features.y, features.patients, _FOLDS, seed=0)
     scores = {name: _cross_validate({name: columns[name]}, features.y, folds) for name in columns}
     joint = _cross_validate(columns, features.y, folds)
     fold = np.empty(len(features), int)
@@ -113,7 +114,7 @@ def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
 
     def auroc(score: NDArray[np.float64], code: int) -> Interval:
         is_class = features.y == features.classes[code]
-        return cv_auc_interval(is_class, score[:, code], fold, patients)
+        return cv_auc_interval(is_class, score[:, code], fold, features.patients)
 
     codes = range(len(features.classes))
     best = max(codes, key=lambda code: auroc(joint, code).value)
@@ -126,7 +127,7 @@ def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
 
 
 def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64], Head]:
-    """Make metadata what a head can be trained on, and the head that suits them.
+    """Encode metadata as numbers, and return them with a head that suits them.
 
     Parameters
     ----------
@@ -138,12 +139,12 @@ def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64],
     X : ndarray of float64, shape (n_samples, n_columns)
         Numbers as they are; categories numbered by frequency.
     head : Head
-        Gradient-boosted trees (``HistGradientBoostingClassifier``), which take both as they
-        come and miss nothing that a threshold or a category tells; no hyperparameters.
+        Gradient-boosted trees (``HistGradientBoostingClassifier``) without hyperparameters to
+        choose, which handle numbers and categories alike.
     """
     X = np.stack([_encode(values) for values in columns.values()], axis=1)
     categorical = [values.dtype.kind == "U" for values in columns.values()]
-    # Of small data sets a leaf of the usual 20 samples would leave no tree.
+    # In small data sets the default of 20 samples a leaf would allow no split.
     leaf = min(20, max(1, len(X) // 12))
 
     def build(seed: int) -> Pipeline:
@@ -160,14 +161,14 @@ def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64],
         )
         return Pipeline([("metadata", trees)])
 
-    named = f"gradient-boosted trees on {', '.join(columns)}; no picture is looked at"
-    return X, Head("metadata", named, build, (), "probability")
+    description = f"gradient-boosted trees on {', '.join(columns)}, without any image"
+    return X, Head("metadata", description, build, (), "probability")
 
 
 def _cross_validate(
     columns: dict[str, NDArray], y: NDArray[np.str_], folds: list[tuple[NDArray, NDArray]]
 ) -> NDArray[np.float64]:
-    """Out-of-fold probabilities, shape (n_samples, n_classes)."""
+    """Return out-of-fold probabilities, shape (n_samples, n_classes)."""
     X, head = encode_columns(columns)
     scores = np.empty((len(y), len(np.unique(y))))
     for train, test in folds:
@@ -176,7 +177,7 @@ def _cross_validate(
 
 
 def _encode(values: NDArray) -> NDArray[np.float64]:
-    """Number the categories by frequency; rare ones beyond the limit share a number."""
+    """Number the categories by frequency; those beyond the limit share a number."""
     if values.dtype.kind != "U":
         return values.astype(float)
     _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)

@@ -15,7 +15,8 @@ from bottleneck.plurals import counted
 from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
-    from bottleneck.audit.audit import Audit, Finding
+    from bottleneck.audit.audit import Audit
+    from bottleneck.audit.findings import Finding
     from bottleneck.features.file.feature_set import FeatureSet
 
 _SHOWN = 20
@@ -27,24 +28,23 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data set that the features were extracted from, to look for text in the "
-            "pictures.",
+            help="Data set that the features were extracted from, to search its images for text.",
             show_default=False,
             rich_help_panel=PANEL,
         ),
     ] = None,
     with_ids: Annotated[
-        bool, typer.Option("--with-ids", help="Name the samples that findings are about.")
+        bool, typer.Option("--with-ids", help="List the samples of each finding.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
     options: PictureOptions,
 ) -> None:
-    """Look for leaks: shared patients, copies across folds, burned-in text, telling metadata.
+    """Search for leaks: shared patients, duplicates across folds, burned-in text, metadata.
 
-    Finding a leak is a result and no error. `bottleneck compare` runs this audit too, and keeps
-    what comes twice on one side of every split.
+    A leak is a result, not an error. `bottleneck compare` runs this audit too, and keeps duplicates
+    on one side of every split.
 
     Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
     """
@@ -52,10 +52,10 @@ def audit(
     from bottleneck.features.file.reader import load_features
 
     if data is None:
-        refuse_idle(options, "without --data: say that too")
+        refuse_idle(options, "without --data: add that option")
     loaded = load_features(features)
     dataset = None if data is None else options.load(data)
-    with progress(quiet=quiet, unit="pictures") as move:
+    with progress(quiet=quiet, unit="images") as move:
         found = audit_features(loaded, dataset=dataset, progress=move)
     if as_json:
         show_json(_as_json(found, loaded, with_ids=with_ids))
@@ -69,8 +69,8 @@ def _describe(found: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool
         "no patients known" if found.n_patients is None else counted(found.n_patients, "patient")
     )
     verdict = counted(len(found.leaks), "leak") if found.leaks else "no leak found"
-    pictures = counted(found.n_samples, "picture")
-    paragraphs = [wrap(f"{found.dataset}: {pictures}, {patients}: {verdict}")]
+    images = counted(found.n_samples, "image")
+    paragraphs = [wrap(f"{found.dataset}: {images}, {patients}: {verdict}")]
     for finding in found.findings:
         if quiet and finding.severity == "note":
             continue
@@ -78,14 +78,14 @@ def _describe(found: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool
         paragraphs.append(wrap(finding.text, mark))
         if with_ids:
             hanging = " " * len(mark)
-            named = _name(finding, features)
-            paragraphs += [f"{hanging}{name}" for name in named[:_SHOWN]]
-            if len(named) > _SHOWN:
-                paragraphs.append(f"{hanging}… and {len(named) - _SHOWN} more; --json has all")
+            samples = _list_samples(finding, features)
+            paragraphs += [f"{hanging}{sample}" for sample in samples[:_SHOWN]]
+            if len(samples) > _SHOWN:
+                paragraphs.append(f"{hanging}… and {len(samples) - _SHOWN} more; --json lists all")
     return paragraphs
 
 
-def _name(finding: Finding, features: FeatureSet) -> list[str]:
+def _list_samples(finding: Finding, features: FeatureSet) -> list[str]:
     ids = features.ids
     return [f"{ids[a]} = {ids[b]}" for a, b in finding.pairs] + [str(ids[r]) for r in finding.rows]
 
@@ -99,9 +99,9 @@ def _as_json(found: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str,
             facts["samples"] = [str(features.ids[row]) for row in finding.rows]
         findings.append(facts)
     search = None
-    if found.copies is not None:
+    if found.groups.search is not None:
         search = {
-            field: getattr(found.copies, field)
+            field: getattr(found.groups.search, field)
             for field in ("compared", "threshold", "doubtful", "similarity", "capped")
         }
     return {

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bottleneck.data.dataset import ImageDataset
-    from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, ProtocolResult
+    from bottleneck.data.splits.protocol import Protocol
+    from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 
 _COLUMNS = {
     "auroc_pooled": "AUROC\npooled",
@@ -144,11 +145,13 @@ def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
     import numpy as np
 
     from bottleneck.data.dataset import choose_positive
+    from bottleneck.data.splits.patients import name_patients
     from bottleneck.evaluation.leak_experiment.protocols import split_by_patient
 
     choose_positive(data.classes, data.positive)
     labels = np.array([sample.label for sample in data.samples])
-    split_by_patient(protocol, labels, np.array([s.group or "" for s in data.samples]))
+    patients = name_patients(np.array([s.group or "" for s in data.samples]))
+    split_by_patient(protocol, labels, patients)
 
 
 def _table(experiment: LeakExperiment) -> Table:
@@ -163,11 +166,11 @@ def _table(experiment: LeakExperiment) -> Table:
     return table
 
 
-def _name(row: ProtocolResult) -> str:
+def _name(row: LeakRow) -> str:
     return row.name if row.honest else f"{row.name} (leaks)"
 
 
-def _figure(row: ProtocolResult, figure: str, between: str = " ") -> str:
+def _figure(row: LeakRow, figure: str, between: str = " ") -> str:
     spread = row.spread(figure)
     mean = f"{row.mean(figure):.3f}"
     return mean if spread is None else f"{mean}{between}±{spread:.3f}"

@@ -1,1 +1,1 @@
-"""Near-duplicate search: images that occur more than once, altered or not."""
+"""Search for duplicates among thumbnails, and groups of images that a split must not divide."""

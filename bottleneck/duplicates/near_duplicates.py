@@ -1,4 +1,4 @@
-"""Pictures that come twice in a data set: identical ones, and altered copies."""
+"""Search for identical images by hash, and for near-duplicates by thumbnail."""
 
 from __future__ import annotations
 
@@ -12,75 +12,83 @@ from numpy.typing import NDArray
 
 from bottleneck.duplicates.similarity import agree, flip_free_hash, turn, unit_pixels
 
-__all__ = ["MANY", "Copies", "Pair", "find_copies", "find_identical"]
+__all__ = [
+    "MANY",
+    "DuplicatePair",
+    "NearDuplicateSearch",
+    "find_identical",
+    "find_near_duplicates",
+]
 
 Strings: TypeAlias = NDArray[np.str_]
-Pairs: TypeAlias = NDArray[np.intp]
+Rows: TypeAlias = NDArray[np.intp]
 
 _NEIGHBOURS = 10
 _HASH_WIDTH = 64
 _CALIBRATION_ROWS = 150
 _SIMILARITY_ROWS = 1000
-# Pairs that may be called copies by chance, in the whole data set and on either ground.
+# Expected number of false pairs in the whole data set: by agreement alone, and for doubtful
+# pairs before their features are compared.
 _FALSE_PAIRS = 0.1
 _DOUBTFUL_PAIRS = 100.0
 _RARE = 0.001
-# Below the first, no two pictures look like copies to the eye; copies reach the second even
-# where different patients' pictures share a frame and extrapolation would ask for more.
+# Range of the threshold. Below the first, no two images look like duplicates to the eye. Real
+# near-duplicates reach the second, even where images of different patients share a frame and
+# the extrapolation would ask for more.
 _LEAST, _MOST = 0.5, 0.8
-# If a larger share of the pairs looks like copies, it is the frame that is alike; of fewer
-# pairs than _FEW that cannot be said.
+# If a larger share of the sampled pairs agrees as near-duplicates do, the images share a frame
+# and the threshold may rise to _UTMOST. With fewer than _FEW pairs this cannot be decided.
 _COPIED, _FEW, _UTMOST = 0.05, 400, 0.99
-# Pictures that come more often are linked in a chain, not each with each.
+# Images that occur more often are paired with their neighbours, not each with each.
 MANY = 32
 _CELLS = 20_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Pair:
-    """Two rows that show one picture.
+class DuplicatePair:
+    """Two rows of the same image.
 
     Attributes
     ----------
     a, b : int
-        Rows of the feature set, a < b.
+        Rows, a < b.
     identical : bool
-        Whether the decoded pixels are the same; else one is an altered copy.
+        Whether the decoded pixels are equal; otherwise one is a near-duplicate of the other.
     agreement : float
-        How well the pictures agree at their best alignment, at most 1.
-    similarity : float
-        Cosine of the standardised features.
+        Agreement of the thumbnails at their best alignment, at most 1.
+    similarity : float or None
+        Cosine of the standardised features; None where there are none.
     """
 
     a: int
     b: int
     identical: bool
     agreement: float
-    similarity: float
+    similarity: float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Copies:
-    """The altered copies of a data set, and what was called one.
+class NearDuplicateSearch:
+    """Near-duplicates of a data set, and the thresholds that a pair had to reach.
 
     Attributes
     ----------
-    pairs : tuple of Pair
+    pairs : tuple of DuplicatePair
         Sorted by rows.
     threshold : float
         Agreement from which on a pair counts.
     doubtful : float
         Agreement from which on a pair counts if its features are similar as well.
     similarity : float
-        Similarity of the features that confirms a doubtful pair.
+        Similarity of the features that confirms a doubtful pair; 1 without features.
     compared : int
         Number of pairs in the data set.
     capped : bool
-        Whether different patients' pictures are so alike that the threshold of at most
+        Whether images of different patients are so similar that the threshold for at most
         0.1 false pairs could not be kept.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DuplicatePair, ...]
     threshold: float
     doubtful: float
     similarity: float
@@ -88,22 +96,27 @@ class Copies:
     capped: bool
 
 
-def find_identical(pixels: Strings, order: Pairs) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of rows whose decoded pixels are the same.
+def find_identical(pixels: Strings, order: Rows) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of rows with equal pixels.
 
     Parameters
     ----------
     pixels : ndarray of str, shape (n_samples,)
         Hashes of the decoded pixels.
     order : ndarray of int, shape (n_samples,)
-        The rows, with those of one part, patient and label side by side. Of a picture that
-        comes more than 32 times only neighbours in this order are paired, which still
-        links all of them, and any two parts, patients or labels.
+        All rows, sorted so that those of one fold, patient and label are neighbours. An image
+        that occurs more than 32 times is paired with its neighbours in this order only, which
+        still connects all its rows, and any two folds, patients or labels among them.
+
+    Yields
+    ------
+    tuple of int
+        Two rows, the smaller first.
     """
     _, codes = np.unique(pixels, return_inverse=True)
-    by_picture = order[np.argsort(codes[order], kind="stable")]
-    ends = np.flatnonzero(np.diff(codes[by_picture])) + 1
-    for rows in np.split(by_picture, ends):
+    by_image = order[np.argsort(codes[order], kind="stable")]
+    ends = np.flatnonzero(np.diff(codes[by_image])) + 1
+    for rows in np.split(by_image, ends):
         paired = itertools.combinations if len(rows) <= MANY else _neighbours
         for a, b in paired(rows.tolist(), 2):
             yield min(a, b), max(a, b)
@@ -113,40 +126,40 @@ def _neighbours(rows: list[int], _: int) -> Iterator[tuple[int, int]]:
     return itertools.pairwise(rows)
 
 
-def find_copies(
+def find_near_duplicates(
     thumbnails: NDArray[np.uint8],
     aspects: NDArray[np.float64],
-    X: NDArray[np.float32],
     patients: Strings,
-) -> Copies:
-    """Find the copies among pictures that are not identical.
+    features: NDArray[np.float32] | None = None,
+) -> NearDuplicateSearch:
+    """Find near-duplicates among images that are not identical.
 
-    Each picture's nearest neighbours by hash are aligned with it. The agreement that
-    counts is extrapolated from pictures of different patients, so that at most 0.1 pairs
-    are expected to reach it by chance; one that 100 pairs would reach counts if the
-    features of the pair are more similar than those of all but one in a thousand pairs
-    of different patients.
+    Each image is aligned with its nearest neighbours by hash. The threshold of the agreement is
+    extrapolated from pairs of different patients, so that 0.1 pairs of the data set are expected
+    to reach it by chance. A doubtful pair, of an agreement that 100 pairs would reach by chance,
+    counts if its features are more similar than those of all but one in a thousand pairs of
+    different patients.
 
     Parameters
     ----------
     thumbnails : ndarray of uint8, shape (n, 32, 32)
-        Pictures of different pixels.
+        Grey thumbnails of images with different pixels.
     aspects : ndarray of float, shape (n,)
-        Width over height.
-    X : ndarray of float32, shape (n, n_features)
-        Features.
+        Width over height of the images.
     patients : ndarray of str, shape (n,)
-        Patient of each.
+        Patient of each image.
+    features : ndarray of float32, shape (n, n_features), or None
+        Features that confirm doubtful pairs; without them no doubtful pair counts.
 
     Returns
     -------
-    Copies
+    NearDuplicateSearch
         Its rows are those of the arguments.
 
     Notes
     -----
     The search costs 37 · 64 · n² multiplications in blocked matrix products and memory for
-    n² in blocks of 20 million cells; the alignment about 2 ms a picture.
+    n² in blocks of 20 million cells; the alignment takes about 2 ms an image.
     """
     n = len(thumbnails)
     compared = n * (n - 1) // 2
@@ -157,7 +170,7 @@ def find_copies(
     first = min(_extrapolate(chance, (0.5, 0.9), compared, _FALSE_PAIRS), _MOST)
     most = _MOST
     if np.count_nonzero(chance >= first) <= _COPIED * max(len(chance), _FEW):
-        # Copies of one picture under several patients' names are no chance agreement.
+        # A few pairs this high are duplicates under several patients' names, not chance.
         chance = chance[chance < first]
     else:
         most = _UTMOST
@@ -166,18 +179,20 @@ def find_copies(
     expected = min(_DOUBTFUL_PAIRS, _RARE * compared)
     doubtful = min(_extrapolate(chance, (0.9, 0.99), compared, expected), threshold)
     matched = candidates[agreement >= doubtful]
-    directions = _standardise(X)
-    similar = _similarity_by_chance(directions, patients, matched)
+    directions = None if features is None else _standardise(features)
+    similar = 1.0 if directions is None else _similarity_by_chance(directions, patients, matched)
     pairs = []
     for (i, j), r in zip(matched, agreement[agreement >= doubtful], strict=True):
-        cosine = float(directions[i] @ directions[j])
-        if r >= threshold or cosine > similar:
-            pairs.append(Pair(int(i), int(j), False, float(r), cosine))
-    return Copies(tuple(pairs), threshold, doubtful, similar, compared, reached > _MOST)
+        cosine = None if directions is None else float(directions[i] @ directions[j])
+        if r >= threshold or (cosine is not None and cosine > similar):
+            pairs.append(DuplicatePair(int(i), int(j), False, float(r), cosine))
+    return NearDuplicateSearch(
+        tuple(pairs), threshold, doubtful, similar, compared, reached > _MOST
+    )
 
 
-def _search(thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64]) -> Pairs:
-    """Return the pairs of nearest neighbours by hash, a < b, sorted."""
+def _search(thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64]) -> Rows:
+    """Return the pairs of nearest neighbours by hash, shape (n_pairs, 2), a < b, sorted."""
     n = len(thumbnails)
     if n <= _NEIGHBOURS + 1:
         return np.array(list(itertools.combinations(range(n), 2)), np.intp).reshape(-1, 2)
@@ -193,29 +208,29 @@ def _search(thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64]) -> Pair
         return projected / np.maximum(length, 1e-6)
 
     base = project(base)
-    found = []
+    neighbours = []
     height = max(1, min(256, _CELLS // n))
     for aspect in np.unique(aspects):
-        alike = np.flatnonzero(aspects == aspect)
-        for rows in np.array_split(alike, -(-len(alike) // height)):
+        same_aspect = np.flatnonzero(aspects == aspect)
+        for rows in np.array_split(same_aspect, -(-len(same_aspect) // height)):
             turned = project(flip_free_hash(turn(thumbnails[rows], aspect, step=5)))
             nearness = turned[:, 0] @ base.T
             for hashes in turned.swapaxes(0, 1)[1:]:
                 np.maximum(nearness, hashes @ base.T, out=nearness)
             nearness[np.arange(len(rows)), rows] = -np.inf
             nearest = np.argpartition(nearness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
-            found.append(np.stack([np.repeat(rows, _NEIGHBOURS), nearest.ravel()], axis=1))
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+            neighbours.append(np.stack([np.repeat(rows, _NEIGHBOURS), nearest.ravel()], axis=1))
+    return np.unique(np.sort(np.concatenate(neighbours), axis=1), axis=0)
 
 
 def _align(
-    pairs: Pairs, thumbnails: NDArray, aspects: NDArray, units: NDArray[np.float32]
+    pairs: Rows, thumbnails: NDArray, aspects: NDArray, units: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Agreement of pairs, whichever of the two is the copy."""
+    """Return the agreement of pairs, the better of turning one image or the other."""
     from threadpoolctl import threadpool_limits
 
     result = np.full(len(pairs), -1.0)
-    # Threads would wait for each other longer than these small products take.
+    # On such small products, threads wait for each other longer than they work.
     with threadpool_limits(1):
         for column in (0, 1):
             order = np.argsort(pairs[:, column], kind="stable")
@@ -230,7 +245,7 @@ def _align(
 def _sample_agreement(
     thumbnails: NDArray, aspects: NDArray, units: NDArray[np.float32], patients: Strings
 ) -> NDArray[np.float64]:
-    """Agreement of pairs of different patients drawn at random."""
+    """Return the agreement of random pairs of different patients."""
     rows = np.sort(np.random.default_rng(0).permutation(len(units))[:_CALIBRATION_ROWS])
     a, b = (rows[i] for i in np.triu_indices(len(rows), 1))
     other = patients[a] != patients[b]
@@ -243,9 +258,9 @@ def _extrapolate(
     compared: int,
     expected: float,
 ) -> float:
-    """Find the agreement that ``expected`` of all pairs reach by chance.
+    """Return the agreement that ``expected`` of all pairs reach by chance.
 
-    The upper tail of Fisher's z is taken as exponential through two quantiles.
+    The upper tail of Fisher's z is taken to be exponential, through two quantiles.
     """
     if len(chance) < 1 / (1 - levels[1]):
         return 1.0
@@ -262,9 +277,12 @@ def _standardise(X: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _similarity_by_chance(
-    directions: NDArray[np.float32], patients: Strings, matched: Pairs
+    directions: NDArray[np.float32], patients: Strings, matched: Rows
 ) -> float:
-    """Similarity that one in a thousand pairs of different patients exceeds; 1 if too few."""
+    """Return the similarity that one in a thousand pairs of different patients exceeds.
+
+    1 where there are too few pairs.
+    """
     rows = np.sort(np.random.default_rng(0).permutation(len(directions))[:_SIMILARITY_ROWS])
     cosines = directions[rows] @ directions[rows].T
     counted = patients[rows][:, None] != patients[rows]

@@ -1,9 +1,9 @@
-"""How alike two pictures are, whatever was done to one of them.
+"""Similarity of grey thumbnails that does not change with flips, rotations and brightness.
 
-A picture is a grey thumbnail of 32 × 32 pixels. A copy of it may have been encoded anew,
-rescaled, brightened, flipped and rotated by any angle, within its frame or with a frame
-that grew; what a rotation uncovers is taken to be black. Crops and shifts are not
-followed beyond a few per cent. ``docs/decisions/0003-leak-audit.md`` has the measurements.
+Images are compared as thumbnails of 32 × 32 pixels. A near-duplicate may have been re-encoded,
+rescaled, brightened, flipped and rotated by any angle, within its frame or with an enlarged
+frame; corners that a rotation uncovers are taken to be black. Crops and shifts are tolerated up
+to a few per cent. ``docs/decisions/0003-leak-audit.md`` has the measurements.
 """
 
 from __future__ import annotations
@@ -36,45 +36,49 @@ _U, _V = (i[_U + _V < _FREQUENCIES] for i in (_U, _V))
 
 _BLOCK = 6
 _BLOCKS_THAT_AGREE = 2 / 3
-# Share of a block's part of the picture's contrast below which it holds no detail.
+# A block with less than this share of the contrast it would have on average holds no detail.
 _EMPTY = 0.1
 
 
-def sharpen(pictures: NDArray) -> Floats:
-    """Take away what is smooth in pictures, and half of the contrast of the rest.
+def sharpen(images: NDArray) -> Floats:
+    """Remove what is smooth in images, and compress the contrast of the rest.
 
-    Brightness and shading go, and so does the likeness that all pictures of one organ
-    have; the square root keeps a few bright edges from deciding.
+    This removes brightness and shading, and the overall resemblance of all images of one organ.
+    The signed square root keeps a few bright edges from dominating.
 
     Parameters
     ----------
-    pictures : ndarray, shape (..., 32, 32)
+    images : ndarray, shape (..., 32, 32)
+
+    Returns
+    -------
+    ndarray of float32, shape (..., 32, 32)
     """
-    pictures = np.asarray(pictures, np.float32)
-    detail = pictures - _BLUR @ pictures @ _BLUR.T
-    # The square root would make a pattern of rounding errors.
+    images = np.asarray(images, np.float32)
+    detail = images - _BLUR @ images @ _BLUR.T
+    # The square root would turn rounding errors into a pattern.
     detail[np.abs(detail) < 0.1] = 0
     return np.sign(detail) * np.sqrt(np.abs(detail))
 
 
 def round_aspects(sizes: NDArray | None, n: int) -> NDArray[np.float64]:
-    """Return width over height of n images in steps of 5 %; 1 where sizes are not known."""
+    """Return width over height of n images, rounded to steps of 5 %; 1 where sizes are unknown."""
     if sizes is None:
         return np.ones(n)
     logarithms = np.log(sizes[:, 0] / sizes[:, 1])
     return np.exp(np.round(logarithms / 0.05) * 0.05)
 
 
-def turn(picture: NDArray, aspect: float, step: int) -> Floats:
-    """Rotate thumbnails as their images would be rotated.
+def turn(thumbnails: NDArray, aspect: float, step: int) -> Floats:
+    """Return thumbnails of the rotated images.
 
-    By -45 to 45 degrees, which together with the flips and quarter turns that the other
-    functions see to are all angles; within the frame of an image that is not square, where
-    a quarter turn cuts off its ends, by -90 to 90.
+    Square images are rotated by -45 to 45 degrees; flips and quarter turns, which the other
+    functions handle, cover the other angles. Other images are rotated by -90 to 90 degrees
+    within their frame, because a quarter turn cuts off their ends.
 
     Parameters
     ----------
-    picture : ndarray, shape (..., 32, 32)
+    thumbnails : ndarray, shape (..., 32, 32)
     aspect : float
         Width over height of the images.
     step : int
@@ -83,11 +87,11 @@ def turn(picture: NDArray, aspect: float, step: int) -> Floats:
     Returns
     -------
     ndarray of float32, shape (..., n_turns, 32, 32)
-        Every angle within the frame, then every angle but 0 with a frame that grew.
+        Every angle within the frame, then every angle but 0 with an enlarged frame.
     """
-    flat = np.asarray(picture, np.float32).reshape(-1, SIDE * SIDE)
+    flat = np.asarray(thumbnails, np.float32).reshape(-1, SIDE * SIDE)
     turned = (_turns(float(aspect), step) @ flat.T).T
-    return turned.reshape(*picture.shape[:-2], -1, SIDE, SIDE)
+    return turned.reshape(*thumbnails.shape[:-2], -1, SIDE, SIDE)
 
 
 @functools.lru_cache(maxsize=256)
@@ -99,7 +103,7 @@ def _turns(aspect: float, step: int) -> sparse.csr_array:
 
 
 def _rotation(angle: float, aspect: float, grown: bool) -> sparse.csr_array:
-    """Bilinear rotation as a matrix on the flattened thumbnail."""
+    """Return a bilinear rotation as a matrix on the flattened thumbnail."""
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     width, height = np.sqrt(aspect), 1 / np.sqrt(aspect)
     x, y = _COLUMNS * width, _ROWS * height
@@ -122,23 +126,23 @@ def _rotation(angle: float, aspect: float, grown: bool) -> sparse.csr_array:
     return matrix
 
 
-def flip_free_hash(pictures: NDArray) -> Floats:
-    """Hash pictures so that flips and quarter turns change nothing.
+def flip_free_hash(images: NDArray) -> Floats:
+    """Return a perceptual hash of images that flips and quarter turns do not change.
 
-    Like the perceptual hash of images (Zauner 2010, *Implementation and benchmarking of
-    perceptual image hash functions*) it holds the low frequencies of the discrete cosine
-    transform. A flip changes signs of these and a quarter turn swaps the axes too, so the
-    hash keeps magnitudes, the larger of each pair of axes first. It stays real-valued.
+    Like the usual perceptual hash (Zauner 2010, *Implementation and benchmarking of perceptual
+    image hash functions*) it consists of the low frequencies of the discrete cosine transform.
+    A flip changes their signs and a quarter turn swaps the axes, so the hash keeps magnitudes,
+    the larger of each pair of axes first. It is real-valued.
 
     Parameters
     ----------
-    pictures : ndarray, shape (..., 32, 32)
+    images : ndarray, shape (..., 32, 32)
 
     Returns
     -------
     ndarray of float32, shape (..., n_coefficients)
     """
-    detail = sharpen(pictures)
+    detail = sharpen(images)
     mean = (detail * _TAPER).sum((-2, -1), keepdims=True) / _TAPER.sum()
     spectrum = np.abs(dctn((detail - mean) * _TAPER, axes=(-2, -1), norm="ortho"))
     one, other = spectrum[..., _U, _V], spectrum[..., _V, _U]
@@ -146,30 +150,30 @@ def flip_free_hash(pictures: NDArray) -> Floats:
     return np.sqrt(np.concatenate([np.maximum(one, other), swapped], axis=-1))
 
 
-def unit_pixels(pictures: NDArray) -> Floats:
-    """Return the sharpened pixels of the disc, centred and of length 1.
+def unit_pixels(images: NDArray) -> Floats:
+    """Return the sharpened pixels of the central disc, centred and of length 1.
 
     Parameters
     ----------
-    pictures : ndarray, shape (..., 32, 32)
+    images : ndarray, shape (..., 32, 32)
 
     Returns
     -------
     ndarray of float32, shape (..., n_pixels)
-        Zeros for a picture without any detail, which then resembles nothing.
+        Zeros for an image without any detail, which then resembles no other.
     """
-    pixels = sharpen(pictures)[..., _DISC]
+    pixels = sharpen(images)[..., _DISC]
     pixels = pixels - pixels.mean(-1, keepdims=True)
     length = np.linalg.norm(pixels, axis=-1, keepdims=True)
     return np.where(length > 1e-3, pixels / np.maximum(length, 1e-3), 0)
 
 
-def agree(picture: NDArray, aspect: float, others: Floats) -> NDArray[np.float64]:
-    """Say how well other pictures agree with one, at the best flip and rotation of it.
+def agree(thumbnail: NDArray, aspect: float, others: Floats) -> NDArray[np.float64]:
+    """Return the agreement of other images with one, at its best flip and rotation.
 
     Parameters
     ----------
-    picture : ndarray, shape (32, 32)
+    thumbnail : ndarray, shape (32, 32)
     aspect : float
         Width over height of its image.
     others : ndarray of float32, shape (n, n_pixels)
@@ -178,11 +182,12 @@ def agree(picture: NDArray, aspect: float, others: Floats) -> NDArray[np.float64
     Returns
     -------
     ndarray of float64, shape (n,)
-        The correlation that two thirds of the blocks of 6 × 6 pixels reach or exceed, of
-        those that hold any detail; 0 if fewer than half do. A copy agrees everywhere;
-        two patients under the same scanner's letters and scales agree in these.
+        The correlation that two thirds of the blocks of 6 × 6 pixels reach or exceed, among
+        blocks with any detail; 0 if fewer than half of them have any. A near-duplicate agrees
+        in all blocks; images of two patients from one scanner agree only in its letters and
+        scales.
     """
-    turned = unit_pixels(turn(picture, aspect, step=3))
+    turned = unit_pixels(turn(thumbnail, aspect, step=3))
     flipped = others[:, _FLIPS].reshape(-1, others.shape[1])
     match = (flipped @ turned.T).reshape(len(others), -1)
     flip, angle = np.divmod(match.argmax(1), len(turned))
@@ -190,7 +195,7 @@ def agree(picture: NDArray, aspect: float, others: Floats) -> NDArray[np.float64
     products = (a * b) @ _BLOCKS.T
     one, other = (a * a) @ _BLOCKS.T, (b * b) @ _BLOCKS.T
     local = products / np.sqrt(np.maximum(one * other, 1e-18))
-    # Where both are black, or white, there is nothing to agree or disagree in.
+    # Blocks that are black or white in both images say nothing about agreement.
     empty = np.maximum(one, other) < _EMPTY / len(_BLOCKS)
     local = np.sort(np.where(empty, np.inf, local), axis=1).astype(np.float64)
     filled = (~empty).sum(1)
@@ -200,7 +205,7 @@ def agree(picture: NDArray, aspect: float, others: Floats) -> NDArray[np.float64
 
 
 def _flips() -> NDArray[np.intp]:
-    """Orders of the disc's pixels that flip and turn it, shape (8, n_pixels)."""
+    """Return the orders of the disc's pixels that flip and turn it, shape (8, n_pixels)."""
     number = np.full((SIDE, SIDE), -1)
     number[_DISC] = np.arange(_DISC.sum())
     quarters = [np.rot90(number, k) for k in range(4)]
@@ -208,7 +213,7 @@ def _flips() -> NDArray[np.intp]:
 
 
 def _blocks() -> Floats:
-    """Which pixels of the disc lie in which block, shape (n_blocks, n_pixels)."""
+    """Return which pixels of the disc lie in which block, shape (n_blocks, n_pixels)."""
     across = (SIDE % _BLOCK // 2 + np.arange(SIDE)) // _BLOCK
     labels = (across[:, None] * SIDE + across)[_DISC]
     names, counts = np.unique(labels, return_counts=True)

@@ -1,13 +1,13 @@
-"""What is made of an arm's predictions, wherever they come from."""
+"""Evaluation of an arm: metrics, intervals, operating points and calibration of its predictions."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
 from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
@@ -40,66 +40,40 @@ from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 
-__all__ = ["Outcome", "assess", "rank", "subtract"]
+__all__ = ["auroc_metric", "evaluate_arm", "pairwise_differences"]
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Outcome:
-    """An arm and all that it said, before anything is measured.
-
-    Attributes
-    ----------
-    name, head : str
-    backbone, weights : str or None
-    test : Predictions
-        What counts.
-    inner : tuple of Predictions
-        Out-of-fold predictions of each fold's training part; empty where there are none.
-    chosen, seconds, cost
-        As in ``Evaluation``.
-    """
-
-    name: str
-    head: str
-    backbone: str | None = None
-    weights: str | None = None
-    test: Predictions
-    inner: tuple[Predictions, ...] = ()
-    chosen: Sequence[Mapping[str, Any]] = ()
-    seconds: float = 0.0
-    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evaluation:
-    """Measure an arm.
+def evaluate_arm(arm: ArmPredictions, positive: str | None, measures: Measures) -> Evaluation:
+    """Compute all metrics of an arm.
 
     Parameters
     ----------
-    outcome : Outcome
+    arm : ArmPredictions
+        Predictions of the arm.
     positive : str or None
         The positive class.
     measures : Measures
-        What is asked for.
+        Settings of the metrics.
 
     Returns
     -------
     Evaluation
     """
-    test, source = _calibrated(outcome)
-    figures = compute_metrics(test, positive=positive)
-    known = compute_intervals(test, positive=positive)
-    metrics = {name: as_metric(value, known.get(name)) for name, value in figures.items()}
+    test, source = _add_probabilities(arm)
+    values = compute_metrics(test, positive=positive)
+    bounds = compute_intervals(test, positive=positive)
+    metrics = {name: as_metric(value, bounds.get(name)) for name, value in values.items()}
     points: list[OperatingPoint] = []
     per_class = {}
     calibration = curve = None
     if positive is None:
-        bounds = compute_intervals_per_class(test)
+        class_bounds = compute_intervals_per_class(test)
         per_class = {
             name: {
-                metric: as_metric(value, bounds[name].get(metric))
-                for metric, value in values.items()
+                metric: as_metric(value, class_bounds[name].get(metric))
+                for metric, value in class_values.items()
             }
-            for name, values in compute_metrics_per_class(test).items()
+            for name, class_values in compute_metrics_per_class(test).items()
         }
     else:
         if measures.prevalence is not None:
@@ -110,8 +84,8 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
             ("sensitivity", measures.at_sensitivity),
             ("specificity", measures.at_specificity),
         )
-        for held, target in targets if outcome.inner else ():
-            thresholds = choose_thresholds(outcome.inner, positive, held, target)
+        for held, target in targets if arm.inner else ():
+            thresholds = choose_thresholds(arm.inner, positive, held, target)
             points.append(
                 apply_thresholds(test, thresholds, positive=positive, held=held, target=target)
             )
@@ -119,65 +93,67 @@ def assess(outcome: Outcome, positive: str | None, measures: Measures) -> Evalua
             calibration = bin_probabilities(test, positive, source=source)
             curve = compute_decision_curve(test, positive)
     return Evaluation(
-        name=outcome.name,
-        backbone=outcome.backbone,
-        weights=outcome.weights,
-        head=outcome.head,
+        name=arm.name,
+        backbone=arm.backbone,
+        weights=arm.weights,
+        head=arm.head,
         predictions=test,
         metrics=metrics,
         confusion=count_confusion(test),
-        chosen=tuple(outcome.chosen),
-        seconds=outcome.seconds,
+        chosen=tuple(arm.chosen),
+        seconds=arm.seconds,
         per_class=per_class,
         operating_points=tuple(points),
         calibration=calibration,
         decision_curve=curve,
         subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
-        cost=outcome.cost,
+        cost=arm.cost,
     )
 
 
-def _calibrated(outcome: Outcome) -> tuple[Predictions, str]:
-    """Give an arm its probabilities, and say where they come from."""
-    test = outcome.test
+def _add_probabilities(arm: ArmPredictions) -> tuple[Predictions, str]:
+    """Return test predictions with probabilities where possible, and the source of these."""
+    test = arm.test
     stated = "probabilities as the arm states them"
     if test.probabilities is not None:
         return test, stated
-    if outcome.inner and all(set(part.labels) == set(test.classes) for part in outcome.inner):
+    if arm.inner and all(set(part.labels) == set(test.classes) for part in arm.inner):
         where = (
-            "the validation samples of each fold"
-            if outcome.head == "predictions"
-            else "what the training part made of itself out of fold"
+            "the validation set of each fold"
+            if arm.head == "predictions"
+            else "out-of-fold scores of the training set"
         )
         words = f"scores calibrated by a sigmoid, without class weights, on {where}"
-        return calibrate(test, outcome.inner), words
+        return calibrate(test, arm.inner), words
     if test.kind == "probability":
         test = dataclasses.replace(test, probabilities=np.clip(test.scores, 0, 1))
     return test, stated
 
 
-def rank(predictions: Predictions, positive: str | None) -> Metric:
-    """Measure the AUROC and nothing else."""
+def auroc_metric(predictions: Predictions, positive: str | None) -> Metric:
+    """Return the mean AUROC over folds with its interval."""
     value = float(np.mean(fold_aurocs(predictions, positive=positive)))
     return as_metric(value, auroc_interval(predictions, positive))
 
 
-def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[Difference, ...]:
-    """Subtract every two arms, and test the differences.
+def pairwise_differences(
+    evaluations: Sequence[Evaluation], positive: str | None
+) -> tuple[Difference, ...]:
+    """Return the differences between all pairs of arms, with intervals and tests.
 
     Parameters
     ----------
     evaluations : sequence of Evaluation
-        Of the same samples in the same folds.
+        Arms on the same samples in the same folds.
     positive : str or None
         The positive class.
 
     Returns
     -------
     tuple of Difference
-        Those of the AUROC, which is primary, then those of the accuracy. Holm's method adjusts
-        the primary p values for all pairs of arms that see images; a pair with an arm that
-        sees none is secondary too.
+        Differences of the AUROC, which are primary, then of the accuracy. Holm's method adjusts
+        the primary p values over all pairs of arms with images; pairs with an arm without images
+        are secondary.
     """
     family = {e.name for e in evaluations if e.sees_images}
     caution = caveat(evaluations[0].predictions)
@@ -187,14 +163,14 @@ def subtract(evaluations: Sequence[Evaluation], positive: str | None) -> tuple[D
             a,
             b,
             "auroc",
-            found.difference,
-            found.low,
-            found.high,
-            found.p,
+            test.difference,
+            test.low,
+            test.high,
+            test.p,
             p_adjusted,
-            f"{found.method}{caution}, {found.level:.0%}",
+            f"{test.method}{caution}, {test.level:.0%}",
             "primary" if {a, b} <= family else "secondary",
         )
-        for a, b, found, p_adjusted in paired_tests(arms, positive, family=list(family))
+        for a, b, test, p_adjusted in paired_tests(arms, positive, family=list(family))
     )
     return (*primary, *secondary_tests(arms, positive))

@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.folds import Folds, Protocol
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import MissingExtraError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.finetune.settings import Config
-from bottleneck.finetune.validation_split import Part, divide, refuse_shared_patients, split_table
+from bottleneck.finetune.validation_split import (
+    FoldSplit,
+    divide,
+    refuse_shared_patients,
+    split_table,
+)
 from bottleneck.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -204,10 +208,12 @@ def _train_arms(
         protocol,
         ids=inputs.ids,
         y=inputs.y,
-        groups=inputs.groups,
+        patients=inputs.patients,
         splits=inputs.splits,
         folds=inputs.folds,
         validation=config.validation,
+        groups=None if protocol.allow_leakage else inputs.leak_safe_groups.names,
+        n_unnamed=inputs.n_unnamed,
         folds_from=folds_from,
     )
     refuse_shared_patients(split_table(parts, inputs.ids, inputs.groups))
@@ -228,7 +234,7 @@ def _train_arms(
     return tuple(trained)
 
 
-def _asked(inputs: Inputs, config: Config, parts: Sequence[Part]) -> dict[str, Any]:
+def _asked(inputs: Inputs, config: Config, parts: Sequence[FoldSplit]) -> dict[str, Any]:
     table = split_table(parts, inputs.ids, inputs.groups)
     return {
         "bottleneck": __version__,
@@ -243,7 +249,7 @@ def _train_arm(
     inputs: Inputs,
     config: Config,
     folds: Folds,
-    parts: Sequence[Part],
+    parts: Sequence[FoldSplit],
     folder: RunFolder,
     progress: Progress | None,
 ) -> Trained:
@@ -310,7 +316,7 @@ def _train_arm(
 def _train_fold(
     inputs: Inputs,
     config: Config,
-    part: Part,
+    part: FoldSplit,
     folder: RunFolder,
     progress: Progress | None,
     number: int,
@@ -347,12 +353,11 @@ def _train_fold(
 
 
 def _predictions(
-    inputs: Inputs, part: Part, rows: NDArray[np.intp], scores: NDArray[np.float64]
+    inputs: Inputs, part: FoldSplit, rows: NDArray[np.intp], scores: NDArray[np.float64]
 ) -> Predictions:
-    patients = name_patients(inputs.groups, inputs.ids)
     return Predictions(
         ids=inputs.ids[rows],
-        groups=None if patients is None else patients[rows],
+        groups=None if inputs.patients is None else inputs.patients[rows],
         repeats=np.full(len(rows), part.repeat),
         folds=np.full(len(rows), part.fold),
         labels=inputs.y[rows],

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import DataError, ModelError
 from bottleneck.finetune.settings import Config
 from bottleneck.predictions import Predictions
@@ -87,7 +86,7 @@ def predict(
     scores = predict_rows(inputs, network, rows, config, path)
     return Predictions(
         ids=inputs.ids,
-        groups=name_patients(inputs.groups, inputs.ids),
+        groups=inputs.patients,
         repeats=np.zeros(len(rows), np.int64),
         folds=np.zeros(len(rows), np.int64),
         labels=inputs.y,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.images.decode import decode
+from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features import devices
 from bottleneck.features.images.loader import load_images
@@ -81,7 +83,7 @@ class ImageInputs(Inputs):
         else:
             self.preprocessing = _preprocessing_of(self.architecture, config)
         self.notes = list(dataset.notes)
-        self.samples, failures, self.digest = _scan(dataset, self.preprocessing)
+        self.samples, self._facts, failures, self.digest = _scan(dataset, self.preprocessing)
         if failures:
             self.notes.append(
                 f"{counted(len(failures), 'image')} cannot be used: left out, as extraction does"
@@ -101,7 +103,20 @@ class ImageInputs(Inputs):
 
     def __getstate__(self) -> dict[str, Any]:
         # What other processes read samples with; networks reach them by themselves.
-        return {**self.__dict__, "backbone": None}
+        return {**self.__dict__, "backbone": None, "_facts": []}
+
+    @cached_property
+    def leak_safe_groups(self) -> LeakSafeGroups:
+        """Patients joined by identical and near-duplicate images; searched for once."""
+        flat = np.frombuffer(b"".join(f.thumbnail for f in self._facts), np.uint8)
+        return leak_safe_groups(
+            flat.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+            self.patients,
+            self.ids,
+            pixels=np.array([f.pixels for f in self._facts], str),
+            sizes=np.array([f.size for f in self._facts], np.int32),
+            order_by=[c for c in (self.y, self.splits, self.folds) if c is not None],
+        )
 
     def _describe_samples(self) -> None:
         self.ids = np.array([s.id for s in self.samples], str)
@@ -258,10 +273,10 @@ def _preprocessing_of(architecture: Architecture, config: Config) -> Preprocessi
 
 def _scan(
     dataset: ImageDataset, preprocessing: Preprocessing
-) -> tuple[list[Sample], list[tuple[str, str]], str]:
-    """Find the samples that can be used, and a digest of their bytes and all that is known."""
+) -> tuple[list[Sample], list[PixelFacts], list[tuple[str, str]], str]:
+    """Return the usable samples with what is recorded of their pixels, failures and a digest."""
     workers = devices.default_workers()
-    good, failures = [], []
+    good, facts, failures = [], [], []
     digest = hashlib.sha256(dataset.fingerprint.encode())
     numbers, clock = range(len(dataset)), Clock(workers)
     for item in load_images(
@@ -272,13 +287,15 @@ def _scan(
             failures.append((sample.id, item.failure))
             continue
         good.append(sample)
+        assert item.facts is not None
+        facts.append(item.facts)
         digest.update(item.sha256.encode())
     if not good:
         raise DataError(
             f"none of the {len(dataset)} images can be used; the first, {failures[0][0]}: "
             f"{failures[0][1]}"
         )
-    return good, failures, digest.hexdigest()
+    return good, facts, failures, digest.hexdigest()
 
 
 def _column(values: list[str | None]) -> NDArray[np.str_] | None:

@@ -28,7 +28,7 @@ from bottleneck.finetune.lr_schedule import make_scheduler
 from bottleneck.finetune.settings import Config
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.transforms import derive_seed
-from bottleneck.finetune.validation_split import Part
+from bottleneck.finetune.validation_split import FoldSplit
 
 __all__ = ["auroc", "predict_rows", "train_network"]
 
@@ -45,7 +45,7 @@ class _Training(Validated):
     is run again after a kill is the epoch that was lost.
     """
 
-    def __init__(self, inputs: Inputs, part: Part, config: Config) -> None:
+    def __init__(self, inputs: Inputs, part: FoldSplit, config: Config) -> None:
         super().__init__()
         self.inputs = inputs
         self.part = part
@@ -129,7 +129,7 @@ class _Training(Validated):
 
 
 def train_network(
-    inputs: Inputs, part: Part, config: Config, folder: Path, move: Move | None, text: str
+    inputs: Inputs, part: FoldSplit, config: Config, folder: Path, move: Move | None, text: str
 ) -> tuple[Classifier, dict[str, Any]]:
     """Train a network, or go on with one whose training was cut off.
 
@@ -137,7 +137,7 @@ def train_network(
     ----------
     inputs : Inputs
         Samples and network.
-    part : Part
+    part : FoldSplit
         Which samples to train and to choose the epoch on.
     config : Config
         With a precision that has been decided.

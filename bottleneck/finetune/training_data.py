@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from bottleneck.data.splits.patients import name_patients
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.finetune.architectures import NEW_FC, new_fc
@@ -60,6 +63,21 @@ class Inputs(abc.ABC):
     def classes(self) -> tuple[str, ...]:
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
+
+    @cached_property
+    def patients(self) -> Strings | None:
+        """Patient of every sample, as in a ``FeatureSet``; None where no patient is known."""
+        return name_patients(self.groups, self.ids)
+
+    @property
+    def n_unnamed(self) -> int:
+        """Number of samples without a patient."""
+        return len(self.ids) if self.groups is None else int((self.groups == "").sum())
+
+    @property
+    @abc.abstractmethod
+    def leak_safe_groups(self) -> LeakSafeGroups:
+        """Patients joined by identical and near-duplicate images."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -132,6 +150,11 @@ class FeatureInputs(Inputs):
                 "head": NEW_FC,
             },
         }
+
+    @property
+    def leak_safe_groups(self) -> LeakSafeGroups:
+        """Patients joined by identical and near-duplicate images."""
+        return self.features.leak_safe_groups
 
     def _build(self, seed: int) -> Classifier:
         return wrap(new_fc(self.features.X.shape[1], len(self.classes)), None)

@@ -1,4 +1,4 @@
-"""Folds as a comparison draws them, and within each training part a part to choose the epoch on."""
+"""Folds as in a comparison, with a validation set taken from each training set."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.folds import make_folds
-from bottleneck.data.splits.patients import inner_folds, name_patients
+from bottleneck.data.splits.patients import inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Part", "divide", "fold_name", "refuse_shared_patients", "split_table"]
+__all__ = ["FoldSplit", "divide", "fold_name", "refuse_shared_patients", "split_table"]
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Part:
+class FoldSplit:
     """A fold whose training part has been divided once more.
 
     Attributes
@@ -58,23 +58,29 @@ def divide(
     *,
     ids: Strings,
     y: Strings,
-    groups: Strings | None,
+    patients: Strings | None,
     splits: Strings | None,
     folds: Strings | None,
     validation: float,
+    groups: Strings | None = None,
+    n_unnamed: int = 0,
     folds_from: str | Path | None = None,
-) -> tuple[Folds, list[Part]]:
-    """Divide a data set into folds, and each training part into training and validation.
+) -> tuple[Folds, list[FoldSplit]]:
+    """Split a data set into folds, and each training set into a training and a validation set.
 
     Parameters
     ----------
     protocol : Protocol
         How folds are drawn, as ``compare`` draws them from the same arguments.
-    ids, y, groups, splits, folds : ndarray of str, shape (n_samples,), or None
-        Of the samples, as in a ``FeatureSet``.
+    ids, y, patients, splits, folds : ndarray of str, shape (n_samples,), or None
+        Columns of the samples, as in a ``FeatureSet``.
     validation : float
-        Share of a training part that becomes its validation part. A data set that fixes a part
-        "val" beside its test part keeps it instead.
+        Share of a training set that becomes its validation set. If the data set has a "val" part
+        of its own, that is used instead.
+    groups : ndarray of str, shape (n_samples,), or None
+        Leak-safe groups that neither split may divide; by default the patients.
+    n_unnamed : int
+        Number of samples without a patient in the data set, for a warning.
     folds_from : str or Path, optional
         A CSV with the columns id, repeat and fold, such as the predictions of another arm,
         whose folds are taken in place of the protocol's.
@@ -86,21 +92,21 @@ def divide(
     DataError
         If the file cannot be read, or is of other samples.
     """
-    patients = name_patients(groups, ids)
     if folds_from is None:
-        made = make_folds(protocol, y, groups, splits, folds)
-    else:
-        made = _read_folds(Path(folds_from), ids, y, patients, protocol.seed)
+        made = make_folds(protocol, y, patients, splits, folds, groups=groups, n_unnamed=n_unnamed)
+    groups = patients if groups is None else groups
+    if folds_from is not None:
+        made = _read_folds(Path(folds_from), ids, y, groups, protocol.seed)
     fixed = splits if made.kind == "fixed split" else None
     parts = []
     for fold in made:
-        train, chosen_on = _hold_out(fold, y, patients, fixed, validation)
-        parts.append(Part(fold.repeat, fold.index, train, chosen_on, fold.test))
+        train, chosen_on = _hold_out(fold, y, groups, fixed, validation)
+        parts.append(FoldSplit(fold.repeat, fold.index, train, chosen_on, fold.test))
     return made, parts
 
 
 def _hold_out(
-    fold: Fold, y: Strings, patients: Strings | None, splits: Strings | None, share: float
+    fold: Fold, y: Strings, groups: Strings | None, splits: Strings | None, share: float
 ) -> tuple[Indices, Indices]:
     if splits is not None and np.any(splits[fold.train] == "val"):
         is_validation = splits[fold.train] == "val"
@@ -112,9 +118,9 @@ def _hold_out(
                     "drawn folds (--protocol cv)"
                 )
         return train, validation
-    groups = None if patients is None else patients[fold.train]
+    own = None if groups is None else groups[fold.train]
     try:
-        drawn = inner_folds(y[fold.train], groups, max(2, round(1 / share)), fold.seed)
+        drawn = inner_folds(y[fold.train], own, max(2, round(1 / share)), fold.seed)
     except ProtocolError as error:
         raise ProtocolError(
             f"fold {fold.index + 1} leaves no validation part by patient with every class to "
@@ -124,7 +130,7 @@ def _hold_out(
     return fold.train[train], fold.train[validation]
 
 
-def _read_folds(path: Path, ids: Strings, y: Strings, patients: Strings | None, seed: int) -> Folds:
+def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, seed: int) -> Folds:
     import pandas as pd
 
     try:
@@ -163,13 +169,13 @@ def _read_folds(path: Path, ids: Strings, y: Strings, patients: Strings | None, 
         for side in (one.train, one.test):
             if set(y) - set(y[side]):
                 raise ProtocolError(f"{where} has no '{lacking[0]}' on one of its sides")
-        if patients is not None and len(np.intersect1d(patients[one.train], patients[one.test])):
-            raise ProtocolError(f"{where} puts patients on both sides")
+        if groups is not None and len(np.intersect1d(groups[one.train], groups[one.test])):
+            raise ProtocolError(f"{where} puts patients, or duplicate images, on both sides")
     words = "Folds were those of another arm; each was tested by a model trained on the others."
-    return Folds("given folds", tuple(made), patients is not None, words)
+    return Folds("given folds", tuple(made), groups is not None, words)
 
 
-def split_table(parts: Sequence[Part], ids: Strings, groups: Strings | None) -> pd.DataFrame:
+def split_table(parts: Sequence[FoldSplit], ids: Strings, groups: Strings | None) -> pd.DataFrame:
     """Return who was where: one row a fold and sample, with repeat, fold, part, id and group."""
     import pandas as pd
 

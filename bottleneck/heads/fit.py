@@ -11,7 +11,6 @@ import numpy as np
 from bottleneck import __version__
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
@@ -71,7 +70,7 @@ def fit(
     positive = choose_positive(
         features.classes, features.positive if positive is None else positive
     )
-    patients = name_patients(features.groups, features.ids)
+    patients = features.patients
     rows = np.arange(len(features))
     trained_on = "all samples"
     if has_fixed_split(features.splits):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files import find_bomb, write_whole
@@ -140,7 +139,7 @@ class Model:
             ) from error
         return Predictions(
             ids=features.ids,
-            groups=name_patients(features.groups, features.ids),
+            groups=features.patients,
             repeats=zeros,
             folds=zeros,
             labels=features.y,

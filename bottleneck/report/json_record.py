@@ -87,7 +87,7 @@ def _external(external: External) -> dict[str, Any]:
 
 def _audit(audit: Audit) -> dict[str, Any]:
     kept = ("threshold", "doubtful", "similarity", "compared", "capped")
-    identical = sum(pair.identical for pair in audit.pairs)
+    identical = sum(pair.identical for pair in audit.groups.pairs)
     return {
         "n_samples": audit.n_samples,
         "n_patients": audit.n_patients,
@@ -101,9 +101,9 @@ def _audit(audit: Audit) -> dict[str, Any]:
             }
             for f in audit.findings
         ],
-        "pairs": {"identical": identical, "altered": len(audit.pairs) - identical},
+        "pairs": {"identical": identical, "altered": len(audit.groups.pairs) - identical},
         "search": None
-        if audit.copies is None
-        else plain({name: getattr(audit.copies, name) for name in kept}),
+        if audit.groups.search is None
+        else plain({name: getattr(audit.groups.search, name) for name in kept}),
         "metadata": plain(audit.metadata),
     }

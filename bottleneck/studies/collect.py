@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.evaluation.evaluate_arm import Outcome, assess
+from bottleneck.evaluation.cross_validation.arms import ArmPredictions
+from bottleneck.evaluation.evaluate_arm import evaluate_arm
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.results import Comparison, Evaluation
@@ -97,8 +98,8 @@ def outside(
     for name, runs in trained.items():
         if runs[0].record["network"].get("head") == "new_fc":
             continue
-        outcome = Outcome(name=name, head="predictions", test=predict(runs[0].path, cohort))
-        tested.append(assess(outcome, positive, Measures()))
+        arm = ArmPredictions(name=name, head="predictions", test=predict(runs[0].path, cohort))
+        tested.append(evaluate_arm(arm, positive, Measures()))
     present = {evaluation.name for evaluation in tested}
     arms = tuple(arm for arm in study.arms if names[arm.name] in present)
     within = dataclasses.replace(study, arms=arms)

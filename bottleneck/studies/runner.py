@@ -16,7 +16,7 @@ from bottleneck.data.splits.folds import Folds
 from bottleneck.errors import MissingExtraError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import make_arms
-from bottleneck.evaluation.cross_validation.split_plan import make_plan
+from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
@@ -146,7 +146,7 @@ def _run_protocol(
     split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
     sets = {path: of_samples(one, split.samples) for path, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
-    folds = make_plan(first, split.plan).folds
+    folds = plan_split(first, split.plan).folds
     folds_from = None
     if split.plan.kind == "cv":
         folds_from = folder / "folds.csv"

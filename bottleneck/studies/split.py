@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import numpy as np
-
-from bottleneck.audit.audit import audit_features, units
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.splits.folds import Folds, Protocol
 from bottleneck.features.file.feature_set import FeatureSet
@@ -90,9 +87,8 @@ def split_samples(
 
 
 def _joined(features: FeatureSet) -> Mapping[str, str] | None:
-    """Return of each sample what must stand on one side: its patient, and pictures come twice."""
-    found = audit_features(features, folds=np.full(len(features), ""), joined=True)
-    groups = units(found, features)
+    """Return the leak-safe group of each sample by its id."""
+    groups = features.leak_safe_groups.names
     return (
         None if groups is None else dict(zip(features.ids.tolist(), groups.tolist(), strict=True))
     )

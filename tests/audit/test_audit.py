@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_features import make_features
 
-from bottleneck.audit.audit import Audit, audit_features, units
+from bottleneck.audit.audit import Audit, audit_features
 from bottleneck.errors import UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 
@@ -17,7 +17,7 @@ def pixels(n: int) -> np.ndarray:
 
 
 def kinds(found: Audit) -> list[tuple[str, str, int]]:
-    return [(f.kind, f.severity, f.count) for f in found.findings if f.kind != "not looked at"]
+    return [(f.kind, f.severity, f.count) for f in found.findings if f.kind != "not checked"]
 
 
 def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
@@ -30,8 +30,8 @@ def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
 
 def test_clean_features_have_no_finding() -> None:
     found = audit_features(with_twins())
-    assert found.findings == tuple(f for f in found.findings if f.kind == "not looked at")
-    assert (found.leaks, found.pairs, found.largest_unit) == ((), (), 1)
+    assert found.findings == tuple(f for f in found.findings if f.kind == "not checked")
+    assert (found.leaks, found.groups.pairs, found.largest_unit) == ((), (), 1)
     assert (found.n_samples, found.n_patients) == (80, 40)
 
 
@@ -70,11 +70,11 @@ def test_identical_pictures_are_named_by_what_they_cross() -> None:
     # 8 and 70: patients 4 and 35, two labels, two folds.
     found = audit_features(with_twins((0, 1), (2, 6), (8, 70), folds=folds))
     assert kinds(found) == [
-        ("identical pictures", "leak", 1),
-        ("identical pictures", "leak", 2),
-        ("identical pictures", "warning", 1),
-        ("identical pictures", "note", 1),
-        ("large unit", "note", 2),
+        ("identical images", "leak", 1),
+        ("identical images", "leak", 2),
+        ("identical images", "warning", 1),
+        ("identical images", "note", 1),
+        ("large group", "note", 2),
     ]
     assert [f.pairs for f in found.findings if f.pairs] == [
         ((8, 70),),
@@ -88,19 +88,19 @@ def test_a_picture_that_comes_very_often_is_linked_and_crosses_what_it_crosses()
     folds = np.repeat(["1", "2"], 40)
     features = make_features(pixels=np.full(80, "0" * 64), folds=folds)
     found = audit_features(features)
-    assert len(found.pairs) == 79
+    assert len(found.groups.pairs) == 79
     assert [(f.severity, f.count > 0) for f in found.findings if "labels" in f.text] == [
         ("warning", True)
     ]
     assert "different folds" in found.leaks[0].text
-    joined = units(found, features)
+    joined = found.groups.names
     assert joined is not None
     assert set(joined) == {"patient-00"}
 
 
 def test_units_join_patients_through_chains_of_pictures() -> None:
     features = with_twins((0, 10), (11, 20), (30, 31))
-    joined = units(audit_features(features), features)
+    joined = audit_features(features).groups.names
     assert joined is not None
     assert features.groups is not None
     expected = features.groups.copy()
@@ -110,9 +110,9 @@ def test_units_join_patients_through_chains_of_pictures() -> None:
 
 def test_units_without_patients() -> None:
     features = make_features(groups=None)
-    assert units(audit_features(features), features) is None
+    assert audit_features(features).groups.names is None
     features = with_twins((3, 7), groups=None)
-    joined = units(audit_features(features), features)
+    joined = audit_features(features).groups.names
     assert joined is not None
     assert joined[3] == joined[7]
     assert len(set(joined)) == 79
@@ -123,14 +123,14 @@ def test_a_unit_above_five_per_cent_of_the_patients_is_warned_of(
     n_tied: int, severity: str
 ) -> None:
     found = audit_features(with_twins(*[(0, 2 * k) for k in range(1, n_tied)]))
-    (large,) = [f for f in found.findings if f.kind == "large unit"]
+    (large,) = [f for f in found.findings if f.kind == "large group"]
     assert (large.severity, large.count, found.largest_unit) == (severity, n_tied, n_tied)
     assert f"{n_tied} of 40 patients" in large.text
 
 
 def test_what_could_not_be_looked_at_is_said() -> None:
     said = " ".join(f.text for f in audit_features(make_features(groups=None)).findings)
-    for phrase in ("no patients", "no hashes of pixels", "no thumbnails", "Text burned into"):
+    for phrase in ("no patients", "no hashes of pixels", "no thumbnails", "Burned-in text"):
         assert phrase in said
 
 
@@ -146,7 +146,7 @@ def test_metadata_that_predict_the_label_are_flagged() -> None:
     assert found.metadata.alone["width"] > 0.8 > 0.7 > found.metadata.alone["brightness"]
     (finding,) = [f for f in found.findings if f.kind == "metadata"]
     assert finding.severity == "warning"
-    assert finding.text.startswith("Without any picture, width and brightness predict the label")
+    assert finding.text.startswith("Without any image, width and brightness predict the label")
 
 
 def test_metadata_without_a_signal_are_not_flagged() -> None:

@@ -1,4 +1,4 @@
-"""Copies of pictures: found whatever was done to them, and nothing else called one."""
+"""Near-duplicates: altered copies are found by the audit, and different images are not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import decode, make_thumbnail
 from bottleneck.data.phantom.generator import phantom_dataset
 from bottleneck.data.readers import load_dataset
-from bottleneck.duplicates.similarity import agree, flip_free_hash, turn, unit_pixels
 from bottleneck.features.file.feature_set import FeatureSet
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -68,9 +67,9 @@ def audited(pictures: list[Image.Image], **fields: object) -> tuple[FeatureSet, 
 
 def test_different_phantoms_are_no_copies(phantoms: list[Image.Image]) -> None:
     _, found = audited(phantoms)
-    assert found.pairs == ()
-    assert found.copies is not None
-    assert found.copies.compared == 60 * 59 // 2
+    assert found.groups.pairs == ()
+    assert found.groups.search is not None
+    assert found.groups.search.compared == 60 * 59 // 2
 
 
 def test_copies_are_found_across_patients(phantoms: list[Image.Image]) -> None:
@@ -79,11 +78,11 @@ def test_copies_are_found_across_patients(phantoms: list[Image.Image]) -> None:
     copies = [KINDS[kind](phantoms[k], rng).convert("RGB") for kind, k in plan]
     _, found = audited(phantoms + copies)
     sources = [*range(60), *(k for _, k in plan)]
-    pairs = {(p.a, p.b) for p in found.pairs}
+    pairs = {(p.a, p.b) for p in found.groups.pairs}
     assert [kind for n, (kind, k) in enumerate(plan, 60) if (k, n) not in pairs] == []
     assert [pair for pair in pairs if sources[pair[0]] != sources[pair[1]]] == []
-    assert not any(p.identical for p in found.pairs)
-    assert {f.kind for f in found.leaks} == {"copies"}
+    assert not any(p.identical for p in found.groups.pairs)
+    assert {f.kind for f in found.leaks} == {"near-duplicates"}
 
 
 @pytest.mark.parametrize(("width", "found_again"), [(430, 6), (280, 0)])
@@ -99,7 +98,7 @@ def test_a_black_ground_makes_no_copies(
     alike = [on_black(p) for p in phantoms[:30]]
     rotated = [p.rotate(8, Image.Resampling.BILINEAR) for p in alike[:6]]
     _, found = audited(alike + rotated)
-    pairs = {(p.a, p.b) for p in found.pairs}
+    pairs = {(p.a, p.b) for p in found.groups.pairs}
     assert pairs <= {(k, 30 + k) for k in range(6)}
     assert len(pairs) >= found_again
 
@@ -111,7 +110,7 @@ def test_a_copy_of_a_picture_that_comes_twice_is_paired_with_both(
     pictures = [*phantoms[:20], phantoms[0], mirrored]
     hashes = np.array([f"{k % 20:064x}" for k in range(21)] + ["f" * 64])
     _, found = audited(pictures, pixels=hashes)
-    assert [(p.a, p.b, p.identical) for p in found.pairs] == [
+    assert [(p.a, p.b, p.identical) for p in found.groups.pairs] == [
         (0, 20, True),
         (0, 21, False),
         (20, 21, False),
@@ -134,58 +133,19 @@ def test_a_frame_around_every_picture_makes_no_copies(phantoms: list[Image.Image
     alike = [framed(p, k % 2) for k, p in enumerate(phantoms)]
     flipped = [p.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for p in alike[:5]]
     _, found = audited(alike + flipped)
-    assert {(p.a, p.b) for p in found.pairs} == {(k, 60 + k) for k in range(5)}
+    assert {(p.a, p.b) for p in found.groups.pairs} == {(k, 60 + k) for k in range(5)}
 
 
 def test_pictures_without_detail_are_no_copies() -> None:
     flat = [Image.new("L", (64, 64), level) for level in range(10, 250, 12)]
-    assert audited(flat)[1].pairs == ()
+    assert audited(flat)[1].groups.pairs == ()
 
 
 def test_two_pictures_suffice(phantoms: list[Image.Image]) -> None:
-    assert audited(phantoms[:1])[1].pairs == ()
-    assert audited(phantoms[:2])[1].pairs == ()
+    assert audited(phantoms[:1])[1].groups.pairs == ()
+    assert audited(phantoms[:2])[1].groups.pairs == ()
     mirrored = phantoms[0].transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    assert [(p.a, p.b) for p in audited([phantoms[0], mirrored])[1].pairs] == [(0, 1)]
-
-
-def test_the_hash_ignores_flips_and_quarter_turns(phantoms: list[Image.Image]) -> None:
-    thumbnail = make_thumbnail(phantoms[0])
-    expected = flip_free_hash(thumbnail)
-    for quarter in range(4):
-        turned = np.rot90(thumbnail, quarter)
-        np.testing.assert_allclose(flip_free_hash(turned), expected, atol=1e-3)
-        np.testing.assert_allclose(flip_free_hash(turned[:, ::-1]), expected, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("angle", "expand", "number"),
-    # -90 to 90 in steps of 15 within the frame, then -45 to 45 without 0 grown.
-    [
-        (-90, False, 0),
-        (-45, False, 3),
-        (0, False, 6),
-        (30, False, 8),
-        (-45, True, 13),
-        (30, True, 17),
-    ],
-)
-def test_turns_are_those_of_pillow(
-    angle: int, expand: bool, number: int, phantoms: list[Image.Image]
-) -> None:
-    picture = phantoms[3].resize((400, 250))
-    turned = turn(make_thumbnail(picture), 400 / 250, step=15)[number]
-    rotated = make_thumbnail(picture.rotate(angle, Image.Resampling.BILINEAR, expand=expand))
-    assert np.corrcoef(turned.ravel(), rotated.ravel())[0, 1] > 0.98
-
-
-def test_agreement_is_one_with_itself_and_with_its_negative_is_not(
-    phantoms: list[Image.Image],
-) -> None:
-    thumbnail = make_thumbnail(phantoms[0])
-    same = agree(thumbnail, 1.25, unit_pixels(np.stack([thumbnail, 255 - thumbnail])))
-    assert same[0] == pytest.approx(1, abs=1e-5)
-    assert same[1] < 0.5
+    assert [(p.a, p.b) for p in audited([phantoms[0], mirrored])[1].groups.pairs] == [(0, 1)]
 
 
 @pytest.mark.shared
@@ -198,8 +158,8 @@ def test_real_crops_hold_their_own_duplicates_and_no_others(shared: Path) -> Non
     features, found = audited(pictures_of(crops), groups=groups)
     # 294_2 and 294_3 are one frame with a slightly different cut.
     stems = [Path(s.id).stem for s in crops.samples]
-    assert ("294_2", "294_3") in {(stems[p.a], stems[p.b]) for p in found.pairs}
-    assert all(groups[p.a] == groups[p.b] for p in found.pairs)
+    assert ("294_2", "294_3") in {(stems[p.a], stems[p.b]) for p in found.groups.pairs}
+    assert all(groups[p.a] == groups[p.b] for p in found.groups.pairs)
     assert found.leaks == ()
     assert len(features) == 456
 

@@ -101,13 +101,13 @@ def test_the_audit_reads_the_pictures_again(folder: Path) -> None:
     assert (text.severity, text.count, text.rows) == ("warning", 1, (11,))
     assert seen == list(range(1, 13))
     # Features without thumbnails get them from the pictures.
-    assert found.copies is not None
-    assert not any("not looked for" in f.text for f in found.findings)
+    assert found.groups.search is not None
+    assert not any("not searched for" in f.text for f in found.findings)
 
     tissue(200).save(folder / "03.png")
     (folder / "04.png").write_bytes(b"no image")
     found = audit_features(features, dataset=dataset)
-    missing = [f for f in found.findings if f.kind == "not looked at" and f.rows]
+    missing = [f for f in found.findings if f.kind == "not checked" and f.rows]
     assert [(f.rows, f.severity) for f in missing] == [((4,), "note"), ((3,), "note")]
 
     other = dataclasses.replace(dataset, samples=(Sample("elsewhere", "00.png", "x"),))

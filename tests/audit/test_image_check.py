@@ -1,4 +1,4 @@
-"""A second look at pictures: which of them are those that the features were made of."""
+"""Check of the images of a feature set: which of them have changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from made import dataset_of, make_images
 from PIL import Image
 
-from bottleneck.audit.image_check import look_at
+from bottleneck.audit.image_check import check_images
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
@@ -29,10 +29,10 @@ def test_files_that_a_device_decoded_are_those_and_others_are_not(tmp_path: Path
         pixels=np.full_like(features.pixels, "0" * 64),
         thumbnails=np.clip(features.thumbnails.astype(int) + 3, 0, 255).astype(np.uint8),
     )
-    assert look_at(otherwise, data).seen.tolist() == list(range(6))
+    assert check_images(otherwise, data).checked.tolist() == list(range(6))
     Image.new("L", (40, 40), 9).save(folder / "003.png")
     for each in (features, otherwise):
-        assert look_at(each, dataset_of(folder)).changed.tolist() == [3]
+        assert check_images(each, dataset_of(folder)).changed.tolist() == [3]
     # Another part of the same file.
     moved = dataclasses.replace(otherwise, thumbnails=255 - features.thumbnails)
-    assert look_at(moved, data).changed.tolist() == list(range(6))
+    assert check_images(moved, data).changed.tolist() == list(range(6))

@@ -61,9 +61,9 @@ def test_findings_in_plain_words(made: Path) -> None:
     result = run("audit", feature_file(made))
     assert result.exit_code == 0, result.output
     said = " ".join(result.stdout.split())
-    assert "12 pictures, 12 patients: 1 leak" in said
-    assert "1 pair of pictures of which one is an altered copy of the other" in said
-    assert "Text burned into pictures was not looked for" in said
+    assert "12 images, 12 patients: 1 leak" in said
+    assert "1 pair of near-duplicate images" in said
+    assert "Burned-in text was not searched for" in said
     assert "P00" not in said
     assert "00.png" not in said
     assert max(map(len, result.stdout.splitlines())) <= 80
@@ -76,8 +76,8 @@ def test_pictures_are_read_where_they_are_named(made: Path) -> None:
     lines = [line.strip() for line in result.stdout.splitlines()]
     assert "00.png = 11.png" in lines
     assert "10.png" in lines
-    assert "1 picture with strokes like text" in " ".join(lines)
-    assert "looking at the pictures" in result.stderr
+    assert "1 image with strokes like text" in " ".join(lines)
+    assert "checking the images" in result.stderr
     assert run("audit", feature_file(made), "-q").stderr == ""
 
 

@@ -122,10 +122,10 @@ def test_labels_that_no_seed_can_split_are_refused():
 def test_without_patients_samples_are_split_and_the_reader_warned():
     y = np.array(["a", "b"] * 10)
     for groups in (None, np.full(20, "")):
-        folds = make_folds(Protocol(), y, groups)
+        folds = make_folds(Protocol(), y, name_patients(groups))
         assert not folds.grouped
         assert folds.warnings[0].startswith(
-            "no patients named: images of one patient may stand on both sides of a split"
+            "no patients named: images of one patient may be on both sides of a split"
         )
         drawn = StratifiedKFold(5, shuffle=True, random_state=0).split(y, y)
         for fold, (_, test) in zip(folds, drawn, strict=True):
@@ -139,7 +139,7 @@ def test_rows_without_a_patient_are_patients_of_their_own():
     assert named[0] == named[2] == "p"
     y = np.array(["a", "b"] * 12)
     some = np.array(["p0", "p0", *[""] * 22])
-    folds = make_folds(Protocol(n_splits=3), y, some)
+    folds = make_folds(Protocol(n_splits=3), y, name_patients(some), n_unnamed=22)
     assert folds.grouped
     assert folds.warnings == ("22 samples without a patient: each counts as a patient of its own",)
 
@@ -154,7 +154,7 @@ def test_fixed_split_trains_on_validation_too():
         assert folds.kind == "fixed split"
         assert fold.train.tolist() == [0, 1, 2, 3, 6, 7]
         assert fold.test.tolist() == [4, 5]
-        assert "training and validation parts (6 images)" in folds.words
+        assert "training and validation sets (6 images)" in folds.words
     assert make_folds(Protocol(kind="cv", n_splits=2), y, groups, splits).kind == "cross-validation"
 
 
@@ -162,7 +162,7 @@ def test_a_split_without_a_test_part_is_no_fixed_split():
     y, groups = cohort(*"ab" * 6)
     splits = np.array(["train", "train", "val", "val"] * 3)
     assert make_folds(Protocol(), y, groups, splits).kind == "cross-validation"
-    with pytest.raises(ProtocolError, match="fixes no training and test part"):
+    with pytest.raises(ProtocolError, match="has no training and test set of its own"):
         make_folds(Protocol(kind="split"), y, groups, splits)
 
 
@@ -180,7 +180,7 @@ def test_half_published_folds_are_drawn_anew_or_refused():
     published = np.array(["1", "2"] * 5 + ["", ""])
     folds = make_folds(Protocol(), y, None, None, published)
     assert folds.kind == "cross-validation"
-    assert "drawn anew" in folds.warnings[-1]
+    assert "drawn at random" in folds.warnings[-1]
     with pytest.raises(ProtocolError, match=r"no fold for 2 of 12 samples.*--protocol cv"):
         make_folds(Protocol(kind="folds"), y, None, None, published)
 
@@ -223,11 +223,11 @@ def test_a_patient_on_both_sides_is_refused_without_being_named():
         (["train", "train", "test", "test", "dev", "test"], "1 of 6 samples have the split 'dev'"),
         (
             ["train", "train", "train", "train", "test", "train"],
-            "test part .* none of the 3 samples of 'b'",
+            "test set .* none of the 3 samples of 'b'",
         ),
         (
             ["train", "test", "test", "test", "test", "test"],
-            "training part .* of the 3 samples of 'b'",
+            "training set .* of the 3 samples of 'b'",
         ),
     ],
 )
@@ -242,7 +242,7 @@ def test_fixed_splits_that_cannot_be_used_are_refused(splits, message):
     [
         (
             ["1", "1", "1", "1", "2", "1"],
-            "fold '1' leaves to train on holds none of the 3 samples of 'b'",
+            "without the published fold '1' holds none of the 3 samples of 'b'",
         ),
         (["1", "2", "1", "2", "1", "2"], "published fold '1' holds none of the 3 samples of 'b'"),
         (["1"] * 6, "a single fold"),
@@ -262,7 +262,7 @@ def test_repeats_of_a_fixed_split_are_refused():
 
 def test_inner_folds_need_two_patients_of_every_class():
     y, groups = cohort("a", "a", "a", "bb")
-    with pytest.raises(ProtocolError, match="one training part holds 1 patient of class 'b'"):
+    with pytest.raises(ProtocolError, match="one training set holds 1 patient of class 'b'"):
         inner_folds(y, groups, 5, 0)
 
 
@@ -287,3 +287,16 @@ def test_inner_folds_of_a_training_part_with_mixed_patients_shrink_rather_than_f
 def test_protocols_that_cannot_be_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         Protocol(**options)
+
+
+def test_groups_larger_than_patients_are_kept_together():
+    y, patients = cohort(*["ab"] * 12)
+    groups = np.where(np.isin(patients, np.unique(patients)[:3]), "joined", patients)
+    protocol = Protocol(kind="cv", n_splits=4, repeats=5)
+    check_folds(make_folds(protocol, y, patients, groups=groups), y, groups, 5)
+    sides = np.repeat(["train", "test"], 12)
+    sides[:2] = "test"
+    with pytest.raises(ProtocolError, match="1 group of identical or near-duplicate images"):
+        make_folds(Protocol(), y, patients, sides, groups=groups)
+    allowed = make_folds(Protocol(allow_leakage=True), y, patients, sides, groups=groups)
+    assert not allowed.grouped

@@ -1,4 +1,4 @@
-"""Names of arms, and features that cannot be held against each other."""
+"""Names of arms, and features that cannot be compared."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_arms_of_one_backbone_are_told_apart_by_what_differs():
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (f, make_features(seed=1), "of the same recipe, so they would be one arm twice"),
+        (f, make_features(seed=1), "have the same recipe, so they would be one arm twice"),
         (f, make_features(recipe=VGG, n_patients=30), r"80 and 60, 60 of them in both\): extract"),
         (f, other(ids=changed(f.ids, [2, 3], ["u", "v"])), "80 and 80, 78 of them in both"),
         (f, other(y=changed(f.y, [0, 1, 2], "malignant")), "the labels of 2 of 80 samples"),
@@ -68,7 +68,7 @@ def test_arms_of_one_backbone_are_told_apart_by_what_differs():
         (
             f,
             make_features(seed=1, recipe=VGG, dataset={"fingerprint": "e" * 64}),
-            "different states of the data set: extract both again",
+            "different versions of the data set: extract both again",
         ),
     ],
 )

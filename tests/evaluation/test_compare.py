@@ -195,7 +195,7 @@ f = make_features()
         ([], {}, UsageError, "name at least one feature file"),
         (f, {"heads": []}, UsageError, "there is no head"),
         (f, {"heads": ["svn"]}, UsageError, "unknown head 'svn'; did you mean 'svm'"),
-        (f, {"heads": ["svm", "svm"]}, UsageError, "head 'svm' is named twice"),
+        (f, {"heads": ["svm", "svm"]}, UsageError, "head 'svm' is listed twice"),
         (f, {"positive": "malign"}, UsageError, "unknown positive label 'malign'"),
         (make_features(classes=("2", "5")), {}, UsageError, "which label is the positive class"),
         (make_features(classes=("benign",)), {}, ProtocolError, "a head needs at least two"),
@@ -204,7 +204,7 @@ f = make_features()
             make_features(n_patients=4),
             {"protocol": Protocol(n_splits=2)},
             ProtocolError,
-            "one training part holds 1 patient of class 'benign'",
+            "one training set holds 1 patient of class 'benign'",
         ),
         (
             dataclasses.replace(f, X=changed(f.X, 3, np.nan)),
@@ -249,7 +249,7 @@ def test_progress_counts_every_fold_of_every_arm():
     compare(f, ["logistic"], protocol=QUICK, progress=lambda *step: seen.append(step))
     arm = "resnet18 (imagenet) + logistic"
     steps = [(i, 6, arm) for i in (1, 2, 3)] + [(i, 6, "prior only") for i in (4, 5, 6)]
-    assert seen == [(0, 1, "looking for leaks"), *steps]
+    assert seen == [(0, 1, "searching for leaks"), *steps]
 
 
 def test_several_processes_give_the_same():

@@ -7,7 +7,7 @@ import pytest
 from made_features import make_features
 
 from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.external.compatibility import definitions, match_external
+from bottleneck.evaluation.external.compatibility import describe_cohorts, match_external
 
 
 def with_hashes(features, prefix):
@@ -29,13 +29,13 @@ def test_identical_pictures_are_a_leak_by_pixels_and_by_bytes():
     outside.pixels[3] = inside.pixels[70]
     outside.sha256[5] = inside.sha256[0]
     (finding,) = match_external(inside, outside)
-    assert (finding.kind, finding.severity, finding.rows) == ("identical pictures", "leak", (3, 5))
+    assert (finding.kind, finding.severity, finding.rows) == ("identical images", "leak", (3, 5))
     assert "2 of 10 external images" in finding.text
 
 
 def test_features_without_hashes_say_that_nothing_was_looked_for():
     (finding,) = match_external(make_features(), elsewhere())
-    assert (finding.kind, finding.severity) == ("not looked at", "note")
+    assert (finding.kind, finding.severity) == ("not checked", "note")
 
 
 def test_shared_names_of_patients_are_a_warning_that_names_nobody():
@@ -87,7 +87,7 @@ def test_cohorts_stand_side_by_side():
     )
     outside = elsewhere(size=np.array([[400 + 10 * i, 300 - i] for i in range(10)]))
     outside = dataclasses.replace(outside, groups=None)
-    found = definitions(inside, outside)
+    found = describe_cohorts(inside, outside)
     assert found["data set"] == {"inside": "phantom", "outside": "elsewhere"}
     assert found["labels"] == {
         "inside": "benign: 6 images of 3 patients; malignant: 6 images of 3 patients",
@@ -119,6 +119,6 @@ def test_cohorts_stand_side_by_side():
 def test_images_without_a_patient_are_said():
     features = make_features(n_patients=4, images=2)
     features.groups[0] = ""
-    assert definitions(features, features)["patients"]["inside"] == (
+    assert describe_cohorts(features, features)["patients"]["inside"] == (
         "5 patients, 1.6 images each (1 to 2); 1 image without a patient"
     )

@@ -88,16 +88,16 @@ def test_words_say_the_three():
     assert "AUROC of 1.00" in words
     assert "120 of 120 external images are outliers" in words
     assert "training cohort, 6.0 would be expected" in words
-    assert "drawn at random (seed" not in words
+    assert "sampled at random (seed" not in words
     assert "patient-" not in words
-    assert "no proof that there is none" in measure_shift(*cohorts(), permutations=99).words
+    assert "does not prove that there is none" in measure_shift(*cohorts(), permutations=99).words
 
 
 def test_large_cohorts_are_drawn_from_by_patient(monkeypatch):
     monkeypatch.setattr(shift, "_MOST", 50)
     inside, outside = cohorts(60, 10, move=6.0)
     found = measure_shift(inside, outside, permutations=19)
-    assert "Of the 180 images of the first cohort, 48 were looked at: whole" in found.words
+    assert "Of the 180 images of the internal cohort, 48 were used: whole" in found.words
     assert "images of the external cohort, " not in found.words
     assert found.outside == 30
 

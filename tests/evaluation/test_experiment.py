@@ -20,7 +20,7 @@ from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import BottleneckError, ProtocolError, UsageError
 from bottleneck.evaluation.leak_experiment import experiment as leak_experiment
 from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
-from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, ProtocolResult
+from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
@@ -46,7 +46,7 @@ def augmented(
     return dataclasses.replace(plain, X=every.astype(np.float32), ids=np.array(ids))
 
 
-def by_name(experiment: LeakExperiment) -> dict[str, ProtocolResult]:
+def by_name(experiment: LeakExperiment) -> dict[str, LeakRow]:
     return {row.name: row for row in experiment.rows}
 
 
@@ -196,7 +196,7 @@ def test_random_weights_and_missing_images_are_said() -> None:
             "names no patients",
         ),
         (augmented(n_patients=6), {}, ProtocolError, "too few for 5 folds"),
-        (augmented(n_patients=20), {"n_jobs": 0}, UsageError, "0 processes"),
+        (augmented(n_patients=20), {"n_jobs": 0}, UsageError, "processes must not be 0"),
         (augmented(n_patients=20), {"positive": "cancer"}, UsageError, "positive label"),
     ],
 )
@@ -211,7 +211,7 @@ def test_more_images_than_a_kernel_matrix_holds_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(leak_experiment, "LARGE", 100)
-    with pytest.raises(UsageError, match=r"240 images, copies counted, .* up to 100"):
+    with pytest.raises(UsageError, match=r"240 images, including copies, .* up to 100"):
         run_leak_experiment(augmented(n_patients=20))
 
 

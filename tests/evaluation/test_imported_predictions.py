@@ -142,7 +142,7 @@ def test_validation_rows_set_thresholds_and_calibrate(features, alone, tmp_path)
     path = tmp_path / "trained.csv"
     pd.concat(both).to_csv(path, index=False)
     theirs = compare(features, ["logistic"], predictions=[path], protocol=QUICK).evaluations[1]
-    assert "on the validation samples of each fold" in theirs.calibration.source
+    assert "on the validation set of each fold" in theirs.calibration.source
     (point,) = [p for p in theirs.operating_points if p.held == "specificity"]
     for fold, threshold in enumerate(point.thresholds):
         rows = (validation["fold"] == fold) & (validation["label"] == "benign")
@@ -157,7 +157,7 @@ def test_validation_rows_that_are_tested_are_refused(features, alone, tmp_path):
     both = [frame.assign(part="test"), frame.assign(part="validation")]
     path = tmp_path / "leaking.csv"
     pd.concat(both).to_csv(path, index=False)
-    with pytest.raises(ProtocolError, match="thresholds would be set on what they are tested on"):
+    with pytest.raises(ProtocolError, match="thresholds would be set on the samples"):
         compare(features, ["logistic"], predictions=[path], protocol=QUICK)
 
 

@@ -7,16 +7,18 @@ from made_features import make_features
 
 from bottleneck.data.splits.folds import Protocol, make_folds
 from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.learning_curve import SHARES, _keep
 from bottleneck.evaluation.measures import Measures
 
 
 def test_each_part_holds_the_smaller_ones_and_whole_patients():
     f = make_features(n_patients=120)
+    samples = LabelledSamples(f.ids, f.y, f.groups)
     for fold in make_folds(Protocol(n_splits=3), f.y, f.groups):
         smaller = np.array([], int)
         for share in SHARES:
-            part = _keep(fold, share, f, f.groups)
+            part = _keep(fold, share, samples)
             np.testing.assert_array_equal(part.test, fold.test)
             assert set(smaller) <= set(part.train) <= set(fold.train)
             kept = np.unique(f.groups[part.train])

@@ -36,7 +36,7 @@ def test_what_is_said_of_data_set_and_protocol():
     assert comparison.positive == "benign"
     protocol = dict(comparison.protocol)
     words = protocol.pop("words")
-    assert protocol.pop("primary") == "none: there is one arm that sees images"
+    assert protocol.pop("primary") == "none: only one arm uses images"
     assert protocol == {
         "kind": "cross-validation",
         "folds": 3,
@@ -50,7 +50,8 @@ def test_what_is_said_of_data_set_and_protocol():
         "allow_leakage": False,
         "prevalence": None,
     }
-    assert "3 folds, 2 times anew, stratified by class" in words
+    assert "3 folds, stratified by class" in words
+    assert "This was repeated 2 times with new folds." in words
     assert "5-fold cross-validation, grouped by patient" in words
     assert "logistic regression with an L2 penalty (C: 6 candidates)" in words
     assert comparison.warnings == ()
@@ -85,7 +86,7 @@ def test_warnings_come_gravest_first():
     assert warnings[2] == "1 samples have no features and are missing from every figure"
     assert len(warnings) == 3
     few = compare(make_features(n_patients=14), ["logistic"], protocol=QUICK).warnings
-    assert few == ("estimate only: 7 patients in the smallest class that was tested",)
+    assert few == ("estimate only: 7 patients in the smallest class of the test sets",)
 
 
 def test_a_patient_with_most_of_the_samples_is_said():
@@ -94,7 +95,7 @@ def test_a_patient_with_most_of_the_samples_is_said():
     groups[np.flatnonzero(f.y == f.y[0])[:30]] = groups[0]
     f = dataclasses.replace(f, groups=groups)
     (said,) = (w for w in compare(f, ["logistic"], protocol=QUICK).warnings if "largely" in w)
-    assert said.startswith("one patient has 30 of the 80 samples that were tested")
+    assert said.startswith("one patient has 30 of the 80 test samples")
     by_patient = dataclasses.replace(QUICK, unit="patient")
     warnings = compare(f, ["logistic"], protocol=by_patient).warnings
     assert not any("largely" in warning for warning in warnings)

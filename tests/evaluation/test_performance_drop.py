@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from bottleneck.evaluation.external.performance_drop import drops, subtract_metrics
+from bottleneck.evaluation.external.performance_drop import performance_drops, subtract_metrics
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.statistics.proportions import wilson_interval
@@ -76,7 +76,7 @@ def test_arms_and_metrics_that_both_have_are_paired_by_name():
         evaluation("prior only", auroc=Metric(0.5)),
         evaluation("a + svm", auroc=Metric(0.6), npv=Metric(0.2)),
     ]
-    found = drops(inside, outside)
+    found = performance_drops(inside, outside)
     assert [(d.arm, d.metric) for d in found] == [("a + svm", "auroc"), ("prior only", "auroc")]
     assert (found[0].inside.value, found[0].outside.value) == (0.9, 0.6)
     assert found[0].difference.value == pytest.approx(-0.3)

@@ -1,4 +1,4 @@
-"""What is kept together: copies planted across patients and splits."""
+"""Split plans: duplicates planted across patients and splits are kept together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.model_selection import LeaveOneGroupOut
 from bottleneck.data.splits.folds import Protocol, make_folds
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.compare import compare
-from bottleneck.evaluation.cross_validation.split_plan import make_plan
+from bottleneck.evaluation.cross_validation.split_plan import plan_split
 
 CV = Protocol(kind="cv", n_splits=4)
 
@@ -26,14 +26,14 @@ def with_twins(**fields):
 
 def test_what_comes_twice_is_on_one_side_of_every_split():
     f = with_twins()
-    plan = make_plan(f, Protocol(kind="cv", n_splits=4, repeats=5))
+    plan = plan_split(f, Protocol(kind="cv", n_splits=4, repeats=5))
     for fold in plan.folds:
         sides = np.isin(np.arange(len(f)), fold.test)
         for group in ((0, 1, 4, 5), (2, 3, 70, 71)):
             assert len(set(sides[list(group)])) == 1
         assert not set(f.groups[fold.train]) & set(f.groups[fold.test])
     assert not plan.audit.leaks
-    assert "come twice were kept" in plan.folds.words
+    assert "Duplicate images were kept" in plan.folds.words
     # Were they not joined, some of five repeats would part them.
     apart = make_folds(Protocol(kind="cv", n_splits=4, repeats=5), f.y, f.groups)
     assert any(np.isin(0, fold.test) != np.isin(5, fold.test) for fold in apart)
@@ -45,29 +45,29 @@ def test_folds_that_cannot_be_are_refused_before_the_audit():
 
     f = with_twins()
     with pytest.raises(ProtocolError, match="--folds 20"):
-        make_plan(f, Protocol(kind="cv", n_splits=21), progress=looked)
+        plan_split(f, Protocol(kind="cv", n_splits=21), progress=looked)
     with pytest.raises(AssertionError, match="the audit began"):
-        make_plan(f, CV, progress=looked)
+        plan_split(f, CV, progress=looked)
 
 
 def test_copies_that_leave_too_few_patients_are_named():
     same = make_features(pixels=np.full(80, "0" * 64))
-    with pytest.raises(ProtocolError, match=r"come twice taken for one .* of one patient"):
-        make_plan(same, CV)
+    with pytest.raises(ProtocolError, match=r"duplicate images counted as one .* of one patient"):
+        plan_split(same, CV)
     pixels = np.array([f"{i // 20:064d}" for i in range(80)])
-    with pytest.raises(ProtocolError, match=r"come twice taken for one .* too few for 20 folds"):
-        make_plan(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
+    with pytest.raises(ProtocolError, match=r"images counted as one .* too few for 20 folds"):
+        plan_split(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
 
 
 def test_allowed_leakage_is_said_first():
     f = with_twins()
     splits = np.where(np.arange(80) < 60, "train", "test")
     f = dataclasses.replace(f, splits=splits)
-    with pytest.raises(ProtocolError, match=r"1 pairs of identical .*--allow-leakage"):
+    with pytest.raises(ProtocolError, match=r"1 group of identical .*--allow-leakage"):
         compare(f, ["logistic"])
     allowed = compare(f, ["logistic"], protocol=Protocol(allow_leakage=True, inner_splits=2))
     assert allowed.warnings[0].startswith("leakage was allowed (--allow-leakage)")
-    assert "too good: 1 pair of identical pictures" in allowed.warnings[0]
+    assert "too optimistic: 1 pair of identical images" in allowed.warnings[0]
     assert allowed.protocol["allow_leakage"] is True
     # Drawn folds keep them together, so that nothing has to be allowed.
     assert "leakage" not in " ".join(compare(f, ["logistic"], protocol=CV).warnings)
@@ -88,7 +88,7 @@ def test_samples_without_patients_stay_so_when_some_come_twice():
     assert comparison.dataset["n_patients"] is None
     assert comparison.protocol["grouped"] is False
     assert comparison.warnings[0].startswith("no patients named")
-    plan = make_plan(f, CV)
+    plan = plan_split(f, CV)
     for fold in plan.folds:
         assert np.isin(0, fold.test) == np.isin(5, fold.test)
 
@@ -97,13 +97,13 @@ def test_a_large_unit_is_warned_of():
     pixels = np.array([f"{i:064d}" for i in range(80)])
     pixels[0:20:2] = "a"  # a picture of ten of the forty patients
     warnings = compare(make_features(pixels=pixels), ["logistic"], protocol=CV).warnings
-    assert any("tie 10 of 40 patients into one unit (25.0%)" in w for w in warnings)
+    assert any("join 10 of 40 patients into one group (25.0%)" in w for w in warnings)
 
 
 def test_centres_are_left_out_one_at_a_time():
     centres = np.array(["north", "south", "west"])[np.arange(80) // 2 % 3]
     f = make_features(centres=centres)
-    folds = make_plan(f, Protocol(kind="centres")).folds
+    folds = plan_split(f, Protocol(kind="centres")).folds
     wanted = LeaveOneGroupOut().split(f.X, f.y, centres)
     for fold, (train, test) in zip(folds, wanted, strict=True):
         np.testing.assert_array_equal(fold.train, train)

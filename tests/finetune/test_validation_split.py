@@ -18,7 +18,7 @@ IDS = np.array([f"i{n:03d}" for n in range(N)])
 RNG = np.random.default_rng(0)
 GROUPS = np.array([f"P{n}" for n in np.sort(RNG.integers(0, 60, N))])
 Y = np.array(["benign", "malignant"])[(RNG.random(N) < 0.3).astype(int)]
-KNOWN = {"ids": IDS, "y": Y, "groups": GROUPS, "splits": None, "folds": None, "validation": 0.2}
+KNOWN = {"ids": IDS, "y": Y, "patients": GROUPS, "splits": None, "folds": None, "validation": 0.2}
 
 
 def test_validation_is_by_patient_and_stratified() -> None:
@@ -79,7 +79,7 @@ def test_folds_of_another_arm(tmp_path: Path) -> None:
         (lambda t: t.assign(fold="one"), DataError, "whole number"),
         (lambda t: t.iloc[1:], DataError, "says of 119 samples"),
         (lambda t: pd.concat([t, t.iloc[:1]]), DataError, "tests a sample twice"),
-        (lambda t: t.assign(fold=t.index % 3), ProtocolError, "patients on both sides"),
+        (lambda t: t.assign(fold=t.index % 3), ProtocolError, "on both sides"),
     ],
 )
 def test_unfit_folds_are_refused(

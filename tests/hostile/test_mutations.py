@@ -31,7 +31,7 @@ from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.csv_tables import read_columns
 from bottleneck.data.samples import Sample
 from bottleneck.errors import BottleneckError
-from bottleneck.evaluation.cross_validation.imported_predictions import load_given
+from bottleneck.evaluation.cross_validation.imported_predictions import load_imported
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features, read_provenance
@@ -234,7 +234,7 @@ def training_record(folder: Path) -> tuple[Path, Read]:
     path = folder / "training.json"
     fold = {"repeat": 0, "fold": 0, "curve": [{"epoch": 1, "train_loss": 0.5, "val_auroc": 0.7}]}
     path.write_text(json.dumps({"name": "x", "seconds": 3.0, "device": "cpu", "folds": [fold]}))
-    return path, lambda: load_given(folder / "p.csv")
+    return path, lambda: load_imported(folder / "p.csv")
 
 
 def preprocessing(folder: Path) -> tuple[Path, Read]:

@@ -10,7 +10,8 @@ from report.factory import SECRET, make_cohort, make_predictions
 from bottleneck.audit.audit import Audit
 from bottleneck.audit.findings import Finding
 from bottleneck.audit.metadata_baseline import MetadataScore
-from bottleneck.duplicates.near_duplicates import Copies, Pair
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
+from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
 from bottleneck.evaluation.metrics.metric_values import (
     Bin,
     Calibration,
@@ -86,18 +87,16 @@ def make_thumbnails() -> dict[int, np.ndarray]:
 
 
 def make_audit() -> Audit:
-    pairs = tuple(Pair(2 * i, 2 * i + 1, i % 2 == 0, 0.98, 0.97) for i in range(20))
+    pairs = tuple(DuplicatePair(2 * i, 2 * i + 1, i % 2 == 0, 0.98, 0.97) for i in range(20))
     at = tuple((p.a, p.b) for p in pairs)
     findings = (
-        Finding("not looked at", "note", 0, f"2 pictures of '{SECRET}/a b.png' could not be read."),
-        Finding(
-            "identical pictures", "leak", 10, "10 pairs belong to different patients.", at[::2]
-        ),
-        Finding("copies", "leak", 10, "10 pairs of altered copies.", at[1::2]),
+        Finding("not checked", "note", 0, f"2 pictures of '{SECRET}/a b.png' could not be read."),
+        Finding("identical images", "leak", 10, "10 pairs belong to different patients.", at[::2]),
+        Finding("near-duplicates", "leak", 10, "10 pairs of near-duplicate images.", at[1::2]),
         Finding(
             "burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51, 99)
         ),
-        Finding("large unit", "note", 3, "Pictures that come twice tie 3 of 90 patients."),
+        Finding("large group", "note", 3, "Duplicate images join 3 of 90 patients."),
     )
     auroc = Interval(0.61, 0.52, 0.69, 0.04, 0.95, "LeDell")
     return Audit(
@@ -105,8 +104,9 @@ def make_audit() -> Audit:
         n_samples=180,
         n_patients=90,
         findings=findings,
-        pairs=pairs,
-        copies=Copies(pairs[1::2], 0.8, 0.7, 0.9, 16110, False),
+        groups=LeakSafeGroups(
+            None, pairs, NearDuplicateSearch(pairs[1::2], 0.8, 0.7, 0.9, 16110, False)
+        ),
         metadata=MetadataScore(("width", "height"), "malignant", auroc, {"width": 0.6}),
         largest_unit=3,
     )

@@ -204,7 +204,7 @@ def test_audit_shows_findings_the_gravest_first_and_what_was_not_looked_at(html:
     text = part(html, "audit")
     assert "2 leaks found in 180 samples of 90 patients" in text
     assert "has 3 patients" in text
-    order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 pictures", "Note Pictures")
+    order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 pictures", "Note Duplicate")
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert "2 of 3 shown" in text

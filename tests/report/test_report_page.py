@@ -151,7 +151,10 @@ def test_summary_names_the_best_arm_and_the_prior(binary: Comparison) -> None:
 @pytest.mark.parametrize(
     ("p_values", "words"),
     [
-        ((0.2, 0.3), "Its AUROC does not differ significantly from that of any of the 2 other arms"),
+        (
+            (0.2, 0.3),
+            "Its AUROC does not differ significantly from that of any of the 2 other arms",
+        ),
         ((0.01, 0.3), "Its AUROC differs significantly from that of 1 of the 2 other arms"),
         ((0.01, 0.02), "Its AUROC differs significantly from that of each of the 2 other arms"),
         ((None, None), "in both the training set and the test fold."),

@@ -109,7 +109,7 @@ def test_tn5000_under_both_splits_with_another_cohort(tmp_path):
     drawn, own = told(output)["protocols"]
     # 2,800, 700 and 750 of 4,250, of 40.
     assert "33 images to train (with 7 to choose on), 7 to test" in drawn["words"]
-    assert "tested once on its test part (8 images)" in own["words"]
+    assert "tested once on its test set (8 images)" in own["words"]
     for protocol in (drawn, own):
         inside = {arm["arm"]: arm for arm in protocol["arms"]}
         outside = {arm["arm"]: arm for arm in protocol["external"]}

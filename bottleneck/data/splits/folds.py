@@ -1,4 +1,4 @@
-"""How samples are divided into training and test parts, with every patient on one side."""
+"""Division of samples into training and test sets, with every patient on one side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from bottleneck.data.splits.patients import (
     count_by_class,
     counted,
     draw,
-    name_patients,
 )
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
@@ -32,60 +31,74 @@ __all__ = [
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
 
-_ASK_FOR_CV = "ask for drawn folds (--protocol cv)"
+_ASK_FOR_CV = "ask for random folds (--protocol cv)"
+_ALLOW = "accept this with --allow-leakage, which the first line of the report will state"
 
 
 def make_folds(
     protocol: Protocol,
     y: Strings,
-    groups: Strings | None = None,
+    patients: Strings | None = None,
     splits: Strings | None = None,
     folds: Strings | None = None,
     centres: Strings | None = None,
     *,
-    units: Strings | None = None,
+    groups: Strings | None = None,
+    n_unnamed: int = 0,
 ) -> Folds:
-    """Split the samples as the protocol says.
+    """Split the samples by a protocol.
 
     Parameters
     ----------
     protocol : Protocol
-        What is asked for.
+        The protocol.
     y : ndarray of str, shape (n_samples,)
         Labels.
-    groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
-        Patient, fixed split ("train", "val" or "test"), published fold and centre of each
-        row; empty where it has none. A row without a patient is a patient of its own.
-    units : ndarray of str, shape (n_samples,), or None
-        What must stand on one side, where that is more than a patient's samples.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patient of every row, from ``name_patients``.
+    splits, folds, centres : ndarray of str, shape (n_samples,), or None
+        Fixed split ("train", "val" or "test"), published fold and centre of each row; empty
+        in a row without one.
+    groups : ndarray of str, shape (n_samples,), or None
+        Groups that no fold may divide, such as those of ``leak_safe_groups``; by default the
+        patients.
+    n_unnamed : int
+        Number of rows without a patient in the data set, for a warning.
 
     Returns
     -------
     Folds
-        Every training and every test part holds every class, and no patient stands in
-        both, unless the protocol allows leakage. Within a repeat of "cv", "folds" or
-        "centres", every sample is tested once.
+        Every training and every test set holds every class, and no group is in both, unless
+        the protocol allows leakage. Within a repeat of "cv", "folds" or "centres", every sample
+        is tested once.
 
     Raises
     ------
     ProtocolError
-        If the samples cannot be split so.
+        If the samples cannot be split like this.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array(["benign", "malignant"] * 4)
+    >>> patients = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
+    >>> folds = make_folds(Protocol(kind="cv", n_splits=2), y, patients)
+    >>> [set(patients[fold.train]) & set(patients[fold.test]) for fold in folds]
+    [set(), set()]
     """
-    known = name_patients(groups)
-    patients = known if units is None else units
     refuse_single(y, patients)
-    kind, warnings = protocol.kind, _warn_of_patients(groups, known)
+    kind, warnings = protocol.kind, _warn_of_patients(patients, n_unnamed)
     if kind == "auto":
         published = folds is not None and bool(np.any(folds != ""))
         kind = "split" if has_fixed_split(splits) else "folds" if published else "cv"
         if kind == "folds" and np.any(folds == ""):
             kind = "cv"
-            warnings += ("some samples have no published fold, so folds were drawn anew",)
+            warnings += ("some samples have no published fold, so folds were drawn at random",)
     if kind == "cv":
-        made = _draw_folds(protocol, y, patients, known is not None)
+        made = _draw_grouped_folds(protocol, y, patients, groups)
     elif protocol.repeats > 1:
         raise ProtocolError(
-            f"the data set fixes how it is split, so {protocol.repeats} repeats would all be "
+            f"the data set fixes its own split, so {protocol.repeats} repeats would all be "
             f"the same: {_ASK_FOR_CV}, or leave the repeats at 1"
         )
     elif kind == "split":
@@ -94,11 +107,23 @@ def make_folds(
         made = _take_centres(protocol, y, centres, patients)
     else:
         made = _take_folds(protocol, y, folds, patients)
-    if patients is not None and protocol.allow_leakage:
-        apart = all(not np.isin(patients[f.test], patients[f.train]).any() for f in made)
-        made = dataclasses.replace(made, grouped=apart)
-    grouped = made.grouped and known is not None
+    divided = _count_divided(made, patients if groups is None else groups)
+    if divided and not protocol.allow_leakage:
+        noun = "group" if divided == 1 else "groups"
+        raise ProtocolError(
+            f"the data set's own split puts {divided} {noun} of identical or near-duplicate images "
+            f"on both sides (bottleneck audit lists them), so that a model would be tested on "
+            f"images it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
+        )
+    grouped = patients is not None and not divided
     return dataclasses.replace(made, warnings=warnings, grouped=grouped)
+
+
+def _count_divided(folds: Folds, groups: Strings | None) -> int:
+    """Return the largest number of groups that are on both sides of a fold."""
+    if groups is None:
+        return 0
+    return max(len(np.intersect1d(groups[f.train], groups[f.test])) for f in folds)
 
 
 def refuse_single(y: Strings, patients: Strings | None) -> None:
@@ -120,12 +145,12 @@ def refuse_single(y: Strings, patients: Strings | None) -> None:
 
 
 def has_fixed_split(splits: Strings | None) -> TypeGuard[Strings]:
-    """Whether a data set has both a training and a test part of its own."""
+    """Return whether a data set has both a training and a test set of its own."""
     return splits is not None and {"train", "test"} <= set(splits)
 
 
 def fixed_split(splits: Strings, patients: Strings | None = None) -> tuple[Indices, Indices]:
-    """Return the rows to train on, which are the training and validation parts, and to test on.
+    """Return the rows of the training and validation sets together, and of the test set.
 
     Parameters
     ----------
@@ -137,7 +162,7 @@ def fixed_split(splits: Strings, patients: Strings | None = None) -> tuple[Indic
     Raises
     ------
     ProtocolError
-        If a row has no split or an unknown one, or a patient stands on both sides.
+        If a row has no split or an unknown one, or a patient is on both sides.
     """
     odd = sorted(set(splits) - {"train", "val", "test"})
     if odd:
@@ -153,6 +178,25 @@ def fixed_split(splits: Strings, patients: Strings | None = None) -> tuple[Indic
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
+def _draw_grouped_folds(
+    protocol: Protocol, y: Strings, patients: Strings | None, groups: Strings | None
+) -> Folds:
+    """Draw folds by group, or by patient where no groups are given."""
+    named = patients is not None
+    if groups is None:
+        return _draw_folds(protocol, y, patients, named)
+    try:
+        refuse_single(y, groups)
+        return _draw_folds(protocol, y, groups, named)
+    except ProtocolError as error:
+        # The patients alone may be too few already.
+        _draw_folds(protocol, y, patients, named)
+        raise ProtocolError(
+            f"with patients that share duplicate images counted as one (bottleneck audit lists "
+            f"them), {error}"
+        ) from None
+
+
 def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named: bool) -> Folds:
     n_splits = protocol.n_splits
     counts = count_by_class(y, patients)
@@ -163,7 +207,7 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
         has += f" ({counted(int((y == rare).sum()), None)})"
     if most < 2:
         raise ProtocolError(
-            f"{has}, so no two folds can both test it: bring more of that class, or leave it out"
+            f"{has}, so no two folds can both test it: add samples of that class, or leave it out"
         )
     if most < n_splits:
         raise ProtocolError(
@@ -183,11 +227,12 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
         seed, parts = drawn
         made += [Fold(repeat, i, seed, train, test) for i, (train, test) in enumerate(parts)]
     unit = "Images" if not named else "Patients, each with all their images,"
-    anew = f", {protocol.repeats} times anew" if protocol.repeats > 1 else ""
     words = (
-        f"{unit} were divided at random into {n_splits} folds{anew}, stratified by class; "
+        f"{unit} were divided at random into {n_splits} folds, stratified by class; "
         f"each fold was tested by a model trained on the others."
     )
+    if protocol.repeats > 1:
+        words += f" This was repeated {protocol.repeats} times with new folds."
     return Folds("cross-validation", tuple(made), patients is not None, words)
 
 
@@ -195,14 +240,14 @@ def _take_split(
     protocol: Protocol, y: Strings, splits: Strings | None, patients: Strings | None
 ) -> Folds:
     if not has_fixed_split(splits):
-        raise ProtocolError(f"the data set fixes no training and test part: {_ASK_FOR_CV}")
+        raise ProtocolError(f"the data set has no training and test set of its own: {_ASK_FOR_CV}")
     train, test = fixed_split(splits, None if protocol.allow_leakage else patients)
-    _refuse_lacking(y, train, "the training part of the data set's split")
-    _refuse_lacking(y, test, "the test part of the data set's split")
-    trained = "training and validation parts" if "val" in splits else "training part"
+    _refuse_lacking(y, train, "the training set of the data set's split")
+    _refuse_lacking(y, test, "the test set of the data set's split")
+    trained = "training and validation sets" if "val" in splits else "training set"
     words = (
-        f"The data set's own split was kept: models were trained on its {trained} "
-        f"({len(train)} images) and tested once on its test part ({len(test)} images)."
+        f"The data set's own split was used: models were trained on its {trained} "
+        f"({len(train)} images) and tested once on its test set ({len(test)} images)."
     )
     fold = Fold(0, 0, protocol.seed, train, test)
     return Folds("fixed split", (fold,), patients is not None, words)
@@ -218,7 +263,7 @@ def _take_folds(
         raise ProtocolError(f"the data set publishes {what}: {_ASK_FOR_CV}")
     assert folds is not None
     words = (
-        f"The data set's own {len(names)} folds were kept; each fold was tested by a model "
+        f"The data set's own {len(names)} folds were used; each fold was tested by a model "
         f"trained on the others."
     )
     made = _leave_out(protocol, y, folds, patients, "published fold")
@@ -247,7 +292,7 @@ def _take_centres(
 def _leave_out(
     protocol: Protocol, y: Strings, parts: Strings, patients: Strings | None, noun: str
 ) -> tuple[Fold, ...]:
-    """Test each part by what is trained on the others."""
+    """Return folds that each test one part with models trained on the others."""
     if patients is not None and not protocol.allow_leakage:
         of, times = np.unique(
             [p for p, _ in set(zip(patients, parts, strict=True))], return_counts=True
@@ -257,21 +302,20 @@ def _leave_out(
     for i, name in enumerate(np.unique(parts)):
         train, test = np.flatnonzero(parts != name), np.flatnonzero(parts == name)
         _refuse_lacking(y, test, f"the {noun} '{name}'")
-        _refuse_lacking(y, train, f"what the {noun} '{name}' leaves to train on")
+        _refuse_lacking(y, train, f"the training set without the {noun} '{name}'")
         made.append(Fold(0, i, protocol.seed, train, test))
     return tuple(made)
 
 
-def _warn_of_patients(groups: Strings | None, patients: Strings | None) -> tuple[str, ...]:
-    if groups is None or patients is None:
+def _warn_of_patients(patients: Strings | None, n_unnamed: int) -> tuple[str, ...]:
+    if patients is None:
         return (
-            "no patients named: images of one patient may stand on both sides of a split, "
-            "and then every figure looks better than it is",
+            "no patients named: images of one patient may be on both sides of a split, "
+            "and then every result is too optimistic",
         )
-    unnamed = int((groups == "").sum())
-    if unnamed == 0:
+    if n_unnamed == 0:
         return ()
-    return (f"{counted(unnamed, None)} without a patient: each counts as a patient of its own",)
+    return (f"{counted(n_unnamed, None)} without a patient: each counts as a patient of its own",)
 
 
 def _refuse_lacking(y: Strings, rows: Indices, part: str) -> None:
@@ -285,6 +329,5 @@ def _refuse_shared(shared: Strings, where: str) -> None:
     if len(shared):
         raise ProtocolError(
             f"the data set puts {counted(len(shared), shared)} into {where}, so that a model "
-            f"would be tested on patients it was trained on: {_ASK_FOR_CV}, or go on with "
-            f"--allow-leakage, and the report says so in its first line"
+            f"would be tested on patients it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
         )

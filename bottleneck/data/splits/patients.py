@@ -22,14 +22,14 @@ SEEDS_TRIED = 20
 
 
 def name_patients(groups: Strings | None, ids: Strings | None = None) -> Strings | None:
-    """Give every row a patient: a row without one is a patient of its own.
+    """Return a patient for every row: a row without one is a patient of its own.
 
     Parameters
     ----------
     groups : ndarray of str, shape (n_samples,), or None
         Patients; an empty string where a row has none.
     ids : ndarray of str, shape (n_samples,), or None
-        What to call the patients of rows without one; row numbers by default.
+        Names for the patients of rows without one; row numbers by default.
 
     Returns
     -------
@@ -63,14 +63,14 @@ def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int
 
 
 def counted(n: int, patients: Strings | None) -> str:
-    """Say a number of patients, or of samples where no patients are known."""
+    """Return a number of patients in words, or of samples where no patients are known."""
     return plurals.counted(n, "sample" if patients is None else "patient")
 
 
 def draw(
     y: Strings, patients: Strings | None, n_splits: int, seeds: Iterator[int]
 ) -> tuple[int, list[tuple[Indices, Indices]]] | None:
-    """Draw folds, stratified by class and grouped by patient.
+    """Draw random folds, stratified by class and grouped by patient.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def draw(
     n_splits : int
         Number of folds, at most the number of patients (or samples) of each class.
     seeds : iterator of int
-        Taken from until one gives folds whose every part holds every class.
+        Seeds to try until all training and test sets hold every class.
 
     Returns
     -------
@@ -105,14 +105,14 @@ def draw(
 def inner_folds(
     y: Strings, groups: Strings | None, n_splits: int, seed: int
 ) -> list[tuple[Indices, Indices]]:
-    """Divide a training part into folds that choose hyperparameters, grouped by patient.
+    """Divide a training set into grouped folds that hyperparameters are chosen on.
 
     Parameters
     ----------
     y : ndarray of str, shape (n_samples,)
-        Labels of the training part.
+        Labels of the training set.
     groups : ndarray of str, shape (n_samples,), or None
-        Patients; an empty string where a row has none.
+        Group of every row, such as its patient.
     n_splits : int
         Number of folds; fewer are made where a class has fewer patients.
     seed : int
@@ -128,15 +128,14 @@ def inner_folds(
     ProtocolError
         If not even two such folds can be made.
     """
-    patients = name_patients(groups)
-    counts = count_by_class(y, patients)
+    counts = count_by_class(y, groups)
     for k in range(min(n_splits, *counts.values()), 1, -1):
-        drawn = draw(y, patients, k, itertools.count(seed))
+        drawn = draw(y, groups, k, itertools.count(seed))
         if drawn is not None:
             return drawn[1]
     rare = min(counts, key=counts.__getitem__)
     raise ProtocolError(
-        f"choosing hyperparameters needs at least 2 folds within each training part, with every "
-        f"class in both; one training part holds {counted(counts[rare], patients)} of class "
-        f"'{rare}'. Ask for more folds, so that training parts grow, or bring more of that class"
+        f"choosing hyperparameters needs at least 2 folds within each training set, with every "
+        f"class in both; one training set holds {counted(counts[rare], groups)} of class "
+        f"'{rare}'. Ask for more folds, so that training sets grow, or add samples of that class"
     )

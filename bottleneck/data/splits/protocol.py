@@ -1,4 +1,4 @@
-"""A protocol, which says how samples are split, and the folds that come of it."""
+"""Protocol of a split, and the folds that it results in."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fold:
-    """One training part and the test part that goes with it.
+    """A training set and the test set that goes with it.
 
     Attributes
     ----------
     repeat, index : int
-        Which repeat and which fold of it, from 0.
+        Number of the repeat and of the fold within it, from 0.
     seed : int
-        The seed that the repeat was drawn with.
+        Seed of the repeat.
     train, test : ndarray of int
         Rows of the feature set.
     """
@@ -109,15 +109,15 @@ class Folds:
     Attributes
     ----------
     kind : {"cross-validation", "fixed split", "given folds", "centres"}
-        What the protocol came to.
+        Kind of split.
     folds : tuple of Fold
         Repeat by repeat.
     grouped : bool
-        Whether patients are known and stand on one side of every split.
+        Whether patients are known and each is on one side of every split.
     words : str
-        How the samples were split, for a methods section.
+        Description of the split for a methods section.
     warnings : tuple of str
-        What a reader must know about the split.
+        Warnings about the split.
     """
 
     kind: Literal["cross-validation", "fixed split", "given folds", "centres"]
@@ -134,5 +134,5 @@ class Folds:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seed of each repeat; one that left a fold without a class was passed over."""
+        """The seed of each repeat; seeds that left a fold without a class are skipped."""
         return tuple(fold.seed for fold in self.folds if fold.index == 0)

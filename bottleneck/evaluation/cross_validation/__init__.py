@@ -1,1 +1,1 @@
-"""Heads trained and tested fold by fold."""
+"""Nested cross-validation of heads, in folds that keep leak-safe groups together."""

@@ -1,11 +1,12 @@
-"""The arms of a comparison: every feature set with every head, on the same samples."""
+"""Arms of a comparison: every feature set with every head, on the same samples."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,23 @@ from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.heads.registry import Head, get_head
 from bottleneck.heads.search import check_finite
+from bottleneck.predictions import Predictions
 
-__all__ = ["METADATA_ONLY", "PRIOR_ONLY", "Arm", "load_all", "make_arms", "match_rows"]
+__all__ = [
+    "METADATA_ONLY",
+    "PRIOR_ONLY",
+    "Arm",
+    "ArmPredictions",
+    "load_feature_sets",
+    "make_arms",
+    "match_rows",
+]
 
 METADATA_ONLY = "metadata only"
 PRIOR_ONLY = "prior only"
 
-_AGREED = {
+# Columns on which feature sets of the same samples must agree.
+_SHARED_COLUMNS = {
     "y": "labels",
     "groups": "patients",
     "splits": "splits",
@@ -33,16 +44,16 @@ _AGREED = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Arm:
-    """Features and a head.
+    """A feature set with a head.
 
     Attributes
     ----------
     name : str
         Unique in a comparison.
     features : FeatureSet or None
-        None for the arms that see no image.
+        None for the arms without images.
     X : ndarray of float, shape (n_samples, n_features)
-        Its rows in the order that all arms share.
+        Features in the order of samples that all arms share.
     head : Head
         The head.
     """
@@ -53,29 +64,78 @@ class Arm:
     head: Head
 
 
-def load_all(
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class ArmPredictions:
+    """Predictions of an arm, trained here or imported.
+
+    Attributes
+    ----------
+    name, head : str
+        Name of the arm and of its head; "predictions" for imported predictions.
+    backbone, weights : str or None
+        None for arms without images and for imported predictions.
+    test : Predictions
+        Predictions of all test sets.
+    inner : tuple of Predictions
+        Out-of-fold predictions of each training set (for imported predictions: predictions of
+        each validation set), one element per fold and repeat; empty where there are none.
+    chosen : tuple of mapping
+        Hyperparameters chosen in each fold; empty for a head without any.
+    unconverged : int
+        Number of folds in which the solver stopped at its limit of iterations.
+    seconds : float
+        Sum of the time of all folds.
+    cost : mapping
+        Record of the training of a network, as in ``Evaluation``.
+    """
+
+    name: str
+    head: str
+    backbone: str | None = None
+    weights: str | None = None
+    test: Predictions
+    inner: tuple[Predictions, ...] = ()
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    unconverged: int = 0
+    seconds: float = 0.0
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def map(
+        self,
+        *,
+        test: Callable[[Predictions], Predictions],
+        inner: Callable[[Predictions], Predictions],
+    ) -> ArmPredictions:
+        """Return the arm with functions applied to its test and its inner predictions."""
+        return dataclasses.replace(
+            self, test=test(self.test), inner=tuple(inner(part) for part in self.inner)
+        )
+
+
+def load_feature_sets(
     features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
 ) -> list[FeatureSet]:
-    """Read the feature sets that are named by a path.
+    """Return feature sets, reading those that are given by a path.
 
     Raises
     ------
     UsageError
-        If there are none.
+        If the list is empty.
     FeatureFileError
         If a file cannot be read, or features are not finite.
     """
-    several = [features] if isinstance(features, FeatureSet | str | Path) else list(features)
-    if not several:
+    if isinstance(features, FeatureSet | str | Path):
+        features = [features]
+    if not features:
         raise UsageError("there are no features to compare: name at least one feature file")
-    sets = [f if isinstance(f, FeatureSet) else load_features(f) for f in several]
+    sets = [f if isinstance(f, FeatureSet) else load_features(f) for f in features]
     for one in sets:
         check_finite(one.X)
     return sets
 
 
 def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Arm]:
-    """Pair every feature set with every head; the arms that see no image come last.
+    """Pair every feature set with every head, and add the arms without images.
 
     Parameters
     ----------
@@ -87,22 +147,22 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
     Returns
     -------
     list of Arm
-        Their rows are in the order of the first feature set. The last one knows the class
-        frequencies only; the one before it, where anything beside the pictures differs
-        between samples, knows that.
+        Their rows are in the order of the first feature set. The last arm knows the class
+        frequencies only. The one before it knows the metadata only; it is left out where there
+        are none that differ between samples.
 
     Raises
     ------
     UsageError
-        If a head is unknown or comes twice, or there is none.
+        If a head is unknown or listed twice, or there is none.
     ProtocolError
-        If two feature sets are of one recipe, or not of the same samples.
+        If two feature sets have the same recipe, or different samples.
     """
     names = [heads] if isinstance(heads, str) else list(heads)
     if not names:
         raise UsageError("there is no head to compare: name at least one")
     if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise UsageError(f"head '{twice[0]}' is named twice")
+        raise UsageError(f"the head '{twice[0]}' is listed twice: list it once")
     chosen = [get_head(name) for name in names if name != "prior"]
     arms = []
     for one, label in zip(sets, _label(sets), strict=True):
@@ -114,7 +174,7 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
 
 
 def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
-    """Find the samples of one feature set in another.
+    """Return the rows of a feature set in the order of another.
 
     Parameters
     ----------
@@ -129,13 +189,13 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
     Raises
     ------
     ProtocolError
-        If they are not of the same samples, or disagree on what is known of these.
+        If their samples differ, or labels, patients, splits or image bytes of these.
     """
-    pair = f"{_say(first)} and {_say(other)}"
+    pair = f"{_describe(first)} and {_describe(other)}"
     again = "extract both again from the same data set"
     if first.dataset != other.dataset:
         raise ProtocolError(
-            f"{pair} are of different data sets, '{first.dataset}' and '{other.dataset}': "
+            f"{pair} come from different data sets, '{first.dataset}' and '{other.dataset}': "
             f"only features of the same samples can be compared"
         )
     common = np.intersect1d(first.ids, other.ids)
@@ -146,7 +206,7 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
         )
     order = np.argsort(other.ids)
     rows = order[np.searchsorted(other.ids, first.ids, sorter=order)]
-    for field, what in _AGREED.items():
+    for field, what in _SHARED_COLUMNS.items():
         a, b = getattr(first, field), getattr(other, field)
         if a is None and b is None:
             continue
@@ -158,25 +218,25 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
                 f"{pair} disagree on the {what} of {differing} of {len(first)} samples: {again}"
             )
     if first.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
-        raise ProtocolError(f"{pair} are of different states of the data set: {again}")
+        raise ProtocolError(f"{pair} come from different versions of the data set: {again}")
     return rows
 
 
 def _label(sets: Sequence[FeatureSet]) -> list[str]:
-    """Name each feature set by backbone and weights, and by more where these do not do."""
+    """Name each feature set by backbone and weights, and by more where names would be equal."""
     hashes = [s.recipe_hash for s in sets]
     for i, one in enumerate(sets):
         if one.recipe_hash in hashes[:i]:
             raise ProtocolError(
-                f"{_say(sets[hashes.index(one.recipe_hash)])} and {_say(one)} are of the same "
-                f"recipe, so they would be one arm twice: name one of them"
+                f"{_describe(sets[hashes.index(one.recipe_hash)])} and {_describe(one)} have the "
+                f"same recipe, so they would be one arm twice: leave one of them out"
             )
     details = [[s.weights] for s in sets]
     for field in ("layer", "pooling", "precision", "decoding"):
         values = [str(s.provenance["recipe"].get(field) or "") for s in sets]
         kin: list[Hashable] = [(s.backbone, s.weights) for s in sets]
         if field == "decoding":
-            # It goes with the precision as a rule, and would only say the same again.
+            # It usually follows from the precision, and would repeat it.
             kin = [(s.backbone, *d) for s, d in zip(sets, details, strict=True)]
             values = [f"decoding {value}" if value else "" for value in values]
         for own, value, detail in zip(kin, values, details, strict=True):
@@ -190,7 +250,7 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
     ]
 
 
-def _say(features: FeatureSet) -> str:
+def _describe(features: FeatureSet) -> str:
     if features.path is not None:
         return str(features.path)
     return f"the features of {features.backbone} ({features.weights})"

@@ -1,4 +1,4 @@
-"""How the AUROC grows with the number of patients that heads are trained on."""
+"""Learning curves: AUROC against the number of patients in the training set."""
 
 from __future__ import annotations
 
@@ -9,66 +9,105 @@ from collections.abc import Sequence
 import numpy as np
 
 from bottleneck.data.splits.folds import Fold, Folds
-from bottleneck.data.splits.patients import count_by_class, draw, name_patients
-from bottleneck.evaluation.cross_validation.arms import Arm
-from bottleneck.evaluation.cross_validation.nested_cv import ArmResult, Work, run_arms
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.data.splits.patients import count_by_class, draw
+from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
+from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
+from bottleneck.evaluation.evaluate_arm import auroc_metric
+from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
+from bottleneck.evaluation.results import Evaluation, LearningCurve
 
-__all__ = ["SHARES", "run_shares"]
+__all__ = ["SHARES", "add_learning_curves", "run_shares"]
 
-#: Shares of each training part's patients; all of them are the arm itself.
+#: Shares of each training set's patients; the whole training set is the arm itself.
 SHARES = (1 / 8, 1 / 4, 1 / 2)
 
-# The inner search and the calibration of so few patients of a class would be a lottery.
+# With fewer patients of a class, the inner search and the calibration would depend on chance.
 _LEAST = 4
 
 
-def run_shares(
-    arms: Sequence[Arm], folds: Folds, samples: FeatureSet, work: Work
-) -> list[tuple[float, list[ArmResult]]]:
-    """Test every arm in the same test parts after training on fewer patients.
+def add_learning_curves(
+    evaluations: Sequence[Evaluation],
+    arms: Sequence[Arm],
+    folds: Folds,
+    samples: LabelledSamples,
+    *,
+    count: Aggregation,
+    positive: str | None,
+    options: RunOptions,
+) -> list[Evaluation]:
+    """Return evaluations with learning curves for all arms that were trained on features.
 
     Parameters
     ----------
-    arms, folds, samples, work
-        As for ``nested.run_arms``.
+    evaluations : sequence of Evaluation
+        Evaluations on the whole training sets.
+    arms, folds, samples, options
+        As for ``run_arms``.
+    count : callable
+        Turns predictions of images into those of the protocol's unit; see ``unit_aggregation``.
+    positive : str or None
+        The positive class.
+    """
+    arms = [arm for arm in arms if arm.features is not None]
+    shares = run_shares(arms, folds, samples, options)
+    everyone = _mean_units(folds, samples)
+    by_name = {evaluation.name: evaluation for evaluation in evaluations}
+    for n, arm in enumerate(arms):
+        fewer = [auroc_metric(count(predicted[n].test), positive) for _, predicted in shares]
+        whole = by_name[arm.name]
+        curve = LearningCurve(
+            n_patients=(*(patients for patients, _ in shares), everyone),
+            auroc=(*fewer, whole.metrics["auroc"]),
+        )
+        by_name[arm.name] = dataclasses.replace(whole, learning_curve=curve)
+    return list(by_name.values())
+
+
+def run_shares(
+    arms: Sequence[Arm], folds: Folds, samples: LabelledSamples, options: RunOptions
+) -> list[tuple[float, list[ArmPredictions]]]:
+    """Test every arm in the same test sets after training on fewer patients.
+
+    Parameters
+    ----------
+    arms, folds, samples, options
+        As for ``run_arms``.
 
     Returns
     -------
-    list of (float, list of ArmResult)
-        The mean number of patients trained on (of samples, where no patients are known) and
-        the arms, by rising number. Shares that leave a class fewer than four patients to
-        train on are left out; each larger share holds the smaller ones.
+    list of (float, list of ArmPredictions)
+        The mean number of patients in the training sets (of samples, where no patients are
+        known) and the arms, by rising number. Shares that leave a class fewer than four patients
+        are left out; each larger share contains the smaller ones.
     """
-    patients = name_patients(samples.groups, samples.ids)
-    found = []
+    results = []
     for share in SHARES:
-        fewer = [_keep(fold, share, samples, patients) for fold in folds]
+        fewer = [_keep(fold, share, samples) for fold in folds]
         if any(fold is None for fold in fewer):
             continue
         reduced = dataclasses.replace(folds, folds=tuple(f for f in fewer if f is not None))
-        units = samples.ids if patients is None else patients
-        n = float(np.mean([len(np.unique(units[fold.train])) for fold in reduced]))
-        found.append((n, run_arms(arms, reduced, samples, work)))
-    return found
+        results.append((_mean_units(reduced, samples), run_arms(arms, reduced, samples, options)))
+    return results
 
 
-def _keep(
-    fold: Fold, share: float, samples: FeatureSet, patients: np.ndarray | None
-) -> Fold | None:
-    """Return the fold with a part of its training patients, stratified by class."""
-    y = samples.y[fold.train]
-    units = None if patients is None else patients[fold.train]
-    counts = count_by_class(y, units)
-    # The smallest share's folds are the grain: two of them make the next share, and so on.
-    grain = round(1 / SHARES[0])
-    if min(counts.values()) < grain:
+def _mean_units(folds: Folds, samples: LabelledSamples) -> float:
+    return float(np.mean([len(np.unique(samples.units[fold.train])) for fold in folds]))
+
+
+def _keep(fold: Fold, share: float, samples: LabelledSamples) -> Fold | None:
+    """Return the fold with a share of its training patients, stratified by class."""
+    y, groups = samples.y[fold.train], samples.groups_of(fold.train)
+    counts = count_by_class(y, groups)
+    # Each share consists of folds of the smallest one, so that larger shares contain smaller ones.
+    n_parts = round(1 / SHARES[0])
+    if min(counts.values()) < n_parts:
         return None
-    drawn = draw(y, units, grain, itertools.count(fold.seed))
+    drawn = draw(y, groups, n_parts, itertools.count(fold.seed))
     if drawn is None:
         return None
-    kept = np.concatenate([test for _, test in drawn[1][: round(share * grain)]])
-    here = count_by_class(y[kept], None if units is None else units[kept])
-    if len(here) < len(counts) or min(here.values()) < _LEAST:
+    kept = np.concatenate([test for _, test in drawn[1][: round(share * n_parts)]])
+    left = count_by_class(y[kept], None if groups is None else groups[kept])
+    if len(left) < len(counts) or min(left.values()) < _LEAST:
         return None
     return dataclasses.replace(fold, train=fold.train[np.sort(kept)])

@@ -1,4 +1,4 @@
-"""Nested cross-validation: every arm searched, fitted and tested in every fold."""
+"""Nested cross-validation: every arm is searched, fitted and tested in every fold."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.folds import Fold, Folds
-from bottleneck.data.splits.patients import inner_folds, name_patients
+from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.cross_validation.arms import Arm
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.heads.registry import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions
 
-__all__ = ["ArmResult", "Progress", "Work", "count_inner_folds", "run_arms"]
+__all__ = ["Progress", "RunOptions", "count_inner_folds", "run_arms"]
 
 Strings = NDArray[np.str_]
 Progress = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """How the work of every arm and fold is done.
+class RunOptions:
+    """Options for running arms.
 
     Attributes
     ----------
     inner_splits : int
-        Number of inner folds, fewer where a class has fewer patients.
+        Number of inner folds; fewer are used where a class has fewer patients.
     n_jobs : int or None
-        Processes, as joblib counts them.
+        Number of processes, as in joblib.
     progress : callable or None
-        Called with the number of folds done, their number over all arms, and the arm.
+        Called with the number of folds done, their total over all arms, and the arm's name.
 
     Raises
     ------
     UsageError
-        If there is no process.
+        If the number of processes is 0.
     """
 
     inner_splits: int
@@ -52,37 +52,14 @@ class Work:
 
     def __post_init__(self) -> None:
         if self.n_jobs == 0:
-            raise UsageError("0 processes cannot work; ask for 1 or more, or -1 for one a core")
+            raise UsageError(
+                "the number of processes must not be 0; ask for 1 or more, or for -1 to use all "
+                "cores"
+            )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ArmResult:
-    """What came of one arm.
-
-    Attributes
-    ----------
-    predictions : Predictions
-        Of every test part.
-    chosen : tuple of mapping
-        Hyperparameters, one a fold; empty for a head that has none.
-    unconverged : int
-        In how many folds the solver stopped at its limit.
-    seconds : float
-        Time of all folds together, as if one were run after the other.
-    inner : tuple of Predictions
-        One a fold and repeat: what the training part made of itself out of fold, with the
-        hyperparameters chosen. Empty for a head that has none.
-    """
-
-    predictions: Predictions
-    chosen: tuple[Mapping[str, Any], ...]
-    unconverged: int
-    seconds: float
-    inner: tuple[Predictions, ...] = ()
-
-
-class _Outcome(NamedTuple):
-    """One arm in one fold."""
+class _FoldResult(NamedTuple):
+    """Predictions of one arm in one fold."""
 
     predicted: Strings
     scores: NDArray[np.float64]
@@ -92,61 +69,64 @@ class _Outcome(NamedTuple):
     inner_scores: NDArray[np.float64] | None
 
 
-def count_inner_folds(
-    y: Strings, groups: Strings | None, folds: Folds, inner_splits: int
-) -> tuple[int, int]:
-    """Return the least and the largest number of inner folds that training parts allow.
+def count_inner_folds(samples: LabelledSamples, folds: Folds, inner_splits: int) -> tuple[int, int]:
+    """Return the smallest and largest number of inner folds that the training sets allow.
 
     Raises
     ------
     ProtocolError
-        If one does not allow any; it is better heard of before hours of fitting.
+        If a training set allows none; the check comes before any fitting.
     """
     counts = [
-        len(inner_folds(y[f.train], _take(groups, f.train), inner_splits, f.seed)) for f in folds
+        len(inner_folds(samples.y[f.train], samples.groups_of(f.train), inner_splits, f.seed))
+        for f in folds
     ]
     return min(counts), max(counts)
 
 
-def run_arms(arms: Sequence[Arm], folds: Folds, samples: FeatureSet, work: Work) -> list[ArmResult]:
-    """Test every arm in every fold.
+def run_arms(
+    arms: Sequence[Arm], folds: Folds, samples: LabelledSamples, options: RunOptions
+) -> list[ArmPredictions]:
+    """Train and test every arm in every fold.
 
     Parameters
     ----------
     arms : sequence of Arm
-        Their rows are those of ``samples``.
+        Arms with one row per sample.
     folds : Folds
-        Training and test parts.
-    samples : FeatureSet
-        Names, labels and patients of the rows.
-    work : Work
+        Training and test sets.
+    samples : LabelledSamples
+        Ids, labels and groups of the rows.
+    options : RunOptions
+        Inner folds, processes and progress.
 
     Returns
     -------
-    list of ArmResult
-        One an arm.
+    list of ArmPredictions
+        One per arm.
     """
-    groups = name_patients(samples.groups, samples.ids)
-    # Folds are the better unit of work; where there is but one, its search is shared out.
-    outer, inner = (work.n_jobs, None) if len(folds) > 1 else (None, work.n_jobs)
+    # Folds run in parallel; where there is only one, its search does.
+    outer, inner = (options.n_jobs, None) if len(folds) > 1 else (None, options.n_jobs)
     tasks = [(arm, fold) for arm in arms for fold in folds]
-    outcomes = joblib.Parallel(n_jobs=outer, return_as="generator")(
-        joblib.delayed(_test)(arm.head, arm.X, samples.y, groups, fold, work.inner_splits, inner)
+    results = joblib.Parallel(n_jobs=outer, return_as="generator")(
+        joblib.delayed(_test)(
+            arm.head, arm.X, samples.y, samples.groups, fold, options.inner_splits, inner
+        )
         for arm, fold in tasks
     )
-    done: list[_Outcome] = []
+    done: list[_FoldResult] = []
     try:
-        for (arm, _), outcome in zip(tasks, outcomes, strict=True):
-            done.append(outcome)
-            if work.progress is not None:
-                work.progress(len(done), len(tasks), arm.name)
+        for (arm, _), result in zip(tasks, results, strict=True):
+            done.append(result)
+            if options.progress is not None:
+                options.progress(len(done), len(tasks), arm.name)
     finally:
-        # After an interruption joblib would warn of the work that is thrown away.
+        # After an interruption joblib would warn about the results that are discarded.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outcomes.close()
+            results.close()
     return [
-        _join(arm, done[i * len(folds) : (i + 1) * len(folds)], folds, samples, groups)
+        _join(arm, done[i * len(folds) : (i + 1) * len(folds)], folds, samples)
         for i, arm in enumerate(arms)
     ]
 
@@ -159,36 +139,36 @@ def _test(
     fold: Fold,
     inner_splits: int,
     n_jobs: int | None,
-) -> _Outcome:
+) -> _FoldResult:
     began = time.perf_counter()
-    found = search(
+    fitted = search(
         head,
         X[fold.train],
         y[fold.train],
-        _take(groups, fold.train),
+        None if groups is None else groups[fold.train],
         inner_splits=inner_splits,
         seed=fold.seed,
         n_jobs=n_jobs,
     )
-    predicted = found.estimator.predict(X[fold.test].astype(np.float64))
-    scores = score_classes(head, found.estimator, X[fold.test])
+    predicted = fitted.estimator.predict(X[fold.test].astype(np.float64))
+    scores = score_classes(head, fitted.estimator, X[fold.test])
     seconds = time.perf_counter() - began
-    return _Outcome(predicted, scores, found.chosen, found.converged, seconds, found.inner_scores)
+    return _FoldResult(
+        predicted, scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores
+    )
 
 
 def _join(
-    arm: Arm,
-    outcomes: Sequence[_Outcome],
-    folds: Folds,
-    samples: FeatureSet,
-    groups: Strings | None,
-) -> ArmResult:
-    def describe(
+    arm: Arm, results: Sequence[_FoldResult], folds: Folds, samples: LabelledSamples
+) -> ArmPredictions:
+    """Join the results of all folds of an arm."""
+
+    def predictions(
         fold: Fold, rows: NDArray[np.intp], scores: NDArray[np.float64], predicted: Strings
     ) -> Predictions:
         return Predictions(
             ids=samples.ids[rows],
-            groups=_take(groups, rows),
+            groups=samples.groups_of(rows),
             repeats=np.full(len(rows), fold.repeat),
             folds=np.full(len(rows), fold.index),
             labels=samples.y[rows],
@@ -198,20 +178,20 @@ def _join(
             kind=arm.head.kind,
         )
 
-    named = np.array(samples.classes)
-    parts, inner = [], []
-    for fold, outcome in zip(folds, outcomes, strict=True):
-        parts.append(describe(fold, fold.test, outcome.scores, outcome.predicted))
-        if (scores := outcome.inner_scores) is not None:
-            inner.append(describe(fold, fold.train, scores, named[scores.argmax(axis=1)]))
-    return ArmResult(
-        predictions=Predictions.concatenate(parts),
-        chosen=tuple(o.chosen for o in outcomes if o.chosen),
-        unconverged=sum(not o.converged for o in outcomes),
-        seconds=sum(o.seconds for o in outcomes),
+    classes = np.array(samples.classes)
+    test, inner = [], []
+    for fold, result in zip(folds, results, strict=True):
+        test.append(predictions(fold, fold.test, result.scores, result.predicted))
+        if (scores := result.inner_scores) is not None:
+            inner.append(predictions(fold, fold.train, scores, classes[scores.argmax(axis=1)]))
+    return ArmPredictions(
+        name=arm.name,
+        head=arm.head.name,
+        backbone=None if arm.features is None else arm.features.backbone,
+        weights=None if arm.features is None else arm.features.weights,
+        test=Predictions.concatenate(test),
         inner=tuple(inner),
+        chosen=tuple(r.chosen for r in results if r.chosen),
+        unconverged=sum(not r.converged for r in results),
+        seconds=sum(r.seconds for r in results),
     )
-
-
-def _take(groups: Strings | None, rows: NDArray[np.intp]) -> Strings | None:
-    return None if groups is None else groups[rows]

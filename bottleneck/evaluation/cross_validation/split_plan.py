@@ -1,131 +1,126 @@
-"""What is kept together, and how the samples are split: decided before anything is scored."""
+"""Split plan of a comparison: leak audit, leak-safe groups and folds, before anything is fitted."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.audit import Audit, audit_features, retell, units
+from bottleneck.audit.audit import Audit, audit_features, restate
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.folds import Folds, Protocol, make_folds, refuse_single
-from bottleneck.data.splits.patients import name_patients
-from bottleneck.duplicates.near_duplicates import Pair
-from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.cross_validation.imported_predictions import Given, take_folds
+from bottleneck.duplicates.near_duplicates import DuplicatePair
+from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, take_folds
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.features.file.feature_set import FeatureSet
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["SplitPlan", "plan_split"]
+
+Strings: TypeAlias = NDArray[np.str_]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Plan:
-    """How samples are split, and what was found on the way.
+class SplitPlan:
+    """Audit, groups and folds of the samples of a comparison.
 
     Attributes
     ----------
     audit : Audit
-        Of the samples under these folds.
-    samples : FeatureSet
-        The features, with the units that no split parts as their groups.
+        Leak audit of the samples in these folds.
+    samples : LabelledSamples
+        Samples with the groups that no fold divides.
     folds : Folds
-        Training and test parts.
+        Training and test sets.
     """
 
     audit: Audit
-    samples: FeatureSet
+    samples: LabelledSamples
     folds: Folds
 
 
-def make_plan(
+def plan_split(
     features: FeatureSet,
     protocol: Protocol,
     *,
-    given: Sequence[Given] = (),
+    imported: Sequence[ImportedArm] = (),
     dataset: ImageDataset | None = None,
     progress: Progress | None = None,
-) -> Plan:
-    """Look for leaks, join what belongs together, and split the samples.
+) -> SplitPlan:
+    """Audit the samples, join patients that share duplicates, and split the samples.
 
     Parameters
     ----------
     features : FeatureSet
-        The samples.
+        Features of the samples.
     protocol : Protocol
-        How they are to be split.
-    given : sequence of Given
-        Predictions made elsewhere; the protocols "auto" and "folds" take their folds.
+        Protocol of the split.
+    imported : sequence of ImportedArm
+        Imported predictions; the protocols "auto" and "folds" take their folds.
     dataset : ImageDataset or None
-        The pictures, for the audit to look for text in.
+        Images that the audit searches for text.
     progress : callable or None
-        As for ``compare``; told of the audit.
+        As for ``compare``.
 
     Returns
     -------
-    Plan
+    SplitPlan
 
     Raises
     ------
     ProtocolError
-        If the samples cannot be split as asked, or a given split parts what belongs together
-        and the protocol does not allow leakage.
+        If the protocol does not fit the samples, or the data set's own split divides a group and
+        the protocol does not allow leakage.
     """
-    patients = name_patients(features.groups, features.ids)
-    refuse_single(features.y, patients)
-    take = bool(given) and protocol.kind in ("auto", "folds")
-    known = (features.y, features.groups, features.splits, features.folds, features.centres)
-    # Refused now, not after the audit.
-    folds = None if take else make_folds(protocol, *known)
+    refuse_single(features.y, features.patients)
+    takes_folds = bool(imported) and protocol.kind in ("auto", "folds")
+    # A protocol that does not fit is refused here, before the audit.
+    folds = None if takes_folds else _make_folds(features, protocol)
     if progress is not None:
-        progress(0, 1, "looking for leaks")
-    together = not protocol.allow_leakage
-    nowhere = np.full(len(features), "")
-    found = audit_features(features, dataset=dataset, folds=nowhere, joined=together)
-    joined = units(found, features) if together else patients
-    samples = dataclasses.replace(features, groups=joined)
+        progress(0, 1, "searching for leaks")
+    joined = not protocol.allow_leakage
+    no_folds = np.full(len(features), "")
+    found = audit_features(features, dataset=dataset, folds=no_folds, joined=joined)
+    groups = found.groups.names if joined else features.patients
+    samples = LabelledSamples(features.ids, features.y, groups)
     if folds is None:
-        folds = take_folds(given, samples, protocol)
-    elif together and joined is not None and folds.kind == "cross-validation":
-        try:
-            folds = make_folds(protocol, *known, units=joined)
-        except ProtocolError as error:
-            raise ProtocolError(
-                f"with pictures that come twice taken for one patient's (bottleneck audit tells "
-                f"which), {error}"
-            ) from None
-    elif together:
-        _refuse_copies(found, folds)
-    if together and any(_parts(patients, pair) for pair in found.pairs):
-        words = f"{folds.words} Pictures that come twice were kept on one side of every split."
+        folds = take_folds(imported, samples, protocol)
+    elif joined:
+        folds = _make_folds(features, protocol, groups)
+    if joined and any(_joins_patients(features.patients, pair) for pair in found.groups.pairs):
+        words = f"{folds.words} Duplicate images were kept on one side of every split."
         folds = dataclasses.replace(folds, words=words)
-    parts = np.full(len(features), "", dtype=object)
+    column = _fold_column(folds, len(features))
+    return SplitPlan(restate(found, features, column, joined=joined), samples, folds)
+
+
+def _make_folds(features: FeatureSet, protocol: Protocol, groups: Strings | None = None) -> Folds:
+    return make_folds(
+        protocol,
+        features.y,
+        features.patients,
+        features.splits,
+        features.folds,
+        features.centres,
+        groups=groups,
+        n_unnamed=features.n_unnamed,
+    )
+
+
+def _fold_column(folds: Folds, n_samples: int) -> Strings:
+    """Return the fold of every sample in the first repeat; "" for samples in none."""
+    column = np.full(n_samples, "", dtype=object)
     for fold in folds:
         if fold.repeat == 0:
-            parts[fold.test] = f"fold {fold.index}"
+            column[fold.test] = f"fold {fold.index}"
             if folds.kind == "fixed split":
-                parts[fold.train] = "training part"
-    return Plan(retell(found, features, parts.astype(str), joined=together), samples, folds)
+                column[fold.train] = "training set"
+    return column.astype(str)
 
 
-def _parts(patients: NDArray[np.str_] | None, pair: Pair) -> bool:
-    """Whether a split by patient could part two pictures."""
+def _joins_patients(patients: Strings | None, pair: DuplicatePair) -> bool:
+    """Return whether a split by patient could separate a pair."""
     return patients is None or bool(patients[pair.a] != patients[pair.b])
-
-
-def _refuse_copies(found: Audit, folds: Folds) -> None:
-    """Refuse a given split with the same picture on both sides."""
-    crossing = 0
-    for fold in folds:
-        tested = np.zeros(found.n_samples, dtype=bool)
-        tested[fold.test] = True
-        crossing = max(crossing, sum(bool(tested[p.a] != tested[p.b]) for p in found.pairs))
-    if crossing:
-        raise ProtocolError(
-            f"the data set's own split puts {crossing} pairs of identical or altered pictures on "
-            f"both sides (bottleneck audit tells which): a head would be tested on what it was "
-            f"trained on. Ask for --protocol cv, which keeps them together, or go on with "
-            f"--allow-leakage, and the report says so in its first line"
-        )

@@ -1,4 +1,4 @@
-"""Two cohorts side by side: whether one can test what the other trained, and what each is."""
+"""Compatibility of an external cohort with the internal data set, and a description of both."""
 
 from __future__ import annotations
 
@@ -11,140 +11,139 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import Finding
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.data.splits.patients import count_by_class, name_patients
+from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.plurals import counted
 
-__all__ = ["definitions", "match_external", "refuse_other_recipe"]
+__all__ = ["describe_cohorts", "match_external", "refuse_other_recipe"]
 
 _UNKNOWN = "not recorded"
 
 
-def match_external(inside: FeatureSet, outside: FeatureSet) -> tuple[Finding, ...]:
-    """Say whether an external cohort can test heads that were trained on the first.
+def match_external(internal: FeatureSet, external: FeatureSet) -> tuple[Finding, ...]:
+    """Check whether an external cohort can test heads trained on the internal data set.
 
     Parameters
     ----------
-    inside, outside : FeatureSet
-        Features trained on and of the external cohort.
+    internal, external : FeatureSet
+        Features that heads are trained on, and those of the external cohort.
 
     Returns
     -------
     tuple of Finding
-        Pictures and names of patients that both cohorts hold, and classes that the external
-        one lacks; the gravest first. Their ``rows`` are those of ``outside``.
+        Images and names of patients that both hold, and classes that the external cohort
+        lacks; the most severe first. Their ``rows`` are those of ``external``.
 
     Raises
     ------
     ProtocolError
-        If the features are of different recipes, or an external label is not among those
-        trained on.
+        If the recipes differ, or the heads are not trained on an external label.
     """
-    refuse_other_recipe(inside, outside)
-    unknown = sorted(set(outside.classes) - set(inside.classes))
+    refuse_other_recipe(internal, external)
+    unknown = sorted(set(external.classes) - set(internal.classes))
     if unknown:
-        counts = count_by_class(outside.y)
+        counts = count_by_class(external.y)
         named = ", ".join(f"'{label}' ({counts[label]})" for label in unknown)
         raise ProtocolError(
-            f"heads trained on '{inside.dataset}' know the labels {', '.join(inside.classes)}, and "
-            f"'{outside.dataset}' has samples labelled {named}: give them the labels trained on, "
-            f"or leave them out, and extract the external cohort again"
+            f"heads trained on '{internal.dataset}' know the labels {', '.join(internal.classes)}, "
+            f"and '{external.dataset}' has samples labelled {named}: give them one of the known "
+            f"labels, or leave them out, and extract the external cohort again"
         )
     return tuple(
         finding
-        for find in (_find_pictures, _find_patients, _find_lack)
-        for finding in find(inside, outside)
+        for find in (_find_images, _find_patients, _find_missing_classes)
+        for finding in find(internal, external)
     )
 
 
-def refuse_other_recipe(inside: FeatureSet, outside: FeatureSet) -> None:
-    """Refuse features of two recipes.
+def refuse_other_recipe(internal: FeatureSet, external: FeatureSet) -> None:
+    """Refuse features of different recipes.
 
     Raises
     ------
     ProtocolError
-        With the fields that differ.
+        If the recipes differ; the message names the fields.
     """
-    if inside.recipe_hash != outside.recipe_hash:
-        differing = name_differences(inside.provenance["recipe"], outside.provenance["recipe"])
+    if internal.recipe_hash != external.recipe_hash:
+        differing = name_differences(internal.provenance["recipe"], external.provenance["recipe"])
         raise ProtocolError(
-            f"the features of '{outside.dataset}' are of another recipe than those of "
-            f"'{inside.dataset}' that heads are trained on: "
+            f"the features of '{external.dataset}' have another recipe than those of "
+            f"'{internal.dataset}' that heads are trained on: "
             f"{'; '.join(differing) or 'the hashes differ'}. "
-            f"Extract the external cohort again with the options of the first"
+            f"Extract the external cohort again with the same options"
         )
 
 
-def definitions(inside: FeatureSet, outside: FeatureSet) -> dict[str, Mapping[str, str]]:
-    """Describe the labels and images of two cohorts side by side.
+def describe_cohorts(internal: FeatureSet, external: FeatureSet) -> dict[str, Mapping[str, str]]:
+    """Describe the labels and images of two data sets side by side.
 
     Parameters
     ----------
-    inside, outside : FeatureSet
-        Features trained on and of the external cohort.
+    internal, external : FeatureSet
+        Features that heads are trained on, and those of the external cohort.
 
     Returns
     -------
     dict of str to mapping of str to str
-        What is described to texts for "inside" and "outside"; "not recorded" for what the
-        features do not say. No text names a patient or a file.
+        Texts for "inside" and "outside" by property; "not recorded" for a property that the
+        features do not hold. No text names a patient or a file.
     """
     return {
-        what: {"inside": describe(inside), "outside": describe(outside)}
-        for what, describe in _DESCRIBED.items()
+        name: {"inside": describe(internal), "outside": describe(external)}
+        for name, describe in _PROPERTIES.items()
     }
 
 
-def _find_pictures(inside: FeatureSet, outside: FeatureSet) -> list[Finding]:
+def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     known = [
         (a, b)
-        for a, b in ((inside.pixels, outside.pixels), (inside.sha256, outside.sha256))
+        for a, b in ((internal.pixels, external.pixels), (internal.sha256, external.sha256))
         if a is not None and b is not None
     ]
     if not known:
         text = (
-            "The features hold no hashes of pictures: whether the external cohort holds pictures "
-            "that were trained on was not looked for."
+            "The features hold no hashes of images: it was not checked whether the external cohort "
+            "holds images that heads are trained on."
         )
-        return [Finding("not looked at", "note", 0, text)]
+        return [Finding("not checked", "note", 0, text)]
     rows = np.flatnonzero(np.any([np.isin(b, a) for a, b in known], axis=0))
     if not len(rows):
         return []
     text = (
-        f"{len(rows)} of {len(outside)} external images are identical to images trained on: the "
-        f"head is tested on what it knows. Leave them out of one of the cohorts."
+        f"{len(rows)} of {len(external)} external images are identical to images of the training "
+        f"set: heads are tested on what they were trained on. Leave them out of one data set."
     )
-    return [Finding("identical pictures", "leak", len(rows), text, rows=tuple(rows.tolist()))]
+    return [Finding("identical images", "leak", len(rows), text, rows=tuple(rows.tolist()))]
 
 
-def _find_patients(inside: FeatureSet, outside: FeatureSet) -> list[Finding]:
-    if inside.groups is None or outside.groups is None:
+def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
+    if internal.groups is None or external.groups is None:
         return []
-    shared = np.setdiff1d(np.intersect1d(inside.groups, outside.groups), [""])
+    shared = np.setdiff1d(np.intersect1d(internal.groups, external.groups), [""])
     if not len(shared):
         return []
-    rows = np.flatnonzero(np.isin(outside.groups, shared))
+    rows = np.flatnonzero(np.isin(external.groups, shared))
     text = (
-        f"Patients of both cohorts share {counted(len(shared), 'name')} "
-        f"({counted(len(rows), 'external image')}). It may be coincidence, as with numbers that "
-        f"each centre gives from 1 on; if they are the same persons, the head is tested on "
-        f"patients it was trained on, and these must be left out of one of the cohorts."
+        f"Patients of both data sets share {counted(len(shared), 'name')} "
+        f"({counted(len(rows), 'external image')}). This may be a coincidence, as with numbers "
+        f"that each centre counts from 1. If they are the same persons, heads are tested on "
+        f"patients they were trained on; leave these out of one data set."
     )
     return [Finding("shared patients", "warning", len(shared), text, rows=tuple(rows.tolist()))]
 
 
-def _find_lack(inside: FeatureSet, outside: FeatureSet) -> list[Finding]:
-    lacking = sorted(set(inside.classes) - set(outside.classes))
+def _find_missing_classes(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
+    lacking = sorted(set(internal.classes) - set(external.classes))
     if not lacking:
         return []
     named = ", ".join(f"'{label}'" for label in lacking)
-    text = f"The external cohort has no sample of {named}: what needs all classes is not known."
+    text = f"The external cohort has no sample of {named}: metrics of all classes are undefined."
     return [Finding("missing class", "warning", len(lacking), text)]
 
 
 def _describe_labels(features: FeatureSet) -> str:
-    patients = name_patients(features.groups, features.ids)
+    patients = features.patients
     counts = count_by_class(features.y)
     if patients is None:
         return "; ".join(f"{label}: {counted(n, 'image')}" for label, n in counts.items())
@@ -155,8 +154,8 @@ def _describe_labels(features: FeatureSet) -> str:
     )
 
 
-def _say(field: str) -> Callable[[FeatureSet], str]:
-    """Return what quotes a field of the data set's description."""
+def _quote(field: str) -> Callable[[FeatureSet], str]:
+    """Return a function that quotes a field of the data set's description."""
 
     def quote(features: FeatureSet) -> str:
         return features.provenance["dataset"].get("description", {}).get(field) or _UNKNOWN
@@ -165,13 +164,11 @@ def _say(field: str) -> Callable[[FeatureSet], str]:
 
 
 def _describe_patients(features: FeatureSet) -> str:
-    patients = name_patients(features.groups, features.ids)
-    if patients is None:
+    if features.patients is None:
         return _UNKNOWN
-    images = np.unique(patients, return_counts=True)[1]
+    images = np.unique(features.patients, return_counts=True)[1]
     each = f"{images.mean():.1f} images each ({images.min()} to {images.max()})"
-    assert features.groups is not None
-    unnamed = int((features.groups == "").sum())
+    unnamed = features.n_unnamed
     own = f"; {counted(unnamed, 'image')} without a patient" if unnamed else ""
     return f"{counted(len(images), 'patient')}, {each}{own}"
 
@@ -223,11 +220,11 @@ def _tally(values: NDArray[np.str_]) -> str:
     return "; ".join(f"{value}: {n}" for value, n in Counter(values.tolist()).most_common())
 
 
-_DESCRIBED: Mapping[str, Callable[[FeatureSet], str]] = {
+_PROPERTIES: Mapping[str, Callable[[FeatureSet], str]] = {
     "data set": lambda features: features.dataset,
     "labels": _describe_labels,
-    "labels come from": _say("labels"),
-    "images show": _say("images"),
+    "labels come from": _quote("labels"),
+    "images show": _quote("images"),
     "images": lambda features: counted(len(features), "image"),
     "patients": _describe_patients,
     "size": _describe_size,

@@ -1,4 +1,4 @@
-"""How far the features of an external cohort lie from those that heads were trained on."""
+"""Domain shift: distance of the features of an external cohort from those of the training set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import inner_folds, name_patients
+from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
 from bottleneck.evaluation.metrics.metric_values import as_metric
@@ -26,7 +26,7 @@ Strings: TypeAlias = NDArray[np.str_]
 Indices: TypeAlias = NDArray[np.intp]
 Bools: TypeAlias = NDArray[np.bool_]
 
-# Images of a cohort from which on patients are drawn: the kernel of 6000 takes 0.3 GB.
+# Images of a data set above which patients are sampled: the kernel of 2 × 3000 takes 0.3 GB.
 _MOST = 3000
 _FOLDS = 5
 _PENALTY = 1e-3
@@ -34,30 +34,29 @@ _SIGNIFICANT = 0.05
 
 
 def measure_shift(
-    inside: FeatureSet, outside: FeatureSet, *, permutations: int = 1000, seed: int = 0
+    internal: FeatureSet, external: FeatureSet, *, permutations: int = 1000, seed: int = 0
 ) -> Shift:
-    """Say how far an external cohort lies from the one trained on.
+    """Measure how far the features of an external cohort lie from those of the training set.
 
-    A patient's images are not independent, so patients are what is counted; where no
-    patients are known, every sample is one of its own. Labels are not looked at: another mix
-    of classes is a shift as well. Of cohorts with more than 3000 images, whole patients are
-    drawn at random up to that number, and ``words`` says so.
+    The images of a patient are not independent, so patients are the units; where no patients
+    are known, every sample is one of its own. Labels are ignored: another distribution of the
+    classes counts as a shift, too. From data sets with more than 3000 images, whole patients
+    are sampled up to that number, and ``words`` says so. Three measures are computed:
 
-    - Squared maximum mean discrepancy, on one image of each patient; see
-      ``mmd_test``.
-    - AUROC of a classifier that tells the cohorts apart: the logistic head with a strong
-      L2 penalty (C = 0.001), in 5 folds that keep patients whole (fewer where a cohort has
+    - Squared maximum mean discrepancy, on one image of each patient; see ``mmd_test``.
+    - AUROC of a classifier that predicts the data set of a sample: the logistic head with a
+      strong L2 penalty (C = 0.001), in 5 folds grouped by patient (fewer where a data set has
       fewer patients), averaged over the folds.
-    - Number of external samples that are outliers of the training set; see ``knn_outliers``.
+    - Number of external samples beyond the training features; see ``knn_outliers``.
 
     Parameters
     ----------
-    inside, outside : FeatureSet
-        Features trained on and of the external cohort, of one recipe.
+    internal, external : FeatureSet
+        Features that heads are trained on, and those of the external cohort, by one recipe.
     permutations : int
-        Of the test.
+        Number of permutations of the test.
     seed : int
-        Decides what is drawn, the folds and the permutations.
+        Seed of the sampling, the folds and the permutations.
 
     Returns
     -------
@@ -66,34 +65,34 @@ def measure_shift(
     Raises
     ------
     UsageError
-        If there is no permutation.
+        If the number of permutations is not positive.
     ProtocolError
-        If the features are of different recipes, or a cohort has a single patient.
+        If the recipes differ, or a data set has a single patient.
     FeatureFileError
         If a feature is not finite.
     """
-    refuse_other_recipe(inside, outside)
+    refuse_other_recipe(internal, external)
     rng = np.random.default_rng(seed)
     sides = []
-    for which, one in (("first", inside), ("external", outside)):
+    for which, one in (("internal", internal), ("external", external)):
         check_finite(one.X)
-        known = name_patients(one.groups, one.ids)
-        patients = np.char.add(f"{which} ", one.ids if known is None else known)
+        own = one.ids if one.patients is None else one.patients
+        patients = np.char.add(f"{which} ", own)
         if len(np.unique(patients)) < 2:
             raise ProtocolError(
-                f"the {which} cohort, '{one.dataset}', holds a single patient: how far cohorts "
-                f"lie apart needs two or more in each"
+                f"the {which} cohort, '{one.dataset}', holds a single patient: measuring a domain "
+                f"shift needs two or more in each"
             )
-        rows = _draw(patients, rng)
+        rows = _sample(patients, rng)
         sides.append((one.X[rows].astype(np.float64), patients[rows]))
     (A, of_A), (B, of_B) = sides
     X, patients = np.concatenate([A, B]), np.concatenate([of_A, of_B])
     is_outside = np.arange(len(X)) >= len(A)
     discrepancy = mmd_test(X, is_outside, patients, permutations=permutations, seed=rng)
-    auroc = _tell_apart(X, patients, is_outside, seed)
+    auroc = _domain_auroc(X, patients, is_outside, seed)
     beyond = int(knn_outliers(A, of_A, B).sum())
     return Shift(
-        features=f"{inside.backbone} ({inside.weights})",
+        features=f"{internal.backbone} ({internal.weights})",
         mmd=discrepancy.value,
         mmd_p=discrepancy.p,
         permutations=permutations,
@@ -102,17 +101,17 @@ def measure_shift(
         outside_expected=EXPECTED_SHARE * len(B),
         words=" ".join(
             [
-                _say_discrepancy(discrepancy, permutations),
-                _say_auroc(auroc),
-                _say_beyond(beyond, len(B)),
-                *_say_limits(inside, outside, (len(A), len(B)), seed),
+                _describe_discrepancy(discrepancy, permutations),
+                _describe_auroc(auroc),
+                _describe_beyond(beyond, len(B)),
+                *_describe_limits(internal, external, (len(A), len(B)), seed),
             ]
         ),
     )
 
 
-def _draw(patients: Strings, rng: np.random.Generator) -> Indices:
-    """Return all rows, or those of patients drawn until there would be too many images."""
+def _sample(patients: Strings, rng: np.random.Generator) -> Indices:
+    """Return all rows, or those of randomly sampled patients with at most ``_MOST`` images."""
     if len(patients) <= _MOST:
         return np.arange(len(patients))
     _, codes, counts = np.unique(patients, return_inverse=True, return_counts=True)
@@ -121,44 +120,44 @@ def _draw(patients: Strings, rng: np.random.Generator) -> Indices:
     return np.flatnonzero(np.isin(codes, order[: max(fitting, 2)]))
 
 
-def _tell_apart(
+def _domain_auroc(
     X: NDArray[np.float64], patients: Strings, is_outside: Bools, seed: int
 ) -> Interval:
     from threadpoolctl import threadpool_limits
 
-    cohort = np.where(is_outside, "external", "first")
+    cohort = np.where(is_outside, "external", "internal")
     score, fold = np.empty(len(X)), np.empty(len(X), dtype=np.int64)
     for number, (train, test) in enumerate(inner_folds(cohort, patients, _FOLDS, seed)):
         classifier = get_head("logistic").build(seed).set_params(logistic__C=_PENALTY)
-        with threadpool_limits(1):  # many threads would wait for each other on so little
+        with threadpool_limits(1):  # On such small data, threads wait for each other.
             classifier.fit(X[train], is_outside[train])
             score[test] = classifier.decision_function(X[test])
         fold[test] = number
     return cv_auc_interval(is_outside, score, fold, patients)
 
 
-def _say_discrepancy(found: MmdResult, permutations: int) -> str:
+def _describe_discrepancy(mmd: MmdResult, permutations: int) -> str:
     test = (
-        f"(squared maximum mean discrepancy {found.value:.3g}, permutation test with one image of "
-        f"each patient and {permutations:,} permutations: p = {found.p:.2g})"
+        f"(squared maximum mean discrepancy {mmd.value:.3g}, permutation test with one image of "
+        f"each patient and {permutations:,} permutations: p = {mmd.p:.2g})"
     )
-    if found.p > _SIGNIFICANT:
+    if mmd.p > _SIGNIFICANT:
         return (
-            f"No difference between the features of the two cohorts was shown {test}, which is "
-            f"no proof that there is none."
+            f"No difference between the features of the two cohorts was shown {test}; this does "
+            f"not prove that there is none."
         )
-    return f"The features of the external cohort differ from those trained on {test}."
+    return f"The features of the external cohort differ from those of the training set {test}."
 
 
-def _say_auroc(auroc: Interval) -> str:
+def _describe_auroc(auroc: Interval) -> str:
     return (
-        f"A classifier tells the cohorts apart, in patients that it was not trained on, with an "
+        f"A classifier of the cohort, tested on patients that it was not trained on, reaches an "
         f"AUROC of {auroc.value:.2f} ({auroc.level:.0%} interval {auroc.low:.2f} to "
         f"{auroc.high:.2f}; 0.5 is chance)."
     )
 
 
-def _say_beyond(beyond: int, n: int) -> str:
+def _describe_beyond(beyond: int, n: int) -> str:
     return (
         f"{beyond} of {n:,} external images are outliers of the training set: they are farther "
         f"from their {N_NEIGHBOURS}th nearest training image than {1 - EXPECTED_SHARE:.0%} of the "
@@ -167,17 +166,17 @@ def _say_beyond(beyond: int, n: int) -> str:
     )
 
 
-def _say_limits(
-    inside: FeatureSet, outside: FeatureSet, drawn: tuple[int, int], seed: int
+def _describe_limits(
+    internal: FeatureSet, external: FeatureSet, drawn: tuple[int, int], seed: int
 ) -> list[str]:
-    said = ["Classes were not looked at: another mix of them counts as a difference, too."]
-    cohorts = {"first": inside, "external": outside}
+    notes = ["Labels were ignored: another distribution of the classes counts as a shift, too."]
+    cohorts = {"internal": internal, "external": external}
     for (which, one), n in zip(cohorts.items(), drawn, strict=True):
-        if name_patients(one.groups) is None:
-            said.append(f"The {which} cohort names no patients: every image counts as one.")
+        if one.patients is None:
+            notes.append(f"The {which} cohort names no patients: every image counts as one.")
         if n < len(one):
-            said.append(
-                f"Of the {len(one):,} images of the {which} cohort, {n:,} were looked at: whole "
-                f"patients, drawn at random (seed {seed})."
+            notes.append(
+                f"Of the {len(one):,} images of the {which} cohort, {n:,} were used: whole "
+                f"patients, sampled at random (seed {seed})."
             )
-    return said
+    return notes

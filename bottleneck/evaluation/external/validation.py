@@ -1,236 +1,152 @@
-"""A cohort from elsewhere: heads are trained on all of the first, and tested on it once."""
+"""External validation: heads trained on all of one data set, and tested once on another."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import count_by_class, name_patients
-from bottleneck.data.splits.protocol import Fold, Folds, Protocol, Unit
-from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.cross_validation.arms import Arm, load_all, match_rows
-from bottleneck.evaluation.cross_validation.nested_cv import ArmResult, Work, run_arms
-from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
-from bottleneck.evaluation.methods_text import warn_of_large_patient
+from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.evaluation.cross_validation.arms import (
+    METADATA_ONLY,
+    Arm,
+    ArmPredictions,
+    match_rows,
+)
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
+from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
+from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
+from bottleneck.evaluation.external.cohorts import find_cohort_warnings
+from bottleneck.evaluation.external.compatibility import describe_cohorts
+from bottleneck.evaluation.external.domain_shift import measure_shift
+from bottleneck.evaluation.external.performance_drop import performance_drops
+from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.methods_text import describe_dataset
+from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
+from bottleneck.evaluation.results import Evaluation, External
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.statistics.intervals import holds_level
 
-__all__ = ["find_outside_warnings", "group_cohorts", "run_outside"]
+__all__ = ["run_external", "validate_externally"]
 
 
-def group_cohorts(
-    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
-    inside: Sequence[FeatureSet],
+def validate_externally(
+    cohort: Sequence[FeatureSet],
+    sets: Sequence[FeatureSet],
+    arms: Sequence[Arm],
+    samples: LabelledSamples,
+    internal: Sequence[Evaluation],
     *,
-    unit: Unit = "image",
-) -> list[list[FeatureSet]]:
-    """Sort external features by data set, each cohort in the order of the inside features.
+    protocol: Protocol,
+    positive: str | None,
+    measures: Measures,
+    options: RunOptions,
+) -> External:
+    """Evaluate arms on an external cohort, and compare it with the internal data set.
 
     Parameters
     ----------
-    features : sequence of FeatureSet, str or Path
-        Of one or several external data sets.
-    inside : sequence of FeatureSet
-        What heads are trained on.
-    unit : {"image", "patient"}
-        What is counted.
+    cohort : sequence of FeatureSet
+        Features of one external data set, from ``group_cohorts``.
+    sets : sequence of FeatureSet
+        Features of the internal data set, by the same recipes.
+    arms : sequence of Arm
+        Arms on the internal features.
+    samples : LabelledSamples
+        Samples of the internal data set, with the groups that no inner fold divides.
+    internal : sequence of Evaluation
+        Evaluations of the arms in the folds of the internal data set.
+    protocol, positive, measures, options
+        As in ``compare``.
 
     Returns
     -------
-    list of list of FeatureSet
-        One list a data set, one element an inside feature set.
-
-    Raises
-    ------
-    ProtocolError
-        If a cohort lacks the features of one of the recipes, a class, or the patients that are
-        to be counted, is the first data set itself, has other samples in another recipe, or two
-        have one name.
-    FeatureFileError
-        If a file cannot be read.
+    External
     """
-    cohorts: dict[str, dict[str, FeatureSet]] = {}
-    for one in load_all(features) if _any(features) else []:
-        if _share_pictures(one, inside[0]):
-            raise ProtocolError(
-                f"the external features are of the data set '{one.dataset}' that heads are "
-                f"trained on: an external cohort holds other samples"
-            )
-        _refuse_other_classes(inside[0], one)
-        if unit == "patient" and name_patients(one.groups, one.ids) is None:
-            raise ProtocolError(
-                f"the external cohort '{one.dataset}' names no patients to count: ask for --unit "
-                f"image, or extract it with its patients"
-            )
-        cohort = cohorts.setdefault(one.dataset, {})
-        if any(not _share_pictures(one, other) for other in cohort.values()):
-            raise ProtocolError(
-                f"two external cohorts are called '{one.dataset}': extract one of them under "
-                f"another --name"
-            )
-        if one.recipe_hash in cohort:
-            raise ProtocolError(f"features of '{one.dataset}' by one recipe are given twice")
-        cohort[one.recipe_hash] = one
-    grouped = []
-    for name, by_recipe in cohorts.items():
-        for one in inside:
-            if len(inside) == len(by_recipe) == 1:
-                refuse_other_recipe(one, next(iter(by_recipe.values())))
-            if one.recipe_hash not in by_recipe:
-                raise ProtocolError(
-                    f"the external cohort '{name}' has no features of the recipe "
-                    f"{one.backbone} ({one.weights}, {one.recipe_hash[:8]}): extract it with the "
-                    f"same options as '{one.dataset}'"
-                )
-        ordered = [by_recipe[one.recipe_hash] for one in inside]
-        for other in ordered:
-            match_rows(ordered[0], other)
-        grouped.append(ordered)
-    return grouped
+    external = cohort[0]
+    # Data sets differ in which metadata they have.
+    arms = [arm for arm in arms if arm.name != METADATA_ONLY]
+    predicted = run_external(arms, samples, cohort, protocol.seed, options)
+    count_test, count_inner = (unit_aggregation(protocol, positive, s) for s in (external, sets[0]))
+    # The columns of subgroups belong to the internal data set.
+    measures = dataclasses.replace(measures, subgroups={})
+    evaluations = [
+        evaluate_arm(arm.map(test=count_test, inner=count_inner), positive, measures)
+        for arm in predicted
+    ]
+    return External(
+        dataset=describe_dataset(external, positive),
+        evaluations=tuple(evaluations),
+        differences=pairwise_differences(evaluations, positive),
+        drops=performance_drops(internal, evaluations),
+        shifts=tuple(map(measure_shift, sets, cohort)),
+        definitions=describe_cohorts(sets[0], external),
+        warnings=find_cohort_warnings(sets[0], cohort, protocol),
+    )
 
 
-def find_outside_warnings(
-    inside: FeatureSet, cohort: Sequence[FeatureSet], protocol: Protocol
-) -> tuple[str, ...]:
-    """Say what a reader must know of an external cohort before its figures.
-
-    Parameters
-    ----------
-    inside : FeatureSet
-        What heads are trained on.
-    cohort : sequence of FeatureSet
-        Of one external data set.
-    protocol : Protocol
-        Says whether to go on where it holds pictures that heads are trained on, and what counts.
-
-    Raises
-    ------
-    ProtocolError
-        If it cannot test these heads, or holds such pictures.
-    """
-    outside = cohort[0]
-    findings = match_external(inside, outside)
-    leaks = [f.text for f in findings if f.severity == "leak"]
-    if leaks and not protocol.allow_leakage:
-        raise ProtocolError(
-            f"the external cohort '{outside.dataset}': {' '.join(leaks)} Or go on with "
-            f"--allow-leakage, and the report says so"
-        )
-    said = [f"leakage was allowed: {text}" for text in leaks]
-    lost = {sample for one in cohort for sample, _ in one.failures}
-    if lost:
-        said.append(f"{len(lost)} samples have no features and are missing from every figure")
-    said += [f.text for f in findings if f.severity == "warning"]
-    patients = name_patients(outside.groups, outside.ids)
-    if protocol.unit != "patient":
-        said += warn_of_large_patient(patients)
-    counts = count_by_class(outside.y, patients)
-    few = min(counts.values())
-    if not holds_level(few, max(counts.values())):
-        unit = "samples" if patients is None else "patients"
-        said.append(f"estimate only: {few} {unit} in the smallest class")
-    if patients is None:
-        said.append("no patients named: images of one patient are counted as independent")
-    return tuple(said)
-
-
-def run_outside(
+def run_external(
     arms: Sequence[Arm],
-    inside: FeatureSet,
+    samples: LabelledSamples,
     cohort: Sequence[FeatureSet],
     seed: int,
-    work: Work,
-) -> list[ArmResult]:
-    """Train every arm on all of the first data set and test it once on another.
+    options: RunOptions,
+) -> list[ArmPredictions]:
+    """Train every arm on all internal samples and test it once on a cohort.
 
     Parameters
     ----------
     arms : sequence of Arm
-        Their rows are those of ``inside``.
-    inside : FeatureSet
-        Names, labels and patients of what is trained on.
+        Arms with one row per internal sample.
+    samples : LabelledSamples
+        Ids, labels and groups of the internal samples.
     cohort : sequence of FeatureSet
-        Of one external data set, from ``group_cohorts``.
+        Features of one external data set, from ``group_cohorts``.
     seed : int
-        Decides the inner folds, and what a head draws at random.
-    work : Work
+        Seed of the inner folds and of the heads.
+    options : RunOptions
+        Inner folds, processes and progress.
 
     Returns
     -------
-    list of ArmResult
-        Predictions of the external samples, in the order of the cohort's first features.
+    list of ArmPredictions
+        Predictions of the external samples, in the order of the cohort's first feature set.
     """
-    outside = cohort[0]
-    of = {one.recipe_hash: one for one in cohort}
+    external = cohort[0]
+    by_recipe = {one.recipe_hash: one for one in cohort}
     stacked = [
         dataclasses.replace(
-            arm, X=np.concatenate([arm.X, _rows_of(arm, inside, outside, of)]), features=None
+            arm, X=np.concatenate([arm.X, _external_rows(arm, external, by_recipe)])
         )
         for arm in arms
     ]
-    n = len(inside)
-    samples = FeatureSet(
-        X=np.empty((n + len(outside), 0), np.float32),
-        y=np.concatenate([inside.y, outside.y]),
-        ids=np.concatenate([inside.ids, outside.ids]),
-        provenance=inside.provenance,
-        groups=_stack_groups(inside, outside),
+    n = len(samples)
+    both = LabelledSamples(
+        ids=np.concatenate([samples.ids, external.ids]),
+        y=np.concatenate([samples.y, external.y]),
+        groups=_stack_groups(samples, external),
     )
-    fold = Fold(0, 0, seed, np.arange(n), np.arange(n, len(samples)))
-    folds = Folds("fixed split", (fold,), samples.groups is not None, "")
-    return run_arms(stacked, folds, samples, work)
+    fold = Fold(0, 0, seed, np.arange(n), np.arange(n, len(both)))
+    folds = Folds("fixed split", (fold,), both.groups is not None, "")
+    return run_arms(stacked, folds, both, options)
 
 
-def _refuse_other_classes(inside: FeatureSet, outside: FeatureSet) -> None:
-    lacking = [label for label in inside.classes if label not in outside.classes]
-    if not lacking:
-        return
-    theirs, ours = ", ".join(outside.classes), ", ".join(inside.classes)
-    known = set(outside.classes) <= set(inside.classes)
-    raise ProtocolError(
-        f"the external cohort '{outside.dataset}' has no sample of '{lacking[0]}', and ranking "
-        f"needs every class. It has: {theirs}; heads are trained on: {ours}. "
-        + (
-            "Extract it again with samples of the classes that it lacks"
-            if known
-            else "Give its labels the same names, in its table or folders, and extract it again"
-        )
-    )
+def _external_rows(
+    arm: Arm, external: FeatureSet, by_recipe: dict[str, FeatureSet]
+) -> NDArray[np.floating]:
+    """Return an arm's external features, in the order of the cohort's first feature set."""
+    if arm.features is None:  # The prior ignores its features.
+        return np.zeros((len(external), arm.X.shape[1]), arm.X.dtype)
+    one = by_recipe[arm.features.recipe_hash]
+    return one.X[match_rows(external, one)]
 
 
-def _share_pictures(one: FeatureSet, other: FeatureSet) -> bool:
-    """Whether two feature sets are of one data set, in the same or a similar state."""
-    if one.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
-        return False
-    if one.sha256 is None or other.sha256 is None:
-        return True
-    # The fingerprint knows names and labels, which two centres may give alike.
-    _, rows, others = np.intersect1d(one.ids, other.ids, return_indices=True)
-    return bool((one.sha256[rows] == other.sha256[others]).any())
-
-
-def _any(features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path) -> bool:
-    return isinstance(features, FeatureSet | str | Path) or len(features) > 0
-
-
-def _rows_of(
-    arm: Arm, inside: FeatureSet, outside: FeatureSet, of: dict[str, FeatureSet]
-) -> NDArray[np.float32]:
-    """The arm's external features, in the order of the cohort's first feature set."""
-    if arm.features is None:  # it does not look at them
-        return np.zeros((len(outside), arm.X.shape[1]), arm.X.dtype)
-    one = of[arm.features.recipe_hash]
-    return one.X[match_rows(outside, one)]
-
-
-def _stack_groups(inside: FeatureSet, outside: FeatureSet) -> NDArray[np.str_] | None:
-    """Patients of both; where only one side knows any, the other's samples are their own."""
-    if inside.groups is None and outside.groups is None:
+def _stack_groups(samples: LabelledSamples, external: FeatureSet) -> NDArray[np.str_] | None:
+    """Return the groups of both; if only one side has any, the other's samples are their own."""
+    if samples.groups is None and external.patients is None:
         return None
-    return np.concatenate(
-        [np.full(len(s), "") if s.groups is None else s.groups for s in (inside, outside)]
-    )
+    sides = []
+    for ids, groups in ((samples.ids, samples.groups), (external.ids, external.patients)):
+        sides.append(np.char.add("sample ", ids) if groups is None else groups)
+    return np.concatenate(sides)

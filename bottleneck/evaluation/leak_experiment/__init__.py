@@ -1,1 +1,1 @@
-"""How much augmenting before the split inflates performance on a data set."""
+"""Experiment on leakage: one classifier under protocols with and without leaks."""

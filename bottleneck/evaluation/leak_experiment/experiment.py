@@ -1,8 +1,7 @@
-"""The same features and the same classifier under protocols that leak, and under honest ones.
+"""Leak experiment: the same features and classifier under protocols with and without leaks.
 
-What it shows is the protocol's share in a published figure. Nothing is tuned and nothing else
-differs between the rows: the classifier has fixed hyperparameters, so that no row can be
-said to have searched better than another.
+It shows how much of a published result can be due to the protocol. Nothing else differs between
+the rows: the classifier has fixed hyperparameters, so that no row profits from a better search.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ from numpy.typing import NDArray
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import choose_positive
 from bottleneck.data.splits.folds import Folds, Protocol
-from bottleneck.data.splits.patients import counted, name_patients
+from bottleneck.data.splits.patients import counted
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm
-from bottleneck.evaluation.cross_validation.nested_cv import Progress, Work, run_arms
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
+from bottleneck.evaluation.cross_validation.nested_cv import Progress, RunOptions, run_arms
 from bottleneck.evaluation.leak_experiment.leak_results import (
     FIGURES,
     LeakExperiment,
-    ProtocolResult,
+    LeakRow,
 )
 from bottleneck.evaluation.leak_experiment.protocols import LeakPlan, plan_protocols
 from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
@@ -47,7 +47,7 @@ def _build_fixed(seed: int) -> Pipeline:
 FIXED = Head(
     "fixed-svm",
     "support vector machine with RBF kernel, C 10 and gamma 'scale', on features standardised by "
-    "the training part, classes weighted equally, nothing searched",
+    "the training set, classes weighted equally, without a search",
     _build_fixed,
     (),
     "decision",
@@ -63,26 +63,24 @@ def run_leak_experiment(
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> LeakExperiment:
-    """Test one classifier under four protocols, two of which leak.
+    """Test one classifier under four protocols, two of them with leaks.
 
     Parameters
     ----------
     features : FeatureSet
-        Of a data set that :func:`bottleneck.data.augmented_copies.augment` made.
+        Features of a data set from :func:`bottleneck.data.augmented_copies.augment`.
     head : Head
-        The classifier; one with hyperparameters to choose does so within each training part,
-        keeping together what the protocol keeps together.
+        The classifier. Hyperparameters, if it has any, are chosen within each training set, in
+        folds that keep together what the protocol keeps together.
     protocol : Protocol
-        Number of folds, how often they are drawn anew, and the seed of the first draw; of
-        kind "cv".
+        Number of folds and repeats, and the seed of the first repeat; of kind "cv".
     positive : str or None
-        The positive class; by default the one that extraction was told, or a label that is
-        recognised.
+        The positive class; by default the one stated at extraction, or a label such as
+        "malignant".
     n_jobs : int or None
-        Processes, as joblib counts them.
+        Number of processes, as in joblib.
     progress : callable or None
-        Called with the number of folds done, their number over all protocols, and the
-        protocol.
+        Called with the number of folds done, their total over all protocols, and the protocol.
 
     Returns
     -------
@@ -91,49 +89,45 @@ def run_leak_experiment(
     Raises
     ------
     UsageError
-        If a label or number cannot be, or there are too many images for the classifier.
+        If the label is unknown, or there are too many images for the classifier.
     ProtocolError
-        If no patient is known, there are no copies, or the samples cannot be split so.
+        If no patient is known, there are no copies, or the samples cannot be split like this.
     FeatureFileError
         If a feature is not finite.
     """
-    work = Work(protocol.inner_splits, n_jobs)
+    options = RunOptions(protocol.inner_splits, n_jobs)
     refuse_large(len(features), head)
     check_finite(features.X)
     stated = features.positive if positive is None else positive
     positive = choose_positive(features.classes, stated)
     originals = original_ids(features.ids)
     plans = plan_protocols(features, originals, protocol)
-    # A copy without a patient has that of its original.
-    patients = name_patients(features.groups, originals)
-    assert patients is not None  # or there would be no plan
+    patients = _patients_of(features, originals)
     total, done = sum(len(plan.folds) for plan in plans), 0
     results = []
     for plan in plans:
-        samples = FeatureSet(
-            X=features.X[plan.rows],
-            y=features.y[plan.rows],
+        samples = LabelledSamples(
             ids=features.ids[plan.rows],
-            provenance=features.provenance,
+            y=features.y[plan.rows],
             groups=patients[plan.rows] if plan.honest else None,
         )
-        (result,) = run_arms(
-            [Arm(plan.name, None, samples.X, head)],
+        (arm,) = run_arms(
+            [Arm(plan.name, None, features.X[plan.rows], head)],
             plan.folds,
             samples,
-            dataclasses.replace(work, progress=_from(done, total, progress)),
+            dataclasses.replace(options, progress=_offset(done, total, progress)),
         )
         done += len(plan.folds)
         results.append(
-            ProtocolResult(
+            LeakRow(
                 name=plan.name,
                 honest=plan.honest,
                 why=plan.why,
-                n_tested=len(result.predictions) // protocol.repeats,
+                n_tested=len(arm.test) // protocol.repeats,
                 n_trained=float(np.mean([len(fold.train) for fold in plan.folds])),
                 picture_known=_share_known(originals[plan.rows], plan.folds),
                 patient_known=_share_known(patients[plan.rows], plan.folds),
-                repeats=_measure(result.predictions, positive),
+                repeats=_measure(arm.test, positive),
             )
         )
     n_images = len(np.unique(originals))
@@ -153,23 +147,23 @@ def run_leak_experiment(
 
 
 def refuse_large(n_images: int, head: Head) -> None:
-    """Refuse more images, copies counted, than the fixed classifier can take.
+    """Refuse more images, including copies, than the fixed classifier can handle.
 
     Raises
     ------
     UsageError
-        If there are.
+        If there are more.
     """
     if head is FIXED and n_images > LARGE:
         raise UsageError(
-            f"{n_images} images, copies counted, are too many for a support vector machine with "
-            f"RBF kernel, which takes up to {LARGE}: take the first patients only (--limit), "
+            f"{n_images} images, including copies, are too many for a support vector machine with "
+            f"RBF kernel, which handles up to {LARGE}: use the first patients only (--limit), "
             "fewer copies, or another head"
         )
 
 
 def _measure(predictions: Predictions, positive: str | None) -> dict[str, tuple[float, ...]]:
-    """Return every figure of ``FIGURES``, one value a repeat."""
+    """Return the metrics in ``FIGURES``, one value per repeat."""
     each = []
     for repeat in np.unique(predictions.repeats):
         one = predictions.take(predictions.repeats == repeat)
@@ -179,25 +173,32 @@ def _measure(predictions: Predictions, positive: str | None) -> dict[str, tuple[
     return {figure: tuple(figures[figure] for figures in each) for figure in FIGURES}
 
 
+def _patients_of(features: FeatureSet, originals: Strings) -> Strings:
+    """Return the patient of every row: that of its original."""
+    assert features.patients is not None  # Without patients ``plan_protocols`` raises.
+    patient = dict(zip(features.ids.tolist(), features.patients.tolist(), strict=True))
+    return np.array([patient[original] for original in originals.tolist()])
+
+
 def _share_known(units: Strings, folds: Folds) -> float:
-    """Return the share of tested rows of whose unit another row was trained on."""
+    """Return the share of test rows with another row of their unit in the training set."""
     known = [np.isin(units[fold.test], units[fold.train]) for fold in folds]
     return float(np.concatenate(known).mean())
 
 
-def _from(done: int, total: int, progress: Progress | None) -> Progress | None:
-    """Let the folds of one protocol be counted among those of all."""
+def _offset(done: int, total: int, progress: Progress | None) -> Progress | None:
+    """Count the folds of one protocol among those of all protocols."""
     if progress is None:
         return None
     return lambda step, _, name: progress(done + step, total, name)
 
 
 def _find_warnings(features: FeatureSet, plans: tuple[LeakPlan, ...]) -> tuple[str, ...]:
-    said = []
+    warnings = []
     if features.weights == "random":
-        said.append("random weights: the figures mean nothing")
+        warnings.append("random weights: the figures mean nothing")
     lost = np.unique(original_ids([identity for identity, _ in features.failures]))
     if len(lost):
-        said.append(f"{counted(len(lost), None)} without features, missing from every figure")
+        warnings.append(f"{counted(len(lost), None)} without features, missing from every figure")
     honest = next(plan for plan in plans if plan.honest)
-    return (*said, *honest.folds.warnings)
+    return (*warnings, *honest.folds.warnings)

@@ -1,4 +1,4 @@
-"""What comes of the leak experiment: the figures of each protocol, with their spread."""
+"""Results of the leak experiment: metrics under each protocol, with their spread."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FIGURES", "LeakExperiment", "ProtocolResult"]
+__all__ = ["FIGURES", "LeakExperiment", "LeakRow"]
 
 FIGURES = ("auroc_pooled", "auroc", "accuracy", "sensitivity", "specificity")
 
 
 @dataclasses.dataclass(frozen=True)
-class ProtocolResult:
-    """What one protocol makes of the features.
+class LeakRow:
+    """Metrics under one protocol.
 
     Attributes
     ----------
     name : str
-        The protocol.
+        Name of the protocol.
     honest : bool
-        Whether its figures hold for patients who were not trained on.
+        Whether the metrics hold for new patients.
     why : str
-        Why it is wrong, or what makes it right.
+        Why the protocol is wrong, or right.
     n_tested : int
-        Images tested in each repeat.
+        Number of test images in each repeat.
     n_trained : float
-        Images trained on, the mean over folds.
+        Number of training images, averaged over folds.
     picture_known : float
-        Share of the tested images of which the model was trained on another copy, or on the
-        original.
+        Share of the test images with another copy, or the original, in the training set.
     patient_known : float
-        Share of the tested images of whose patient it was trained on some picture.
+        Share of the test images with another image of the same patient in the training set.
     repeats : mapping of str to tuple of float
-        By the names in ``FIGURES``, one value a repeat. "auroc" is the mean of the AUROC within
-        each fold; "auroc_pooled" ranks the raw scores of all folds together, as published work
-        often does, although they come from different models.
+        One value per repeat, by the names in ``FIGURES``. "auroc" is the mean of the AUROC within
+        each fold; "auroc_pooled" ranks the scores of all folds together, as published work often
+        does although they come from different models.
     """
 
     name: str
@@ -52,14 +51,14 @@ class ProtocolResult:
     repeats: Mapping[str, tuple[float, ...]]
 
     def mean(self, figure: str) -> float:
-        """Return the mean of a figure over the repeats."""
+        """Return the mean of a metric over the repeats."""
         return statistics.fmean(self.repeats[figure])
 
     def spread(self, figure: str) -> float | None:
-        """Return the standard deviation of a figure over the repeats; None for a single one.
+        """Return the standard deviation of a metric over the repeats; None for a single one.
 
-        It tells how much depends on the draw of the folds. It is no standard error: every
-        repeat sees the same patients.
+        It shows how much depends on the random folds. It is not a standard error, since all
+        repeats use the same patients.
         """
         values = self.repeats[figure]
         return statistics.stdev(values) if len(values) > 1 else None
@@ -67,28 +66,28 @@ class ProtocolResult:
 
 @dataclasses.dataclass(frozen=True)
 class LeakExperiment:
-    """What came of the experiment.
+    """Results of the leak experiment.
 
     Attributes
     ----------
     dataset : str
-        The augmented data set.
+        Name of the augmented data set.
     features : mapping
         Provenance of its features.
     head : str
-        The classifier, in words.
+        Description of the classifier.
     n_images, n_patients : int
-        Originals, and whom they are of.
+        Number of original images and of their patients.
     copies : int
-        Altered copies of each original.
+        Number of altered copies of each original.
     positive : str or None
         The positive class; None for the mean of each class against the rest.
     n_splits, seed : int
         Number of folds, and the seed of the first repeat.
-    rows : tuple of ProtocolResult
-        The worst protocol first.
+    rows : tuple of LeakRow
+        One per protocol, those with leaks first.
     warnings : tuple of str
-        What a reader must know before the figures.
+        Warnings about the features and folds.
     """
 
     dataset: str
@@ -100,11 +99,11 @@ class LeakExperiment:
     positive: str | None
     n_splits: int
     seed: int
-    rows: tuple[ProtocolResult, ...]
+    rows: tuple[LeakRow, ...]
     warnings: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a protocol: what was tested, then each figure and its spread."""
+        """Return a table with one row per protocol: numbers of images, metrics and their spread."""
         import pandas as pd
 
         return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The protocols of the leak experiment: two that leak, and two that part patients."""
+"""Protocols of the leak experiment: two with leaks, and two that split by patient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.folds import Folds, Protocol, make_folds
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 
@@ -19,7 +18,7 @@ Strings = NDArray[np.str_]
 
 
 class LeakPlan(NamedTuple):
-    """A protocol, and the rows that it works with; an honest one keeps patients together."""
+    """A protocol with its rows and folds; an honest one keeps patients together."""
 
     name: str
     honest: bool
@@ -28,17 +27,21 @@ class LeakPlan(NamedTuple):
     folds: Folds
 
 
-def split_by_patient(protocol: Protocol, y: Strings, groups: Strings | None) -> Folds:
-    """Draw the folds of the honest rows, or say why the experiment cannot be done.
+def split_by_patient(
+    protocol: Protocol, y: Strings, patients: Strings | None, n_unnamed: int = 0
+) -> Folds:
+    """Return folds grouped by patient for the honest protocols.
 
     Parameters
     ----------
     protocol : Protocol
-        Of kind "cv".
+        Protocol of kind "cv".
     y : ndarray of str, shape (n_samples,)
         Labels of the originals.
-    groups : ndarray of str, shape (n_samples,), or None
-        Their patients; an empty string where one has none.
+    patients : ndarray of str, shape (n_samples,), or None
+        Their patients, from ``name_patients``.
+    n_unnamed : int
+        Number of originals without a patient in the data set, for a warning.
 
     Returns
     -------
@@ -49,32 +52,32 @@ def split_by_patient(protocol: Protocol, y: Strings, groups: Strings | None) -> 
     ProtocolError
         If no patient is known, or the samples cannot be split so.
     """
-    if name_patients(groups) is None:
+    if patients is None:
         raise ProtocolError(
-            "the data set names no patients, so there is no honest figure to hold a leak "
-            "against: name them (--patient-pattern REGEX, or --patient-column of a table)"
+            "the data set names no patients, so there is no honest result to compare leaks "
+            "with: name them (--patient-pattern REGEX, or --patient-column of a table)"
         )
-    return make_folds(protocol, y, groups)
+    return make_folds(protocol, y, patients, n_unnamed=n_unnamed)
 
 
 def plan_protocols(
     features: FeatureSet, originals: Strings, protocol: Protocol
 ) -> tuple[LeakPlan, ...]:
-    """Draw the folds of every protocol.
+    """Return the rows and folds of every protocol.
 
     Parameters
     ----------
     features : FeatureSet
-        Of originals and their altered copies.
+        Features of originals and their altered copies.
     originals : ndarray of str, shape (n_samples,)
-        The original of every row.
+        Id of every row's original.
     protocol : Protocol
-        Of kind "cv".
+        Protocol of kind "cv".
 
     Returns
     -------
     tuple of LeakPlan
-        The worst first.
+        Those with leaks first.
 
     Raises
     ------
@@ -88,8 +91,9 @@ def plan_protocols(
             "features of an augmented data set (bottleneck.data.augmented_copies)"
         )
     every, rows = np.arange(len(features)), np.flatnonzero(alone)
-    groups = None if features.groups is None else features.groups[alone]
-    by_patient = split_by_patient(protocol, features.y[alone], groups)
+    patients = None if features.patients is None else features.patients[alone]
+    n_unnamed = 0 if features.groups is None else int((features.groups[alone] == "").sum())
+    by_patient = split_by_patient(protocol, features.y[alone], patients, n_unnamed)
     with_copies = tuple(
         dataclasses.replace(
             fold,
@@ -102,33 +106,34 @@ def plan_protocols(
         LeakPlan(
             "augment, then split by image",
             False,
-            "altered copies of one picture stand on both sides of the split: the model is asked "
-            "about pictures that it was trained on, turned a little, and recognising them "
-            "passes for skill. No new patient brings pictures that it knows.",
+            "altered copies of one image are on both sides of the split: the model is tested on "
+            "slightly rotated images that it was trained on, and gets credit for recognising "
+            "them. Images of new patients will not be known to it.",
             every,
             make_folds(protocol, features.y),
         ),
         LeakPlan(
             "split by image",
             False,
-            "pictures of one patient stand on both sides of the split: they share tissue, probe "
-            "and settings, and recognising the patient passes for recognising the disease.",
+            "images of one patient are on both sides of the split: they share tissue, probe "
+            "and settings, and the model gets credit for recognising the patient instead of the "
+            "disease.",
             rows,
             make_folds(protocol, features.y[alone]),
         ),
         LeakPlan(
             "split by patient",
             True,
-            "every patient stands, with all pictures, on one side of the split: the test is of "
-            "patients that the model has never met, as new ones will be.",
+            "all images of a patient are on one side of the split: the model is tested on patients "
+            "that it was not trained on, as new patients will be.",
             rows,
             by_patient,
         ),
         LeakPlan(
             "split by patient, then augment",
             True,
-            "the same test; copies are made of the pictures of training patients alone. What "
-            "differs from the row above is what augmentation is worth.",
+            "the same test images; copies are made of training images only. The difference to the "
+            "row above is the effect of augmentation.",
             every,
             dataclasses.replace(by_patient, folds=with_copies),
         ),

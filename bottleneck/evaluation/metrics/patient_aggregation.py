@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.data.splits.protocol import Aggregate, Protocol
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
@@ -39,7 +38,7 @@ def unit_aggregation(protocol: Protocol, positive: str | None, samples: FeatureS
     """
     if protocol.unit == "image":
         return lambda predictions: predictions
-    patients = name_patients(samples.groups, samples.ids)
+    patients = samples.patients
     of = {} if patients is None else dict(zip(samples.ids, patients, strict=True))
 
     def count(predictions: Predictions) -> Predictions:
@@ -60,7 +59,7 @@ def aggregate_columns(
 
     A patient with different values in a column gets the value "several".
     """
-    patients = name_patients(samples.groups, samples.ids)
+    patients = samples.patients
     if protocol.unit == "image" or patients is None:
         return columns
     of = dict(zip(samples.ids.tolist(), patients.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Features in memory, with ids, labels, patients and provenance."""
+"""Features in memory, with the labels, patients and provenance of every row."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import FeatureFileError
+
+if TYPE_CHECKING:
+    from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 
 __all__ = ["FeatureSet"]
 
@@ -20,7 +24,7 @@ Strings = NDArray[np.str_]
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSet:
-    """One row of features per sample, and what made it.
+    """One row of features per sample, with their provenance.
 
     Attributes
     ----------
@@ -31,10 +35,10 @@ class FeatureSet:
     ids : ndarray of str, shape (n_samples,)
         Sample ids, unique.
     provenance : mapping
-        What made the rows; see ``features/README.md`` for its fields.
+        Data set, recipe and versions that the rows come from; see ``features/README.md``.
     groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
-        Patient, fixed split, published fold and centre. None if the data set names none; an
-        empty string if it names none for that row.
+        Patient, fixed split, published fold and centre as the data set states them; an empty
+        string in a row without one. ``patients`` completes the patients.
     sha256, pixels : ndarray of str, shape (n_samples,), or None
         Hashes of the encoded bytes and of the decoded pixels.
     sources : ndarray of str, shape (n_samples,), or None
@@ -44,11 +48,11 @@ class FeatureSet:
     brightness : ndarray of float32, shape (n_samples,), or None
         Mean grey value, 0 to 255.
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
-        Grey images, too small to read text in, in which near-duplicates are recognised.
+        Grey images, too small to read text in, for the search for near-duplicates.
     failures : tuple of (str, str)
         Id and reason of every sample without a row.
     path : Path or None
-        The feature file.
+        The file that they were read from.
     """
 
     X: NDArray[np.float32]
@@ -84,6 +88,39 @@ class FeatureSet:
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
 
+    @cached_property
+    def patients(self) -> Strings | None:
+        """Patient of every row; None where no patient is known.
+
+        A row without a patient is a patient of its own, named after its id.
+        """
+        return name_patients(self.groups, self.ids)
+
+    @property
+    def n_unnamed(self) -> int:
+        """Number of rows without a patient."""
+        return len(self) if self.groups is None else int((self.groups == "").sum())
+
+    @property
+    def fold_columns(self) -> list[Strings]:
+        """Labels, then the splits and folds of the data set where it has any."""
+        return [c for c in (self.y, self.splits, self.folds) if c is not None]
+
+    @cached_property
+    def leak_safe_groups(self) -> LeakSafeGroups:
+        """Patients joined by identical and near-duplicate images; searched for once."""
+        from bottleneck.duplicates.leak_safe_groups import leak_safe_groups
+
+        return leak_safe_groups(
+            self.thumbnails,
+            self.patients,
+            self.ids,
+            pixels=self.pixels,
+            sizes=self.size,
+            features=self.X,
+            order_by=self.fold_columns,
+        )
+
     @property
     def dataset(self) -> str:
         """Name of the data set."""
@@ -96,15 +133,15 @@ class FeatureSet:
 
     @property
     def weights(self) -> str:
-        """Name of the weights: imagenet, radimagenet, random, or a file's name."""
+        """Name of the weights: imagenet, radimagenet, random, or the name of a file."""
         return str(self.provenance["recipe"]["weights"])
 
     @property
     def positive(self) -> str | None:
-        """The positive class that was stated at extraction, if any."""
+        """The positive class stated at extraction, or None."""
         return self.provenance["dataset"].get("positive")
 
     @property
     def recipe_hash(self) -> str:
-        """Hash of all that changes the values; rows of equal hashes can be mixed."""
+        """Hash of everything that determines the values; rows of equal hashes are comparable."""
         return str(self.provenance["recipe_hash"])

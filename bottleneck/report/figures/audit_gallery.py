@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.audit import Audit, Finding
+from bottleneck.audit.audit import Audit
+from bottleneck.audit.findings import Finding
 
 __all__ = ["AuditView", "Exhibit", "view_audit"]
 
@@ -71,14 +72,14 @@ def view_audit(audit: Audit, thumbnails: Mapping[int, NDArray[np.uint8]]) -> Aud
     """
     ordered = sorted(audit.findings, key=lambda f: _ORDER.index(f.severity))
     findings, left = [], MOST
-    for finding in (f for f in ordered if f.kind != "not looked at"):
+    for finding in (f for f in ordered if f.kind != "not checked"):
         exhibits = _exhibits(finding, thumbnails)[: min(left, MOST_EACH)]
         left -= len(exhibits)
         findings.append((finding, exhibits))
     return AuditView(
         counts={s: sum(f.severity == s for f, _ in findings) for s in _ORDER},
         findings=findings,
-        unchecked=[f for f in ordered if f.kind == "not looked at"],
+        unchecked=[f for f in ordered if f.kind == "not checked"],
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import name_patients
 from bottleneck.predictions import Predictions
 
 __all__ = ["Band", "Curve", "mean_roc_curve", "roc_band"]
@@ -108,8 +107,7 @@ def roc_band(
         bootstrap samples leave every fold without a class.
     """
     p = predictions
-    patients = name_patients(p.groups, p.ids)
-    weights = _draw_patients(p.ids if patients is None else patients, p.labels, seed)
+    weights = _draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
     folds = np.unique(np.stack([p.repeats, p.folds]), axis=1).T
     curves = []
     for repeat, fold in folds:

@@ -1,0 +1,147 @@
+"""Groups of images that must stay on one side of a split: patients joined by duplicates."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.duplicates.near_duplicates import (
+    MANY,
+    DuplicatePair,
+    NearDuplicateSearch,
+    find_identical,
+    find_near_duplicates,
+)
+from bottleneck.duplicates.similarity import round_aspects
+
+__all__ = ["LeakSafeGroups", "leak_safe_groups"]
+
+Strings: TypeAlias = NDArray[np.str_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LeakSafeGroups:
+    """Groups of images, and the duplicates that join patients into one group.
+
+    Attributes
+    ----------
+    names : ndarray of str, shape (n_samples,), or None
+        Group of every image, named after the patient of its first image. None where no patient
+        is known and there are no duplicates.
+    pairs : tuple of DuplicatePair
+        All pairs of identical and near-duplicate images, those of one patient too.
+    search : NearDuplicateSearch or None
+        Thresholds of the search for near-duplicates; None where there were no thumbnails.
+    """
+
+    names: Strings | None
+    pairs: tuple[DuplicatePair, ...]
+    search: NearDuplicateSearch | None
+
+
+def leak_safe_groups(
+    thumbnails: NDArray[np.uint8] | None,
+    patients: Strings | None,
+    ids: Strings,
+    *,
+    pixels: Strings | None = None,
+    sizes: NDArray | None = None,
+    features: NDArray[np.float32] | None = None,
+    searched: NDArray[np.intp] | None = None,
+    order_by: Sequence[Strings] = (),
+) -> LeakSafeGroups:
+    """Join the patients that share identical or near-duplicate images.
+
+    Parameters
+    ----------
+    thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
+        Grey thumbnails; without them only identical images are found.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patient of every image, from ``name_patients``.
+    ids : ndarray of str, shape (n_samples,)
+        Unique ids of the images.
+    pixels : ndarray of str, shape (n_samples,), or None
+        Hashes of the decoded pixels; without them identical images count as near-duplicates.
+    sizes : ndarray of int, shape (n_samples, 2), or None
+        Width and height in pixels.
+    features : ndarray of float32, shape (n_samples, n_features), or None
+        Features that confirm doubtful pairs; without them doubtful pairs are not counted.
+    searched : ndarray of int or None
+        Rows that have a thumbnail; by default all.
+    order_by : sequence of ndarray of str, shape (n_samples,)
+        Columns, such as labels and folds, by which images that occur more than 32 times are
+        ordered before neighbours are paired; see ``find_identical``.
+
+    Returns
+    -------
+    LeakSafeGroups
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> groups = leak_safe_groups(
+    ...     None,
+    ...     np.array(["ann", "bob", "carl"]),
+    ...     np.array(["1.png", "2.png", "3.png"]),
+    ...     pixels=np.array(["a0", "b1", "a0"]),
+    ... )
+    >>> groups.names.tolist()
+    ['ann', 'bob', 'ann']
+    """
+    owners = ids if patients is None else patients
+    pairs, first = [], np.arange(len(ids))
+    if pixels is not None:
+        order = np.lexsort([owners, *order_by])
+        pairs = [DuplicatePair(a, b, True, 1.0, 1.0) for a, b in find_identical(pixels, order)]
+        first = np.unique(pixels, return_index=True)[1]
+    search = None
+    if thumbnails is not None:
+        # Of identical images one is searched for near-duplicates, and stands for all of them.
+        first = np.sort(first if searched is None else np.intersect1d(first, searched))
+        search = find_near_duplicates(
+            thumbnails[first],
+            round_aspects(sizes, len(ids))[first],
+            owners[first],
+            None if features is None else features[first],
+        )
+        search = dataclasses.replace(search, pairs=tuple(_spread(search.pairs, first, pixels)))
+        pairs += search.pairs
+    pairs.sort(key=lambda pair: (pair.a, pair.b))
+    return LeakSafeGroups(_join(patients, ids, pairs), tuple(pairs), search)
+
+
+def _spread(
+    pairs: Sequence[DuplicatePair], first: NDArray[np.intp], pixels: Strings | None
+) -> Iterator[DuplicatePair]:
+    """Repeat a pair for all images that are identical to either of its two."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, key in enumerate([] if pixels is None else pixels.tolist()):
+        rows[key].append(row)
+    for pair in pairs:
+        a, b = int(first[pair.a]), int(first[pair.b])
+        many = [[row] if pixels is None else rows[pixels[row]][:MANY] for row in (a, b)]
+        for one, other in itertools.product(*many):
+            yield dataclasses.replace(pair, a=min(one, other), b=max(one, other))
+
+
+def _join(patients: Strings | None, ids: Strings, pairs: Sequence[DuplicatePair]) -> Strings | None:
+    """Name the connected components of patients that share a pair."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if patients is None:
+        if not pairs:
+            return None
+        patients = np.char.add("sample ", ids)
+    names, codes = np.unique(patients, return_inverse=True)
+    a, b = (codes[[getattr(p, end) for p in pairs]] if pairs else codes[:0] for end in "ab")
+    links = coo_array((np.ones(len(pairs)), (a, b)), shape=(len(names),) * 2)
+    _, component = connected_components(links, directed=False)
+    _, first = np.unique(component[codes], return_index=True)
+    return patients[first][component[codes]]

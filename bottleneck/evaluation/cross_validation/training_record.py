@@ -1,0 +1,89 @@
+"""Record of a network's training, read from the ``training.json`` next to its predictions."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bottleneck.errors import DataError
+
+__all__ = ["read_training", "training_cost"]
+
+# Fields that a report shows: of the training, of its options, and of each epoch.
+_COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
+_OPTIONS = ("network", "seed", "config", "versions")
+_CURVES = ("epoch", "train_loss", "val_loss", "val_auroc")
+
+
+def read_training(path: Path) -> Mapping[str, Any]:
+    """Return the fields of a ``training.json``; none where the file does not exist.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is no JSON object.
+    """
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} does not describe a training: a JSON object is needed")
+    return content
+
+
+def training_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the fields of a training that a report shows, as ``Evaluation.cost``.
+
+    Parameters
+    ----------
+    training : mapping
+        From ``read_training``.
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        If a field has the wrong type, or is nested too deeply.
+    """
+    cost = {field: training[field] for field in _COST if training.get(field) is not None}
+    curves = [
+        {"repeat": fold.get("repeat", 0), "fold": fold.get("fold", 0)}
+        | {name: value for name, value in epoch.items() if name in _CURVES}
+        for fold in _objects(training, "folds", path)
+        for epoch in _objects(fold, "curve", path)
+    ]
+    for fields in (cost, *curves):
+        for name, value in fields.items():
+            kind = str if name == "device" else (int, float, types.NoneType)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise DataError(f"{path} does not describe a training: {name} cannot be {value!r}")
+    options = {field: training[field] for field in _OPTIONS if training.get(field) is not None}
+    for name, value in options.items():
+        if not _is_shallow(value):
+            raise DataError(f"{path} does not describe a training: {name} is nested too deeply")
+    if curves:
+        cost["curves"] = curves
+    if options:
+        cost["training"] = options
+    return cost
+
+
+def _is_shallow(value: Any, levels: int = 3) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    children = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(child, levels - 1) for child in children)
+
+
+def _objects(fields: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:
+    listed = fields.get(key, [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise DataError(f"{path} does not describe a training: {key} must be a list of objects")
+    return listed

@@ -1,0 +1,185 @@
+"""External cohorts: feature sets of other data sets, checked against those trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bottleneck.data.splits.patients import count_by_class
+from bottleneck.data.splits.protocol import Protocol, Unit
+from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.cross_validation.arms import load_feature_sets, match_rows
+from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
+from bottleneck.evaluation.methods_text import warn_of_large_patient
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.statistics.intervals import holds_level
+
+__all__ = ["find_cohort_warnings", "group_cohorts", "refuse_leaking_cohorts"]
+
+
+def group_cohorts(
+    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    internal: Sequence[FeatureSet],
+    *,
+    unit: Unit = "image",
+) -> list[list[FeatureSet]]:
+    """Group external features by data set, each cohort in the order of the internal features.
+
+    Parameters
+    ----------
+    features : sequence of FeatureSet, str or Path
+        Features of one or several external data sets; may be empty.
+    internal : sequence of FeatureSet
+        Features that heads are trained on.
+    unit : {"image", "patient"}
+        Unit of the metrics.
+
+    Returns
+    -------
+    list of list of FeatureSet
+        One list per data set, with one element per internal feature set.
+
+    Raises
+    ------
+    ProtocolError
+        If a cohort lacks the features of one of the recipes, a class, or the patients for unit
+        "patient"; if it is the internal data set itself, or has other samples in another recipe;
+        or if two cohorts have the same name.
+    FeatureFileError
+        If a file cannot be read.
+    """
+    if not isinstance(features, FeatureSet | str | Path) and len(features) == 0:
+        return []
+    cohorts: dict[str, dict[str, FeatureSet]] = {}
+    for one in load_feature_sets(features):
+        if _is_same_dataset(one, internal[0]):
+            raise ProtocolError(
+                f"the external features are of the data set '{one.dataset}' that heads are "
+                f"trained on: an external cohort needs other samples"
+            )
+        _refuse_other_classes(internal[0], one)
+        if unit == "patient" and one.patients is None:
+            raise ProtocolError(
+                f"the external cohort '{one.dataset}' names no patients: ask for --unit "
+                f"image, or extract it with its patients"
+            )
+        cohort = cohorts.setdefault(one.dataset, {})
+        if any(not _is_same_dataset(one, other) for other in cohort.values()):
+            raise ProtocolError(
+                f"two external cohorts are called '{one.dataset}': extract one of them under "
+                f"another --name"
+            )
+        if one.recipe_hash in cohort:
+            raise ProtocolError(
+                f"two files hold features of '{one.dataset}' by the same recipe: leave one out"
+            )
+        cohort[one.recipe_hash] = one
+    return [_order(name, by_recipe, internal) for name, by_recipe in cohorts.items()]
+
+
+def _order(
+    name: str, by_recipe: dict[str, FeatureSet], internal: Sequence[FeatureSet]
+) -> list[FeatureSet]:
+    """Return the feature sets of a cohort in the order of the internal ones."""
+    for one in internal:
+        if len(internal) == len(by_recipe) == 1:
+            refuse_other_recipe(one, next(iter(by_recipe.values())))
+        if one.recipe_hash not in by_recipe:
+            raise ProtocolError(
+                f"the external cohort '{name}' has no features of the recipe "
+                f"{one.backbone} ({one.weights}, {one.recipe_hash[:8]}): extract it with the "
+                f"same options as '{one.dataset}'"
+            )
+    ordered = [by_recipe[one.recipe_hash] for one in internal]
+    for other in ordered:
+        match_rows(ordered[0], other)
+    return ordered
+
+
+def refuse_leaking_cohorts(
+    internal: FeatureSet, cohorts: Sequence[Sequence[FeatureSet]], protocol: Protocol
+) -> None:
+    """Refuse cohorts that cannot test these heads, before hours of fitting.
+
+    Raises
+    ------
+    ProtocolError
+        As ``find_cohort_warnings`` does.
+    """
+    for cohort in cohorts:
+        find_cohort_warnings(internal, cohort, protocol)
+
+
+def find_cohort_warnings(
+    internal: FeatureSet, cohort: Sequence[FeatureSet], protocol: Protocol
+) -> tuple[str, ...]:
+    """Return the warnings about an external cohort.
+
+    Parameters
+    ----------
+    internal : FeatureSet
+        Features that heads are trained on.
+    cohort : sequence of FeatureSet
+        Features of one external data set.
+    protocol : Protocol
+        Unit of the metrics, and whether images that heads are trained on may be tested.
+
+    Raises
+    ------
+    ProtocolError
+        If the cohort has another recipe or unknown labels, or holds images that heads are
+        trained on and the protocol does not allow leakage.
+    """
+    external = cohort[0]
+    findings = match_external(internal, external)
+    leaks = [f.text for f in findings if f.severity == "leak"]
+    if leaks and not protocol.allow_leakage:
+        raise ProtocolError(
+            f"the external cohort '{external.dataset}': {' '.join(leaks)} Or accept this with "
+            f"--allow-leakage, which the report will state"
+        )
+    warnings = [f"leakage was allowed: {text}" for text in leaks]
+    lost = {sample for one in cohort for sample, _ in one.failures}
+    if lost:
+        warnings.append(f"{len(lost)} samples have no features and are missing from every figure")
+    warnings += [f.text for f in findings if f.severity == "warning"]
+    if protocol.unit != "patient":
+        warnings += warn_of_large_patient(external.patients)
+    counts = count_by_class(external.y, external.patients)
+    few = min(counts.values())
+    if not holds_level(few, max(counts.values())):
+        unit = "samples" if external.patients is None else "patients"
+        warnings.append(f"estimate only: {few} {unit} in the smallest class")
+    if external.patients is None:
+        warnings.append("no patients named: images of one patient are counted as independent")
+    return tuple(warnings)
+
+
+def _refuse_other_classes(internal: FeatureSet, external: FeatureSet) -> None:
+    lacking = [label for label in internal.classes if label not in external.classes]
+    if not lacking:
+        return
+    theirs, ours = ", ".join(external.classes), ", ".join(internal.classes)
+    known = set(external.classes) <= set(internal.classes)
+    raise ProtocolError(
+        f"the external cohort '{external.dataset}' has no sample of '{lacking[0]}', and ranking "
+        f"needs every class. It has: {theirs}; heads are trained on: {ours}. "
+        + (
+            "Extract it again with samples of the classes that it lacks"
+            if known
+            else "Give its labels the same names, in its table or folders, and extract it again"
+        )
+    )
+
+
+def _is_same_dataset(one: FeatureSet, other: FeatureSet) -> bool:
+    """Return whether two feature sets come from the same version of a data set."""
+    if one.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
+        return False
+    if one.sha256 is None or other.sha256 is None:
+        return True
+    # The fingerprint covers names and labels only, which can be the same at two centres.
+    _, rows, others = np.intersect1d(one.ids, other.ids, return_indices=True)
+    return bool((one.sha256[rows] == other.sha256[others]).any())
