@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import warnings
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from bottleneck.errors import UsageError
+from bottleneck.heads import registry
 from bottleneck.heads.estimators import BalancedMLPClassifier
 from bottleneck.heads.registry import HEADS, get_head
 from bottleneck.heads.search import search
@@ -113,3 +115,7 @@ def test_heads_of_2018_are_scikit_learns_defaults_of_then():
         linear = LinearSVC(dual=True, max_iter=1000, random_state=0).fit(X, y)
     ours = search(get_head("linear_svc_2018"), X, y, None).estimator
     np.testing.assert_allclose(ours.decision_function(X), linear.decision_function(X))
+
+
+def test_examples_give_what_they_show():
+    assert doctest.testmod(registry).failed == 0
