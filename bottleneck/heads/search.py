@@ -104,7 +104,9 @@ def search(
     from bottleneck.heads.shared_fits import fit_pipeline
 
     if n_jobs == 0:
-        raise UsageError("the number of processes must be 1 or more, or -1 for one per core, not 0")
+        raise UsageError(
+            "the number of processes must not be 0; ask for 1 or more, or for -1 to use all cores"
+        )
     check_finite(X)
     head = head.for_samples(len(X))
     if len(X) <= LARGE:

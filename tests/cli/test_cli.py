@@ -192,8 +192,8 @@ def test_unknown_names(with_features: Path) -> None:
     assert "unknown weights 'imagnet'" in refused("extract", "--weights", "imagnet")
     assert "--batch-size takes a whole number" in refused("extract", "--batch-size", "many")
     assert "--workers takes a whole number" in refused("extract", "--workers", "²")
-    assert "number of processes must be 1 or more" in refused("compare", "--jobs", "0")
-    assert "number of processes must be 1 or more" in refused("fit", "--jobs", "0")
+    assert "number of processes must not be 0" in refused("compare", "--jobs", "0")
+    assert "number of processes must not be 0" in refused("fit", "--jobs", "0")
     assert "weight file none.pth does not exist" in refused(
         "extract", "--backbone", "resnet18", "--weights", "none.pth"
     )
