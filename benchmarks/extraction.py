@@ -45,10 +45,9 @@ from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import decode
-from bottleneck.features.compute import local_engine, worker
-from bottleneck.features.compute.autotune import tune
+from bottleneck.features.compute import worker
 from bottleneck.features.compute.batch_runner import Lanes
-from bottleneck.features.compute.compile import compiled, constant_weights
+from bottleneck.features.compute.compile import compiled, constant_weights, pays_off
 from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.compute.malloc import kept_memory
 from bottleneck.features.devices import (
@@ -116,10 +115,10 @@ def loaded(name: str) -> Backbone:
 
 
 @functools.cache
-def fastest(name: str, device: torch.device) -> BatchPlan:
-    """Return how a long run would compute a network here."""
-    precision = native_precision(device)
-    return tune([loaded(name)], device, precision, "auto", LONG, tuning="always")
+def plan_of(name: str, device: torch.device) -> BatchPlan:
+    """Return how a long run computes a network here."""
+    backbone = loaded(name)
+    return BatchPlan(default_batch_size(device), pays_off([backbone], device, LONG))
 
 
 def plain_loop(bench: Bench, name: str) -> Work:
@@ -181,6 +180,8 @@ def ours(bench: Bench, *names: str) -> Work:
                 layers=(),
                 device=str(bench.device),
                 decoding=bench.decoding,
+                # As in a long run.
+                compile="always" if plan_of(names[0], bench.device).compiled else "never",
                 output=output,
             )
 
@@ -199,7 +200,7 @@ class Way:
 
 def computing(name: str, device: torch.device, way: Way) -> Work:
     """Nothing but the network, on random tensors, in batches of the size that is fastest."""
-    size = fastest(name, device).batch_size
+    size = plan_of(name, device).batch_size
     memory = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
     network = copy.deepcopy(loaded(name).network).to(device)
     network = network.to(memory_format=memory[way.layout])
@@ -247,7 +248,7 @@ def best_way(name: str, device: torch.device) -> Way:
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     layouts: tuple[MemoryFormat, ...] = ("channels_last", "contiguous")
     ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
-    n = 4 * fastest(name, device).batch_size
+    n = 4 * plan_of(name, device).batch_size
 
     def seconds(way: Way) -> float:
         work = computing(name, device, way)
@@ -317,7 +318,7 @@ def timed(bench: Bench, work: Work, n: int) -> float:
 
 def sizes(bench: Bench, name: str, options: argparse.Namespace) -> tuple[int, int]:
     """Return few and many images: few, and ten batches of every lane or more."""
-    size = fastest(name, bench.device).batch_size
+    size = plan_of(name, bench.device).batch_size
     return few_images(bench, size), max(options.images, 10 * lanes_of(bench.device) * size)
 
 
@@ -333,8 +334,6 @@ def few_images(bench: Bench, batch_size: int) -> int:
 def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     """Return a line of the table."""
     few, many = sizes(bench, name, options)
-    # What a run of LONG images would choose; a short one would not find it worth compiling.
-    local_engine.tune = lambda *_, **__: fastest(name, bench.device)
     if bench.device.type == "cuda":  # Likewise for decoders beside.
         worker._MANY_IMAGES = 0
     slow = 2 * bench.batch, options.slow_images
@@ -358,8 +357,8 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
         (row[2] + row[3] if bench.device.type == "cpu" else max(row[2:4])) / row[0]
         for row in rounds
     )
-    plan, way = fastest(name, bench.device), best_way(name, bench.device)
-    how = f"{native_precision(bench.device)}, {plan.layout}, {plan.batch_size}"
+    plan, way = plan_of(name, bench.device), best_way(name, bench.device)
+    how = f"{native_precision(bench.device)}, {plan.batch_size}"
     how += ", compiled" * plan.compiled
     fastest_way = f"{way.precision}, {way.layout}{', lanes' * way.lanes}"
     return (

@@ -195,7 +195,6 @@ def rate_of_extraction(
                 device=str(device),
                 precision=precision,
                 batch_size=batch,
-                tuning="never",
                 output=output,
             )
             seconds.append(time.perf_counter() - started)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ __all__ = [
     "Configuration",
     "DatasetTable",
     "WeightsTable",
-    "cache_folder",
     "data_folder",
     "read_configuration",
     "read_toml",
@@ -134,23 +133,8 @@ def data_folder() -> Path:
     UsageError
         If the user has no home folder, as in a container under an undeclared user.
     """
-    return _user_folder(platformdirs.user_data_path)
-
-
-def cache_folder() -> Path:
-    """Return the user's folder for files that can be made again, whether or not it exists.
-
-    Raises
-    ------
-    UsageError
-        If the user has no home folder.
-    """
-    return _user_folder(platformdirs.user_cache_path)
-
-
-def _user_folder(find: Callable[..., Path]) -> Path:
     try:
-        path = find(_APPLICATION, appauthor=False)
+        path = platformdirs.user_data_path(_APPLICATION, appauthor=False)
     except RuntimeError:
         path = Path("~")
     # Without a home folder, older versions of platformdirs leave the "~" in the path.

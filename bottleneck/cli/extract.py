@@ -81,11 +81,11 @@ def extract(
             "of an actor."
         ),
     ] = "auto",
-    tune: Annotated[
+    compile_: Annotated[
         str,
         typer.Option(
-            help="Measure how to compute fastest here: auto (where the run is long), always or "
-            "never; with Ray, never."
+            "--compile",
+            help="Compile the network with torch: auto (in long runs on a CPU), always or never.",
         ),
     ] = "auto",
     engine: Engine = "local",
@@ -134,7 +134,7 @@ def extract(
         "device": device,
         "batch_size": _number("batch-size", batch_size),
         "workers": _number("workers", workers),
-        "tuning": tune,
+        "compile": compile_,
         "engine": engine,
         "address": address,
         "pixel_cache": pixel_cache,

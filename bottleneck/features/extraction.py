@@ -26,13 +26,18 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
-from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.errors import FeatureFileError
 from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
-from bottleneck.features.options import ExtractionOptions, choose_recipe, explain_decoding
+from bottleneck.features.options import (
+    ExtractionOptions,
+    choose_plan,
+    choose_recipe,
+    explain_decoding,
+)
 from bottleneck.features.provenance import describe_run
 from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.selection import select_unread
@@ -210,9 +215,7 @@ def extract_all(
             precision, decoding, begun = choose_recipe(
                 chosen, dataset.name, taps, engine.native_precision
             )
-            say = functools.partial(show, 0, len(dataset), f"measuring {taps[0].name}")
-            n_images = 0 if begun else len(dataset)
-            plan = engine.tune(taps, precision, chosen.batch_size, n_images, say)
+            plan = choose_plan(chosen, taps, engine, 0 if begun else len(dataset))
             for tap in taps:
                 recipe = tap.recipe(precision, decoding)
                 path = folder / recipe.file_name(dataset.name)
@@ -294,13 +297,8 @@ def _nothing() -> Generator[ImageRow | FeatureBatch]:
 @contextlib.contextmanager
 def _open_engine(options: ExtractionOptions) -> Iterator[Engine]:
     if not cluster.choose(options.engine, options.address):
-        yield LocalEngine(options.device, options.workers, options.tuning)
+        yield LocalEngine(options.device, options.workers)
         return
-    if options.tuning == "always":
-        raise UsageError(
-            "the machines of a cluster may differ, and nothing is measured there: leave --tune "
-            "out with --engine ray"
-        )
     from bottleneck.features.compute.ray_engine import RayEngine
 
     with RayEngine(options.device, options.workers, options.address) as engine:

@@ -10,10 +10,12 @@ from typing import Literal
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.features.compute.autotune import TUNINGS, Tuning
+from bottleneck.features.compute.compile import COMPILING, Compiling, pays_off
+from bottleneck.features.compute.engine import BatchPlan, Engine
+from bottleneck.features.devices import default_batch_size
 from bottleneck.features.file.store import log_path
 
-__all__ = ["ExtractionOptions", "choose_recipe", "explain_decoding"]
+__all__ = ["ExtractionOptions", "choose_plan", "choose_recipe", "explain_decoding"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,10 @@ class ExtractionOptions:
     workers : int or "auto"
         Threads that read and decode; by default one per core, 24 at most. With Ray, those of one
         actor.
-    tuning : {"auto", "always", "never"}
-        Whether to measure which memory format and batch size are fastest here, and whether
-        compiling pays. "auto" spends at most a twentieth of the run on it; "always" measures
-        everything; "never" measures nothing. With Ray nothing is measured.
+    compile : {"auto", "always", "never"}
+        Whether torch compiles the network, which takes a minute or two. "auto" compiles in new
+        runs of 20,000 images or more on a CPU of this machine. Layers other than the last feature
+        map are never compiled.
     engine : {"local", "ray"}
         Where to compute: in this process, or in actors of a Ray cluster, which must see the
         images under the same path. Both make the same file, and each continues the other's.
@@ -71,7 +73,7 @@ class ExtractionOptions:
     device: str = "auto"
     batch_size: int | Literal["auto"] = "auto"
     workers: int | Literal["auto"] = "auto"
-    tuning: Tuning = "auto"
+    compile: Compiling = "auto"
     engine: str = "local"
     address: str | None = None
     pixel_cache: str | Path | None = None
@@ -82,7 +84,7 @@ class ExtractionOptions:
         for name, value, known in (
             ("precision", self.precision, ("auto", *PRECISIONS)),
             ("decoding", self.decoding, ("auto", *DECODINGS)),
-            ("tuning", self.tuning, TUNINGS),
+            ("choice for compile", self.compile, COMPILING),
         ):
             if value not in known:
                 raise unknown_name(name, value, known)
@@ -139,6 +141,31 @@ def choose_recipe(
             "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
         )
     return precision, decoding, begun is not None
+
+
+def choose_plan(
+    options: ExtractionOptions, taps: Sequence[Backbone], engine: Engine, n_images: int
+) -> BatchPlan:
+    """Choose how to compute layers of one network.
+
+    Parameters
+    ----------
+    options : ExtractionOptions
+        Its batch size and whether to compile.
+    taps : sequence of Backbone
+        The layers.
+    engine : Engine
+        Where they are computed.
+    n_images : int
+        Images of a new run; 0 for one that is continued, with the plan of its file.
+    """
+    size = options.batch_size
+    if options.compile == "auto":
+        # Every actor of a cluster would compile for itself.
+        compiled = engine.name == "local" and pays_off(taps, engine.device, n_images)
+    else:
+        compiled = options.compile == "always"
+    return BatchPlan(default_batch_size(engine.device) if size == "auto" else size, compiled)
 
 
 def _find_begun(

@@ -252,6 +252,15 @@ def test_the_configuration_names_the_folder(tmp_path, monkeypatch):
     assert folder.folder_path() == Path("elsewhere")
 
 
+def test_a_user_without_a_home_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where HOME is not set and the user is not declared.
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("BOTTLENECK_WEIGHTS", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(UsageError, match="no home folder to keep weights in"):
+        folder.folder_path()
+
+
 def test_the_list_has_every_published_file_and_ones_own(tmp_path):
     index.import_file(resnet18(tmp_path / "x.pth"), weights="thyroid", name="resnet18")
     rows = {(row["backbone"], row["weights"]): row for row in index.describe_weights()}

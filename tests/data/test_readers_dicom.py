@@ -183,7 +183,7 @@ def test_without_the_extra_nothing_is_read(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(MissingExtraError, match="medical"):
             load_dataset(root)
     monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
-    output = ["--output", str(tmp_path / "features"), "--precision", "fp32", "--tune", "never"]
+    output = ["--output", str(tmp_path / "features"), "--precision", "fp32"]
     ended = CliRunner().invoke(app, ["extract", str(root), "--patient-pattern", "^(.)", *output])
     assert ended.exit_code == 2
     assert "pip install 'bottleneck-features[medical]'" in ended.stderr
@@ -205,7 +205,7 @@ def test_rows_of_a_folder_are_those_of_the_same_pixels_as_png(
     )
     found = {}
     for name in ("scans", "pictures"):
-        words = ["extract", name, "--precision", "fp32", "--tune", "never"]
+        words = ["extract", name, "--precision", "fp32"]
         ended = CliRunner().invoke(app, [*words, "--pixel-cache", "kept"])
         assert ended.exit_code == 0, ended.output
         assert ("patients: PatientID of 9 DICOM files" in ended.stderr) is (name == "scans")

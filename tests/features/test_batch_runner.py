@@ -1,4 +1,4 @@
-"""Batches in lanes, memory formats, and networks that are compiled or cannot be."""
+"""Batches in lanes, and networks that are compiled or cannot be."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from made import dataset_of, make_images
-from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.features.compute import batch_runner
 from bottleneck.features.compute.batch_runner import BatchRunner
+from bottleneck.features.compute.compile import pays_off
 from bottleneck.features.compute.engine import BatchPlan
 from bottleneck.features.extraction import Extraction, extract, extract_layers
 from bottleneck.features.file.reader import load_features
@@ -81,8 +81,7 @@ def test_lanes_that_share_a_network_do_not_read_each_others_layers(
 ) -> None:
     folder = tmp_path / "images"
     make_images(folder, 120, side=16)
-    # Nothing is measured: what computes fastest in one lane may not be what does in two.
-    options = {"batch_size": 2, "precision": "fp32", "layers": layers, "tuning": "never"}
+    options = {"batch_size": 2, "precision": "fp32", "layers": layers}
     many = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "m", **options)
     torch.set_num_threads(1)
     one = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "o", **options)
@@ -100,12 +99,13 @@ def test_a_network_that_cannot_be_compiled_here(
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(batch_runner, "compiled", lambda _: broken)
-    monkeypatch.setattr(
-        "bottleneck.features.compute.local_engine.tune",
-        lambda *_, **__: BatchPlan(4, compiled=True),
-    )
     texts: list[str] = []
-    result = run(folder, tmp_path / "b", progress=lambda done, total, text: texts.append(text))
+    result = run(
+        folder,
+        tmp_path / "b",
+        compile="always",
+        progress=lambda done, total, text: texts.append(text),
+    )
     assert {"tiny", "compiling tiny"} == set(texts)
     assert (texts[0], texts[-1]) == ("tiny", "tiny")
     assert any("could not be compiled" in note for note in result.notes)
@@ -113,31 +113,21 @@ def test_a_network_that_cannot_be_compiled_here(
     np.testing.assert_array_equal(load_features(result.path).X, load_features(usual.path).X)
 
 
-def test_layouts_differ_in_the_last_bits_alone(image_folder: MakeImages, tmp_path: Path) -> None:
-    folder = image_folder(6)
-    usual = load_features(run(folder, tmp_path / "a").path)
-    chosen = BatchPlan(4, "contiguous")
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr("bottleneck.features.compute.local_engine.tune", lambda *_, **__: chosen)
-    with monkey.context():
-        other = run(folder, tmp_path / "b")
-    monkey.undo()
-    assert other.provenance["layout"] == "contiguous"
-    np.testing.assert_allclose(load_features(other.path).X, usual.X, rtol=0, atol=1e-5)
-    # A file keeps the layout that it was begun with.
-    Image.fromarray(np.full((24, 24), 99, np.uint8)).save(folder / "999.png")
-    assert run(folder, tmp_path / "b").provenance["layout"] == "contiguous"
+def test_compiling_must_pay() -> None:
+    cuda = torch.device("cuda")
+    assert pays_off([tiny_backbone()], CPU, 20_000)
+    assert not pays_off([tiny_backbone()], CPU, 19_999)
+    assert not pays_off([tiny_backbone()], cuda, 10**7)
+    # A hook on a layer ends the pass early, which compiled code cannot.
+    assert not pays_off([tiny_backbone().at("0")], CPU, 20_000)
+    assert not pays_off([tiny_backbone(), tiny_backbone().at("0")], CPU, 20_000)
 
 
 @pytest.mark.slow
 def test_a_compiled_network_gives_the_same(image_folder: MakeImages, tmp_path: Path) -> None:
     folder = image_folder(9)
     usual = load_features(run(folder, tmp_path / "a").path)
-    monkey = pytest.MonkeyPatch()
-    chosen = BatchPlan(4, compiled=True)
-    monkey.setattr("bottleneck.features.compute.local_engine.tune", lambda *_, **__: chosen)
-    compiled = run(folder, tmp_path / "b")
-    monkey.undo()
+    compiled = run(folder, tmp_path / "b", compile="always")
     assert compiled.provenance["compiled"] is True
     np.testing.assert_allclose(load_features(compiled.path).X, usual.X, rtol=0, atol=1e-5)
 

@@ -29,7 +29,7 @@ pytestmark = [
 
 def test_features_are_those_of_the_cpu(image_folder: Callable[[int], Path], tmp_path: Path) -> None:
     dataset = dataset_of(image_folder(21))
-    options: dict[str, Any] = {"batch_size": 4, "tuning": "never"}
+    options: dict[str, Any] = {"batch_size": 4}
 
     def features(device: str, precision: str) -> np.ndarray:
         output = tmp_path / f"{device}-{precision}"

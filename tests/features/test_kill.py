@@ -97,9 +97,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
     if job.address is not None:
         where = {"workers": 1, "engine": "ray", "address": job.address}
     networks = [tiny_backbone(), tiny_backbone(width=5, side=12)][: job.networks]
-    extraction.extract_all(
-        dataset, networks, layers=(), batch_size=BATCH, tuning="never", output=output, **where
-    )
+    extraction.extract_all(dataset, networks, layers=(), batch_size=BATCH, output=output, **where)
 
 
 def contents(output: Path) -> Contents:

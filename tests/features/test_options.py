@@ -116,5 +116,5 @@ def test_fp32_takes_the_reference(image_folder: MakeImages, tmp_path: Path) -> N
         run(folder, tmp_path / "f", decoding="fast")
     with pytest.raises(UsageError, match="unknown decoding 'quick'"):
         run(folder, tmp_path / "f", decoding="quick")
-    with pytest.raises(UsageError, match="unknown tuning 'often'"):
-        run(folder, tmp_path / "f", tuning="often")
+    with pytest.raises(UsageError, match="unknown choice for compile 'often'"):
+        run(folder, tmp_path / "f", compile="often")

@@ -26,7 +26,7 @@ from bottleneck.features import extraction
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.testing import tiny_backbone
 
-OPTIONS: dict[str, Any] = {"precision": "fp32", "batch_size": 4, "tuning": "never"}
+OPTIONS: dict[str, Any] = {"precision": "fp32", "batch_size": 4}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def failing(error: Exception, after: int) -> Backbone:
 def command(images: Path, output: Path, monkeypatch: Any, backbone: Backbone) -> Result:
     monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: backbone)
     asked = ["extract", str(images), "--output", str(output), "--precision", "fp32"]
-    return CliRunner().invoke(app, [*asked, "--batch-size", "4", "--tune", "never"])
+    return CliRunner().invoke(app, [*asked, "--batch-size", "4"])
 
 
 GPU_ERRORS: list[Exception] = [

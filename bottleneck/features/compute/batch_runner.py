@@ -116,7 +116,7 @@ class BatchRunner:
         plan: BatchPlan,
         clock: Clock,
     ) -> None:
-        self.backbones = [backbone.to(device, plan.layout) for backbone in backbones]
+        self.backbones = [backbone.to(device) for backbone in backbones]
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # The lanes' streams do not wait for the copies.
         self.precision = precision

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from numpy.typing import NDArray
 
-from bottleneck.backbones.backbone import Backbone, MemoryFormat
+from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.errors import UsageError, unknown_name
+from bottleneck.errors import UsageError
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
 
@@ -32,8 +32,6 @@ class BatchPlan:
     ----------
     batch_size : int
         Images per batch.
-    layout : {"channels_last", "contiguous"}
-        Memory format of the network and its input.
     compiled : bool
         Whether torch compiles the network.
 
@@ -44,15 +42,12 @@ class BatchPlan:
     """
 
     batch_size: int
-    layout: MemoryFormat = "channels_last"
     compiled: bool = False
 
     def __post_init__(self) -> None:
         size = self.batch_size
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise UsageError(f"the batch size must be a whole number above 0, not {size!r}")
-        if self.layout not in ("channels_last", "contiguous"):
-            raise unknown_name("memory format", str(self.layout), ("channels_last", "contiguous"))
         if not isinstance(self.compiled, bool):
             raise UsageError(f"'compiled' must be true or false, not {self.compiled!r}")
 
@@ -158,17 +153,6 @@ class Engine(Protocol):
 
         The features of an image may come before it or after it.
         """
-        ...
-
-    def tune(
-        self,
-        backbones: Sequence[Backbone],
-        precision: Precision,
-        batch_size: int | Literal["auto"],
-        n_images: int,
-        report: Callable[[], None],
-    ) -> BatchPlan:
-        """Choose how to compute the layers of one network; call ``report`` before measuring."""
         ...
 
     def native_precision(self) -> Precision:

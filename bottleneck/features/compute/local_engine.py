@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from typing import Literal
 
-from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Precision
 from bottleneck.features import devices
-from bottleneck.features.compute.autotune import Tuning, tune
-from bottleneck.features.compute.engine import BatchPlan, ExtractionJob, FeatureBatch
+from bottleneck.features.compute.engine import ExtractionJob, FeatureBatch
 from bottleneck.features.compute.worker import Worker
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
@@ -27,8 +25,6 @@ class LocalEngine:
         "auto", "cpu", "cuda" or "cuda:N".
     workers : int or "auto"
         Number of threads that load images; "auto" is one per core, 24 at most.
-    tuning : {"auto", "always", "never"}
-        When to measure how a network is computed fastest, as ``tune`` takes it.
 
     Raises
     ------
@@ -38,8 +34,7 @@ class LocalEngine:
 
     name = "local"
 
-    def __init__(self, device: str, workers: int | Literal["auto"], tuning: Tuning) -> None:
-        self._tuning = tuning
+    def __init__(self, device: str, workers: int | Literal["auto"]) -> None:
         self.device = devices.resolve_device(device)
         self.clock = Clock(devices.default_workers() if workers == "auto" else workers)
 
@@ -48,25 +43,6 @@ class LocalEngine:
         worker = Worker(job.forwards, self.device, self.clock, job.cache, len(job.numbers))
         with contextlib.closing(worker):
             yield from worker.run(job.dataset, job.numbers, job.has)
-
-    def tune(
-        self,
-        backbones: Sequence[Backbone],
-        precision: Precision,
-        batch_size: int | Literal["auto"],
-        n_images: int,
-        report: Callable[[], None],
-    ) -> BatchPlan:
-        """Choose how to compute the layers of one network; call ``report`` before measuring."""
-        return tune(
-            backbones,
-            self.device,
-            precision,
-            batch_size,
-            n_images,
-            tuning=self._tuning,
-            report=report,
-        )
 
     def native_precision(self) -> Precision:
         """Return "bf16" if the hardware computes in it, else "fp32"."""

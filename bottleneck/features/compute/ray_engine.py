@@ -20,18 +20,12 @@ import torch
 
 import bottleneck
 from bottleneck import cluster
-from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
 from bottleneck.features import devices
-from bottleneck.features.compute.engine import (
-    BatchPlan,
-    ExtractionJob,
-    FeatureBatch,
-    ForwardPass,
-)
+from bottleneck.features.compute.engine import ExtractionJob, FeatureBatch, ForwardPass
 from bottleneck.features.compute.worker import Worker
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
@@ -213,18 +207,6 @@ class RayEngine:
         self._gpus = int(self.device.type == "cuda")
         self.clock = Clock(self._cores, self._actors)
         self.clock.lanes = devices.lanes_of(self.device, self._cores)
-
-    def tune(
-        self,
-        backbones: Sequence[Backbone],
-        precision: Precision,
-        batch_size: int | Literal["auto"],
-        n_images: int,
-        report: Callable[[], None],
-    ) -> BatchPlan:
-        """Return the default plan: machines may differ, so nothing is measured."""
-        default = devices.default_batch_size(self.device)
-        return BatchPlan(default if batch_size == "auto" else batch_size)
 
     def native_precision(self) -> Precision:
         """Return "bf16" if the hardware of a machine computes in it, else "fp32"."""
