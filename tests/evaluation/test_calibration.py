@@ -1,4 +1,4 @@
-"""Calibration, held against scikit-learn, statsmodels and closed forms."""
+"""Calibration, compared with scikit-learn, statsmodels and closed forms."""
 
 from __future__ import annotations
 

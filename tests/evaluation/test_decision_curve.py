@@ -1,4 +1,4 @@
-"""Decision curves, held against closed forms and counts."""
+"""Decision curves, compared with closed forms and counts."""
 
 from __future__ import annotations
 

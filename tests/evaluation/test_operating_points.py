@@ -1,4 +1,4 @@
-"""Operating points, held against scikit-learn's ROC curve and closed forms."""
+"""Operating points, compared with scikit-learn's ROC curve and closed forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of the samples, held against the same figures computed on them alone."""
+"""Parts of the samples, compared with the same figures computed on them alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weighted figures and their influences, held against scikit-learn, pROC's data and scipy."""
+"""Weighted figures and their influences, compared with scikit-learn, pROC's data and scipy."""
 
 from __future__ import annotations
 

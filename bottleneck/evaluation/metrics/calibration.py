@@ -36,6 +36,7 @@ __all__ = [
     "calibrate",
     "calibration_error",
     "calibration_line",
+    "positive_probability",
 ]
 
 Floats = NDArray[np.float64]
@@ -74,14 +75,14 @@ def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
     ProtocolError
         If a training set lacks a class.
     """
-    parts = split_folds(test)
-    if len(parts) != len(inner):
+    folds = split_folds(test)
+    if len(folds) != len(inner):
         raise UsageError(
             f"calibration needs out-of-fold predictions of the training set of each of the "
-            f"{len(parts)} test folds, but there are {len(inner)}"
+            f"{len(folds)} test folds, but there are {len(inner)}"
         )
     probabilities = np.empty_like(test.scores)
-    for rows, training in zip(parts, inner, strict=True):
+    for rows, training in zip(folds, inner, strict=True):
         if set(training.labels) != set(test.classes):
             lacking = sorted(set(test.classes) - set(training.labels))
             raise ProtocolError(
@@ -174,7 +175,7 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
-    share, true = _probability_of(part, positive)
+    share, true = positive_probability(part, positive)
     odds = special.logit(np.clip(share, _LEAST, 1 - _LEAST))
     patients = (
         np.arange(len(part)) if part.groups is None else as_codes("groups", part.groups, len(part))
@@ -218,7 +219,16 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
     return undefined if flat or apart else fit_slope(), fit_intercept()
 
 
-def _probability_of(predictions: Predictions, positive: str) -> tuple[Floats, NDArray[np.bool_]]:
+def positive_probability(
+    predictions: Predictions, positive: str
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the probability of the positive class, and whether it is the true class.
+
+    Raises
+    ------
+    UsageError
+        If the predictions have no probabilities.
+    """
     if predictions.probabilities is None:
         raise UsageError("the predictions have no calibrated probabilities: calibrate them first")
     column = predictions.classes.index(positive)
@@ -258,7 +268,7 @@ def calibration_error(predictions: Predictions, positive: str) -> float:
     errors = []
     for repeat in np.unique(predictions.repeats):
         part = predictions.take(predictions.repeats == repeat)
-        share, true = _probability_of(part, positive)
+        share, true = positive_probability(part, positive)
         excess = np.bincount(_bin(share, _count_patients(part)), share - true)
         errors.append(float(np.abs(excess).sum()) / len(part))
     return float(np.mean(errors))
@@ -296,7 +306,7 @@ def bin_probabilities(
         If the predictions have no probabilities.
     """
     part = predictions.take(predictions.repeats == predictions.repeats.min())
-    share, true = _probability_of(part, positive)
+    share, true = positive_probability(part, positive)
     groups = independent_units(part)
     numbers = _bin(share, _count_patients(part))
     overlap = overlap_factor(encode_folds(part), encode_patients(part))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.metrics.calibration import positive_probability
 from bottleneck.evaluation.metrics.metric_values import DecisionCurve
 from bottleneck.predictions import Predictions
 
@@ -39,13 +40,10 @@ def compute_decision_curve(
     UsageError
         If the predictions have no probabilities, or a threshold is not between 0 and 1.
     """
-    if predictions.probabilities is None:
-        raise UsageError("the predictions have no calibrated probabilities: calibrate them first")
+    share, true = positive_probability(predictions, positive)
     at = np.linspace(0.01, 0.99, 99) if thresholds is None else np.array(thresholds, dtype=float)
     if at.ndim != 1 or not ((at > 0) & (at < 1)).all():
         raise UsageError("the thresholds of a decision curve must be numbers between 0 and 1")
-    share = predictions.probabilities[:, predictions.classes.index(positive)]
-    true = predictions.labels == positive
     cost = at / (1 - at)
     # Every repeat has the same samples, so the mean over rows is the mean over repeats.
     hits, alarms = (

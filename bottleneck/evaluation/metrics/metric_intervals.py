@@ -90,10 +90,9 @@ def compute_intervals(
     intervals = {"accuracy": _proportion(predictions, correct, np.ones_like(correct))}
     if positive is not None:
         true, predicted = predictions.labels == positive, predictions.predicted == positive
-        parts = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
-        intervals |= {
-            name: _proportion(predictions, true == predicted, of) for name, of in parts.items()
-        }
+        correct = true == predicted
+        rows = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
+        intervals |= {name: _proportion(predictions, correct, of) for name, of in rows.items()}
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
         intervals |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
@@ -246,8 +245,8 @@ def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, I
     intervals = {}
     rows = zip(weighted.names, weighted.evaluate(), weighted.gradient(), strict=True)
     for name, value, influence in rows:
-        parts = folds if name == "auprc" else repeats
-        variance, degrees = patient_variance(influence, labels, parts, patients)
+        strata = folds if name == "auprc" else repeats
+        variance, degrees = patient_variance(influence, labels, strata, patients)
         intervals[name] = influence_interval(
             float(value),
             variance * overlap,

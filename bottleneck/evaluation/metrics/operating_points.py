@@ -111,13 +111,13 @@ def apply_thresholds(
         ``target`` is not above 0 and at most 1.
     """
     _check(held, target)
-    parts = split_folds(test)
-    if len(parts) != len(thresholds):
+    folds = split_folds(test)
+    if len(folds) != len(thresholds):
         raise UsageError(
-            f"{len(parts)} test folds need {len(parts)} thresholds, not {len(thresholds)}"
+            f"{len(folds)} test folds need {len(folds)} thresholds, not {len(thresholds)}"
         )
     limit = np.empty(len(test))
-    for rows, threshold in zip(parts, thresholds, strict=True):
+    for rows, threshold in zip(folds, thresholds, strict=True):
         limit[rows] = threshold
     predicted = test.scores[:, test.classes.index(positive)] >= limit
     true = test.labels == positive

@@ -39,17 +39,16 @@ def unit_aggregation(protocol: Protocol, positive: str | None, samples: FeatureS
     if protocol.unit == "image":
         return lambda predictions: predictions
     patients = samples.patients
-    of = {} if patients is None else dict(zip(samples.ids, patients, strict=True))
+    patient_of = {} if patients is None else dict(zip(samples.ids, patients, strict=True))
 
-    def count(predictions: Predictions) -> Predictions:
-        known = (
-            np.array([of.get(i, f"sample {i}") for i in predictions.ids.tolist()]) if of else None
-        )
+    def aggregate(predictions: Predictions) -> Predictions:
+        ids = predictions.ids.tolist()
+        rows = np.array([patient_of.get(i, f"sample {i}") for i in ids]) if patient_of else None
         return aggregate_by_patient(
-            predictions, protocol.aggregate, positive=positive, patients=known
+            predictions, protocol.aggregate, positive=positive, patients=rows
         )
 
-    return count
+    return aggregate
 
 
 def aggregate_columns(
@@ -62,12 +61,12 @@ def aggregate_columns(
     patients = samples.patients
     if protocol.unit == "image" or patients is None:
         return columns
-    of = dict(zip(samples.ids.tolist(), patients.tolist(), strict=True))
+    patient_of = dict(zip(samples.ids.tolist(), patients.tolist(), strict=True))
     aggregated: dict[str, Mapping[str, str]] = {}
     for name, values in columns.items():
         by_patient: dict[str, set[str]] = {}
         for sample, value in values.items():
-            by_patient.setdefault(of[sample], set()).add(value)
+            by_patient.setdefault(patient_of[sample], set()).add(value)
         aggregated[name] = {p: v.pop() if len(v) == 1 else "several" for p, v in by_patient.items()}
     return aggregated
 

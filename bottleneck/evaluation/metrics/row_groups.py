@@ -54,7 +54,7 @@ def match_folds(test: Predictions, validation: Predictions) -> list[Predictions]
     ProtocolError
         If a fold has no validation samples.
     """
-    parts = []
+    matched = []
     for rows in split_folds(test):
         repeat, fold = test.repeats[rows[0]], test.folds[rows[0]]
         part = validation.take((validation.repeats == repeat) & (validation.folds == fold))
@@ -63,5 +63,5 @@ def match_folds(test: Predictions, validation: Predictions) -> list[Predictions]
                 f"repeat {repeat}, fold {fold} has test samples but no validation samples, which "
                 "thresholds and calibration need: give both the same repeat and fold"
             )
-        parts.append(part)
-    return parts
+        matched.append(part)
+    return matched

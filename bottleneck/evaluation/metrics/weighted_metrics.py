@@ -166,10 +166,10 @@ class WeightedMetrics:
         self._cells = np.ravel_multi_index((self._repeats, *codes), self._shape)
         truth = predictions.labels[:, None] == classes[self._chosen]
         folds = encode_folds(predictions)
-        parts = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
+        fold_rows = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
         self._ranked = [
             (rows, truth[rows, column], predictions.scores[rows, chosen])
-            for rows in parts
+            for rows in fold_rows
             for column, chosen in enumerate(self._chosen)
         ]
         self._errors = None
