@@ -1,4 +1,4 @@
-"""Predictions: one row a sample and repeat, whatever made them."""
+"""Predictions: one row per sample and repeat, whatever model they come from."""
 
 from __future__ import annotations
 
@@ -19,33 +19,38 @@ __all__ = ["Predictions", "read_predictions"]
 
 Kind = Literal["decision", "probability"]
 
-# What was written with few decimals does not add up exactly.
+# Probabilities written with few decimals do not add up to 1 exactly.
 _ROUNDING = 5e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What an arm said of every sample that it was tested on.
+    """Predictions of an arm for every test sample.
 
     Attributes
     ----------
     ids : ndarray of str, shape (n,)
-        Sample ids. With repeats, every id comes once a repeat.
+        Sample ids, unique within a repeat.
     groups : ndarray of str, shape (n,), or None
-        Patients, where known.
+        Patients, or larger groups of samples that are not independent; None where unknown.
     repeats, folds : ndarray of int, shape (n,)
-        Which repeat and which test fold the row comes from, from 0.
+        Repeat and test fold of each row, from 0.
     labels, predicted : ndarray of str, shape (n,)
-        The truth and the prediction.
+        True and predicted classes.
     scores : ndarray of float64, shape (n, n_classes)
-        A score per class, in the order of ``classes``; larger means more of it.
+        A score per class, in the order of ``classes``; larger means more likely.
     classes : tuple of str
         All labels, sorted.
     kind : {"decision", "probability"}
-        Whether the scores are distances or probabilities. Only probabilities
-        read as frequencies, and only scores of one fold can be ranked together.
+        Whether the scores are values of a decision function or probabilities. Scores of
+        different folds come from different models and are not ranked together.
     probabilities : ndarray of float64, shape (n, n_classes), or None
         Calibrated probabilities, in the order of ``classes``; None where there are none.
+
+    Raises
+    ------
+    DataError
+        If lengths differ, or a score or probability is out of range.
     """
 
     ids: NDArray[np.str_]
@@ -65,9 +70,13 @@ class Predictions:
         if self.groups is not None:
             rows.append(self.groups)
         if any(len(r) != n for r in rows) or self.scores.shape != (n, len(self.classes)):
-            raise DataError("predictions need one value per row, and one score per class")
+            raise DataError(
+                "predictions need one value per row in every column, and one score per class"
+            )
         if not np.isfinite(self.scores).all():
-            raise DataError("predictions hold scores that are not finite")
+            raise DataError(
+                "predictions hold scores that are not finite: replace or leave out these rows"
+            )
         if self.probabilities is not None:
             if self.probabilities.shape != self.scores.shape:
                 raise DataError("predictions need one probability per row and class")
@@ -79,10 +88,9 @@ class Predictions:
         return len(self.ids)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the rows as a table.
+        """Return a table with the columns id, group, repeat, fold, label, predicted and score_*.
 
-        Its columns are id, group, repeat, fold, label, predicted, score_* for every class
-        and, where known, probability_*.
+        Where probabilities are known, it has the columns probability_* too.
         """
         import pandas as pd
 
@@ -97,7 +105,7 @@ class Predictions:
         try:
             frame = pd.DataFrame(columns)
         except UnicodeEncodeError:
-            # Arrow, which pandas takes where it is installed, refuses names that are no UTF-8.
+            # Arrow, which pandas uses where it is installed, refuses names that are not UTF-8.
             with pd.option_context("mode.string_storage", "python"):
                 frame = pd.DataFrame(columns)
         for column, name in enumerate(self.classes):
@@ -108,7 +116,7 @@ class Predictions:
         return frame
 
     def take(self, rows: NDArray) -> Predictions:
-        """Return some of the rows, by number or by mask."""
+        """Return some of the rows, selected by number or by mask."""
         optional = (self.groups, self.probabilities)
         groups, probabilities = (None if a is None else a[rows] for a in optional)
         return dataclasses.replace(
@@ -125,7 +133,13 @@ class Predictions:
 
     @staticmethod
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
-        """Join the predictions of several folds or repeats of one arm."""
+        """Join predictions of several folds or repeats of one arm.
+
+        Raises
+        ------
+        DataError
+            If classes or kinds differ, or only some have groups or probabilities.
+        """
         first = parts[0]
         if any(p.classes != first.classes or p.kind != first.kind for p in parts):
             raise DataError("predictions of different classes or kinds cannot be joined")
@@ -151,22 +165,22 @@ class Predictions:
 
 
 def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]:
-    """Read predictions that were made elsewhere.
+    """Read predictions from a table that another program may have written.
 
     Parameters
     ----------
     path : str or Path
-        A CSV with the columns of ``Predictions.to_frame``, with commas, tabs or semicolons
-        between fields; with semicolons, numbers may have decimal commas. Needed are id, label and
-        score_<class> for every class. Without predicted, the class of the largest score is
-        taken; without repeat or fold, all rows are of one; probability_<class> is taken for
-        calibrated. A column part may tell "test" rows from "validation" rows, on which the
-        model of the row's fold was chosen; thresholds are set on these.
+        A CSV file with the columns of ``Predictions.to_frame``, separated by commas, tabs or
+        semicolons; with semicolons, numbers may have decimal commas. The columns id, label and
+        score_<class> for every class are needed. By default, predicted is the class of the
+        largest score, and repeat and fold are 0. The columns probability_<class> hold calibrated
+        probabilities. A column part tells "test" rows from "validation" rows, which the model of
+        the same repeat and fold was chosen on and its thresholds are set on.
 
     Returns
     -------
     test : Predictions
-        Their kind is "probability" where every row's scores lie in 0 to 1 and add up to 1.
+        Of kind "probability" if the scores of every row are between 0 and 1 and add up to 1.
     validation : Predictions or None
         None where the file has no such rows.
 
@@ -177,96 +191,122 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     """
     import pandas as pd
 
-    from bottleneck.data.readers.csv_tables import read_table
-
-    frame, delimiter = read_table(path)
-    named = frame.columns.tolist()
-    if twice := [name for name in named if named.count(name) > 1]:
-        raise DataError(f"{path} has several columns '{twice[0]}'; rename all but one")
-    prefix = "score_"
-    classes = tuple(sorted(c.removeprefix(prefix) for c in named if c.startswith(prefix)))
-    if "" in classes:
-        raise DataError(f"{path} has a column '{prefix}', which names no class")
-    lacking = [c for c in ("id", "label") if c not in frame]
-    if lacking or len(classes) < 2 or frame.empty:
-        missing = f"no column '{lacking[0]}'" if lacking else f"{len(classes)} columns score_…"
+    table = _Table(path)
+    classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
+    in_range = bool(np.all((scores >= 0) & (scores <= 1)))
+    is_probability = in_range and np.allclose(scores.sum(1), 1, atol=_ROUNDING)
+    repeats, folds = table.repeats_and_folds()
+    predicted = table.text("predicted", np.array(classes)[scores.argmax(axis=1)])
+    if unknown := sorted(set(predicted) - set(classes)):
+        raise DataError(f"{path} predicts '{unknown[0]}', but has no column score_{unknown[0]}")
+    groups = table.text("group", np.full(len(scores), ""))
+    predictions = Predictions(
+        ids=table.text("id"),
+        groups=groups if np.any(groups != "") else None,
+        repeats=repeats,
+        folds=folds,
+        labels=table.text("label"),
+        predicted=predicted,
+        scores=scores,
+        classes=classes,
+        kind="probability" if is_probability else "decision",
+        probabilities=table.probabilities(),
+    )
+    part = table.text("part", np.full(len(scores), "test"))
+    if unknown := sorted(set(part) - {"test", "validation"}):
+        raise DataError(f"{path} names a part '{unknown[0]}', where test or validation is needed")
+    if not np.any(part == "test"):
+        raise DataError(f"{path} has no row of the part 'test'")
+    validation = part == "validation"
+    test = predictions.take(~validation)
+    keys = pd.DataFrame({"id": test.ids, "repeat": test.repeats})
+    if keys.duplicated().any():
         raise DataError(
-            f"{path} is no table of predictions: it has {missing if len(frame) else 'no row'}; "
-            f"needed are id, label and a column score_<class> for each of two classes or more"
+            f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice: "
+            "a table holds one arm, with every sample once per repeat"
         )
-    if unknown := sorted(set(frame["label"]) - set(classes)):
-        raise DataError(
-            f"{path} has the label '{unknown[0]}', but no column score_{unknown[0]}; its scores "
-            f"are of {', '.join(classes)}"
-        )
+    return test, predictions.take(validation) if validation.any() else None
 
-    def numbers(columns: list[str]) -> NDArray[np.float64]:
-        texts = frame[columns]
-        if delimiter == ";":  # Of languages that write 0,5 for a half.
+
+class _Table:
+    """A table of predictions: its columns, checked and converted."""
+
+    def __init__(self, path: str | Path) -> None:
+        from bottleneck.data.readers.csv_tables import read_table
+
+        self.path = path
+        self.frame, self.delimiter = read_table(path)
+        names = self.frame.columns.tolist()
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise DataError(f"{path} has several columns '{repeated[0]}'; rename all but one")
+        prefix = "score_"
+        self.classes = tuple(sorted(c.removeprefix(prefix) for c in names if c.startswith(prefix)))
+        if "" in self.classes:
+            raise DataError(f"{path} has a column '{prefix}', which names no class")
+        lacking = [c for c in ("id", "label") if c not in self.frame]
+        if lacking or len(self.classes) < 2 or self.frame.empty:
+            n_scores = f"{len(self.classes)} columns score_…"
+            fault = f"no column '{lacking[0]}'" if lacking else n_scores
+            fault = "no row" if self.frame.empty else fault
+            raise DataError(
+                f"{path} is no table of predictions: it has {fault}; needed are id, label and a "
+                f"column score_<class> for each of two classes or more"
+            )
+        if unknown := sorted(set(self.frame["label"]) - set(self.classes)):
+            raise DataError(
+                f"{path} has the label '{unknown[0]}', but no column score_{unknown[0]}; its "
+                f"scores are of {', '.join(self.classes)}"
+            )
+
+    def text(self, name: str, default: NDArray[np.str_] | None = None) -> NDArray[np.str_]:
+        """Return a column as text, or the default where the column is missing."""
+        if default is not None and name not in self.frame:
+            return default
+        return self.frame[name].to_numpy(str)
+
+    def numbers(self, names: list[str]) -> NDArray[np.float64]:
+        """Return columns as finite numbers, shape (n_rows, n_columns)."""
+        import pandas as pd
+
+        texts = self.frame[names]
+        if self.delimiter == ";":  # Used where 0,5 means a half.
             texts = texts.replace(",", ".", regex=True)
         values = texts.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
         wrong = ~np.isfinite(values)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise DataError(
-                f"{path}, line {frame.index[row]}: {columns[column]} needs a number, not "
-                f"{frame[columns[column]].iloc[row]!r}"
+                f"{self.path}, line {self.frame.index[row]}: {names[column]} needs a number, not "
+                f"{self.frame[names[column]].iloc[row]!r}"
             )
         return values
 
-    scores = numbers([f"{prefix}{name}" for name in classes])
-    shares = bool(np.all((scores >= 0) & (scores <= 1)))
-    kind: Kind = (
-        "probability" if shares and np.allclose(scores.sum(1), 1, atol=_ROUNDING) else "decision"
-    )
-    known = [f"probability_{name}" for name in classes]
-    text = {name: frame[name].to_numpy(str) for name in frame if name not in known}
-    first = np.zeros(len(frame), dtype=np.int64)
-
-    def count(name: str) -> NDArray[np.int64]:
-        values = numbers([name])[:, 0] if name in frame else first
+    def counts(self, name: str) -> NDArray[np.int64]:
+        """Return a column as whole numbers from 0; zeros where the column is missing."""
+        if name not in self.frame:
+            return np.zeros(len(self.frame), dtype=np.int64)
+        values = self.numbers([name])[:, 0]
         if wrong := [v for v in values.tolist() if not (0 <= v < 2**31 and v == int(v))]:
             raise DataError(
-                f"{path}: {name} needs whole numbers from 0, not {wrong[0]:g}; number them anew"
+                f"{self.path}: {name} needs whole numbers from 0, not {wrong[0]:g}; renumber it"
             )
         return values.astype(np.int64)
 
-    # From 0 without gaps, whatever they were called: folds within their repeat.
-    repeats = np.unique(count("repeat"), return_inverse=True)[1]
-    folds = count("fold")
-    for repeat in range(repeats.max() + 1):
-        rows = repeats == repeat
-        folds[rows] = np.unique(folds[rows], return_inverse=True)[1]
-    predicted = text.get("predicted", np.array(classes)[scores.argmax(axis=1)])
-    if strange := sorted(set(predicted) - set(classes)):
-        raise DataError(f"{path} predicts '{strange[0]}', but has no column score_{strange[0]}")
-    groups = text.get("group")
-    everything = Predictions(
-        ids=text["id"],
-        groups=None if groups is None or not np.any(groups != "") else groups,
-        repeats=repeats,
-        folds=folds,
-        labels=text["label"],
-        predicted=predicted,
-        scores=scores,
-        classes=classes,
-        kind=kind,
-        probabilities=numbers(known) if set(known) <= set(frame) else None,
-    )
-    stated = everything.probabilities
-    if stated is not None and not np.allclose(stated.sum(axis=1), 1, atol=_ROUNDING):
-        raise DataError(f"{path}: the probabilities of a row must add up to 1")
-    part = text.get("part", np.full(len(frame), "test"))
-    if strange := sorted(set(part) - {"test", "validation"}):
-        raise DataError(f"{path} names a part '{strange[0]}', where test or validation is needed")
-    if not np.any(part == "test"):
-        raise DataError(f"{path} has no row of the part 'test'")
-    validation = part == "validation"
-    test = everything.take(~validation)
-    keys = pd.DataFrame({"id": test.ids, "repeat": test.repeats})
-    if keys.duplicated().any():
-        raise DataError(
-            f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice; "
-            "a table holds one arm, and every sample once a repeat"
-        )
-    return test, everything.take(validation) if validation.any() else None
+    def repeats_and_folds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return repeats, and folds within each repeat, renumbered from 0 without gaps."""
+        repeats = np.unique(self.counts("repeat"), return_inverse=True)[1]
+        folds = self.counts("fold")
+        for repeat in range(repeats.max() + 1):
+            rows = repeats == repeat
+            folds[rows] = np.unique(folds[rows], return_inverse=True)[1]
+        return repeats, folds
+
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """Return the calibrated probabilities; None unless there is a column for every class."""
+        names = [f"probability_{name}" for name in self.classes]
+        if not set(names) <= set(self.frame):
+            return None
+        values = self.numbers(names)
+        if not np.allclose(values.sum(axis=1), 1, atol=_ROUNDING):
+            raise DataError(f"{self.path}: the probabilities of a row must add up to 1")
+        return values

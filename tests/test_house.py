@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,16 @@ def test_tests_named_in_faults_exist() -> None:
         relative = path.removeprefix("tests/")
         tests = CHECKOUT / "tests"
         assert (tests / relative).exists() or (tests / "hostile" / relative).exists(), path
+
+
+def test_no_two_modules_and_no_two_public_classes_share_a_name() -> None:
+    """Files of ``cli`` are named after their command, and may repeat a name."""
+    modules, classes = Counter[str](), Counter[str]()
+    package = CHECKOUT / "bottleneck"
+    for path in package.rglob("*.py"):
+        if path.name != "__init__.py" and path.relative_to(package).parts[0] != "cli":
+            modules[path.stem] += 1
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                classes[node.name] += 1
+    assert [name for names in (modules, classes) for name, n in names.items() if n > 1] == []

@@ -42,7 +42,7 @@ def compare(
     predictions: Annotated[
         list[str] | None,
         typer.Option(
-            help="Predictions made elsewhere (CSV), or the folder of a trained network; NAME=PATH "
+            help="Imported predictions (CSV), or the folder of a trained network; NAME=PATH "
             "names the arm. May be given several times.",
             show_default=False,
         ),
@@ -50,8 +50,8 @@ def compare(
     external: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Features of another data set by the same recipe, on which heads trained on all "
-            "of the first are tested once. May be given several times.",
+            help="Features of another data set by the same recipe, for external validation: heads "
+            "trained on all of the first data set are tested on it. May be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -60,15 +60,15 @@ def compare(
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
     ] = None,
     with_ids: Annotated[
-        bool, typer.Option("--with-ids", help="Let the report name samples and patients.")
+        bool, typer.Option("--with-ids", help="Name samples and patients in the report.")
     ] = False,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     engine: Engine = "local",
     address: Address = None,
     subgroup: Annotated[
         list[str] | None,
         typer.Option(
-            help="Divide the results by `centre`, or by a column of --metadata. May be given "
+            help="Report results by `centre`, or by a column of --metadata. May be given "
             "several times.",
             show_default=False,
             rich_help_panel=MEASURING,
@@ -85,8 +85,8 @@ def compare(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data set that the features were extracted from: the leak audit then looks for "
-            "text in the pictures.",
+            help="Data set that the features were extracted from: the leak audit then searches "
+            "its images for text.",
             show_default=False,
             rich_help_panel=PANEL,
         ),
@@ -98,10 +98,10 @@ def compare(
     measuring: dict[str, Any],
     options: PictureOptions,
 ) -> None:
-    """Hold features × heads against each other on the same patients, and write a report.
+    """Compare features and heads on the same patients, and write a report.
 
-    Every head is trained anew in each fold; the models of `bottleneck fit` take no part. A leak
-    audit comes first, and pictures that come twice stay on one side of every split.
+    Every head is trained in each fold; models of `bottleneck fit` are not used. A leak audit comes
+    first, and duplicate images stay on one side of every split.
 
     Example: `bottleneck compare --head svm --head logistic --output report/`
     """
@@ -111,11 +111,11 @@ def compare(
         ("--aggregate max", plan.aggregate == "max" and plan.unit != "patient", "--unit patient"),
     ):
         if given:
-            raise UsageError(f"{option} has no effect without {needs}: say that too")
+            raise UsageError(f"{option} has no effect without {needs}: add that option")
     if data is None:
-        refuse_idle(options, "without --data: say that too")
+        refuse_idle(options, "without --data: add that option")
     files = choose_features(features or [], "compare")
-    outside = choose_features(external, "compare --external", several=True) if external else []
+    cohorts = choose_features(external, "compare --external", several=True) if external else []
     measures = Measures(subgroups=_read_subgroups(files[0], subgroup or [], metadata), **measuring)
     with share_out(engine, address):
         comparison, page = run(
@@ -128,7 +128,7 @@ def compare(
             jobs=jobs,
             quiet=quiet,
             predictions=predictions or [],
-            external=outside,
+            external=cohorts,
             measures=measures,
             dataset=None if data is None else options.load(data),
         )
@@ -151,7 +151,7 @@ def run(
     quiet: bool = False,
     **options: Any,
 ) -> tuple[Comparison, Path]:
-    """Compare and write the report; returns the comparison and the page's path."""
+    """Compare, write the report, and return the comparison with the path of the page."""
     from bottleneck.evaluation.compare import compare as compare_arms
     from bottleneck.report.page import prepare_folder, write_report
 
@@ -172,20 +172,20 @@ def _read_subgroups(
     from bottleneck.features.file.reader import load_features
 
     loaded = load_features(features)
-    found: dict[str, Mapping[str, str]] = {}
+    columns: dict[str, Mapping[str, str]] = {}
     if "centre" in names and loaded.centres is not None:
         centres = zip(loaded.ids.tolist(), loaded.centres.tolist(), strict=True)
-        found["centre"] = {sample: centre or "not recorded" for sample, centre in centres}
-    rest = [name for name in names if name not in found]
+        columns["centre"] = {sample: centre or "not recorded" for sample, centre in centres}
+    rest = [name for name in names if name not in columns]
     if rest and table is None:
         raise UsageError(
-            f"the features hold no column '{rest[0]}': name a table that does with --metadata FILE"
+            f"the features hold no column '{rest[0]}': name a table with it (--metadata FILE)"
         )
-    return found | (read_columns(table, rest, loaded.ids.tolist()) if table and rest else {})
+    return columns | (read_columns(table, rest, loaded.ids.tolist()) if table and rest else {})
 
 
 def print_result(comparison: Comparison, page: Path) -> None:
-    """Print warnings, the tables, and where the report is."""
+    """Print the warnings, the tables and the path of the report."""
     from bottleneck.report.tables import external_table, summary_table
     from bottleneck.report.terminal import wrap
 

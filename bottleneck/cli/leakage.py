@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bottleneck.data.dataset import ImageDataset
-    from bottleneck.data.splits.protocol import Protocol
     from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 
 _COLUMNS = {
@@ -60,7 +59,7 @@ def leakage(
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(help="Images a batch.", show_default="auto")
+        int | None, typer.Option(help="Images per batch.", show_default="auto")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
@@ -68,11 +67,11 @@ def leakage(
     head: Annotated[
         str | None,
         typer.Option(
-            help="svm, logistic or mlp, with a search in every training part.",
-            show_default="an RBF machine of fixed C 10",
+            help="svm, logistic or mlp, with a search in every training set.",
+            show_default="an SVM with RBF kernel and C 10",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = -1,
+    jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     output: Annotated[Path, typer.Option(help="Folder for features/ and the table.")] = Path(
         "leakage"
     ),
@@ -83,10 +82,10 @@ def leakage(
     changes: dict[str, Any],
     options: DatasetOptions,
 ) -> None:
-    """Show what a leaking protocol pretends: augment before the split, split by image, by patient.
+    """Show how much a leak inflates results: augment before the split, split by image, by patient.
 
-    The same features and the same classifier under each. The images are extracted with their
-    altered copies; a second run takes the features from its folder.
+    Features and classifier are the same under each protocol. Features of the images and of their
+    altered copies are extracted first; a second run reuses them.
 
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """
@@ -125,14 +124,14 @@ def leakage(
         _write(experiment, facts, output)
     except OSError as error:
         raise UsageError(
-            f"the table cannot be written to '{output}': {error.strerror or error}. Mend that, or "
-            "name another folder with --output"
+            f"the table cannot be written to '{output}': {error.strerror or error}. Correct this, "
+            "or name another folder with --output"
         ) from None
     if as_json:
         show_json(facts)
         return
     for warning in experiment.warnings:
-        if warning != RANDOM_WEIGHTS:  # The extraction has said it.
+        if warning != RANDOM_WEIGHTS:  # The extraction has shown it.
             show(wrap(warning))
     show(_table(experiment))
     for paragraph in _explain(experiment):
@@ -141,7 +140,7 @@ def leakage(
 
 
 def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
-    """Refuse what the experiment would refuse, before images are extracted for it."""
+    """Refuse data and protocols that do not fit, before images are extracted."""
     import numpy as np
 
     from bottleneck.data.dataset import choose_positive
@@ -180,10 +179,10 @@ def _caption(experiment: LeakExperiment) -> str:
     recipe = experiment.features["recipe"]
     repeats = len(experiment.rows[0].repeats["auroc"])
     drawn = (
-        f"mean of {repeats} draws of {experiment.n_splits} folds ± standard deviation between "
-        "draws, which is no interval"
+        f"mean of {repeats} repeats of {experiment.n_splits} folds ± standard deviation between "
+        "repeats, which is not a confidence interval"
         if repeats > 1
-        else f"{experiment.n_splits} folds, drawn once"
+        else f"{experiment.n_splits} folds"
     )
     copies = "1 altered copy" if experiment.copies == 1 else f"{experiment.copies} altered copies"
     class_ = "" if experiment.positive is None else f"; positive class: {experiment.positive}"
@@ -200,17 +199,17 @@ def _explain(experiment: LeakExperiment) -> list[str]:
     for row in experiment.rows:
         verdict = "Holds for new patients" if row.honest else "Wrong for new patients"
         paragraphs.append(
-            f"{row.name}. {verdict}: {row.why} Of {row.n_tested} images tested, the model was "
-            f"trained on another copy of {row.picture_known:.0%}, and on the patient of "
-            f"{row.patient_known:.0%}."
+            f"{row.name}. {verdict}: {row.why} Of {row.n_tested} test images, "
+            f"{row.picture_known:.0%} have another copy in the training set, and "
+            f"{row.patient_known:.0%} another image of the same patient."
         )
     paragraphs.append(
-        "AUROC pooled ranks the scores of all folds together, as published work often does; they "
-        "come from different models, so the one in folds is right."
+        "The pooled AUROC ranks the scores of all folds together, as published work often does. "
+        "These scores come from different models, so the AUROC in folds is the correct one."
     )
     paragraphs.append(
-        f"The honest AUROC is {honest.mean('auroc'):.3f}. Of the same features, the same "
-        f"classifier and the same patients, '{worst.name}' says {worst.mean('auroc'):.3f}."
+        f"The honest AUROC is {honest.mean('auroc'):.3f}. With the same features, classifier and "
+        f"patients, '{worst.name}' reports {worst.mean('auroc'):.3f}."
     )
     return paragraphs
 

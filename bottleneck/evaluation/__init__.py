@@ -1,1 +1,1 @@
-"""Figures of merit, their uncertainty, and arms held against each other."""
+"""Comparison of arms: cross-validation, metrics, and external validation."""

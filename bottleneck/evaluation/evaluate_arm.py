@@ -155,7 +155,7 @@ def pairwise_differences(
         the primary p values over all pairs of arms with images; pairs with an arm without images
         are secondary.
     """
-    family = {e.name for e in evaluations if e.sees_images}
+    family = {e.name for e in evaluations if e.uses_images}
     caution = caveat(evaluations[0].predictions)
     arms = {e.name: e.predictions for e in evaluations}
     primary = tuple(

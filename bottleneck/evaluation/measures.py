@@ -1,4 +1,4 @@
-"""What is measured of every arm beyond the usual metrics."""
+"""Settings of the metrics: operating points, prevalence, subgroups and learning curves."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ MEASURING = "Measuring"
 
 @schema
 class Measures:
-    """What is measured of every arm beyond the usual metrics.
+    """Settings of the metrics of every arm.
 
     Attributes
     ----------
     at_sensitivity, at_specificity : float
-        Targets of the two operating points: the specificity at a sensitivity of at least the
-        first, and the sensitivity at a specificity of at least the second.
+        Targets of the two operating points: the specificity is reported at a sensitivity of at
+        least the first, and the sensitivity at a specificity of at least the second.
     prevalence : float or None
-        Share of the positive class at which PPV and NPV are reported, besides that of the data.
+        Prevalence of the positive class for which PPV and NPV are reported too.
     subgroups : mapping of str to mapping of str to str
-        Columns by name; each maps sample ids to the values that results are divided by.
+        Columns by name; each maps sample ids to a subgroup.
     learning_curve : bool
-        Train every arm on smaller subsets of the training patients too.
+        Whether every arm is also trained on smaller shares of the training patients.
 
     Raises
     ------
     UsageError
-        If a share is not between 0 and 1.
+        If a target or the prevalence is not between 0 and 1.
     """
 
     at_sensitivity: float = option(
@@ -44,7 +44,7 @@ class Measures:
         0.9, "Report the sensitivity at this specificity.", panel=MEASURING, gt=0, lt=1
     )
     prevalence: Annotated[float, Gt(0), Lt(1)] | None = option(
-        None, "Report PPV and NPV at this share of the positive class too.", panel=MEASURING
+        None, "Report PPV and NPV at this prevalence of the positive class too.", panel=MEASURING
     )
     subgroups: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     learning_curve: bool = option(

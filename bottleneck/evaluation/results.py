@@ -25,13 +25,14 @@ __all__ = ["Comparison", "Drop", "Evaluation", "External", "LearningCurve", "Shi
 
 @dataclasses.dataclass(frozen=True)
 class LearningCurve:
-    """AUROC against the number of patients trained on, in the same test folds.
+    """AUROC against the number of training patients, in the same test folds.
 
     Attributes
     ----------
     n_patients : tuple of float
         Mean number over folds, rising; samples where no patients are known.
     auroc : tuple of Metric
+        AUROC for each of these numbers.
     """
 
     n_patients: tuple[float, ...]
@@ -40,38 +41,45 @@ class LearningCurve:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """One arm: features and a head, or predictions made elsewhere, and how it did.
+    """Results of one arm: features and a head, or imported predictions.
 
     Attributes
     ----------
     name : str
         "resnet18 (imagenet) + svm", unique in a comparison; "prior only" and "metadata only"
-        for the arms that see no image.
+        for the arms without images.
     backbone, weights : str or None
-        None for the arms that see no image, and for predictions made elsewhere.
+        None for the arms without images, and for imported predictions.
     head : str
-        "svm", "logistic", "mlp"; "prior", "metadata" for the arms that see no image;
-        "predictions" for those made elsewhere.
+        "svm", "logistic", "mlp"; "prior", "metadata" for the arms without images;
+        "predictions" for imported ones.
     predictions : Predictions
-        One row a test sample (with ``unit`` "patient": a test patient) and repeat.
+        One row per test sample (with ``unit`` "patient": test patient) and repeat.
     metrics : mapping of str to Metric
-        By the names in ``metrics.METRICS``, as far as they can be computed.
+        Metrics by the names in ``metrics.METRICS``, as far as they can be computed.
     confusion : ndarray of int, shape (n_classes, n_classes)
-        Rows the truth, columns the prediction, in the order of ``classes``; first repeat.
+        Confusion matrix of the first repeat: rows are true classes, columns predicted ones, in
+        the order of ``classes``.
     chosen : tuple of mapping
-        Hyperparameters that the inner search chose, one a fold.
+        Hyperparameters that the inner search chose in each fold.
     seconds : float
-        What the whole arm took.
+        Sum of the time of all folds.
     per_class : mapping of str to mapping of str to Metric
-        With three classes or more and no positive one: each class against the rest.
+        One-vs-rest metrics of each class, if there are three or more and no positive one.
     operating_points : tuple of OperatingPoint
+        Sensitivity and specificity at thresholds chosen in training.
     calibration : Calibration or None
+        Calibration of the probabilities, where there are any.
     decision_curve : DecisionCurve or None
+        Net benefit of the probabilities, where there are any.
     subgroups : tuple of Subgroup
+        Metrics of the subgroups asked for.
     learning_curve : LearningCurve or None
+        Learning curve, where asked for.
     cost : mapping
-        For trained networks: trained_parameters, device, peak_memory_bytes, images_seen,
-        seconds; curves, an epoch each; training: network, seed, config, versions. As far as known.
+        Record of the training of a network, as far as known: trained_parameters, device,
+        peak_memory_bytes, images_seen, seconds; curves, with one entry per epoch; training, with
+        network, seed, config and versions.
     """
 
     name: str
@@ -92,32 +100,33 @@ class Evaluation:
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
-    def sees_images(self) -> bool:
-        """Whether the arm is one of those that the question is about."""
+    def uses_images(self) -> bool:
+        """Whether the arm uses images, unlike the prior and the metadata baseline."""
         return self.head not in ("prior", "metadata")
 
 
 @dataclasses.dataclass(frozen=True)
 class Shift:
-    """How far the features of an external cohort lie from those trained on.
+    """Domain shift: distance of the features of an external cohort from the internal ones.
 
     Attributes
     ----------
     features : str
-        Which features: "resnet18 (imagenet)".
+        Name of the features, such as "resnet18 (imagenet)".
     mmd : float
         Squared maximum mean discrepancy, unbiased.
     mmd_p : float
-        Of the permutation test that moves patients whole.
+        p value of a permutation test that keeps patients together.
     permutations : int
+        Number of permutations.
     domain_auroc : Metric
-        How well a classifier tells the cohorts apart in patients it was not trained on.
+        AUROC of a classifier of the cohort, on patients that it was not trained on.
     outside : int
-        External samples beyond the training cloud.
+        Number of external samples that are outliers of the training set.
     outside_expected : float
-        How many of them would lie there if they were more of the training cohort.
+        Expected number of outliers among as many further internal samples.
     words : str
-        The three in words.
+        Description of the three measures.
     """
 
     features: str
@@ -132,14 +141,17 @@ class Shift:
 
 @dataclasses.dataclass(frozen=True)
 class Drop:
-    """A metric of one arm outside minus inside.
+    """External minus internal metric of one arm.
 
     Attributes
     ----------
     arm, metric : str
+        Name of the arm and of the metric.
     inside, outside : Metric
-        Inside estimates the procedure (folds), outside the one refit on all of it.
+        Metric in the folds of the internal data set, and on the external cohort after training
+        on all internal samples.
     difference : Metric
+        ``outside`` minus ``inside``.
     """
 
     arm: str
@@ -151,22 +163,24 @@ class Drop:
 
 @dataclasses.dataclass(frozen=True)
 class External:
-    """A cohort from elsewhere, tested once by heads trained on all of the first.
+    """Results of an external cohort, tested once by heads trained on all internal samples.
 
     Attributes
     ----------
     dataset : mapping
         As ``Comparison.dataset``.
     evaluations : tuple of Evaluation
-        The arms, under the same names.
+        Arms, under the same names.
     differences : tuple of Difference
-        Pairs of arms on this cohort.
+        Differences between pairs of arms on this cohort.
     drops : tuple of Drop
+        Drops of all metrics of all arms.
     shifts : tuple of Shift
-        One a feature set.
+        One per feature set.
     definitions : mapping of str to mapping of str to str
-        Side by side: "labels", "images", "size", … to "inside" and "outside".
+        Texts for "inside" and "outside" by property: "labels", "images", "size" and others.
     warnings : tuple of str
+        Warnings about the cohort, the most severe first.
     """
 
     dataset: Mapping[str, Any]
@@ -180,7 +194,7 @@ class External:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Several arms on the same samples.
+    """Results of several arms on the same samples.
 
     Attributes
     ----------
@@ -192,25 +206,25 @@ class Comparison:
         kind ("cross-validation", "fixed split", "given folds" or "centres"), folds, repeats,
         inner_folds, seed, grouped (bool), unit ("image" or "patient"), aggregate ("mean",
         "max" or None), allow_leakage (bool), primary ("auroc: DeLong …"), prevalence (float
-        or None), and ``words``: a sentence or two for a methods section.
+        or None), and ``words``: some sentences for a methods section.
     classes : tuple of str
         All labels, sorted.
     positive : str or None
         The positive class; None with three classes or more where none was stated.
     evaluations : tuple of Evaluation
-        The arms; those that see no image come last, the prior-only arm at the end.
+        Arms; those without images come last, the prior-only arm at the end.
     differences : tuple of Difference
-        Pairs of arms.
+        Differences between pairs of arms.
     warnings : tuple of str
-        What a reader must know before the figures, the gravest first.
+        Warnings, the most severe first.
     features : tuple of mapping
-        The provenance of each feature file.
+        Provenance of each feature file.
     audit : Audit or None
-        What the leak audit found before anything was scored.
+        Leak audit of the samples.
     thumbnails : mapping of int to ndarray of uint8, shape (32, 32)
-        Small grey pictures of the rows that the audit's findings are about.
+        Grey thumbnails of the images that findings of the audit are about, by row.
     external : tuple of External
-        Cohorts from elsewhere.
+        External cohorts.
     """
 
     dataset: Mapping[str, Any]

@@ -76,8 +76,8 @@ class Missed:
 
 def summarise(comparison: Comparison) -> Summary:
     """Summarise a comparison: the arm with the highest AUROC and how it compares."""
-    arms = [e for e in comparison.evaluations if e.sees_images]
-    blind = {e.head: e for e in comparison.evaluations if not e.sees_images}
+    arms = [e for e in comparison.evaluations if e.uses_images]
+    blind = {e.head: e for e in comparison.evaluations if not e.uses_images}
     best = best_arm(arms)
     low = best.metrics["auroc"].low if best else None
     rivals = {e.name for e in arms if e is not best}
@@ -173,7 +173,7 @@ def missed_by_all(comparison: Comparison) -> list[Missed]:
     label: dict[str, str] = {}
     group: dict[str, str] = {}
     for e in comparison.evaluations:
-        if not e.sees_images:
+        if not e.uses_images:
             continue
         p = e.predictions
         ids = p.ids.tolist()

@@ -75,7 +75,7 @@ def results_of(
                 over_folds=_spread(_by_fold(evaluation.predictions), positive),
             )
         )
-    blind = [evaluation for evaluation in evaluations if not evaluation.sees_images]
+    blind = [evaluation for evaluation in evaluations if not evaluation.uses_images]
     for evaluation in blind:
         metrics = _chosen(evaluation.metrics)
         found.append(ArmResult(name=evaluation.name, published={}, metrics=metrics))

@@ -47,8 +47,8 @@ def test_one_table_by_one_command(here: Path) -> None:
     said = " ".join(result.stdout.split())
     assert "by image (leaks)" in said
     assert "mine-augmented-x2-flip-rotation15-noise4, 12 images of 6 patients" in said
-    assert "Of 24 images tested" in said
-    assert "positive class: malignant; mean of 2 draws of 3 folds" in said
+    assert "Of 24 test images" in said
+    assert "positive class: malignant; mean of 2 repeats of 3 folds" in said
     assert "Q0" not in result.output
     table = pd.read_csv(here / "leakage" / "leakage.csv", comment="#")
     assert table["honest"].tolist() == [False, False, True, True]
@@ -104,7 +104,7 @@ def test_bad_input_is_refused_before_anything_is_extracted(here: Path) -> None:
         ([*COLUMNS, *QUICK, *SMALL, "--rotation", "200"], "rotation must be a number"),
         ([*COLUMNS, *QUICK, *SMALL, "--head", "forest"], "unknown head 'forest'"),
         ([*COLUMNS, *QUICK, *SMALL, "--positive", "yes"], "unknown positive label 'yes'"),
-        ([*COLUMNS, *QUICK, *SMALL, "--output", "file"], "Name another folder with --output"),
+        ([*COLUMNS, *QUICK, *SMALL, "--output", "file"], "another folder with --output"),
     ):
         result = run("leakage", *arguments)
         assert result.exit_code == 2, result.output

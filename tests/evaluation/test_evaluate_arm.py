@@ -121,7 +121,7 @@ def test_arms_that_see_no_image_state_their_own_probabilities(features):
     comparison = compare(sized, ["logistic"], protocol=PROTOCOL)
     assert [e.name for e in comparison.evaluations[1:]] == ["metadata only", "prior only"]
     metadata, prior = comparison.evaluations[1:]
-    assert not metadata.sees_images
+    assert not metadata.uses_images
     assert prior.operating_points == ()
     assert prior.metrics["brier"].value == pytest.approx(0.25 * 0.75, abs=0.002)
     assert "as the arm states" in prior.calibration.source

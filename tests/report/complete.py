@@ -49,7 +49,7 @@ CURVES = [
 def complete(comparison: Comparison, *, allow_leakage: bool = False) -> Comparison:
     """Fill every field that a comparison has."""
     arms = [_fill(e, place) for place, e in enumerate(comparison.evaluations)]
-    images = [e.name for e in arms if e.sees_images]
+    images = [e.name for e in arms if e.uses_images]
     differences = tuple(
         dataclasses.replace(
             d,
@@ -119,7 +119,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
     arms = []
     for place, e in enumerate(inside):
         p = make_predictions(cohort, "logistic", noise=2.0 + place, folds=2)
-        p = p if e.sees_images else prior
+        p = p if e.uses_images else prior
         p = dataclasses.replace(p, folds=np.zeros(len(p), int))
         outside = {name: _lower(m) for name, m in e.metrics.items()}
         arms.append(dataclasses.replace(e, predictions=p, metrics=outside, chosen=()))
@@ -133,7 +133,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
         )
         for e, outside in zip(inside, arms, strict=True)
         for name, m in e.metrics.items()
-        if e.sees_images and name in ("auroc", "sensitivity", "brier")
+        if e.uses_images and name in ("auroc", "sensitivity", "brier")
     ]
     counts = {c: int((cohort.y == c).sum()) for c in comparison.classes}
     return External(
@@ -182,10 +182,10 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
     more = {
         name: dataclasses.replace(m, value=m.value + shift)
         for name, m in MORE.items()
-        if e.sees_images
+        if e.uses_images
     }
     filled = dataclasses.replace(e, metrics={**e.metrics, **more})
-    if not e.sees_images:
+    if not e.uses_images:
         return filled
     bins = tuple(
         Bin(36, 0.1 + 0.2 * i, Metric(0.12 + 0.17 * i + shift, 0.04 + 0.17 * i, 0.24 + 0.17 * i))

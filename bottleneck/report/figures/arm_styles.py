@@ -37,12 +37,12 @@ def arm_styles(evaluations: Sequence[Evaluation]) -> list[Style]:
 
     If all arms share their features, the colour tells the heads apart.
     """
-    arms = [e for e in evaluations if e.sees_images]
+    arms = [e for e in evaluations if e.uses_images]
     sources = list(dict.fromkeys(map(_source, arms)))
     heads = list(dict.fromkeys(e.head for e in arms))
     styles = []
     for e in evaluations:
-        if not e.sees_images:
+        if not e.uses_images:
             styles.append(Style(hue=None, dash=_DASHES[1 if e.head == "prior" else 2]))
         elif len(sources) > 1:
             dash = _DASHES[heads.index(e.head) % len(_DASHES)]
@@ -59,7 +59,7 @@ def _source(evaluation: Evaluation) -> str:
 
 def arms_with_band(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Return the arms whose curves get a band: all if they are few, else the best one."""
-    arms = [e for e in evaluations if e.sees_images]
+    arms = [e for e in evaluations if e.uses_images]
     if len(arms) <= MOST_BANDS:
         return arms
     return [best] if (best := best_arm(arms)) else []
@@ -70,6 +70,6 @@ def best_arm(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     arms = [
         e
         for e in evaluations
-        if e.sees_images and "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)
+        if e.uses_images and "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)
     ]
     return max(arms, key=lambda e: e.metrics["auroc"].value, default=None)

@@ -60,7 +60,7 @@ def roc_svg(
             curve = None if e.head == "prior" else mean_roc_curve(e.predictions, positive)
             if curve is None:
                 continue
-            drawn |= e.sees_images
+            drawn |= e.uses_images
             if (band := bands.get(e.name)) is not None:
                 axes.fill_between(
                     band.fpr, band.low, band.high, color=_hue(style), alpha=0.16, linewidth=0
