@@ -1,6 +1,6 @@
-"""Ray, as far as it is used here: a connection, its machines, a stream of work, and joblib.
+"""Ray: a connection to a cluster, its machines, a stream of work, and joblib.
 
-The only module that imports Ray, which it does when it is asked for.
+No other module imports Ray, and this one does so only on use.
 """
 
 from __future__ import annotations
@@ -29,42 +29,41 @@ from bottleneck.errors import (
 __all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
 
 _ENGINES = ("local", "ray")
-# In seconds: for a connection; for an answer, before which a machine may have to be started and
-# torch loaded on it; and for anything at all to be finished.
+# Seconds to wait: for a connection; for an answer, which may need a machine to start and torch to
+# load; and for any row at all to be finished.
 _CONNECTION, _PATIENCE, _NO_PROGRESS = 10, 600, 1800
-# Rows that are sent before actors are made anew, which takes seconds; some 17 kB each in memory.
+# Rows that are sent before new actors replace the old ones, which takes seconds. Ray keeps some
+# 17 kB of memory per row.
 _WAVE = 4096
 
 
 def choose(engine: str, address: str | None) -> bool:
-    """Return whether an engine is Ray.
+    """Return whether an engine is Ray, after checking its name and address.
 
     Raises
     ------
     UsageError
-        If there is no such engine, or an address for one that has none.
+        If there is no such engine, or an address is given for an engine that has none.
     """
     if engine not in _ENGINES:
         raise unknown_name("engine", engine, _ENGINES)
     if engine == "local" and address is not None:
-        raise UsageError("--address is that of a Ray cluster: say --engine ray too")
+        raise UsageError("--address names a Ray cluster: say --engine ray too")
     return engine == "ray"
 
 
 @contextlib.contextmanager
 def share_out(engine: str = "local", address: str | None = None) -> Iterator[None]:
-    """Share out what joblib runs in parallel inside the block: here, or over a Ray cluster.
+    """Let joblib run its parallel work on this machine or on a Ray cluster during the block.
 
     Parameters
     ----------
     engine : {"local", "ray"}
         Where to compute.
     address : str, optional
-        Of the Ray cluster, as ``connect`` takes it.
+        Address of the Ray cluster, as ``connect`` takes it.
 
-    Raises
-    ------
-    As ``connect``, and as ``choose``.
+    Raises what ``connect`` and ``choose`` raise.
     """
     if not choose(engine, address):
         yield
@@ -75,7 +74,7 @@ def share_out(engine: str = "local", address: str | None = None) -> Iterator[Non
         from ray.util.joblib.ray_backend import RayBackend
 
         class StreamingBackend(RayBackend):
-            # joblib's own pool of processes, of which Ray's is a kind, cannot; Ray's can.
+            # Ray's backend inherits False from joblib's pool of processes, but supports it.
             supports_return_generator = True
 
         joblib.register_parallel_backend("ray", StreamingBackend)
@@ -85,7 +84,7 @@ def share_out(engine: str = "local", address: str | None = None) -> Iterator[Non
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What a machine of the cluster offers to Ray."""
+    """Cores and GPUs that a machine of the cluster offers to Ray."""
 
     cores: int
     gpus: int
@@ -93,17 +92,17 @@ class Machine:
 
 @contextlib.contextmanager
 def connect(address: str | None = None, *, cores: int | None = None) -> Iterator[None]:
-    """Be connected to a Ray cluster inside the block.
+    """Connect to a Ray cluster for the block.
 
-    A connection that the process has already is used, and left as it is.
+    If the process has a connection already, it is used and kept.
 
     Parameters
     ----------
     address : str, optional
-        ``HOST:PORT`` of the head; by default what ``RAY_ADDRESS`` says, else Ray is started on
-        this machine and ended with the block.
+        ``HOST:PORT`` of the head. By default the environment variable ``RAY_ADDRESS``, else Ray is
+        started on this machine and stopped after the block.
     cores : int, optional
-        What a Ray that is started here may use; all that there are by default.
+        Cores that Ray may use if it is started here; by default all of them.
 
     Raises
     ------
@@ -132,7 +131,7 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
             "through `ray job submit`"
         )
     try:
-        # Ray would try for minutes.
+        # Ray itself would try for minutes.
         host, colon, port = wanted.rpartition(":")
         if colon and port.isdecimal():
             socket.create_connection((host.strip("[]"), int(port)), _CONNECTION).close()
@@ -140,8 +139,8 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"the Ray cluster '{wanted}' cannot be reached ({first_line(error)}). Expected "
-            "HOST:PORT of a head that `ray start --head` started, from a machine that takes part; "
-            "`ray status` says whether it runs"
+            "HOST:PORT of a head that `ray start --head` started: run the command on a machine of "
+            "that cluster; `ray status` shows whether it runs"
         ) from None
     try:
         yield
@@ -162,20 +161,20 @@ def _import() -> Any:
 
 
 def _start(ray: Any, address: str, cores: int | None) -> None:
-    # A checkout that is not installed is found by workers as well, where they see its folder.
+    # Workers that see the folder of a checkout find the package there, if it is not installed.
     folders = [str(Path(bottleneck.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     path = os.pathsep.join(folder for folder in folders if folder)
     options: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}}
-    surroundings = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
+    environment = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
     if address == "local":
-        # Workers of this machine inherit it, and can be started before they are asked for.
-        surroundings["PYTHONPATH"] = path
-        # Of what runs here nobody outside needs to hear, and no web page need be served.
-        surroundings["RAY_USAGE_STATS_ENABLED"] = "0"
+        # Workers on this machine inherit it, also those that Ray starts in advance.
+        environment["PYTHONPATH"] = path
+        # No usage statistics, and no web page, for a Ray that runs only on this machine.
+        environment["RAY_USAGE_STATS_ENABLED"] = "0"
         options = {"include_dashboard": False, "num_cpus": cores}
-    # Its daemons speak through stdout, log_to_driver or not, where results go.
+    # Ray's daemons print to stdout, where results go, even with log_to_driver=False.
     ray._private.worker._worker_logs_enabled = False
-    with _environment(surroundings), _silence():
+    with _environment(environment), _silence():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
 
 
@@ -195,8 +194,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    # Ray's native part says on stderr that it will say nothing on stderr. What goes wrong comes
-    # as an exception.
+    # Ray's native part announces on stderr that it will not write to stderr. Errors come as
+    # exceptions.
     saved = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -219,19 +218,19 @@ def machines() -> list[Machine]:
 
 
 def get(reference: Any) -> Any:
-    """Return the object that a reference stands for; for actors."""
+    """Return the object of a reference, inside an actor."""
     import ray
 
     return ray.get(reference)
 
 
 def call(function: Callable[..., Any], *arguments: Any, num_cpus: int, num_gpus: int) -> Any:
-    """Call a function of this package on a machine of the cluster.
+    """Call a function of this package on a machine of the cluster, and return its result.
 
     Raises
     ------
     ClusterError
-        If that machine has not got the package, or none is free for it in ten minutes.
+        If the machine does not have the package, or no machine is free within ten minutes.
     """
     import ray
 
@@ -241,15 +240,15 @@ def call(function: Callable[..., Any], *arguments: Any, num_cpus: int, num_gpus:
             return ray.get(task.remote(*arguments), timeout=_PATIENCE)
         except ray.exceptions.GetTimeoutError:
             raise ClusterError(
-                f"no worker of the Ray cluster answered in {_PATIENCE // 60} minutes: {num_cpus} "
-                f"cores and {num_gpus} GPUs were asked for. `ray status` says what is in use; wait "
-                "for it, or name another --device"
+                f"no worker of the Ray cluster answered in {_PATIENCE // 60} minutes; it needs "
+                f"{num_cpus} cores and {num_gpus} GPUs. `ray status` shows what is in use: wait "
+                "for it, or choose another --device"
             ) from None
 
 
 def stream(
     actor: type,
-    errand: Any,
+    settings: Any,
     rows: Iterable[bytes],
     *,
     actors: int,
@@ -261,26 +260,26 @@ def stream(
     Parameters
     ----------
     actor : type
-        Made with a reference to the errand; called with a table whose column ``chunk`` holds
-        rows, it returns one whose column ``outcome`` holds as many.
-    errand : object
+        Created with a reference to the settings. Called with a table of rows in the column
+        ``chunk``, it returns a table with one result per row in the column ``outcome``.
+    settings : object
         Sent to every machine once.
     rows : iterable of bytes
-        What to send; not asked for more than some thousands ahead.
+        What to send; read at most some thousands ahead.
     actors : int
-        How many there are from the start; more are made where machines join.
+        Number of actors at the start; more are created when machines join.
     num_cpus, num_gpus : int
-        What each sets aside.
+        Resources of each actor.
 
     Yields
     ------
     bytes
-        Of every row the outcome, as soon as it is there.
+        The result of each row, as soon as it is finished.
 
     Raises
     ------
     ClusterError
-        If actors cannot be made, or die with the same row again and again.
+        If actors cannot be created, or die on the same row again and again.
     """
     import ray
     import ray.data
@@ -291,15 +290,15 @@ def stream(
     context.execution_no_progress_timeout_s = _NO_PROGRESS
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with _clean_errors():
-        told, waiting = ray.put(errand), iter(rows)
-        # Ray Data keeps what it knows of every row until the last one is through.
+        reference, waiting = ray.put(settings), iter(rows)
+        # Ray Data keeps a record of every row until the last one is finished.
         while wave := [{"chunk": row} for row in itertools.islice(waiting, _WAVE)]:
             outcomes = ray.data.from_items(wave, override_num_blocks=len(wave)).map_batches(
                 actor,
-                fn_constructor_args=(told,),
+                fn_constructor_args=(reference,),
                 batch_size=1,
                 batch_format="pyarrow",
-                # Two rows at once: one is read and decoded while the network has the other.
+                # Two rows at once: one is loaded while the network computes the other.
                 compute=ray.data.ActorPoolStrategy(
                     min_size=1,
                     initial_size=actors,
@@ -312,7 +311,7 @@ def stream(
             for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for cell in block["outcome"]:
                     yield cell.as_py()
-            gc.collect()  # What ran it holds on to itself, and to all rows.
+            gc.collect()  # The executor is in a reference cycle that holds all rows.
 
 
 @contextlib.contextmanager
@@ -324,20 +323,20 @@ def _clean_errors() -> Iterator[None]:
         yield
     except ExecutionTimeoutError:
         raise ClusterError(
-            "the Ray cluster finished nothing for half an hour. Its actors cannot be placed, or "
-            "an image ends them again and again; `ray status` and the logs of Ray say which. What "
-            "was finished is kept; --engine local computes the rest on this machine"
+            "the Ray cluster finished nothing for half an hour: it has no room for the actors, or "
+            "an image kills them again and again; `ray status` and the logs of Ray show which. "
+            "What was finished is kept; --engine local computes the rest on this machine"
         ) from None
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else None
         if isinstance(cause, BottleneckError):
             raise cause from None
         if cause is not None and not isinstance(cause, ImportError):
-            raise  # A mistake of this package, which its whole traceback helps to find.
-        said = str(cause or error).strip().splitlines()
+            raise  # A bug of this package: the whole traceback helps to find it.
+        lines = str(cause or error).strip().splitlines()
         raise ClusterError(
             "the workers of the Ray cluster cannot do the work "
-            f"({type(cause or error).__name__}: {said[0] if said else 'no reason given'}). Every "
+            f"({type(cause or error).__name__}: {lines[0] if lines else 'no reason given'}). Every "
             f"machine needs bottleneck-features {bottleneck.__version__} and memory for its "
             "actors; what was finished is kept, mend the cause and repeat the command"
         ) from None

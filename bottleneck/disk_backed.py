@@ -1,7 +1,7 @@
-"""Room on the disk for what grows with the number of images, so that memory does not.
+"""Arrays and dicts on the disk, for data that grow with the number of images.
 
-What lies here has no name in the folder for temporary files: it is gone when the process ends,
-however it ends. Little of it never reaches the disk.
+They are unnamed temporary files, which disappear when the process ends, however it ends. Small ones
+never reach the disk.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ V = TypeVar("V", int, str)
 _BLOCK = 4096
 
 
-class _Room:
-    """Says what to do where there is no room; a class, because it is entered for every image."""
+class _Explained:
+    """Explains errors of a full disk. A class, because it is entered for every image."""
 
     def __init__(self, error: type[Exception]) -> None:
         self._error = error
@@ -37,25 +37,24 @@ class _Room:
     def __exit__(self, _: object, cause: BaseException | None, __: object) -> None:
         if isinstance(cause, self._error):
             raise UsageError(
-                f"the folder for temporary files cannot be used ({cause}); a million images need "
-                "about half a gigabyte there. Name another folder in the environment variable "
+                f"the folder for temporary files cannot be used ({cause}). A million images need "
+                "about half a gigabyte there: name another folder in the environment variable "
                 "TMPDIR"
             ) from None
 
 
-_DATABASE, _FILE = _Room(sqlite3.OperationalError), _Room(OSError)
+_DATABASE, _FILE = _Explained(sqlite3.OperationalError), _Explained(OSError)
 
 
 class Database:
-    """A temporary SQLite database, which threads share by taking turns.
+    """A temporary SQLite database that threads can share.
 
-    Its pages lie on the disk as soon as they are more than a cache of 2 MB. It does not survive
-    a fork.
+    Pages beyond a cache of 2 MB are on the disk. It must not be used after a fork.
 
     Parameters
     ----------
     schema : str
-        SQL that makes its tables.
+        SQL that creates its tables.
 
     Raises
     ------
@@ -66,25 +65,25 @@ class Database:
     def __init__(self, schema: str) -> None:
         self._lock = threading.Lock()
         with _DATABASE:
-            # Without a name it is SQLite's own temporary file; without a journal, a failure
-            # leaves nothing to go back to, and a long insertion takes no memory.
+            # Without a name, it is a temporary file of SQLite. Without a journal, it cannot be
+            # rolled back, but a long insertion takes no memory.
             self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = OFF")
             self._connection.executescript(schema)
         weakref.finalize(self, self._connection.close)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return all that a query finds."""
+        """Return all rows of a query."""
         with self._lock, _DATABASE:
             return self._connection.execute(query, values).fetchall()
 
     def define(self, name: str, function: Callable[[str], str]) -> None:
-        """Let queries call a function of one text."""
+        """Define a function of one text that queries can call."""
         with self._lock, _DATABASE:
             self._connection.create_function(name, 1, function, deterministic=True)
 
     def insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Execute a statement for each of many rows; what raises while they are made comes up."""
+        """Execute a statement for each of many rows; errors of the iterable are passed on."""
         with self._lock, _DATABASE:
             self._connection.execute("BEGIN")
             self._connection.executemany(statement, rows)
@@ -92,12 +91,12 @@ class Database:
 
 
 class DiskDict(Mapping[str, V]):
-    """A dict from text to text or numbers, on the disk.
+    """A dict from text to text or numbers, kept on the disk.
 
     Parameters
     ----------
     items : iterable of (str, value)
-        What it begins with.
+        The first items.
     """
 
     def __init__(self, items: Iterable[tuple[str, V]] = ()) -> None:
@@ -105,14 +104,14 @@ class DiskDict(Mapping[str, V]):
         self.add(items)
 
     def add(self, items: Iterable[tuple[str, V]]) -> None:
-        """Set many at once; of several values of one key, the last."""
+        """Set many items; the last value of a key counts."""
         self._data.insert("INSERT OR REPLACE INTO items VALUES (?, ?)", items)
 
     def __getitem__(self, key: str) -> V:
-        found = self._data.rows("SELECT value FROM items WHERE key = ?", key)
-        if not found:
+        rows = self._data.rows("SELECT value FROM items WHERE key = ?", key)
+        if not rows:
             raise KeyError(key)
-        return found[0][0]
+        return rows[0][0]
 
     def __contains__(self, key: object) -> bool:
         return bool(self._data.rows("SELECT 1 FROM items WHERE key = ?", key))
@@ -130,12 +129,12 @@ class DiskDict(Mapping[str, V]):
 
 
 class DiskArray:
-    """An array of one dimension on the disk, zero at first, which is read and written in slices.
+    """An array of one dimension on the disk, which is read and written in slices.
 
     Parameters
     ----------
     n : int
-        Its length.
+        Its length; the elements are zero at first.
     dtype : data type
         Of its elements.
     """
@@ -144,7 +143,7 @@ class DiskArray:
         self.dtype = np.dtype(dtype)
         self._n = n
         with _FILE:
-            # Open as long as the array is; a buffer would be thrown away by each seek.
+            # Open as long as the array exists. Unbuffered: each seek would discard the buffer.
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
             weakref.finalize(self, self._file.close)
             self._file.truncate(n * self.dtype.itemsize)

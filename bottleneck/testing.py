@@ -1,4 +1,4 @@
-"""Helpers for tests: a backbone that needs no weights and next to no time."""
+"""Helpers for tests: a small backbone that needs no weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["tiny_backbone"]
 
 
 def tiny_backbone(*, width: int = 8, side: int = 16, pooling: str = "avg") -> Backbone:
-    """Make a real, frozen network of one convolution with seeded weights.
+    """Return a frozen network of one convolution, with seeded weights.
 
     Parameters
     ----------
     width : int
         Length of a feature vector.
     side : int
-        Side of its input in pixels.
+        Width and height of its input in pixels.
     pooling : {"avg", "max", "gem", "flatten"}
         How its feature map becomes a vector.
     """

@@ -1,4 +1,4 @@
-"""The recipe of features: everything that changes their values, and its hash."""
+"""The recipe of features: everything that determines their values, and its hash."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _FAST = "-fast"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What turns the bytes of an image into a row of features.
+    """Everything that determines the row of an image.
 
     Attributes
     ----------
     backbone, weights : str
-        The names that people say: "resnet50", "imagenet". Two names for the same numbers
-        (``timm/resnet50.tv_in1k``) make one recipe, so they are no part of the hash.
+        Names such as "resnet50" and "imagenet". Two names for the same numbers, such as
+        ``timm/resnet50.tv_in1k``, make one recipe, so names are not part of the hash.
     network : str
         The architecture.
     weights_digest : str
-        sha256 over the tensors of the frozen part, wherever they were loaded from.
+        sha256 over the tensors of the frozen part, whatever file they were loaded from.
     layer : str
         Name of the layer whose output is pooled; "" for the last feature map.
     pooling : str
-        How its positions become one vector.
+        How the layer's positions become one vector.
     preprocessing : Preprocessing
         How pixels reach the network.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the forward pass.
     decoding : str
-        Policy of ``bottleneck.data.images.decode``; with "-fast" where ``Preprocessing.fast``
+        Policy of ``bottleneck.data.images.decode``, with "-fast" if ``Preprocessing.fast``
         resizes.
     variant : str
-        Whose form of the architecture, where the publisher's differs from the usual in more
-        than names: "keras" has other strides and another padding, with the same tensors.
+        Publisher of the architecture, if it differs from the usual one in more than names:
+        "keras" has other strides and another padding, with the same tensors.
     """
 
     backbone: str
@@ -62,61 +62,61 @@ class Recipe:
     variant: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON can hold them."""
+        """Return the fields as a dict for JSON."""
         return dataclasses.asdict(self)
 
     @property
     def framing(self) -> Preprocessing:
-        """The part of the preprocessing that makes its pixels, as they are made."""
+        """The part of the preprocessing that makes the pixels, with the resize of the decoding."""
         crop = framing(self.preprocessing)
         return crop.fast() if self.decoding.endswith(_FAST) else crop
 
     @property
     def hash(self) -> str:
-        """sha256 of all fields but the names; equal hashes, interchangeable rows."""
+        """sha256 of all fields except the names; rows of equal hashes are interchangeable."""
         fields = self.to_dict()
         del fields["backbone"], fields["weights"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def file_name(self, dataset: str) -> str:
-        """Name the feature file of a data set: what it holds, and a short hash."""
+        """Return the name of the feature file of a data set: its contents, and a short hash."""
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling]
         return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
 
 
 def framing(preprocessing: Preprocessing) -> Preprocessing:
-    """Return the part of a preprocessing that makes its pixels: all but mean and std."""
+    """Return the part of a preprocessing that makes the pixels: all except mean and std."""
     return dataclasses.replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 def name_decoding(preprocessing: Preprocessing, decoding: Decoding) -> str:
-    """Return what a recipe says of the way its pixels are made."""
+    """Return the name of a decoding in a recipe."""
     fast = decoding == "fast" and preprocessing.fast() != preprocessing
     return decode.POLICY + _FAST * fast
 
 
 def slug(text: str) -> str:
-    """Reduce a name to what every file system takes; "--" stays free as the separator."""
+    """Return a name with only characters that every file system allows, and without "--"."""
     return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip("-.") or "unnamed"
 
 
 def name_differences(
     wanted: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
 ) -> list[str]:
-    """Say which fields of two recipes differ, and how.
+    """Return the fields in which two recipes differ, and how.
 
     Parameters
     ----------
     wanted, given : mapping
-        From ``Recipe.to_dict``, or what a provenance holds of them.
+        From ``Recipe.to_dict``, or from a provenance.
     prefix : str
-        What stands before the names of fields.
+        Text before the names of fields.
     """
-    said = []
+    differences = []
     for field in sorted({*wanted, *given}):
         a, b = wanted.get(field), given.get(field)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            said += name_differences(a, b, f"{prefix}{field}.")
+            differences += name_differences(a, b, f"{prefix}{field}.")
         elif a != b:
-            said.append(f"{prefix}{field} is {b!r}, not {a!r}")
-    return said
+            differences.append(f"{prefix}{field} is {b!r}, not {a!r}")
+    return differences

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.features.extraction import Extraction
 
-LAST: list[str | None] = [None]  # The last feature map has no name.
+LAST: list[str | None] = [None]  # Names the last feature map.
 
 
 @takes_fields(DatasetOptions)
@@ -117,13 +117,14 @@ def extract(
 ) -> None:
     """Run images through a frozen network and cache its features.
 
-    A second run computes only what is new or changed; a run that was interrupted goes on
-    where it stopped.
+    A second run computes only what is new or changed. The same command continues a run that was
+    interrupted.
 
     Example: `bottleneck extract photos/ --backbone vgg16 --patient-pattern '(P\\d+)_'`
     """
-    said = {"labels": label_source, "images": image_kind}
-    data = options.load(dataset, limit=limit, description={k: v for k, v in said.items() if v})
+    stated = {"labels": label_source, "images": image_kind}
+    description = {field: text for field, text in stated.items() if text}
+    data = options.load(dataset, limit=limit, description=description)
     how = {
         "weights": weights,
         "layers": layer or LAST,
@@ -143,20 +144,20 @@ def extract(
     }
     results = run(data, list(dict.fromkeys(backbone)), how, quiet=quiet, as_json=as_json)
     if as_json:
-        show_json([_as_json(result) for result in results])
+        show_json([dataclasses.asdict(result) for result in results])
 
 
 def run(
     data: ImageDataset, backbones: list[str], options: dict[str, Any], *, quiet: bool, as_json: bool
 ) -> list[Extraction]:
-    """Extract several backbones and layers in one pass, and say how it went."""
+    """Extract several backbones and layers in one pass, and print what was done."""
     if not quiet:
         say(wrap(data.summary))
         say(f"loading {', '.join(backbones)} …")
     from bottleneck.features.extraction import extract_all
 
-    with progress(quiet=quiet, unit="images") as move:
-        results = extract_all(data, backbones, progress=move, **options)
+    with progress(quiet=quiet, unit="images") as show_progress:
+        results = extract_all(data, backbones, progress=show_progress, **options)
     if any(result.provenance["recipe"]["weights"] == "random" for result in results):
         (say if as_json else show)(RANDOM_WEIGHTS)
     for number, result in enumerate(results):
@@ -164,18 +165,18 @@ def run(
             for note in result.notes if number == 0 else result.notes[len(data.notes) :]:
                 say(wrap(note, "note: "))
         if not quiet and number == 0:
-            _say_failures(result)
+            _print_failures(result)
         if not as_json:
             show(_summary(result))
     if not quiet and any(result.n_extracted for result in results):
-        _say_stages(results[0])
+        _print_stages(results[0])
     return results
 
 
-def _say_stages(result: Extraction) -> None:
+def _print_stages(result: Extraction) -> None:
     for stage in result.stages:
         say(f"{stage.name:>10}: {stage.busy:.1f} s busy, {stage.waiting:.1f} s waiting")
-    say(wrap(f"bottleneck: {result.bottleneck}; to widen it: {result.advice}"))
+    say(wrap(f"bottleneck: {result.bottleneck}; faster with {result.advice}"))
 
 
 def _number(option: str, value: str) -> Any:
@@ -184,7 +185,7 @@ def _number(option: str, value: str) -> Any:
     raise UsageError(f"--{option} takes a whole number or auto, not '{value}'")
 
 
-def _say_failures(result: Extraction) -> None:
+def _print_failures(result: Extraction) -> None:
     for identity, reason in result.failures[:5]:
         say(wrap(f"{identity}: {reason}", "left out: ", whole=[identity]))
     more = len(result.failures) - 5
@@ -203,7 +204,3 @@ def _summary(result: Extraction) -> str:
         done = f"nothing to do: all {known} images are known"
     failed = f", {len(result.failures)} left out" if result.failures else ""
     return f"{result.path}\n  {new + known + copies} × {result.width} ({done}{failed})"
-
-
-def _as_json(result: Extraction) -> dict[str, Any]:
-    return dataclasses.asdict(result)

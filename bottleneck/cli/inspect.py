@@ -17,11 +17,11 @@ def inspect(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a feature file or a model holds, and where it came from.
+    """Print what a feature file or a model holds, and what made it.
 
     Example: `bottleneck inspect features/phantom--resnet18--imagenet--avg--1a2b3c4d.h5`
     """
-    del quiet  # All that is printed is the result.
+    del quiet  # Nothing but the result is printed.
     facts = _model(file) if file.suffix == ".skops" else _features(file)
     if as_json:
         show_json(facts)
@@ -71,6 +71,6 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         elif isinstance(value, list | tuple):
             lines.append(f"{indent}{key}: {', '.join(map(str, value)) or '–'}")
         else:
-            said = f"{value:.6g}" if isinstance(value, float) else value
-            lines.append(f"{indent}{key}: {'–' if value in (None, {}, '') else said}")
+            text = f"{value:.6g}" if isinstance(value, float) else value
+            lines.append(f"{indent}{key}: {'–' if value in (None, {}, '') else text}")
     return lines

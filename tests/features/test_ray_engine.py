@@ -232,5 +232,5 @@ def test_what_cannot_be(image_folder: MakeImages, tmp_path: Path) -> None:
 
 def test_a_cluster_without_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_PATIENCE", 1)
-    with pytest.raises(ClusterError, match="1 cores and 1000 GPUs were asked for"):
+    with pytest.raises(ClusterError, match="it needs 1 cores and 1000 GPUs"):
         cluster.call(lambda: None, num_cpus=1, num_gpus=1000)
