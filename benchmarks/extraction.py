@@ -1,16 +1,16 @@
-"""How fast extraction is, beside thingsvision, a plain loop over timm, and its two ceilings.
+"""Speed of extraction, compared with thingsvision, a plain loop over timm, and two upper limits.
 
-The ceilings are the pictures alone (open, decode, resize and crop, on every core) and the network
-alone, on random tensors: the fastest of fp32 and bf16, both memory formats, one forward pass on
-all cores or one on each, and that compiled with its weights as constants, where it helps.
-On a CPU both use the same cores, so that what they allow together is the sum of
-their times; on a GPU it is the longer of the two. All run in turn, several times over, and the
-medians' ratios are what counts: machines are shared and noisy. Where other work takes most of the
-cores, ``--cpu`` compares processor time instead, which says what the work costs and not how well
-it overlaps. Random weights, which cost the same as any other.
+The limits are the images alone (open, decode, resize and crop, on all cores) and the network
+alone on random tensors: the fastest of fp32 and bf16, two memory formats, one forward pass on all
+cores or one on each, and compiled with constant weights if that is faster. On a CPU both share
+the cores, so together they allow the sum of their times; on a GPU, the longer of the two. All of
+them run in turn, several times over, and medians of ratios are reported, because machines are
+shared and noisy. If other programs take most of the cores, ``--cpu`` compares processor time
+instead, which does not show how well the work overlaps. Networks have random weights, which take
+as long as any others.
 
 thingsvision needs older libraries than this package: ``--thingsvision`` names the interpreter of
-an environment that has it, and ``make bench`` makes one.
+an environment that has it, and ``make bench`` creates one.
 
     python benchmarks/extraction.py --backbone resnet50 --images 160
     python benchmarks/extraction.py --together --backbone resnet50 --backbone vgg16
@@ -62,27 +62,26 @@ from bottleneck.features.extraction import extract_all
 
 SIZE = (560, 360)
 DEFAULT = ["resnet50", "vgg16", "inception_v3", "swin_tiny"]
-# As a run of this many images would choose to compute, for which compiling pays where it is
-# faster at all.
+# Images of a long run, for which compiling pays.
 LONG = 10_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """What is measured on what.
+    """Images and settings of all measurements.
 
     Attributes
     ----------
     paths : list of Path
-        The images. Slow works take the first of them alone.
+        The images. Slow loops take only the first of them.
     batch : int
-        Images a batch, of the loops that have to be told.
+        Images per batch of the other loops.
     device : torch.device
-        Where to compute.
+        Device of the networks.
     clock : callable
         Returns seconds.
     decoding : str
-        Of ours.
+        Decoding of our extraction.
     """
 
     paths: Sequence[Path]
@@ -92,7 +91,7 @@ class Bench:
     decoding: str = "auto"
 
 
-# Runs over so many images and returns nothing, or the seconds that it took by its own clock.
+# Runs over a number of images. Returns None, or seconds if it has a clock of its own.
 Work = Callable[[int], float | None]
 
 
@@ -122,7 +121,7 @@ def plan_of(name: str, device: torch.device) -> BatchPlan:
 
 
 def plain_loop(bench: Bench, name: str) -> Work:
-    """What one writes without this package: timm's transform, fp32, one image after another."""
+    """Return a loop without this package: timm's transform, fp32, one image after another."""
     network: nn.Module = timm.create_model(find_encoder(name).timm, num_classes=0)
     network = network.eval().to(bench.device)
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
@@ -139,7 +138,7 @@ def plain_loop(bench: Bench, name: str) -> Work:
 
 @contextlib.contextmanager
 def thingsvision_loop(bench: Bench, name: str, interpreter: str) -> Iterator[Work]:
-    """Start thingsvision in its own environment, where it waits for numbers of images."""
+    """Start thingsvision in its own environment; it waits for numbers of images."""
     script = Path(__file__).with_name("thingsvision_loop.py")
     folder = bench.paths[0].parent
     scratch = tempfile.TemporaryDirectory()
@@ -167,7 +166,7 @@ def thingsvision_loop(bench: Bench, name: str, interpreter: str) -> Iterator[Wor
 
 
 def ours(bench: Bench, *names: str) -> Work:
-    """Our extraction of one or several networks in one pass, into a fresh folder."""
+    """Return our extraction of one or several networks in one pass, into a new folder."""
     backbones = [loaded(name) for name in names]
 
     def work(n: int) -> None:
@@ -199,7 +198,7 @@ class Way:
 
 
 def computing(name: str, device: torch.device, way: Way) -> Work:
-    """Nothing but the network, on random tensors, in batches of the size that is fastest."""
+    """Return a loop of the network alone, on random tensors."""
     size = plan_of(name, device).batch_size
     memory = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
     network = copy.deepcopy(loaded(name).network).to(device)
@@ -220,7 +219,7 @@ def computing(name: str, device: torch.device, way: Way) -> Work:
         with constant_weights():
             once()
 
-    if way.compiled and way.lanes:  # With as many threads as there: with others it is made anew.
+    if way.compiled and way.lanes:  # Compiled code is made for a number of threads.
         lanes = Lanes(device)
         lanes.submit(warm).result()
         lanes.close()
@@ -244,7 +243,7 @@ def computing(name: str, device: torch.device, way: Way) -> Work:
 
 @functools.cache
 def best_way(name: str, device: torch.device) -> Way:
-    """Find the fastest way in eager mode, and see whether compiling helps, in lanes or not."""
+    """Return the fastest way, compiled if that is faster."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     layouts: tuple[MemoryFormat, ...] = ("channels_last", "contiguous")
     ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
@@ -270,7 +269,7 @@ def network_alone(bench: Bench, name: str) -> Work:
     return computing(name, bench.device, best_way(name, bench.device))
 
 
-def pictures_alone(bench: Bench, name: str) -> Work:
+def images_alone(bench: Bench, name: str) -> Work:
     """Decode, resize and crop on every core, and nothing else."""
     preprocessing = loaded(name).preprocessing
     if native_precision(bench.device) != "fp32":
@@ -323,10 +322,10 @@ def sizes(bench: Bench, name: str, options: argparse.Namespace) -> tuple[int, in
 
 
 def few_images(bench: Bench, batch_size: int) -> int:
-    """Return what keeps every lane busy while one measures, in fp32, the drift of its first batch.
+    """Return a number of images that keeps every lane busy while the drift is measured.
 
-    With fewer, the other lanes would be idle in the run of few images and not in that of many, so
-    that the difference would be too small.
+    With fewer images the other lanes would be idle in the short run but not in the long one, and
+    the difference of the two would be too small.
     """
     return 4 * lanes_of(bench.device) * batch_size
 
@@ -334,13 +333,13 @@ def few_images(bench: Bench, batch_size: int) -> int:
 def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
     """Return a line of the table."""
     few, many = sizes(bench, name, options)
-    if bench.device.type == "cuda":  # Likewise for decoders beside.
+    if bench.device.type == "cuda":  # Decoder processes, as in a long run.
         worker._MANY_IMAGES = 0
     slow = 2 * bench.batch, options.slow_images
     works = [
         (ours(bench, name), few, many),
         (plain_loop(bench, name), *slow),
-        (pictures_alone(bench, name), few, many),
+        (images_alone(bench, name), few, many),
         (network_alone(bench, name), few, many),
     ]
     theirs = options.thingsvision and name != "swin_tiny"  # It has no Swin.
@@ -370,7 +369,7 @@ def compare_one(bench: Bench, name: str, options: argparse.Namespace) -> str:
 
 
 def compare_together(bench: Bench, names: list[str], options: argparse.Namespace) -> str:
-    """Say what one pass of several networks costs, beside as many passes."""
+    """Return a line on one pass of several networks, compared with as many passes."""
     separate = [ours(bench, name) for name in names]
     together = ours(bench, *names)
 
@@ -426,7 +425,7 @@ def main() -> None:
                 print(compare_together(bench, names, options), flush=True)
                 continue
             print("| backbone | ours | network alone | thingsvision / ours ", end="")
-            print("| plain loop / ours | pictures alone / ours ", end="")
+            print("| plain loop / ours | images alone / ours ", end="")
             print("| network alone / ours | both / ours |")
             print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
             for name in names:

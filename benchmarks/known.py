@@ -1,9 +1,9 @@
-"""What an image costs in a first and in a second run, and how memory grows with their number.
+"""Time of a first and a second run per image, and how the memory grows with the number of images.
 
-The images are PGM files of 8×8 pixels, all different, a thousand to a folder, under a CSV manifest
-that the normal reader reads; the network is the tiny one of the tests. Each run is a process of
-its own. It reports its processor time (all threads, user and system) and its peak memory; the
-latter less what a run of 100 images takes.
+The images are PGM files of 8×8 pixels, all different, a thousand to a folder, named by a CSV
+file. The network is the tiny one of the tests. Each run is a process of its own and reports its
+processor time (of all threads, user and system) and its peak memory. The memory of a run of 100
+images is subtracted.
 
     python benchmarks/known.py --images 10000 --images 1000000
 """
@@ -31,7 +31,7 @@ FOLDER = 1000
 
 
 def make_images(folder: Path, n: int) -> Path:
-    """Write n small pictures, stamped with their number, and the table that names them."""
+    """Write n small images, each with its number in its pixels, and a table of them."""
     pixels = np.random.default_rng(0).integers(0, 256, SIDE * SIDE, np.uint8)
     folder.mkdir()
     table = folder / "many.csv"
@@ -45,19 +45,19 @@ def make_images(folder: Path, n: int) -> Path:
             pixels[:4] = [number >> shift & 255 for shift in (24, 16, 8, 0)]
             path.write_bytes(f"P5\n{SIDE} {SIDE}\n255\n".encode() + pixels.tobytes())
             rows.write(f"{source},{'ab'[number % 2]},P{number // 3}\n")
-    # The time of a file that was just written is not trusted.
+    # Modification times younger than two seconds are not recorded.
     time.sleep(3)
     return table
 
 
 def used() -> tuple[float, float]:
-    """Return processor time and peak memory of this process so far, in seconds and MiB."""
+    """Return processor seconds and peak memory in MiB of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def run(table: Path, output: Path) -> None:
-    """Extract, and print what it took."""
+    """Extract, and print time and memory."""
     backbone = tiny_backbone()
     begun, started = used()[0], time.perf_counter()
     dataset = load_dataset(table)
@@ -76,7 +76,7 @@ def run(table: Path, output: Path) -> None:
 
 
 def load(output: Path) -> None:
-    """Read the features, and print what it took."""
+    """Read the features, and print the memory that it took."""
     (path,) = output.glob("*.h5")
     before = used()[1]
     features = load_features(path, memory_map=True)
@@ -84,7 +84,7 @@ def load(output: Path) -> None:
 
 
 def measured(*words: object) -> dict[str, float]:
-    """Run in a process of its own."""
+    """Run this script in a process of its own, and return what it printed."""
     command = [sys.executable, __file__, *map(str, words)]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 

@@ -1,9 +1,9 @@
-"""What a cache of decoded images saves the networks that follow.
+"""The gain of a pixel cache, in processor time per image.
 
-Images of 560×360 are read, decoded, described, resized and cropped, as extraction does it, with
-no network behind: without a cache, into an empty one, and out of it. All run in turn, several
-times over, and the medians of their processor time are compared. The pictures are grey, of which
-the cache keeps a byte a pixel; of coloured ones it keeps three.
+Images of 560×360 are read, decoded, described, resized and cropped as in an extraction, but
+without a network: without a cache, with an empty one, and with a full one. All three run in turn,
+several times over, and the medians are compared. The images are grey, for which the cache keeps
+one byte per pixel; for colour images it keeps three.
 
     python benchmarks/pixels.py --images 400
 """
@@ -29,7 +29,7 @@ FRAMING = Preprocessing(256, 224, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).f
 
 
 def seconds(dataset: ImageDataset, cache: PixelCache | None) -> float:
-    """Return the processor time of an image."""
+    """Return processor seconds per image."""
     clock = Clock(2)
     decoders = DecoderPool(clock, cache)
     before = time.process_time()
@@ -47,29 +47,31 @@ def mean_size(folder: Path) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
+    """Measure and print a table in Markdown."""
+    import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
-    told = parser.parse_args()
-    print("| images | without | into the cache | out of it | bytes on the disk |")
+    options = parser.parse_args()
+    print("| images | no cache | empty cache | full cache | bytes on the disk |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for kind in ("jpeg", "png"):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "images").mkdir()
-            names = [path.name for path in make_images(folder / "images", told.images, kind)]
+            names = [path.name for path in make_images(folder / "images", options.images, kind)]
             samples = [Sample(n, n, "ab"[i % 2]) for i, n in enumerate(names)]
             dataset = ImageDataset("bench", samples, FileSource(folder / "images"))
             rounds = []
-            for number in range(told.rounds):
+            for number in range(options.rounds):
                 cache = PixelCache(folder / f"cache{number}")
                 rounds.append([seconds(dataset, each) for each in (None, cache, cache)])
-            plain, into, out = (statistics.median(column) for column in zip(*rounds, strict=True))
+            plain, empty, full = (statistics.median(column) for column in zip(*rounds, strict=True))
             grown = mean_size(folder / "cache0") / mean_size(folder / "images")
-            print(f"| {kind.upper()} | 1 | {into / plain:.2f} | {out / plain:.2f} | {grown:.1f}× |")
+            print(
+                f"| {kind.upper()} | 1 | {empty / plain:.2f} | {full / plain:.2f} | {grown:.1f}× |"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Everything here is computed in two lanes, as on any machine of two cores or more."""
+"""All tests of this folder compute in two lanes, as on any machine of two cores or more."""
 
 from __future__ import annotations
 

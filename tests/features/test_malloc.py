@@ -1,4 +1,4 @@
-"""Memory is kept from batch to batch, by what the kernel counts, and given back at the end."""
+"""Memory is kept from batch to batch, as the kernel counts its pages, and returned at the end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 
 from bottleneck.features.compute.malloc import kept_memory
 
-# In a process of its own, whose memory no other test has shaped: pages that the kernel had to
-# find for each of four batches, in a lane and in another thread; and MiB resident before the
-# lane, in it, and after it.
+# Runs in a process of its own, with memory that no other test has used. Prints the page faults of
+# each of four batches, in a lane and in another thread, and the resident memory in MiB before the
+# lane opens, while it is open, and after it is closed.
 SCRIPT = """
 import json, os, resource
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The other engine: actors of a Ray cluster make the same file, whatever becomes of them."""
+"""Actors of a Ray cluster make the same file as one process, even if some of them are killed."""
 
 from __future__ import annotations
 
