@@ -89,18 +89,18 @@ def test_fixed_splits_are_not_taken_for_classes(tmp_path):
         "train/ill/1.png": "train",
         "train/well/2.png": "train",
     }
-    assert dataset.notes == ("the folders Valid, test, train are read as fixed splits",)
+    assert dataset.notes == ("the folders Valid, test, train are used as fixed splits",)
 
 
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ([], "nothing at all"),
+        ([], "contains no file"),
         (["a/1.mhd", "a/2.mhd", "b/3.nii"], "2 × .mhd, 1 × .nii"),
-        (["1.png", "2.png"], "its 2 images lie directly in it"),
+        (["1.png", "2.png"], "its 2 images are directly in it"),
         (["train/1.png", "test/2.png"], "directly in its split folders"),
-        (["1.png", "labels.csv"], "pass that CSV"),
-        (["images/1.png", "images/2.png", "labels.csv"], "pass that CSV"),
+        (["1.png", "labels.csv"], "pass it instead"),
+        (["images/1.png", "images/2.png", "labels.csv"], "pass it instead"),
     ],
 )
 def test_folders_without_classes_are_refused_with_advice(tmp_path, paths, message):
@@ -112,11 +112,11 @@ def test_folders_without_classes_are_refused_with_advice(tmp_path, paths, messag
 def test_one_class_is_read_with_a_note(tmp_path):
     dataset = load_dataset(touch(tmp_path, "archive/1.png", "archive/deep/2.png"))
     assert dataset.classes == ("archive",)
-    assert "one class only, 'archive'" in dataset.notes[0]
+    assert "only one class, 'archive'" in dataset.notes[0]
 
 
 def test_missing_and_unreadable_folders(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match="Pass a folder with one subfolder a class"):
+    with pytest.raises(DataError, match="Pass a folder with one subfolder per class"):
         load_dataset(tmp_path / "nowhere")
 
     def refuse(path):
@@ -162,8 +162,8 @@ def test_patients_from_the_path(tmp_path, pattern, patients):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        (r"P\d+", r"in 'well/x.png' \(1 of 3 images do not match\)"),
-        (r"(P\d+)|x", r"in 'well/x.png' \(1 of 3"),
+        (r"P\d+", r"match 'well/x.png' \(1 of 3 images do not match\)"),
+        (r"(P\d+)|x", r"match 'well/x.png' \(1 of 3"),
         (r"(Z?)", r"3 of 3"),
         (r"(P\d+", "is not a regular expression"),
     ],

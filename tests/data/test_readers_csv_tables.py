@@ -44,13 +44,13 @@ def test_what_cannot_be_matched_is_refused(tmp_path):
     path.write_text(TABLE)
     with pytest.raises(UsageError, match=r"column of table\.csv 'sexx'; did you mean 'sex'"):
         read_columns(path, ["sexx"], IDS)
-    with pytest.raises(DataError, match=r"every one of the 4 samples .*'image' with 3"):
+    with pytest.raises(DataError, match=r"each of the 4 sample ids .*'image' with 3"):
         read_columns(path, ["sex"], [*IDS, "d.png"])
     path.write_text(TABLE + "5;a/1.png;m;X\n")
     with pytest.raises(DataError, match="once"):
         read_columns(path, ["sex"], IDS)
     path.write_text(TABLE + "5;d.png;m;X;9\n")
-    with pytest.raises(DataError, match=r"line 6: 5 fields, and the header has 4"):
+    with pytest.raises(DataError, match=r"line 6: 5 fields, but the header has 4"):
         read_columns(path, ["sex"], IDS)
     path.write_text('id,sex\na/1.png,"f\na/2.png,m\nb/1.png,m\n')
     with pytest.raises(DataError, match="a double quote may be left open"):

@@ -73,7 +73,7 @@ def test_a_patient_has_one_name(tmp_path: Path) -> None:
         write(tmp_path / "ab"[number % 2] / f"{number}.dcm", PatientID=patient)
     assert sorted(groups(tmp_path)) == ["0044", "SITE\\0042", "SITE\\0042", "SITE\\0043"]
     write(tmp_path / "a" / "x.dcm", PatientID="\\")
-    assert "1 of 5 images have no PatientID" in load_dataset(tmp_path).notes[0]
+    assert "1 of 5 images have no readable PatientID" in load_dataset(tmp_path).notes[0]
 
 
 def test_headers_are_read_up_to_the_patient_alone(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_where_some_lack_a_patient_none_is_taken(tmp_path: Path, patient: str | 
     dataset = load_dataset(root)
     assert dataset.n_groups is None
     (note,) = dataset.notes
-    assert "1 of 5 images have no PatientID" in note
+    assert "1 of 5 images have no readable PatientID" in note
     assert "'malignant/x.dcm'" in note
     assert "--patient-pattern" in note
 
@@ -103,7 +103,7 @@ def test_where_some_are_other_files_none_is_taken(tmp_path: Path) -> None:
     (root / "benign" / "broken.dcm").write_bytes(b"no DICOM file")
     dataset = load_dataset(root)
     assert (len(dataset), dataset.n_groups) == (6, None)
-    assert "2 of 6 images have no PatientID" in dataset.notes[0]
+    assert "2 of 6 images have no readable PatientID" in dataset.notes[0]
 
 
 @pytest.mark.parametrize("end", [0, 140, -100])
@@ -130,7 +130,7 @@ def test_a_picture_under_the_name_of_a_dicom_file_is_an_image_without_a_patient(
     Image.new("L", (9, 9)).save(root / "benign" / "x.dcm", "PNG")
     dataset = load_dataset(root)
     assert dataset.n_groups is None
-    assert "2 of 6 images have no PatientID" in dataset.notes[0]
+    assert "2 of 6 images have no readable PatientID" in dataset.notes[0]
     assert "'benign/x.dcm'" in dataset.notes[0]
 
 
@@ -140,7 +140,7 @@ def test_where_no_file_can_be_decoded_no_patient_is_named(tmp_path: Path) -> Non
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:140])
     dataset = load_dataset(tmp_path)
     assert dataset.n_groups is None
-    assert "2 of 2 images have no PatientID" in dataset.notes[0]
+    assert "2 of 2 images have no readable PatientID" in dataset.notes[0]
 
 
 def test_one_patient_in_all_is_said(tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def test_limit_keeps_whole_patients(scans):
     [
         ("phantom", {"crop": True}, "read as phantom, which has no regions"),
         ("phantom", {"columns": {"path": "x"}}, "read as phantom, which has no columns"),
-        ("phantom", {"patient_pattern": "P"}, "names its patients already"),
-        ("scans", {"crop": True}, "formats that have: DDTI, TN5000"),
+        ("phantom", {"patient_pattern": "P"}, "already has patients"),
+        ("scans", {"crop": True}, "only these formats have: DDTI, TN5000"),
         ("scans", {"columns": {"path": "x"}}, "folder of classes, which has no columns"),
         ("scans", {"positive": "il"}, "did you mean 'ill'"),
         ("scans", {"limit": 0}, "at least 1 patient"),
@@ -126,12 +126,12 @@ def test_options_that_do_not_fit(scans, monkeypatch, source, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("one.png", b"\x89PNG", "is one image"),
+        ("one.png", b"\x89PNG", "is a single image"),
         ("table.xlsx", b"PK\x03\x04", "is a spreadsheet"),
         ("features.h5", b"\x89HDF\r\n\x1a\n\0\0\0", "not UTF-8 text"),
-        ("empty.csv", b"", "has no column 'path'"),
-        ("empty.npz", b"", "not a readable .npz"),
-        ("cut.npz", b"PK\x03\x04 and no more", "not a readable .npz"),
+        ("empty.csv", b"", "is empty: its first line must name the columns"),
+        ("empty.npz", b"", "cannot be read as .npz"),
+        ("cut.npz", b"PK\x03\x04 and no more", "cannot be read as .npz"),
     ],
 )
 def test_other_files_are_refused(tmp_path, name, content, message):

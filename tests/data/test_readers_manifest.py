@@ -66,11 +66,11 @@ def test_images_in_another_folder(write, tmp_path):
         dataset = load_dataset(table, images=images)
         assert [s.id for s in dataset.samples] == ["b.png", "c.png"]
         assert [dataset.read(s) for s in dataset.samples] == [b"b", b"c"]
-    with pytest.raises(DataError, match=r"is absolute, and not below .*mine: name .* --images"):
+    with pytest.raises(DataError, match=r"is absolute, and not below .*mine; name .* --images"):
         load_dataset(table)
-    with pytest.raises(UsageError, match=r"no folder '.*/nowhere' for --images"):
+    with pytest.raises(UsageError, match=r"--images: the folder '.*/nowhere' does not exist"):
         load_dataset(table, images=tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="folder of classes, whose images are where it is"):
+    with pytest.raises(UsageError, match="folder of classes; --images is only for CSV"):
         load_dataset(tmp_path, images=tmp_path)
 
 
@@ -85,9 +85,9 @@ def test_a_link_that_leads_out_of_the_folder_of_the_images(write, tmp_path):
 
 def test_rows_that_stand_twice(write):
     head = "path,label\na.png,x\nb.png,x\n"
-    with pytest.raises(DataError, match=r"in the same words. Ids must be unique .*: delete one"):
+    with pytest.raises(DataError, match=r"with the same fields. Ids must be unique .*: delete one"):
         load_dataset(write(head + "a.png,x\n"))
-    with pytest.raises(DataError, match="has other fields, and 1 other id as well"):
+    with pytest.raises(DataError, match="with other fields; 1 other id also repeated"):
         load_dataset(write(head + "a.png,y\nb.png,x\n"))
 
 
@@ -113,7 +113,7 @@ def test_a_missing_column_lists_the_present_ones_and_the_option(write):
     path = write("image,label\na.png,ill\n")
     with pytest.raises(DataError) as caught:
         load_dataset(path)
-    assert "it has: image, label" in str(caught.value)
+    assert "its columns are: image, label" in str(caught.value)
     assert "--path-column NAME (in Python: columns={'path': NAME})" in str(caught.value)
 
 
@@ -155,7 +155,7 @@ def test_patients_can_come_from_the_path(write):
     path = write("path,label\na.png,ill\nb.png,well\n")
     assert [s.group for s in load_dataset(path, patient_pattern=r"^\w").samples] == ["a", "b"]
     path = write("path,label,patient\na.png,ill,P1\n")
-    with pytest.raises(UsageError, match="names its patients already"):
+    with pytest.raises(UsageError, match="already has patients"):
         load_dataset(path, patient_pattern=r"^\w")
 
 
@@ -177,9 +177,9 @@ def test_one_image_may_be_listed_under_several_ids(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label\na.png,x\nb.png,x\na.png,x\n", "line 4: 'a.png' stands in line 2 already"),
-        ("path,label\na.png,x\n./a.png,x\n", "line 3: 'a.png' stands in line 2 already"),
-        ("id,path,label\n1,a.png,x\n1,b.png,x\n", "line 3: '1' stands in line 2 already"),
+        ("path,label\na.png,x\nb.png,x\na.png,x\n", "line 4: 'a.png' is already in line 2"),
+        ("path,label\na.png,x\n./a.png,x\n", "line 3: 'a.png' is already in line 2"),
+        ("id,path,label\n1,a.png,x\n1,b.png,x\n", "line 3: '1' is already in line 2"),
         ("path,label\na.png,x\n/etc/passwd,x\n", "line 3: the path '/etc/passwd' is absolute"),
         ("path,label\nC:\\scans\\a.png,x\n", "line 2: the path 'C:\\scans\\a.png' is absolute"),
         ("path,label\n\\\\host\\a.png,x\n", "is absolute"),
@@ -187,15 +187,16 @@ def test_one_image_may_be_listed_under_several_ids(write):
         ("path,label\nsub/../../a.png,x\n", "leaves the folder"),
         ("path,label\nsub\\..\\..\\a.png,x\n", "leaves the folder"),
         ("path,label,split\na.png,x,holdout\n", "line 2: unknown split 'holdout'; known: train,"),
-        ("path,label\na.png,x,y\n", "line 2: more fields than the header"),
+        ("path,label\na.png,x,y\n", "line 2: 3 fields, but the header has 2"),
         ("path,label,label\na.png,x,y\n", "several columns 'label'"),
         ("path,label\nnot-there.png,x\n", "none of the 1 images"),
         ("path,label\n" + "long" * 100 + ",x\n", "none of the 1 images"),
         ("path,label\na.png,\n", "contains no images; left out: 1 × no label"),
         ("path,label\n", "contains no images"),
-        ("", "has no column 'path'; it has: none"),
+        ("", "is empty: its first line must name the columns"),
+        ('path,label\na.png,"x\n', "a double quote may be left open"),
         ('path,label,id\na.png,x,"two\nlines"\n', "contains a line break"),
-        ("path,label\na.png,x\0y\n", "contains a line break or NUL"),
+        ("path,label\na.png,x\0y\n", "contains NUL bytes"),
         ("path,label\n" + "a" * 200_000 + ",x\n", "field larger than field limit"),
     ],
 )

@@ -115,7 +115,7 @@ def test_lists_and_files_that_do_not_meet_are_counted(tn5000):
 def test_an_image_in_two_splits_is_an_error(tn5000):
     with (tn5000 / "ImageSets" / "Main" / "test.txt").open("a") as file:
         file.write("000001\n")
-    with pytest.raises(DataError, match=r"'000001' stands in train\.txt and in test\.txt"):
+    with pytest.raises(DataError, match=r"'000001' is in both train\.txt and test\.txt"):
         load_dataset(tn5000)
 
 

@@ -80,7 +80,7 @@ def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
             with zipfile.ZipFile(path) as archive:
                 bomb = find_bomb(archive)
             if bomb:
-                raise WeightsError(f"{path} is not read, for it may be a bomb: {bomb}")
+                raise WeightsError(f"{path} is not read: it may be a decompression bomb: {bomb}")
         with warnings.catch_warnings():
             # Of a pickle that torch did not write, on the way to refusing it.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")

@@ -1,1 +1,1 @@
-"""The embedded data set: simulated thyroid ultrasound."""
+"""The embedded data set: simulated thyroid ultrasound images."""

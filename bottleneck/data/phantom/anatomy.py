@@ -1,4 +1,4 @@
-"""Patients with a thyroid nodule, drawn at random: the anatomy behind the simulated data set."""
+"""Random anatomy of patients with a thyroid nodule, from which images are simulated."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from bottleneck.data.phantom.bmode import PIXEL, Floats, Probe, gaussian
 
 __all__ = ["Nodule", "Patient", "draw_patient", "draw_tissue"]
 
-# Skin, fat, strap muscle, thyroid, prevertebral muscle. By column: echogenicity against the
-# thyroid and how much it differs between patients, strength of the strands in the layer and of
-# the echo from its top (all in dB), and how far it follows the bow of the thyroid's front.
+# Rows: skin, fat, strap muscle, thyroid, prevertebral muscle. Columns: echogenicity relative to the
+# thyroid, its standard deviation between patients, strength of strands in the layer, strength of
+# the echo from its upper surface (all in dB), and how far it follows the bow of the thyroid's
+# front (1: completely).
 _LAYERS = np.array(
     [
         [5, 2, 2, 0, 0.0],
@@ -27,42 +28,42 @@ _LAYERS = np.array(
     dtype=np.float32,
 )
 _THYROID = 3
-_FOCUS_LEVEL = 15  # dB against the thyroid, of a punctate echogenic focus
+_FOCUS_LEVEL = 15  # Echogenicity of a punctate echogenic focus, in dB relative to the thyroid.
 
 
 @dataclasses.dataclass(frozen=True)
 class Nodule:
-    """A solid nodule. Pairs are lateral and axial, lengths in millimetres, levels in dB."""
+    """A solid nodule; pairs are (lateral, axial), lengths in mm, levels in dB."""
 
-    centre: tuple[float, float]  # from the middle of the image; depth
+    centre: tuple[float, float]  # lateral from the middle of the image; depth
     half_axes: tuple[float, float]
-    outline: Floats  # radius over that of the ellipse, at 256 angles
+    outline: Floats  # radius relative to the ellipse, at 256 angles
     blur: float  # width of the margin
-    contrast: float  # echogenicity against the thyroid
+    contrast: float  # echogenicity relative to the thyroid
     halo: float  # echogenicity of the rim
-    foci: NDArray[np.float64]  # (n, 2), in half axes from the centre
-    attenuation: float  # per millimetre, beyond the thyroid's; negative enhances what is behind
+    foci: NDArray[np.float64]  # shape (n, 2), in half axes from the centre
+    attenuation: float  # per mm, in addition to the thyroid's; negative: enhancement
 
 
 @dataclasses.dataclass(frozen=True)
 class Patient:
-    """What the frames of a patient share: anatomy, finding, and settings of the scanner."""
+    """What all frames of a patient share: anatomy, nodule and settings of the scanner."""
 
     n_frames: int
     probe: Probe
-    gain: float  # dB against white, of thyroid
+    gain: float  # level of the thyroid, in dB relative to white
     dynamic_range: float  # dB
-    time_gain_residue: float  # dB per millimetre that time-gain compensation leaves
-    interfaces: NDArray[np.float64]  # (5,), depth of the top of each layer in millimetres
-    bow: float  # by how much the thyroid's front is deeper 20 mm from the middle, in millimetres
+    time_gain_residue: float  # dB per mm that time-gain compensation leaves
+    interfaces: NDArray[np.float64]  # shape (5,), depth of the top of each layer in mm
+    bow: float  # additional depth of the thyroid's front 20 mm from the middle, in mm
     heterogeneity: float  # strength of the thyroid's echotexture in dB
-    grain: float  # its size in millimetres
+    grain: float  # size of this echotexture in mm
     nodule: Nodule
-    texture_seed: int  # of all that has no name: strands, echotexture, waves of the interfaces
+    texture_seed: int  # seed of strands, echotexture and waves of the interfaces
 
 
 def draw_patient(malignant: bool, rng: np.random.Generator) -> Patient:
-    """Return a patient whose nodule, and nothing else, depends on whether it is malignant."""
+    """Return a random patient; only the nodule depends on ``malignant``."""
     interfaces = np.cumsum(rng.uniform([0, 0.8, 1.5, 2, 15], [0, 1.6, 5, 5, 20]))
     return Patient(
         n_frames=int(rng.integers(2, 6)),
@@ -112,21 +113,21 @@ def _draw_nodule(malignant: bool, front: float, back: float, *, rng: np.random.G
 
 
 def draw_tissue(patient: Patient, shape: tuple[int, int], margin: int) -> Floats:
-    """Return the echogenicity of a patient's neck.
+    """Return a map of the echogenicity of a patient's neck.
 
     Parameters
     ----------
     patient : Patient
-        Whose neck it is.
+        The patient.
     shape : tuple of int
-        Rows and columns, in pixels; columns are even.
+        Rows and columns in pixels; the number of columns must be even.
     margin : int
-        How many of the rows lie above the skin.
+        The number of rows above the skin.
 
     Returns
     -------
-    ndarray of float32
-        Of that shape, in dB against the thyroid.
+    ndarray of float32, shape ``shape``
+        Echogenicity in dB relative to the thyroid.
     """
     rng = np.random.default_rng(patient.texture_seed)
     depth = PIXEL * (np.arange(shape[0], dtype=np.float32)[:, None] - margin)
@@ -167,7 +168,7 @@ def _add_nodule(
 def _draw_texture(
     rng: np.random.Generator, shape: tuple[int, int], axial: float, lateral: float
 ) -> Floats:
-    """Return Gaussian noise of unit variance, smooth over these sigmas in millimetres."""
+    """Return Gaussian noise of unit variance, smoothed with these sigmas in mm."""
     rows, columns = shape
     parts = rng.standard_normal((rows, columns // 2 + 1, 2), dtype=np.float32)
     rise = gaussian(2 * np.pi * axial * fft.fftfreq(rows, PIXEL).astype(np.float32))

@@ -1,4 +1,4 @@
-"""How echoes become a B-mode image: the physics behind the simulated data set."""
+"""Simulation of B-mode ultrasound images from the echogenicity of tissue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPEED_OF_SOUND = 1.54  # mm/µs, the mean of soft tissue that scanners assume
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """A linear array and its settings.
+    """An ultrasound probe (linear array) and its settings.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Probe:
     cycles : float
         Full width at half maximum of the pulse, in periods of the carrier.
     f_number : float
-        Focal depth over aperture.
+        Focal depth divided by aperture.
     focus : float
         Focal depth in millimetres.
     """
@@ -54,17 +54,17 @@ class Probe:
 
     @property
     def axial_sigma(self) -> float:
-        """Standard deviation of the pulse in millimetres of depth, which it covers twice."""
+        """Standard deviation of the pulse in millimetres of depth (half the path of the sound)."""
         return _sigma(self.cycles * self.wavelength / 2)
 
     def lateral_sigma(self, depth: Floats) -> Floats:
-        """Return the standard deviation of the beam in millimetres.
+        """Return the standard deviation of the beam's lateral profile in millimetres.
 
-        Its full width at half maximum is wavelength × f-number in the focus, and
-        widens as a Gaussian beam does: by sqrt(2) at 7 wavelength × f-number² from it.
+        At the focus, its full width at half maximum is wavelength × f-number. It widens like a
+        Gaussian beam: by a factor of sqrt(2) at a distance of 7 × wavelength × f-number².
         """
-        away = (depth - self.focus) / (7 * self.wavelength * self.f_number**2)
-        return _sigma(self.wavelength * self.f_number) * np.sqrt(1 + away**2)
+        distance = (depth - self.focus) / (7 * self.wavelength * self.f_number**2)
+        return _sigma(self.wavelength * self.f_number) * np.sqrt(1 + distance**2)
 
 
 def _sigma(full_width_at_half_maximum: float) -> float:
@@ -74,29 +74,29 @@ def _sigma(full_width_at_half_maximum: float) -> float:
 def simulate_envelope(echogenicity: Floats, probe: Probe, rng: np.random.Generator) -> Floats:
     """Return the envelope of the echoes from tissue, before compression.
 
-    This is the linear model of Bamber and Dickinson [1]_: point scatterers at random places
-    and of Gaussian amplitude, convolved with a separable point-spread function, a cosine at
-    the carrier in a Gaussian envelope axially and a Gaussian laterally. The analytic signal
-    is computed in the baseband, where the cosine is gone and a scatterer at depth z has the
-    phase 4 pi z / wavelength. A pixel is about as long as the half wavelength in which that
-    phase turns once, so its scatterers add up to one circular complex Gaussian number, and
-    that is what is drawn. Speckle is fully developed: in homogeneous tissue the envelope
-    is Rayleigh distributed [2]_ and the covariance of its square is the squared
+    The linear model of Bamber and Dickinson [1]_ is used: point scatterers at random positions
+    with Gaussian amplitudes are convolved with a separable point-spread function, which is a
+    cosine at the carrier frequency in a Gaussian envelope axially, and a Gaussian laterally. The
+    analytic signal is computed in the baseband. There the cosine disappears, and a scatterer at
+    depth z has the phase 4 pi z / wavelength. This phase turns once per half wavelength, which is
+    about the length of a pixel, so the scatterers in a pixel add up to one circular complex
+    Gaussian number, which is drawn. Speckle is fully developed: in homogeneous tissue the
+    envelope is Rayleigh distributed [2]_ and the covariance of its square is the squared
     autocorrelation of the point-spread function [3]_.
 
     Parameters
     ----------
     echogenicity : ndarray of float32, shape (rows, columns)
-        Mean power that each pixel scatters back, in dB. Zeros are homogeneous tissue.
+        Mean backscattered power of each pixel in dB; zeros are homogeneous tissue.
     probe : Probe
-        Makes the point-spread function.
+        The probe, which determines the point-spread function.
     rng : numpy.random.Generator
-        Draws the scatterers.
+        The generator of the random scatterers.
 
     Returns
     -------
     ndarray of float32, shape (rows, columns)
-        Amplitude; the expectation of its square is 1 in homogeneous tissue of 0 dB.
+        Amplitude. In homogeneous tissue of 0 dB, the expectation of its square is 1.
 
     References
     ----------
@@ -123,26 +123,26 @@ def simulate_envelope(echogenicity: Floats, probe: Probe, rng: np.random.Generat
 
 
 def compress_envelope(envelope: Floats, gain: float, dynamic_range: float) -> NDArray[np.uint8]:
-    """Return the logarithm of an envelope as grey levels.
+    """Return the grey levels of a logarithmically compressed envelope.
 
     Parameters
     ----------
     envelope : ndarray of float32
         Amplitude.
     gain : float
-        Level at which an amplitude of 1 is shown, in dB against white.
+        Level of an amplitude of 1, in dB relative to white.
     dynamic_range : float
-        From black to white, in dB.
+        Difference between black and white in dB.
 
     Returns
     -------
     ndarray of uint8
-        Of the same shape. Levels beyond the dynamic range are black or white.
+        Grey levels in the same shape. Values beyond the dynamic range are black or white.
     """
     level = gain + 20 * np.log10(np.maximum(envelope, 1e-6))
     return (255 * np.clip(1 + level / dynamic_range, 0, 1)).astype(np.uint8)
 
 
 def gaussian(x: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return exp(-x²/2), but no less than 4e-18: denormal numbers are slow."""
+    """Return exp(-x²/2), but at least 4e-18, since denormal numbers are slow."""
     return np.exp(np.maximum(x**2 / -2, -40))

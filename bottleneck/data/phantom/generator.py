@@ -1,8 +1,8 @@
-"""The embedded data set: B-mode ultrasound of thyroid nodules, simulated on demand.
+"""The embedded data set: B-mode ultrasound images of thyroid nodules, simulated on demand.
 
-It lets a demonstration run without a download, and gives it something to demonstrate: the
-frames of one patient look alike, so that a split by image is rewarded for recognising
-patients. A score on these images says nothing about real ones.
+With it, a demonstration needs no download. The frames of a patient are similar, so that a split by
+image rewards classifiers for recognising patients. Results on these images do not carry over to
+real images.
 """
 
 from __future__ import annotations
@@ -23,36 +23,37 @@ from bottleneck.errors import DataError, UsageError
 __all__ = ["PhantomSource", "phantom_dataset"]
 
 _SHAPE = (256, 320)
-_MARGIN = 16  # pixels of tissue beyond each edge of the image, for the probe to move over
+_MARGIN = 16  # Pixels of tissue beyond each edge of the image, since the probe moves.
 _SOURCE = re.compile(r"P(\d{3,})/(\d)\.pgm")
 
 
 def phantom_dataset(*, n_patients: int = 80, seed: int = 0) -> ImageDataset:
-    """Return simulated thyroid nodules, 2 to 5 frames a patient.
+    """Return a data set of simulated thyroid nodules, with 2 to 5 frames per patient.
 
-    Malignant and benign nodules differ in the distributions of what ACR TI-RADS [1]_ scores:
-    echogenicity, shape (taller than wide), margin (irregular or blurred; benign ones may have
-    a halo) and punctate echogenic foci; and in whether they shadow or enhance what lies
-    behind. These distributions overlap. All else, as the layers of the neck, echotexture,
-    carrier, gain and dynamic range, is the patient's and tells nothing of the label. Between
-    the frames of a patient the probe has moved a little and the speckle is new.
+    Malignant and benign nodules differ in the distributions of the features that ACR TI-RADS [1]_
+    scores: echogenicity, shape (taller than wide), margin (irregular or blurred; a benign nodule
+    may have a halo) and punctate echogenic foci. They also differ in whether the tissue behind
+    them is shadowed or enhanced. These distributions overlap. Everything else, such as the layers
+    of the neck, echotexture, carrier frequency, gain and dynamic range, depends only on the
+    patient and is independent of the label. Between the frames of a patient the probe moves a
+    little, and the speckle is drawn again.
 
     Parameters
     ----------
     n_patients : int
-        How many; of 20, 9 are malignant. More patients leave the first ones as they are.
+        Number of patients; 9 of 20 are malignant. The first patients do not depend on it.
     seed : int
-        Draws everything; unless it is 0, it is part of the name.
+        Seed of all random draws; unless it is 0, it is part of the name.
 
     Returns
     -------
     ImageDataset
-        Labels "benign" and "malignant", groups "P001" and so on, grey images of 320 × 256.
+        Labels "benign" and "malignant", groups "P001" and so on, grey images of 320 × 256 pixels.
 
     Raises
     ------
     UsageError
-        If there would not be a patient of each class, or the seed is negative.
+        If there are fewer than 2 patients, or the seed is negative.
 
     References
     ----------
@@ -61,7 +62,7 @@ def phantom_dataset(*, n_patients: int = 80, seed: int = 0) -> ImageDataset:
        Radiology 14 (2017) 587-595.
     """
     if n_patients < 2:
-        raise UsageError(f"the phantom needs at least 2 patients, one a class, not {n_patients}")
+        raise UsageError(f"the phantom needs at least 2 patients, one per class, not {n_patients}")
     if seed < 0:
         raise UsageError(f"the phantom's seed must be 0 or more, not {seed}")
     images = PhantomSource(seed)
@@ -75,7 +76,7 @@ def phantom_dataset(*, n_patients: int = 80, seed: int = 0) -> ImageDataset:
         for number in range(1, n_patients + 1)
         for frame in range(1, images.patient(number).n_frames + 1)
     )
-    # Name and samples tell feature files apart, and the samples of two seeds can be the same.
+    # The name distinguishes feature files: the samples of two seeds can be the same.
     return ImageDataset(
         f"phantom-seed{seed}" if seed else "phantom",
         samples,
@@ -88,24 +89,26 @@ def phantom_dataset(*, n_patients: int = 80, seed: int = 0) -> ImageDataset:
 
 
 def _is_malignant(number: int) -> bool:
-    """Spread 9 of 20 evenly, the second patient being the first of them."""
+    """Return whether a patient is malignant: 9 of 20 are, evenly spread, the first is number 2."""
     return (9 * number + 10) % 20 < 9
 
 
 @dataclasses.dataclass(frozen=True)
 class PhantomSource:
-    """Images that are rendered when they are read, in any order, thread or process.
+    """Simulated images that are rendered when they are read.
+
+    An image does not depend on the order, thread or process in which it is read.
 
     Attributes
     ----------
     seed : int
-        Draws everything.
+        Seed of all random draws.
     """
 
     seed: int
 
     def patient(self, number: int) -> Patient:
-        """Return the patient of a number, from 1."""
+        """Return the patient with a number, from 1."""
         return draw_patient(_is_malignant(number), np.random.default_rng([self.seed, number, 0]))
 
     def read(self, source: str) -> bytes:
@@ -120,7 +123,7 @@ class PhantomSource:
         number, frame = (int(match[1]), int(match[2])) if match else (0, 0)
         patient = self.patient(number)
         if number < 1 or not 1 <= frame <= patient.n_frames:
-            raise DataError(f"the phantom has no image '{source}'; its first is 'P001/1.pgm'")
+            raise DataError(f"the phantom has no image '{source}'; its first image is 'P001/1.pgm'")
         image = _render_frame(patient, np.random.default_rng([self.seed, number, frame]))
         return b"P5 %d %d 255\n" % image.shape[::-1] + image.tobytes()
 
@@ -137,6 +140,6 @@ def _render_frame(patient: Patient, rng: np.random.Generator) -> NDArray[np.uint
         tissue, section, moved - section @ centre, _SHAPE, order=0, mode="nearest"
     )
     envelope = simulate_envelope(tissue, patient.probe, rng)
-    # A pixel on the screen shows an area, not its centre; this also softens the speckle's nulls.
-    shown = ndimage.gaussian_filter(envelope, 0.7)
-    return compress_envelope(shown, rng.normal(patient.gain, 0.3), patient.dynamic_range)
+    # A pixel on the screen averages over an area. This also softens the zeros of the speckle.
+    displayed = ndimage.gaussian_filter(envelope, 0.7)
+    return compress_envelope(displayed, rng.normal(patient.gain, 0.3), patient.dynamic_range)

@@ -1,4 +1,4 @@
-"""Readers of data sets, one file a format, behind :func:`load_dataset`."""
+"""Readers of data sets, one module per format; :func:`load_dataset` chooses among them."""
 
 from __future__ import annotations
 
@@ -37,51 +37,52 @@ def load_dataset(
     name: str | None = None,
     description: Mapping[str, str] | None = None,
 ) -> ImageDataset:
-    """Read a data set; its format is found by looking at what is there.
+    """Read a data set, in a format that is recognised by its files.
 
     ====================================================  =======================
-    what is there                                         is read as
+    ``source``                                            is read as
     ====================================================  =======================
     the word ``"phantom"``                                the embedded phantom
     a zip archive, or a file called ``.npz``              MedMNIST
     another file                                          CSV manifest
     a folder with ``Annotations`` and ``JPEGImages``      TN5000
     a folder with files ``1.xml``, ``2.xml`` ...          DDTI
-    another folder                                        one subfolder a class
+    another folder                                        one subfolder per class
     ====================================================  =======================
 
     Parameters
     ----------
     source : str or Path, optional
-        A path, or ``"phantom"``. By default the data set that ``bottleneck.toml`` in the
-        current folder names, with the options it gives, unless they are given here too;
-        and where there is no such file, the phantom. ``ImageDataset.notes`` says which.
+        A path, or ``"phantom"``. By default, the data set in ``bottleneck.toml`` in the current
+        folder, with the options stated there unless they are given here; without such a file, the
+        phantom. ``ImageDataset.notes`` states which one was used.
     columns : mapping of str to str, optional
-        CSV manifest: names of columns by role, such as ``{"path": "image"}``. Roles are
+        For a CSV manifest: the columns by role, such as ``{"path": "image"}``. Roles are
         path, label, patient, split, fold, centre and id.
     images : str or Path, optional
-        CSV manifest: the folder that its paths start from, where that is not the table's own.
+        For a CSV manifest: the folder that its paths are relative to; by default the table's.
     patient_pattern : str, optional
-        Regular expression that finds the patient in the path of an image, for data
-        sets that name none: the group called ``patient``, else the first group,
-        else the whole match. Without it, where all images of such a data set are DICOM files,
-        the patient is their PatientID.
+        Regular expression that extracts the patient from the path of an image, for data
+        sets without patients: the group named ``patient``, else the first group,
+        else the whole match. Without a pattern, if all images are DICOM files, the patient
+        is their PatientID.
     positive : str, optional
         The label of the positive class.
     crop : bool
-        DDTI and TN5000: one sample an annotated nodule instead of one an image.
+        For DDTI and TN5000: whether each annotated nodule is a sample, instead of each image.
         The data set's name then ends in ``-nodules``.
     limit : int, optional
-        Keep the first so many patients only.
+        The number of patients to keep, in order of appearance; by default all.
     name : str, optional
-        Names the data set's feature files; by default the name of the file or folder.
+        The name of the data set and its feature files; by default that of the file or folder.
     description : mapping of str to str, optional
-        What a report should say of the data set, where its format does not tell: "labels",
-        where these come from ("biopsy"), and "images", what they show ("whole frames").
+        Text for a report, if the format does not provide it: where the labels come from
+        ("labels": "biopsy"), and what the images show ("images": "whole frames").
 
     Returns
     -------
     ImageDataset
+        The samples, and a source for the bytes of their images.
 
     Raises
     ------
@@ -90,7 +91,12 @@ def load_dataset(
     UsageError
         If an option does not fit the data set.
     MissingExtraError
-        If it holds DICOM files, and the extra ``medical`` is not installed.
+        If the data set contains DICOM files and the extra ``medical`` is not installed.
+
+    Examples
+    --------
+    >>> load_dataset("phantom", limit=20)
+    <ImageDataset phantom-first20: 66 images of 20 patients; benign 35, malignant 31>
     """
     notes: tuple[str, ...] = ()
     if source is None:
@@ -137,12 +143,12 @@ def _read(
     if crop and kind not in _WITH_REGIONS:
         raise UsageError(
             f"'{source}' is read as {kind}, which has no regions to crop; "
-            f"formats that have: {', '.join(_WITH_REGIONS)}"
+            f"only these formats have: {', '.join(_WITH_REGIONS)}"
         )
     if columns and kind != "CSV manifest":
         raise UsageError(f"'{source}' is read as {kind}, which has no columns to name")
     if images is not None and kind != "CSV manifest":
-        raise UsageError(f"'{source}' is read as {kind}, whose images are where it is itself")
+        raise UsageError(f"'{source}' is read as {kind}; --images is only for CSV manifests")
     if kind == _PHANTOM:
         from bottleneck.data.phantom.generator import phantom_dataset
 
@@ -165,7 +171,7 @@ def _find_format(source: str | Path) -> str:
     if source == _PHANTOM:
         return _PHANTOM
     if source == "":
-        raise UsageError("the path of the data set is empty; for the current folder, say '.'")
+        raise UsageError("the path of the data set is empty; for the current folder, pass '.'")
     path = Path(source)
     try:
         if path.is_dir():
@@ -174,22 +180,22 @@ def _find_format(source: str | Path) -> str:
             is_ddti = any(CASE_FILE.fullmatch(file.name) for file in path.iterdir())
             return "DDTI" if is_ddti else "folder of classes"
         if path.suffix.casefold() in IMAGE_SUFFIXES:
-            raise DataError(f"'{source}' is one image; pass a folder or a table of images")
+            raise DataError(f"'{source}' is a single image; pass a folder or a table of images")
         if path.suffix.casefold() in (".xlsx", ".xls", ".ods"):
             raise DataError(f"'{source}' is a spreadsheet; save it as 'CSV UTF-8' and pass that")
         with path.open("rb") as file:
             is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
             return "MedMNIST" if is_archive else "CSV manifest"
-    except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         reason = getattr(error, "strerror", None) or error
         raise DataError(
             f"the data set '{source}' cannot be read: {reason}. Pass a folder with one subfolder "
-            f"a class, a CSV file, a MedMNIST .npz, or 'phantom' for the embedded data set"
+            f"per class, a CSV file, a MedMNIST .npz, or 'phantom' for the embedded data set"
         ) from error
 
 
 def _check_name(name: str) -> str:
-    """Refuse names that are no plain file name."""
+    """Return a name, or raise UsageError if it cannot be part of a file name."""
     if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
         raise UsageError(f"the name {name!r} cannot name a file; use letters, digits and '-'")
     return name

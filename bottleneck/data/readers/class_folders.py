@@ -1,4 +1,4 @@
-"""A folder with one subfolder a class."""
+"""Reader of folders with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["read_class_folders"]
 def read_class_folders(folder: Path) -> ImageDataset:
     """Read a folder whose subfolders are the classes.
 
-    Images may lie at any depth below a class. Where all subfolders are named after
-    splits (train, val, test and their like), they are the splits, and the folders
-    below them the classes. The id of a sample is its path relative to the folder.
-    DICOM files need no suffix.
+    Images may be at any depth below the folder of their class. If all subfolders are named after
+    splits (train, val, test and synonyms), they are read as splits, and the folders below
+    them as classes. The id of a sample is its path relative to the folder. DICOM files need no
+    suffix.
 
     Parameters
     ----------
     folder : Path
-        The folder above the classes.
+        The folder that contains the class folders.
 
     Returns
     -------
@@ -35,8 +35,8 @@ def read_class_folders(folder: Path) -> ImageDataset:
     Raises
     ------
     DataError
-        If no image lies in a class folder, or a table beside a single folder of
-        images says that the labels are elsewhere.
+        If no image is in a class folder, or if there is only one class and a CSV table, which
+        probably contains the labels.
     """
     files, excluded = list_files(folder)
     images = [f for f in files if is_image(folder / f)]
@@ -56,18 +56,19 @@ def read_class_folders(folder: Path) -> ImageDataset:
     classes = {sample.label for sample in samples}
     if tables and len(classes) < 2:
         raise DataError(
-            f"'{folder}' has no subfolder for each class, but holds the table '{tables[0]}'; "
-            f"if that names the images and their labels, pass that CSV: {folder / tables[0]}"
+            f"'{folder}' does not have one subfolder per class, but it has the table "
+            f"'{tables[0]}'. If this table names the images and their labels, pass it instead: "
+            f"{folder / tables[0]}"
         )
     if not samples:
-        raise DataError(_describe_lack(folder, images, files, depth))
+        raise DataError(_describe_missing_images(folder, images, files, depth))
     notes = []
     if depth:
-        notes.append(f"the folders {', '.join(sorted(top))} are read as fixed splits")
+        notes.append(f"the folders {', '.join(sorted(top))} are used as fixed splits")
     if len(classes) == 1:
         notes.append(
-            f"there is one class only, '{min(classes)}'; "
-            f"if the data set begins inside that folder, pass it instead"
+            f"there is only one class, '{min(classes)}'; "
+            f"if the class folders are inside that folder, pass it instead"
         )
     return ImageDataset(
         name=folder.name,
@@ -78,14 +79,14 @@ def read_class_folders(folder: Path) -> ImageDataset:
     )
 
 
-def _describe_lack(folder: Path, images: list[str], files: list[str], depth: int) -> str:
-    expected = "expected one subfolder a class with images in it, such as benign/ and malignant/"
+def _describe_missing_images(folder: Path, images: list[str], files: list[str], depth: int) -> str:
+    expected = "expected one subfolder with images per class, such as benign/ and malignant/"
     if images:
-        where = "directly in its split folders" if depth else "directly in it"
-        return f"'{folder}': {expected}; its {len(images)} images lie {where}"
+        place = "directly in its split folders" if depth else "directly in it"
+        return f"'{folder}': {expected}, but its {len(images)} images are {place}"
     suffixes = Counter(PurePosixPath(f).suffix or "no extension" for f in files)
-    found = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
+    present = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
     return (
-        f"'{folder}': {expected}; it holds no image "
-        f"({', '.join(sorted(IMAGE_SUFFIXES))}), but {found or 'nothing at all'}"
+        f"'{folder}': {expected}, but it contains {present or 'no file'} and no image "
+        f"({', '.join(sorted(IMAGE_SUFFIXES))})"
     )

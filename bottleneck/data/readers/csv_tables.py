@@ -1,57 +1,73 @@
-"""Tables of text, and their columns by sample, for what is asked beside the labels."""
+"""Tables in CSV files: their rows, and their columns matched to samples."""
 
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from bottleneck.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["known", "read_columns", "read_table"]
+__all__ = ["blank_if_missing", "read_columns", "read_rows", "read_table"]
 
-# What other programs write where nothing is known, in lower case.
-_NOTHING = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null"})
-
-
-def known(text: str) -> str:
-    """Return a field as it stands, or nothing where it says that nothing is known."""
-    return "" if text.strip().casefold() in _NOTHING else text
+# What other programs write for a missing value, in lower case.
+_MISSING_VALUES = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null"})
+# Characters. A longer first line is not the header of a table.
+_MAX_HEADER = 1_000_000
 
 
-def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
-    """Read a table of text as it stands.
+def blank_if_missing(text: str) -> str:
+    """Return a field unchanged, or "" if it is a code for a missing value, such as "NA".
+
+    Examples
+    --------
+    >>> blank_if_missing("12"), blank_if_missing(" NaN")
+    ('12', '')
+    """
+    return "" if text.strip().casefold() in _MISSING_VALUES else text
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table one by one, the header first.
 
     Parameters
     ----------
-    path : str or Path
-        A table with a header, in UTF-8, with commas, semicolons or tabs between fields.
+    path : Path
+        A table with a header, in UTF-8, with commas, semicolons or tabs between the fields.
 
-    Returns
-    -------
-    table : DataFrame of str
-        Indexed by the lines of the file. Names of columns are as written and may come twice; a
-        field that a row lacks is empty.
-    delimiter : {",", ";", "\\t"}
-        What stands most often in the header.
+    Yields
+    ------
+    line : int
+        The number of the row's (last) line in the file, from 1.
+    fields : list of str
+        As many fields as the header has; missing ones are "". Blank lines are skipped.
 
     Raises
     ------
     DataError
-        If the file cannot be read or is no text, or a row has more fields than the header.
+        If the file cannot be read, is empty or not text, or a row has more fields than the header.
     """
-    import pandas as pd
-
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-        delimiter = max(",;\t", key=text.partition("\n")[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        lines = [(reader.line_num, row) for row in reader if row]
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = _find_delimiter(file, path)
+            n_columns = 0
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for fields in reader:
+                if not fields:
+                    continue
+                n_columns = n_columns or len(fields)
+                if len(fields) > n_columns:
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(fields)} fields, but the header has "
+                        f"{n_columns}; put fields that contain {delimiter!r} in double quotes"
+                    )
+                if any("\0" in field for field in fields):
+                    raise DataError(f"{path} contains NUL bytes and is not a text file")
+                yield reader.line_num, fields + [""] * (n_columns - len(fields))
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
@@ -62,47 +78,73 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
         ) from error
     except OSError as error:
         raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
-    if "\0" in text:
-        raise DataError(f"the table {path} cannot be read: it holds NUL bytes, and is no text")
-    if not lines:
+    if not n_columns:
         raise DataError(f"the table {path} is empty: its first line must name the columns")
-    (_, header), *rows = lines
-    for line, row in rows:
-        if len(row) > len(header):
-            raise DataError(
-                f"{path}, line {line}: {len(row)} fields, and the header has {len(header)}; a "
-                f"field that holds {delimiter!r} must stand in double quotes"
-            )
-        row += [""] * (len(header) - len(row))
-    at, fields = [line for line, _ in rows], [row for _, row in rows]
-    return pd.DataFrame(fields, at, header, dtype=str), delimiter
+
+
+def _find_delimiter(file: TextIO, path: Path) -> str:
+    """Return the separator that is most frequent in the header; ``file`` is rewound."""
+    header = file.readline(_MAX_HEADER)
+    if len(header) == _MAX_HEADER:
+        raise DataError(f"{path} is not a table: its first line does not end")
+    file.seek(0)
+    return max(",;\t", key=header.count)
+
+
+def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
+    """Return all fields of a table as text.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table as ``read_rows`` takes it.
+
+    Returns
+    -------
+    table : DataFrame of str
+        The fields, indexed by line number. Column names are as in the file; several columns may
+        have the same name.
+    delimiter : {",", ";", "\\t"}
+        The separator of the fields.
+
+    Raises
+    ------
+    DataError
+        If ``read_rows`` cannot read the table.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    (_, header), *rows = read_rows(path)
+    table = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], header, dtype=str)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return table, _find_delimiter(file, path)
 
 
 def read_columns(
     path: str | Path, names: Sequence[str], ids: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Read columns of a CSV table and match its rows with samples.
+    """Return columns of a table, matched to samples by their ids.
 
     Parameters
     ----------
     path : str or Path
-        A table with a header, in UTF-8, with commas, semicolons or tabs between fields.
+        A table as ``read_rows`` takes it.
     names : sequence of str
-        The columns wanted.
+        The columns to read.
     ids : sequence of str
-        Ids of the samples. Rows are matched by the column that holds most of them; it must
-        hold every one, once.
+        The ids of the samples. One column of the table must contain each of them exactly once.
 
     Returns
     -------
     dict of str to dict of str to str
-        For each column, what it says of each sample; an empty or missing field, "NA", "nan"
-        and the like become "not recorded".
+        For each column, the value of each sample by its id; "not recorded" for an empty field and
+        codes such as "NA".
 
     Raises
     ------
     DataError
-        If the table cannot be read, or no column names every sample once.
+        If the table cannot be read, or no column contains every id exactly once.
     UsageError
         If a column does not exist.
     """
@@ -114,16 +156,19 @@ def read_columns(
         if columns.count(name) > 1:
             raise DataError(f"{path} has several columns '{name}'; rename all but one")
     wanted = set(ids)
-    held = [len(wanted.intersection(table.iloc[:, n])) for n in range(len(columns))]
-    key = held.index(max(held))
+    n_matched = [len(wanted.intersection(table.iloc[:, n])) for n in range(len(columns))]
+    key = n_matched.index(max(n_matched))
     rows = table[table.iloc[:, key].isin(wanted)]
     keys = rows.iloc[:, key]
-    if held[key] < len(wanted) or keys.duplicated().any():
+    if n_matched[key] < len(wanted) or keys.duplicated().any():
         raise DataError(
-            f"no column of {Path(path).name} names every one of the {len(wanted)} samples once "
-            f"(nearest: '{columns[key]}' with {held[key]}): one column must hold the samples' ids"
+            f"no column of {Path(path).name} contains each of the {len(wanted)} sample ids exactly "
+            f"once (nearest: '{columns[key]}' with {n_matched[key]}): add a column with the ids"
         )
     return {
-        name: {k: known(v) or "not recorded" for k, v in zip(keys, rows.iloc[:, at], strict=True)}
-        for name, at in ((name, columns.index(name)) for name in names)
+        name: {
+            identity: blank_if_missing(value) or "not recorded"
+            for identity, value in zip(keys, rows.iloc[:, columns.index(name)], strict=True)
+        }
+        for name in names
     }

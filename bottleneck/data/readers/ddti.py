@@ -1,4 +1,4 @@
-"""DDTI, the open thyroid ultrasound database, as it is published.
+"""Reader of DDTI, the open-access thyroid ultrasound database.
 
 Pedraza et al., "An open access thyroid ultrasound image database", Proc. SPIE 9287, 2015.
 """
@@ -24,25 +24,25 @@ CASE_FILE = re.compile(r"(\d+)\.xml", re.ASCII)
 _IMAGE_FILE = re.compile(r"(\d+)_(\d+)\.jpg", re.ASCII | re.IGNORECASE)
 _TIRADS = re.compile(r"(?:ti-?\s?rads)?\s*([2-5])\s*[abc]?", re.IGNORECASE)
 
-# Room left around a nodule, as a part of its width and height: the polygon runs along the
-# border, whose sharpness is a sign of its own.
+# Margin around a nodule, as a fraction of its width and height. The polygon follows the border of
+# the nodule, and how sharp this border is helps to diagnose it.
 _MARGIN = 0.05
 
 
 def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
-    """Read cases ``N.xml`` beside their images ``N_1.jpg``, ``N_2.jpg``.
+    """Read cases ``N.xml`` and their images ``N_1.jpg``, ``N_2.jpg`` in the same folder.
 
-    TI-RADS 2 and 3 are benign, 4 (4a, 4b, 4c) and 5 malignant; cases with another score
-    or none are left out. The patient is the number of the case.
+    TI-RADS 2 and 3 are benign; 4 (4a, 4b, 4c) and 5 are malignant. Cases with another score
+    or without one are left out. The number of the case is the patient.
 
     Parameters
     ----------
     folder : Path
-        Where the files lie.
+        The folder with the files.
     crop : bool
-        One sample an annotated nodule instead of one an image. The region is the bounding
-        box of the polygon, grown by 5 % of its width and height on each side and clipped
-        at 0; it can reach beyond the right and lower edge of the image.
+        Whether each annotated nodule is a sample, instead of each image. The region is the
+        bounding box of the polygon, enlarged on each side by 5 % of its width or height and
+        clipped at 0. It may extend beyond the right and lower edge of the image.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
 
 
 def _number(file: str) -> str:
-    """Return the number of an image within its case."""
+    """Return the number of an image within its case, as text."""
     return Path(file).stem.split("_")[1]
 
 
@@ -105,7 +105,7 @@ def _read_label(score: str) -> str | None:
 
 
 def _read_marks(root: Element) -> dict[str, list[Box | None]]:
-    """Return the regions of every image number; None for one that cannot be used."""
+    """Return the regions of each image by its number; None for an unusable region."""
     regions: dict[str, list[Box | None]] = defaultdict(list)
     for mark in root.iter("mark"):
         number = (mark.findtext("image") or "").strip()
@@ -122,13 +122,13 @@ def _read_regions(svg: str) -> list[Box | None]:
 
 
 def _bound(region: Any) -> Box | None:
-    """Return the box around a polygon, with the margin; None if there is no such polygon."""
+    """Return the bounding box of a polygon with the margin; None if the polygon is unusable."""
     try:
         xs = [float(point["x"]) for point in region["points"]]
         ys = [float(point["y"]) for point in region["points"]]
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    if not all(abs(value) <= MAX_COORDINATE for value in xs + ys):  # not a number fails too
+    if not all(abs(value) <= MAX_COORDINATE for value in xs + ys):  # False for NaN.
         return None
     if not xs or min(xs) == max(xs) or min(ys) == max(ys):
         return None
@@ -143,7 +143,7 @@ def _grow(values: list[float]) -> tuple[int, int]:
 
 
 def _crop(sample: Sample, regions: list[Box | None], excluded: Counter[str]) -> list[Sample]:
-    """Return one sample a nodule, numbered as the file lists them."""
+    """Return one sample per nodule, numbered in the order of the file."""
     nodules = [
         dataclasses.replace(sample, id=f"{sample.id}#{number}", region=region)
         for number, region in enumerate(regions, start=1)

@@ -1,4 +1,4 @@
-"""A data set of MedMNIST: one ``.npz`` with arrays of small images.
+"""Reader of MedMNIST data sets: one ``.npz`` file with arrays of small images.
 
 Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
 """
@@ -26,9 +26,9 @@ from bottleneck.files import find_bomb
 __all__ = ["ArraySource", "read_medmnist"]
 
 _SPLITS = ("train", "val", "test")
-# Of a packed image; those of MedMNIST take some hundreds.
+# The fewest bytes of a compressed image; a real one has several hundred.
 _MIN_BYTES = 16
-# What zipfile and numpy raise over archives that are cut short, encrypted or forged.
+# What zipfile and numpy raise for archives that are truncated, encrypted or forged.
 _DAMAGE = (
     EOFError,
     MemoryError,
@@ -43,16 +43,20 @@ _Header = tuple[tuple[int, ...], np.dtype]
 
 @dataclasses.dataclass(frozen=True)
 class ArraySource:
-    """Images that are rows of the arrays in a MedMNIST file.
+    """The images of a MedMNIST file, which are rows of its arrays.
 
-    The arrays are loaded at the first image, and again in every process that gets a
-    copy of this object.
+    The arrays are loaded when the first image is read, once in every process that uses this object.
+
+    Attributes
+    ----------
+    path : Path
+        The ``.npz`` file.
     """
 
     path: Path
 
     def read(self, source: str) -> bytes:
-        """Return the image as binary netpbm (P5 or P6), the same bytes every time.
+        """Return an image as binary netpbm (P5 or P6), always with the same bytes.
 
         Raises
         ------
@@ -80,25 +84,25 @@ def read_medmnist(path: Path) -> ImageDataset:
     Parameters
     ----------
     path : Path
-        The ``.npz``, of any of the sizes that MedMNIST comes in.
+        The ``.npz`` file, in any of the image sizes of MedMNIST.
 
     Returns
     -------
     ImageDataset
-        Ids are ``train/000000`` and so on, by the index in the array; labels are the
-        numbers that the file gives, as text.
+        Ids are ``train/000000`` and so on, with the index in the array. Labels are the
+        numbers in the file, as text.
 
     Raises
     ------
     DataError
-        If the file is damaged, no MedMNIST data set, or one of volumes or of several
-        labels an image.
+        If the file is damaged or not a MedMNIST data set, or contains volumes or several labels
+        per image.
     """
     with _reporting(path):
         n_images = 0
         with zipfile.ZipFile(path) as archive:
             if bomb := find_bomb(archive):
-                raise DataError(f"{path.name} is not read, for it may be a bomb: {bomb}")
+                raise DataError(f"{path.name} is not read: it may be a decompression bomb: {bomb}")
             for split in _SPLITS:
                 images = _read_header(archive, f"{split}_images")
                 labels = _read_header(archive, f"{split}_labels")
@@ -106,8 +110,8 @@ def read_medmnist(path: Path) -> ImageDataset:
                 n_images += images[0][0]
         if n_images * _MIN_BYTES > path.stat().st_size:
             raise DataError(
-                f"{path.name} promises {n_images:,} images in {path.stat().st_size:,} bytes: even "
-                f"empty pictures take {_MIN_BYTES} bytes each"
+                f"{path.name} declares {n_images:,} images in {path.stat().st_size:,} bytes, but "
+                f"even empty images take {_MIN_BYTES} bytes each; is it truncated?"
             )
         with np.load(path, allow_pickle=False) as arrays:
             numbers = {split: arrays[f"{split}_labels"].ravel() for split in _SPLITS}
@@ -121,7 +125,7 @@ def read_medmnist(path: Path) -> ImageDataset:
     if len(set(values_of(samples, "label"))) == 2:
         notes = (
             "labels are MedMNIST's numbers, and 1 is not always the disease: in BreastMNIST, "
-            "0 is malignant; say which one is positive",
+            "0 is malignant. State the positive class",
         )
     return ImageDataset(name=path.stem, samples=samples, images=ArraySource(path), notes=notes)
 
@@ -129,10 +133,10 @@ def read_medmnist(path: Path) -> ImageDataset:
 def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
     """Return the shape and type of an array without loading it."""
     if f"{name}.npy" not in archive.namelist():
-        found = ", ".join(archive.namelist()[:8]) or "nothing"
+        present = ", ".join(archive.namelist()[:8]) or "nothing"
         raise DataError(
-            f"{Path(str(archive.filename)).name} lacks {name}, so it is no MedMNIST data set; it "
-            f"holds {found}"
+            f"{Path(str(archive.filename)).name} is not a MedMNIST data set: it lacks {name} and "
+            f"contains {present}"
         )
     with archive.open(f"{name}.npy") as file:
         version = npy.read_magic(file)
@@ -141,28 +145,28 @@ def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
     return shape, dtype
 
 
-def _check_headers(where: str, images: _Header, labels: _Header) -> None:
+def _check_headers(place: str, images: _Header, labels: _Header) -> None:
     (shape, dtype), (label_shape, label_dtype) = images, labels
     if dtype.hasobject or label_dtype.hasobject:
-        raise DataError(f"{where}: arrays of Python objects can run code and are not loaded")
+        raise DataError(f"{place}: arrays of Python objects could run code and are not loaded")
     if dtype != np.uint8 or len(shape) not in (3, 4):
-        raise DataError(f"{where}: expected 8-bit images (n, height, width), not {dtype} {shape}")
+        raise DataError(f"{place}: expected 8-bit images (n, height, width), not {dtype} {shape}")
     if len(shape) == 4 and shape[3] != 3:
-        raise DataError(f"{where}: volumes {shape} are not supported, only 2-D images")
+        raise DataError(f"{place}: volumes {shape} are not supported, only 2-D images")
     if not np.issubdtype(label_dtype, np.integer):
-        raise DataError(f"{where}: expected integer labels, not {label_dtype}")
+        raise DataError(f"{place}: expected integer labels, not {label_dtype}")
     if len(label_shape) == 2 and label_shape[1] != 1:
         raise DataError(
-            f"{where}: {label_shape[1]} labels an image (multi-label) are not supported, only one"
+            f"{place}: {label_shape[1]} labels per image (multi-label) are not supported, only one"
         )
     if len(label_shape) not in (1, 2) or label_shape[0] != shape[0]:
-        raise DataError(f"{where}: labels {label_shape} do not fit images {shape}")
+        raise DataError(f"{place}: labels {label_shape} do not fit images {shape}")
 
 
 @contextmanager
 def _reporting(path: Path) -> Iterator[None]:
-    """Turn what a damaged archive raises into one error."""
+    """Raise DataError for any error that a damaged archive causes."""
     try:
         yield
     except _DAMAGE as error:
-        raise DataError(f"{path.name} is not a readable .npz: {error}") from error
+        raise DataError(f"{path.name} cannot be read as .npz: {error}") from error

@@ -1,4 +1,4 @@
-"""TN5000, thyroid nodules with pathological labels, in the layout of Pascal VOC."""
+"""Reader of TN5000: thyroid nodules with pathology labels, in the layout of Pascal VOC."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _SPLITS = ("train", "val", "test")
 
 
 def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
-    """Read ``Annotations``, ``JPEGImages`` and ``ImageSets/Main`` of TN5000.
+    """Read the folders ``Annotations``, ``JPEGImages`` and ``ImageSets/Main`` of TN5000.
 
-    An object called 0 is benign, 1 malignant. The published lists ``train.txt``,
-    ``val.txt`` and ``test.txt`` fix the split; images in none of them are left out, and so
-    are listed images that are missing. Patients are not published.
+    An object called 0 is benign, 1 is malignant. The published lists ``train.txt``, ``val.txt``
+    and ``test.txt`` define the splits; images in none of the lists are left out, as are
+    listed images without a file. Patients are not published.
 
     Parameters
     ----------
     folder : Path
-        Where the three folders lie.
+        The folder that contains these three.
     crop : bool
-        One sample an annotated nodule, with its bounding box, instead of one an image.
-        Without it, images whose nodules disagree are left out.
+        Whether each annotated nodule, with its bounding box, is a sample, instead of each image.
+        Without it, images with both benign and malignant nodules are left out.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        If no image is left, a list is missing or names an image of another list too, an
-        object has another name, or an XML file is damaged or harmful.
+        If no image is left, a list is missing, an image is in two lists, an object has another
+        name, or an XML file is damaged or harmful.
     """
     files, excluded = list_files(folder)
     present = set(files)
@@ -63,11 +63,11 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
                 Sample(
                     id=f"{name}#{number}",
                     source=source,
-                    label=_read_label(found, annotation),
+                    label=_read_label(element, annotation),
                     split=split,
-                    region=_read_box(found),
+                    region=_read_box(element),
                 )
-                for number, found in enumerate(objects, start=1)
+                for number, element in enumerate(objects, start=1)
             ]
             samples += _keep_boxed(nodules, excluded) if crop else _merge(name, nodules, excluded)
     return ImageDataset(
@@ -87,7 +87,7 @@ def _keep_boxed(nodules: list[Sample], excluded: Counter[str]) -> list[Sample]:
 
 
 def _merge(name: str, nodules: list[Sample], excluded: Counter[str]) -> list[Sample]:
-    """Return the one sample of a whole image, where its nodules agree."""
+    """Return the sample of a whole image, or none if its nodules have different labels."""
     labels = {nodule.label for nodule in nodules}
     if len(labels) == 1:
         return [dataclasses.replace(nodules[0], id=name, region=None)]
@@ -97,7 +97,7 @@ def _merge(name: str, nodules: list[Sample], excluded: Counter[str]) -> list[Sam
 
 
 def _read_splits(folder: Path) -> dict[str, str]:
-    """Return the split of every listed image, in the order of the lists."""
+    """Return the split of each listed image, in the order of the lists."""
     splits: dict[str, str] = {}
     for split in _SPLITS:
         path = folder / "ImageSets" / "Main" / f"{split}.txt"
@@ -110,14 +110,14 @@ def _read_splits(folder: Path) -> dict[str, str]:
         for name in (line.split()[0] for line in lines if line.strip()):
             if splits.setdefault(name, split) != split:
                 raise DataError(
-                    f"'{folder}': image '{name}' stands in {splits[name]}.txt and in {path.name}; "
-                    f"an image can be in one split only"
+                    f"'{folder}': image '{name}' is in both {splits[name]}.txt and {path.name}; "
+                    "an image can only be in one split"
                 )
     return splits
 
 
-def _read_label(found: Element, annotation: str) -> str:
-    name = (found.findtext("name") or "").strip()
+def _read_label(element: Element, annotation: str) -> str:
+    name = (element.findtext("name") or "").strip()
     if name not in _LABELS:
         raise DataError(
             f"{annotation}: object '{name}'; the objects of TN5000 are 0 (benign) and 1 (malignant)"
@@ -125,16 +125,16 @@ def _read_label(found: Element, annotation: str) -> str:
     return _LABELS[name]
 
 
-def _read_box(found: Element) -> Box | None:
+def _read_box(element: Element) -> Box | None:
     try:
         edges = [
-            float(found.findtext(f"bndbox/{e}") or "") for e in ("xmin", "ymin", "xmax", "ymax")
+            float(element.findtext(f"bndbox/{e}") or "") for e in ("xmin", "ymin", "xmax", "ymax")
         ]
     except ValueError:
         return None
-    if not all(abs(edge) <= MAX_COORDINATE for edge in edges):  # not a number fails too
+    if not all(abs(edge) <= MAX_COORDINATE for edge in edges):  # False for NaN.
         return None
-    # Pascal VOC counts pixels from 1, and its box includes the last one.
+    # Pascal VOC counts pixels from 1, and its boxes include the last pixel.
     left, top, right, bottom = (round(edge) for edge in edges)
     left, top = max(0, left - 1), max(0, top - 1)
     return (left, top, right, bottom) if left < right and top < bottom else None

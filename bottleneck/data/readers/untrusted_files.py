@@ -1,4 +1,4 @@
-"""What the readers of folders share: safe listing of files, and safe parsing of XML."""
+"""Safe listing of folders and safe parsing of XML, for data sets from untrusted sources."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "LEAVES",
+    "LEADS_OUT",
     "MAX_COORDINATE",
     "PICTURE_SUFFIXES",
     "is_image",
-    "leaves",
+    "leads_out",
     "list_files",
     "parse_xml",
 ]
@@ -32,41 +32,41 @@ PICTURE_SUFFIXES = frozenset(
 )
 IMAGE_SUFFIXES = PICTURE_SUFFIXES | {".dcm", ".dicom"}
 
-# Why a sample is left out.
-LEAVES = "symbolic link that leaves the folder"
+# A reason for leaving a sample out.
+LEADS_OUT = "symbolic link that leaves the folder"
 
-# In pixels. No picture is as large; what lies beyond is a mistake.
+# In pixels. No image is so large; a coordinate beyond is an error.
 MAX_COORDINATE = 100_000
 
-# A published annotation takes a few hundred kilobytes at most.
+# The largest published annotation has a few hundred kilobytes.
 _MAX_XML_BYTES = 5_000_000
 
 
 def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
-    """List the files below a folder.
+    """Return the files below a folder, at any depth.
 
-    Hidden files, ``Thumbs.db``, ``DICOMDIR`` and ``__MACOSX`` are passed over. Links to folders are
-    not followed, and links to files only where they stay inside: a data set that
-    came as an archive must not reach the rest of the machine.
+    Hidden files, ``Thumbs.db``, ``DICOMDIR`` and ``__MACOSX`` are ignored. Symbolic links to
+    folders are not followed, and links to files only if they stay inside: a downloaded data set
+    must not give access to other files of this machine.
 
     Parameters
     ----------
     folder : Path
-        Where to start.
+        The folder to list.
 
     Returns
     -------
     files : list of str
         Paths relative to the folder, with ``/``, sorted.
     excluded : Counter of str
-        Why others were left out, and how many.
+        The reasons why files were left out, each with their number.
 
     Raises
     ------
     DataError
         If the folder, or one below it, cannot be listed.
     """
-    inside = folder.resolve()
+    resolved = folder.resolve()
     files, excluded = [], Counter[str]()
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [f for f in folders if not _is_clutter(f)]
@@ -76,8 +76,8 @@ def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
             path = Path(parent, name)
             if _is_clutter(name):
                 continue
-            if path.is_symlink() and leaves(path, inside):
-                excluded[LEAVES] += 1
+            if path.is_symlink() and leads_out(path, resolved):
+                excluded[LEADS_OUT] += 1
             elif not path.is_file():
                 excluded["broken link or special file"] += 1
             else:
@@ -86,9 +86,9 @@ def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
 
 
 def is_image(path: Path) -> bool:
-    """Tell whether a file is an image by its suffix; without one, by whether it is DICOM."""
+    """Return whether a file is an image: by its suffix or, without one, if it is a DICOM file."""
     suffix = path.suffix.casefold()
-    # Scanners name files after their UID, whose last number looks like a suffix.
+    # Scanners name files after a UID; its last number looks like a suffix.
     if suffix.lstrip(".").isdecimal() or not suffix:
         try:
             with path.open("rb") as file:
@@ -98,40 +98,35 @@ def is_image(path: Path) -> bool:
     return suffix in IMAGE_SUFFIXES
 
 
-def leaves(path: Path, inside: Path) -> bool:
-    """Tell whether a path, once its links are followed, lies outside a (resolved) folder."""
-    # Path.resolve stops at links that run in circles, which are broken ones to us.
-    return not Path(os.path.realpath(path)).is_relative_to(inside)
+def leads_out(path: Path, folder: Path) -> bool:
+    """Return whether a path, with all links followed, is outside a resolved folder."""
+    # Path.resolve raises an error for circular links; here they count as broken.
+    return not Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def parse_xml(path: Path) -> Element:
-    """Parse an annotation file that is not to be trusted.
+    """Return the root element of an XML file from an untrusted source.
 
     Parameters
     ----------
     path : Path
         The file.
 
-    Returns
-    -------
-    Element
-        Its root.
-
     Raises
     ------
     DataError
-        If it is not XML, declares entities or a document type, or is larger than 5 MB.
+        If the file is not XML, declares entities or a document type, or is larger than 5 MB.
     """
     try:
         if path.stat().st_size > _MAX_XML_BYTES:
-            raise DataError(f"{path.name} is larger than 5 MB: not an annotation of this data set")
+            raise DataError(f"{path.name} is larger than 5 MB and cannot be an annotation")
         return defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
     except DefusedXmlException as error:
         raise DataError(
-            f"{path.name} declares a document type or entities, which no annotation needs and "
-            f"which can be harmful; it is not read"
+            f"{path.name} declares a document type or entities, which an annotation does not need "
+            "and which can be harmful; it is not read"
         ) from error
-    # expat reports an unknown encoding as LookupError or ValueError, all else as ParseError.
+    # expat reports an unknown encoding as LookupError or ValueError, and others as ParseError.
     except (defusedxml.ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         raise DataError(f"{path.name} is not readable XML ({error}); is it damaged?") from error
 
