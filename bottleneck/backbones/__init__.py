@@ -1,1 +1,1 @@
-"""Frozen networks: which exist, where their weights come from, how their output is pooled."""
+"""Frozen networks: the catalogue, their weights, the tapped layer and the pooling."""

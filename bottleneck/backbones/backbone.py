@@ -1,4 +1,4 @@
-"""A frozen network with a layer and a pooling: images in, one vector each out."""
+"""Frozen networks that turn preprocessed images into feature vectors."""
 
 from __future__ import annotations
 
@@ -36,41 +36,46 @@ _LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class _ReachedError(Exception):
-    """Ends a forward pass at the last of the layers that were asked for."""
+class _AllLayersReachedError(Exception):
+    """Ends a forward pass after the last of the tapped layers."""
 
 
 class Backbone:
-    """A frozen network, where to tap it, and how to pool what comes out.
+    """A frozen network, the layer from which features are taken, and the pooling.
 
     Parameters
     ----------
     network : nn.Module
-        Its last feature map is ``forward_features(x)``, or ``network(x)`` where it has none.
-    name, architecture : str
-        What the user calls it, and what it is.
+        The network. Its last feature map is ``forward_features(x)``, or ``network(x)`` if it has no
+        such method.
+    name : str
+        The name for ``--backbone``.
+    architecture : str
+        Name of the timm model.
     weights : Weights
-        What it was filled with.
+        The weights that the network was filled with.
     preprocessing : Preprocessing
-        The input that the weights expect.
+        The preprocessing that the weights expect.
     layer : str
         Name of a module of the network; "" for the last feature map.
-    pooling : str
-        "avg", "max", "gem" or "flatten".
+    pooling : {"avg", "max", "gem", "flatten"}
+        How the output of the layer becomes one vector.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the tapped layer's output for one image, read off the network.
+        Shape of the layer's output for one image.
     width : int
-        Length of a feature vector, read off the network.
-    statistics : tuple of Tensor, each of shape (3,)
-        Mean and std of the preprocessing, where the network is.
+        Length of a feature vector.
+    device : torch.device
+        The device of the network.
+    statistics : tuple of two Tensor, each of shape (3,)
+        Mean and std of the preprocessing, on this device.
 
     Raises
     ------
     UsageError
-        If the layer or the pooling does not exist, or the layer's output has no row an image.
+        If the layer or the pooling does not exist, or the layer does not give one output per image.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class Backbone:
         self._prefix_tokens = getattr(network, "num_prefix_tokens", 0)
         if layer and layer not in dict(network.named_modules()):
             raise _unknown_layer(name, layer, network)
-        # Swin's maps have their channels last, but for what its convolutions give.
+        # Feature maps of Swin have their channels last, except the outputs of its convolutions.
         is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
@@ -111,8 +116,8 @@ class Backbone:
         if not isinstance(output, Tensor) or len(output) != 2 or output.ndim not in (2, 3, 4):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise UsageError(
-                f"layer '{self.layer}' of {self.name} gives {shape} for 2 images, not one map, "
-                "token list or vector an image; choose another layer"
+                f"layer '{self.layer}' of {self.name} gives {shape} for 2 images, but one map, "
+                "token list or vector per image is needed; choose another layer"
             )
         if output.ndim == 4 and ".attn." in f".{self.layer}":
             raise UsageError(
@@ -122,7 +127,7 @@ class Backbone:
         return tuple(output.shape[1:]), self._pooled(output).shape[1]
 
     def at(self, layer: str | None) -> Backbone:
-        """Return the same network, tapped at another layer."""
+        """Return a backbone of the same network with another layer (None: last feature map)."""
         other = Backbone(
             self.network,
             name=self.name,
@@ -144,7 +149,7 @@ class Backbone:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over names, shapes and float32 values of the network's tensors."""
+        """sha256 over the names, shapes and float32 values of the network's tensors."""
         digest = hashlib.sha256()
         for key, tensor in sorted(self.network.state_dict().items()):
             if key.endswith("num_batches_tracked"):
@@ -154,7 +159,7 @@ class Backbone:
         return digest.hexdigest()
 
     def recipe(self, precision: Precision, decoding: Decoding = "reference") -> Recipe:
-        """Return the recipe of the features that this backbone makes."""
+        """Return the recipe of the features that this backbone computes."""
         return Recipe(
             backbone=self.name,
             weights=self.weights.name,
@@ -169,38 +174,38 @@ class Backbone:
         )
 
     def to(self, device: torch.device, layout: MemoryFormat = "channels_last") -> Backbone:
-        """Move the network to a device, and its convolutions into a memory format."""
+        """Move the network to a device and into a memory format; return the backbone itself."""
         self.network.to(device).to(memory_format=_LAYOUTS[layout])
         self.device, self.layout = device, layout
         self.statistics = self._place_statistics()
         return self
 
     def _place_statistics(self) -> tuple[Tensor, Tensor]:
-        # Once, not in every batch: before a GPU, each would wait for the copy.
-        how = self.preprocessing
-        return torch.tensor(how.mean, device=self.device), torch.tensor(how.std, device=self.device)
+        # Done once: in every batch, a GPU would have to wait for the copy.
+        mean, std = self.preprocessing.mean, self.preprocessing.std
+        return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
 
     @torch.inference_mode()
     def embed(self, pixels: Tensor, precision: Precision = "fp32") -> Tensor:
-        """Compute features.
+        """Return the features of a batch of preprocessed images.
 
         Parameters
         ----------
         pixels : Tensor of uint8 or float32, shape (batch, crop, crop, 3)
-            0 to 255, as ``Preprocessing.pixels`` makes them.
+            Values from 0 to 255, as ``Preprocessing.pixels`` returns them.
         precision : {"fp32", "bf16", "fp16"}
-            Arithmetic of the network; pooling is always float32.
+            Precision of the forward pass; pooling is always float32.
 
         Returns
         -------
         Tensor of float32, shape (batch, width)
-            On the backbone's device.
+            One feature vector per image, on the backbone's device.
         """
         return embed_together([self], pixels, precision)[0]
 
 
 def tapped(backbones: Sequence[Backbone]) -> Taps:
-    """Tap one network at the layers of backbones; to be closed."""
+    """Return the taps of several backbones of one network; close them after use."""
     first = backbones[0]
     return Taps(first.network, [backbone.layer for backbone in backbones], first.name)
 
@@ -213,33 +218,33 @@ def embed_together(
     forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
     taps: Taps | None = None,
 ) -> list[Tensor]:
-    """Compute the features of several layers of one network in one forward pass.
+    """Return the features of several layers of one network, computed in one forward pass.
 
     Parameters
     ----------
     backbones : sequence of Backbone
-        One network, tapped at different layers (``Backbone.at``).
+        Backbones of one network with different layers (see ``Backbone.at``).
     pixels, precision
-        As ``Backbone.embed`` takes them.
+        The same as for ``Backbone.embed``.
     forward : callable
-        Computes the last feature map from the network and its input; a compiled
-        ``feature_map``, for one.
+        Takes the network and its input, and returns the last feature map; for example a
+        compiled ``feature_map``.
     taps : Taps, optional
-        What ``tapped(backbones)`` returned; without it, a network can be in one thread only.
+        The result of ``tapped(backbones)``. Without it, only one thread may use the network.
 
     Returns
     -------
-    list of Tensor
-        For each backbone what ``embed`` returns.
+    list of Tensor of float32, each of shape (batch, width)
+        The features of each backbone.
     """
     first = backbones[0]
     x = pixels.to(first.device, non_blocking=True).float()
-    # Out of place where ``float`` gave the caller's own tensor back.
+    # For float32 pixels, ``float`` returns the caller's tensor, which must not be changed.
     x = x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)
-    # By rows: a processor takes four times as long where the innermost loop is over 3 channels.
-    mean, std = (each.repeat(x.shape[2]) for each in first.statistics)
+    # On flattened rows: with an innermost loop over 3 channels, a CPU takes four times as long.
+    mean, std = (channel.repeat(x.shape[2]) for channel in first.statistics)
     rows = x.flatten(2).sub_(mean).div_(std)
-    # NHWC permuted to NCHW is channels_last already.
+    # NHWC permuted to NCHW is already in the memory format channels_last.
     x = rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=_LAYOUTS[first.layout])
     reduced = precision != "fp32"
     autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
@@ -253,9 +258,9 @@ def embed_together(
 
 @contextlib.contextmanager
 def without_tf32() -> Iterator[None]:
-    """Compute fp32 in fp32: by default cuDNN rounds its inputs to 10 bits of mantissa.
+    """Turn off TF32 in cuDNN, which by default rounds fp32 inputs to a mantissa of 10 bits.
 
-    The setting is the process's. Where several threads compute, it must be made around all.
+    The setting applies to the whole process. If several threads compute, use it around all of them.
     """
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -266,25 +271,25 @@ def without_tf32() -> Iterator[None]:
 
 
 class Taps:
-    """Outputs of layers of a network, read in any number of threads at once.
+    """Access to the outputs of layers of a network, from any number of threads.
 
-    The network carries hooks from here to ``close``. Use as a context manager.
+    The network has hooks until ``close`` is called. Use it as a context manager.
 
     Parameters
     ----------
     network : nn.Module
-        What is tapped.
+        The network.
     layers : sequence of str
         Names of its modules; "" for the last feature map.
     name : str
-        Of the network, for the message.
+        Name of the network, for the message.
     """
 
     def __init__(self, network: nn.Module, layers: Sequence[str], name: str) -> None:
         self._network, self._layers, self._name = network, layers, name
         self._wanted = set(layers)
-        # Hooks fire in every pass over the network, those of other threads too.
-        self._own = threading.local()
+        # Hooks are called in the forward passes of all threads: keep outputs separate.
+        self._of_thread = threading.local()
         self._hooks = [
             network.get_submodule(layer).register_forward_hook(self._keep(layer))
             for layer in self._wanted - {""}
@@ -297,19 +302,19 @@ class Taps:
         self.close()
 
     def close(self) -> None:
-        """Take the hooks off the network."""
+        """Remove the hooks from the network."""
         for hook in self._hooks:
             hook.remove()
 
     def _keep(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            found = getattr(self._own, "found", None)
-            if found is None:
+            outputs = getattr(self._of_thread, "outputs", None)
+            if outputs is None:
                 return
-            # A later module may compute in place on what this one gave.
-            found[layer] = output.clone() if isinstance(output, Tensor) else output
-            if found.keys() == self._wanted:
-                raise _ReachedError
+            # A copy, because a later module may change this output in place.
+            outputs[layer] = output.clone() if isinstance(output, Tensor) else output
+            if outputs.keys() == self._wanted:
+                raise _AllLayersReachedError
 
         return hook
 
@@ -317,24 +322,34 @@ class Taps:
     def read(
         self, x: Tensor, forward: Callable[[nn.Module, Tensor], Tensor] = feature_map
     ) -> list[Any]:
-        """Return the outputs of the layers for one input of the network.
+        """Return the outputs of all layers for one input of the network.
+
+        Parameters
+        ----------
+        x : Tensor of float32, shape (batch, 3, height, width)
+            The normalised input.
+        forward : callable
+            Takes the network and its input, and returns the last feature map.
 
         Raises
         ------
         UsageError
-            If a layer takes no part in the last feature map.
+            If the last feature map does not need one of the layers.
         """
-        found: dict[str, Any] = {}
-        self._own.found = found
+        outputs: dict[str, Any] = {}
+        self._of_thread.outputs = outputs
         try:
-            found[""] = forward(self._network, x)
-        except _ReachedError:
+            outputs[""] = forward(self._network, x)
+        except _AllLayersReachedError:
             pass
         finally:
-            self._own.found = None
-        if missed := self._wanted - found.keys():
-            raise UsageError(f"layer '{min(missed)}' of {self._name} takes no part in its features")
-        return [found[layer] for layer in self._layers]
+            self._of_thread.outputs = None
+        if unused := self._wanted - outputs.keys():
+            raise UsageError(
+                f"layer '{min(unused)}' of {self._name} is not used for its features; choose "
+                "another layer"
+            )
+        return [outputs[layer] for layer in self._layers]
 
 
 def load_backbone(
@@ -345,7 +360,7 @@ def load_backbone(
     pooling: str = "avg",
     preprocessing: str | None = None,
 ) -> Backbone:
-    """Load a frozen network by name.
+    """Return a frozen network by name.
 
     Parameters
     ----------
@@ -355,34 +370,42 @@ def load_backbone(
         "imagenet", "radimagenet", "random", a name in the weights folder, or the path of a
         file.
     layer : str, optional
-        Name of the layer to tap; the last feature map where none is given.
+        Name of the layer whose output is pooled; by default, the last feature map.
     pooling : {"avg", "max", "gem", "flatten"}
-        How a feature map becomes a vector.
+        How the output of the layer becomes one vector.
     preprocessing : str, optional
-        "timm", "torchvision", "keras", "transformers", "radimagenet" or a relative of it, or
-        a TOML file; by default what the publisher of the weights states.
+        "timm", "torchvision", "keras", "transformers", "radimagenet" or one of its variants, or
+        the path of a TOML file; by default, what the publisher of the weights states.
 
     Returns
     -------
     Backbone
-        On the CPU.
+        The network on the CPU.
 
     Raises
     ------
     UsageError
-        If a name does not exist.
+        If the backbone, the weights, the layer, the pooling or the preprocessing does not exist.
     WeightsError
-        If the weights cannot be had or do not fit.
+        If the weights are not available, or do not fit.
+
+    Examples
+    --------
+    >>> backbone = load_backbone("resnet18", weights="random")
+    >>> backbone.shape, backbone.width
+    ((512, 7, 7), 512)
+    >>> backbone.embed(torch.zeros(2, 224, 224, 3, dtype=torch.uint8)).shape
+    torch.Size([2, 512])
     """
     encoder = find_encoder(name)
     find_pooling(pooling)
-    network, found, stated = load_network(encoder, weights, preprocessing)
+    network, loaded, expected = load_network(encoder, weights, preprocessing)
     return Backbone(
         network,
         name=encoder.name,
         architecture=encoder.architecture,
-        weights=found,
-        preprocessing=stated,
+        weights=loaded,
+        preprocessing=expected,
         layer=layer or "",
         pooling=pooling,
     )
@@ -392,6 +415,6 @@ def _unknown_layer(name: str, layer: str, network: nn.Module) -> UsageError:
     layers = [n for n, _ in network.named_modules() if n]
     near = difflib.get_close_matches(layer, layers, n=3, cutoff=0.4) or layers[-3:]
     return UsageError(
-        f"unknown layer '{layer}' of {name}; near it: {', '.join(near)}. "
-        f"`bottleneck backbones {name}` lists all."
+        f"unknown layer '{layer}' of {name}; similar names: {', '.join(near)}. "
+        f"`bottleneck backbones {name}` lists all layers."
     )

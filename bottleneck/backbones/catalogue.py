@@ -1,4 +1,4 @@
-"""The encoders that have a short name, and the weights that were published for them."""
+"""The encoders with a short name, and the weights published for them."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ __all__ = ["ENCODERS", "Encoder", "PublishedWeights", "find_encoder"]
 _RADIMAGENET_HUB = "Lab-Rasool/RadImageNet"
 _RADIMAGENET_HOME = "https://github.com/BMEII-AI/RadImageNet"
 _RADIMAGENET_LICENCE = "mit (BMEII-AI/RadImageNet)"
-# Stated by third parties and not checked here: shown as claimed, never held against a file.
+# Stated by third parties and not verified: displayed as claimed, never compared with a file.
 _CLAIMED = {"ResNet50.pt": "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3f3d0bbab0734"}
 
 
 @dataclasses.dataclass(frozen=True)
 class PublishedWeights:
-    """One set of weights that somebody published for an encoder.
+    """One set of weights that was published for an encoder.
 
     Attributes
     ----------
     weights : str
-        What the user says: "imagenet", "radimagenet", "radimagenet-keras".
+        The name for ``--weights``: "imagenet", "radimagenet", "radimagenet-keras".
     file : str
-        Name of the file.
+        Name of the weight file.
     repository : str or None
-        Where the hub has it; None where it must be fetched by hand from ``home``.
+        The hub repository that has it; None if it must be downloaded by hand from ``home``.
     home : str
-        Page or address of the publisher.
+        Web page of the publisher.
     preprocessing : str
-        Name of the input that it expects.
+        Name of the preprocessing that the weights expect.
     licence : str or None
-        As the publisher states it.
+        The licence that the publisher states.
     claimed_sha256 : str or None
-        As third parties state it.
+        The sha256 that third parties state.
     """
 
     weights: str
@@ -48,24 +48,24 @@ class PublishedWeights:
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """An architecture under a name of its own.
+    """A network architecture with a short name.
 
     Attributes
     ----------
     name : str
-        What the user says.
+        The name for ``--backbone``.
     timm : str
-        Model and tag in timm; the tag is what ``--weights imagenet`` means.
+        Model and tag in timm. The tag selects the weights that ``--weights imagenet`` means.
     torchvision : str or None
-        The same architecture in torchvision, whose weight files it can take.
+        Name of the same architecture in torchvision; its weight files can be loaded.
     keras : str or None
-        The same in ``keras.applications``, whose .h5 files it can take.
+        Name in ``keras.applications``; its .h5 files can be loaded.
     transformers : str or None
-        A repository of the same in transformers' form, whose files it can take.
+        A hub repository of the same architecture for transformers; its files can be loaded.
     radimagenet : str or None
-        Its name in the file names of RadImageNet.
+        Name in the file names of RadImageNet.
     radimagenet_torch : bool
-        Whether RadImageNet published it as .pt beside the .h5.
+        Whether RadImageNet published a .pt file in addition to the .h5 file.
     """
 
     name: str
@@ -83,23 +83,26 @@ class Encoder:
 
     @property
     def layouts(self) -> tuple[str, ...]:
-        """Names of the layouts in which its weights exist."""
-        found = {
+        """The names of the layouts in which its weights exist."""
+        sources = {
             "timm": True,
             "torchvision": self.torchvision,
             "radimagenet": self.radimagenet and self.radimagenet_torch,
             "keras": self.keras,
             "transformers": self.transformers,
         }
-        return tuple(name for name, exists in found.items() if exists)
+        return tuple(name for name, exists in sources.items() if exists)
 
     @property
     def published(self) -> tuple[PublishedWeights, ...]:
-        """The weights that have a name."""
+        """The weights that were published for it."""
         return (*self._imagenet(), *self._radimagenet())
 
     def find_published(self, weights: str) -> PublishedWeights | None:
-        """Look a name up: "radimagenet" is the .pt, or the .h5 where there is no other."""
+        """Return the published weights with a name; None if there are none.
+
+        "radimagenet" means the .pt file, or the .h5 file if there is no other.
+        """
         named = {published.weights: published for published in self.published}
         fallback = named.get("radimagenet-keras") if weights == "radimagenet" else None
         return named.get(weights, fallback)
@@ -215,32 +218,38 @@ _TIMM = "timm/"
 
 
 def find_encoder(name: str) -> Encoder:
-    """Look an encoder up.
+    """Return the encoder with a name.
 
     Parameters
     ----------
     name : str
-        A short name, whose case, ``-`` and ``_`` do not matter; or ``timm/NAME[.TAG]``
-        for any other model of timm.
+        A short name, in which case, ``-`` and ``_`` are ignored; or ``timm/NAME[.TAG]``
+        for any other timm model.
 
     Returns
     -------
     Encoder
+        The encoder; for ``timm/NAME`` without a tag, with timm's default tag.
 
     Raises
     ------
     UsageError
         If there is no such encoder.
+
+    Examples
+    --------
+    >>> find_encoder("ResNet-50").timm
+    'resnet50.tv_in1k'
     """
     if name.startswith(_TIMM):
         return _from_timm(name)
-    plain = {_plain(known): encoder for known, encoder in ENCODERS.items()}
-    if _plain(name) not in plain:
+    encoders = {_normalise(known): encoder for known, encoder in ENCODERS.items()}
+    if _normalise(name) not in encoders:
         raise unknown_name("backbone", name, [*ENCODERS, "timm/NAME"])
-    return plain[_plain(name)]
+    return encoders[_normalise(name)]
 
 
-def _plain(name: str) -> str:
+def _normalise(name: str) -> str:
     return name.casefold().replace("-", "").replace("_", "")
 
 

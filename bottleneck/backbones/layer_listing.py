@@ -1,4 +1,4 @@
-"""What the catalogue holds, read off the networks themselves."""
+"""Tables of the backbones and of their layers, computed from the networks themselves."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ __all__ = ["describe_backbones", "describe_layers", "width_of"]
 
 
 def describe_backbones() -> list[dict[str, Any]]:
-    """Describe every encoder with a short name.
+    """Return a table of the encoders with a short name.
 
     Returns
     -------
     list of dict
-        name; width of a pooled feature; input side in pixels; weights, those that exist,
-        separated by commas; here, those of them that lie on this machine, or "–".
+        One row per encoder: "name"; "width", the length of a pooled feature vector; "input", the
+        side of the input in pixels; "weights", the published weights, separated by commas;
+        "here", those that are on this machine, or "–".
     """
     return [
         {
@@ -42,24 +43,25 @@ def _local_weights(encoder: Encoder) -> list[str]:
 
 
 def width_of(encoder: Encoder) -> int:
-    """Return the length of a pooled feature, read off the network."""
+    """Return the length of a pooled feature vector, computed from the network."""
     network = skeleton(encoder)
     output = feature_map(network, _two_images(encoder))
     return output.shape[-1 if getattr(network, "output_fmt", "NCHW") == "NHWC" else 1]
 
 
 def describe_layers(name: str) -> list[dict[str, Any]]:
-    """Describe every layer that takes part in a backbone's features.
+    """Return a table of the layers that compute a backbone's features.
 
     Parameters
     ----------
     name : str
-        As ``load_backbone`` takes it.
+        Name of the backbone, as for ``load_backbone``.
 
     Returns
     -------
     list of dict
-        layer; type; shape of its output for one image. In the order of the forward pass.
+        One row per layer, in the order of the forward pass: "layer", its name; "type", its class;
+        "shape", of its output for one image.
 
     Raises
     ------
@@ -90,6 +92,6 @@ def describe_layers(name: str) -> list[dict[str, Any]]:
 
 
 def _two_images(encoder: Encoder) -> Tensor:
-    # Two, so that layers that fold the batch into other dimensions stand out.
+    # Two images reveal layers that merge the batch with another dimension.
     side = default_preprocessing(encoder).crop
     return torch.empty(2, 3, side, side, device="meta")

@@ -1,4 +1,4 @@
-"""Networks of timm, reduced to the part that makes a feature map."""
+"""timm networks, reduced to the modules that compute the last feature map."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ RANDOM_SEED = 0
 
 
 def build(encoder: Encoder, *, seed: int = RANDOM_SEED) -> nn.Module:
-    """Build an encoder with random weights, without the parts that no feature map needs.
+    """Return an encoder with random weights, without modules that the feature map does not need.
 
     Parameters
     ----------
     encoder : Encoder
         The architecture.
     seed : int
-        Of its weights; the caller's generator is left as it was.
+        Seed of the random weights; torch's global generator is not changed.
 
     Returns
     -------
     nn.Module
-        In eval mode, on the CPU, float32.
+        A float32 network on the CPU, in evaluation mode.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -47,22 +47,22 @@ def build(encoder: Encoder, *, seed: int = RANDOM_SEED) -> nn.Module:
 
 @functools.lru_cache(maxsize=32)
 def skeleton(encoder: Encoder) -> nn.Module:
-    """Build the same without memory: on the meta device, names and shapes only."""
-    return _reduced(_whole(encoder), encoder)
+    """Return an encoder on the meta device: names and shapes without memory for values."""
+    return _reduced(_complete(encoder), encoder)
 
 
 @functools.lru_cache(maxsize=32)
 def unused_parts(encoder: Encoder) -> frozenset[str]:
-    """Return the names of the top modules that take no part in the last feature map."""
-    # VGG's fully connected layers are 90 % of its weights and no part of a feature map.
-    network = _whole(encoder)
+    """Return the names of the top-level modules that the last feature map does not need."""
+    # VGG's fully connected layers, for example, are 90 % of its weights.
+    network = _complete(encoder)
     side = config_of(encoder).input_size[-1]
     with torch.device("meta"):
         used = called_modules(network, torch.empty(1, 3, side, side))
     return frozenset(name for name, _ in network.named_children() if name not in used)
 
 
-def _whole(encoder: Encoder) -> nn.Module:
+def _complete(encoder: Encoder) -> nn.Module:
     with torch.device("meta"):
         network = timm.create_model(encoder.timm, pretrained=False, num_classes=0)
     return network.eval()
@@ -75,21 +75,21 @@ def _reduced(network: nn.Module, encoder: Encoder) -> nn.Module:
 
 
 def config_of(encoder: Encoder) -> timm.models.PretrainedCfg:
-    """Return what timm states of an encoder's pinned weights.
+    """Return timm's configuration of an encoder's pretrained weights.
 
     Raises
     ------
     UsageError
-        If it states nothing.
+        If timm has none.
     """
     config = timm.get_pretrained_cfg(encoder.timm)
     if config is None:
-        raise UsageError(f"timm states no preprocessing for '{encoder.timm}'; choose another model")
+        raise UsageError(f"timm has no preprocessing for '{encoder.timm}'; choose another model")
     return config
 
 
 def called_modules(network: nn.Module, pixels: Tensor) -> set[str]:
-    """Return the names of the modules that take part in the last feature map."""
+    """Return the names of the modules that compute the last feature map."""
     called = {""}
     hooks = [
         module.register_forward_pre_hook(lambda *_, name=name: called.add(name))
@@ -103,6 +103,6 @@ def called_modules(network: nn.Module, pixels: Tensor) -> set[str]:
 
 
 def feature_map(network: nn.Module, pixels: Tensor) -> Tensor:
-    """Return the network's last feature map (timm's ``forward_features`` where it has one)."""
+    """Return the last feature map: ``forward_features`` of timm, or the network's output."""
     forward = getattr(network, "forward_features", network)
     return forward(pixels)

@@ -1,4 +1,4 @@
-"""From a feature map to one vector an image."""
+"""Pooling: from the output of a layer to one vector per image."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["POOLINGS", "find_pooling", "positions"]
 
 
 def _gem(x: Tensor) -> Tensor:
-    # Generalised mean with p = 3 (Radenović, Tolias & Chum 2018, eq. 3), whose clamp keeps
-    # the root real where a network has negative activations.
+    # Generalised mean with p = 3 (Radenović, Tolias & Chum 2018, eq. 3). The clamp keeps the root
+    # real if a network has negative activations.
     return x.clamp(min=1e-6).pow(3).mean(-1).pow(1 / 3)
 
 
@@ -26,28 +26,56 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def find_pooling(name: str) -> Callable[[Tensor], Tensor]:
-    """Look a pooling up; it takes (batch, channels, positions) and returns (batch, features)."""
+    """Return the pooling function with a name.
+
+    Parameters
+    ----------
+    name : {"avg", "max", "gem", "flatten"}
+        Mean, maximum or generalised mean over all positions, or all values in one vector.
+
+    Returns
+    -------
+    callable
+        Takes a tensor of shape (batch, channels, positions) and returns (batch, features).
+
+    Raises
+    ------
+    UsageError
+        If there is no such pooling.
+    """
     if name not in POOLINGS:
         raise unknown_name("pooling", name, POOLINGS)
     return POOLINGS[name]
 
 
 def positions(output: Tensor, *, channels_last: bool, prefix_tokens: int = 0) -> Tensor:
-    """Bring a layer's output into one form.
+    """Return the output of any layer in one form: channels by positions.
 
     Parameters
     ----------
     output : Tensor
-        (B, C, H, W), or (B, H, W, C) with ``channels_last``; tokens (B, N, C); vectors (B, C).
+        A feature map of shape (B, C, H, W), or (B, H, W, C) with ``channels_last``; tokens of
+        shape (B, N, C); or vectors of shape (B, C).
     channels_last : bool
-        Whether the network's maps have their channels last, as Swin's do.
+        Whether the channels of feature maps come last, as in Swin.
     prefix_tokens : int
-        Leading tokens that are no position of the image (class token, registers).
+        Number of leading tokens that are not positions of the image (class token, registers).
 
     Returns
     -------
     Tensor of float32, shape (B, C, positions)
         A vector has one position.
+
+    Raises
+    ------
+    ValueError
+        If the output has another number of dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> positions(torch.zeros(2, 64, 7, 7), channels_last=False).shape
+    torch.Size([2, 64, 49])
     """
     output = output.float()
     if output.ndim == 4:
@@ -58,4 +86,4 @@ def positions(output: Tensor, *, channels_last: bool, prefix_tokens: int = 0) ->
         return output[:, prefix_tokens:].transpose(1, 2)
     if output.ndim == 2:
         return output.unsqueeze(-1)
-    raise ValueError(f"no image features: shape {tuple(output.shape)}")
+    raise ValueError(f"expected a map, tokens or vectors, not the shape {tuple(output.shape)}")

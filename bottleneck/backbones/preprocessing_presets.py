@@ -1,4 +1,4 @@
-"""The input that each publisher states for its weights, and the names of those statements."""
+"""The preprocessing that each publisher of weights states, by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import bottleneck.backbones.resizing  # noqa: F401  # Enters torchvision's resize.
+import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's resize.
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
 from bottleneck.config import read_toml
@@ -25,23 +25,23 @@ __all__ = [
 _Triple = tuple[float, float, float]
 _IMAGENET: tuple[_Triple, _Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _UNIT: tuple[_Triple, _Triple] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-# Means of the channels of ImageNet in the order BGR, of Caffe's models.
+# Means of ImageNet's channels in the order BGR, as used by Caffe's models.
 _CAFFE_MEAN: _Triple = (103.939 / 255, 116.779 / 255, 123.68 / 255)
 _CAFFE_STD: _Triple = (1 / 255, 1 / 255, 1 / 255)
 
-# Contradictory, all of them in use (BMEII-AI/RadImageNet, issue 18).
+# These contradict each other, and all are in use (BMEII-AI/RadImageNet, issue 18).
 _RADIMAGENET = {
-    # pytorch_example.ipynb: cv2.imread, (x − 127.5)·2/255, cv2.resize of the result.
+    # pytorch_example.ipynb: cv2.imread, (x − 127.5)·2/255, then cv2.resize.
     "radimagenet": Preprocessing(
         224, 224, "bilinear", *_UNIT, channels="BGR", squash=True, resizer="opencv"
     ),
-    # The Keras scripts: flow_from_dataframe's resize, "caffe" mode, and then 1/255 of that.
+    # The Keras scripts: resize by flow_from_dataframe, "caffe" mode, then division by 255.
     "radimagenet-keras": Preprocessing(
         256, 256, "nearest", _CAFFE_MEAN, (1.0, 1.0, 1.0), channels="BGR", squash=True
     ),
-    # The example beside the copy on the hub (Lab-Rasool/RadImageNet).
+    # The example in the hub repository Lab-Rasool/RadImageNet.
     "radimagenet-imagenet": Preprocessing(256, 224, "bilinear", *_IMAGENET),
-    # MONAI's perceptual loss: ImageNet's means in the order BGR, and no division.
+    # MONAI's perceptual loss: ImageNet's means in the order BGR, without division by a std.
     "radimagenet-monai": Preprocessing(
         224,
         224,
@@ -55,18 +55,18 @@ _RADIMAGENET = {
 
 
 def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -> Preprocessing:
-    """Look a preprocessing up.
+    """Return the preprocessing with a name.
 
     Parameters
     ----------
     name : str
-        "timm", "torchvision", "keras" or "transformers", for what that library states for
-        the encoder; "radimagenet" or one of its contradictory relatives; or the path of a
-        TOML file with the fields of ``Preprocessing``.
+        "timm", "torchvision", "keras" or "transformers" for what that library states for
+        the encoder; "radimagenet" or one of its variants, which contradict each other; or the path
+        of a TOML file with the fields of ``Preprocessing``.
     encoder : Encoder
-        What the input is for.
+        The encoder whose weights are used.
     sha256 : str, optional
-        Of the weight file, which tells torchvision's first weights from its second.
+        sha256 of the weight file; it distinguishes torchvision's first weights from its second.
 
     Raises
     ------
@@ -85,22 +85,22 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
 
 
 def default_preprocessing(encoder: Encoder) -> Preprocessing:
-    """Return what timm states for an encoder's pinned weights.
+    """Return the preprocessing that timm states for an encoder's weights.
 
     Raises
     ------
     UsageError
-        If timm states nothing, or a crop mode that is not known here.
+        If timm states none, or one that ``Preprocessing`` cannot express.
     """
     config = config_of(encoder)
     _, height, width = config.input_size
     if height != width or config.crop_mode not in ("center", "squash"):
         raise UsageError(
-            f"{encoder.timm} expects input {height}×{width} cropped by '{config.crop_mode}', "
-            "which is not known here; choose a model with a square centre crop"
+            f"{encoder.timm} expects an input of {height}×{width} with the crop mode "
+            f"'{config.crop_mode}', which is not supported; choose one with a square centre crop"
         )
     return Preprocessing(
-        # timm truncates in the same way (timm.data.transforms_factory).
+        # Truncated as in timm.data.transforms_factory.
         resize=int(height / config.crop_pct),
         crop=height,
         interpolation=cast(Interpolation, config.interpolation),
@@ -111,15 +111,16 @@ def default_preprocessing(encoder: Encoder) -> Preprocessing:
 
 
 def torchvision_preprocessing(name: str, sha256: str | None = None) -> Preprocessing:
-    """Return what torchvision states for one of its weight files.
+    """Return the preprocessing that torchvision states for one of its weight files.
 
     Parameters
     ----------
     name : str
-        Of the model in torchvision.
+        Name of the model in torchvision.
     sha256 : str, optional
-        Of the file. torchvision's file names carry the first eight digits, which tell
-        its first weights of a network from its second; without a match, the first.
+        sha256 of the file. torchvision's file names contain its first eight digits, which
+        distinguish the first weights of a network from the second. Without a match, the first
+        weights are assumed.
     """
     from torchvision.models import get_model_weights
 
@@ -129,8 +130,8 @@ def torchvision_preprocessing(name: str, sha256: str | None = None) -> Preproces
     stated = entry.transforms()
     mean, std = tuple(stated.mean), tuple(stated.std)
     if name == "inception_v3":
-        # torchvision normalises twice here: by ImageNet's statistics, and then, inside the
-        # network, from those to [-1, 1]. Together they are the latter.
+        # torchvision normalises twice here: with ImageNet's statistics and then, inside the
+        # network, from these to [-1, 1]. The combined result is [-1, 1].
         mean, std = _UNIT
     return Preprocessing(
         resize=stated.resize_size[0],
@@ -142,7 +143,7 @@ def torchvision_preprocessing(name: str, sha256: str | None = None) -> Preproces
 
 
 def keras_preprocessing(name: str) -> Preprocessing:
-    """Return what ``keras.applications`` states for one of its networks.
+    """Return the preprocessing that ``keras.applications`` states for one of its networks.
 
     The resize is that of ``keras.utils.load_img(path, target_size=...)``, as in Keras's own
     examples: both sides, nearest pixel.
@@ -150,7 +151,7 @@ def keras_preprocessing(name: str) -> Preprocessing:
     Parameters
     ----------
     name : str
-        Of the network in ``keras.applications``.
+        Name of the network in ``keras.applications``.
     """
     side = 299 if name in ("InceptionV3", "InceptionResNetV2") else 224
     if name in ("VGG16", "ResNet50"):
@@ -161,9 +162,9 @@ def keras_preprocessing(name: str) -> Preprocessing:
 
 
 def transformers_preprocessing(encoder: Encoder) -> Preprocessing:
-    """Return what transformers' image processor does for an encoder's published files.
+    """Return the preprocessing of transformers' image processor for an encoder.
 
-    Its default processor resizes 8-bit tensors with torchvision, both sides to the input.
+    The default processor resizes both sides of 8-bit tensors to the input size, with torchvision.
     """
     side = config_of(encoder).input_size[-1]
     return Preprocessing(side, side, "bicubic", *_IMAGENET, squash=True, resizer="torchvision")

@@ -188,7 +188,7 @@ def test_unknown_names(with_features: Path) -> None:
     assert "did you mean 'logistic'" in refused("compare", "--head", "logistik")
     assert "unknown pooling 'mean'" in refused("extract", *QUICK, "--pooling", "mean")
     message = refused("extract", *QUICK, "--layer", "layer4.9")
-    assert "unknown layer 'layer4.9' of resnet18; near it: layer4" in message
+    assert "unknown layer 'layer4.9' of resnet18; similar names: layer4" in message
     assert "unknown weights 'imagnet'" in refused("extract", "--weights", "imagnet")
     assert "--batch-size takes a whole number" in refused("extract", "--batch-size", "many")
     assert "--workers takes a whole number" in refused("extract", "--workers", "²")

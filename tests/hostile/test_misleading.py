@@ -112,7 +112,10 @@ def test_bombs_are_refused_or_read_in_less_than_a_gibibyte(tmp_path: Path) -> No
         "runs.dcm": (rle(np.zeros((side, side), np.uint8)), r"read \(9400, 9400\)"),
         "pixels.npz": (bomb.getvalue(), "may be a decompression bomb: train_images.npy"),
         "rows.npz": (many.getvalue(), "declares 180,000 images in"),
-        "array.skops": (model.getvalue(), "may be a decompression bomb: 1.npy: .* would become 50,000,000"),
+        "array.skops": (
+            model.getvalue(),
+            "may be a decompression bomb: 1.npy: .* would become 50,000,000",
+        ),
     }
     for name, (content, _) in files.items():
         assert len(content) < 2_000_000, name

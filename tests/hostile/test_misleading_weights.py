@@ -16,7 +16,8 @@ from torch import Tensor
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, find_encoder
-from bottleneck.backbones.layouts import keras, read_checkpoint
+from bottleneck.backbones.layouts import keras
+from bottleneck.backbones.layouts.checkpoint import read_checkpoint
 from bottleneck.backbones.networks import build
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.errors import UsageError, WeightsError
@@ -154,7 +155,7 @@ def test_a_keras_file_in_which_hdf5_walks_for_ever(
     path.write_bytes(data)
     monkeypatch.setattr(keras, "_SECONDS", 2.0)
     started = time.monotonic()
-    with pytest.raises(WeightsError, match="HDF5 finds no end in it, within 2 seconds"):
+    with pytest.raises(WeightsError, match="HDF5 did not finish reading it within 2 seconds"):
         read_checkpoint(path)
     assert time.monotonic() - started < 60
 
@@ -166,7 +167,7 @@ def test_a_keras_file_at_which_hdf5_crashes(
     program = tmp_path / "crash.py"
     program.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     monkeypatch.setattr(keras.keras_hdf5, "__file__", str(program))
-    with pytest.raises(WeightsError, match="HDF5 crashes when it reads it"):
+    with pytest.raises(WeightsError, match="it makes HDF5 crash"):
         read_checkpoint(keras_file(tmp_path / "x.h5"))
 
 

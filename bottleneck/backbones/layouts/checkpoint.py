@@ -1,4 +1,4 @@
-"""Reading weight files: tensors by name, no code run, wrappings kept visible."""
+"""Reader of weight files: named tensors, without running code from the file."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ State = Mapping[str, Tensor]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
-# Deeper than any training script nests its network, and short of an optimiser's state.
+# Deeper than training scripts nest the network, but not as deep as the state of optimisers.
 _MAX_DEPTH = 3
 
 
 def read_checkpoint(path: Path) -> dict[str, State]:
-    """Read the tensors of a weight file, running no code from it.
+    """Return the named tensors of a weight file, without running code from it.
 
     Parameters
     ----------
     path : Path
-        A ``.safetensors`` file, what ``torch.save`` wrote, or Keras's ``.h5``.
+        A ``.safetensors`` file, a file that ``torch.save`` wrote, or a Keras ``.h5`` file.
 
     Returns
     -------
     dict of str to State
-        Every mapping of names to tensors in the file, under the dotted name of its place:
-        "" where the file is nothing else, "state_dict", "model_ema", and so on.
+        Each mapping of names to tensors in the file, by its dotted position in the file:
+        "" at the top, "state_dict", "model_ema", and so on.
 
     Raises
     ------
     WeightsError
-        If the file is missing, no weight file, truncated, or holds more than tensors.
+        If the file is missing, damaged or not a weight file, or contains other Python objects.
     """
     if not path.is_file():
         raise WeightsError(f"weight file {path} does not exist")
@@ -52,9 +52,9 @@ def read_checkpoint(path: Path) -> dict[str, State]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
     if not head:
-        raise WeightsError(f"{path} is empty: the download or the copy went wrong; repeat it")
+        raise WeightsError(f"{path} is empty: the download or copy failed; repeat it")
     if head.lstrip()[:1] == b"<":
-        raise WeightsError(f"{path} is a web page, not weights: the download went wrong; repeat it")
+        raise WeightsError(f"{path} is a web page, not weights: the download failed; repeat it")
     if head.startswith(_LFS):
         raise WeightsError(f"{path} is a Git LFS pointer, not weights; fetch it: git lfs pull")
     if head.startswith(_HDF5):
@@ -71,7 +71,7 @@ def _read_safetensors(path: Path) -> State:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged, or no safetensors file: {error}") from None
+        raise WeightsError(f"{path} is damaged, or not a safetensors file: {error}") from None
 
 
 def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
@@ -82,49 +82,49 @@ def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
             if bomb:
                 raise WeightsError(f"{path} is not read: it may be a decompression bomb: {bomb}")
         with warnings.catch_warnings():
-            # Of a pickle that torch did not write, on the way to refusing it.
+            # torch warns about a pickle that it did not write; such a file is refused anyway.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
-    # torch.load raises whatever zipfile, pickle and its own readers raise on damaged bytes.
+    # For damaged bytes, torch.load raises any error of zipfile, pickle and its own readers.
     except Exception as error:  # noqa: BLE001
-        # Without torch's advice to load the file unsafely, which stands in front.
+        # Remove the beginning, in which torch advises to load the file unsafely.
         reason = str(error).rpartition("WeightsUnpickler error:")[2].strip()
-        # Noise that is read as a pickle is stopped by the same words; a pickle begins with 0x80.
+        # Noise that is read as a pickle has the same message; a real pickle begins with 0x80.
         if "Unsupported" in reason and (is_pickle or "operand" not in reason):
             raise WeightsError(
-                f"{path} holds Python objects besides tensors; loading them could run code, so it "
-                "is refused. Where you trust its origin, save the tensors alone: "
+                f"{path} contains Python objects other than tensors. Loading them could run code, "
+                "so it is refused. If you trust its origin, save only the tensors: "
                 "torch.save(model.state_dict(), FILE)"
             ) from None
         raise WeightsError(
-            f"{path} is damaged, or no weight file: read are .safetensors, what torch.save wrote "
-            "(.pt, .pth), and Keras's .h5"
+            f"{path} is damaged, or not a weight file. Supported are .safetensors, files of "
+            "torch.save (.pt, .pth), and .h5 files of Keras"
         ) from None
     entries = dict(_entries(loaded, "", 0))
     if not entries:
         kind = type(loaded).__name__
         keys = ", ".join(map(str, list(loaded)[:8])) if isinstance(loaded, Mapping) else ""
-        holds = f"a {kind} with the keys {keys}" if keys else f"a {kind}"
-        raise WeightsError(f"{path} holds {holds}, but no named tensors: no network's weights")
+        content = f"a {kind} with the keys {keys}" if keys else f"a {kind}"
+        raise WeightsError(f"{path} contains {content}, but no named tensors and so no weights")
     return entries
 
 
-def _entries(loaded: Any, place: str, depth: int) -> Iterator[tuple[str, State]]:
+def _entries(loaded: Any, position: str, depth: int) -> Iterator[tuple[str, State]]:
     if not isinstance(loaded, Mapping) or depth > _MAX_DEPTH:
         return
     state = {k: v for k, v in loaded.items() if isinstance(k, str) and _is_plain(v)}
     if state:
-        yield place, state
+        yield position, state
     for key, value in loaded.items():
         if isinstance(key, str):
-            yield from _entries(value, f"{place}.{key}".lstrip("."), depth + 1)
+            yield from _entries(value, f"{position}.{key}".lstrip("."), depth + 1)
 
 
 def _is_plain(value: Any) -> bool:
-    # No network has a sparse, quantised or complex tensor, or one without values, and torch
-    # cannot copy them into it.
+    # No supported network has sparse, quantised, complex or meta tensors, and torch cannot copy
+    # them into one.
     return (
         isinstance(value, Tensor)
         and value.layout is torch.strided

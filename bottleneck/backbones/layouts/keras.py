@@ -1,4 +1,4 @@
-"""Weights of ``keras.applications``: legacy HDF5 files, and how their networks differ."""
+"""Weights of ``keras.applications``: legacy HDF5 files, and the differences of their networks."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ __all__ = ["FAMILIES", "adapt", "read_hdf5", "rename"]
 _COUNTED = re.compile(r"^(conv2d|batch_normalization)(?:_v\d+)?(?:_(\d+))?$")
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 _RESNET_EPS = 1.001e-5
-# What reading may take: a process has to start, and a file to come from a slow disk.
+# Time limit of reading: the start of a process, and a transfer from a slow disk.
 _SECONDS, _BYTES_PER_SECOND = 30.0, 5_000_000
 
 
 def read_hdf5(path: Path) -> dict[str, Tensor]:
-    """Read a legacy Keras weight file.
+    """Return the tensors of a legacy Keras weight file.
 
     Parameters
     ----------
     path : Path
-        As ``save_weights`` of Keras 1 and 2, and ``save`` of Keras 2 and 3 write ``.h5``.
+        An ``.h5`` file that ``save_weights`` of Keras 1 or 2, or ``save`` of Keras 2 or 3, wrote.
 
     Returns
     -------
     dict of str to Tensor
-        ``LAYER.weight``, ``LAYER.bias``, ``LAYER.running_mean``, ``LAYER.running_var``; kernels
-        in torch's order of dimensions. Layers that Keras numbers in order of creation
-        (``conv2d_7``) are counted from 0, for their numbers depend on what else was created.
+        ``LAYER.weight``, ``LAYER.bias``, ``LAYER.running_mean``, ``LAYER.running_var``, with the
+        dimensions of kernels in torch's order. Layers that Keras numbers in order of creation
+        (``conv2d_7``) are renumbered from 0, since these numbers depend on the layers that were
+        created earlier.
 
     Raises
     ------
@@ -63,12 +64,12 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
         for leaf, array in _named(arrays).items():
             state[f"{name}.{leaf}"] = torch.from_numpy(np.ascontiguousarray(array))
     if not state:
-        raise WeightsError(f"{path} holds no weights")
+        raise WeightsError(f"{path} contains no weights")
     return state
 
 
 def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
-    """Have a process of its own read the file: see keras_hdf5.py."""
+    """Read the file in a separate process: see keras_hdf5.py."""
     limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     try:
         done = subprocess.run(
@@ -80,10 +81,10 @@ def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
         )
     except subprocess.TimeoutExpired:
         raise WeightsError(
-            f"{path} is damaged: HDF5 finds no end in it, within {limit:.0f} seconds"
+            f"{path} is damaged: HDF5 did not finish reading it within {limit:.0f} seconds"
         ) from None
     if done.returncode < 0:
-        raise WeightsError(f"{path} is damaged: HDF5 crashes when it reads it")
+        raise WeightsError(f"{path} is damaged: it makes HDF5 crash")
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise WeightsError(f"{path} cannot be read: {last}")
@@ -102,7 +103,7 @@ def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
 
 
 def _named(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    # By order, as Keras itself reads them; the names in the file changed with its versions.
+    # By order, as in Keras itself: the names in the file changed between versions.
     if arrays and arrays[0].ndim == 4:
         kernel, *bias = arrays
         return {"weight": kernel.transpose(3, 2, 0, 1)} | ({"bias": bias[0]} if bias else {})
@@ -111,12 +112,12 @@ def _named(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
         return {"weight": kernel.T} | ({"bias": bias[0]} if bias else {})
     if len(arrays) == 3:  # BatchNorm without gamma
         arrays = [np.ones_like(arrays[0]), *arrays]
-    # What is short of four arrays is found when names are compared with the network's.
+    # Missing arrays are reported later, when names are compared with the network's.
     return dict(zip(_BATCH_NORM, arrays, strict=False))
 
 
 def rename(state: Mapping[str, Tensor], network: nn.Module, architecture: str) -> dict[str, Tensor]:
-    """Give the tensors of a file the names that they have in a network of timm."""
+    """Return the tensors of a file under their names in a timm network."""
     modules = FAMILIES[architecture](network)
     renamed = {}
     for key, tensor in state.items():
@@ -149,7 +150,7 @@ def _resnet(network: nn.Module) -> dict[str, str]:
 
 def _densenet(network: nn.Module) -> dict[str, str]:
     modules = {"bn": "features.norm5"}
-    for separator in "/_":  # Older files have the slash.
+    for separator in "/_":  # Older files use the slash.
         modules[f"conv1{separator}conv"] = "features.conv0"
         modules[f"conv1{separator}bn"] = "features.norm0"
     for path, _ in network.named_modules():
@@ -175,7 +176,7 @@ def _inception(network: nn.Module) -> dict[str, str]:
 
 def _inception_resnet(network: nn.Module) -> dict[str, str]:
     modules = _inception(network)
-    # These few have names of their own; the last unit is the last that Keras counts.
+    # These have names of their own; the last unit is the last one that Keras numbers.
     modules |= {"conv_7b": "conv2d_7b.conv", "conv_7b_bn": "conv2d_7b.bn"}
     for stage, kind in (("repeat", "block35"), ("repeat_1", "block17"), ("repeat_2", "block8")):
         for number, _ in enumerate(network.get_submodule(stage).children(), start=1):
@@ -197,7 +198,7 @@ FAMILIES: dict[str, Callable[[nn.Module], dict[str, str]]] = {
 
 
 def adapt(network: nn.Module, architecture: str) -> None:
-    """Change a network of timm into the one that Keras's numbers belong to, in place."""
+    """Change a timm network in place so that it computes the same as Keras's network."""
     if architecture == "resnet50":
         _bias_and_stride(network)
     if architecture in ("resnet50", "densenet121"):
@@ -221,8 +222,8 @@ def _bias_and_stride(network: nn.Module) -> None:
 
 
 def _without_padding(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-    # The average pooling before it counts the zeros of the padding, Keras's does not: divide
-    # by the share of each window that lies in the image.
+    # The preceding average pooling includes the zeros of the padding, Keras's does not. Divide by
+    # the fraction of each window that is inside the image.
     x = inputs[0]
     inside = functional.avg_pool2d(torch.ones_like(x[:1, :1]), kernel_size=3, stride=1, padding=1)
     return x / inside

@@ -1,9 +1,10 @@
-"""Reads a legacy Keras weight file, as a program of its own: ``python -P keras_hdf5.py FILE``.
+"""A program that reads a legacy Keras weight file: ``python -P keras_hdf5.py FILE``.
 
-Damaged bytes can make HDF5 walk in a circle or crash, and nothing inside of a process stops
-that. It imports nothing of the package, whose own imports take longer than the reading. To
-stdout goes a line of JSON: ``layers``, a list of names and their arrays' shapes, after which
-the arrays follow as float32; or ``problem``, a text that goes on after the file's name.
+It runs in a process of its own, because damaged bytes can make HDF5 loop endlessly or crash. It
+imports nothing else of the package, as these imports would take longer than the reading. It
+writes one line of JSON to stdout: either ``layers``, a list of names with the shapes of their
+arrays, followed by the arrays as float32; or ``problem``, a text that continues a sentence
+beginning with the file's name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-# In memory a file may become a few times as large: compressed floats, numbers of 16 bits.
+# Compressed or 16-bit values take a few times as many bytes in memory as in the file.
 _MAX_RATIO = 8
 _SPARE = 1 << 30
 
@@ -25,47 +26,47 @@ Layers = dict[str, list[np.ndarray]]
 
 
 def read_layers(path: Path) -> Layers | str:
-    """Return the arrays of every layer, in the file's order; or what stands against it."""
+    """Return the arrays of each layer in the order of the file, or the problem as text."""
     try:
         with h5py.File(path, "r") as file:
-            # A saved model keeps its weights one level down.
+            # A saved model has its weights one level deeper.
             group = file.get("model_weights", file)
             names = _attribute(group, "layer_names")
             if names is None:
                 return _foreign(group)
-            room = _Room(path)
-            return {name: _arrays(group[name], room) for name in names}
-    # HDF5 names damage in errors of any type, and so does what it read.
+            budget = _MemoryBudget(path)
+            return {name: _arrays(group[name], budget) for name in names}
+    # Damaged files may raise errors of any type.
     except Exception as error:  # noqa: BLE001
         return f"is damaged, or no Keras weight file: {error}"
 
 
-class _Room:
-    """How many bytes a file may still become."""
+class _MemoryBudget:
+    """The number of bytes that the arrays of a file may still take."""
 
     def __init__(self, path: Path) -> None:
         self._file = str(path)
         self.left = _MAX_RATIO * path.stat().st_size
 
     def take(self, member: Any) -> np.ndarray:
-        # A link may lead into another file.
+        # A link may lead to another file.
         if (
             not isinstance(member, h5py.Dataset)
             or member.file.filename != self._file
             or member.is_virtual
             or member.external
         ):
-            raise ValueError("a weight is no array of this file")
+            raise ValueError("a weight is not an array in this file")
         if member.dtype.kind not in "fiu":
-            raise ValueError(f"a weight is of the type {member.dtype}")
+            raise ValueError(f"a weight has the type {member.dtype}")
         self.left -= 4 * member.size
         if self.left < 0:
-            raise ValueError(f"its weights are more than {_MAX_RATIO} times as many bytes as it is")
+            raise ValueError(f"its weights take over {_MAX_RATIO} times as many bytes as the file")
         return np.asarray(member, dtype="<f4")
 
 
 def _attribute(group: Any, name: str) -> list[str] | None:
-    # Keras splits a list that is too long for one HDF5 attribute.
+    # Keras splits a list that is too long for a single HDF5 attribute.
     if name in group.attrs:
         values = list(group.attrs[name])
     elif f"{name}0" in group.attrs:
@@ -78,22 +79,22 @@ def _attribute(group: Any, name: str) -> list[str] | None:
     return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
 
 
-def _arrays(group: Any, room: _Room) -> list[np.ndarray]:
+def _arrays(group: Any, budget: _MemoryBudget) -> list[np.ndarray]:
     names = _attribute(group, "weight_names") or []
-    return [room.take(group[name]) for name in names]
+    return [budget.take(group[name]) for name in names]
 
 
 def _foreign(group: Any) -> str:
     if "layers" in group or "_layer_checkpoint_dependencies" in group:
         return (
-            "is in the layout of Keras 3 (.weights.h5), whose names tell nothing of the "
-            "network. Load it in Keras and save the whole model: model.save('FILE.h5')"
+            "is in the layout of Keras 3 (.weights.h5), whose names do not identify the layers. "
+            "Load it in Keras and save the whole model: model.save('FILE.h5')"
         )
-    return "is an HDF5 file, but not one of Keras's weights: it has no layer_names"
+    return "is an HDF5 file without Keras weights: it has no layer_names"
 
 
 def _limit_memory(path: Path) -> None:
-    # Windows knows no such limit.
+    # Windows has no such limit.
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -102,7 +103,7 @@ def _limit_memory(path: Path) -> None:
 
 
 def main() -> None:
-    """Answer on stdout."""
+    """Write the answer to stdout."""
     path = Path(sys.argv[1])
     _limit_memory(path)
     layers = read_layers(path)

@@ -1,4 +1,4 @@
-"""The layouts: how the names of each library map to those of timm's networks."""
+"""How the tensor names of each library map to the names in timm networks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How one library names, shapes and uses the tensors of an encoder.
+    """How one library names and uses the tensors of an encoder.
 
     Attributes
     ----------
     name : str
-        The library, or the publisher.
+        The library or the publisher.
     rename : callable
-        Of a state and a network of timm: the state under that network's names. What it
-        does not know keeps its name.
+        Takes the tensors of a file and a timm network, and returns the tensors under the names of
+        the network. Unknown names are kept.
     anchor : str
-        Name of the first tensor, by which a wrapping in front of the names is found; ""
-        for that of the network itself.
+        Name of the first tensor, from which a prefix of all names is recognised; "" for the name
+        in the timm network.
     adapt : callable or None
-        Changes a network of timm into the one that the numbers belong to, where the two
+        Changes a timm network in place into the one that the weights were trained in, if the two
         differ in more than names.
     """
 
@@ -44,7 +44,7 @@ class Layout:
 
     @property
     def variant(self) -> str:
-        """What tells its network from timm's in a recipe; "" where they are the same."""
+        """The layout's name in a recipe, if its network differs from timm's; else ""."""
         return self.name if self.adapt else ""
 
 
@@ -68,7 +68,7 @@ def _substituted(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> Ca
 
 
 def _timm(encoder: Encoder) -> Layout:
-    # Microsoft's own Swin files, and timm's before 0.9, keep the merging at a stage's end.
+    # In Microsoft's own Swin files, and in timm before 0.9, patch merging ends a stage.
     return Layout("timm", _merging_moved if encoder.architecture.startswith("swin") else _same)
 
 
@@ -88,7 +88,7 @@ _MERGING = (r"^layers\.(\d+)\.downsample\.", lambda m: f"layers.{int(m[1]) + 1}.
 def _torchvision(encoder: Encoder) -> Layout:
     architecture = encoder.architecture
     if architecture.startswith("densenet"):
-        # The published file is older than torchvision's names.
+        # The published file is older than the names in torchvision.
         rules = ((r"(denselayer\d+)\.(norm|conv)\.([12])\.", r"\1.\2\3."),)
         return Layout("torchvision", _substituted(*rules))
     if architecture.startswith("mobilenetv3"):
@@ -141,7 +141,7 @@ def _torchvision_swin(state: State, network: nn.Module) -> dict[str, Tensor]:
     for key in [k for k in renamed if k.endswith("attn.qkv.bias")]:
         if not hasattr(network.get_submodule("layers.0.blocks.0.attn"), "q_bias"):
             break
-        # Version 2 has no bias of the keys; torchvision sets that third to zero as it runs.
+        # Version 2 has no bias of the keys; torchvision sets this third to zero at run time.
         query, _, value = renamed.pop(key).chunk(3)
         stem = key.removesuffix("qkv.bias")
         renamed |= {f"{stem}q_bias": query, f"{stem}v_bias": value}
@@ -152,7 +152,7 @@ def _transformers(encoder: Encoder) -> Layout:
     return Layout("transformers", _swin, "embeddings.patch_embeddings.projection.weight")
 
 
-# Both the names before transformers 5 and those since.
+# The names before transformers 5, and those since.
 _SWIN_RULES: Rules = (
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
     (r"^embeddings\.norm\.", "patch_embed.norm."),
@@ -187,7 +187,7 @@ def _swin(state: State, network: nn.Module) -> dict[str, Tensor]:
 
 
 def _radimagenet(encoder: Encoder) -> Layout:
-    # Sequential(*children) of the torchvision model, so its children have numbers for names.
+    # The file is of Sequential(*children) of the torchvision model: children are named by number.
     if encoder.architecture == "densenet121":
         rename = _substituted((r"^0\.", "features."), (r"^1\.", "classifier."))
         return Layout("radimagenet", rename, "0.conv0.weight", _without_last_relu)
@@ -200,7 +200,7 @@ def _radimagenet(encoder: Encoder) -> Layout:
     return Layout("radimagenet", rename, "0.weight")
 
 
-# 3 and 6 are poolings.
+# 3 and 6 are pooling layers.
 _INCEPTION = dict(
     zip(
         ("0", "1", "2", "4", "5", *map(str, range(7, 18))),
@@ -215,7 +215,7 @@ _INCEPTION = dict(
 
 
 def _without_last_relu(network: nn.Module) -> None:
-    # torchvision applies it between its children, where a Sequential of them loses it.
+    # torchvision applies this ReLU between two children, so a Sequential of them does not.
     network.get_submodule("features.norm5").act = nn.Identity()
 
 

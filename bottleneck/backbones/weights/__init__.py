@@ -1,1 +1,1 @@
-"""Where weights come from: a file, the weights folder, or the Hugging Face hub."""
+"""Weights: found in a file, the weights folder or the hub, and loaded into a network."""

@@ -1,8 +1,8 @@
-"""The weights folder: files that a machine without internet can be given on a stick.
+"""The weights folder, which can be copied to a machine without internet.
 
-One folder, two files for each set of weights: the weight file itself, and beside it a record of
-the same name plus ``.json``. docs/weights.md describes it; ``bottleneck weights import`` and
-``fetch`` write it, and a plain copy of the two files moves it.
+For each set of weights it contains two files: the weight file, and a record with the same name
+plus ``.json``. ``bottleneck weights import`` and ``fetch`` write them; docs/weights.md describes
+them. To move weights, copy both files.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.config import data_folder, read_configuration
 from bottleneck.errors import WeightsError
 from bottleneck.files import replacing, write_whole
 
-__all__ = ["WeightsRecord", "find_record", "folder_path", "keep", "read_records", "sha256_of"]
+__all__ = ["WeightsRecord", "find_record", "folder_path", "read_records", "sha256_of", "store_file"]
 
 _VARIABLE = "BOTTLENECK_WEIGHTS"
 _OPTIONAL = ("licence", "preprocessing")
@@ -29,24 +27,24 @@ _OPTIONAL = ("licence", "preprocessing")
 
 @dataclasses.dataclass(frozen=True)
 class WeightsRecord:
-    """What the folder knows of one weight file.
+    """The record of one weight file in the folder.
 
     Attributes
     ----------
     encoder, weights : str
-        What the user says: ``--backbone`` and ``--weights``.
+        The names for ``--backbone`` and ``--weights``.
     file : str
-        Name of the file beside the record.
+        Name of the weight file, in the same folder as the record.
     sha256 : str
-        Of the file, when it was put here.
+        sha256 of the file when it was stored.
     layout : str
-        In which it was recognised.
+        Name of the layout in which the file was recognised.
     source : str
-        Where it came from.
+        The hub repository, web page or file that it was copied from.
     licence : str or None
-        As its publisher states it.
+        The licence that its publisher states.
     preprocessing : str or None
-        Name of the input that it expects; None for what its layout states.
+        Name of the preprocessing that the weights expect; None for that of the layout.
     """
 
     encoder: str
@@ -60,10 +58,10 @@ class WeightsRecord:
 
 
 def folder_path() -> Path:
-    """Return the weights folder.
+    """Return the path of the weights folder, whether or not it exists.
 
-    ``BOTTLENECK_WEIGHTS``; else ``folder`` in the table ``[weights]`` of ``bottleneck.toml``;
-    else ``weights`` in the user's data folder.
+    It is ``BOTTLENECK_WEIGHTS``; else ``folder`` in the table ``[weights]`` of
+    ``bottleneck.toml``; else ``weights`` in the user's data folder.
     """
     if variable := os.environ.get(_VARIABLE):
         return Path(variable)
@@ -72,7 +70,7 @@ def folder_path() -> Path:
 
 
 def read_records(folder: Path) -> dict[Path, WeightsRecord]:
-    """Read every record of a folder, by the path of its weight file.
+    """Return all records of a folder by the paths of their weight files.
 
     Raises
     ------
@@ -95,52 +93,52 @@ def _read_record(path: Path) -> WeightsRecord:
                 raise TypeError(f"{name} cannot be {value!r}")
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f"the record {path} cannot be read: {error}. Import its weight file again with "
+            f"the record {path} cannot be read: {error}. Import the weight file again with "
             "`bottleneck weights import`"
         ) from None
     if Path(record.file).name != record.file:
-        raise WeightsError(f"the record {path} names a file outside its folder: {record.file}")
+        raise WeightsError(f"the record {path} names a file in another folder: {record.file}")
     return record
 
 
 def find_record(encoder: str, weights: str) -> tuple[Path, WeightsRecord] | None:
-    """Find a set of weights in the weights folder; None where it is not there.
+    """Return the path and the record of weights in the weights folder; None if they are not there.
 
     Raises
     ------
     WeightsError
-        If its record is there and its file is not.
+        If the record exists, but not the file.
     """
     folder = folder_path()
     for path, record in read_records(folder).items():
         if (record.encoder, record.weights) == (encoder, weights):
             if not path.is_file():
                 raise WeightsError(
-                    f"the weights folder has the record of {path}, but not the file: copy it there"
+                    f"the weights folder has a record of {path}, but not the file: copy it there"
                 )
             return path, record
     return None
 
 
-def keep(source: Path, record: WeightsRecord) -> Path:
+def store_file(source: Path, record: WeightsRecord) -> Path:
     """Copy a weight file into the weights folder and write its record.
 
     Parameters
     ----------
     source : Path
-        The file.
+        The weight file.
     record : WeightsRecord
-        What is known of it; ``file`` is replaced by the name that it gets here.
+        Its record; ``file`` is replaced by the name of the copy.
 
     Returns
     -------
     Path
-        Of the copy.
+        The path of the copy.
 
     Raises
     ------
     WeightsError
-        If the folder cannot be written, or the copy is not what was read.
+        If the folder cannot be written, or the copy differs from the original.
     """
     folder = folder_path()
     name = f"{slug(record.encoder)}--{slug(record.weights)}{source.suffix}"
@@ -155,26 +153,22 @@ def keep(source: Path, record: WeightsRecord) -> Path:
                     raise WeightsError(
                         f"the copy of {source} in {folder} is damaged: is the disk full?"
                     )
-        text = json.dumps(_fields(record), indent=2, ensure_ascii=False)
-        kept = target.with_name(f"{name}.json")
-        write_whole(kept, f"{text}\n".encode())
-        # What stood under this name before, with another ending.
+        text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False)
+        record_path = target.with_name(f"{name}.json")
+        write_whole(record_path, f"{text}\n".encode())
+        # Remove earlier weights of the same name that had another suffix.
         for old in folder.glob(f"{target.stem}.*"):
-            if old not in (target, kept) and old.resolve() != source.resolve():
+            if old not in (target, record_path) and old.resolve() != source.resolve():
                 old.unlink()
     except OSError as error:
         raise WeightsError(
             f"the weights folder {folder} cannot be written: {error.strerror or error}; choose "
-            f"another with {_VARIABLE}"
+            f"another one with the environment variable {_VARIABLE}"
         ) from None
     return target
 
 
-def _fields(record: WeightsRecord) -> Mapping[str, Any]:
-    return dataclasses.asdict(record)
-
-
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
+    """Return the sha256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The Hugging Face hub, and what it left on this machine."""
+"""Published weights on the Hugging Face hub, and in its cache on this machine."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["HubError", "cached_file", "download"]
 
 
 class HubError(Exception):
-    """Why a file cannot be had from the hub, in one line."""
+    """The reason why a file is not available from the hub, in one line."""
 
 
 def cached_file(published: PublishedWeights) -> Path | None:
-    """Find a published file in the hub's local cache."""
+    """Return the path of a published file in the hub's local cache; None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     if published.repository is None:
         return None
     for name in _names(published):
-        found = try_to_load_from_cache(published.repository, name)
-        if isinstance(found, str | os.PathLike):
-            return Path(found)
+        path = try_to_load_from_cache(published.repository, name)
+        if isinstance(path, str | os.PathLike):
+            return Path(path)
     return None
 
 
@@ -37,21 +37,21 @@ def download(published: PublishedWeights) -> Path:
     Raises
     ------
     HubError
-        If it cannot be had.
+        If the file cannot be downloaded.
     """
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     if constants.HF_HUB_OFFLINE:
         raise HubError("HF_HUB_OFFLINE is set")
-    # The hub's client would first try for a minute.
+    # Without this check, the hub's client would retry for a minute.
     if not _answers(constants.ENDPOINT):
         raise HubError("the hub does not answer")
     for name in _names(published):
         try:
             return Path(hf_hub_download(str(published.repository), name))
-        # The client and the transport below it raise errors of many unrelated types when a
-        # download fails; what the user can do about it is the same for all.
+        # The client and its transport raise errors of many unrelated types when a download fails.
+        # The user can do the same about all of them.
         except Exception as error:  # noqa: BLE001
             absent = isinstance(error, EntryNotFoundError)
             if absent and not isinstance(error, LocalEntryNotFoundError):
@@ -62,13 +62,13 @@ def download(published: PublishedWeights) -> Path:
 
 
 def _names(published: PublishedWeights) -> tuple[str, ...]:
-    # Old repositories of timm have the pickle only.
-    second = ("pytorch_model.bin",) if published.file == "model.safetensors" else ()
-    return (published.file, *second)
+    # Old repositories of timm only have the pickle.
+    fallback = ("pytorch_model.bin",) if published.file == "model.safetensors" else ()
+    return (published.file, *fallback)
 
 
 def _answers(endpoint: str) -> bool:
-    if urllib.request.getproxies():  # Behind a proxy only the client itself can tell.
+    if urllib.request.getproxies():  # Behind a proxy, only the client can know.
         return True
     try:
         socket.create_connection((urlsplit(endpoint).hostname, 443), timeout=5).close()

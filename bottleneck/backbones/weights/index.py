@@ -1,4 +1,4 @@
-"""The weights that exist and those that are here: list, fetch, import, verify."""
+"""Published and local weights: list, fetch, import, verify."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from bottleneck.backbones import layouts
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights, find_encoder
 from bottleneck.backbones.layer_listing import width_of
+from bottleneck.backbones.layouts.checkpoint import read_checkpoint
+from bottleneck.backbones.layouts.fitting import fitting_encoders
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import (
@@ -28,7 +29,17 @@ _RESERVED = ("random",)
 
 @dataclasses.dataclass(frozen=True)
 class FileCheck:
-    """Whether one file of the weights folder is what its record says: ok or broken, and why."""
+    """The result of verifying one file of the weights folder.
+
+    Attributes
+    ----------
+    file : str
+        Name of the file.
+    state : {"ok", "broken", "unknown"}
+        "unknown" means that the file has no record.
+    text : str
+        The result in words.
+    """
 
     file: str
     state: str
@@ -36,18 +47,19 @@ class FileCheck:
 
 
 def describe_weights(name: str | None = None) -> list[dict[str, Any]]:
-    """Describe the published weights of the encoders, and what the weights folder has.
+    """Return a table of published weights and of those in the weights folder.
 
     Parameters
     ----------
     name : str, optional
-        Of one encoder.
+        Name of an encoder, to list only its weights.
 
     Returns
     -------
     list of dict
-        backbone; weights; width of a pooled feature; file; source; licence; preprocessing;
-        sha256, of the file here, else as third parties claim it; here, the file's path.
+        One row per set of weights: "backbone"; "weights"; "width", of a pooled feature vector;
+        "file"; "source"; "licence"; "preprocessing"; "sha256", of the file on this machine, or as
+        third parties claim it; "here", the path on this machine or None.
 
     Raises
     ------
@@ -55,25 +67,25 @@ def describe_weights(name: str | None = None) -> list[dict[str, Any]]:
         If there is no such encoder.
     """
     encoders = [find_encoder(name)] if name else list(ENCODERS.values())
-    kept = folder.read_records(folder.folder_path())
+    records = folder.read_records(folder.folder_path())
     rows = []
     for encoder in encoders:
         for published in encoder.published:
             rows.append(_published_row(encoder, published))
-        shown = {p.weights for p in encoder.published}
+        published_names = {p.weights for p in encoder.published}
         rows.extend(
-            _kept_row(encoder, path, record)
-            for path, record in kept.items()
-            if record.encoder == encoder.name and record.weights not in shown
+            _local_row(encoder, path, record)
+            for path, record in records.items()
+            if record.encoder == encoder.name and record.weights not in published_names
         )
     return rows
 
 
 def _published_row(encoder: Encoder, published: PublishedWeights) -> dict[str, Any]:
-    found = folder.find_record(encoder.name, published.weights)
-    if found:
-        return _kept_row(encoder, *found)
-    here = find_local(encoder, published)
+    stored = folder.find_record(encoder.name, published.weights)
+    if stored:
+        return _local_row(encoder, *stored)
+    path = find_local(encoder, published)
     claimed = published.claimed_sha256
     return {
         "backbone": encoder.name,
@@ -84,11 +96,11 @@ def _published_row(encoder: Encoder, published: PublishedWeights) -> dict[str, A
         "licence": licence_of(encoder, published),
         "preprocessing": published.preprocessing,
         "sha256": f"{claimed} (claimed by third parties)" if claimed else None,
-        "here": str(here) if here else None,
+        "here": str(path) if path else None,
     }
 
 
-def _kept_row(encoder: Encoder, path: Path, record: WeightsRecord) -> dict[str, Any]:
+def _local_row(encoder: Encoder, path: Path, record: WeightsRecord) -> dict[str, Any]:
     return {
         "backbone": encoder.name,
         "weights": record.weights,
@@ -103,109 +115,117 @@ def _kept_row(encoder: Encoder, path: Path, record: WeightsRecord) -> dict[str, 
 
 
 def fetch(name: str, weights: str = "imagenet") -> tuple[Path, WeightsRecord]:
-    """Put published weights into the weights folder, from the hub's cache or the hub.
+    """Copy published weights from the hub or its cache into the weights folder.
 
     Parameters
     ----------
     name : str
-        Of an encoder.
+        Name of an encoder.
     weights : str
         "imagenet" or "radimagenet".
 
     Returns
     -------
     path : Path
-        Of the file.
+        The path of the file in the weights folder.
     record : WeightsRecord
-        What is known of it.
+        Its record.
 
     Raises
     ------
     UsageError
         If there is no such encoder or weights.
     WeightsError
-        If they cannot be had, or do not fit.
+        If the weights cannot be downloaded, or do not fit.
     """
     encoder = find_encoder(name)
     published = encoder.find_published(weights)
     if published is None:
-        locate(encoder, weights)  # Says what is wrong with the name.
-        raise UsageError(f"'{weights}' is not published; `bottleneck weights import` takes files")
+        locate(encoder, weights)  # Raises an error for an unknown name.
+        raise UsageError(f"'{weights}' is not published; files need `bottleneck weights import`")
     if published.repository is None:
         raise unavailable_weights(encoder, published, "they are not on the hub")
     try:
         path = hub.cached_file(published) or hub.download(published)
     except hub.HubError as error:
         raise unavailable_weights(encoder, published, str(error)) from None
-    return _keep(encoder, published.weights, path, published)
+    return _store(encoder, published.weights, path, published)
 
 
 def import_file(
     path: Path, *, name: str | None = None, weights: str | None = None
 ) -> WeightsRecord:
-    """Recognise a weight file and put a copy of it into the weights folder.
+    """Recognise a weight file and copy it into the weights folder.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The weight file.
     name : str, optional
-        Of the encoder; by default the only one of the catalogue that the file fills.
+        Name of the encoder; by default the one encoder of the catalogue that the file fits.
     weights : str, optional
-        The name that ``--weights`` will take; by default that of the published weights that
-        the file turns out to be.
+        The name for ``--weights``; by default the published name, if the file is recognised as
+        published weights.
+
+    Returns
+    -------
+    WeightsRecord
+        The record of the copy.
 
     Raises
     ------
     UsageError
-        If a name is missing or cannot be.
+        If a name is necessary but missing, or invalid.
     WeightsError
-        If the file fits no encoder, or not this one.
+        If the file does not fit the encoder, or no encoder.
     """
-    encoder = find_encoder(name) if name else _recognised(path)
-    if weights and (meant := encoder.find_published(weights)):
-        weights = meant.weights
+    encoder = find_encoder(name) if name else _recognise_encoder(path)
+    if weights and (entry := encoder.find_published(weights)):
+        weights = entry.weights
     fit, sha256 = fit_file(encoder, WeightFile(path, path.stem, path.name))
-    published = _published(encoder, path, fit.layout.name, sha256, weights)
+    published = _recognise_published(encoder, path, fit.layout.name, sha256, weights)
     weights = weights or (published.weights if published else None)
     if weights is None:
         raise UsageError(
-            f"{path.name} fits {encoder.name} (layout {fit.layout.name}), and nothing in it says "
-            "what it was trained on: give it a name with --as, for example --as imagenet"
+            f"{path.name} fits {encoder.name} (layout {fit.layout.name}), but it does not state "
+            "what it was trained on: give the weights a name with --as, for example --as imagenet"
         )
     if weights in _RESERVED or Path(weights).suffix or "/" in weights:
-        raise UsageError(f"weights cannot be called '{weights}': it means something else")
-    return _keep(encoder, weights, path, published)[1]
+        raise UsageError(
+            f"weights cannot be called '{weights}', which --weights would read as something else; "
+            "choose another name"
+        )
+    return _store(encoder, weights, path, published)[1]
 
 
-def _recognised(path: Path) -> Encoder:
-    fitting = layouts.fitting_encoders(layouts.read_checkpoint(path))
+def _recognise_encoder(path: Path) -> Encoder:
+    fitting = fitting_encoders(read_checkpoint(path))
     if not fitting:
         raise WeightsError(
-            f"{path.name} fits none of the encoders of `bottleneck backbones` exactly. Name the "
-            "one that it is meant for with --backbone, to hear what does not fit"
+            f"{path.name} does not fit any encoder of `bottleneck backbones` exactly. Name the "
+            "right one with --backbone to see what does not fit"
         )
     if len(fitting) > 1:
         names = " or ".join(encoder.name for encoder in fitting)
-        raise UsageError(f"{path.name} fits several encoders: say which with --backbone {names}")
+        raise UsageError(f"{path.name} fits several encoders: choose one with --backbone {names}")
     return fitting[0]
 
 
-def _published(
+def _recognise_published(
     encoder: Encoder, path: Path, layout: str, sha256: str, weights: str | None
 ) -> PublishedWeights | None:
     for published in encoder.published:
         if published.file.endswith(".h5") != (layout == "keras"):
             continue
         by_name = published.file == path.name and published.weights.startswith("radimagenet")
-        by_wish = weights and published.weights in (weights, f"{weights}-keras")
-        if by_wish or by_name or published.preprocessing == layout != "timm":
+        by_request = weights and published.weights in (weights, f"{weights}-keras")
+        if by_request or by_name or published.preprocessing == layout != "timm":
             return published
     return _of_torchvision(encoder, sha256) if layout == "torchvision" else None
 
 
 def _of_torchvision(encoder: Encoder, sha256: str) -> PublishedWeights | None:
-    # torchvision's file names carry the first eight digits of their sha256.
+    # torchvision's file names contain the first eight digits of their sha256.
     from torchvision.models import get_model_weights
 
     for entry in get_model_weights(str(encoder.torchvision)):
@@ -217,11 +237,11 @@ def _of_torchvision(encoder: Encoder, sha256: str) -> PublishedWeights | None:
     return None
 
 
-def _keep(
+def _store(
     encoder: Encoder, weights: str, path: Path, published: PublishedWeights | None
 ) -> tuple[Path, WeightsRecord]:
     fit, sha256 = fit_file(encoder, WeightFile(path, weights, path.name))
-    # What a publisher states holds for his form of the file, not for another library's.
+    # What a publisher states applies to its own file, not to a conversion for another library.
     stated = published.preprocessing if published else None
     if stated in encoder.layouts and stated != fit.layout.name:
         published = stated = None
@@ -235,34 +255,39 @@ def _keep(
         licence=licence_of(encoder, published) if published else None,
         preprocessing=stated,
     )
-    target = folder.keep(path, record)
+    target = folder.store_file(path, record)
     return target, dataclasses.replace(record, file=target.name)
 
 
 def verify() -> list[FileCheck]:
-    """Check every file of the weights folder against its record, and that it still fits.
+    """Compare every file of the weights folder with its record, and fit it to its encoder.
 
     Returns
     -------
     list of FileCheck
-        One a record, and one a file that has no record.
+        One for each record, and one for each file without a record.
+
+    Raises
+    ------
+    WeightsError
+        If a record is damaged.
     """
-    place = folder.folder_path()
-    verdicts = []
-    records = folder.read_records(place)
+    path_of_folder = folder.folder_path()
+    checks = []
+    records = folder.read_records(path_of_folder)
     for path, record in records.items():
         try:
             if not path.is_file():
-                raise WeightsError("the record is here, the file is not: copy it here")
+                raise WeightsError("only the record is here, the file is missing: copy it here")
             located = WeightFile(path, record.weights, record.source, sha256=record.sha256)
             fit, _ = fit_file(find_encoder(record.encoder), located)
         except (UsageError, WeightsError) as error:
-            verdicts.append(FileCheck(path.name, "broken", str(error)))
+            checks.append(FileCheck(path.name, "broken", str(error)))
         else:
             text = f"{record.encoder}, {record.weights}, layout {fit.layout.name}"
-            verdicts.append(FileCheck(path.name, "ok", text))
-    for path in sorted(place.iterdir()) if place.is_dir() else ():
+            checks.append(FileCheck(path.name, "ok", text))
+    for path in sorted(path_of_folder.iterdir()) if path_of_folder.is_dir() else ():
         if path.suffix != ".json" and path not in records and not path.name.startswith("."):
             text = "no record: import it with `bottleneck weights import`"
-            verdicts.append(FileCheck(path.name, "unknown", text))
-    return verdicts
+            checks.append(FileCheck(path.name, "unknown", text))
+    return checks

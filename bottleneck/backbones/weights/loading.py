@@ -1,4 +1,4 @@
-"""What a network is filled with: from which file, in which layout, for which input."""
+"""Loading weights: find the file, recognise its layout, fill the network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from bottleneck.backbones import layouts, networks
+from bottleneck.backbones import networks
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights
+from bottleneck.backbones.layouts.checkpoint import read_checkpoint
+from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -32,24 +34,24 @@ _RANDOM = "random"
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a network was filled with.
+    """The weights that a network was filled with.
 
     Attributes
     ----------
     name : str
-        "imagenet", "random", a name in the weights folder, or the stem of a file.
+        "imagenet", "random", a name in the weights folder, or the name of a file.
     source : str
-        Where they came from: a hub's repository, a file's name, or a seed.
+        The hub repository, the name of the file, or the seed.
     sha256 : str or None
-        Of the file, where there is one.
+        sha256 of the file; None for random weights.
     licence : str or None
-        As their publisher states it.
+        The licence that the publisher states.
     layout : str or None
-        In which the file was recognised.
+        Name of the layout in which the file was recognised.
     part : str
-        Which part of the file was taken, where it holds more than the network.
+        The part of the file that was used, if it contains more than the network.
     variant : str
-        The layout whose network differs from timm's in more than names; "" for timm's own.
+        Name of the layout if its network differs from timm's in more than names; else "".
     """
 
     name: str
@@ -61,24 +63,24 @@ class Weights:
     variant: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON can hold them."""
+        """Return the fields as a dictionary that can be written as JSON."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightFile:
-    """A weight file on this machine, and what is known of it before it is read.
+    """A weight file on this machine, with the facts that are known before it is read.
 
     Attributes
     ----------
     path : Path
         The file.
     name, source, licence
-        As in ``Weights``.
+        See ``Weights``.
     preprocessing : str or None
-        Name of the input that it expects; None for what its layout states.
+        Name of the preprocessing that the weights expect; None for that of the layout.
     sha256 : str or None
-        What it must have.
+        The expected sha256, if it is known.
     """
 
     path: Path
@@ -92,7 +94,7 @@ class WeightFile:
 def load_network(
     encoder: Encoder, weights: str, preprocessing: str | None = None
 ) -> tuple[nn.Module, Weights, Preprocessing]:
-    """Build a network and fill it.
+    """Return a network with its weights and the preprocessing that they expect.
 
     Parameters
     ----------
@@ -100,37 +102,38 @@ def load_network(
         The architecture.
     weights : str
         "random", the path of a file, a name in the weights folder, or the name of published
-        weights ("imagenet", "radimagenet"), which the hub or its local cache may have.
+        weights ("imagenet", "radimagenet") in the hub or its local cache.
     preprocessing : str, optional
-        As ``find_preprocessing`` takes it; by default what the weights' publisher states.
+        A name for ``find_preprocessing``; by default, what the publisher of the weights states.
 
     Returns
     -------
     network : nn.Module
-        In eval mode, on the CPU, float32; without the parts that no feature map needs.
+        A float32 network on the CPU, in evaluation mode, without the modules that the last feature
+        map does not need.
     weights : Weights
-        What it was filled with.
+        The weights that it was filled with.
     preprocessing : Preprocessing
-        The input that these weights expect.
+        The preprocessing that these weights expect.
 
     Raises
     ------
     UsageError
         If there are no such weights, or no such preprocessing.
     WeightsError
-        If they cannot be had, or do not fit.
+        If the weights are not available, or do not fit.
     """
     if weights == _RANDOM:
-        found = Weights(_RANDOM, f"seed {networks.RANDOM_SEED}")
+        loaded = Weights(_RANDOM, f"seed {networks.RANDOM_SEED}")
         stated = default_preprocessing(encoder)
         if preprocessing:
             stated = find_preprocessing(preprocessing, encoder)
-        return networks.build(encoder), found, stated
+        return networks.build(encoder), loaded, stated
     located = locate(encoder, weights)
     fit, sha256 = fit_file(encoder, located)
     network = networks.build(encoder)
-    layouts.fill(network, fit)
-    found = Weights(
+    fill_network(network, fit)
+    loaded = Weights(
         name=located.name,
         source=located.source,
         sha256=sha256,
@@ -140,57 +143,58 @@ def load_network(
         variant=fit.layout.variant,
     )
     name = preprocessing or located.preprocessing or fit.layout.name
-    return network, found, find_preprocessing(name, encoder, sha256)
+    return network, loaded, find_preprocessing(name, encoder, sha256)
 
 
-def fit_file(encoder: Encoder, located: WeightFile) -> tuple[layouts.Fit, str]:
-    """Read a weight file and find the layout in which it fills an encoder; and its sha256.
+def fit_file(encoder: Encoder, located: WeightFile) -> tuple[Fit, str]:
+    """Return how a weight file fits an encoder, and the sha256 of the file.
 
     Raises
     ------
     WeightsError
-        If the file is damaged, is not the one that was put here, or does not fit.
+        If the file is damaged, has another sha256 than expected, or does not fit.
     """
     path = located.path
-    entries = layouts.read_checkpoint(path)
+    entries = read_checkpoint(path)
     sha256 = folder.sha256_of(path)
     if located.sha256 not in (None, sha256):
         raise WeightsError(
-            f"{path} is not the file that was put there: its sha256 is {sha256}, expected "
-            f"{located.sha256}. Copy or import it again"
+            f"{path} was changed: its sha256 is {sha256}, but its record states "
+            f"{located.sha256}. Copy or import the file again"
         )
-    # timm publishes safetensors; the same names in any other file are torchvision's layout.
+    # timm publishes safetensors files. The same names in another format are from torchvision.
     prefer = "timm" if path.suffix == ".safetensors" else "torchvision"
-    return layouts.find_fit(entries, encoder, prefer=prefer, what=path.name), sha256
+    return find_fit(entries, encoder, prefer=prefer, what=path.name), sha256
 
 
 def locate(encoder: Encoder, weights: str) -> WeightFile:
-    """Find the file of a set of weights, in this order: path, weights folder, hub.
+    """Return the file of a set of weights: a given path, in the weights folder, or from the hub.
 
     Parameters
     ----------
     encoder : Encoder
-        What it is for.
+        The architecture.
     weights : str
-        As ``load_network`` takes it, but for "random".
+        Weights as for ``load_network``, except "random".
 
     Raises
     ------
     UsageError
-        If there are no weights of this name.
+        If there are no weights with this name.
     WeightsError
-        If they cannot be had.
+        If the weights are not available.
     """
     path = Path(weights)
     if path.suffix or os.sep in weights or path.is_file():
         named = next((p for p in encoder.published if p.file == path.name), None)
         stated = named.preprocessing if named and path.suffix == ".h5" else None
-        # A file called random.pth is not the absence of weights.
+        # The weights in a file random.pth must not be called "random".
         name = path.name if path.stem == "random" else path.stem
         return WeightFile(path, name, path.name, preprocessing=stated)
     published = encoder.find_published(weights)
-    if found := folder.find_record(encoder.name, published.weights if published else weights):
-        path, record = found
+    stored = folder.find_record(encoder.name, published.weights if published else weights)
+    if stored:
+        path, record = stored
         return WeightFile(
             path, weights, record.source, record.licence, record.preprocessing, record.sha256
         )
@@ -214,34 +218,34 @@ def locate(encoder: Encoder, weights: str) -> WeightFile:
 
 
 def find_local(encoder: Encoder, published: PublishedWeights) -> Path | None:
-    """Find published weights in the weights folder or the hub's local cache."""
-    found = folder.find_record(encoder.name, published.weights)
-    return found[0] if found else hub.cached_file(published)
+    """Return the path of published weights in the weights folder or the hub's cache, or None."""
+    stored = folder.find_record(encoder.name, published.weights)
+    return stored[0] if stored else hub.cached_file(published)
 
 
 def licence_of(encoder: Encoder, published: PublishedWeights) -> str | None:
-    """Return the licence that a publisher states; timm keeps those of its own."""
+    """Return the licence that the publisher states; for timm's weights, timm states it."""
     if published.licence or published.weights != "imagenet":
         return published.licence
     return networks.config_of(encoder).license
 
 
 def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: str) -> WeightsError:
-    """Make the error for published weights that are not here, with the way to them."""
+    """Return the error for published weights that are not available, with instructions."""
     if published.repository:
         address = f"https://huggingface.co/{published.repository}/resolve/main/{published.file}"
     else:
-        address = f"{published.file}, by the links on {published.home}"
+        address = f"{published.file} from the links on {published.home}"
     return WeightsError(
         f"the weights '{published.weights}' of {encoder.name} ({published.file} of "
-        f"{published.repository or published.home}) are neither on this machine nor to be had "
+        f"{published.repository or published.home}) are neither on this machine nor available "
         f"from the hub: {cause}.\n"
         f"On a machine with internet, download {address}\n"
-        "Copy the file here, and once:\n"
+        "Copy the file to this machine and import it once:\n"
         f"  bottleneck weights import {published.file} --backbone {encoder.name} "
         f"--as {published.weights}\n"
-        "Then repeat the command. A file of your own: --weights FILE. To try the software "
-        "only: --weights random, whose figures mean nothing."
+        "Then repeat the command. To use a file of your own: --weights FILE. To only try out the "
+        "software: --weights random, with which results are meaningless."
     )
 
 
@@ -253,9 +257,9 @@ def _never_published(encoder: Encoder, weights: str) -> WeightsError | UsageErro
         return UsageError(f"unknown weights '{weights}'. Known: {choices}")
     others = [e.name for e in ENCODERS.values() if e.find_published(weights)]
     return WeightsError(
-        f"no {weights} weights were ever published for {encoder.name}. They exist for "
+        f"no {weights} weights are published for {encoder.name}. They exist for "
         f"{', '.join(others)}: choose one of these with --backbone.\n"
-        f"With a file of your own: --weights FILE, or once "
-        f"`bottleneck weights import FILE --backbone {encoder.name} --as NAME` and then "
+        f"To use a file of your own: --weights FILE; or, once, "
+        f"`bottleneck weights import FILE --backbone {encoder.name} --as NAME`, and then "
         "--weights NAME"
     )

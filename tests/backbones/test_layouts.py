@@ -16,7 +16,8 @@ from torch import Tensor
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
-from bottleneck.backbones.layouts import find_fit, fitting_encoders, read_checkpoint
+from bottleneck.backbones.layouts.checkpoint import read_checkpoint
+from bottleneck.backbones.layouts.fitting import find_fit, fitting_encoders
 from bottleneck.errors import WeightsError
 
 State = dict[str, Tensor]
@@ -152,22 +153,22 @@ DAMAGED: dict[str, tuple[Callable[[Path, State], object], str]] = {
         r"\(128, 64, 3, 3\)",
     ),
     "first missing": (replaced(without("conv1.weight")), r"missing \(1\): conv1.weight"),
-    "another network": (resnet50, r"is of another network: --backbone resnet50"),
+    "another network": (resnet50, r"fits another network: --backbone resnet50"),
     "web page": (lambda p, s: p.write_text("<!DOCTYPE html><html>404"), "is a web page"),
     "pointer": (
         lambda p, s: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
         "Git LFS pointer",
     ),
     "empty": (lambda p, s: p.write_bytes(b""), "is empty"),
-    "truncated": (truncated, "is damaged, or no weight file"),
+    "truncated": (truncated, "is damaged, or not a weight file"),
     "table": (
         lambda p, s: p.write_text("path,label\na.png,benign\n"),
-        r"no weight file: read are \.safetensors, what torch\.save wrote .* Keras's \.h5$",
+        r"not a weight file\. Supported are \.safetensors, files of torch\.save .* of Keras$",
     ),
     "noise": (lambda p, s: p.write_bytes(np.random.default_rng(0).bytes(999)), "is damaged"),
     "code": (hostile, "could run code, so it is refused"),
     "code in a zip": (hostile_zip, "could run code, so it is refused"),
-    "no names": (lambda p, s: torch.save(torch.ones(3), p), "holds a Tensor, but no named"),
+    "no names": (lambda p, s: torch.save(torch.ones(3), p), "contains a Tensor, but no named"),
     "no tensors": (lambda p, s: torch.save({"epoch": 3}, p), "with the keys epoch, but no named"),
 }
 
@@ -342,5 +343,5 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path):
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("readme.txt", "hello")
     (tmp_path / "x.pth").write_bytes(buffer.getvalue())
-    with pytest.raises(WeightsError, match="is damaged, or no weight file"):
+    with pytest.raises(WeightsError, match="is damaged, or not a weight file"):
         read_checkpoint(tmp_path / "x.pth")
