@@ -103,19 +103,19 @@ def kernel(file: h5py.File, shape: tuple[int, ...], dtype: str = "<f4", **option
 KERAS_LIES: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "external link": (replaced(lambda f: h5py.ExternalLink("/etc/passwd", "x")), "damaged"),
     "circle of links": (replaced(lambda f: h5py.SoftLink("/conv2d_2/k")), "damaged"),
-    "group": (replaced(lambda f: f.create_group("conv2d_2/k") and None), "no array of this file"),
+    "group": (replaced(lambda f: f.create_group("conv2d_2/k") and None), "not an array in this file"),
     "text": (replaced(lambda f: np.array([b"x"])), r"type \|S1"),
     "huge": (
         replaced(lambda f: kernel(f, (10**9, 10**3), chunks=(64, 64))),
-        "more than 8 times as many bytes",
+        "over 8 times as many bytes",
     ),
     "bomb": (
         replaced(lambda f: kernel(f, (4096, 4096), chunks=(4096, 4096), compression="gzip")),
-        "more than 8 times as many bytes",
+        "over 8 times as many bytes",
     ),
     "other file's bytes": (
         replaced(lambda f: kernel(f, (6,), external=[("/etc/passwd", 0, 24)])),
-        "no array of this file",
+        "not an array in this file",
     ),
     "layers of numbers": (lambda f: f.attrs.__setitem__("layer_names", [1, 2]), "damaged"),
     "layer that is absent": (lambda f: f.__delitem__("conv2d_1"), "damaged"),
@@ -136,7 +136,7 @@ def test_a_keras_file_cannot_lead_into_another_file(tmp_path: Path) -> None:
     path = keras_file(tmp_path / "x.h5", replaced(lambda _: link))
     with h5py.File(path) as file:
         assert file["conv2d_2/k"].shape == (3, 3, 2, 4)
-    with pytest.raises(WeightsError, match="no array of this file"):
+    with pytest.raises(WeightsError, match="not an array in this file"):
         read_checkpoint(path)
 
 

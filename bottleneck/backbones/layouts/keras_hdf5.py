@@ -38,7 +38,7 @@ def read_layers(path: Path) -> Layers | str:
             return {name: _arrays(group[name], budget) for name in names}
     # Damaged files may raise errors of any type.
     except Exception as error:  # noqa: BLE001
-        return f"is damaged, or no Keras weight file: {error}"
+        return f"is damaged, or not a Keras weight file: {error}"
 
 
 class _MemoryBudget:

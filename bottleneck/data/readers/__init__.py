@@ -96,7 +96,7 @@ def load_dataset(
     Examples
     --------
     >>> load_dataset("phantom", limit=20)
-    <ImageDataset phantom-first20: 66 images of 20 patients; benign 35, malignant 31>
+    <ImageDataset phantom-first20: 62 images of 20 patients; benign 35, malignant 27>
     """
     notes: tuple[str, ...] = ()
     if source is None:
