@@ -278,7 +278,7 @@ def test_interrupting_keeps_what_was_finished(here: Path, monkeypatch: pytest.Mo
         patch.setattr(Journal, "append", interrupted)
         result = run("extract", "scans", *QUICK)
     assert result.exit_code == 130
-    assert "the same command goes on" in " ".join(result.stderr.split())
+    assert "repeat the command to continue" in " ".join(result.stderr.split())
     result = run("extract", "scans", *QUICK)
     assert "8 new, 4 known" in " ".join(result.stdout.split())
 
