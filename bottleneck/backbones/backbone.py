@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.pooling import find_pooling, positions
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
+from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
@@ -24,7 +24,6 @@ from bottleneck.errors import UsageError
 __all__ = [
     "Backbone",
     "MemoryFormat",
-    "Taps",
     "embed_together",
     "load_backbone",
     "tapped",
@@ -34,10 +33,6 @@ __all__ = [
 MemoryFormat = Literal["channels_last", "contiguous"]
 _LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class _AllLayersReachedError(Exception):
-    """Ends a forward pass after the last of the tapped layers."""
 
 
 class Backbone:
@@ -268,88 +263,6 @@ def without_tf32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
-
-
-class Taps:
-    """Access to the outputs of layers of a network, from any number of threads.
-
-    The network has hooks until ``close`` is called. Use it as a context manager.
-
-    Parameters
-    ----------
-    network : nn.Module
-        The network.
-    layers : sequence of str
-        Names of its modules; "" for the last feature map.
-    name : str
-        Name of the network, for the message.
-    """
-
-    def __init__(self, network: nn.Module, layers: Sequence[str], name: str) -> None:
-        self._network, self._layers, self._name = network, layers, name
-        self._wanted = set(layers)
-        # Hooks are called in the forward passes of all threads: keep outputs separate.
-        self._of_thread = threading.local()
-        self._hooks = [
-            network.get_submodule(layer).register_forward_hook(self._keep(layer))
-            for layer in self._wanted - {""}
-        ]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the hooks from the network."""
-        for hook in self._hooks:
-            hook.remove()
-
-    def _keep(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            outputs = getattr(self._of_thread, "outputs", None)
-            if outputs is None:
-                return
-            # A copy, because a later module may change this output in place.
-            outputs[layer] = output.clone() if isinstance(output, Tensor) else output
-            if outputs.keys() == self._wanted:
-                raise _AllLayersReachedError
-
-        return hook
-
-    @torch.inference_mode()
-    def read(
-        self, x: Tensor, forward: Callable[[nn.Module, Tensor], Tensor] = feature_map
-    ) -> list[Any]:
-        """Return the outputs of all layers for one input of the network.
-
-        Parameters
-        ----------
-        x : Tensor of float32, shape (batch, 3, height, width)
-            The normalised input.
-        forward : callable
-            Takes the network and its input, and returns the last feature map.
-
-        Raises
-        ------
-        UsageError
-            If the last feature map does not need one of the layers.
-        """
-        outputs: dict[str, Any] = {}
-        self._of_thread.outputs = outputs
-        try:
-            outputs[""] = forward(self._network, x)
-        except _AllLayersReachedError:
-            pass
-        finally:
-            self._of_thread.outputs = None
-        if unused := self._wanted - outputs.keys():
-            raise UsageError(
-                f"layer '{min(unused)}' of {self._name} is not used for its features; choose "
-                "another layer"
-            )
-        return [outputs[layer] for layer in self._layers]
 
 
 def load_backbone(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from example_images import embed_files, largest_difference, two_images
 from made import dataset_of, make_images
-from pictures import embed_files, largest_difference, two_pictures
 
 from bottleneck.backbones.backbone import Backbone, embed_together, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
@@ -116,7 +116,7 @@ def test_swins_convolution_has_its_channels_first() -> None:
 
 def test_swins_average_is_the_mean_of_its_tokens(tmp_path):
     backbone = disturbed("swin_tiny")
-    ours = embed_files(backbone, two_pictures(tmp_path))
+    ours = embed_files(backbone, two_images(tmp_path))
     flat = Backbone(
         backbone.network,
         name="x",
@@ -125,7 +125,7 @@ def test_swins_average_is_the_mean_of_its_tokens(tmp_path):
         preprocessing=backbone.preprocessing,
         pooling="flatten",
     )
-    tokens = embed_files(flat, two_pictures(tmp_path)).reshape(2, 768, 49)
+    tokens = embed_files(flat, two_images(tmp_path)).reshape(2, 768, 49)
     assert np.allclose(tokens.mean(2), ours, atol=1e-6)
 
 

@@ -10,8 +10,8 @@ import pytest
 import timm
 import torch
 import torchvision
+from example_images import two_images
 from originals import resize_as_opencv
-from pictures import two_pictures
 from PIL import Image
 
 from bottleneck.backbones.backbone import load_backbone
@@ -31,7 +31,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return two_pictures(tmp_path_factory.mktemp("images"))
+    return two_images(tmp_path_factory.mktemp("images"))
 
 
 def normalised(preprocessing: Preprocessing, path: Path) -> np.ndarray:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from example_images import embed_files, largest_difference, two_images
 from originals import Original, make_original
-from pictures import embed_files, largest_difference, two_pictures
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
@@ -63,7 +63,7 @@ def table() -> Iterator[list[str]]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list:
-    return two_pictures(tmp_path_factory.mktemp("images"))
+    return two_images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")

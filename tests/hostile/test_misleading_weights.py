@@ -103,7 +103,7 @@ def kernel(file: h5py.File, shape: tuple[int, ...], dtype: str = "<f4", **option
 KERAS_LIES: dict[str, tuple[Callable[[h5py.File], object], str]] = {
     "external link": (replaced(lambda f: h5py.ExternalLink("/etc/passwd", "x")), "damaged"),
     "circle of links": (replaced(lambda f: h5py.SoftLink("/conv2d_2/k")), "damaged"),
-    "group": (replaced(lambda f: f.create_group("conv2d_2/k") and None), "not an array in this file"),
+    "group": (replaced(lambda f: f.create_group("conv2d_2/k") and None), "not an array in this"),
     "text": (replaced(lambda f: np.array([b"x"])), r"type \|S1"),
     "huge": (
         replaced(lambda f: kernel(f, (10**9, 10**3), chunks=(64, 64))),

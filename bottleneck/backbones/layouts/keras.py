@@ -140,9 +140,9 @@ def _vgg(network: nn.Module) -> dict[str, str]:
 def _resnet(network: nn.Module) -> dict[str, str]:
     modules = {"conv1_conv": "conv1", "conv1_bn": "bn1"}
     for path, module in network.named_modules():
-        found = re.match(r"layer(\d)\.(\d+)\.(?:(conv|bn)(\d)|downsample\.(\d))$", path)
-        if found and isinstance(module, nn.Conv2d | nn.BatchNorm2d):
-            stage, block, kind, number, shortcut = found.groups()
+        match = re.match(r"layer(\d)\.(\d+)\.(?:(conv|bn)(\d)|downsample\.(\d))$", path)
+        if match and isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            stage, block, kind, number, shortcut = match.groups()
             kind, number = kind or ("conv", "bn")[int(shortcut)], number or "0"
             modules[f"conv{int(stage) + 1}_block{int(block) + 1}_{number}_{kind}"] = path
     return modules
@@ -154,13 +154,13 @@ def _densenet(network: nn.Module) -> dict[str, str]:
         modules[f"conv1{separator}conv"] = "features.conv0"
         modules[f"conv1{separator}bn"] = "features.norm0"
     for path, _ in network.named_modules():
-        if found := re.match(r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)(\d)$", path):
-            stage, block, kind, number = found.groups()
+        if match := re.match(r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)(\d)$", path):
+            stage, block, kind, number = match.groups()
             layer = f"{int(number) - 1}_bn" if kind == "norm" else f"{number}_conv"
             modules[f"conv{int(stage) + 1}_block{block}_{layer}"] = path
-        elif found := re.match(r"features\.transition(\d)\.(norm|conv)$", path):
-            kind = "bn" if found[2] == "norm" else "conv"
-            modules[f"pool{int(found[1]) + 1}_{kind}"] = path
+        elif match := re.match(r"features\.transition(\d)\.(norm|conv)$", path):
+            kind = "bn" if match[2] == "norm" else "conv"
+            modules[f"pool{int(match[1]) + 1}_{kind}"] = path
     return modules
 
 

@@ -17,7 +17,7 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 REAL = (("data/ud-tn", "*.jpg"), ("data/ddti-crops/images", "*.png"))
 
 
-def two_pictures(folder: Path) -> list[Path]:
+def two_images(folder: Path) -> list[Path]:
     """One JPEG and one PNG of real ultrasound, of different shapes; else two simulated frames."""
     found = [sorted((SHARED / place).rglob(pattern))[:1] for place, pattern in REAL]
     real = [path for paths in found for path in paths]
