@@ -1,1 +1,1 @@
-"""The command line: one file a command; it parses, calls one public function, prints."""
+"""The command line: one module per command, which parses, calls a public function and prints."""

@@ -1,4 +1,4 @@
-"""Image files that the tests of this room share: real ones where they are, else simulated."""
+"""Image files for the tests of backbones: real ones if they are available, else simulated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An embedding depends on its image alone; several layers in one pass are the same layers."""
+"""Features depend only on their image; several layers in one pass give the same features."""
 
 from __future__ import annotations
 

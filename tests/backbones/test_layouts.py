@@ -1,4 +1,4 @@
-"""Weight files as they are found: wrapped, in old forms, damaged, hostile, of another network."""
+"""Weight files: nested, in old forms, damaged, hostile, or of another network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our input against each library's own, on image files, bit for bit."""
+"""The preprocessing of image files equals that of each library, bit for bit."""
 
 from __future__ import annotations
 

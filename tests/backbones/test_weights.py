@@ -1,4 +1,4 @@
-"""Where weights come from, in their order; the weights folder and what is told of it."""
+"""The order in which weights are searched; the weights folder and its commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck audit`` as a person types it."""
+"""``bottleneck audit``: its output and its errors."""
 
 from __future__ import annotations
 

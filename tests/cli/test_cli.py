@@ -1,4 +1,4 @@
-"""The commands as a person types them: what they print, write and refuse."""
+"""The commands as users type them: what they print, write and refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck extract`` with several networks: one pass, and what it says of its stages."""
+"""``bottleneck extract`` with several networks: one pass, and its times by stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at the places where Python forgets it, or puts another exception in its place."""
+"""Ctrl-C at the points where Python ignores it, or raises another exception instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck leakage`` as a person types it."""
+"""``bottleneck leakage``: its output and its errors."""
 
 from __future__ import annotations
 

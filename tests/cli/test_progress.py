@@ -1,4 +1,4 @@
-"""The bar: what was known before says nothing of the rate."""
+"""The progress bar: steps of an earlier run do not count for the rate."""
 
 from __future__ import annotations
 

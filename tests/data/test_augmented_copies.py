@@ -1,4 +1,4 @@
-"""Altered copies: what is done to their pixels, and that nothing else decides it."""
+"""Augmented copies: their pixels depend only on the augmentation, the sample and the number."""
 
 from __future__ import annotations
 

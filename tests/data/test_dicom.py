@@ -1,4 +1,4 @@
-"""DICOM files: how their pixels are stored, and what is refused."""
+"""DICOM files: every supported encoding of pixels, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DICOM files: the view that their headers describe."""
+"""DICOM files: the display that their headers specify."""
 
 from __future__ import annotations
 

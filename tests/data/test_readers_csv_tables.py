@@ -1,4 +1,4 @@
-"""Columns matched with samples, against pandas' own merge."""
+"""Columns of tables matched to samples, compared with a merge in pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DICOM files in folders and tables: which files they are, and whose."""
+"""DICOM files in folders and tables: how they and their patients are recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples on the disk behave as samples in memory do."""
+"""Samples on disk behave like samples in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A patient or a class that is written in two ways is refused, in every reader."""
+"""A patient or a class that is spelled in two ways is refused in every reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and data sets made to mislead: what is refused, in little memory, and what is read."""
+"""Malicious images and data sets: they are refused, with little memory, or read correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature files made to mislead: none is read as what it is not."""
+"""Malicious feature files: none is mistaken for valid features."""
 
 from __future__ import annotations
 

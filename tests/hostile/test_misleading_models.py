@@ -1,4 +1,4 @@
-"""Models and predictions made to mislead."""
+"""Malicious models and tables of predictions are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weight files and preprocessings made to mislead: refused in time, with a reason."""
+"""Malicious weight files and preprocessings are refused soon, with a reason."""
 
 from __future__ import annotations
 

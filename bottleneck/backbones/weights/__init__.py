@@ -1,1 +1,1 @@
-"""Weights: found in a file, the weights folder or the hub, and loaded into a network."""
+"""Weights: from a file, the weights folder or the hub into a network."""
