@@ -137,12 +137,12 @@ def audit_features(
     )
 
 
-def restate(found: Audit, features: FeatureSet, folds: Strings, *, joined: bool) -> Audit:
+def restate(audit: Audit, features: FeatureSet, folds: Strings, *, joined: bool) -> Audit:
     """Return an audit with its findings stated for other folds, without another search.
 
     Parameters
     ----------
-    found : Audit
+    audit : Audit
         Audit of the features.
     features : FeatureSet
         The features.
@@ -154,10 +154,10 @@ def restate(found: Audit, features: FeatureSet, folds: Strings, *, joined: bool)
     divisions = {"folds": folds}
     findings = [
         *(describe_shared_patients(features, divisions) if features.groups is not None else ()),
-        *describe_pairs(features, found.groups.pairs, divisions, joined=joined),
-        *(f for f in found.findings if f.kind not in _ABOUT_FOLDS),
+        *describe_pairs(features, audit.groups.pairs, divisions, joined=joined),
+        *(f for f in audit.findings if f.kind not in _ABOUT_FOLDS),
     ]
-    return dataclasses.replace(found, findings=_sort(findings))
+    return dataclasses.replace(audit, findings=_sort(findings))
 
 
 def _sort(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -141,9 +141,7 @@ def describe_pairs(
     relations.append((relation, "note" if joined else "leak", patients[a] != patients[b]))
     relations.append(("have different labels", "warning", features.y[a] != features.y[b]))
     harmless = ~np.any([mask for _, _, mask in relations], axis=0)
-    relations.append(
-        ("belong to one patient, whose images stay together: no leak", "note", harmless)
-    )
+    relations.append(("belong to one patient and stay together: no leak", "note", harmless))
     findings = []
     for relation, severity, mask in relations:
         for kind, chosen in (("identical images", identical), ("near-duplicates", ~identical)):

@@ -122,7 +122,7 @@ def check_images(
 def _differs_by_decoder(
     features: FeatureSet, row: int, sha256: str, thumbnail: NDArray[np.uint8]
 ) -> bool:
-    """Whether other pixels come from another decoder on the same part of the same file."""
+    """Return whether other pixels come from another decoder on the same part of the same file."""
     if features.sha256 is None or features.thumbnails is None or features.sha256[row] != sha256:
         return False
     off = np.abs(features.thumbnails[row].astype(np.int16) - thumbnail)

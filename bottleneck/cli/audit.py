@@ -56,22 +56,24 @@ def audit(
     loaded = load_features(features)
     dataset = None if data is None else options.load(data)
     with progress(quiet=quiet, unit="images") as move:
-        found = audit_features(loaded, dataset=dataset, progress=move)
+        audited = audit_features(loaded, dataset=dataset, progress=move)
     if as_json:
-        show_json(_as_json(found, loaded, with_ids=with_ids))
+        show_json(_as_json(audited, loaded, with_ids=with_ids))
         return
-    for paragraph in _describe(found, loaded, with_ids=with_ids, quiet=quiet):
+    for paragraph in _describe(audited, loaded, with_ids=with_ids, quiet=quiet):
         show(paragraph)
 
 
-def _describe(found: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:
+def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:
     patients = (
-        "no patients known" if found.n_patients is None else counted(found.n_patients, "patient")
+        "no patients known"
+        if audited.n_patients is None
+        else counted(audited.n_patients, "patient")
     )
-    verdict = counted(len(found.leaks), "leak") if found.leaks else "no leak found"
-    images = counted(found.n_samples, "image")
-    paragraphs = [wrap(f"{found.dataset}: {images}, {patients}: {verdict}")]
-    for finding in found.findings:
+    verdict = counted(len(audited.leaks), "leak") if audited.leaks else "no leak found"
+    images = counted(audited.n_samples, "image")
+    paragraphs = [wrap(f"{audited.dataset}: {images}, {patients}: {verdict}")]
+    for finding in audited.findings:
         if quiet and finding.severity == "note":
             continue
         mark = f"{finding.severity:<8} "
@@ -90,27 +92,27 @@ def _list_samples(finding: Finding, features: FeatureSet) -> list[str]:
     return [f"{ids[a]} = {ids[b]}" for a, b in finding.pairs] + [str(ids[r]) for r in finding.rows]
 
 
-def _as_json(found: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str, Any]:
+def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str, Any]:
     findings = []
-    for finding in found.findings:
+    for finding in audited.findings:
         facts = {k: getattr(finding, k) for k in ("kind", "severity", "count", "text")}
         if with_ids:
             facts["pairs"] = [[str(features.ids[row]) for row in pair] for pair in finding.pairs]
             facts["samples"] = [str(features.ids[row]) for row in finding.rows]
         findings.append(facts)
     search = None
-    if found.groups.search is not None:
+    if audited.groups.search is not None:
         search = {
-            field: getattr(found.groups.search, field)
+            field: getattr(audited.groups.search, field)
             for field in ("compared", "threshold", "doubtful", "similarity", "capped")
         }
     return {
-        "dataset": found.dataset,
-        "samples": found.n_samples,
-        "patients": found.n_patients,
-        "leaks": len(found.leaks),
-        "largest_unit": found.largest_unit,
+        "dataset": audited.dataset,
+        "samples": audited.n_samples,
+        "patients": audited.n_patients,
+        "leaks": len(audited.leaks),
+        "largest_unit": audited.largest_unit,
         "findings": findings,
         "copies": search,
-        "metadata": None if found.metadata is None else dataclasses.asdict(found.metadata),
+        "metadata": None if audited.metadata is None else dataclasses.asdict(audited.metadata),
     }

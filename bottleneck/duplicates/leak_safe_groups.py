@@ -61,7 +61,7 @@ def leak_safe_groups(
     Parameters
     ----------
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
-        Grey thumbnails; without them only identical images are found.
+        Grey thumbnails; without them only identical images are searched for.
     patients : ndarray of str, shape (n_samples,), or None
         Patient of every image, from ``name_patients``.
     ids : ndarray of str, shape (n_samples,)

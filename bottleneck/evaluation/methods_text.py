@@ -158,7 +158,7 @@ def find_warnings(
     warnings = []
     folds, audit = plan.folds, plan.audit
     if protocol.allow_leakage:
-        leaks = " ".join(f.text for f in audit.leaks) or "The audit found none."
+        leaks = " ".join(f.text for f in audit.leaks) or "The audit shows none."
         warnings.append(
             f"leakage was allowed (--allow-leakage), and results can be far too optimistic: {leaks}"
         )

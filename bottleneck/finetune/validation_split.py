@@ -26,12 +26,12 @@ Indices = NDArray[np.intp]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FoldSplit:
-    """A fold whose training part has been divided once more.
+    """A fold, with its training set divided into training and validation sets.
 
     Attributes
     ----------
     repeat, fold : int
-        Which, from 0.
+        Number of the repeat and of the fold within it, from 0.
     train, validation, test : ndarray of int
         Rows of the data set.
     """
@@ -44,12 +44,12 @@ class FoldSplit:
 
     @property
     def name(self) -> str:
-        """Of the fold's folder."""
+        """Name of the folder of the fold."""
         return fold_name(self.repeat, self.fold)
 
 
 def fold_name(repeat: int, fold: int) -> str:
-    """Name the folder of a fold."""
+    """Return the name of the folder of a fold."""
     return f"fold-{repeat}-{fold}"
 
 
@@ -71,7 +71,7 @@ def divide(
     Parameters
     ----------
     protocol : Protocol
-        How folds are drawn, as ``compare`` draws them from the same arguments.
+        Protocol of the folds, which are those of ``compare`` with the same arguments and groups.
     ids, y, patients, splits, folds : ndarray of str, shape (n_samples,), or None
         Columns of the samples, as in a ``FeatureSet``.
     validation : float
@@ -82,15 +82,22 @@ def divide(
     n_unnamed : int
         Number of samples without a patient in the data set, for a warning.
     folds_from : str or Path, optional
-        A CSV with the columns id, repeat and fold, such as the predictions of another arm,
-        whose folds are taken in place of the protocol's.
+        A CSV with the columns id, repeat and fold, such as the predictions of another arm. Its
+        folds are used instead of the protocol's.
+
+    Returns
+    -------
+    Folds
+        Folds of the protocol, or of the file.
+    list of FoldSplit
+        The same folds, with a validation set each.
 
     Raises
     ------
     ProtocolError
-        If the samples cannot be divided so, or a patient would stand on two sides.
+        If the samples cannot be split like this, or a group would be on two sides.
     DataError
-        If the file cannot be read, or is of other samples.
+        If the file cannot be read, or has other samples.
     """
     if folds_from is None:
         made = make_folds(protocol, y, patients, splits, folds, groups=groups, n_unnamed=n_unnamed)
@@ -114,8 +121,8 @@ def _hold_out(
         for rows, name in ((train, "training"), (validation, "validation")):
             if lacking := sorted(set(y) - set(y[rows])):
                 raise ProtocolError(
-                    f"the {name} part of the data set's split holds no '{lacking[0]}': ask for "
-                    "drawn folds (--protocol cv)"
+                    f"the {name} set of the data set's split holds no '{lacking[0]}': ask for "
+                    "random folds (--protocol cv)"
                 )
         return train, validation
     own = None if groups is None else groups[fold.train]
@@ -123,8 +130,8 @@ def _hold_out(
         drawn = inner_folds(y[fold.train], own, max(2, round(1 / share)), fold.seed)
     except ProtocolError as error:
         raise ProtocolError(
-            f"fold {fold.index + 1} leaves no validation part by patient with every class to "
-            f"choose the epoch on: {error}"
+            f"the training set of fold {fold.index + 1} is too small for a validation set by "
+            f"patient with every class, on which the epoch is chosen: {error}"
         ) from None
     train, validation = drawn[0]
     return fold.train[train], fold.train[validation]
@@ -147,7 +154,7 @@ def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, se
     row_of = {identity: row for row, identity in enumerate(ids)}
     if unknown := [i for i in frame["id"] if i not in row_of]:
         raise DataError(
-            f"{path} is of other samples: {len(unknown)} of its {len(frame)} ids are not in the "
+            f"{path} has other samples: {len(unknown)} of its {len(frame)} ids are not in the "
             "data set"
         )
     made = []
@@ -157,8 +164,8 @@ def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, se
         by_fold = within.groupby(numbers["fold"].loc[within.index].astype(int))
         if len(by_fold) > 1 and len(within) != len(ids):
             raise DataError(
-                f"{path} says of {len(within)} samples in which fold of repeat {repeat} they are "
-                f"tested; the data set has {len(ids)}"
+                f"{path} has folds of {len(within)} samples in repeat {repeat}; "
+                f"the data set has {len(ids)}"
             )
         for fold, rows in by_fold:
             test = np.sort(np.array([row_of[i] for i in rows["id"]], dtype=np.intp))
@@ -167,16 +174,16 @@ def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, se
     for one in made:
         where = f"fold {one.index} of repeat {one.repeat} in {path}"
         for side in (one.train, one.test):
-            if set(y) - set(y[side]):
-                raise ProtocolError(f"{where} has no '{lacking[0]}' on one of its sides")
+            if missing := sorted(set(y) - set(y[side])):
+                raise ProtocolError(f"{where} has no sample of '{missing[0]}' on one of its sides")
         if groups is not None and len(np.intersect1d(groups[one.train], groups[one.test])):
             raise ProtocolError(f"{where} puts patients, or duplicate images, on both sides")
-    words = "Folds were those of another arm; each was tested by a model trained on the others."
+    words = "The folds were those of another arm; each was tested by a model trained on the others."
     return Folds("given folds", tuple(made), groups is not None, words)
 
 
 def split_table(parts: Sequence[FoldSplit], ids: Strings, groups: Strings | None) -> pd.DataFrame:
-    """Return who was where: one row a fold and sample, with repeat, fold, part, id and group."""
+    """Return a table with repeat, fold, part, id and group, one row per fold and sample."""
     import pandas as pd
 
     known = np.full(len(ids), "") if groups is None else groups
@@ -201,7 +208,7 @@ def split_table(parts: Sequence[FoldSplit], ids: Strings, groups: Strings | None
 
 
 def refuse_shared_patients(table: pd.DataFrame) -> None:
-    """Check, by the ids recorded, that nobody is on two sides of a fold.
+    """Check, by the recorded ids, that no sample and no patient is in two parts of a fold.
 
     Parameters
     ----------
@@ -218,7 +225,7 @@ def refuse_shared_patients(table: pd.DataFrame) -> None:
         parts = table.assign(unit=values).groupby(["repeat", "fold", "unit"])["part"].nunique()
         if shared := int((parts > 1).sum()):
             raise ProtocolError(
-                f"{shared} {unit}{'s' if shared > 1 else ''} would stand in two parts of one "
+                f"{shared} {unit}{'s' if shared > 1 else ''} would be in two parts of one "
                 "fold, so that a network would be tested or chosen on what it was trained on: "
-                "ask for drawn folds (--protocol cv)"
+                "ask for random folds (--protocol cv)"
             )

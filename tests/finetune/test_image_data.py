@@ -78,3 +78,19 @@ def test_folded_norm_is_noted(dataset: ImageDataset) -> None:
     assert any("--freeze-norm" in note for note in inputs.notes)
     assert not ImageInputs(dataset, quick(freeze_norm=True), small_backbone()).notes
     assert not ImageInputs(dataset, quick(), small_backbone(norm=False)).notes
+
+
+def test_patients_that_share_an_image_are_one_group(pictures: Path, tmp_path: Path) -> None:
+    whole = dataset_of(pictures)
+    (tmp_path / "images").mkdir()
+    for path in pictures.iterdir():
+        name = "003.png" if path.name == "020.png" else path.name
+        (tmp_path / "images" / path.name).write_bytes((pictures / name).read_bytes())
+    dataset = ImageDataset("made", whole.samples, FileSource(tmp_path / "images"))
+    inputs = ImageInputs(dataset, Config(), small_backbone())
+    assert inputs.patients is not None
+    rows = [inputs.ids.tolist().index(name) for name in ("003.png", "020.png")]
+    assert len(set(inputs.patients[rows])) == 2
+    names = inputs.leak_safe_groups.names
+    assert names is not None
+    assert len(set(names[np.isin(inputs.patients, inputs.patients[rows])])) == 1

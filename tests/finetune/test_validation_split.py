@@ -42,7 +42,7 @@ def test_shared_patients_are_found() -> None:
     twice = moved.groupby(["fold", "group"])["id"].transform("size") > 1
     row = moved.index[twice & (moved["part"] == "train")][0]
     moved.loc[row, "part"] = "validation"
-    with pytest.raises(ProtocolError, match="1 patient would stand in two parts"):
+    with pytest.raises(ProtocolError, match="1 patient would be in two parts"):
         refuse_shared_patients(moved)
     with pytest.raises(ProtocolError, match="1 sample would"):
         refuse_shared_patients(pd.concat([table, table.iloc[:1].assign(part="test")]))
@@ -77,7 +77,7 @@ def test_folds_of_another_arm(tmp_path: Path) -> None:
         (lambda t: t.drop(columns="fold"), DataError, "no column 'fold'"),
         (lambda t: t.assign(id=t["id"] + "x"), DataError, "other samples"),
         (lambda t: t.assign(fold="one"), DataError, "whole number"),
-        (lambda t: t.iloc[1:], DataError, "says of 119 samples"),
+        (lambda t: t.iloc[1:], DataError, "has folds of 119 samples"),
         (lambda t: pd.concat([t, t.iloc[:1]]), DataError, "tests a sample twice"),
         (lambda t: t.assign(fold=t.index % 3), ProtocolError, "on both sides"),
     ],
@@ -95,5 +95,18 @@ def test_unfit_folds_are_refused(
 
 def test_too_few_patients_for_a_validation_part() -> None:
     y = np.where(np.isin(GROUPS, ["P3", "P40"]), "malignant", "benign")
-    with pytest.raises(ProtocolError, match="no validation part by patient"):
+    with pytest.raises(ProtocolError, match="too small for a validation set by patient"):
         divide(Protocol(n_splits=2), **{**KNOWN, "y": y})
+
+
+def test_leak_safe_groups_are_on_one_side_of_both_splits() -> None:
+    groups = np.where(np.isin(GROUPS, ["P3", "P17", "P40"]), "P3", GROUPS)
+    folds, parts = divide(Protocol(n_splits=4, repeats=3), **KNOWN, groups=groups)
+    assert "Duplicate images were kept on one side" in folds.words
+    for part in parts:
+        sides = [set(groups[rows]) for rows in (part.train, part.validation, part.test)]
+        assert sum(map(len, sides)) == len(set.union(*sides))
+    tested = [f"P{n}" for n in range(20, 60)]
+    splits = np.where(np.isin(GROUPS, tested), "test", "train")
+    with pytest.raises(ProtocolError, match="1 group of identical or near-duplicate images"):
+        divide(Protocol(), **{**KNOWN, "splits": splits}, groups=groups)

@@ -116,7 +116,14 @@ def make_folds(
             f"images it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
         )
     grouped = patients is not None and not divided
+    if groups is not None and (patients is None or _count(groups) < _count(patients)):
+        words = f"{made.words} Duplicate images were kept on one side of every split."
+        made = dataclasses.replace(made, words=words)
     return dataclasses.replace(made, warnings=warnings, grouped=grouped)
+
+
+def _count(units: Strings) -> int:
+    return len(np.unique(units))
 
 
 def _count_divided(folds: Folds, groups: Strings | None) -> int:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bottleneck.audit.audit import Audit, audit_features, restate
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.folds import Folds, Protocol, make_folds, refuse_single
-from bottleneck.duplicates.near_duplicates import DuplicatePair
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, take_folds
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
@@ -83,18 +82,15 @@ def plan_split(
         progress(0, 1, "searching for leaks")
     joined = not protocol.allow_leakage
     no_folds = np.full(len(features), "")
-    found = audit_features(features, dataset=dataset, folds=no_folds, joined=joined)
-    groups = found.groups.names if joined else features.patients
+    audit = audit_features(features, dataset=dataset, folds=no_folds, joined=joined)
+    groups = audit.groups.names if joined else features.patients
     samples = LabelledSamples(features.ids, features.y, groups)
     if folds is None:
         folds = take_folds(imported, samples, protocol)
     elif joined:
         folds = _make_folds(features, protocol, groups)
-    if joined and any(_joins_patients(features.patients, pair) for pair in found.groups.pairs):
-        words = f"{folds.words} Duplicate images were kept on one side of every split."
-        folds = dataclasses.replace(folds, words=words)
     column = _fold_column(folds, len(features))
-    return SplitPlan(restate(found, features, column, joined=joined), samples, folds)
+    return SplitPlan(restate(audit, features, column, joined=joined), samples, folds)
 
 
 def _make_folds(features: FeatureSet, protocol: Protocol, groups: Strings | None = None) -> Folds:
@@ -119,8 +115,3 @@ def _fold_column(folds: Folds, n_samples: int) -> Strings:
             if folds.kind == "fixed split":
                 column[fold.train] = "training set"
     return column.astype(str)
-
-
-def _joins_patients(patients: Strings | None, pair: DuplicatePair) -> bool:
-    """Return whether a split by patient could separate a pair."""
-    return patients is None or bool(patients[pair.a] != patients[pair.b])

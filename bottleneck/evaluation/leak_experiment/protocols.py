@@ -108,7 +108,7 @@ def plan_protocols(
             False,
             "altered copies of one image are on both sides of the split: the model is tested on "
             "slightly rotated images that it was trained on, and gets credit for recognising "
-            "them. Images of new patients will not be known to it.",
+            "them. With new patients, it meets no such images.",
             every,
             make_folds(protocol, features.y),
         ),
