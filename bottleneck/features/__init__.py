@@ -1,1 +1,1 @@
-"""Frozen features: their recipe, their files, and the run that makes them."""
+"""Features: extraction, where it computes, and the files that hold its rows."""

@@ -107,7 +107,7 @@ def extract(
 
     Rows are identified by the sha256 of their image, so a second run computes only what is new
     or changed; it does not even read files that have the recorded size and modification time.
-    Finished batches go into a log beside the feature file, and into the file when the run ends;
+    Finished batches go into a log next to the feature file, and into the file when the run ends;
     the same call continues a run that was killed.
 
     Parameters

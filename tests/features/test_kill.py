@@ -86,7 +86,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
         telling(stored_rows.StoredRows, "_read", "start")
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
-        telling(writer, "_write_columns", "writing")
+        telling(writer, "_write_rows", "writing")
         telling(files, "_sync_folder", "closing")
         telling(Path, "replace", "closing")
         telling(Path, "unlink", "closing")

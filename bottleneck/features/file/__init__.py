@@ -1,1 +1,1 @@
-"""Feature files: the HDF5 format, its reader and writer."""
+"""Feature files: the HDF5 format, the store that writes them, and the reader."""

@@ -86,10 +86,14 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
     def __len__(self) -> int:
         return self._n
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def _replay(self, recipe_hash: str) -> None:
         end = 0

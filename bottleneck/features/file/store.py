@@ -107,7 +107,7 @@ class FeatureStore:
 
     def __exit__(self, *_: object) -> None:
         self._queue.close()  # What is queued is written first.
-        self._journal.__exit__()
+        self._journal.close()
 
     def _kept(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self.provenance:
@@ -278,7 +278,7 @@ class FeatureStore:
                 provenance=provenance,
             )
             self.provenance = provenance
-        self._journal.__exit__()
+        self._journal.close()
         # A kill right here leaves a log of rows that the file has: the next run removes it. There
         # is no log where somebody removed the folder, and the lock with it, during the run.
         log_path(self.path).unlink(missing_ok=True)

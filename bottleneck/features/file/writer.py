@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from bottleneck.features.rows import ImageRow
 from bottleneck.files import replacing
 
 __all__ = ["write_features"]
+
+# Type of a member, shape of its rows, and the value of an ImageRow.
+_Column = tuple[Any, tuple[int, ...], Callable[[Any], Any]]
 
 
 def write_features(
@@ -56,13 +59,15 @@ def write_features(
         If the folder cannot be written or the disk is full. The target is untouched.
     """
     with replacing(path, locked=True) as beside, _created(beside) as file:
-        _create_members(file, dataset, *shape)
+        # Contiguous, so that readers can map them into memory; floats hardly compress.
+        file.create_dataset("embeddings", shape, "<f4")
+        columns = _columns(dataset)
+        for name, (dtype, of_row, _) in columns.items():
+            file.create_dataset(name, (shape[0], *of_row), dtype)
         start = 0
         for rows, features in blocks:
-            stop = start + len(rows)
-            file["embeddings"][start:stop] = features
-            _write_columns(file, slice(start, stop), rows)
-            start = stop
+            _write_rows(file, start, rows, features, columns)
+            start += len(rows)
         file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
         file.attrs["provenance"] = json.dumps(provenance)
 
@@ -98,43 +103,43 @@ def _created(path: Path) -> Iterator[h5py.File]:
                 raise sink.error
 
 
-def _create_members(file: h5py.File, dataset: ImageDataset, n: int, width: int) -> None:
-    # Contiguous, so that readers can map it into memory; floats hardly compress.
-    file.create_dataset("embeddings", (n, width), "<f4")
-    for member in ("ids", "labels", "sources"):
-        file.create_dataset(member, (n,), TEXT)
-    for member, field in OPTIONAL_FIELDS.items():
-        if dataset.names(field):
-            file.create_dataset(member, (n,), TEXT)
-    if dataset.names("region"):
-        file.create_dataset("regions", (n, 4), "<i4")
-    for member in ("sha256", "pixels"):
-        file.create_dataset(member, (n,), "S64")
-    file.create_dataset("size", (n, 2), "<i4")
-    file.create_dataset("brightness", (n,), "<f4")
-    file.create_dataset("thumbnails", (n, *THUMBNAIL), "u1")
-    file.create_dataset("stamps", (n, 2), "<i8")
-
-
-def _write_columns(file: h5py.File, place: slice, rows: Sequence[ImageRow]) -> None:
-    samples = [row.sample for row in rows]
-    facts = [row.facts for row in rows if row.facts is not None]
-    columns: dict[str, Any] = {
-        "ids": np.array([s.id for s in samples], TEXT),
-        "labels": np.array([s.label for s in samples], TEXT),
-        "sources": np.array([s.source for s in samples], TEXT),
-        "sha256": np.array([row.sha256 for row in rows], "S64"),
-        "pixels": np.array([fact.pixels for fact in facts], "S64"),
-        "size": np.array([fact.size for fact in facts], np.int32),
-        "brightness": np.array([fact.brightness for fact in facts], np.float32),
-        "stamps": np.array([row.stamp for row in rows], np.int64),
+def _columns(dataset: ImageDataset) -> dict[str, _Column]:
+    """Return the members of a data set's file, but for features and failures."""
+    columns: dict[str, _Column] = {
+        "ids": (TEXT, (), lambda row: row.sample.id),
+        "labels": (TEXT, (), lambda row: row.sample.label),
+        "sources": (TEXT, (), lambda row: row.sample.source),
+        "sha256": ("S64", (), lambda row: row.sha256),
+        "pixels": ("S64", (), lambda row: row.facts.pixels),
+        "size": ("<i4", (2,), lambda row: row.facts.size),
+        "brightness": ("<f4", (), lambda row: row.facts.brightness),
+        "thumbnails": ("u1", THUMBNAIL, lambda row: _square(row.facts.thumbnail)),
+        "stamps": ("<i8", (2,), lambda row: row.stamp),
     }
     for member, field in OPTIONAL_FIELDS.items():
-        if member in file:
-            columns[member] = np.array([getattr(s, field) or "" for s in samples], TEXT)
-    if "regions" in file:
-        columns["regions"] = np.array([s.region or (-1,) * 4 for s in samples], np.int32)
-    thumbnails = b"".join(fact.thumbnail for fact in facts)
-    columns["thumbnails"] = np.frombuffer(thumbnails, np.uint8).reshape(-1, *THUMBNAIL)
-    for member, values in columns.items():
-        file[member][place] = values
+        if dataset.names(field):
+            columns[member] = TEXT, (), _text_of(field)
+    if dataset.names("region"):
+        columns["regions"] = "<i4", (4,), lambda row: row.sample.region or (-1,) * 4
+    return columns
+
+
+def _text_of(field: str) -> Callable[[ImageRow], str]:
+    return lambda row: getattr(row.sample, field) or ""
+
+
+def _square(thumbnail: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL)
+
+
+def _write_rows(
+    file: h5py.File,
+    start: int,
+    rows: Sequence[ImageRow],
+    features: NDArray[np.float32],
+    columns: Mapping[str, _Column],
+) -> None:
+    stop = start + len(rows)
+    file["embeddings"][start:stop] = features
+    for name, (dtype, _, value) in columns.items():
+        file[name][start:stop] = np.array([value(row) for row in rows], dtype)
