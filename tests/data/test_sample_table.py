@@ -106,7 +106,7 @@ def test_a_long_manifest_is_read_into_a_table(tmp_path: Path, few: None) -> None
     limited = load_dataset(path, limit=5)
     assert isinstance(limited.samples, SampleTable)
     assert len(limited) == 5
-    with pytest.raises(DataError, match=r"m.csv, line 11: '2.png' stands in line 4 already"):
+    with pytest.raises(DataError, match=r"m.csv, line 11: '2.png' is already in line 4"):
         load_dataset(write_manifest(tmp_path, 9, "2.png,a,P2"))
     with pytest.raises(DataError, match="contains a line break or NUL"):
         load_dataset(write_manifest(tmp_path, 9, '"2\n.png",a,P2'))
@@ -125,7 +125,7 @@ def test_patients_are_found_in_a_table(tmp_path: Path, few: None) -> None:
     found = load_dataset(tmp_path, patient_pattern=r"P\d")
     assert isinstance(found.samples, SampleTable)
     assert found.n_groups == 3
-    with pytest.raises(UsageError, match=r"no patient in 'a/P0_0.png' \(6 of 6 images"):
+    with pytest.raises(UsageError, match=r"does not match 'a/P0_0.png' \(6 of 6 images"):
         load_dataset(tmp_path, patient_pattern="Q")
 
 
