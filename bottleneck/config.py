@@ -1,4 +1,4 @@
-"""TOML files, and ``bottleneck.toml``: what a folder says once instead of at every command."""
+"""TOML files; ``bottleneck.toml``, the settings of a folder; and the user's own folders."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
+from pydantic import BeforeValidator
 
-from bottleneck.errors import UsageError, unknown_name
+from bottleneck.errors import UsageError
+from bottleneck.schema import Expected, Field, from_table, schema
 
 __all__ = [
     "CONFIGURATION_FILE",
@@ -27,99 +29,42 @@ CONFIGURATION_FILE = "bottleneck.toml"
 _APPLICATION = "bottleneck-features"
 
 
-@dataclasses.dataclass(frozen=True)
+def _refuse_empty(path: object) -> object:
+    if path == "":
+        raise ValueError
+    return path
+
+
+_Path = Annotated[Path, BeforeValidator(_refuse_empty), Expected("the path of a file or folder")]
+
+
+@schema
 class DatasetTable:
-    """The table ``[dataset]``: which data set is meant where none is named.
+    """The table ``[dataset]``: the data set that is used where a command names none.
 
-    The fields are the keys of the table, and the options of
-    :func:`bottleneck.data.readers.load_dataset`; ``path`` is the only one that must be there.
-
-    Attributes
-    ----------
-    path : Path
-        In the file relative to the file; here absolute.
-    images : Path or None
-        Likewise.
-    columns : mapping of str to str
-        The table ``[dataset.columns]``.
+    Its keys are options of :func:`bottleneck.data.readers.load_dataset`; only ``path`` is
+    required. Paths are relative to the file; here they are absolute.
     """
 
-    path: Path
-    images: Path | None = None
-    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    path: _Path
+    images: _Path | None = None
+    columns: Mapping[str, str] = Field(default_factory=dict)
     patient_pattern: str | None = None
     positive: str | None = None
     crop: bool = False
     name: str | None = None
 
-    @classmethod
-    def from_toml(cls, table: Mapping[str, Any], folder: Path) -> DatasetTable:
-        """Check the table's keys and values.
 
-        Raises
-        ------
-        UsageError
-            If a key is unknown or missing, or a value has the wrong type.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        for key, value in table.items():
-            if key not in known:
-                raise unknown_name(f"key of [dataset] in {CONFIGURATION_FILE}", key, known)
-            expected = {"crop": bool, "columns": dict}.get(key, str)
-            _check_type(f"dataset.{key}", value, expected)
-        for role, column in table.get("columns", {}).items():
-            _check_type(f"dataset.columns.{role}", column, str)
-        if not table.get("path"):
-            raise UsageError(
-                f"{CONFIGURATION_FILE}: [dataset] needs a path, for example path = 'x'"
-            )
-        paths = {key: folder / table[key] for key in ("path", "images") if key in table}
-        return cls(**{**table, **paths})
-
-
-@dataclasses.dataclass(frozen=True)
+@schema
 class WeightsTable:
-    """The table ``[weights]``: where weight files lie.
+    """The table ``[weights]``: the folder of weight files, relative to the file; here absolute."""
 
-    Attributes
-    ----------
-    folder : Path
-        In the file relative to the file; here absolute.
-    """
-
-    folder: Path
-
-    @classmethod
-    def from_toml(cls, table: Mapping[str, Any], folder: Path) -> WeightsTable:
-        """Check the table's keys and values.
-
-        Raises
-        ------
-        UsageError
-            If a key is unknown or missing, or a value has the wrong type.
-        """
-        for key, value in table.items():
-            if key != "folder":
-                raise unknown_name(f"key of [weights] in {CONFIGURATION_FILE}", key, ["folder"])
-            _check_type("weights.folder", value, str)
-        if not table.get("folder"):
-            raise UsageError(
-                f"{CONFIGURATION_FILE}: [weights] needs a folder, for example folder = 'weights'"
-            )
-        return cls(folder / table["folder"])
+    folder: _Path
 
 
-@dataclasses.dataclass(frozen=True)
+@schema
 class Configuration:
-    """What ``bottleneck.toml`` says; a table that is not there is None.
-
-    Attributes
-    ----------
-    dataset : DatasetTable or None
-        The data set that is meant where none is named.
-    weights : WeightsTable or None
-        Where weight files lie.
-    """
+    """The tables of ``bottleneck.toml``; None for a table that is not there."""
 
     dataset: DatasetTable | None = None
     weights: WeightsTable | None = None
@@ -162,22 +107,20 @@ def read_configuration(folder: Path | None = None) -> Configuration:
     Raises
     ------
     UsageError
-        If the file cannot be read, is not TOML, or holds what nobody asks for.
+        If the file cannot be read, is not TOML, or has a key or value that does not fit.
     """
     folder = (folder or Path.cwd()).absolute()
     if not os.path.lexists(folder / CONFIGURATION_FILE):
         return Configuration()
     content = read_toml(folder / CONFIGURATION_FILE, "configuration")
-    known = {field.name for field in dataclasses.fields(Configuration)}
-    for name, table in content.items():
-        if name not in known:
-            raise unknown_name(f"table in {CONFIGURATION_FILE}", name, known)
-        _check_type(name, table, dict)
-    dataset, weights = content.get("dataset"), content.get("weights")
-    return Configuration(
-        dataset=None if dataset is None else DatasetTable.from_toml(dataset, folder),
-        weights=None if weights is None else WeightsTable.from_toml(weights, folder),
-    )
+    stated = from_table(Configuration, content, CONFIGURATION_FILE)
+    dataset, weights = stated.dataset, stated.weights
+    if dataset is not None:
+        images = dataset.images and folder / dataset.images
+        dataset = dataclasses.replace(dataset, path=folder / dataset.path, images=images)
+    if weights is not None:
+        weights = WeightsTable(folder=folder / weights.folder)
+    return Configuration(dataset=dataset, weights=weights)
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -204,9 +147,3 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         elif reason.startswith("Invalid value"):
             reason += """; text must stand in quotes, such as name = "mine\""""
         raise UsageError(f"the {what} {path} cannot be read: {reason}") from error
-
-
-def _check_type(key: str, value: object, expected: type) -> None:
-    if not isinstance(value, expected):
-        kind = {str: "a string", bool: "true or false", dict: "a table"}[expected]
-        raise UsageError(f"{CONFIGURATION_FILE}: {key} must be {kind}, not {value!r}")

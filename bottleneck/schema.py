@@ -152,7 +152,10 @@ def _explain(error: ValidationError, cls: type, table: object, source: str) -> U
     key, value = path[-1], chosen["input"]
     if unknown:
         known = [field.name for field in dataclasses.fields(holder)]
-        return UsageError(f"{before}{unknown_name('key', key, known)}")
+        around, _, name = key.rpartition(".")
+        return UsageError(
+            f"{before}{unknown_name(f'key of {around}' if around else 'key', name, known)}"
+        )
     if chosen["type"] in _MISSING:
         lacking = [str(one["loc"][-1]) for one in errors if one["loc"][:-1] == chosen["loc"][:-1]]
         if len(lacking) > 1:
