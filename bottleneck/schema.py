@@ -259,4 +259,6 @@ def _expected(kind: Any) -> str:
         return " or ".join(choices(kind))
     if _is_table(kind):
         return "a table"
+    if get_origin(kind) is tuple and _is_table(bare(get_args(kind)[0])):
+        return "a list of tables"
     return _KINDS.get(get_origin(kind) or kind, "something else")

@@ -10,7 +10,7 @@ import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, show, show_json
 from bottleneck.cli.fields import takes_fields
-from bottleneck.cli.reading import PANEL, PictureOptions, refuse_idle
+from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.plurals import counted
 from bottleneck.report.terminal import wrap
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@takes_fields(PictureOptions)
+@takes_fields(ImageOptions)
 def audit(
     features: Annotated[Path, typer.Argument(help="A feature file (.h5).")],
     data: Annotated[
@@ -39,7 +39,7 @@ def audit(
     quiet: Quiet = False,
     as_json: Json = False,
     *,
-    options: PictureOptions,
+    options: ImageOptions,
 ) -> None:
     """Search for leaks: shared patients, duplicates across folds, burned-in text, metadata.
 

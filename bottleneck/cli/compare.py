@@ -11,7 +11,7 @@ import typer
 from bottleneck.cli.console import Address, Engine, Json, Quiet, progress, show, show_json
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
-from bottleneck.cli.reading import PANEL, PictureOptions, refuse_idle
+from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.cluster import share_out
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ("kind", "n_splits", "repeats", "seed", "unit", "aggregate", "allow_leakage"),
     ),
     Options(Measures, ("at_sensitivity", "at_specificity", "prevalence", "learning_curve")),
-    PictureOptions,
+    ImageOptions,
 )
 def compare(
     features: Annotated[
@@ -96,7 +96,7 @@ def compare(
     *,
     splitting: dict[str, Any],
     measuring: dict[str, Any],
-    options: PictureOptions,
+    options: ImageOptions,
 ) -> None:
     """Compare features and heads on the same patients, and write a report.
 

@@ -66,11 +66,11 @@ def finetune(
     splitting: dict[str, Any],
     options: DatasetOptions,
 ) -> None:
-    """Train a network on images, fold by fold, as an arm beside the frozen ones.
+    """Train a network on images, fold by fold, as an arm to compare with frozen networks.
 
-    The folds are those of `bottleneck compare`; the epoch is chosen on a validation part that is
-    held out of each training part by patient. A run that was cut off goes on from its last
-    epoch. Needs `pip install 'bottleneck-features[finetune]'`.
+    The folds are those of `bottleneck compare`; the epoch is chosen on a validation set that is
+    held out of each training set by patient. The same command continues an interrupted run from
+    its last epoch. Needs `pip install 'bottleneck-features[finetune]'`.
 
     Example: `bottleneck finetune photos/ --backbone resnet18 --unfreeze last --epochs 20`
     """
@@ -116,10 +116,10 @@ def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
     for arm in trained:
         show(_table(arm))
     if len(trained) > 1:
-        found = summarise(trained)["test"]
+        auroc = summarise(trained)["test"]
         show(
-            f"AUROC of the test parts over {len(trained)} seeds: {found['mean']:.3f}, "
-            f"standard deviation {found['sd']:.3f}"
+            f"AUROC of the test folds over {len(trained)} seeds: {auroc['mean']:.3f}, "
+            f"standard deviation {auroc['sd']:.3f}"
         )
     for arm in trained:
         show(f"Predictions: {arm.path / 'predictions.csv'}")

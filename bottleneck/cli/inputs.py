@@ -1,4 +1,4 @@
-"""Which feature files a command works on."""
+"""The feature files that a command works on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from bottleneck.plurals import counted
 
 
 def choose_features(given: Sequence[Path], command: str, *, several: bool = False) -> list[Path]:
-    """Return the feature files that were given, or those of the one data set in ``features/``.
+    """Return the feature files that were given, or those of the only data set in ``features/``.
 
     Parameters
     ----------
     given : sequence of Path
         Files, or folders of them; empty for the default folder.
     command : str
-        For the message: "fit" or "compare".
+        Name of the command, for the message.
     several : bool
         Whether they may be of several data sets.
 
     Raises
     ------
     UsageError
-        If there is no file, or files of several data sets and nothing was given.
+        If there are no files, or folders hold files of several data sets.
     """
     from bottleneck.backbones.recipe import slug
     from bottleneck.features.file.reader import feature_files, read_provenance

@@ -1,4 +1,4 @@
-"""Options that say how a data set is read, shared by every command that reads one."""
+"""Options for reading a data set, shared by all commands that read one."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ Name: TypeAlias = Annotated[
 LabelSource: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="For the report: where labels come from, such as 'biopsy'.", rich_help_panel=PANEL
+        help="For the report: source of the labels, such as 'biopsy'.", rich_help_panel=PANEL
     ),
 ]
 ImageKind: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="For the report: what images show, such as 'whole frames'.", rich_help_panel=PANEL
+        help="For the report: kind of images, such as 'whole frames'.", rich_help_panel=PANEL
     ),
 ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PictureOptions:
-    """Where the pictures are that features were made of, to look at them again."""
+class ImageOptions:
+    """Where the images of a data set are."""
 
     crop: Annotated[
-        bool, typer.Option("--crop", help="DDTI, TN5000: a sample a nodule.", rich_help_panel=PANEL)
+        bool,
+        typer.Option("--crop", help="DDTI, TN5000: one sample per nodule.", rich_help_panel=PANEL),
     ] = False
     images: Annotated[
         str | None,
         typer.Option(
-            help="Folder that the paths of a CSV manifest start from, if not the table's own.",
+            help="Folder that the paths of a CSV manifest are relative to; by default the table's.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -56,7 +57,7 @@ class PictureOptions:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The columns that are called otherwise than usual, by their roles."""
+        """The columns with other names than the usual ones, by role."""
         named = {key: value for key, value in vars(self).items() if key.endswith("_column")}
         return {key.removesuffix("_column"): value for key, value in named.items() if value}
 
@@ -69,14 +70,14 @@ class PictureOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleOptions(PictureOptions):
-    """Whose pictures they are as well, and how they are split."""
+class SampleOptions(ImageOptions):
+    """Where the images are, which patients they are of, and how they are split."""
 
     patient_pattern: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression that finds the patient in a file's path; the group named "
-            "`patient`, the first group, or all of it. Without it, DICOM's PatientID.",
+            help="Regular expression for the patient in a file's path: the group named `patient`, "
+            "the first group, or the whole match. By default DICOM's PatientID.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -87,7 +88,7 @@ class SampleOptions(PictureOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetOptions(SampleOptions):
-    """Which samples a data set has, and what is known of each."""
+    """All that is read of a data set."""
 
     positive: Annotated[
         str | None, typer.Option(help="Label of the positive class.", rich_help_panel=PANEL)
@@ -96,10 +97,10 @@ class DatasetOptions(SampleOptions):
     centre_column: Annotated[str | None, _column("the centre")] = None
 
 
-def refuse_idle(options: PictureOptions, where: str) -> None:
-    """Refuse options that were given where no data set is read."""
+def refuse_idle(options: ImageOptions, where: str) -> None:
+    """Raise an error if options are given where no data set is read."""
     if options != type(options)():
         raise UsageError(
-            f"--images, --path-column and the other options that say how a data set is read have "
-            f"no effect {where}"
+            f"--images, --path-column and the other options for reading a data set have no effect "
+            f"{where}"
         )

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
-from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import wrap
+from bottleneck.studies.overrides import CHANGES, Overrides
 
 if TYPE_CHECKING:
-    from bottleneck.studies.overrides import Cuts
     from bottleneck.studies.study import Study
 
-_CUTS, _MACHINE = "What is cut or changed", "Machine"
+_MACHINE = "Machine"
 
 
-def _cut(text: str) -> Any:
-    return typer.Option(help=text, rich_help_panel=_CUTS, show_default=False)
+def _change(help: str) -> Any:
+    return typer.Option(help=help, rich_help_panel=CHANGES, show_default=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """What a study is run with, beside its data."""
+    """Options of a run of a study, apart from its data."""
 
     external: Annotated[
         str | None, typer.Option(help="Another data set, to test on.", show_default=False)
@@ -35,7 +35,7 @@ class StudyOptions:
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Only hold the published figures against each other; needs no data."
+            "--check", help="Only check the published figures for contradictions; needs no data."
         ),
     ] = False
     output: Annotated[
@@ -46,58 +46,58 @@ class StudyOptions:
     ] = None
     positive: Annotated[
         str | None,
-        typer.Option(help="Label of the positive class.", show_default="as the study calls it"),
+        typer.Option(help="Label of the positive class.", show_default="the study's name for it"),
     ] = None
     weights: Annotated[
         list[str] | None,
-        _cut(
+        _change(
             "random, in place of all pretrained weights; or NAME=FILE for those that the study "
             "calls NAME (`radimagenet=resnet18.pt`). May be given several times."
         ),
     ] = None
-    limit: Annotated[int | None, _cut("Patients, in proportion to the classes.")] = None
-    folds: Annotated[int | None, _cut("Folds of every cross-validation.")] = None
-    epochs: Annotated[int | None, _cut("Epochs of every training, at most.")] = None
-    seeds: Annotated[int | None, _cut("Networks of each trained arm and fold.")] = None
-    arm: Annotated[list[str] | None, _cut("Only this arm; may be given several times.")] = None
+    arm: Annotated[list[str] | None, _change("Only this arm; may be given several times.")] = None
     protocol: Annotated[
-        list[str] | None, _cut("Only this protocol; may be given several times.")
+        list[str] | None, _change("Only this protocol; may be given several times.")
     ] = None
     backbone: Annotated[
-        list[str] | None, _cut("OLD=NEW takes another network; may be given several times.")
+        list[str] | None,
+        _change("OLD=NEW replaces a network; may be given several times."),
     ] = None
     also: Annotated[
-        list[str] | None, _cut("BACKBONE=WEIGHTS adds a frozen network, with the study's heads.")
+        list[str] | None,
+        _change("BACKBONE=WEIGHTS adds a frozen network, with the study's heads."),
     ] = None
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
     ] = "auto"
     jobs: Annotated[
-        int, typer.Option(help="Processes; -1 for one a core.", rich_help_panel=_MACHINE)
+        int, typer.Option(help="Processes; -1 for one per core.", rich_help_panel=_MACHINE)
     ] = -1
     data_name: Name = None
     quiet: Quiet = False
     as_json: Json = False
 
-    def cuts(self) -> Cuts:
-        """Return what is cut of the study, or changed."""
-        from bottleneck.studies.overrides import Cuts
-
-        return Cuts(
+    def overrides(self, numbers: dict[str, Any]) -> Overrides:
+        """Return the changes of the study, given those that are numbers."""
+        return Overrides(
             weights=dict(_pair("weights", text, alone=True) for text in self.weights or ()),
             backbones=dict(_pair("backbone", text) for text in self.backbone or ()),
-            limit=self.limit,
-            folds=self.folds,
-            epochs=self.epochs,
-            seeds=self.seeds,
             arms=tuple(self.arm or ()),
             protocols=tuple(self.protocol or ()),
             also=dict(_pair("also", text) for text in self.also or ()),
             training={} if self.device == "auto" else {"device": self.device},
+            **numbers,
         )
 
 
-@takes_fields(StudyOptions, SampleOptions)
+takes_study = takes_fields(
+    StudyOptions,
+    Options(Overrides, ("limit", "folds", "epochs", "seeds")),
+    SampleOptions,
+)
+
+
+@takes_study
 def reproduce(
     name: Annotated[
         str | None, typer.Argument(help="A published study; without one, they are listed.")
@@ -108,11 +108,12 @@ def reproduce(
     ] = None,
     *,
     options: StudyOptions,
+    numbers: dict[str, Any],
     reading: SampleOptions,
 ) -> None:
-    """Run a published study on your copy of its data; ours beside theirs in one table.
+    """Run a published study on your copy of its data, and compare the figures in one table.
 
-    What was finished is kept: the same command goes on where it stopped.
+    Finished work is kept: the same command continues an interrupted run.
 
     Example: `bottleneck reproduce sai-sundar --data ddti/ --weights random --epochs 2`
     """
@@ -122,24 +123,23 @@ def reproduce(
         for known in PUBLISHED:
             show(wrap(f"{known}: {load_study(known).title}"))
         return
-    show_study(load_study(name), data, options, reading)
+    show_study(load_study(name), data, options, options.overrides(numbers), reading)
 
 
 def _pair(option: str, text: str, *, alone: bool = False) -> tuple[str, str]:
-    key, found, value = text.partition("=")
-    if found and key and value:
+    key, sign, value = text.partition("=")
+    if sign and key and value:
         return key, value
-    if alone and text and not found:
+    if alone and text and not sign:
         return "", text
-    raise UsageError(f"--{option} takes NAME=VALUE, not '{text}'")
+    raise UsageError(f"--{option} must be NAME=VALUE, not '{text}'")
 
 
 def _show_check(study: Study, *, as_json: bool) -> None:
-    """Say which published figures cannot hold together."""
     from bottleneck.studies.consistency.check import check
     from bottleneck.studies.figure_table import contradictions
 
-    found = check(study.parts, positive=study.positive, negative=study.negative)
+    found = check(study.published, positive=study.positive, negative=study.negative)
     if as_json:
         show_json({"study": study.name, "contradictions": [vars(one) for one in found]})
         return
@@ -148,13 +148,16 @@ def _show_check(study: Study, *, as_json: bool) -> None:
 
 
 def show_study(
-    study: Study, data: str | None, options: StudyOptions, reading: SampleOptions
+    study: Study,
+    data: str | None,
+    options: StudyOptions,
+    overrides: Overrides,
+    reading: SampleOptions,
 ) -> None:
-    """Run a study, write its table, and print it; or check its figures."""
+    """Run a study, write its table and print it; or check its published figures."""
     if options.check:
         _show_check(study, as_json=options.as_json)
         return
-    cuts = options.cuts()
     data, external = data or study.data, options.external or study.external
     if data is None:
         raise UsageError(
@@ -165,7 +168,7 @@ def show_study(
     loaded = reading.load(data, name=options.data_name, positive=positive)
     other = None
     if external is not None:
-        # Only a table has columns, and its name is its own.
+        # Only a table has columns, and the external data set keeps its own name.
         plain = SampleOptions(crop=reading.crop, patient_pattern=reading.patient_pattern)
         how = reading if Path(external).is_file() else plain
         other = how.load(external, positive=positive)
@@ -186,7 +189,7 @@ def show_study(
             study,
             loaded,
             external=other,
-            cuts=cuts,
+            overrides=overrides,
             output=output,
             extraction={"device": options.device},
             n_jobs=options.jobs,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.reading import SampleOptions
-from bottleneck.cli.reproduce import StudyOptions, show_study
+from bottleneck.cli.reproduce import StudyOptions, show_study, takes_study
 
 
-@takes_fields(StudyOptions, SampleOptions)
+@takes_study
 def run(
     file: Annotated[Path, typer.Argument(help="A study of your own, a TOML file.")],
     data: Annotated[
@@ -21,14 +20,15 @@ def run(
     ] = None,
     *,
     options: StudyOptions,
+    numbers: dict[str, Any],
     reading: SampleOptions,
 ) -> None:
-    """Run a study of your own: data, protocols, arms, and figures to hold them against.
+    """Run a study of your own: data, protocols, arms, and published figures to compare with.
 
-    The files of the published studies show how one is written; `bottleneck reproduce` lists them.
+    The files of the published studies are examples; `bottleneck reproduce` lists them.
 
     Example: `bottleneck run study.toml --epochs 2`
     """
     from bottleneck.studies.study import read_study
 
-    show_study(read_study(file), data, options, reading)
+    show_study(read_study(file), data, options, options.overrides(numbers), reading)

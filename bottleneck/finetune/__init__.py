@@ -1,1 +1,1 @@
-"""Trained networks as arms: fine-tuning, and training from scratch."""
+"""Networks that are fine-tuned, or trained from scratch, on the folds of a comparison."""

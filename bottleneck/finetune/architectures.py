@@ -1,33 +1,33 @@
-"""Networks that are trained from scratch, as far as two papers specify them.
+"""Architectures of two papers that are trained from scratch.
 
 **The small CNN and the new FC** (Sai Sundar & Siva Sankara Sai, Exploring Transfer Learning,
 Fine-tuning of Thyroid Ultrasound Images). Stated: three 3 × 3 convolutions of 32, 32 and 64
-kernels, an FC layer whose features a sigmoid classifies; and the same network fed with bottleneck
-features. Open, and taken from the example that the paper's Keras of the time came with (Chollet
-2016, "Building powerful image classification models using very little data"): 150 × 150 pixels
-as shares of 255, no padding, ReLU and 2 × 2 max pooling after each convolution, an FC layer of 64,
-dropout of one half. A softmax over two classes stands for the sigmoid; it is the same family.
-Bottleneck features of 7 × 7 or less leave three unpadded convolutions with pooling no pixel, so
-what is fed with them is read as that network's classifier: FC of 64, dropout, output.
+kernels and an FC layer followed by a sigmoid; and the same network on bottleneck features. Not
+stated, and taken from the Keras example of that time (Chollet 2016, "Building powerful image
+classification models using very little data"): 150 × 150 pixels divided by 255, no padding, ReLU
+and 2 × 2 max pooling after each convolution, an FC layer of 64, dropout of 0.5. A softmax over two
+classes replaces the equivalent sigmoid. Three unpadded convolutions with pooling leave no pixel of
+7 × 7 bottleneck features, so only the classifier of the network is trained on these: FC of 64,
+dropout, output.
 
 **ThyroNet-X4** (Wang et al. 2025, Scientific Reports). Stated: ResNet-34 as the baseline; "Block"
-strengthens local features; "Bottleneck" brings bottleneck layers; the whole has 3 × 3 and 5 × 5
-kernels, the latter in the second convolution, grouped convolutions, an expansion of 4 in place of
-1, residual and dense connections. Its one diagram of the architecture (Fig. 7) gives no numbers in
-the text. Open, and read so:
+strengthens local features; "Bottleneck" adds bottleneck layers; the complete network has 3 × 3 and
+5 × 5 kernels, the latter in the second convolution, grouped convolutions, an expansion of 4 in
+place of 1, and residual and dense connections. The only diagram of the architecture (Fig. 7) has no
+numbers in the text. Not stated, and chosen here:
 
 - every variant keeps ResNet-34's stem (7 × 7, stride 2) and its 3, 4, 6 and 3 blocks of 64 to 512;
-- "second convolution" is that of each block, and it is the one that is grouped, in 32 groups;
+- the "second convolution" is that of each block, and it is the grouped one, in 32 groups;
 - Block is the basic block with that 5 × 5 convolution, at an expansion of 1;
 - Bottleneck is ResNet's bottleneck with an expansion of 4 and 3 × 3 kernels, in place of the basic
   block, which makes the network ResNet-50;
 - ThyroNet-X4 is the bottleneck with the 5 × 5 convolution, with groups four wide as in ResNeXt-50
-  (Xie et al. 2017); its dense connections join the outputs of all blocks of a stage, which a 1 × 1
-  convolution brings back to the stage's width, as DenseNet's transitions do (Huang et al. 2017);
+  (Xie et al. 2017); its dense connections concatenate the outputs of all blocks of a stage, and a
+  1 × 1 convolution reduces them to the width of the stage, as in DenseNet (Huang et al. 2017);
 - input of 224 × 224, both sides resized, scaled to [−1, 1].
 
 **AlexNet, VGG, GoogLeNet, MobileNet** are torchvision's, GoogLeNet without its auxiliary outputs;
-VGG is read as VGG-16 and MobileNet as version 2.
+VGG is taken to be VGG-16, and MobileNet version 2.
 """
 
 from __future__ import annotations
@@ -67,18 +67,18 @@ _UNIT_INPUT = Preprocessing(224, 224, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A network without published weights.
+    """An architecture without published weights.
 
     Attributes
     ----------
     name : str
-        What the user says.
+        Name for ``--backbone``.
     description : str
-        One line for a list.
+        Description of one line, for a list.
     build : callable
-        Takes the number of classes; returns a network from normalised images to logits.
+        Function from the number of classes to a network, from normalised images to logits.
     preprocessing : Preprocessing
-        How pixels reach it.
+        Preprocessing of the images.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Architecture:
 
 
 def small_cnn(n_classes: int) -> nn.Module:
-    """Build the small CNN of Sai Sundar & Siva Sankara Sai, for 150 × 150 pixels."""
+    """Return the small CNN of Sai Sundar & Siva Sankara Sai, for 150 × 150 pixels."""
     layers: list[nn.Module] = []
     side, channels = _KERAS_INPUT.crop, 3
     for width in (32, 32, 64):
@@ -98,7 +98,7 @@ def small_cnn(n_classes: int) -> nn.Module:
 
 
 def new_fc(width: int, n_classes: int) -> nn.Module:
-    """Build the classifier of the small CNN, for features of a frozen network.
+    """Return the classifier of the small CNN, for features of a frozen network.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _classifier(width: int, n_classes: int) -> list[nn.Module]:
 
 
 class _WideBasicBlock(BasicBlock):
-    """ResNet's basic block with a grouped 5 × 5 convolution in the second place."""
+    """ResNet's basic block with a grouped 5 × 5 second convolution."""
 
     def __init__(self, inplanes: int, planes: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(inplanes, planes, *args, **kwargs)
@@ -129,7 +129,7 @@ class _WideBasicBlock(BasicBlock):
 
 
 class _WideBottleneck(Bottleneck):
-    """ResNet's bottleneck with a 5 × 5 convolution in the second place."""
+    """ResNet's bottleneck with a 5 × 5 second convolution."""
 
     conv2: nn.Conv2d
 
@@ -141,7 +141,7 @@ class _WideBottleneck(Bottleneck):
 
 
 class _DenseStage(nn.Module):
-    """The blocks of a stage, whose outputs are joined and brought back to one's width."""
+    """The blocks of a stage, with their outputs concatenated and reduced to the width of one."""
 
     def __init__(self, blocks: nn.Sequential, width: int) -> None:
         super().__init__()
@@ -159,12 +159,12 @@ class _DenseStage(nn.Module):
 
 
 def thyronet(variant: str, n_classes: int) -> nn.Module:
-    """Build ThyroNet-X4 or one of its ablations.
+    """Return ThyroNet-X4 or one of its ablations.
 
     Parameters
     ----------
     variant : {"baseline", "block", "bottleneck", "x4"}
-        What of it.
+        The ablation; "x4" for the complete network.
     n_classes : int
         Number of classes.
     """
@@ -188,7 +188,7 @@ def thyronet(variant: str, n_classes: int) -> nn.Module:
 
 
 def _torchvision(name: str, n_classes: int) -> nn.Module:
-    # GoogLeNet warns that its own initialisation is slow, unless it is asked for.
+    # Without init_weights, GoogLeNet warns that its initialisation is slow.
     extra = {"aux_logits": False, "init_weights": True} if name == "googlenet" else {}
     return models.get_model(name, weights=None, num_classes=n_classes, **extra)
 
@@ -217,12 +217,12 @@ _TORCHVISION = "torchvision/"
 
 
 def find_architecture(name: str) -> Architecture | None:
-    """Look an architecture up; None for a name that must be of the catalogue of backbones.
+    """Return an architecture; None for a name that is not one and may be a backbone's.
 
     Raises
     ------
     UsageError
-        If it is said to be torchvision's, and is none of those that are known.
+        If the name begins with "torchvision/" and is unknown.
     """
     if name.startswith(_TORCHVISION) and name not in ARCHITECTURES:
         raise unknown_name("architecture", name, ARCHITECTURES)

@@ -1,4 +1,4 @@
-"""A network with a classifier on it, and which part of it is trained."""
+"""A network with a new classifier, and the choice of the layers that are trained."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Norm = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 class _Normalise(nn.Module):
-    """The network's side of the preprocessing, as extraction computes it."""
+    """Normalisation of pixels, as extraction computes it."""
 
     mean: Tensor
     std: Tensor
@@ -42,17 +42,17 @@ class _Normalise(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # NHWC bytes permuted to NCHW are channels_last already.
+        # NHWC bytes that are permuted to NCHW are already channels_last.
         return pixels.permute(0, 3, 1, 2).float().div(255).sub(self.mean).div(self.std)
 
 
 class _Pooled(nn.Module):
-    """A backbone's network and its pooling: normalised images in, vectors out."""
+    """A backbone's network and pooling, from normalised images to vectors."""
 
     def __init__(self, network: nn.Module, pooling: str) -> None:
         super().__init__()
         self.network = network
-        # A name, since not every pooling can be sent to another process.
+        # A name, because not every pooling function can be pickled.
         self.pooling = pooling
         self.is_channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self.n_prefix = getattr(network, "num_prefix_tokens", 0)
@@ -66,19 +66,19 @@ class _Pooled(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Inputs to logits, with a part that is frozen.
+    """A classifier with frozen modules, from inputs to logits.
 
-    Frozen modules stay in eval mode whatever mode is asked for, so that batch normalisation
-    keeps its statistics there, and nothing is dropped.
+    Frozen modules always stay in eval mode, so that their batch normalisation keeps its statistics
+    and their dropout is off.
 
     Parameters
     ----------
     normalise : nn.Module
-        From inputs as they are read to the network's.
+        Normalisation of the inputs.
     body : nn.Module
         The network.
     head : nn.Module
-        The new classifier on top of it; the identity where the network has its own.
+        The new classifier; the identity where the network has its own.
     """
 
     def __init__(self, normalise: nn.Module, body: nn.Module, head: nn.Module) -> None:
@@ -93,7 +93,7 @@ class Classifier(nn.Module):
         return self.head(self.body(self.normalise(inputs)))
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of what is not frozen."""
+        """Set the mode of all modules that are not frozen."""
         super().train(mode)
         modules = dict(self.named_modules())
         for name in self.frozen:
@@ -104,14 +104,14 @@ class Classifier(nn.Module):
 def attach_head(
     backbone: Backbone, n_classes: int, *, unfreeze: str, dropout: float, freeze_norm: bool
 ) -> Classifier:
-    """Put a new linear classifier on a copy of a backbone.
+    """Return a copy of a backbone with a new linear classifier.
 
-    Its weights are drawn from torch's generator.
+    The weights of the classifier are drawn from torch's generator.
 
     Parameters
     ----------
     backbone : Backbone
-        Network, pooling and preprocessing.
+        The backbone.
     n_classes : int
         Number of classes.
     unfreeze, dropout, freeze_norm
@@ -138,7 +138,7 @@ def attach_head(
 
 
 def wrap(network: nn.Module, preprocessing: Preprocessing | None) -> Classifier:
-    """Make a classifier of a network that gives logits; None for one that takes features."""
+    """Return a classifier from a network with logits; features need no preprocessing."""
     if preprocessing is None:
         return Classifier(nn.Identity(), network, nn.Identity()).train()
     wrapped = Classifier(_Normalise(preprocessing), network, nn.Identity())
@@ -146,29 +146,29 @@ def wrap(network: nn.Module, preprocessing: Preprocessing | None) -> Classifier:
 
 
 def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
-    """Freeze what comes before the part that is to be trained.
+    """Freeze the layers before those that are to be trained.
 
-    What comes before is read off a forward pass: a module belongs to the trained part if it is
-    first called when its first module is, or later.
+    The order is taken from a forward pass: a module is trained if its first call is not before
+    that of the first trained module.
 
     Parameters
     ----------
     backbone : Backbone
-        Says how large its input is.
+        The backbone, with the size of its input.
     network : nn.Module
-        A copy of its network; changed.
+        A copy of its network, which is changed.
     unfreeze : str
         As in ``Config``.
 
     Returns
     -------
     set of str
-        Names of the frozen modules that hold nothing that is trained.
+        Names of the frozen modules without trained parameters.
 
     Raises
     ------
     UsageError
-        If there is no such layer, or the network does not say what its stages are.
+        If there is no such layer, or the network does not describe its stages.
     """
     order = _order_of_calls(network, backbone.preprocessing.crop)
     if unfreeze == "head":
@@ -203,15 +203,15 @@ def _order_of_calls(network: nn.Module, side: int) -> dict[str, int]:
 
     hooks = [m.register_forward_pre_hook(note(name)) for name, m in network.named_modules()]
     was_training = network.training
-    # Not inference mode: what a network caches there could not be trained with later.
+    # Not inference mode: tensors that a network caches there cannot be used in training.
     with torch.no_grad():
         feature_map(network.eval(), torch.zeros(1, 3, side, side))
     network.train(was_training)
     for hook in hooks:
         hook.remove()
-    # Where forward_features is called, the network as a whole is not.
+    # forward_features is called instead of the whole network.
     order[""] = -1
-    # Some modules lend their parameters to their parent and are never called.
+    # Modules that are never called count with their parent, which uses their parameters.
     for name, _ in network.named_modules():
         order.setdefault(name, order[name.rpartition(".")[0]])
     return order
@@ -226,7 +226,7 @@ def _last_stage(network: nn.Module, order: dict[str, int], name: str) -> int:
         if within and any(True for n in late for _ in network.get_submodule(n).parameters()):
             return after
     raise UsageError(
-        f"{name} does not say what its last stage is: name the layer to train from "
+        f"{name} does not describe its last stage: name the first layer to train "
         f"(--unfreeze LAYER), all or head"
     )
 
@@ -235,19 +235,19 @@ def _unknown_layer(layer: str, order: dict[str, int], name: str) -> UsageError:
     known = [n for n in order if n]
     near = difflib.get_close_matches(layer, known, n=3, cutoff=0.4) or known[-3:]
     return UsageError(
-        f"unknown layer '{layer}' of {name} to train from; near it: {', '.join(near)}. "
-        f"Known besides: all, head, last; `bottleneck backbones {name}` lists all layers"
+        f"unknown layer '{layer}' of {name}; similar: {', '.join(near)}. Also possible: all, "
+        f"head, last; `bottleneck backbones {name}` lists all layers"
     )
 
 
 def describe_trainable(classifier: Classifier) -> list[dict[str, Any]]:
-    """List the layers that have parameters, in the order of the network.
+    """Return the layers that have parameters, in the order of the network.
 
     Returns
     -------
     list of dict
-        layer, its name; type; parameters, their number; trained, how many of them are trained;
-        mode, "train" or "eval", in which it is while the network is trained.
+        layer, its name; type; parameters, their number; trained, the number of trained ones;
+        mode, "train" or "eval" during training.
     """
     classifier.train()
     rows = []
@@ -267,15 +267,14 @@ def describe_trainable(classifier: Classifier) -> list[dict[str, Any]]:
 
 
 def count_parameters(rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """Return how many parameters are trained, and how many there are."""
+    """Return the number of trained parameters and of all parameters."""
     return sum(row["trained"] for row in rows), sum(row["parameters"] for row in rows)
 
 
 def has_folded_norm(network: nn.Module) -> bool:
-    """Whether every batch normalisation holds mean 0 and variance 1, folded into its weights.
+    """Return whether all batch normalisations have mean 0 and variance 1, folded into the weights.
 
-    In training it divides by the deviation of the batch all the same, which such a network
-    was never computed with.
+    In training, such a network is normalised by the statistics of each batch all the same.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     return bool(norms) and all(

@@ -1,4 +1,4 @@
-"""Trained networks as arms of a comparison: every fold trained, chosen and tested."""
+"""Train a network on every fold, as an arm of a comparison."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "scikit-learn
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """An arm whose network was trained, with one seed.
+    """An arm of trained networks, one per fold, with one seed.
 
     Attributes
     ----------
     name : str
-        Of the arm.
+        Name of the arm.
     path : Path
         Folder of ``predictions.csv``, ``training.json``, ``splits.csv``, and the network of
         each fold.
     seed : int
-        Of the network.
+        Seed of the networks.
     predictions : Predictions
-        Of every test part.
+        Predictions of all test folds.
     validation : Predictions
-        Of every validation part, on which the epoch was chosen, with the network chosen.
+        Predictions of all validation sets, which the epochs were chosen on.
     record : mapping
-        As in ``training.json``.
+        The contents of ``training.json``.
     notes : tuple of str
-        What the user should hear.
+        Notes for the user.
     """
 
     name: str
@@ -83,51 +83,50 @@ def finetune(
     output: str | Path = "trained",
     progress: Progress | None = None,
 ) -> tuple[Trained, ...]:
-    """Train a network on the images of every training part, and test it on the test part.
+    """Train a network on the training set of every fold, and test it on the test fold.
 
-    From each training part a validation part is held out by patient; the epoch of its highest
-    AUROC is the one that is tested. Folds are those that ``compare`` makes of the same
-    protocol. Every epoch leaves a checkpoint: a training that was cut off is continued by the
-    same call, with the result that it would have had. A fold that is finished is not trained
-    again.
+    A validation set is held out of each training set by patient; the epoch with its highest
+    AUROC is tested. The folds are those of ``compare`` for the same protocol. A checkpoint is
+    written after every epoch: the same call continues an interrupted training, with the same
+    result. Finished folds are not trained again.
 
     Parameters
     ----------
     dataset : ImageDataset
         The images.
     config : Config
-        Network, training and augmentation.
+        Options of network, training and augmentation.
     backbone : Backbone, optional
-        One at hand, in place of the one that ``config`` names.
+        A loaded backbone, in place of the one that ``config`` names.
     protocol : Protocol
         How samples are split.
     folds_from : str or Path, optional
-        A CSV with the columns id, repeat and fold, whose test folds are taken instead.
+        A CSV with the columns id, repeat and fold; its test folds are used instead.
     seeds : int
-        How many networks are trained a fold, the first with the seed of ``config``, each with
-        one more. The folds and validation parts are the same for all of them. Each seed is an
-        arm of its own, in a folder ``seed-N`` where there are several, since a repeat of
-        ``Predictions`` draws folds anew.
+        Number of networks per fold. The first has the seed of ``config``, each following one the
+        next number. Folds and validation sets are the same for all. Each seed is an arm of its
+        own, in a folder ``seed-N`` where there are several, because a repeat in ``Predictions``
+        means other folds.
     output : str or Path
-        Folder of the results, created where absent.
+        Folder of the results, created where it does not exist.
     progress : callable, optional
-        Called with batches done, their number at most, and a text.
+        Called with the number of batches done, their largest possible number, and a text.
 
     Returns
     -------
     tuple of Trained
-        One a seed.
+        One per seed.
 
     Raises
     ------
     MissingExtraError
         If Lightning is not installed.
     UsageError
-        If an option cannot be, or the folder holds another training.
+        If an option does not fit, or the folder holds another training.
     WeightsError
-        If the weights cannot be had or do not fit.
+        If the weights are not available or do not fit.
     ProtocolError
-        If the samples cannot be split so.
+        If the samples cannot be split in this way.
     DataError
         If no image can be used.
     """
@@ -150,8 +149,8 @@ def train_on_features(
 ) -> tuple[Trained, ...]:
     """Train the "new FC" of Sai Sundar & Siva Sankara Sai on features of a frozen network.
 
-    Parameters, results and errors are those of :func:`finetune`, but for ``features``; there
-    is nothing to augment.
+    Parameters, results and errors are those of :func:`finetune`, with ``features`` in place of a
+    data set and without augmentation.
     """
     _refuse_missing()
     from bottleneck.finetune.training_data import FeatureInputs
@@ -161,22 +160,22 @@ def train_on_features(
 
 
 def summarise(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
-    """Return mean and standard deviation over seeds of the mean AUROC over folds.
+    """Return mean and standard deviation, over seeds, of the mean AUROC over folds.
 
     Returns
     -------
     dict
         "test" and "validation", each with ``mean`` and ``sd`` (n − 1; 0 for one seed).
     """
-    found = {}
+    summary = {}
     for part in ("test", "validation"):
         values = [
             float(np.mean([fold[f"{part}_auroc"] for fold in arm.record["folds"]]))
             for arm in trained
         ]
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        found[part] = {"mean": float(np.mean(values)), "sd": spread}
-    return found
+        summary[part] = {"mean": float(np.mean(values)), "sd": spread}
+    return summary
 
 
 def _refuse_missing() -> None:
@@ -222,7 +221,7 @@ def _train_arms(
     for number in range(seeds):
         chosen = dataclasses.replace(config, seed=config.seed + number)
         path = output if seeds == 1 else output / f"seed-{chosen.seed}"
-        folder = RunFolder(path, _asked(inputs, chosen, parts))
+        folder = RunFolder(path, _inputs_of(inputs, chosen, parts))
         with folder.locked():
             trained.append(_train_arm(inputs, chosen, folds, parts, folder, progress))
     if seeds > 1:
@@ -234,7 +233,7 @@ def _train_arms(
     return tuple(trained)
 
 
-def _asked(inputs: Inputs, config: Config, parts: Sequence[FoldSplit]) -> dict[str, Any]:
+def _inputs_of(inputs: Inputs, config: Config, parts: Sequence[FoldSplit]) -> dict[str, Any]:
     table = split_table(parts, inputs.ids, inputs.groups)
     return {
         "bottleneck": __version__,

@@ -1,4 +1,4 @@
-"""The course of a training: its learning curve, its best network, and when it ends."""
+"""The learning curve of a training, its best network, and early stopping."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Curve = list[dict[str, Any]]
 
 
 class Validated(pl.LightningModule):
-    """A network in training that knows how it did on the validation part.
+    """A network in training, with its latest results on the validation set.
 
     Attributes
     ----------
     network : Classifier
-        What is trained.
+        The network.
     val_loss, val_auroc : float
-        Of the last epoch.
+        Loss and AUROC on the validation set after the last epoch.
     """
 
     network: Classifier
@@ -40,10 +40,10 @@ class Validated(pl.LightningModule):
 
 
 class Course(Callback):
-    """The learning curve, the best network so far, and when to stop.
+    """A callback that records the learning curve, keeps the best network, and stops the training.
 
-    All of it lies in the checkpoint beside optimiser and schedule, so that one file written at
-    once holds one state of the training.
+    Its state is part of the checkpoint, so that one file, written at once, holds one state of the
+    training.
     """
 
     def __init__(self, config: Config, move: Move | None, text: str) -> None:
@@ -56,22 +56,22 @@ class Course(Callback):
         self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"curve": self.curve, "best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         self.curve, self.best = state_dict["curve"], state_dict["best"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the clock."""
+        """Start timing the epoch."""
         self._began = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the learning rate."""
-        # At the end of the epoch the schedule has moved on to the next.
+        """Record the learning rate of the step."""
+        # At the end of the epoch, the scheduler has already set the next rate.
         self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
@@ -82,19 +82,19 @@ class Course(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Say how far it is."""
+        """Report progress."""
         if self.move is not None and trainer.is_global_zero:
             n_batches = int(trainer.num_training_batches)
             done = trainer.current_epoch * n_batches + batch_idx + 1
-            self.move(done, self.config.epochs * n_batches, self._say())
+            self.move(done, self.config.epochs * n_batches, self._describe())
 
-    def _say(self) -> str:
+    def _describe(self) -> str:
         aurocs = [row["val_auroc"] for row in self.curve]
         best = f", AUROC {max(aurocs):.3f}" if aurocs else ""
         return f"{self.text}, epoch {len(self.curve) + 1}{best}"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Extend the curve, keep the network if it is the best, and stop if it is time."""
+        """Extend the learning curve, keep the network if it is the best, and stop at the end."""
         assert isinstance(pl_module, Validated)
         self.curve.append(
             {
@@ -115,18 +115,18 @@ class Course(Callback):
 
 
 def best_epoch(curve: Curve) -> int:
-    """Return the epoch, from 1, of the highest AUROC of the validation part; the first of several.
+    """Return the epoch, from 1, with the highest validation AUROC; the first of equals.
 
     Parameters
     ----------
     curve : list of dict
-        One an epoch, with ``val_auroc``.
+        One entry per epoch, with ``val_auroc``.
     """
     return 1 + int(np.argmax([row["val_auroc"] for row in curve]))
 
 
 def is_over(curve: Curve, config: Config) -> bool:
-    """Whether a training with this curve ends."""
+    """Return whether a training with this learning curve is over."""
     waited = len(curve) - best_epoch(curve) if curve else 0
     return len(curve) >= config.epochs or bool(config.patience and waited >= config.patience)
 

@@ -1,4 +1,4 @@
-"""Another data set, seen by a network that was trained here."""
+"""Predictions of a trained network on another data set."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ def predict(
     fold: int = 0,
     backbone: Backbone | None = None,
 ) -> Predictions:
-    """Let the network of one fold predict the images of another data set.
+    """Return the predictions of one fold's network on another data set.
 
     Parameters
     ----------
     path : str or Path
-        A folder that ``finetune`` wrote.
+        A folder written by ``finetune``.
     dataset : ImageDataset
-        With labels of the same classes; an external cohort.
+        The other data set, with labels of the same classes.
     repeat, fold : int
-        Whose network.
+        The fold, from 0, that the network was trained in.
     backbone : Backbone, optional
-        The one that was given to ``finetune``, where one was.
+        The backbone that was passed to ``finetune``, if any.
 
     Returns
     -------
     Predictions
-        All of repeat 0 and fold 0, since one network made them.
+        All rows have repeat 0 and fold 0, because one network made them.
 
     Raises
     ------
@@ -71,16 +71,16 @@ def predict(
     inputs = ImageInputs(dataset, Config(**record["config"]), backbone)
     if list(inputs.classes) != record["classes"]:
         raise DataError(
-            f"the network tells {', '.join(record['classes'])} apart; the data set "
-            f"'{dataset.name}' holds {', '.join(inputs.classes)}"
+            f"the network was trained on the classes {', '.join(record['classes'])}; the data set "
+            f"'{dataset.name}' has {', '.join(inputs.classes)}"
         )
     network = inputs.network(record["seed"])
     try:
         network.load_state_dict(tensors)
     except RuntimeError:
-        raise ModelError(f"the network in {path} is of another architecture than its record") from (
-            None
-        )
+        raise ModelError(
+            f"the network in {path} does not have the architecture that its record states"
+        ) from None
     rows = np.arange(len(inputs.ids))
     config = dataclasses.replace(inputs.config, devices=1)
     scores = predict_rows(inputs, network, rows, config, path)

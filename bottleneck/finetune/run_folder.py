@@ -1,4 +1,4 @@
-"""The output folder of a training: what was asked, what is finished, and what came of it."""
+"""The output folder of a training: its options, finished folds and results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bottleneck.finetune.validation_split import fold_name
 
 __all__ = ["RunFolder", "network_file", "write_json", "write_table"]
 
-_ASKED = "run.json"
+_INPUTS = "run.json"
 _DONE = "fold.json"
 _WEIGHTS = "network.safetensors"
 _SCORES = "scores.npz"
@@ -28,17 +28,17 @@ _SHOWN = 4
 
 
 class RunFolder:
-    """The folder of one network seed, with a folder a fold.
+    """The folder of one seed, with a subfolder for each fold.
 
-    A fold is finished when its ``fold.json`` is there, which is written last; everything is
-    written beside its place and then moved.
+    A fold is finished when its ``fold.json`` exists, which is written last. Files are written
+    under another name and then moved into place.
 
     Parameters
     ----------
     path : Path
         The folder.
-    asked : mapping
-        Everything that decides the result: options, data, folds.
+    inputs : mapping
+        Everything that determines the result: options, data, folds.
 
     Raises
     ------
@@ -46,47 +46,47 @@ class RunFolder:
         If the folder cannot be written, or holds a training of something else.
     """
 
-    def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, inputs: Mapping[str, Any]) -> None:
         self.path = path
-        # As JSON gives it back.
-        asked = json.loads(json.dumps(asked))
-        self.hash = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        # The values as they are read back from JSON.
+        inputs = json.loads(json.dumps(inputs))
+        self.hash = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         try:
             path.mkdir(parents=True, exist_ok=True)
             known = self._known()
             if known is None:
-                write_json(path / _ASKED, asked, locked=False)
+                write_json(path / _INPUTS, inputs, locked=False)
         except OSError as error:
             raise UsageError(
                 f"the output folder {path} cannot be written: {error.strerror or error}; choose "
                 "another with --output"
             ) from None
-        if known is not None and known != asked:
+        if known is not None and known != inputs:
             raise UsageError(
-                f"{path} holds another training: {_difference(known, asked)}. Name another folder "
+                f"{path} holds another training: {_difference(known, inputs)}. Name another folder "
                 "with --output, or remove this one"
             )
 
     def _known(self) -> dict[str, Any] | None:
-        path = self.path / _ASKED
+        path = self.path / _INPUTS
         if not path.exists():
             return None
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise UsageError(
-                f"{path} is damaged, so that nobody knows what {self.path} holds: remove the "
-                "folder, or name another with --output"
+                f"{path} is damaged, so the training in {self.path} is unknown: remove the folder, "
+                "or choose another with --output"
             ) from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out.
+        """Lock the folder against other runs.
 
         Raises
         ------
         UsageError
-            If one is in it.
+            If another run has locked it.
         """
         try:
             with filelock.FileLock(self.path / ".lock", timeout=0):
@@ -103,13 +103,13 @@ class RunFolder:
             ) from None
 
     def fold(self, name: str) -> Path:
-        """Return the folder of a fold, which is made where absent."""
+        """Return the folder of a fold, and create it where it does not exist."""
         path = self.path / name
         path.mkdir(exist_ok=True)
         return path
 
     def finished(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]] | None:
-        """Return the record of a fold and its scores by part; None where it is not finished."""
+        """Return the record of a fold and its scores by set; None where it is not finished."""
         folder = self.fold(name)
         if not (folder / _DONE).exists():
             return None
@@ -129,7 +129,7 @@ class RunFolder:
         scores: Mapping[str, NDArray[np.float64]],
         network: Mapping[str, Any],
     ) -> None:
-        """Record a fold as finished, with the tensors of its network; checkpoints go."""
+        """Record a fold as finished, with its network, and delete its checkpoints."""
         from safetensors.torch import save_file
 
         folder = self.fold(name)
@@ -141,41 +141,41 @@ class RunFolder:
         self._tidy(folder)
 
     def _tidy(self, folder: Path) -> None:
-        # A kill may have left them beside a fold that was finished.
+        # A kill may have left checkpoints in the folder of a finished fold.
         for checkpoint in folder.glob("*.ckpt"):
             checkpoint.unlink()
 
 
 def network_file(path: Path, repeat: int, fold: int) -> Path:
-    """Return where the network of a fold lies in a run's folder."""
+    """Return the path of a fold's network in a run's folder."""
     return path / fold_name(repeat, fold) / _WEIGHTS
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = True) -> None:
-    """Write JSON, all of it or nothing; ``locked`` as ``replacing`` takes it."""
+    """Write a JSON file atomically; ``locked`` as for ``replacing``."""
     with replacing(path, locked=locked) as beside:
         beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV, all of it or nothing, in a locked folder."""
+    """Write a CSV file atomically, in a locked folder."""
     with replacing(path, locked=True) as beside:
         table.to_csv(beside, index=False)
 
 
-def _difference(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    flat, wanted = _flatten(known), _flatten(asked)
+def _difference(known: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    flat, wanted = _flatten(known), _flatten(inputs)
     differing = [k for k in sorted({*flat, *wanted}) if flat.get(k) != wanted.get(k)]
-    said = [
+    texts = [
         f"{k} {flat.get(k)} there, {wanted.get(k)} here"
         if k.startswith("option ")
         else f"another {k}"
         for k in differing[:_SHOWN]
     ]
     more = len(differing) - _SHOWN
-    return "; ".join([*said, *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join([*texts, *([f"and {more} more"] if more > 0 else [])])
 
 
-def _flatten(asked: Mapping[str, Any]) -> dict[str, Any]:
-    options = {f"option {k}": v for k, v in asked.get("config", {}).items()}
-    return {**{k: v for k, v in asked.items() if k != "config"}, **options}
+def _flatten(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    options = {f"option {k}": v for k, v in inputs.get("config", {}).items()}
+    return {**{k: v for k, v in inputs.items() if k != "config"}, **options}

@@ -1,4 +1,4 @@
-"""The training of one network on one part of the samples, on Lightning's Trainer."""
+"""Train one network on one fold with Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torc
 
 
 class _Training(Validated):
-    """What happens in a step.
+    """The Lightning module: training steps, validation and optimiser.
 
-    Nothing depends on the state of a generator: the order of an epoch, each image's
-    augmentation and each step's dropout follow from seed, epoch and number. So an epoch that
-    is run again after a kill is the epoch that was lost.
+    Nothing depends on the state of a random generator: the order of an epoch, the augmentation of
+    each image and the dropout of each step follow from seed, epoch and number. An epoch that is
+    repeated after a kill is therefore identical to the one that was lost.
     """
 
     def __init__(self, inputs: Inputs, part: FoldSplit, config: Config) -> None:
@@ -56,7 +56,7 @@ class _Training(Validated):
             config.gamma,
             weigh_classes(config.class_weights, inputs.y[part.train], inputs.classes),
         )
-        self.said: list[tuple[Tensor, Tensor]] = []
+        self.outputs: list[tuple[Tensor, Tensor]] = []
         self.val_loss = self.val_auroc = float("nan")
 
     def train_dataloader(self) -> DataLoader[Item]:
@@ -92,14 +92,14 @@ class _Training(Validated):
 
     def validation_step(self, batch: list[Tensor], number: int) -> None:
         inputs, _, rows = batch
-        self.said.append((self.network(inputs).float(), rows))
+        self.outputs.append((self.network(inputs).float(), rows))
 
     def on_validation_epoch_end(self) -> None:
-        logits, rows = (torch.cat(parts) for parts in zip(*self.said, strict=True))
-        self.said.clear()
+        logits, rows = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
+        self.outputs.clear()
         if self.trainer.world_size > 1:
             logits, rows = (cast(Tensor, self.all_gather(t)).flatten(0, 1) for t in (logits, rows))
-        # Several devices pad their shares with samples that come twice.
+        # With several devices, samples are repeated so that all devices have equally many.
         _, first = np.unique(rows.cpu().numpy(), return_index=True)
         logits, rows = logits[first], rows[first]
         labels = self.inputs.labels[rows.cpu().numpy()]
@@ -131,31 +131,31 @@ class _Training(Validated):
 def train_network(
     inputs: Inputs, part: FoldSplit, config: Config, folder: Path, move: Move | None, text: str
 ) -> tuple[Classifier, dict[str, Any]]:
-    """Train a network, or go on with one whose training was cut off.
+    """Train a network, or continue an interrupted training.
 
     Parameters
     ----------
     inputs : Inputs
         Samples and network.
     part : FoldSplit
-        Which samples to train and to choose the epoch on.
+        Rows of the training and validation sets.
     config : Config
-        With a precision that has been decided.
+        Options, with a precision other than "auto".
     folder : Path
-        Of the checkpoint.
+        Folder of the checkpoint.
     move : callable or None
-        Progress, as the public functions take it: called with batches done, their number at
-        most, and a text.
+        Progress, as for the public functions: called with the number of batches done, their
+        largest possible number, and a text.
     text : str
-        What is being trained, for it.
+        What is being trained, for the progress.
 
     Returns
     -------
     network : Classifier
-        With the weights of the best epoch.
+        The network with the weights of the best epoch.
     record : dict
         curve, chosen_epoch, seconds of all epochs, images_seen, device, peak_memory_bytes, and
-        peak_memory_of: the device's, or that of the process since it began.
+        peak_memory_of: "device", or "process" for the process since its start.
     """
     checkpoint = folder / _CHECKPOINT
     device = devices.resolve_device(config.device)
@@ -189,9 +189,9 @@ def predict_rows(
     module = _Predicting(network)
     with torch.random.fork_rng(devices=[]), _quiet():
         trainer = _trainer(config, folder, [], n_devices=1)
-        said = trainer.predict(module, _loader(inputs, rows, config))
-    assert said is not None
-    return torch.cat([part for part in said if isinstance(part, Tensor)]).numpy()
+        batches = trainer.predict(module, _loader(inputs, rows, config))
+    assert batches is not None
+    return torch.cat([batch for batch in batches if isinstance(batch, Tensor)]).numpy()
 
 
 class _Predicting(pl.LightningModule):
@@ -204,12 +204,12 @@ class _Predicting(pl.LightningModule):
 
 
 def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Return the AUROC; with three classes or more, the mean of each class against the rest."""
+    """Return the AUROC; for three classes or more, the mean of the one-vs-rest AUROCs."""
     from sklearn.metrics import roc_auc_score
 
     if not np.isfinite(probabilities).all():
         raise UsageError(
-            "the network gives no finite numbers: use a smaller --learning-rate, or "
+            "the network's outputs are not finite: use a smaller --learning-rate, or "
             "--precision fp32"
         )
     if probabilities.shape[1] == 2:
@@ -219,7 +219,7 @@ def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> floa
 
 
 def _n_used(n: int, config: Config) -> int:
-    # Batch normalisation of a single vector is not defined: no device's last batch may be one.
+    # Batch normalisation of a single sample is undefined: no device's last batch may be one.
     share = math.ceil(n / config.devices)
     return min(n, (share - 1) * config.devices) if share % config.batch_size == 1 < share else n
 
@@ -235,17 +235,17 @@ def _loader(
     if isinstance(config.workers, int):
         workers = config.workers
     else:
-        # On a CPU the cores are busy with the network.
+        # On a CPU, the network keeps the cores busy.
         workers = devices.default_workers() if on_gpu else 0
     items, (rank, world) = inputs.items(rows, augmented), share
     return DataLoader(
         items,
         batch_size=config.batch_size,
-        # Lightning's own would shuffle the order once more.
+        # Lightning's own sampler would shuffle the order again.
         sampler=DistributedSampler(items, world, rank, shuffle=False) if world > 1 else None,
         num_workers=workers,
         pin_memory=on_gpu,
-        # Without one of its own it draws from the generator that dropout draws from.
+        # Without its own generator, it would draw from the one that dropout uses.
         generator=torch.Generator(),
     )
 
@@ -268,15 +268,15 @@ def _trainer(
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index] if named and n_devices == 1 else n_devices,
-        # The processes end with the training, so that one alone predicts and writes.
+        # The processes end with the training, so that only one process predicts and writes.
         strategy="ddp_spawn" if n_devices > 1 else "auto",
-        # Lightning lists its precisions as literals, which a table of them is not for mypy.
+        # Lightning's type is a list of literals; mypy does not see that the table holds them.
         precision=_PRECISIONS[config.precision],  # type: ignore[arg-type]
         max_epochs=config.epochs,
         accumulate_grad_batches=config.accumulate,
         callbacks=callbacks,
         enable_checkpointing=bool(callbacks),
-        # train_dataloader makes the order of one epoch.
+        # train_dataloader returns the order of a single epoch.
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
@@ -292,12 +292,12 @@ def _fit(trainer: pl.Trainer, module: _Training, checkpoint: Path | None) -> Non
     try:
         trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
     except SystemExit:
-        # Lightning turns Ctrl-C into an exit, with the signal switched off.
+        # Lightning turns Ctrl-C into an exit and disables the signal.
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
     except torch.OutOfMemoryError:
         raise UsageError(
-            f"the device's memory is too small for batches of {module.config.batch_size}; use a "
+            f"batches of {module.config.batch_size} do not fit into the device's memory; use a "
             "smaller --batch-size, with --accumulate for steps of the same size"
         ) from None
 
@@ -309,7 +309,7 @@ def _read_course(checkpoint: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice on loggers, workers and devices off the terminal."""
+    """Suppress Lightning's messages about loggers, workers and devices."""
     loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

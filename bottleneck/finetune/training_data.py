@@ -1,4 +1,4 @@
-"""What a network is trained on, as a training sees it; and features as the simplest such."""
+"""Inputs of a training: samples and their network; and the case of features."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ Item = tuple[Tensor, int, int]
 
 
 class Inputs(abc.ABC):
-    """Samples and the network that they are for.
+    """Samples, and the network that is trained on them.
 
     Attributes
     ----------
     ids, y : ndarray of str, shape (n_samples,)
         As in a ``FeatureSet``.
     groups, splits, folds : ndarray of str, shape (n_samples,), or None
-        As in a ``FeatureSet``, so that the same folds come of them.
+        As in a ``FeatureSet``, so that the folds are the same.
     classes : tuple of str
         All labels, sorted.
     name : str
-        Of the arm.
+        Name of the arm.
     digest : str
-        sha256 over all that the samples bring.
+        sha256 of the samples.
     described : mapping
-        Data set and network, for the record.
+        Description of data set and network, for the record.
     notes : list of str
-        What the user should hear.
+        Notes for the user.
     """
 
     ids: Strings
@@ -81,11 +81,11 @@ class Inputs(abc.ABC):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Numbers of the classes, of every sample."""
+        """Index of the class of every sample."""
         return np.searchsorted(np.array(self.classes), self.y).astype(np.int64)
 
     def network(self, seed: int) -> Classifier:
-        """Build the network, with whatever is new in it drawn from a seed."""
+        """Return the network, with its new weights drawn from a seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("network", seed))
             return self._build(seed)
@@ -95,36 +95,36 @@ class Inputs(abc.ABC):
 
     @abc.abstractmethod
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
-        """Return input, number of the class and row of samples, in the order of the rows.
+        """Return input, class index and row of samples, in the order of the rows.
 
         Parameters
         ----------
         rows : ndarray of int
-            Which samples.
+            Rows of the samples.
         augmented : tuple of int, or None
-            Seed and epoch of the augmentation; None for inputs as they are tested.
+            Seed and epoch of the augmentation; None for no augmentation.
         """
 
 
 class FeatureInputs(Inputs):
-    """Features of a frozen network, for the paper's "new FC".
+    """Features of a frozen network, for the classifier "new_fc".
 
     Parameters
     ----------
     features : FeatureSet
-        The features, which the network takes as they are, unscaled.
+        The features, which are not scaled.
 
     Raises
     ------
     UsageError
-        If ``config`` names another network than "new_fc".
+        If ``config`` names a network other than "new_fc".
     """
 
     def __init__(self, features: FeatureSet, config: Config) -> None:
         if config.backbone != NEW_FC:
             raise UsageError(
-                f"features can train '{NEW_FC}' only, not '{config.backbone}': name a data set of "
-                f"images, or --backbone {NEW_FC}"
+                f"on features, only '{NEW_FC}' can be trained, not '{config.backbone}': name a "
+                f"data set of images, or --backbone {NEW_FC}"
             )
         self.features = features
         self.ids, self.y = features.ids, features.y
@@ -160,7 +160,7 @@ class FeatureInputs(Inputs):
         return wrap(new_fc(self.features.X.shape[1], len(self.classes)), None)
 
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
-        """Return features; nothing augments them."""
+        """Return features, which are never augmented."""
         return _Rows(self.features.X[rows], self.labels[rows], rows)
 
 

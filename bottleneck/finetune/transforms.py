@@ -1,4 +1,4 @@
-"""Images altered at random, the same way whenever the same epoch asks for the same sample."""
+"""Random augmentation of images, determined by seed, epoch and sample."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEDIAN_SIDE, _LEE_SIDE = 3, 5
 
 
 def derive_seed(*parts: object) -> int:
-    """Return 63 bits that depend on every part and on nothing else."""
+    """Return a seed of 63 bits that depends only on the arguments."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -30,23 +30,23 @@ def derive_seed(*parts: object) -> int:
 def augment(
     image: Image.Image, preprocessing: Preprocessing, options: TrainingAugmentation, seed: int
 ) -> NDArray[Any]:
-    """Alter an image at random and bring it to the network's input.
+    """Return the network's input from an image that was augmented at random.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Mode RGB.
     preprocessing : Preprocessing
-        The crop is brought to the input by its resize, so that the pixels are of its kind.
+        The preprocessing; its resize is applied to the random crop.
     options : TrainingAugmentation
-        What may be done.
+        The augmentation.
     seed : int
-        Decides all that is done; the caller's generator is left as it was.
+        Seed of all random numbers; torch's generator is left unchanged.
 
     Returns
     -------
     ndarray of uint8 or float32, shape (crop, crop, 3)
-        As ``Preprocessing.pixels`` returns it.
+        Pixels as ``Preprocessing.pixels`` returns them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -58,7 +58,7 @@ def _augment(
 ) -> NDArray[Any]:
     from torchvision.transforms import InterpolationMode, v2
 
-    # Brightness and contrast are of RGB; the order of the channels is changed last.
+    # Brightness and contrast are defined for RGB; the order of channels is changed last.
     target = dataclasses.replace(preprocessing, channels="RGB")
     if options.random_crop < 1:
         scale = (options.random_crop, 1.0)
@@ -78,7 +78,7 @@ def _augment(
     if options.jitter and pixels.dtype == torch.uint8:
         steps.append(v2.ColorJitter(brightness=options.jitter, contrast=options.jitter))
     elif options.jitter:
-        # torchvision takes floating-point colours for shares of 1.
+        # torchvision expects floating-point colours between 0 and 1.
         jitter = v2.ColorJitter(brightness=options.jitter, contrast=options.jitter)
         steps += [lambda x: x / 255, jitter, lambda x: x * 255]
     for step in steps:
@@ -93,14 +93,14 @@ def _augment(
 
 
 def _add_noise(pixels: Tensor, deviation: float) -> Tensor:
-    # One value for all channels: these images are grey, and so is their noise.
+    # One value for all channels, because the images are grey.
     noisy = pixels.float() + deviation * torch.randn(1, *pixels.shape[1:])
     noisy = noisy.clamp(0, 255)
     return noisy.round().to(pixels.dtype) if pixels.dtype == torch.uint8 else noisy
 
 
 def median_filter(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Replace every pixel by the median of 3 × 3, channel by channel.
+    """Return the medians over windows of 3 × 3 pixels, channel by channel.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ def median_filter(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def lee_filter(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Filter multiplicative speckle (Lee 1980), channel by channel.
+    """Return an image filtered against multiplicative speckle (Lee 1980), channel by channel.
 
-    A pixel moves towards the mean m of its 5 × 5 window, the further the less the window's
-    variance v exceeds what speckle of that brightness alone would give: m + k (x − m), with
-    k = (v − m²c²) / (v (1 + c²)), from 0 to 1. The speckle's squared coefficient of variation
-    c² is the median of v / m² over all windows, since most of them lie in even tissue.
+    A pixel x becomes m + k (x − m) with k = (v − m²c²) / (v (1 + c²)), clipped to 0 to 1, where m
+    and v are mean and variance of its 5 × 5 window. The squared coefficient of variation c² of the
+    speckle is the median of v / m² over all windows, because most of them lie in homogeneous
+    tissue.
 
     Parameters
     ----------
@@ -131,11 +131,11 @@ def lee_filter(pixels: NDArray[Any]) -> NDArray[Any]:
     size = (_LEE_SIDE, _LEE_SIDE, 1)
     mean = uniform_filter(values, size, mode="nearest")
     variance = np.maximum(uniform_filter(values**2, size, mode="nearest") - mean**2, 0)
-    seen = mean > 0
-    if not seen.any():
+    positive = mean > 0
+    if not positive.any():
         return pixels
-    speckle = float(np.median(variance[seen] / mean[seen] ** 2))
-    # A window without variance holds its mean already.
+    speckle = float(np.median(variance[positive] / mean[positive] ** 2))
+    # In a window without variance, the pixel equals the mean.
     excess = variance - mean**2 * speckle
     share = np.divide(excess, variance * (1 + speckle), np.zeros_like(mean), where=variance > 0)
     filtered = mean + share.clip(0, 1) * (values - mean)

@@ -1,1 +1,1 @@
-"""Published studies, each a file that names one whole flow and the figures it is held against."""
+"""Studies: one TOML file each, with data, protocols, arms and published figures."""

@@ -1,4 +1,4 @@
-"""Our figures gathered arm by arm, beside what was published of the same model."""
+"""Metrics of each arm of a study, with the published figures of the same model."""
 
 from __future__ import annotations
 
@@ -17,56 +17,57 @@ from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.studies.published_figures import METRICS
 from bottleneck.studies.study import Study, StudyProtocol
-from bottleneck.studies.study_results import ArmResult, Spread, TestResult
+from bottleneck.studies.study_results import Spread, StudyArmResult, TestResult
 
 if TYPE_CHECKING:
     from bottleneck.finetune.cross_validate import Trained
 
-__all__ = ["outside", "results_of", "test_results"]
+__all__ = ["collect_arms", "collect_external", "collect_tests"]
 
 Runs = Mapping[str, Sequence["Trained"]]
 
 _COSTS = ("trained_parameters", "parameters", "images_seen", "device", "peak_memory_bytes")
 
 
-def results_of(
+def collect_arms(
     study: Study,
-    part: str | None,
+    published: str | None,
     evaluations: Sequence[Evaluation],
     names: Mapping[str, str],
     trained: Runs,
     positive: str,
-) -> tuple[ArmResult, ...]:
-    """Gather the arms of a comparison in the order of the study.
+) -> tuple[StudyArmResult, ...]:
+    """Return the results of all arms, in the order of the study.
 
     Parameters
     ----------
     study : Study
-    part : str or None
-        The published part that they are held against.
+        The study.
+    published : str or None
+        Name of the published set that the arms are compared with.
     evaluations : sequence of Evaluation
-        Of a comparison.
+        The evaluations of a comparison.
     names : mapping of str to str
-        What it calls the arms of the study.
+        Names of the arms in the comparison, by their names in the study.
     trained : mapping of str to sequence of Trained
-        The trained arms, one a seed.
+        The trained arms, one per seed.
     positive : str
         The positive class.
 
     Returns
     -------
-    tuple of ArmResult
-        Arms that see no image come last.
+    tuple of StudyArmResult
+        Arms that do not use images come last.
     """
     by_name = {evaluation.name: evaluation for evaluation in evaluations}
-    published = study.find_part(part)
-    found = []
+    rows = study.find_published(published)
+    results = []
     for arm in study.arms:
         evaluation = by_name[names[arm.name]]
-        row = None if published is None else published.find(arm.model)
+        row = None if rows is None else rows.find_row(arm.model)
         runs = trained.get(arm.name, ())
-        found.append(
-            ArmResult(
+        results.append(
+            StudyArmResult(
                 name=arm.name,
                 published={} if row is None else row.figures,
                 metrics=_chosen(evaluation.metrics),
@@ -78,11 +79,11 @@ def results_of(
     blind = [evaluation for evaluation in evaluations if not evaluation.uses_images]
     for evaluation in blind:
         metrics = _chosen(evaluation.metrics)
-        found.append(ArmResult(name=evaluation.name, published={}, metrics=metrics))
-    return tuple(found)
+        results.append(StudyArmResult(name=evaluation.name, published={}, metrics=metrics))
+    return tuple(results)
 
 
-def outside(
+def collect_external(
     study: Study,
     protocol: StudyProtocol,
     comparison: Comparison,
@@ -90,8 +91,8 @@ def outside(
     trained: Runs,
     cohort: ImageDataset,
     positive: str,
-) -> tuple[ArmResult, ...]:
-    """Gather the arms on another data set; trained networks predict it now."""
+) -> tuple[StudyArmResult, ...]:
+    """Return the results of all arms on another data set, which trained networks predict now."""
     from bottleneck.finetune.external_prediction import predict
 
     tested = list(comparison.external[0].evaluations)
@@ -103,14 +104,14 @@ def outside(
     present = {evaluation.name for evaluation in tested}
     arms = tuple(arm for arm in study.arms if names[arm.name] in present)
     within = dataclasses.replace(study, arms=arms)
-    found = results_of(within, protocol.external, tested, names, {}, positive)
-    return tuple(dataclasses.replace(one, over_folds={}, cost={}) for one in found)
+    results = collect_arms(within, protocol.external, tested, names, {}, positive)
+    return tuple(dataclasses.replace(one, over_folds={}, cost={}) for one in results)
 
 
-def test_results(
+def collect_tests(
     study: Study, comparison: Comparison, names: Mapping[str, str]
 ) -> tuple[TestResult, ...]:
-    """Find our counterparts of the published tests."""
+    """Return the published tests, each with ours of the same arms."""
     of_model: dict[str, str] = {}
     for arm in study.arms:
         if arm.model is not None:
@@ -134,10 +135,6 @@ def test_results(
                 )
         found.append(TestResult(test, ours))
     return tuple(found)
-
-
-# By its name pytest would take it for a test wherever one imports it; mypy knows no such attribute.
-test_results.__test__ = False  # type: ignore[attr-defined]
 
 
 def _chosen(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A study's figures beside the published ones: for a terminal, for a manuscript, for programs."""
+"""Tables of a study: ours and the published figures, for a terminal, in Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from bottleneck.report.number_format import duration
 from bottleneck.report.redaction import plain, without_paths
 from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import METRICS
 from bottleneck.studies.study import Study
 from bottleneck.studies.study_results import (
-    ArmResult,
-    ProtocolResult,
     Spread,
+    StudyArmResult,
+    StudyProtocolResult,
     StudyResult,
     TestResult,
 )
@@ -34,15 +35,15 @@ __all__ = ["as_json", "describe", "lines", "tables", "write"]
 _USUAL = ("auroc", "accuracy", "sensitivity", "specificity")
 _SHORT = {"sensitivity": "Sens.", "specificity": "Spec."}
 _ARM_WIDTH = 20
-# Columns that a terminal has room for beside the arm's name.
+# Number of columns that fit into a terminal next to the arm's name.
 _AT_ONCE = 4
 
 
 def tables(result: StudyResult) -> Iterator[Table]:
-    """Make the tables that a terminal of 80 columns shows, protocol by protocol.
+    """Yield tables for a terminal of 80 columns, protocol by protocol.
 
     Each arm has a line with the published figures, and below it ours with their intervals. The
-    first line of every table says what was cut from the study.
+    first line of every table states the changes of the study.
     """
     for protocol in result.protocols:
         for title, arms in _blocks(protocol):
@@ -57,26 +58,26 @@ def tables(result: StudyResult) -> Iterator[Table]:
 
 
 def lines(result: StudyResult) -> Iterator[str]:
-    """Say in words what the tables do not: how samples were split, tests, contradictions."""
+    """Yield sentences about the splits, the tests, and contradictions of published figures."""
     for protocol in result.protocols:
         yield f"{protocol.protocol.name}: {protocol.words}"
         for warning in protocol.comparison.warnings:
             yield f"{protocol.protocol.name}: {warning}"
         for test in protocol.tests:
-            yield f"{protocol.protocol.name}: {_say_test(test)}"
+            yield f"{protocol.protocol.name}: {_describe_test(test)}"
     yield from contradictions(result.study, result.contradictions)
 
 
-def contradictions(study: Study, found: Sequence[Any]) -> Iterator[str]:
-    """Say which published figures cannot hold together."""
+def contradictions(study: Study, found: Sequence[Contradiction]) -> Iterator[str]:
+    """Yield a sentence for each contradiction of published figures, or one that there is none."""
     for one in found:
-        yield f"Published figures of the {one.part} part cannot hold together: {one.words}."
+        yield f"Published figures of the {one.published} set contradict each other: {one.words}."
     if not found:
-        yield f"The published figures of {study.name} hold together, as far as they can be checked."
+        yield f"No contradiction was found in the published figures of {study.name}."
 
 
 def describe(study: Study) -> Iterator[str]:
-    """Say what a study is, and how its publication was read."""
+    """Yield title, reference, data and notes of a study."""
     yield f"{study.name}: {study.title}"
     if study.reference:
         yield f"Published: {study.reference}"
@@ -87,12 +88,12 @@ def describe(study: Study) -> Iterator[str]:
 
 
 def write(result: StudyResult, folder: Path) -> Path:
-    """Write ``study.md`` and ``study.json``; returns the path of the former.
+    """Write ``study.md`` and ``study.json``, and return the path of the former.
 
     Raises
     ------
     UsageError
-        If that fails.
+        If the folder cannot be written.
     """
     path = folder / "study.md"
     try:
@@ -109,9 +110,9 @@ def write(result: StudyResult, folder: Path) -> Path:
 
 
 def as_json(result: StudyResult) -> dict[str, Any]:
-    """Return all figures as JSON can hold them."""
+    """Return all figures as a dictionary that can be written as JSON."""
 
-    def arm(one: ArmResult) -> dict[str, Any]:
+    def arm(one: StudyArmResult) -> dict[str, Any]:
         return {
             "arm": one.name,
             "published": {name: figure.text for name, figure in one.published.items()},
@@ -127,7 +128,7 @@ def as_json(result: StudyResult) -> dict[str, Any]:
         "study": result.study.name,
         "reference": result.study.reference,
         "notes": list(result.study.notes),
-        "cut": list(result.cut),
+        "changes": list(result.changes),
         "first_line": result.first_line,
         "seconds": result.seconds,
         "contradictions": [vars(one) for one in result.contradictions],
@@ -158,13 +159,13 @@ def _metric(metric: Metric) -> dict[str, Any]:
     return {"value": metric.value, "low": metric.low, "high": metric.high, "method": metric.method}
 
 
-def _blocks(protocol: ProtocolResult) -> Iterator[tuple[str, Sequence[ArmResult]]]:
+def _blocks(protocol: StudyProtocolResult) -> Iterator[tuple[str, Sequence[StudyArmResult]]]:
     yield protocol.protocol.name, protocol.arms
     if protocol.external:
         yield f"{protocol.protocol.name}, external cohort", protocol.external
 
 
-def _metric_names(arms: Sequence[ArmResult]) -> list[str]:
+def _metric_names(arms: Sequence[StudyArmResult]) -> list[str]:
     published = {name for arm in arms for name in arm.published}
     measured = {name for arm in arms for name in arm.metrics}
     wanted = published | {"auroc"} if published else set(_USUAL)
@@ -178,27 +179,33 @@ def _table(result: StudyResult, title: str) -> Table:
 
 
 def _figures(
-    result: StudyResult, title: str, arms: Sequence[ArmResult], names: Sequence[str]
+    result: StudyResult, title: str, arms: Sequence[StudyArmResult], names: Sequence[str]
 ) -> Table:
     from rich.text import Text
 
-    table = _table(result, f"{title}: theirs and ours")
+    table = _table(result, f"{title}: published and ours")
     table.add_column("")
     for name in names:
         table.add_column(_SHORT.get(name) or metric_label(name), justify="right", no_wrap=True)
     for arm in arms:
-        theirs = any(name in arm.published for name in names)
+        is_published = any(name in arm.published for name in names)
         cells = []
         for name in names:
             figure = arm.published.get(name)
-            above = f"{'' if figure is None else figure.text}\n" if theirs else ""
+            above = f"{'' if figure is None else figure.text}\n" if is_published else ""
             cells.append(above + _over_lines(arm.metrics.get(name)))
-        table.add_row(Text(arm.name), "theirs\nours" if theirs else "ours", *map(Text, cells))
+        table.add_row(
+            Text(arm.name), "published\nours" if is_published else "ours", *map(Text, cells)
+        )
     return table
 
 
 def _spreads(
-    result: StudyResult, title: str, arms: Sequence[ArmResult], field: str, names: Sequence[str]
+    result: StudyResult,
+    title: str,
+    arms: Sequence[StudyArmResult],
+    field: str,
+    names: Sequence[str],
 ) -> Table:
     from rich.text import Text
 
@@ -210,23 +217,23 @@ def _spreads(
     for arm in arms:
         spread: Mapping[str, Spread] = getattr(arm, field)
         n = next(iter(spread.values())).n
-        table.add_row(Text(arm.name), *(Text(_say_spread(spread.get(x))) for x in shown), str(n))
+        table.add_row(Text(arm.name), *(Text(_format_spread(spread.get(x))) for x in shown), str(n))
     return table
 
 
-def _costs(result: StudyResult, protocol: ProtocolResult) -> Table:
+def _costs(result: StudyResult, protocol: StudyProtocolResult) -> Table:
     from rich.text import Text
 
-    table = _table(result, f"{protocol.protocol.name}: what the arms cost")
+    table = _table(result, f"{protocol.protocol.name}: cost of the arms")
     for heading in ("Trained parameters", "Images seen", "Memory", "Time"):
         table.add_column(heading, justify="right")
     for arm in protocol.arms:
         if arm.cost:
-            table.add_row(Text(arm.name), *map(Text, _say_cost(arm)))
+            table.add_row(Text(arm.name), *map(Text, _format_cost(arm)))
     return table
 
 
-def _say_cost(arm: ArmResult) -> list[str]:
+def _format_cost(arm: StudyArmResult) -> list[str]:
     cost = arm.cost
     parameters, images = (cost.get(name) for name in ("trained_parameters", "images_seen"))
     memory = cost.get("peak_memory_bytes")
@@ -238,21 +245,21 @@ def _say_cost(arm: ArmResult) -> list[str]:
     ]
 
 
-def _say_spread(spread: Spread | None) -> str:
+def _format_spread(spread: Spread | None) -> str:
     if spread is None or math.isnan(spread.mean):
         return "n/a"
     return f"{spread.mean:.3f} ± {spread.sd:.3f}"
 
 
-def _say_test(test: TestResult) -> str:
-    said = test.published
-    published = f"p {said.p}" if said.p.startswith("<") else f"p = {said.p}"
+def _describe_test(test: TestResult) -> str:
+    theirs = test.published
+    what = f"{theirs.metric} of {theirs.a} against {theirs.b}"
+    published = f"p {theirs.p}" if theirs.p.startswith("<") else f"p = {theirs.p}"
     ours = test.ours
     if ours is None or ours.p is None:
-        return f"{said.metric} of {said.a} against {said.b}: {published} published; not tested here"
+        return f"{what}: {published} published; not tested here"
     return (
-        f"{said.metric} of {said.a} against {said.b}: {published} published; ours "
-        f"{ours.value:+.3f}, p = {ours.p:.3f} ({ours.method})"
+        f"{what}: {published} published; ours {ours.value:+.3f}, p = {ours.p:.3f} ({ours.method})"
     )
 
 
@@ -270,7 +277,7 @@ def _markdown(result: StudyResult) -> Iterator[str]:
     for protocol in result.protocols:
         for title, arms in _blocks(protocol):
             names = _metric_names(arms)
-            heads = [f"{metric_label(x)}, {who}" for x in names for who in ("theirs", "ours")]
+            heads = [f"{metric_label(x)}, {who}" for x in names for who in ("published", "ours")]
             yield from ("", f"**{_escape(title)}**", "")
             yield f"| {' | '.join(['Arm', *heads, 'SD over seeds', 'SD over folds'])} |"
             yield "| --- |" + " ---: |" * (len(heads) + 2)
@@ -283,14 +290,16 @@ def _markdown(result: StudyResult) -> Iterator[str]:
                         format_metric(arm.metrics.get(name)),
                     ]
                 for spread in (arm.over_seeds, arm.over_folds):
-                    said = [f"{metric_label(x)} {spread[x].sd:.3f}" for x in names if x in spread]
-                    cells.append(", ".join(said))
+                    present = [x for x in names if x in spread]
+                    cells.append(
+                        ", ".join(f"{metric_label(x)} {spread[x].sd:.3f}" for x in present)
+                    )
                 yield f"| {' | '.join(cells)} |"
         yield from ("", "| Arm | Trained parameters | Images seen | Memory | Time |")
         yield "| --- |" + " ---: |" * 4
         for arm in protocol.arms:
             if arm.cost:
-                yield f"| {' | '.join([_escape(arm.name), *_say_cost(arm)])} |"
+                yield f"| {' | '.join([_escape(arm.name), *_format_cost(arm)])} |"
     for line in lines(result):
         yield from ("", _escape(line))
 

@@ -1,114 +1,128 @@
-"""What a run of a study changes of it, and how that is said."""
+"""Changes of a study for one run, and their description."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from bottleneck.errors import UsageError, unknown_name
+from annotated_types import Ge
+
+from bottleneck.errors import unknown_name
 from bottleneck.plurals import counted
+from bottleneck.schema import Field, option, schema
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 
-__all__ = ["Cuts", "apply"]
+__all__ = ["CHANGES", "Overrides", "apply_overrides"]
+
+#: Heading of these options in ``--help``.
+CHANGES = "What is changed of the study"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cuts:
-    """What is changed of a study, so that it fits a machine or what is at hand.
+@schema
+class Overrides:
+    """Changes of a study, so that it fits a machine or the weights at hand.
 
     Attributes
     ----------
     weights : mapping of str to str
-        Weights by those that the study names ("imagenet"), or by "" for all: "random", or a
-        file. Networks that the study trains from nothing stay so.
+        New weights, "random" or a file, by the name of those that the study uses ("imagenet"), or
+        by "" for all. Networks that the study trains from scratch stay so.
     backbones : mapping of str to str
-        Networks by those that the study names. A layer that an arm names is then the last
-        stage.
+        New networks by the names of the study's. Where an arm names a layer to train from, the
+        last stage takes its place.
     limit : int or None
-        Patients, in proportion to the classes.
+        Number of patients, in proportion to the classes.
     folds, epochs, seeds : int or None
-        Of every cross-validation; of every training; networks a fold.
+        Folds of every cross-validation; epochs of every training; networks per fold.
     arms : tuple of str
-        Only these; a frozen one is among them or is kept.
+        The only arms to run; a frozen arm is added where none is among them.
     protocols : tuple of str
-        Only these, and those that they are drawn within; by default those that run by default.
+        The only protocols to run; by default those that are marked as default.
     also : mapping of str to str
-        Frozen networks beside those of the study, backbone to weights, with its heads.
+        Frozen networks to add with all of the study's heads, as backbone to weights.
     training : mapping of str to value
-        Options of every training that change how fast it is: device, workers.
+        Options of every training that change only its speed: device, workers.
+
+    Raises
+    ------
+    UsageError
+        If a value has the wrong type or is out of range.
     """
 
-    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    backbones: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    limit: int | None = None
-    folds: int | None = None
-    epochs: int | None = None
-    seeds: int | None = None
+    weights: Mapping[str, str] = Field(default_factory=dict)
+    backbones: Mapping[str, str] = Field(default_factory=dict)
+    limit: Annotated[int, Ge(1)] | None = option(
+        None, "Number of patients, in proportion to the classes.", panel=CHANGES
+    )
+    folds: Annotated[int, Ge(2)] | None = option(
+        None, "Folds of every cross-validation.", panel=CHANGES
+    )
+    epochs: Annotated[int, Ge(1)] | None = option(
+        None, "Maximum number of epochs of every training.", panel=CHANGES
+    )
+    seeds: Annotated[int, Ge(1)] | None = option(
+        None, "Networks of each trained arm and fold.", panel=CHANGES
+    )
     arms: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
-    also: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, least in (("limit", 1), ("folds", 2), ("epochs", 1), ("seeds", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name} must be at least {least}, not {value}")
+    also: Mapping[str, str] = Field(default_factory=dict)
+    training: Mapping[str, Any] = Field(default_factory=dict)
 
 
-def apply(study: Study, cuts: Cuts) -> tuple[Study, tuple[str, ...]]:
+def apply_overrides(study: Study, overrides: Overrides) -> tuple[Study, tuple[str, ...]]:
     """Change a study.
 
     Parameters
     ----------
     study : Study
-    cuts : Cuts
+        The study as published.
+    overrides : Overrides
+        The changes.
 
     Returns
     -------
     Study
+        The changed study.
     tuple of str
-        What was changed, for the first line of every table; but for ``limit``, which is of the
-        data.
+        A description of each change, for the first line of every table. ``limit`` is not among
+        them: it changes the data.
 
     Raises
     ------
     UsageError
-        If something is named that the study does not have.
+        If a name is not one of the study's.
     """
-    arms, said = _choose_arms(study, cuts.arms)
-    arms, changed = _change_arms(arms, cuts)
-    said += changed
-    protocols, changed = _change_protocols(study, cuts)
-    said += changed
-    if cuts.epochs is not None and any(arm.kind != "frozen" for arm in arms):
-        before = sorted({arm.config(study.training).epochs for arm in arms if _is_trained(arm)})
-        if before != [cuts.epochs]:
+    arms, notes = _choose_arms(study, overrides.arms)
+    arms, changes = _change_arms(arms, overrides)
+    notes += changes
+    protocols, changes = _change_protocols(study, overrides)
+    notes += changes
+    epochs = overrides.epochs
+    if epochs is not None and any(arm.is_trained for arm in arms):
+        before = sorted({arm.config(study.training).epochs for arm in arms if arm.is_trained})
+        if before != [epochs]:
             ends = f"{before[0]}" if len(before) == 1 else f"{before[0]} to {before[-1]}"
-            said.append(f"{counted(cuts.epochs, 'epoch')} in place of {ends}")
+            notes.append(f"{counted(epochs, 'epoch')} in place of {ends}")
         arms = [
-            dataclasses.replace(arm, training={**arm.training, "epochs": cuts.epochs})
-            if _is_trained(arm)
+            dataclasses.replace(arm, training={**arm.training, "epochs": epochs})
+            if arm.is_trained
             else arm
             for arm in arms
         ]
-    heads = list(dict.fromkeys(arm.head for arm in arms if not _is_trained(arm)))
-    for backbone, weights in cuts.also.items():
+    heads = list(dict.fromkeys(arm.head for arm in arms if not arm.is_trained))
+    for backbone, weights in overrides.also.items():
         for head in heads:
-            arms.append(
-                StudyArm(name=f"{backbone} + {head}", backbone=backbone, weights=weights, head=head)
-            )
-        said.append(f"{backbone} ({_short(weights)}) added")
-    training = {**study.training, **cuts.training}
-    changed_study = dataclasses.replace(
-        study, arms=tuple(arms), protocols=tuple(protocols), training=training
+            name = f"{backbone} + {head}"
+            arms.append(StudyArm(name=name, backbone=backbone, weights=weights, head=head))
+        notes.append(f"{backbone} ({_file_name(weights)}) added")
+    changed = dataclasses.replace(
+        study,
+        arms=tuple(arms),
+        protocols=tuple(protocols),
+        training={**study.training, **overrides.training},
     )
-    return changed_study, tuple(said)
-
-
-def _is_trained(arm: StudyArm) -> bool:
-    return arm.kind != "frozen"
+    return changed, tuple(notes)
 
 
 def _choose_arms(study: Study, names: tuple[str, ...]) -> tuple[list[StudyArm], list[str]]:
@@ -119,22 +133,22 @@ def _choose_arms(study: Study, names: tuple[str, ...]) -> tuple[list[StudyArm], 
     if not names:
         return list(study.arms), []
     chosen = [arm for arm in study.arms if arm.name in names]
-    if all(map(_is_trained, chosen)):
-        chosen.append(next(arm for arm in study.arms if not _is_trained(arm)))
+    if all(arm.is_trained for arm in chosen):
+        chosen.append(next(arm for arm in study.arms if not arm.is_trained))
     return chosen, [f"{len(chosen)} of {len(known)} arms"] if len(chosen) < len(known) else []
 
 
-def _change_arms(arms: list[StudyArm], cuts: Cuts) -> tuple[list[StudyArm], list[str]]:
+def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[StudyArm], list[str]]:
     from bottleneck.finetune.architectures import ARCHITECTURES
 
     known = {arm.backbone for arm in arms}
-    if strange := [name for name in cuts.backbones if name not in known]:
-        raise unknown_name("backbone of the arms", strange[0], known)
-    said = [f"{new} in place of {old}" for old, new in cuts.backbones.items()]
+    if unknown := [name for name in overrides.backbones if name not in known]:
+        raise unknown_name("backbone of the arms", unknown[0], known)
+    notes = [f"{new} in place of {old}" for old, new in overrides.backbones.items()]
     replaced: dict[str, set[str]] = {}
     changed = []
     for arm in arms:
-        new = cuts.backbones.get(arm.backbone, arm.backbone)
+        new = overrides.backbones.get(arm.backbone, arm.backbone)
         if new != arm.backbone:
             layer = arm.training.get("unfreeze", "all")
             own = {} if layer in ("all", "head", "last") else {"unfreeze": "last"}
@@ -146,46 +160,49 @@ def _change_arms(arms: list[StudyArm], cuts: Cuts) -> tuple[list[StudyArm], list
             changed.append(dataclasses.replace(arm, weights=None))
             continue
         usual = arm.weights or "imagenet"
-        weights = cuts.weights.get(usual, cuts.weights.get(""))
+        weights = overrides.weights.get(usual, overrides.weights.get(""))
         if weights is not None and usual != "random" and weights != usual:
-            replaced.setdefault(_short(weights), set()).add(usual)
+            replaced.setdefault(_file_name(weights), set()).add(usual)
             arm = dataclasses.replace(arm, weights=weights)
         changed.append(arm)
-    said += [f"{new} weights in place of {', '.join(sorted(old))}" for new, old in replaced.items()]
+    notes += [
+        f"{new} weights in place of {', '.join(sorted(old))}" for new, old in replaced.items()
+    ]
     names = {"", "imagenet", *(arm.weights for arm in arms if arm.weights)}
-    if strange := [name for name in cuts.weights if name not in names]:
-        raise unknown_name("weights of the arms", strange[0], names - {""})
-    return changed, said
+    if unknown := [name for name in overrides.weights if name not in names]:
+        raise unknown_name("weights of the arms", unknown[0], names - {""})
+    return changed, notes
 
 
-def _change_protocols(study: Study, cuts: Cuts) -> tuple[list[StudyProtocol], list[str]]:
-    named = {protocol.name: protocol for protocol in study.protocols}
-    for name in cuts.protocols:
-        if name not in named:
-            raise unknown_name(f"protocol of {study.name}", name, named)
+def _change_protocols(study: Study, overrides: Overrides) -> tuple[list[StudyProtocol], list[str]]:
+    by_name = {protocol.name: protocol for protocol in study.protocols}
+    for name in overrides.protocols:
+        if name not in by_name:
+            raise unknown_name(f"protocol of {study.name}", name, by_name)
     chosen = [
         protocol
         for protocol in study.protocols
-        if (protocol.name in cuts.protocols if cuts.protocols else protocol.default)
+        if (protocol.name in overrides.protocols if overrides.protocols else protocol.default)
     ]
-    said: list[str] = []
-    made = []
-    if lacking := [p.name for p in study.protocols if p.default and p not in chosen]:
-        said.append(f"without the protocol {', '.join(map(repr, lacking))}")
+    notes: list[str] = []
+    changed = []
+    if left_out := [p.name for p in study.protocols if p.default and p not in chosen]:
+        notes.append(f"without the protocol {', '.join(map(repr, left_out))}")
+    folds, seeds = overrides.folds, overrides.seeds
     for protocol in study.protocols:
         if protocol not in chosen:
-            made.append(dataclasses.replace(protocol, default=False))
+            changed.append(dataclasses.replace(protocol, default=False))
             continue
-        if cuts.folds is not None and protocol.kind == "cv" and protocol.folds != cuts.folds:
-            said.append(f"{cuts.folds} folds in place of {protocol.folds}")
-            protocol = dataclasses.replace(protocol, folds=cuts.folds)
-        if cuts.seeds is not None and protocol.seeds != cuts.seeds:
-            said.append(f"{counted(cuts.seeds, 'seed')} in place of {protocol.seeds}")
-            protocol = dataclasses.replace(protocol, seeds=cuts.seeds)
-        made.append(dataclasses.replace(protocol, default=True))
-    return made, list(dict.fromkeys(said))
+        if folds is not None and protocol.kind == "cv" and protocol.folds != folds:
+            notes.append(f"{folds} folds in place of {protocol.folds}")
+            protocol = dataclasses.replace(protocol, folds=folds)
+        if seeds is not None and protocol.seeds != seeds:
+            notes.append(f"{counted(seeds, 'seed')} in place of {protocol.seeds}")
+            protocol = dataclasses.replace(protocol, seeds=seeds)
+        changed.append(dataclasses.replace(protocol, default=True))
+    return changed, list(dict.fromkeys(notes))
 
 
-def _short(weights: str) -> str:
-    """Leave the folder of a file away."""
+def _file_name(weights: str) -> str:
+    """Return the name of weights, or of their file without its folder."""
     return weights.replace("\\", "/").rpartition("/")[2]

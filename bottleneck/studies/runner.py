@@ -1,4 +1,4 @@
-"""A study from images to the table: extraction, training, and one comparison a protocol."""
+"""Run a study: extraction, training, and one comparison per protocol."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.report.page import prepare_folder, write_report
-from bottleneck.studies.collect import outside, results_of, test_results
+from bottleneck.studies.collect import collect_arms, collect_external, collect_tests
 from bottleneck.studies.consistency.check import check
-from bottleneck.studies.overrides import Cuts, apply
-from bottleneck.studies.split import Split, say_split, split_samples
+from bottleneck.studies.overrides import Overrides, apply_overrides
+from bottleneck.studies.split import Split, describe_split, split_samples
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
-from bottleneck.studies.study_results import ProtocolResult, StudyResult
-from bottleneck.studies.subset import of_samples, take_patients
+from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
+from bottleneck.studies.subset import select_samples, take_patients
 
 if TYPE_CHECKING:
     from bottleneck.finetune.cross_validate import Trained
@@ -38,8 +38,8 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Work:
-    """What all protocols of a run share."""
+class _Run:
+    """Study and options of a run, for all protocols."""
 
     study: Study
     output: Path
@@ -53,72 +53,74 @@ def run_study(
     data: ImageDataset,
     *,
     external: ImageDataset | None = None,
-    cuts: Cuts = Cuts(),
+    overrides: Overrides = Overrides(),
     output: str | Path = "study",
     extraction: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
-    """Run a study on a data set, and hold its figures against the published ones.
+    """Run a study on a data set, and compare its metrics with the published figures.
 
-    Under every protocol all arms are tested on the same samples in the same folds. Features are
-    cached and finished trainings kept: a run that was cut off is continued by the same call.
+    Under every protocol, all arms are tested on the same samples in the same folds. Features and
+    finished trainings are kept: the same call continues an interrupted run.
 
     Parameters
     ----------
     study : Study
+        The study.
     data : ImageDataset
-        All of it; ``cuts`` may limit it.
+        The data set; ``overrides`` may limit it.
     external : ImageDataset, optional
-        Another data set of the same classes, on which protocols that name a published external
-        part test all arms: heads that were trained on all of ``data``, and the networks of the
+        Another data set of the same classes. Protocols that name a published external set test
+        all arms on it: heads that were trained on all of ``data``, and the networks of the
         protocol's one fold.
-    cuts : Cuts
-        What is changed of the study.
+    overrides : Overrides
+        Changes of the study.
     output : str or Path
         Folder of features, trainings and reports.
     extraction : mapping, optional
-        Options of ``extract`` that change how fast it is: precision, device, batch_size,
-        workers.
+        Options of ``extract`` for precision and speed: precision, device, batch_size, workers.
     n_jobs : int or None
-        Processes, as joblib counts them.
+        Number of processes, as joblib counts them.
     progress : callable, optional
-        Called with steps done, their number, and a text, which names the arm or its network.
+        Called with the number of steps done, the number of all steps, and a text that names the
+        arm or its network.
 
     Returns
     -------
     StudyResult
+        Results of all protocols.
 
     Raises
     ------
     BottleneckError
-        As extraction, training and comparison do.
+        If extraction, training or comparison fails.
     """
     began = time.perf_counter()
-    study, said = apply(study, cuts)
-    if any(arm.kind != "frozen" for arm in study.arms):
+    study, changes = apply_overrides(study, overrides)
+    if any(arm.is_trained for arm in study.arms):
         _refuse_without_lightning()
     whole = len(data.samples) if data.n_groups is None else data.n_groups
-    if cuts.limit is not None and cuts.limit < whole:
+    if overrides.limit is not None and overrides.limit < whole:
         unit = "images" if data.n_groups is None else "patients"
-        data = take_patients(data, cuts.limit)
-        said = (f"{cuts.limit} of {whole} {unit}", *said)
+        data = take_patients(data, overrides.limit)
+        changes = (f"{overrides.limit} of {whole} {unit}", *changes)
         if external is not None:
-            external = take_patients(external, cuts.limit)
-            said = (*said, f"at most {cuts.limit} of the external cohort")
+            external = take_patients(external, overrides.limit)
+            changes = (*changes, f"at most {overrides.limit} of the external cohort")
     output = Path(output)
     prepare_folder(output)
-    work = _Work(study, output, n_jobs, progress, extraction or {})
+    run = _Run(study, output, n_jobs, progress, extraction or {})
     protocols = tuple(
-        _run_protocol(protocol, data, external, work)
+        _run_protocol(protocol, data, external, run)
         for protocol in study.protocols
         if protocol.default
     )
     return StudyResult(
         study=study,
-        cut=said,
+        changes=changes,
         protocols=protocols,
-        contradictions=check(study.parts, positive=study.positive, negative=study.negative),
+        contradictions=check(study.published, positive=study.positive, negative=study.negative),
         seconds=time.perf_counter() - began,
     )
 
@@ -135,16 +137,16 @@ def _refuse_without_lightning() -> None:
 
 
 def _run_protocol(
-    protocol: StudyProtocol, data: ImageDataset, external: ImageDataset | None, work: _Work
-) -> ProtocolResult:
-    study, folder = work.study, work.output / slug(protocol.name)
+    protocol: StudyProtocol, data: ImageDataset, external: ImageDataset | None, run: _Run
+) -> StudyProtocolResult:
+    study, folder = run.study, run.output / slug(protocol.name)
     prepare_folder(folder)
     images = data if protocol.augment is None else augment(data, protocol.augment)
-    frozen = [arm for arm in study.arms if arm.kind == "frozen"]
-    paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, work)
+    frozen = [arm for arm in study.arms if not arm.is_trained]
+    paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, run)
     loaded = {path: load_features(path) for path in dict.fromkeys(paths.values())}
     split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
-    sets = {path: of_samples(one, split.samples) for path, one in loaded.items()}
+    sets = {path: select_samples(one, split.samples) for path, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
     folds = plan_split(first, split.plan).folds
     folds_from = None
@@ -152,17 +154,17 @@ def _run_protocol(
         folds_from = folder / "folds.csv"
         _write_folds(folds, first, folds_from)
     trained = {
-        arm.name: _train(arm, protocol, split, sets, paths, folds_from, work)
+        arm.name: _train(arm, protocol, split, sets, paths, folds_from, run)
         for arm in study.arms
-        if arm.kind != "frozen"
+        if arm.is_trained
     }
     used = list(dict.fromkeys(paths[arm.name] for arm in frozen))
-    # Networks of several folds would each say something else of the other data set.
+    # Several folds have several networks, with different predictions of the other data set.
     cohort = external if protocol.external is not None and split.plan.kind == "split" else None
     outer = []
     if cohort is not None:
-        elsewhere = _extract_all(frozen, cohort, work)
-        outer = [load_features(path) for path in dict.fromkeys(elsewhere.values())]
+        outer_paths = _extract_all(frozen, cohort, run)
+        outer = [load_features(path) for path in dict.fromkeys(outer_paths.values())]
     heads = tuple(dict.fromkeys(arm.head for arm in frozen))
     comparison = compare(
         [sets[path] for path in used],
@@ -171,34 +173,36 @@ def _run_protocol(
         external=outer,
         protocol=split.plan,
         positive=data.positive or study.positive,
-        n_jobs=work.n_jobs,
-        progress=work.progress,
+        n_jobs=run.n_jobs,
+        progress=run.progress,
     )
-    words = say_split(protocol, folds, first, images)
+    words = describe_split(protocol, folds, first, images)
     comparison = _reword(comparison, folds.words, words)
     known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
     positive = comparison.positive or study.positive
-    return ProtocolResult(
+    return StudyProtocolResult(
         protocol=protocol,
         words=words,
-        arms=results_of(study, protocol.part, comparison.evaluations, known, trained, positive),
+        arms=collect_arms(
+            study, protocol.published, comparison.evaluations, known, trained, positive
+        ),
         external=()
         if cohort is None
-        else outside(study, protocol, comparison, known, trained, cohort, positive),
-        tests=test_results(study, comparison, known) if protocol.part else (),
+        else collect_external(study, protocol, comparison, known, trained, cohort, positive),
+        tests=collect_tests(study, comparison, known) if protocol.published else (),
         comparison=comparison,
         report=write_report(comparison, folder / "report"),
     )
 
 
-def _reword(comparison: Comparison, said: str, words: str) -> Comparison:
-    """Let a comparison say how the study split the samples."""
-    changed = str(comparison.protocol["words"]).replace(said, words)
+def _reword(comparison: Comparison, before: str, words: str) -> Comparison:
+    """Return a comparison with the study's description of the split."""
+    changed = str(comparison.protocol["words"]).replace(before, words)
     return dataclasses.replace(comparison, protocol={**comparison.protocol, "words": changed})
 
 
-def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, work: _Work) -> dict[str, Path]:
-    """Extract what arms see, in one pass; returns the feature file of each arm."""
+def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, run: _Run) -> dict[str, Path]:
+    """Extract the features of all arms in one pass; return the feature file of each arm."""
     from bottleneck.backbones.backbone import load_backbone
     from bottleneck.features.extraction import extract_all
 
@@ -218,9 +222,9 @@ def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, work: _Work) ->
         images,
         backbones,
         layers=(),
-        output=work.output / "features",
-        progress=work.progress,
-        **work.extraction,
+        output=run.output / "features",
+        progress=run.progress,
+        **run.extraction,
     )
     return {arm.name: result.path for arm, result in zip(arms, results, strict=True)}
 
@@ -244,23 +248,23 @@ def _train(
     sets: Mapping[Path, FeatureSet],
     paths: Mapping[str, Path],
     folds_from: Path | None,
-    work: _Work,
+    run: _Run,
 ) -> tuple[Trained, ...]:
     from bottleneck.finetune.cross_validate import finetune, train_on_features
 
-    config = arm.config(work.study.training)
-    if protocol.augment is not None:  # The copies are made already.
+    config = arm.config(run.study.training)
+    if protocol.augment is not None:  # The data set holds altered copies already.
         config = dataclasses.replace(config, augment=False)
 
     def move(done: int, total: int, text: str) -> None:
-        if work.progress is not None:
-            work.progress(done, total, f"{arm.name}: {text}")
+        if run.progress is not None:
+            run.progress(done, total, f"{arm.name}: {text}")
 
     how: dict[str, Any] = {
         "protocol": split.plan,
         "folds_from": folds_from,
         "seeds": protocol.seeds,
-        "output": work.output / slug(protocol.name) / "trained" / slug(arm.name),
+        "output": run.output / slug(protocol.name) / "trained" / slug(arm.name),
         "progress": move,
     }
     if arm.kind == "new_fc":
@@ -275,7 +279,7 @@ def _names_of(
     used: Sequence[Path],
     heads: Sequence[str],
 ) -> dict[str, str]:
-    """Return what the comparison calls each frozen arm; two of one recipe are one there."""
+    """Return the name of each frozen arm in the comparison, where arms of one recipe are one."""
     path_of = {id(sets[path]): path for path in used}
     named = {
         (path_of[id(made.features)], made.head.name): made.name

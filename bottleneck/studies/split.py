@@ -1,4 +1,4 @@
-"""How a protocol of a study splits the samples, and how that is said."""
+"""The split that a protocol of a study makes of the samples, and its description."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.splits.folds import Folds, Protocol
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.studies.study import Study, StudyProtocol
-from bottleneck.studies.subset import draw_parts, say_known
+from bottleneck.studies.subset import describe_overlap, draw_sets
 
-__all__ = ["Split", "say_split", "split_samples"]
+__all__ = ["Split", "describe_split", "split_samples"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The samples of a protocol.
+    """The samples that a protocol uses, and how they are split.
 
     Attributes
     ----------
     images : ImageDataset
-        What is extracted; copies too.
+        All images that features are extracted from, with altered copies.
     samples : mapping of str to Sample
-        Those that take part, with patient and split as the protocol states them.
+        The samples used, by id, with patient and split as the protocol states them.
     plan : Protocol
-        What ``compare`` is told.
+        The protocol for ``compare``.
     """
 
     images: ImageDataset
@@ -33,7 +33,7 @@ class Split:
     plan: Protocol
 
     def dataset(self) -> ImageDataset:
-        """Return what networks are trained on."""
+        """Return the data set that networks are trained and tested on."""
         ordered = (self.samples.get(sample.id) for sample in self.images.samples)
         return dataclasses.replace(self.images, samples=tuple(s for s in ordered if s is not None))
 
@@ -41,34 +41,35 @@ class Split:
 def split_samples(
     protocol: StudyProtocol, images: ImageDataset, features: FeatureSet, study: Study
 ) -> Split:
-    """Say which samples a protocol works with, and how they are split.
+    """Return the samples that a protocol uses, with their split.
 
     Parameters
     ----------
     protocol : StudyProtocol
+        The protocol.
     images : ImageDataset
-        All of the data set, altered copies too.
+        The whole data set, with altered copies.
     features : FeatureSet
-        Of these images, in which the audit looks for pictures that come twice.
+        Features of these images, with their leak-safe groups.
     study : Study
-        Knows the protocol that this one is drawn within.
+        The study, with the protocol that ``protocol.within`` names.
 
     Raises
     ------
     ProtocolError
-        If the samples cannot be drawn so.
+        If there are too few samples for the sizes stated.
     """
     samples = {sample.id: sample for sample in images.samples}
     joined = None if protocol.leaks else _joined(features)
     if protocol.within is not None:
         outer = next(p for p in study.protocols if p.name == protocol.within)
-        parts = draw_parts(images, outer, joined)
-        samples = {name: samples[name] for name, part in parts.items() if part != "test"}
+        sets = draw_sets(images, outer, joined)
+        samples = {name: samples[name] for name, side in sets.items() if side != "test"}
     if protocol.kind == "draw":
-        parts = draw_parts(images, protocol, joined)
+        sets = draw_sets(images, protocol, joined)
         samples = {
-            name: dataclasses.replace(samples[name], split=part, fold=None)
-            for name, part in parts.items()
+            name: dataclasses.replace(samples[name], split=side, fold=None)
+            for name, side in sets.items()
         }
     if protocol.leaks:
         samples = {
@@ -80,24 +81,24 @@ def split_samples(
         n_splits=protocol.folds,
         repeats=protocol.repeats if is_cv else 1,
         seed=protocol.seed,
-        # What a data set itself parts is reported, and not mended.
+        # Leaks in the data set's own split are reported, not repaired.
         allow_leakage=protocol.leaks or protocol.kind == "split",
     )
     return Split(images, samples, plan)
 
 
 def _joined(features: FeatureSet) -> Mapping[str, str] | None:
-    """Return the leak-safe group of each sample by its id."""
+    """Return the leak-safe group of each sample, by its id."""
     groups = features.leak_safe_groups.names
     return (
         None if groups is None else dict(zip(features.ids.tolist(), groups.tolist(), strict=True))
     )
 
 
-def say_split(
+def describe_split(
     protocol: StudyProtocol, folds: Folds, features: FeatureSet, images: ImageDataset
 ) -> str:
-    """Say how the samples were split, for a methods section."""
+    """Describe how the samples were split, for a methods section."""
     words = folds.words
     if protocol.augment is not None:
         words = f"All images were augmented first ({protocol.augment.words}). {words}"
@@ -111,5 +112,5 @@ def say_split(
         )
         words = words.replace(folds.words, drawn)
     if protocol.leaks:
-        words += f" {say_known(folds, features.ids, images.samples)}"
+        words += f" {describe_overlap(folds, features.ids, images.samples)}"
     return words

@@ -1,19 +1,21 @@
-"""A study: data, protocols, arms, and the figures that it is held against."""
+"""A study: data, protocols, arms, and the published figures that its own are compared with."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.settings import Config
 from bottleneck.heads.registry import get_head
-from bottleneck.schema import from_table
-from bottleneck.studies.published_figures import METRICS, Part, PublishedTest, tables, take
+from bottleneck.schema import Field, from_table, schema
+from bottleneck.studies.published_figures import PublishedSet, PublishedTest
 
 __all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]
 
@@ -22,225 +24,219 @@ _FOLDER = Path(__file__).parent / "published"
 #: Names of the studies that come with the package.
 PUBLISHED = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
-ArmKind = Literal["frozen", "new_fc", "trained"]
-ProtocolKind = Literal["cv", "draw", "split"]
+_Count = Annotated[int, Ge(0)]
+_Number = Annotated[int, Ge(1)]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@schema
 class StudyArm:
-    """One arm.
+    """An arm of a study.
 
     Attributes
     ----------
     name : str
         Unique in the study.
     backbone : str
-        As ``load_backbone`` takes it; for a trained arm also an architecture from scratch.
+        A name that ``load_backbone`` takes; for a trained arm also an architecture that is
+        trained from scratch.
     kind : {"frozen", "new_fc", "trained"}
-        A head on frozen features; the small network's classifier trained on them; or a network
-        that is trained itself.
+        A head on frozen features; the classifier of the small CNN, trained on frozen features; or
+        a network that is trained itself.
     weights, preprocessing : str or None
-        As ``load_backbone`` takes them; None for what is usual.
+        As ``load_backbone`` takes them; None for the defaults.
     pooling : {"avg", "max", "gem", "flatten"}
-        How the last feature map becomes a vector.
+        Pooling of the last feature map.
     head : str
-        Of a frozen arm.
+        Head of a frozen arm.
     training : mapping of str to value
-        Of the others: options of ``finetune.Config`` that differ from the study's.
+        For the other arms, options of ``finetune.settings.Config`` that differ from the study's.
     model : str or None
-        The published model that it is held against.
+        The published model that the arm corresponds to.
     """
 
     name: str
     backbone: str
-    kind: ArmKind = "frozen"
+    kind: Literal["frozen", "new_fc", "trained"] = "frozen"
     weights: str | None = None
     preprocessing: str | None = None
     pooling: str = "avg"
     head: str = "svm"
-    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    training: Mapping[str, Any] = Field(default_factory=dict)
     model: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(ArmKind):
-            raise unknown_name(f"kind of the arm '{self.name}'", self.kind, get_args(ArmKind))
         if "=" in self.name or not self.name.strip():
             raise UsageError(f"an arm needs a name without '=', not '{self.name}'")
-        if self.kind == "frozen":
+        if not self.is_trained:
             get_head(self.head)
             if self.training:
-                raise UsageError(f"the arm '{self.name}' is frozen, so there is no training")
+                raise UsageError(f"the arm '{self.name}' is frozen, so it cannot have a training")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a network is trained, and not only a head."""
+        return self.kind != "frozen"
 
     def config(self, training: Mapping[str, Any]) -> Config:
-        """Return the options of its training, given those of the study.
+        """Return the options of the arm's training, given those of the study.
 
         Raises
         ------
         UsageError
-            If an option is unknown or cannot be.
+            If an option is unknown or has a value that does not fit.
         """
-        own: dict[str, Any] = {}
-        if self.kind == "new_fc":
-            own = {"backbone": "new_fc"}
-        else:
-            own = {"backbone": self.backbone, "weights": self.weights, "pooling": self.pooling}
-            own["preprocessing"] = self.preprocessing
+        own: dict[str, Any] = {"backbone": "new_fc"}
+        if self.kind == "trained":
+            names = ("backbone", "weights", "pooling", "preprocessing")
+            own = {name: getattr(self, name) for name in names}
         where = f"the training of '{self.name}'"
         return from_table(Config, {**training, **self.training, **own}, where)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@schema
 class StudyProtocol:
-    """How the samples are split.
+    """How the samples of a study are split.
 
     Attributes
     ----------
     name : str
-        Unique in the study; names a folder too.
+        Unique in the study; also the name of a folder.
     kind : {"cv", "draw", "split"}
-        Folds of a cross-validation; parts drawn once, of stated sizes; or the data set's own
-        parts.
+        Folds of a cross-validation; training, validation and test sets of stated sizes, drawn
+        once; or the data set's own split.
     folds, repeats : int
-        Of "cv".
+        For "cv".
     seeds : int
-        Networks that each trained arm trains a fold, to tell how much depends on the seed.
+        Number of networks that each trained arm trains per fold, to show how much depends on the
+        seed.
     seed : int
-        Of what is drawn, and of what a head draws.
+        Seed of the split and of the heads.
     train, validation, test : int
-        Sizes of the parts of "draw": as stated where the data set is large enough, else in the
-        same ratio.
+        Sizes of the sets for "draw". They are kept where the data set is large enough; otherwise
+        their ratio is.
     together : {"patient", "image"}
-        What is never parted. "image" lets patients stand on both sides, as published work
-        often does; the result says so.
+        What stays on one side of a split. With "image", a patient's images may be on both sides,
+        as in much published work; the result says so.
     augment : Augmentation or None
         Altered copies that are made of all images **before** they are split.
     within : str or None
-        Name of another protocol, of kind "draw"; this one uses only what that one trains on.
-    part : str or None
-        The published part that its figures are held against.
+        Name of another protocol, of kind "draw"; only its training and validation sets are used.
+    published : str or None
+        Name of the published set that the figures are compared with.
     external : str or None
-        The published part for another data set that all arms are tested on.
+        Name of the published set for another data set that all arms are tested on.
     default : bool
-        Whether it runs without being asked for.
+        Whether the protocol runs unless others are asked for.
     """
 
     name: str
-    kind: ProtocolKind = "cv"
-    folds: int = 5
-    repeats: int = 1
-    seeds: int = 1
-    seed: int = 0
-    train: int = 0
-    validation: int = 0
-    test: int = 0
+    kind: Literal["cv", "draw", "split"] = "cv"
+    folds: Annotated[int, Ge(2)] = 5
+    repeats: _Number = 1
+    seeds: _Number = 1
+    seed: _Count = 0
+    train: _Count = 0
+    validation: _Count = 0
+    test: _Count = 0
     together: Literal["patient", "image"] = "patient"
     augment: Augmentation | None = None
     within: str | None = None
-    part: str | None = None
+    published: str | None = None
     external: str | None = None
     default: bool = True
 
     def __post_init__(self) -> None:
-        for field, choices in (("kind", get_args(ProtocolKind)), ("together", _TOGETHER)):
-            if getattr(self, field) not in choices:
-                what = f"{field} of the protocol '{self.name}'"
-                raise unknown_name(what, getattr(self, field), choices)
-        least = {"folds": 2, "repeats": 1, "seeds": 1, "seed": 0}
-        for name, low in (*least.items(), ("train", 0), ("validation", 0), ("test", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise UsageError(
-                    f"{name} of the protocol '{self.name}' must be a whole number from {low} on, "
-                    f"not {value!r}"
-                )
         if self.kind == "draw" and not (self.train and self.test):
             raise UsageError(
-                f"the protocol '{self.name}' draws parts, so it needs sizes: train and test"
+                f"the protocol '{self.name}' draws sets, so it needs their sizes: train and test"
             )
 
     @property
     def leaks(self) -> bool:
-        """Whether patients may stand on both sides."""
+        """Whether the images of a patient may be on both sides of a split."""
         return self.together == "image"
 
 
-_TOGETHER = ("patient", "image")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@schema
 class Study:
-    """A flow from data to figures, and those that were published of it.
+    """A study, with the published figures that its own are compared with.
 
     Attributes
     ----------
     name, title, reference : str
-        What it is asked for by, what it is about, and where it was published.
+        The name it is called by, its subject, and where it was published.
     needs : str
-        What the data must be.
+        A description of the data it needs.
     positive, negative : str
         The two classes.
     notes : tuple of str
-        How the publication was read, and what it leaves open.
+        How the publication was interpreted, and what it does not state.
     training : mapping of str to value
-        Options of ``finetune.Config`` for all arms that are trained.
+        Options of ``finetune.settings.Config`` for all trained arms.
     protocols : tuple of StudyProtocol
+        At least one.
     arms : tuple of StudyArm
-    parts : tuple of Part
+        At least one frozen arm, which the others are compared with.
+    published : tuple of PublishedSet
         The published figures.
     tests : tuple of PublishedTest
         The published tests.
     data, external : str or None
-        Paths of data sets, for a study of one's own.
+        Paths of data sets, for a study of your own.
+
+    Raises
+    ------
+    UsageError
+        If names are missing, unknown or used twice, or a training cannot be run as stated.
     """
 
     name: str
     title: str
-    protocols: tuple[StudyProtocol, ...]
-    arms: tuple[StudyArm, ...]
+    protocols: tuple[StudyProtocol, ...] = ()
+    arms: tuple[StudyArm, ...] = ()
     reference: str = ""
     needs: str = ""
     positive: str = "malignant"
     negative: str = "benign"
     notes: tuple[str, ...] = ()
-    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    parts: tuple[Part, ...] = ()
+    training: Mapping[str, Any] = Field(default_factory=dict)
+    published: tuple[PublishedSet, ...] = ()
     tests: tuple[PublishedTest, ...] = ()
     data: str | None = None
     external: str | None = None
 
     def __post_init__(self) -> None:
-        for what, named in (
+        for what, entries in (
             ("arm", self.arms),
             ("protocol", self.protocols),
-            ("published part", self.parts),
+            ("published set", self.published),
         ):
-            names = [one.name for one in named]
-            if what != "published part" and not names:
+            names = [one.name for one in entries]
+            if what != "published set" and not names:
                 raise UsageError(f"the study '{self.name}' needs at least one {what}")
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise UsageError(f"the study '{self.name}' has two {what}s named '{twice[0]}'")
-        if not any(arm.kind == "frozen" for arm in self.arms):
+        if all(arm.is_trained for arm in self.arms):
             raise UsageError(
-                f"the study '{self.name}' needs a frozen arm, which the others are held against"
+                f"the study '{self.name}' needs a frozen arm, which the others are compared with"
             )
-        models = {row.model for part in self.parts for row in part.rows}
-        drawing = {protocol.name for protocol in self.protocols if protocol.kind == "draw"}
+        models = {row.model for one in self.published for row in one.rows}
+        drawn = {protocol.name for protocol in self.protocols if protocol.kind == "draw"}
         for protocol in self.protocols:
-            for part in (protocol.part, protocol.external):
-                _refuse_unknown("published part", part, [one.name for one in self.parts])
-            _refuse_unknown("protocol that draws parts", protocol.within, drawing)
+            for name in (protocol.published, protocol.external):
+                _refuse_unknown("published set", name, [one.name for one in self.published])
+            _refuse_unknown("protocol that draws sets", protocol.within, drawn)
         for arm in self.arms:
             _refuse_unknown("published model", arm.model, models)
-            if arm.kind != "frozen":
+            if arm.is_trained:
                 arm.config(self.training)
         for test in self.tests:
             for model in (test.a, test.b):
                 _refuse_unknown("published model", model, models)
-            _refuse_unknown("metric", test.metric, METRICS)
 
-    def find_part(self, name: str | None) -> Part | None:
-        """Return a published part; None for no name."""
-        return next((part for part in self.parts if part.name == name), None)
+    def find_published(self, name: str | None) -> PublishedSet | None:
+        """Return a published set; None for no name."""
+        return next((one for one in self.published if one.name == name), None)
 
 
 def load_study(name: str) -> Study:
@@ -262,51 +258,34 @@ def load_study(name: str) -> Study:
 
 
 def read_study(path: str | Path) -> Study:
-    """Read a study of one's own.
+    """Read a study from a TOML file.
 
     Parameters
     ----------
     path : str or Path
-        A TOML file with the fields of ``Study``: ``[[protocols]]``, ``[[arms]]``, and
-        ``[[parts]]`` with ``[[parts.rows]]`` where there are published figures. Paths in it
-        are relative to its folder. The name is by default the file's.
+        A file with the fields of ``Study``: ``[[protocols]]``, ``[[arms]]``, and for published
+        figures ``[[published]]`` with ``[[published.rows]]``. Paths in it are relative to its
+        folder. The name is by default that of the file.
 
     Raises
     ------
     UsageError
-        If the file cannot be read, a key is unknown, or a value cannot be.
+        If the file cannot be read, a key is unknown, or a value does not fit.
     """
     path = Path(path)
-    table = read_toml(path, "study")
-    where = path.name
-    made: dict[str, Any] = {"name": path.stem, "title": path.stem, **table}
-    if isinstance(made.get("notes"), list):
-        made["notes"] = tuple(made["notes"])
-    for key, cls in (
-        ("protocols", StudyProtocol),
-        ("arms", StudyArm),
-        ("tests", PublishedTest),
-    ):
-        what = f"{where}, [[{key}]]"
-        made[key] = tuple(take(cls, _nested(one, path), what) for one in tables(made, key, where))
-    what = f"{where}, [[parts]]"
-    made["parts"] = tuple(Part.from_dict(one, what) for one in tables(made, "parts", where))
-    for key in ("data", "external"):
-        if isinstance(made.get(key), str):
-            made[key] = str(path.parent / made[key]) if made[key] != "phantom" else made[key]
-    study: Study = take(Study, made, where)
-    return study
-
-
-def _nested(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Make what a table holds of its tables, and find the files that it names."""
-    made = dict(table)
-    if "augment" in made:
-        made["augment"] = take(Augmentation, made["augment"], f"{path.name}, augment")
-    stated = made.get("preprocessing")
-    if isinstance(stated, str) and stated.endswith(".toml"):
-        made["preprocessing"] = str(path.parent / stated)
-    return made
+    table = {"name": path.stem, "title": path.stem, **read_toml(path, "study")}
+    study = from_table(Study, table, path.name)
+    arms = tuple(
+        dataclasses.replace(arm, preprocessing=str(path.parent / arm.preprocessing))
+        if arm.preprocessing and arm.preprocessing.endswith(".toml")
+        else arm
+        for arm in study.arms
+    )
+    data, external = (
+        str(path.parent / name) if name and name != "phantom" else name
+        for name in (study.data, study.external)
+    )
+    return dataclasses.replace(study, arms=arms, data=data, external=external)
 
 
 def _refuse_unknown(what: str, name: str | None, known: Any) -> None:

@@ -1,4 +1,4 @@
-"""What comes of a study: our figures beside the published ones. Values only."""
+"""Results of a study, with the published figures that they are compared with."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import Figure, PublishedTest
 from bottleneck.studies.study import Study, StudyProtocol
 
-__all__ = ["ArmResult", "ProtocolResult", "Spread", "StudyResult", "TestResult"]
+__all__ = ["Spread", "StudyArmResult", "StudyProtocolResult", "StudyResult", "TestResult"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A figure over several networks or folds.
+    """Mean and standard deviation of a metric over several networks or folds.
 
     Attributes
     ----------
     mean, sd : float
-        Standard deviation with n - 1. It is no standard error: all see the same patients.
+        The standard deviation divides by n - 1. It is not a standard error, because all values
+        are of the same patients.
     n : int
-        How many.
+        Number of values.
     """
 
     mean: float
@@ -34,21 +35,22 @@ class Spread:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ArmResult:
-    """One arm beside what was published of it.
+class StudyArmResult:
+    """Metrics of one arm, with the published figures of the same model.
 
     Attributes
     ----------
     name : str
+        Name of the arm.
     published : mapping of str to Figure
-        Empty where nothing was.
+        Empty where no figures were published.
     metrics : mapping of str to Metric
-        Ours; of the first seed where there are several.
+        Our metrics; those of the first seed where there are several.
     cost : mapping
-        seconds; for trained arms trained_parameters, parameters, images_seen, device and
-        peak_memory_bytes too, over all seeds.
+        seconds; for trained arms also trained_parameters, parameters, images_seen, device and
+        peak_memory_bytes, over all seeds.
     over_seeds, over_folds : mapping of str to Spread
-        Empty where there is but one.
+        Empty where there is only one seed or fold.
     """
 
     name: str
@@ -61,13 +63,14 @@ class ArmResult:
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """A published test beside ours.
+    """A published test and ours of the same difference.
 
     Attributes
     ----------
     published : PublishedTest
+        The published test.
     ours : Difference or None
-        Of the same arms, a minus b; None where one of them did not run.
+        The difference of the same arms, a minus b; None where one of them did not run.
     """
 
     # Not a test of pytest's.
@@ -78,28 +81,31 @@ class TestResult:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ProtocolResult:
-    """A study under one protocol.
+class StudyProtocolResult:
+    """Results of a study under one protocol.
 
     Attributes
     ----------
     protocol : StudyProtocol
+        The protocol.
     words : str
-        How the samples were split, and what was known of those tested.
-    arms : tuple of ArmResult
-    external : tuple of ArmResult
-        On another data set; empty without one.
+        How the samples were split, and how many test images resemble training images.
+    arms : tuple of StudyArmResult
+        Results on the study's data.
+    external : tuple of StudyArmResult
+        Results on another data set; empty without one.
     tests : tuple of TestResult
+        The published tests.
     comparison : Comparison
-        All of it, with intervals, tests and audit.
+        All arms, with intervals, tests and the leak audit.
     report : Path
-        Its page.
+        The page of the report.
     """
 
     protocol: StudyProtocol
     words: str
-    arms: tuple[ArmResult, ...]
-    external: tuple[ArmResult, ...]
+    arms: tuple[StudyArmResult, ...]
+    external: tuple[StudyArmResult, ...]
     tests: tuple[TestResult, ...]
     comparison: Comparison
     report: Path
@@ -107,31 +113,32 @@ class ProtocolResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """A study that was run.
+    """Results of a study.
 
     Attributes
     ----------
     study : Study
-        As it was run.
-    cut : tuple of str
-        What was changed of it.
-    protocols : tuple of ProtocolResult
+        The study as it was run.
+    changes : tuple of str
+        A description of each change of the study.
+    protocols : tuple of StudyProtocolResult
+        One per protocol that ran.
     contradictions : tuple of Contradiction
-        Published figures that cannot hold together.
+        Published figures that contradict each other.
     seconds : float
-        Of this run.
+        Duration of this run.
     """
 
     study: Study
-    cut: tuple[str, ...]
-    protocols: tuple[ProtocolResult, ...]
+    changes: tuple[str, ...]
+    protocols: tuple[StudyProtocolResult, ...]
     contradictions: tuple[Contradiction, ...]
     seconds: float
 
     @property
     def first_line(self) -> str:
-        """What must be read before any figure."""
-        said = "; ".join(self.cut) if self.cut else "nothing"
-        is_random = any("random weights" in one for one in self.cut)
+        """The changes of the study, to be read before any figure."""
+        changes = "; ".join(self.changes) or "none"
+        is_random = any("random weights" in one for one in self.changes)
         warning = " Figures of arms with random weights mean nothing." if is_random else ""
-        return f"Cut from the study: {said}.{warning}"
+        return f"Changes of the study: {changes}.{warning}"

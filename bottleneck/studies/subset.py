@@ -1,4 +1,4 @@
-"""Which samples a protocol works with, and what it fixes of their split."""
+"""Samples drawn from a data set, and how test images resemble training images."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.studies.study import StudyProtocol
 
-__all__ = ["draw_parts", "of_samples", "say_known", "take_patients"]
+__all__ = ["describe_overlap", "draw_sets", "select_samples", "take_patients"]
 
-_PARTS = ("train", "val", "test")
+_SETS = ("train", "val", "test")
 
 
 def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
-    """Keep some patients, of every class and split as many as their share is.
+    """Return a data set of fewer patients, with the same shares of classes and splits.
 
     Parameters
     ----------
     dataset : ImageDataset
+        The whole data set.
     n : int
-        How many patients; a sample without one is a patient of its own. Within a class and
+        Number of patients to keep; a sample without a patient counts as one. Within a class and
         split, the first ones are kept.
 
     Returns
     -------
     ImageDataset
-        Its name says that it is a part.
+        The smaller data set; its name states both numbers.
 
     Raises
     ------
     UsageError
-        If there would not be one of each class.
+        If ``n`` is too small for one patient of each class and split.
     """
     units = _units(dataset.samples, by_patient=True)
     if n >= len(units):
@@ -53,7 +54,7 @@ def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
             f"the limit must be at least {len(strata)} patients, one of each class (and split), "
             f"not {n}"
         )
-    # One each, so that none is lost; the rest by the largest remainder.
+    # One each, so that no class is lost; the rest by the largest remainder.
     quotas = _apportion(n - len(strata), [len(stratum) - 1 for stratum in strata.values()])
     kept = {
         sample.id
@@ -68,30 +69,31 @@ def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
     )
 
 
-def draw_parts(
+def draw_sets(
     dataset: ImageDataset, protocol: StudyProtocol, joined: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Draw training, validation and test parts, stratified by class.
+    """Draw training, validation and test sets, stratified by class.
 
     Parameters
     ----------
     dataset : ImageDataset
+        The data set.
     protocol : StudyProtocol
-        Its sizes, what it keeps together, and its seed. Sizes are kept where the data set is
-        large enough, and samples beyond them left out; else their ratio is.
+        Sizes of the sets, what stays together, and the seed. Sizes are kept where the data set is
+        large enough, and further samples are left out; otherwise the ratio of the sizes is kept.
     joined : mapping of str to str, or None
-        Sample ids to what must stand on one side, where that is more than a patient's samples.
+        Groups that must stay on one side, by sample id, where they are larger than patients.
 
     Returns
     -------
     dict of str to str
-        Sample ids to "train", "val" or "test". Where patients are kept together, sizes are
+        "train", "val" or "test", by sample id. Where patients are kept together, sizes are
         met as nearly as whole patients allow.
 
     Raises
     ------
     ProtocolError
-        If a part would lack a class.
+        If a set would lack a class.
     """
     sizes = (protocol.train, protocol.validation, protocol.test)
     rng = np.random.default_rng(protocol.seed)
@@ -100,7 +102,7 @@ def draw_parts(
         by_class[unit[0].label].append(unit)
     labels = sorted(by_class)
     counts = [sum(len(unit) for unit in by_class[label]) for label in labels]
-    # Sums over the classes so far are divided, so that rounding loses no sample.
+    # Cumulative sums over the classes are divided, so that rounding loses no sample.
     totals = [0, *itertools.accumulate(_apportion(min(len(dataset), sum(sizes)), counts))]
     sums = [_apportion(total, sizes) for total in totals]
     wanted = [
@@ -111,23 +113,23 @@ def draw_parts(
     for number, label in enumerate(labels):
         units = by_class[label]
         left = [units[i] for i in rng.permutation(len(units))]
-        # The test part first: it is the one whose size decides how much is known.
-        for part, quota in sorted(zip(_PARTS, wanted[number], strict=True)):
+        # The test set first: its size decides how precise the results are.
+        for side, quota in sorted(zip(_SETS, wanted[number], strict=True)):
             held = 0
             while held < quota and left:
                 unit = left.pop()
                 held += len(unit)
-                drawn.update({sample.id: part for sample in unit})
-            if not held and sizes[_PARTS.index(part)]:
+                drawn.update({sample.id: side for sample in unit})
+            if not held and sizes[_SETS.index(side)]:
                 raise ProtocolError(
-                    f"the protocol '{protocol.name}' leaves its {part} part without '{label}': "
+                    f"the protocol '{protocol.name}' leaves its {side} set without '{label}': "
                     f"{counts[number]} samples of {len(units)} patients are too few; bring more"
                 )
     return drawn
 
 
-def of_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> FeatureSet:
-    """Return the features of some samples, with patient and split as these state them."""
+def select_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> FeatureSet:
+    """Return the features of some samples, with the patients and splits of these samples."""
     rows = np.array([i for i, name in enumerate(features.ids.tolist()) if name in samples])
     chosen = [samples[name] for name in features.ids[rows].tolist()]
     fields = {
@@ -143,32 +145,32 @@ def of_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> FeatureSe
     return dataclasses.replace(features, **{**fields, **stated})
 
 
-def say_known(folds: Folds, ids: NDArray[np.str_], samples: Sequence[Sample]) -> str:
-    """Say how much of what is tested was seen in training, by those who know the patients.
+def describe_overlap(folds: Folds, ids: NDArray[np.str_], samples: Sequence[Sample]) -> str:
+    """Describe how many test images have a copy, or an image of the same patient, in training.
 
     Parameters
     ----------
     folds : Folds
-        Training and test parts, by rows.
+        Rows of the training and test sets.
     ids : ndarray of str, shape (n_samples,)
-        Of the rows.
+        Sample ids of the rows.
     samples : sequence of Sample
-        With the patients, which the protocol itself does not look at.
+        The samples with their patients, which the protocol itself ignores.
     """
     patients = {sample.id: sample.group for sample in samples}
     originals = original_ids(ids)
     n_tested = sum(len(fold.test) for fold in folds)
     copies = sum(int(np.isin(originals[f.test], originals[f.train]).sum()) for f in folds)
-    said = []
+    overlaps = []
     if copies:
-        said.append(f"another copy of the same picture for {copies / n_tested:.0%}")
+        overlaps.append(f"another copy of the same image for {copies / n_tested:.0%}")
     if any(patients.values()):
         units = np.array([patients[name] or name for name in ids.tolist()])
         met = sum(int(np.isin(units[f.test], units[f.train]).sum()) for f in folds)
-        said.append(f"pictures of the same patient for {met / n_tested:.0%}")
-    if not said:
-        return "Which images are of one patient is not known."
-    return f"Of the images tested, those trained on hold {' and '.join(said)}."
+        overlaps.append(f"images of the same patient for {met / n_tested:.0%}")
+    if not overlaps:
+        return "It is not known which images are of the same patient."
+    return f"The training images include {' and '.join(overlaps)} of the test images."
 
 
 def _units(

@@ -178,7 +178,7 @@ def test_new_fc_on_features(dataset: ImageDataset, backbone: Backbone, tmp_path:
     assert np.mean([fold["test_auroc"] for fold in found.record["folds"]]) > 0.9
     test, _ = read_predictions(found.path / "predictions.csv")
     same(test, found.predictions)
-    with pytest.raises(UsageError, match="features can train 'new_fc' only"):
+    with pytest.raises(UsageError, match="on features, only 'new_fc' can be trained"):
         FeatureInputs(features, quick())
 
 

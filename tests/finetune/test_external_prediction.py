@@ -27,5 +27,5 @@ def test_another_data_set(
     with pytest.raises(ModelError, match="no network of repeat 0, fold 7"):
         predict(trained.path, dataset, fold=7, backbone=backbone)
     samples = tuple(Sample(p.name, p.name, "other") for p in sorted(pictures.iterdir())[:2])
-    with pytest.raises(DataError, match="benign, malignant apart; the data set 'x' holds other"):
+    with pytest.raises(DataError, match="benign, malignant; the data set 'x' has other"):
         predict(trained.path, ImageDataset("x", samples, FileSource(pictures)), backbone=backbone)

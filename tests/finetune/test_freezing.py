@@ -135,7 +135,7 @@ def test_unknown_layers() -> None:
         attached(staged(), "secnd")
     backbone = staged()
     del backbone.network.feature_info
-    with pytest.raises(UsageError, match="does not say what its last stage is"):
+    with pytest.raises(UsageError, match="does not describe its last stage"):
         attached(backbone, "last")
 
 

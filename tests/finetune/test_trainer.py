@@ -134,7 +134,7 @@ def test_three_classes(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_explodes_is_an_error(dataset: ImageDataset, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"not finite|no finite"):
+    with pytest.raises(UsageError, match="not finite"):
         train(dataset, tmp_path / "run", optimizer="sgd", learning_rate=1e30, epochs=4)
 
 

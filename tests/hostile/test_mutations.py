@@ -262,16 +262,16 @@ def study(folder: Path) -> tuple[Path, Read]:
     path = folder / "s.toml"
     path.write_text(
         'name = "s"\ntitle = "t"\ndata = "x"\nnotes = ["n"]\n[training]\nepochs = 3\n'
-        '[[protocols]]\nname = "cv"\nkind = "cv"\nfolds = 5\nrepeats = 2\npart = "test"\n'
+        '[[protocols]]\nname = "cv"\nkind = "cv"\nfolds = 5\nrepeats = 2\npublished = "test"\n'
         "[protocols.augment]\ncopies = 2\n"
         '[[arms]]\nname = "f"\nbackbone = "vgg16"\nhead = "svm"\nmodel = "M"\n'
         '[[arms]]\nname = "n"\nbackbone = "resnet18"\nkind = "trained"\n'
         "[arms.training]\nepochs = 2\n"
-        '[[parts]]\nname = "test"\nn = 100\npositives = 40\ndecimals = 2\n'
-        '[[parts.rows]]\nmodel = "M"\nauroc = "0.82"\naccuracy = "71.5 %"\n'
+        '[[published]]\nname = "test"\nn = 100\npositives = 40\ndecimals = 2\n'
+        '[[published.rows]]\nmodel = "M"\nauroc = "0.82"\naccuracy = "71.5 %"\n'
         "matrix = { tp = 30, fn = 10, fp = 5, tn = 55 }\n"
-        '[[parts.elsewhere]]\nn = 90\nwhere = "abstract"\n'
-        '[[parts.claims]]\nwhere = "text"\nnegatives = 60\npositives = 40\n'
+        '[[published.other_counts]]\nn = 90\nwhere = "abstract"\n'
+        '[[published.frequencies]]\nwhere = "text"\nnegatives = 60\npositives = 40\n'
         '[[tests]]\na = "M"\nb = "M"\nmetric = "auroc"\np = "<0.01"\n'
     )
     return path, lambda: read_study(path)

@@ -16,10 +16,11 @@ from sklearn.metrics import (
 )
 
 from bottleneck.errors import UsageError
+from bottleneck.schema import from_table
 from bottleneck.studies.consistency.check import check
 from bottleneck.studies.consistency.grim import figures_of, fitting_positives
 from bottleneck.studies.consistency.prevalence import implied_share
-from bottleneck.studies.published_figures import Figure, Matrix, Part
+from bottleneck.studies.published_figures import ConfusionMatrix, Figure, PublishedSet
 from bottleneck.studies.study import PUBLISHED, load_study
 
 
@@ -69,7 +70,7 @@ def every_table(n):
 @pytest.mark.parametrize("decimals", [1, 2])
 def test_fitting_positives_are_those_of_all_integer_tables(names, decimals):
     n = 6
-    tables = [(table, figures_of(Matrix(**table))) for table in every_table(n)]
+    tables = [(table, figures_of(ConfusionMatrix(**table))) for table in every_table(n)]
     printed = {
         tuple(f"{float(values[name]):.{decimals}f}" for name in names)
         for _, values in tables
@@ -139,8 +140,10 @@ def test_no_false_alarm_on_random_confusion_matrices(decimals, stated):
         part = {"name": "test", "n": n, "rows": rows}
         if stated:
             part |= {"positives": positives}
-            part["claims"] = [{"where": "text", "negatives": n - positives, "positives": positives}]
-        assert check([Part.from_dict(part, "made up")]) == ()
+            part["frequencies"] = [
+                {"where": "text", "negatives": n - positives, "positives": positives}
+            ]
+        assert check([from_table(PublishedSet, part, "made up")]) == ()
 
 
 def test_percent_and_dropped_zeros_are_read_as_printed():
@@ -169,7 +172,7 @@ def test_implied_share_is_the_closed_form():
 
 def words_of(name: str) -> str:
     study = load_study(name)
-    found = check(study.parts, positive=study.positive, negative=study.negative)
+    found = check(study.published, positive=study.positive, negative=study.negative)
     return "\n".join(one.words for one in found)
 
 
@@ -208,9 +211,9 @@ def test_figures_that_hold_are_left_alone():
     assert "where 8" not in words_of("tn5000-swinv2")
 
 
-def part_of(**given) -> Part:
+def part_of(**given) -> PublishedSet:
     row = {"model": "m", "accuracy": "0.80", "sensitivity": "0.70", "specificity": "0.90"}
-    return Part.from_dict({"name": "test", "n": 100, "rows": [row], **given}, "made up")
+    return from_table(PublishedSet, {"name": "test", "n": 100, "rows": [row], **given}, "made up")
 
 
 @pytest.mark.parametrize(
@@ -223,13 +226,13 @@ def part_of(**given) -> Part:
         ({"n": 5}, "fits no whole numbers of 5 samples"),
         ({"n": 3}, "2.40 of 3, where 2 are 0.67 and 3 are 1.00"),
         (
-            {"claims": [{"where": "text", "negatives": 60, "positives": 40}], "n": None}
+            {"frequencies": [{"where": "text", "negatives": 60, "positives": 40}], "n": None}
             | {"rows": [{"model": "m", "matrix": {"tn": 10, "fp": 10, "fn": 10, "tp": 10}}]},
             "60.0 % negative: 60 to 40 in text; 50.0 % negative: 20 of 40",
         ),
         (
             {"rows": [{"model": "m", "accuracy": "0.81"}]}
-            | {"n": 7, "elsewhere": [{"n": 21, "where": "abstract"}]},
+            | {"n": 7, "other_counts": [{"n": 21, "where": "abstract"}]},
             r"is 17 of 21 \(abstract\); it is impossible on 7",
         ),
         (
@@ -253,8 +256,8 @@ def part_of(**given) -> Part:
 def test_contradictions_are_said_with_their_numbers(given, words):
     given = {key: value for key, value in given.items() if value is not None}
     part = part_of(**given)
-    if "claims" in given:
-        part = Part.from_dict({"name": "test", **given}, "made up")
+    if "frequencies" in given:
+        part = from_table(PublishedSet, {"name": "test", **given}, "made up")
     found = " ".join(one.words for one in check([part]))
     assert re.search(words, found), found
 
@@ -265,5 +268,5 @@ def test_every_study_can_be_checked():
 
 
 def test_matrix_refuses_what_is_no_count():
-    with pytest.raises(UsageError, match="tn of a confusion matrix must be a whole number"):
-        Matrix(tn=-1, fp=0, fn=0, tp=1)
+    with pytest.raises(UsageError, match="tn must be a whole number of at least 0, not -1"):
+        ConfusionMatrix(tn=-1, fp=0, fn=0, tp=1)

@@ -1,25 +1,25 @@
-"""What is cut of a study, and that it is said."""
+"""Changes of a study, and their descriptions."""
 
 from __future__ import annotations
 
 import pytest
 
 from bottleneck.errors import UsageError
-from bottleneck.studies.overrides import Cuts, apply
+from bottleneck.studies.overrides import Overrides, apply_overrides
 from bottleneck.studies.study import load_study
 
 
 def test_nothing_is_cut_unless_asked_for():
     for name in ("sai-sundar", "radimagenet-thyroid", "thyronet-x4"):
         study = load_study(name)
-        same, said = apply(study, Cuts())
+        same, said = apply_overrides(study, Overrides())
         assert said == ()
         assert same == study
 
 
 def test_every_cut_is_said():
-    study, said = apply(
-        load_study("sai-sundar"), Cuts(weights={"": "random"}, folds=2, epochs=3, seeds=2)
+    study, said = apply_overrides(
+        load_study("sai-sundar"), Overrides(weights={"": "random"}, folds=2, epochs=3, seeds=2)
     )
     assert set(said) == {
         "random weights in place of imagenet",
@@ -33,8 +33,8 @@ def test_every_cut_is_said():
 
 
 def test_named_weights_are_replaced_alone():
-    cuts = Cuts(weights={"radimagenet": "folder/mine.pt"})
-    study, said = apply(load_study("radimagenet-thyroid"), cuts)
+    overrides = Overrides(weights={"radimagenet": "folder/mine.pt"})
+    study, said = apply_overrides(load_study("radimagenet-thyroid"), overrides)
     assert said == ("mine.pt weights in place of radimagenet",)
     weights = {arm.name: arm.weights for arm in study.arms}
     assert weights["ResNet-18 from nothing"] == "random"
@@ -43,8 +43,8 @@ def test_named_weights_are_replaced_alone():
 
 
 def test_another_backbone_trains_its_last_stage_where_a_layer_was_named():
-    cuts = Cuts(backbones={"vgg16": "timm/test_resnet"})
-    study, said = apply(load_study("sai-sundar"), cuts)
+    overrides = Overrides(backbones={"vgg16": "timm/test_resnet"})
+    study, said = apply_overrides(load_study("sai-sundar"), overrides)
     assert said == ("timm/test_resnet in place of vgg16",)
     arm = next(arm for arm in study.arms if arm.name == "VGG-16 fine-tuned")
     config = arm.config(study.training)
@@ -52,8 +52,8 @@ def test_another_backbone_trains_its_last_stage_where_a_layer_was_named():
 
 
 def test_arms_and_protocols_can_be_chosen():
-    cuts = Cuts(arms=("VGG-16 fine-tuned",), protocols=("split by patient",))
-    study, said = apply(load_study("sai-sundar"), cuts)
+    overrides = Overrides(arms=("VGG-16 fine-tuned",), protocols=("split by patient",))
+    study, said = apply_overrides(load_study("sai-sundar"), overrides)
     # A frozen arm stays, for the others to be held against.
     assert [arm.name for arm in study.arms] == ["VGG-16 fine-tuned", "VGG-16 flattened + SVM"]
     assert [p.name for p in study.protocols if p.default] == ["split by patient"]
@@ -62,13 +62,15 @@ def test_arms_and_protocols_can_be_chosen():
 
 
 def test_an_optional_protocol_takes_the_place_of_the_usual():
-    cuts = Cuts(protocols=("the data set's own split",))
-    study, _ = apply(load_study("tn5000-swinv2"), cuts)
+    overrides = Overrides(protocols=("the data set's own split",))
+    study, _ = apply_overrides(load_study("tn5000-swinv2"), overrides)
     assert [p.kind for p in study.protocols if p.default] == ["split"]
 
 
 def test_frozen_networks_can_be_added_with_the_studys_heads():
-    study, said = apply(load_study("sai-sundar"), Cuts(also={"resnet18": "a/mine.pth"}))
+    study, said = apply_overrides(
+        load_study("sai-sundar"), Overrides(also={"resnet18": "a/mine.pth"})
+    )
     assert said == ("resnet18 (mine.pth) added",)
     added = [(arm.name, arm.weights) for arm in study.arms if arm.backbone == "resnet18"]
     assert added == [
@@ -78,7 +80,7 @@ def test_frozen_networks_can_be_added_with_the_studys_heads():
 
 
 @pytest.mark.parametrize(
-    ("cuts", "message"),
+    ("overrides", "message"),
     [
         ({"arms": ("VGG",)}, "unknown arm of sai-sundar 'VGG'"),
         ({"protocols": ("cv",)}, "unknown protocol of sai-sundar 'cv'"),
@@ -86,11 +88,11 @@ def test_frozen_networks_can_be_added_with_the_studys_heads():
         ({"weights": {"radimagenet": "x"}}, "unknown weights of the arms 'radimagenet'"),
     ],
 )
-def test_what_a_study_does_not_have_cannot_be_cut(cuts, message):
+def test_what_a_study_does_not_have_cannot_be_cut(overrides, message):
     with pytest.raises(UsageError, match=message):
-        apply(load_study("sai-sundar"), Cuts(**cuts))
+        apply_overrides(load_study("sai-sundar"), Overrides(**overrides))
 
 
 def test_impossible_numbers_are_refused():
-    with pytest.raises(UsageError, match="folds must be at least 2, not 1"):
-        Cuts(folds=1)
+    with pytest.raises(UsageError, match="folds must be a whole number of at least 2, not 1"):
+        Overrides(folds=1)

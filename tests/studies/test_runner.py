@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
 from bottleneck.data.readers import load_dataset
-from bottleneck.studies.overrides import Cuts
+from bottleneck.studies.overrides import Overrides
 from bottleneck.studies.runner import run_study
 from bottleneck.studies.study import load_study
 
@@ -55,14 +55,14 @@ def test_sai_sundar_on_ddti(tmp_path):
     tiny += [part for name in arms for part in ("--arm", name)]
     command = ["reproduce", "sai-sundar", "--data", data, "--output", output, "--limit", "8"]
     done = run(*command, *SMALL, *tiny)
-    first = "Cut from the study: 8 of 10 patients; 7 of 11 arms; timm/test_resnet in place of vgg16"
+    first = "Changes of the study: 8 of 10 patients; 7 of 11 arms; timm/test_resnet in place"
     assert " ".join(done.stdout.split()).startswith(first)
     assert "needs at most 72" in " ".join(done.stdout.split())
 
     result = told(output)
     assert result["first_line"].endswith("arms with random weights mean nothing.")
     leaking, honest = result["protocols"]
-    assert "hold another copy of the same picture for" in leaking["words"]
+    assert "include another copy of the same image for" in leaking["words"]
     assert honest["words"].startswith("Patients, each with all their images, were divided")
     for protocol in (leaking, honest):
         arms = {arm["arm"]: arm for arm in protocol["arms"]}
@@ -172,7 +172,9 @@ def test_thyronet_is_repeated_over_seeds(tmp_path):
 def test_luna16_on_class_folders(tmp_path):
     data = make_folders(tmp_path / "candidates", 10, labels=("negative", "positive"))
     study = load_study("luna16-swin")
-    cuts = Cuts(weights={"": "random"}, backbones={"swin_tiny": "timm/test_vit"}, epochs=1)
+    overrides = Overrides(
+        weights={"": "random"}, backbones={"swin_tiny": "timm/test_vit"}, epochs=1
+    )
     dataset = load_dataset(data, positive="positive")
     said = []
 
@@ -180,7 +182,9 @@ def test_luna16_on_class_folders(tmp_path):
         said.append(text)
 
     output = tmp_path / "out"
-    result = run_study(study, dataset, cuts=cuts, output=output, n_jobs=1, progress=progress)
+    result = run_study(
+        study, dataset, overrides=overrides, output=output, n_jobs=1, progress=progress
+    )
     assert any(text.startswith("Swin-Tiny fine-tuned: seed 0, fold 1/") for text in said)
     assert any("timm/test_vit (random) + mlp" in text for text in said)
     names = [arm.name for arm in result.protocols[0].arms]
@@ -193,20 +197,20 @@ def test_a_study_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
         'title = "Mine"\ndata = "images"\n'
-        '[[protocols]]\nname = "folds"\nfolds = 2\npart = "test"\n'
+        '[[protocols]]\nname = "folds"\nfolds = 2\npublished = "test"\n'
         '[[arms]]\nname = "frozen"\nbackbone = "timm/test_resnet"\nweights = "random"\n'
         'head = "logistic"\nmodel = "theirs"\n'
-        '[[parts]]\nname = "test"\n[[parts.rows]]\nmodel = "theirs"\nauroc = "0.9"\n'
+        '[[published]]\nname = "test"\n[[published.rows]]\nmodel = "theirs"\nauroc = "0.9"\n'
     )
     output = tmp_path / "out"
     done = run(
         "run", path, "--output", output, "--jobs", "1", "-q", "--patient-pattern", r"(P\d+)_"
     )
-    assert "Cut from the study: nothing." in done.stdout
+    assert "Changes of the study: none." in done.stdout
     (protocol,) = told(output)["protocols"]
     assert protocol["arms"][0]["published"] == {"auroc": "0.9"}
-    assert (output / "study.md").read_text().startswith("> **Cut from the study: nothing.**")
-    assert "hold together" in run("run", path, "--check").stdout
+    assert (output / "study.md").read_text().startswith("> **Changes of the study: none.**")
+    assert "No contradiction was found" in run("run", path, "--check").stdout
 
 
 def test_published_studies_are_listed_and_checked_without_data():

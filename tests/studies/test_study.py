@@ -32,7 +32,7 @@ def test_the_published_studies():
     for name in PUBLISHED:
         study = load_study(name)
         assert study.name == name
-        models = {row.model for part in study.parts for row in part.rows}
+        models = {row.model for part in study.published for row in part.rows}
         held = {arm.model for arm in study.arms} - {None}
         assert held == models  # No published model is left out.
 
@@ -56,15 +56,21 @@ def test_a_study_of_ones_own(tmp_path):
     [
         (
             OWN + "heads = 1\n",
-            r"unknown key in mine.toml, \[\[arms\]\] 'heads'; did you mean 'head'",
+            r"mine\.toml: arms 'frozen': unknown key 'heads'; did you mean 'head'",
         ),
-        ("titel = 'x'\n" + OWN, "unknown key in mine.toml 'titel'; did you mean 'title'"),
+        ("titel = 'x'\n" + OWN, "mine.toml: unknown key 'titel'; did you mean 'title'"),
         ('title = "x"\n', "needs at least one protocol|needs at least one arm"),
-        (OWN.replace('"resnet18"', '"resnet18"\nkind = "thawed"'), "unknown kind of the arm"),
+        (
+            OWN.replace('"resnet18"', '"resnet18"\nkind = "thawed"'),
+            "arms 'frozen': unknown kind 'thawed'",
+        ),
         (OWN.replace('"resnet18"', '"resnet18"\nhead = "svn"'), "unknown head 'svn'"),
-        (OWN.replace('"folds"', '"f"\nkind = "draw"'), "needs sizes: train and test"),
-        (OWN.replace('"folds"', '"f"\nfolds = 1'), "folds of the protocol 'f' must be a whole"),
-        (OWN.replace('"folds"', '"f"\npart = "test"'), "unknown published part 'test'"),
+        (OWN.replace('"folds"', '"f"\nkind = "draw"'), "needs their sizes: train and test"),
+        (
+            OWN.replace('"folds"', '"f"\nfolds = 1'),
+            "'f': folds must be a whole number of at least 2",
+        ),
+        (OWN.replace('"folds"', '"f"\npublished = "test"'), "unknown published set 'test'"),
         (OWN.replace('"resnet18"', '"resnet18"\nmodel = "A"'), "unknown published model 'A'"),
         (OWN + '[[arms]]\nname = "frozen"\nbackbone = "vgg16"\n', "two arms named 'frozen'"),
         (
@@ -72,18 +78,22 @@ def test_a_study_of_ones_own(tmp_path):
             "the training of 't': unknown key 'epoch'; did you mean 'epochs'",
         ),
         (
-            OWN + '[[parts]]\nname = "t"\n[[parts.rows]]\nmodel = "m"\nacuracy = "0.8"\n',
-            "unknown key in .*row 'm' 'acuracy'; did you mean 'accuracy'",
+            OWN + '[[published]]\nname = "t"\n[[published.rows]]\nmodel = "m"\nacuracy = "0.8"\n',
+            "mine.toml: published 't': rows 'm': unknown key 'acuracy'; did you mean 'accuracy'",
         ),
         (
-            OWN + '[[parts]]\nname = "t"\n[[parts.rows]]\nmodel = "m"\naccuracy = 0.8\n',
-            "written as it was printed",
+            OWN + '[[published]]\nname = "t"\n[[published.rows]]\nmodel = "m"\naccuracy = 0.8\n',
+            "accuracy must be written as it was printed, in quotes, .*, not 0.8",
         ),
         (
-            OWN + '[[parts]]\nname = "t"\n[[parts.claims]]\nwhere = "x"\npositives = 3\n',
-            "needs negatives and positives, or weights",
+            OWN
+            + '[[published]]\nname = "t"\n[[published.frequencies]]\nwhere = "x"\npositives = 3\n',
+            "must be negatives and positives, or weights",
         ),
-        ("protocols = 3\n" + OWN.partition("[[protocols]]")[0], "must be a list of tables"),
+        (
+            "protocols = 3\n" + OWN.partition("[[protocols]]")[0],
+            "must be a list of tables, not 3",
+        ),
         ("title = \n", "cannot be read"),
         ("title = mine\n", r"column 9\); text must stand in quotes, such as name = \"mine\""),
     ],
@@ -164,5 +174,5 @@ def test_tn5000_is_configured_as_published():
 
 
 def test_a_frozen_arm_has_no_training():
-    with pytest.raises(UsageError, match="is frozen, so there is no training"):
+    with pytest.raises(UsageError, match="is frozen, so it cannot have a training"):
         StudyArm(name="a", backbone="resnet18", training={"epochs": 1})

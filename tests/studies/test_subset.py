@@ -10,7 +10,7 @@ import pytest
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.studies.study import StudyProtocol
-from bottleneck.studies.subset import draw_parts, take_patients
+from bottleneck.studies.subset import draw_sets, take_patients
 
 
 def dataset(n: int, *, images: int = 1, malignant_every: int = 4, patients=True) -> ImageDataset:
@@ -34,12 +34,12 @@ def protocol(train, test, validation=0, **given) -> StudyProtocol:
 
 
 def test_stated_sizes_are_met_where_there_are_enough():
-    parts = draw_parts(dataset(5000, patients=False), protocol(2800, 750, 700))
+    parts = draw_sets(dataset(5000, patients=False), protocol(2800, 750, 700))
     assert Counter(parts.values()) == {"train": 2800, "val": 700, "test": 750}
 
 
 def test_the_ratio_is_kept_in_smaller_data():
-    drawn = draw_parts(dataset(1000), protocol(2525, 613, together="image"))
+    drawn = draw_sets(dataset(1000), protocol(2525, 613, together="image"))
     counts = Counter(drawn.values())
     assert counts["test"] == round(1000 * 613 / 3138)
     assert sum(counts.values()) == 1000
@@ -48,7 +48,7 @@ def test_the_ratio_is_kept_in_smaller_data():
 def test_parts_are_stratified():
     made = dataset(400)
     labels = {sample.id: sample.label for sample in made.samples}
-    parts = draw_parts(made, protocol(300, 100))
+    parts = draw_sets(made, protocol(300, 100))
     test = Counter(labels[name] for name, part in parts.items() if part == "test")
     assert test == {"benign": 75, "malignant": 25}
 
@@ -59,7 +59,7 @@ def test_patients_are_never_parted_unless_asked_for(seed):
     group = {sample.id: sample.group for sample in made.samples}
 
     def sides(together):
-        parts = draw_parts(made, protocol(120, 60, together=together, seed=seed))
+        parts = draw_sets(made, protocol(120, 60, together=together, seed=seed))
         found = {}
         for name, part in parts.items():
             found.setdefault(group[name], set()).add(part)
@@ -73,21 +73,21 @@ def test_what_is_joined_is_never_parted():
     made = dataset(40, patients=False)
     joined = {sample.id: str(number // 8) for number, sample in enumerate(made.samples)}
     for seed in range(5):
-        parts = draw_parts(made, protocol(30, 10, seed=seed), joined)
+        parts = draw_sets(made, protocol(30, 10, seed=seed), joined)
         sides = {(joined[name], part) for name, part in parts.items()}
         assert len(sides) == len({unit for unit, _ in sides})
 
 
 def test_seeds_draw_differently_and_again_the_same():
     made = dataset(100)
-    first, again, other = (draw_parts(made, protocol(80, 20, seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (draw_sets(made, protocol(80, 20, seed=seed)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_a_part_without_a_class_is_refused():
-    with pytest.raises(ProtocolError, match="part without 'malignant': 1 samples"):
-        draw_parts(dataset(12, malignant_every=12), protocol(8, 4))
+    with pytest.raises(ProtocolError, match="set without 'malignant': 1 samples"):
+        draw_sets(dataset(12, malignant_every=12), protocol(8, 4))
 
 
 def test_patients_are_taken_in_proportion():

@@ -1,1 +1,1 @@
-"""Whether published figures can be true together."""
+"""Checks of whether published figures contradict each other."""

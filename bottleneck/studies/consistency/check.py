@@ -1,11 +1,11 @@
-"""Whether published figures can hold together: whole numbers of samples must be behind them.
+"""Contradictions of published figures: figures that no whole numbers of samples can give.
 
-A sensitivity is a number of samples of another number, and so are its kin; an accuracy follows
-from both classes, and one part of the samples has one number of positives for all models. Every
-number of positives is tried with every whole number of right answers that rounds to what was
-printed, halves either way, in exact arithmetic (the idea is that of the GRIM test, Brown &
-Heathers 2017, doi:10.1177/1948550616673876). What is reported cannot hold, whatever the data were;
-what is not reported need not be right.
+Sensitivity, specificity, PPV and NPV are fractions of numbers of samples, the accuracy follows
+from both classes, and the number of positives of a set is the same for all models. Every number of
+positives is tried with every whole number of correct answers that rounds to the printed figures,
+with halves rounded either way, in exact arithmetic (an extension of the GRIM test, Brown &
+Heathers 2017, doi:10.1177/1948550616673876). A contradiction is one whatever the data were;
+figures without one may still be wrong.
 """
 
 from __future__ import annotations
@@ -16,70 +16,71 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from bottleneck.studies.consistency.grim import explain, figures_of, fitting_positives, hits, within
-from bottleneck.studies.consistency.prevalence import check_shares, say_row
-from bottleneck.studies.published_figures import Figure, Part, Row
+from bottleneck.studies.consistency.prevalence import check_frequencies, name_row
+from bottleneck.studies.published_figures import Figure, PublishedRow, PublishedSet
 
 __all__ = ["Contradiction", "check"]
 
 _LARGEST = 5000
-# How likely figures at random may fit some number of samples, for that number to mean something.
+# Highest probability with which random figures may fit a number of samples that is reported.
 _BY_CHANCE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class Contradiction:
-    """Figures that cannot hold together.
+    """Published figures that contradict each other.
 
     Attributes
     ----------
-    part : str
-        Of which part of the samples.
+    published : str
+        Name of the published set.
     words : str
-        Which figures, and the arithmetic.
+        The figures, and the arithmetic.
     """
 
-    part: str
+    published: str
     words: str
 
 
 def check(
-    parts: Sequence[Part], *, negative: str = "negative", positive: str = "positive"
+    published: Sequence[PublishedSet], *, negative: str = "negative", positive: str = "positive"
 ) -> tuple[Contradiction, ...]:
-    """Look for published figures that cannot hold together.
+    """Return the contradictions of published figures.
 
     Parameters
     ----------
-    parts : sequence of Part
-        What was published, part by part.
+    published : sequence of PublishedSet
+        The published figures of each set.
     negative, positive : str
-        What the classes are called.
+        Names of the classes, for the words.
 
     Returns
     -------
     tuple of Contradiction
-        Empty where nothing was found.
+        Empty where there is none.
     """
     found = []
-    for part in parts:
+    for one in published:
         for words in (
-            *_check_matrices(part, positive),
-            *_check_counts(part, positive),
-            *check_shares(part, negative, positive),
+            *_check_matrices(one, positive),
+            *_check_counts(one, positive),
+            *check_frequencies(one, negative, positive),
         ):
-            found.append(Contradiction(part.name, words))
+            found.append(Contradiction(one.name, words))
     return tuple(found)
 
 
-def _check_matrices(part: Part, positive: str) -> Iterator[str]:
-    for row in part.rows:
+def _check_matrices(published: PublishedSet, positive: str) -> Iterator[str]:
+    for row in published.rows:
         if row.matrix is None:
             continue
-        of = f"the confusion matrix of '{row.model}' ({_say_matrix(row)})"
-        if part.n is not None and row.matrix.n != part.n:
-            yield f"{of} has {row.matrix.n} samples, where {part.n} are stated"
-        if part.positives is not None and row.matrix.positives != part.positives:
+        of = f"the confusion matrix of '{row.model}' ({_format_matrix(row)})"
+        if published.n is not None and row.matrix.n != published.n:
+            yield f"{of} has {row.matrix.n} samples, where {published.n} are stated"
+        if published.positives is not None and row.matrix.positives != published.positives:
             yield (
-                f"{of} has {row.matrix.positives} of {positive}, where {part.positives} are stated"
+                f"{of} has {row.matrix.positives} of {positive}, where {published.positives} are "
+                "stated"
             )
         computed = figures_of(row.matrix)
         for name, figure in row.figures.items():
@@ -88,78 +89,79 @@ def _check_matrices(part: Part, positive: str) -> Iterator[str]:
                 yield f"{of} makes the {name} {float(value):.4f}, where {figure.text} is stated"
 
 
-def _check_counts(part: Part, positive: str) -> Iterator[str]:
-    """Hold the figures of each row, and of all rows together, against the number of samples."""
-    if part.n is None:
+def _check_counts(published: PublishedSet, positive: str) -> Iterator[str]:
+    """Check the figures of each row, and of all rows together, against the number of samples."""
+    if published.n is None:
         return
-    fitting = {row.model: fitting_positives(row.figures, part.n) for row in part.rows}
-    impossible = [row for row in part.rows if not fitting[row.model]]
+    fitting = {row.model: fitting_positives(row.figures, published.n) for row in published.rows}
+    impossible = [row for row in published.rows if not fitting[row.model]]
     if impossible:
-        yield from _say_impossible(part, impossible)
-    possible = [row for row in part.rows if fitting[row.model] and _ties(row)]
-    if part.positives is not None:
+        yield from _describe_impossible(published, impossible)
+    possible = [row for row in published.rows if fitting[row.model] and _ties(row)]
+    if published.positives is not None:
         for row in possible:
-            if part.positives not in fitting[row.model]:
+            if published.positives not in fitting[row.model]:
                 yield (
-                    f"{say_row(row)} needs {_say_range(fitting[row.model])} {positive} of "
-                    f"{part.n}, where {part.positives} are stated; "
-                    f"{explain(row.figures, part.n, part.positives)}"
+                    f"{name_row(row)} needs {_format_range(fitting[row.model])} {positive} of "
+                    f"{published.n}, where {published.positives} are stated; "
+                    f"{explain(row.figures, published.n, published.positives)}"
                 )
     elif possible and not set.intersection(*(set(fitting[row.model]) for row in possible)):
-        yield _say_apart(part.n, possible, fitting, positive)
+        yield _describe_mismatch(published.n, possible, fitting, positive)
 
 
-def _ties(row: Row) -> bool:
-    """Whether the figures of a row say anything of the number of positives."""
+def _ties(row: PublishedRow) -> bool:
+    """Whether the figures of a row restrict the number of positives."""
     return len(set(row.figures) - {"auroc"}) > 1
 
 
-def _say_apart(
-    n: int, rows: Sequence[Row], fitting: Mapping[str, Sequence[int]], positive: str
+def _describe_mismatch(
+    n: int, rows: Sequence[PublishedRow], fitting: Mapping[str, Sequence[int]], positive: str
 ) -> str:
-    """Say that no number of positives fits all rows, by the one that needs the fewest."""
+    """Describe why no number of positives fits all rows, from the row that allows the fewest."""
     low = min(rows, key=lambda row: fitting[row.model][-1])
     most = fitting[low.model][-1]
     above = [row for row in rows if fitting[row.model][0] > most]
-    said = f"no number of {positive} fits all rows of these {n} samples"
-    if not above:  # They only miss each other.
+    verdict = f"no number of {positive} fits all rows of these {n} samples"
+    if not above:  # Their ranges overlap, but they have no number in common.
         needs = "; ".join(
-            f"{say_row(row)} needs one of {len(fitting[row.model])} from "
-            f"{_say_range(fitting[row.model])}"
+            f"{name_row(row)} needs one of {len(fitting[row.model])} from "
+            f"{_format_range(fitting[row.model])}"
             for row in rows
         )
-        return f"{said}: {needs}"
+        return f"{verdict}: {needs}"
     return (
-        f"{said}: {say_row(low)} needs at most {most} "
+        f"{verdict}: {name_row(low)} needs at most {most} "
         f"({explain(low.figures, n, most + 1)}), but "
         + "; ".join(
-            f"{say_row(row)} at least {fitting[row.model][0]} "
+            f"{name_row(row)} at least {fitting[row.model][0]} "
             f"({explain(row.figures, n, fitting[row.model][0] - 1)})"
             for row in above
         )
     )
 
 
-def _say_impossible(part: Part, rows: Sequence[Row]) -> Iterator[str]:
-    """Say which rows fit no whole numbers, and how many samples would make them fit."""
-    assert part.n is not None
+def _describe_impossible(published: PublishedSet, rows: Sequence[PublishedRow]) -> Iterator[str]:
+    """Describe rows that fit no whole numbers, and numbers of samples that they would fit."""
+    assert published.n is not None
     accurate = [row for row in rows if "accuracy" in row.figures]
-    alone = [row for row in accurate if not within(row.figures["accuracy"], part.n)]
+    alone = [row for row in accurate if not within(row.figures["accuracy"], published.n)]
     for row in rows:
         if row not in alone:
-            yield f"{say_row(row)} fits no whole numbers of {part.n} samples"
-    said = set()
-    for count in part.elsewhere:
+            yield f"{name_row(row)} fits no whole numbers of {published.n} samples"
+    explained = set()
+    for count in published.other_counts:
         fits = {row.model: within(row.figures["accuracy"], count.n) for row in alone}
         for row in alone:
             if fits[row.model]:
-                said.add(row.model)
+                explained.add(row.model)
                 figure = row.figures["accuracy"]
                 yield (
-                    f"{_say_accuracy(row)} is {fits[row.model][0]} of {count.n} ({count.where}); "
-                    f"it is impossible on {part.n}: {_say_neighbours(figure, part.n)}"
+                    f"{_name_accuracy(row)} is {fits[row.model][0]} of {count.n} ({count.where}); "
+                    f"it is impossible on {published.n}: "
+                    f"{_describe_neighbours(figure, published.n)}"
                 )
-    rest = [row for row in alone if row.model not in said]
+    rest = [row for row in alone if row.model not in explained]
     other = _other_number([row.figures["accuracy"] for row in rest])
     if other is not None:
         joined = [row for row in rest if within(row.figures["accuracy"], other)]
@@ -167,17 +169,18 @@ def _say_impossible(part: Part, rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"the accuracies {_join([row.figures['accuracy'].text for row in joined])} "
             f"({_join([repr(row.model) for row in joined])}) are {_join(list(map(str, counts)))} "
-            f"of {other}, and not of {part.n}: there, the first would be "
-            f"{_say_neighbours(joined[0].figures['accuracy'], part.n)}"
+            f"of {other}, and not of {published.n}: there, the first would be "
+            f"{_describe_neighbours(joined[0].figures['accuracy'], published.n)}"
         )
         rest = [row for row in rest if row not in joined]
     for row in rest:
         figure = row.figures["accuracy"]
-        yield (f"{_say_accuracy(row)} is impossible on {part.n}: {_say_neighbours(figure, part.n)}")
+        neighbours = _describe_neighbours(figure, published.n)
+        yield f"{_name_accuracy(row)} is impossible on {published.n}: {neighbours}"
 
 
 def _other_number(figures: Sequence[Figure]) -> int | None:
-    """Return the least number of samples that the finest of some figures fit, if by no chance."""
+    """Return the smallest number of samples that the finest figures fit, if not by chance."""
     if not figures:
         return None
     finest = max(figure.scale for figure in figures)
@@ -192,11 +195,11 @@ def _other_number(figures: Sequence[Figure]) -> int | None:
     return None
 
 
-def _say_accuracy(row: Row) -> str:
+def _name_accuracy(row: PublishedRow) -> str:
     return f"the accuracy {row.figures['accuracy'].text} of '{row.model}'"
 
 
-def _say_neighbours(figure: Figure, n: int) -> str:
+def _describe_neighbours(figure: Figure, n: int) -> str:
     exact = figure.value * n
     below = math.floor(exact)
     return (
@@ -206,19 +209,19 @@ def _say_neighbours(figure: Figure, n: int) -> str:
 
 
 def _like(value: Fraction, figure: Figure) -> str:
-    """Write a share as a figure is written."""
+    """Format a share as a figure was printed."""
     places = len(str(figure.scale)) - 1
     if "%" in figure.text:
         return f"{float(100 * value):.{places - 2}f} %"
     return f"{float(value):.{places}f}"
 
 
-def _say_matrix(row: Row) -> str:
+def _format_matrix(row: PublishedRow) -> str:
     assert row.matrix is not None
     return ", ".join(f"{field} {value}" for field, value in dataclasses.asdict(row.matrix).items())
 
 
-def _say_range(numbers: Sequence[int]) -> str:
+def _format_range(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return str(numbers[0])
     return f"{numbers[0]} to {numbers[-1]}"

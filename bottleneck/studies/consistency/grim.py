@@ -1,4 +1,4 @@
-"""Which whole numbers of samples can be behind figures that were rounded."""
+"""Whole numbers of samples that rounded figures can come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TypeAlias
 
-from bottleneck.studies.published_figures import Figure, Matrix
+from bottleneck.studies.published_figures import ConfusionMatrix, Figure
 
 __all__ = ["Range", "explain", "figures_of", "fitting_positives", "hits", "within"]
 
@@ -17,17 +17,17 @@ _Bounds: TypeAlias = tuple[int, int, int]
 
 
 def hits(value: Fraction, figure: Figure) -> bool:
-    """Whether a value rounds to a figure, halves either way."""
+    """Return whether a value rounds to a figure, with halves rounded either way."""
     return figure.low <= value <= figure.high
 
 
 def within(figure: Figure, n: int) -> list[int]:
-    """Return the whole numbers of ``n`` samples that round to a figure."""
+    """Return the numbers k for which k / n rounds to a figure."""
     low, high = _counts(_bounds(figure), n)
     return list(range(low, high + 1))
 
 
-def figures_of(matrix: Matrix) -> dict[str, Fraction]:
+def figures_of(matrix: ConfusionMatrix) -> dict[str, Fraction]:
     """Return every figure that a confusion matrix defines."""
     tn, fp, fn, tp = matrix.tn, matrix.fp, matrix.fn, matrix.tp
     shares = {
@@ -47,22 +47,22 @@ def fitting_positives(figures: Mapping[str, Figure], n: int) -> list[int]:
     Parameters
     ----------
     figures : mapping of str to Figure
-        By the names in ``published.METRICS``; the AUROC is not looked at, because it is a
-        share of pairs, which are so many that nearly every value occurs.
+        By the names in ``published_figures.METRICS``. The AUROC is ignored: it is a share of
+        pairs, which are so many that nearly every value is possible.
     n : int
         Number of samples.
 
     Returns
     -------
     list of int
-        Rising.
+        In rising order.
     """
     bounds = {name: _bounds(figure) for name, figure in figures.items()}
     return [p for p in range(n + 1) if _fits(bounds, n, p)]
 
 
 def explain(figures: Mapping[str, Figure], n: int, positives: int) -> str:
-    """Say why a number of positives does not fit."""
+    """Describe why a number of positives does not fit."""
     negatives = n - positives
     bounds = {name: _bounds(figure) for name, figure in figures.items()}
     sides = _sides(bounds, positives, negatives)
@@ -92,7 +92,7 @@ def _bounds(figure: Figure) -> _Bounds:
 
 
 def _counts(bounds: _Bounds, of: int) -> _Whole:
-    """Return the least and the largest whole number that rounds to a figure of a number."""
+    """Return the smallest and the largest k for which k / of rounds to a figure."""
     low, high, scale = bounds
     return max(_ceil(low * of, scale), 0), min(high * of // scale, of)
 
@@ -102,13 +102,13 @@ def _ceil(numerator: int, denominator: int) -> int:
 
 
 def _sides(bounds: Mapping[str, _Bounds], positives: int, negatives: int) -> tuple[_Whole, _Whole]:
-    """Return what sensitivity and specificity leave to the right answers of each class."""
+    """Return the range of correct answers of each class that sensitivity and specificity allow."""
     sides = []
     for name, of in (("sensitivity", positives), ("specificity", negatives)):
         if name not in bounds:
             sides.append((0, of))
         else:
-            # Without a sample of the class there would be no figure.
+            # Without samples of the class, the figure would be undefined.
             sides.append(_counts(bounds[name], of) if of else (1, 0))
     return sides[0], sides[1]
 
@@ -120,7 +120,7 @@ def _fits(bounds: Mapping[str, _Bounds], n: int, positives: int) -> bool:
     if specific[0] > specific[1] or right[0] > right[1]:
         return False
     others = [name for name in ("ppv", "npv", "f1") if name in bounds]
-    if not others:  # Sums of two ranges leave no gap.
+    if not others:  # The sums of two ranges of integers have no gap.
         return least <= most and least + specific[0] <= right[1] and most + specific[1] >= right[0]
     for tp in range(least, most + 1):
         low = max(specific[0], right[0] - tp)
@@ -135,18 +135,18 @@ def _fits(bounds: Mapping[str, _Bounds], n: int, positives: int) -> bool:
 
 
 def _allowed(name: str, bounds: _Bounds, tp: int, fn: int, negatives: int) -> _Whole:
-    """Return the true negatives that a figure leaves, given the answers to the positives."""
+    """Return the range of true negatives that a figure allows, given the answers to positives."""
     lowest, highest, scale = bounds
     if name == "npv":
-        # tn / (tn + fn) rises with tn. With no negative answer it is what a program likes.
+        # tn / (tn + fn) rises with tn. Without negative answers, programs print 0 or 1.
         if fn == 0:
             return (0, negatives) if highest >= scale else (0, 0) if lowest <= 0 else (1, 0)
         least = _ceil(lowest * fn, scale - lowest) if lowest < scale else negatives + 1
         most = highest * fn // (scale - highest) if highest < scale else negatives
         return max(least, 0), min(most, negatives)
-    if tp == 0:  # It is 0, whatever the false positives.
+    if tp == 0:  # PPV and F1 are 0, whatever the false positives.
         return (0, negatives) if lowest <= 0 else (1, 0)
-    # Both are a / (b + fp) and fall with the false positives.
+    # Both are a / (b + fp), and fall with the false positives.
     a, b = (tp, tp) if name == "ppv" else (2 * tp, 2 * tp + fn)
     fewest = max(_ceil(a * scale, highest) - b, 0)
     largest = a * scale // lowest - b if lowest > 0 else negatives
