@@ -30,7 +30,8 @@ sys.path[:0] = [str(CHECKOUT)]
 sys.path.append(str(PACKAGES))
 
 NETWORKS = ("vgg16", "inception_v3", "resnet50", "swin_tiny")
-NEEDED = ("torch", "torchvision", "timm", "h5py", "numpy", "PIL", "platformdirs", "defusedxml")
+NEEDED = ("torch", "torchvision", "timm", "h5py", "numpy", "PIL")
+NEEDED += ("defusedxml", "platformdirs", "pydantic")
 SIZE = (560, 360)
 # Different JPEG images; each file has a trailer of its own, so that no two are copies.
 DISTINCT = 256
@@ -52,9 +53,8 @@ def main() -> int:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(
-            f"not installed: {', '.join(missing)}. Install them, or put them into {PACKAGES.name}: "
-            f"pip install --target {PACKAGES.name} --no-deps platformdirs defusedxml loky "
-            "cloudpickle",
+            f"not installed: {', '.join(missing)}. Install them, or put them into "
+            f"{PACKAGES.name}, as benchmarks/gpu.md says",
             file=sys.stderr,
         )
         return 2
