@@ -1,4 +1,4 @@
-"""Tables of predictions: what is written is read, and what is no such table is refused."""
+"""Tables of predictions: written and read back, and refused where they do not fit."""
 
 from __future__ import annotations
 

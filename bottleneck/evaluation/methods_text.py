@@ -21,8 +21,8 @@ from bottleneck.heads.registry import Head
 from bottleneck.statistics.intervals import holds_level
 
 # Share of one patient in the test samples. 95 % intervals of the AUROC cover it in 89 of 100
-# simulations if two patients have 20 of 80 samples and 40 have one, and in 80 of 100 if one
-# patient has 60 of 90.
+# simulations where two patients have 20 of 80 samples each and 40 patients have one, and in 80
+# of 100 where one patient has 60 of 90.
 _LARGE_SHARE = 0.2
 _AGGREGATES = {"mean": "mean score", "max": "highest score"}
 

@@ -1,4 +1,4 @@
-"""What the audit says of patients, pictures and metadata, and what becomes one unit."""
+"""Findings of the audit on patients, duplicates and metadata, and leak-safe groups."""
 
 from __future__ import annotations
 

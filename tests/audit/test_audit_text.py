@@ -1,4 +1,4 @@
-"""Text burned into pictures: found where it is, and not in speckle."""
+"""Burned-in text: detected where it is, and not in speckle."""
 
 from __future__ import annotations
 

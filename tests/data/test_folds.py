@@ -1,4 +1,4 @@
-"""Splits: what no patient, no sample and no class may ever suffer."""
+"""Folds: patients on one side, every class on both, every sample tested once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparisons: against scikit-learn's own loop, and against the ways in which figures lie."""
+"""Comparisons, against scikit-learn's own loop, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a cohort can test what another trained, and the two side by side."""
+"""Compatibility and description of an external cohort."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""How far a cohort lies from another: the parts together, in numbers and in words."""
+"""Domain shift between two cohorts, in numbers and in words."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What every arm is measured by: against scikit-learn on the same folds, and closed forms."""
+"""Evaluation of an arm, against scikit-learn on the same folds and closed forms."""
 
 from __future__ import annotations
 

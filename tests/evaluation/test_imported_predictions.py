@@ -1,4 +1,4 @@
-"""Arms made elsewhere: our own predictions, sent out and read back, must be the same arm."""
+"""Imported predictions: our own, exported and read back, give the same arm."""
 
 from __future__ import annotations
 

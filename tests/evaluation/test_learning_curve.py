@@ -1,4 +1,4 @@
-"""Learning curves: smaller training parts of the same folds."""
+"""Learning curves: smaller training sets of the same folds."""
 
 from __future__ import annotations
 

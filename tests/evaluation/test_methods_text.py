@@ -1,4 +1,4 @@
-"""What a reader is told of data set, protocol and dangers."""
+"""Descriptions of data set and protocol, and warnings."""
 
 from __future__ import annotations
 

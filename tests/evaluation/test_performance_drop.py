@@ -1,4 +1,4 @@
-"""What is lost outside, compared with Newcombe's interval of two proportions."""
+"""Performance drops, compared with Newcombe's interval of two proportions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""External cohorts: against scikit-learn trained on all of the first, and refusals."""
+"""External validation, against scikit-learn trained on all internal samples, and refusals."""
 
 from __future__ import annotations
 

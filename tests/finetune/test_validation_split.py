@@ -1,4 +1,4 @@
-"""Folds and validation parts."""
+"""Folds and validation sets."""
 
 from __future__ import annotations
 
