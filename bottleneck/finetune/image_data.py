@@ -1,4 +1,4 @@
-"""Images of a data set and the network that is trained on them."""
+"""Images as inputs of a training, and the network that is trained on them."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ _RANDOM = ("random", "none")
 
 
 class ImageInputs(Inputs):
-    """The images of a data set, and a network of the catalogue or one from scratch.
+    """The images of a data set, and a backbone to fine-tune or an architecture to train.
 
-    Every image is read and decoded once beforehand, as extraction does: what cannot be used
-    is left out, and noted, so that the folds are those of the features.
+    Every image is first read and decoded once, as in extraction. Unusable images are left out with
+    a note, so that the folds are those of the features.
 
     Parameters
     ----------
     dataset : ImageDataset
         The images.
     config : Config
-        Says which network.
+        Options, with the name of the network.
     backbone : Backbone, optional
-        One at hand, in place of the one that ``config`` names.
+        A loaded backbone, in place of the one that ``config`` names.
 
     Raises
     ------
     UsageError
-        If there is no such network.
+        If the network is unknown or the options do not fit it.
     WeightsError
-        If the weights cannot be had or do not fit.
+        If the weights are not available or do not fit.
     DataError
         If no image can be used.
     """
@@ -102,7 +102,7 @@ class ImageInputs(Inputs):
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        # What other processes read samples with; networks reach them by themselves.
+        # Other processes only read samples; the network is sent to them separately.
         return {**self.__dict__, "backbone": None, "_facts": []}
 
     @cached_property
@@ -143,9 +143,9 @@ class ImageInputs(Inputs):
             and has_folded_norm(self.backbone.network)
         ):
             self.notes.append(
-                "these weights have their batch normalisation folded in; training normalises by "
-                "the batch all the same, which changes what the network computes: --freeze-norm "
-                "keeps it as it is"
+                "the batch normalisation of these weights is folded into them; in training, it "
+                "normalises by the statistics of each batch, which changes the network: "
+                "--freeze-norm prevents this"
             )
         return f"{self.backbone.name} ({weights.name}, {how})", {
             **about,
@@ -163,7 +163,7 @@ class ImageInputs(Inputs):
         assert self.backbone is not None
         backbone = self.backbone
         if self.is_random:
-            # Repeated seeds start from weights of their own.
+            # Each seed starts from its own random weights.
             backbone = Backbone(
                 catalogue.build(find_encoder(self.config.backbone), seed=seed),
                 name=backbone.name,
@@ -181,7 +181,7 @@ class ImageInputs(Inputs):
         )
 
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
-        """Return images of the network's input, as bytes of shape (crop, crop, 3)."""
+        """Return images of the network's input size, with pixels of shape (crop, crop, 3)."""
         samples = [self.samples[row] for row in rows]
         return _Images(
             self.dataset,
@@ -224,7 +224,7 @@ class _Images(Dataset[Item]):
         else:
             seed = derive_seed("augmentation", self.seed, sample.id)
             pixels = augment(image, self.preprocessing, self.augmentation, seed)
-        if not pixels.flags.writeable:  # Pillow lends its own memory where nothing was resized.
+        if not pixels.flags.writeable:  # Without a resize, the memory belongs to Pillow.
             pixels = pixels.copy()
         return torch.from_numpy(pixels), int(self.labels[number]), int(self.rows[number])
 
@@ -232,8 +232,8 @@ class _Images(Dataset[Item]):
 def _load(config: Config) -> Backbone:
     if config.backbone == NEW_FC:
         raise UsageError(
-            f"'{NEW_FC}' is trained on features: name a feature file (`bottleneck extract` makes "
-            "them) in place of the data set"
+            f"'{NEW_FC}' is trained on features: name a feature file (made by `bottleneck "
+            "extract`) in place of the data set"
         )
     try:
         find_encoder(config.backbone)
@@ -252,20 +252,20 @@ def _load(config: Config) -> Backbone:
 def _preprocessing_of(architecture: Architecture, config: Config) -> Preprocessing:
     if config.weights not in (None, *_RANDOM):
         raise UsageError(
-            f"{architecture.name} comes without weights and is trained from scratch: leave "
-            f"--weights out, or say random, not '{config.weights}'"
+            f"{architecture.name} has no published weights and is trained from scratch: leave "
+            f"--weights out, or use random, not '{config.weights}'"
         )
     if config.unfreeze != "all":
         raise UsageError(
             f"{architecture.name} is trained from scratch, so --unfreeze {config.unfreeze} would "
-            "keep random weights; leave it at all"
+            "leave random weights untrained; use all"
         )
     if config.preprocessing is None:
         return architecture.preprocessing
     stated = find_preprocessing(config.preprocessing, find_encoder("resnet18"))
     if stated.crop != architecture.preprocessing.crop and architecture.name == "small_cnn":
         raise UsageError(
-            f"small_cnn takes {architecture.preprocessing.crop} × "
+            f"small_cnn needs {architecture.preprocessing.crop} × "
             f"{architecture.preprocessing.crop} pixels, not {stated.crop} × {stated.crop}"
         )
     return stated

@@ -16,7 +16,7 @@ from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 __all__ = ["CHANGES", "Overrides", "apply_overrides"]
 
 #: Heading of these options in ``--help``.
-CHANGES = "What is changed of the study"
+CHANGES = "Changes of the study"
 
 
 @schema

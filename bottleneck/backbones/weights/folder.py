@@ -16,16 +16,16 @@ from pathlib import Path
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.config import data_folder, read_configuration
-from bottleneck.errors import WeightsError
+from bottleneck.errors import UsageError, WeightsError
 from bottleneck.files import replacing, write_whole
+from bottleneck.schema import from_table, schema
 
 __all__ = ["WeightsRecord", "find_record", "folder_path", "read_records", "sha256_of", "store_file"]
 
 _VARIABLE = "BOTTLENECK_WEIGHTS"
-_OPTIONAL = ("licence", "preprocessing")
 
 
-@dataclasses.dataclass(frozen=True)
+@schema(kw_only=False)
 class WeightsRecord:
     """The record of one weight file in the folder.
 
@@ -87,11 +87,8 @@ def read_records(folder: Path) -> dict[Path, WeightsRecord]:
 def _read_record(path: Path) -> WeightsRecord:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        record = WeightsRecord(**fields)
-        for name, value in fields.items():
-            if not isinstance(value, str) and not (value is None and name in _OPTIONAL):
-                raise TypeError(f"{name} cannot be {value!r}")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        record = from_table(WeightsRecord, fields, path.name)
+    except (OSError, ValueError, RecursionError, UsageError) as error:
         raise WeightsError(
             f"the record {path} cannot be read: {error}. Import the weight file again with "
             "`bottleneck weights import`"
