@@ -65,7 +65,7 @@ def share_passes(members: Sequence[tuple[Backbone, FeatureStore]]) -> list[Share
     """
     passes: dict[Hashable, SharedPass] = {}
     for backbone, store in members:
-        # All that makes a forward pass another one: layers and pooling do not.
+        # Everything that makes two forward passes different; layers and pooling do not.
         recipe = store.recipe
         made = recipe.preprocessing, recipe.decoding, recipe.precision
         key = id(backbone.network), made, read_plan(store)

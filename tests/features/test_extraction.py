@@ -1,4 +1,4 @@
-"""Extraction: what becomes of good, bad, new, changed and unfinished images."""
+"""Extraction of good, bad, new, changed and unfinished images."""
 
 from __future__ import annotations
 
