@@ -132,7 +132,8 @@ def _table(arm: Trained) -> Table:
     table = make_table(
         f"{arm.name}, seed {arm.seed}",
         f"{record['trained_parameters']:,} of {record['parameters']:,} parameters trained, "
-        f"{record['images_seen']:,} images seen, {duration(record['seconds'])}, {record['device']}",
+        f"{record['images_seen']:,} images over all epochs, {duration(record['seconds'])}, "
+        f"{record['device']}",
         width=WIDTH,
     )
     for column in ("Fold", "Epochs", "Best epoch", "AUROC\nvalidation", "AUROC\ntest", "Time"):

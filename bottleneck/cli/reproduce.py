@@ -139,11 +139,11 @@ def _show_check(study: Study, *, as_json: bool) -> None:
     from bottleneck.studies.consistency.check import check
     from bottleneck.studies.figure_table import contradictions
 
-    found = check(study.published, positive=study.positive, negative=study.negative)
+    contradicting = check(study.published, positive=study.positive, negative=study.negative)
     if as_json:
-        show_json({"study": study.name, "contradictions": [vars(one) for one in found]})
+        show_json({"study": study.name, "contradictions": [vars(one) for one in contradicting]})
         return
-    for line in contradictions(study, found):
+    for line in contradictions(study, contradicting):
         show(wrap(line))
 
 

@@ -86,7 +86,7 @@ class ImageInputs(Inputs):
         self.samples, self._facts, failures, self.digest = _scan(dataset, self.preprocessing)
         if failures:
             self.notes.append(
-                f"{counted(len(failures), 'image')} cannot be used: left out, as extraction does"
+                f"{counted(len(failures), 'image')} cannot be used and left out, as in extraction"
             )
         self._describe_samples()
         self.name, network = self._describe_network()

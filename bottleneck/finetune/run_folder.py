@@ -153,14 +153,14 @@ def network_file(path: Path, repeat: int, fold: int) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = True) -> None:
     """Write a JSON file atomically; ``locked`` as for ``replacing``."""
-    with replacing(path, locked=locked) as beside:
-        beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    with replacing(path, locked=locked) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV file atomically, in a locked folder."""
-    with replacing(path, locked=True) as beside:
-        table.to_csv(beside, index=False)
+    with replacing(path, locked=True) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def _difference(known: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

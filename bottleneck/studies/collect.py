@@ -116,7 +116,7 @@ def collect_tests(
     for arm in study.arms:
         if arm.model is not None:
             of_model.setdefault(arm.model, names[arm.name])
-    found = []
+    results = []
     for test in study.tests:
         ours = None
         wanted = (of_model.get(test.a), of_model.get(test.b), test.metric)
@@ -133,8 +133,8 @@ def collect_tests(
                     low=None if high is None else -high,
                     high=None if low is None else -low,
                 )
-        found.append(TestResult(test, ours))
-    return tuple(found)
+        results.append(TestResult(test, ours))
+    return tuple(results)
 
 
 def _chosen(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,11 +68,11 @@ def lines(result: StudyResult) -> Iterator[str]:
     yield from contradictions(result.study, result.contradictions)
 
 
-def contradictions(study: Study, found: Sequence[Contradiction]) -> Iterator[str]:
+def contradictions(study: Study, contradicting: Sequence[Contradiction]) -> Iterator[str]:
     """Yield a sentence for each contradiction of published figures, or one that there is none."""
-    for one in found:
+    for one in contradicting:
         yield f"Published figures of the {one.published} set contradict each other: {one.words}."
-    if not found:
+    if not contradicting:
         yield f"No contradiction was found in the published figures of {study.name}."
 
 
@@ -225,7 +225,7 @@ def _costs(result: StudyResult, protocol: StudyProtocolResult) -> Table:
     from rich.text import Text
 
     table = _table(result, f"{protocol.protocol.name}: cost of the arms")
-    for heading in ("Trained parameters", "Images seen", "Memory", "Time"):
+    for heading in ("Trained parameters", "Images × epochs", "Memory", "Time"):
         table.add_column(heading, justify="right")
     for arm in protocol.arms:
         if arm.cost:
@@ -295,7 +295,7 @@ def _markdown(result: StudyResult) -> Iterator[str]:
                         ", ".join(f"{metric_label(x)} {spread[x].sd:.3f}" for x in present)
                     )
                 yield f"| {' | '.join(cells)} |"
-        yield from ("", "| Arm | Trained parameters | Images seen | Memory | Time |")
+        yield from ("", "| Arm | Trained parameters | Images × epochs | Memory | Time |")
         yield "| --- |" + " ---: |" * 4
         for arm in protocol.arms:
             if arm.cost:

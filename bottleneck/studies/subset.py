@@ -176,11 +176,11 @@ def describe_overlap(folds: Folds, ids: NDArray[np.str_], samples: Sequence[Samp
 def _units(
     samples: Sequence[Sample], *, by_patient: bool, joined: Mapping[str, str] | None = None
 ) -> list[list[Sample]]:
-    found: dict[str, list[Sample]] = defaultdict(list)
+    units: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         group = (joined or {}).get(sample.id, sample.group) if by_patient else None
-        found[f"sample {sample.id}" if group is None else f"group {group}"].append(sample)
-    return list(found.values())
+        units[f"sample {sample.id}" if group is None else f"group {group}"].append(sample)
+    return list(units.values())
 
 
 def _apportion(n: int, weights: Sequence[int]) -> list[int]:

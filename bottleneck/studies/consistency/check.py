@@ -59,15 +59,15 @@ def check(
     tuple of Contradiction
         Empty where there is none.
     """
-    found = []
+    contradictions = []
     for one in published:
         for words in (
             *_check_matrices(one, positive),
             *_check_counts(one, positive),
             *check_frequencies(one, negative, positive),
         ):
-            found.append(Contradiction(one.name, words))
-    return tuple(found)
+            contradictions.append(Contradiction(one.name, words))
+    return tuple(contradictions)
 
 
 def _check_matrices(published: PublishedSet, positive: str) -> Iterator[str]:

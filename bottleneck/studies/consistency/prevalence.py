@@ -56,8 +56,8 @@ def check_frequencies(published: PublishedSet, negative: str, positive: str) -> 
             shares.append((implied, words))
     bounds = [share for share, _ in shares]
     if shares and max(low for low, _ in bounds) > min(high for _, high in bounds):
-        said = "; ".join(f"{_format_share(share)} {negative}: {words}" for share, words in shares)
-        yield f"the classes have several frequencies: {said}"
+        listed = "; ".join(f"{_format_share(share)} {negative}: {words}" for share, words in shares)
+        yield f"the classes have several frequencies: {listed}"
 
 
 def _range_of(stated: ClassFrequencies, negative: str, positive: str) -> tuple[Range, str]:
