@@ -28,7 +28,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.heads.registry import Head, get_head
+from bottleneck.heads.head_catalogue import Head, get_head
 from bottleneck.heads.search import SearchResult, score_classes, search
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]

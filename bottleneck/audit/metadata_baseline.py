@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.folds import refuse_single
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.registry import Head
+from bottleneck.heads.head_catalogue import Head
 from bottleneck.statistics.auroc import cv_auc_interval
 from bottleneck.statistics.intervals import Interval
 

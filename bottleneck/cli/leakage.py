@@ -95,7 +95,7 @@ def leakage(
         run_leak_experiment,
     )
     from bottleneck.features.file.reader import load_features
-    from bottleneck.heads.registry import get_head
+    from bottleneck.heads.head_catalogue import get_head
     from bottleneck.report.page import prepare_folder
 
     chosen = FIXED if head is None else get_head(head)

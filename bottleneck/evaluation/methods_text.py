@@ -17,7 +17,7 @@ from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.registry import Head
+from bottleneck.heads.head_catalogue import Head
 from bottleneck.statistics.intervals import holds_level
 
 # Share of one patient in the test samples. 95 % intervals of the AUROC cover it in 89 of 100

@@ -14,8 +14,8 @@ from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_si
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import Model
-from bottleneck.heads.registry import get_head
 from bottleneck.heads.search import search
 
 __all__ = ["fit"]

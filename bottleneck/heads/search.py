@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.heads.registry import LARGE, Head
+from bottleneck.heads.head_catalogue import LARGE, Head
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -30,8 +30,8 @@ from bottleneck.report.figures import (
     audit_gallery,
     flow_diagram,
     forest_plots,
+    plots,
     roc_curves,
-    svg,
 )
 
 __all__ = ["prepare_folder", "render", "write_report"]
@@ -175,14 +175,14 @@ def _environment() -> Environment:
         "targets": summary.targets,
         "benefits": summary.net_benefits,
         "choices": summary.choices,
-        "decision": _drawn(svg.decision_svg),
+        "decision": _drawn(plots.decision_svg),
         "differences": forest_plots.difference_tables,
         "drops": forest_plots.drop_tables,
         "flatten": redaction.flatten,
         "flow": flow_diagram.flow,
         "guidelines": checklist.GUIDELINES,
         "intervals": summary.interval_methods,
-        "learning": _drawn(svg.learning_svg),
+        "learning": _drawn(plots.learning_svg),
         "metric_names": labels.metric_names,
         "metric_tables": labels.metric_tables,
         "n_samples": labels.n_samples,
@@ -190,8 +190,8 @@ def _environment() -> Environment:
         "roc": _roc,
         "shares": tables.row_shares,
         "styles_of": _styles,
-        "training": _drawn(svg.training_svg),
-        "training_keys": svg.training_keys,
+        "training": _drawn(plots.training_svg),
+        "training_keys": plots.training_keys,
     }
     return environment
 
@@ -245,7 +245,7 @@ def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> 
         for e in arm_styles.arms_with_band(evaluations)
     }
     known = {name: band for name, band in bands.items() if band is not None}
-    curves = svg.roc_svg(evaluations, positive, known, name)
+    curves = plots.roc_svg(evaluations, positive, known, name)
     return {"svg": curves and Markup(curves), "banded": list(known)}
 
 

@@ -16,7 +16,6 @@ Shift between cohorts   ``mmd_test``, ``knn_outliers``
 """
 
 from bottleneck.statistics.auroc import cv_auc_interval, hoeffding_interval, roc_auc_interval
-from bottleneck.statistics.auroc_influence import AurocEstimator, AurocInfluence
 from bottleneck.statistics.auroc_multiclass import macro_auc_interval
 from bottleneck.statistics.auroc_tests import (
     AucDifference,
@@ -24,6 +23,7 @@ from bottleneck.statistics.auroc_tests import (
     delong_test,
     macro_auc_difference,
 )
+from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
 from bottleneck.statistics.intervals import (
     Interval,

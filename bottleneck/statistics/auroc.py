@@ -10,7 +10,7 @@ from scipy import optimize, special
 
 from bottleneck.errors import unknown_name
 from bottleneck.statistics.arguments import check_level
-from bottleneck.statistics.auroc_influence import AurocEstimator, AurocInfluence
+from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.intervals import CORRECTED, Interval
 
 __all__ = [

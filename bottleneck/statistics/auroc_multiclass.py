@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.statistics.arguments import as_codes, check_level
 from bottleneck.statistics.auroc import hoeffding_interval, variance_name
-from bottleneck.statistics.auroc_influence import AurocEstimator
+from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.intervals import Interval, influence_interval
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 

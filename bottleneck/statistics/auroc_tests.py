@@ -16,8 +16,8 @@ from scipy import special
 
 from bottleneck.statistics.arguments import check_level
 from bottleneck.statistics.auroc import auc_interval, variance_name
-from bottleneck.statistics.auroc_influence import AurocEstimator
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
+from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.intervals import Interval
 
 __all__ = ["AucDifference", "cv_auc_difference", "delong_test", "macro_auc_difference"]

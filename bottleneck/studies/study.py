@@ -13,7 +13,7 @@ from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.settings import Config
-from bottleneck.heads.registry import get_head
+from bottleneck.heads.head_catalogue import get_head
 from bottleneck.schema import Field, from_table, schema
 from bottleneck.studies.published_figures import PublishedSet, PublishedTest
 

@@ -19,7 +19,7 @@ from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import FeatureFileError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare, evaluate
 from bottleneck.evaluation.metrics.metrics import METRICS, compute_metrics, fold_aurocs
-from bottleneck.heads.registry import get_head
+from bottleneck.heads.head_catalogue import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
 

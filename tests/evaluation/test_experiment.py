@@ -24,7 +24,7 @@ from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, L
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
-from bottleneck.heads.registry import get_head
+from bottleneck.heads.head_catalogue import get_head
 
 ONCE = Protocol(kind="cv")
 

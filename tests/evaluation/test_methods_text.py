@@ -9,7 +9,7 @@ from made_features import make_features
 
 from bottleneck.data.splits.folds import Protocol
 from bottleneck.evaluation.compare import compare
-from bottleneck.heads.registry import get_head
+from bottleneck.heads.head_catalogue import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
 

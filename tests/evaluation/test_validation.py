@@ -17,7 +17,7 @@ from bottleneck.data.splits.folds import Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.external import validation as external_module
-from bottleneck.heads.registry import get_head
+from bottleneck.heads.head_catalogue import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=3, seed=2)
 ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}

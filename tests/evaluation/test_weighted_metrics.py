@@ -16,7 +16,7 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     average_precision,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_influence import AurocEstimator
+from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.patient_variance import patient_variance
 
 REFERENCE = Path(__file__).parents[1] / "reference"

@@ -16,8 +16,8 @@ from sklearn.preprocessing import FunctionTransformer
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
 from bottleneck.features.file.reader import load_features
 from bottleneck.heads.fit import fit
+from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.heads.persistence import Model, load_model, model_file_name
-from bottleneck.heads.registry import HEADS
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.errors import FeatureFileError, ProtocolError
-from bottleneck.heads.registry import HEADS, get_head
+from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.search import score_classes, search
 
 

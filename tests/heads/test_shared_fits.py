@@ -16,10 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.heads import registry, search
+from bottleneck.heads import head_catalogue, search
 from bottleneck.heads.fit import fit
+from bottleneck.heads.head_catalogue import LARGE, get_head
 from bottleneck.heads.persistence import load_model
-from bottleneck.heads.registry import LARGE, get_head
 from bottleneck.heads.shared_fits import fit_candidates, fit_pipeline
 from bottleneck.heads.shared_gram_svm import shares_kernels
 
@@ -198,7 +198,7 @@ def test_the_solver_for_many_samples_comes_close_to_the_exact_one():
 
 
 def test_many_samples_are_searched_by_the_linear_solver_and_it_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "LARGE", 60)
+    monkeypatch.setattr(head_catalogue, "LARGE", 60)
     monkeypatch.setattr(search, "LARGE", 60)
     f = make_features()
     model = fit(f, "svm", inner_splits=2)

@@ -12,8 +12,8 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.report.figures.arm_styles import arm_styles
 from bottleneck.report.figures.forest_plots import difference_spans
+from bottleneck.report.figures.plots import roc_svg
 from bottleneck.report.figures.roc_curves import Curve, mean_roc_curve
-from bottleneck.report.figures.svg import roc_svg
 from bottleneck.report.tables import row_shares
 
 

@@ -15,7 +15,7 @@ from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
-from bottleneck.heads.registry import Head, get_head
+from bottleneck.heads.head_catalogue import Head, get_head
 from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
 

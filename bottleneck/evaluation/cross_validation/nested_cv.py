@@ -17,7 +17,7 @@ from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.heads.registry import Head
+from bottleneck.heads.head_catalogue import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions
 

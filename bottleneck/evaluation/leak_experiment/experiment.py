@@ -28,7 +28,7 @@ from bottleneck.evaluation.leak_experiment.leak_results import (
 from bottleneck.evaluation.leak_experiment.protocols import LeakPlan, plan_protocols
 from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.registry import LARGE, Head, get_head
+from bottleneck.heads.head_catalogue import LARGE, Head, get_head
 from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
 

@@ -17,9 +17,9 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from bottleneck.errors import UsageError
-from bottleneck.heads import registry
+from bottleneck.heads import head_catalogue
 from bottleneck.heads.estimators import BalancedMLPClassifier
-from bottleneck.heads.registry import HEADS, get_head
+from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.search import search
 
 
@@ -118,4 +118,4 @@ def test_heads_of_2018_are_scikit_learns_defaults_of_then():
 
 
 def test_examples_give_what_they_show():
-    assert doctest.testmod(registry).failed == 0
+    assert doctest.testmod(head_catalogue).failed == 0
