@@ -185,8 +185,8 @@ def test_new_fc_on_features(dataset: ImageDataset, backbone: Backbone, tmp_path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "small_cnn", "weights": "imagenet"}, "comes without weights"),
-        ({"backbone": "thyronet_x4", "unfreeze": "last"}, "would keep random weights"),
+        ({"backbone": "small_cnn", "weights": "imagenet"}, "has no published weights"),
+        ({"backbone": "thyronet_x4", "unfreeze": "last"}, "would leave random weights untrained"),
         ({"backbone": "small_cn"}, "From scratch besides: small_cnn"),
         ({"backbone": "torchvision/resnet18"}, "unknown architecture"),
         ({"backbone": "new_fc"}, "is trained on features"),

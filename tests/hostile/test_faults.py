@@ -271,7 +271,7 @@ def test_ctrl_c_twice(start: Start, place: Path, between: float) -> None:
     code, said = child.end()
     assert code == 130, said
     if between > 0.1:  # else the second may have come while it was being said
-        assert "What was finished is kept" in said
+        assert "Finished work is kept" in said
     assert "Traceback" not in said
     finish(start, place)
 
