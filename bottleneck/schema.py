@@ -111,8 +111,11 @@ def option(
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """Return the values of a Literal; empty for any other type."""
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+    """Return the values of a Literal, or of a union of them; empty for any other type."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    values = [choices(bare(branch)) for branch in _branches(annotation)]
+    return tuple(value for each in values for value in each) if all(values) else ()
 
 
 def from_table(cls: type[T], table: object, source: str) -> T:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
-    Address,
-    Engine,
     Json,
     Quiet,
     progress,
@@ -19,9 +16,9 @@ from bottleneck.cli.console import (
     show,
     show_json,
 )
-from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions, ImageKind, LabelSource
-from bottleneck.errors import UsageError
+from bottleneck.features.options import ExtractionOptions
 from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 LAST: list[str | None] = [None]  # Names the last feature map.
 
 
-@takes_fields(DatasetOptions)
+@takes_fields(Options(ExtractionOptions), DatasetOptions)
 def extract(
     dataset: Annotated[
         str | None,
@@ -44,75 +41,21 @@ def extract(
     backbone: Annotated[
         list[str], typer.Option(help="Frozen network; may be given several times, for one pass.")
     ] = ["vgg16"],  # noqa: B006
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="imagenet, radimagenet, random, a name in the weights folder, or a weight file."
-        ),
-    ] = "imagenet",
     layer: Annotated[
         list[str] | None,
         typer.Option(
             help="Layer to tap; may be given several times.", show_default="last feature map"
         ),
     ] = None,
-    pooling: Annotated[str, typer.Option(help="avg, max, gem or flatten.")] = "avg",
-    preprocessing: Annotated[
-        str | None,
-        typer.Option(
-            help="timm, torchvision, keras, transformers, radimagenet, or a TOML file.",
-            show_default="as the weights' publisher states",
-        ),
-    ] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    decode: Annotated[
-        str,
-        typer.Option(
-            help="Whose resize: reference (Pillow), fast (torchvision), or auto: reference in "
-            "fp32, else fast."
-        ),
-    ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[str, typer.Option(help="Images a batch, or auto.")] = "auto",
-    workers: Annotated[
-        str,
-        typer.Option(
-            help="Threads that decode (in long runs, a process each), or auto; with Ray, cores "
-            "of an actor."
-        ),
-    ] = "auto",
-    compile_: Annotated[
-        str,
-        typer.Option(
-            "--compile",
-            help="Compile the network with torch: auto (in long runs on a CPU), always or never.",
-        ),
-    ] = "auto",
-    engine: Engine = "local",
-    address: Address = None,
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
     ] = None,
-    pixel_cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that keeps decoded images for networks run later; PNG is slow to decode.",
-            show_default=False,
-        ),
-    ] = None,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Read every image again, also where size and modification time are as recorded.",
-        ),
-    ] = False,
-    output: Annotated[Path, typer.Option(help="Folder of the feature files.")] = Path("features"),
     label_source: LabelSource = None,
     image_kind: ImageKind = None,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
+    how: dict[str, Any],
     options: DatasetOptions,
 ) -> None:
     """Run images through a frozen network and cache its features.
@@ -125,23 +68,7 @@ def extract(
     stated = {"labels": label_source, "images": image_kind}
     description = {field: text for field, text in stated.items() if text}
     data = options.load(dataset, limit=limit, description=description)
-    how = {
-        "weights": weights,
-        "layers": layer or LAST,
-        "pooling": pooling,
-        "preprocessing": preprocessing,
-        "precision": precision,
-        "decoding": decode,
-        "device": device,
-        "batch_size": _number("batch-size", batch_size),
-        "workers": _number("workers", workers),
-        "compile": compile_,
-        "engine": engine,
-        "address": address,
-        "pixel_cache": pixel_cache,
-        "verify": verify,
-        "output": output,
-    }
+    how["layers"] = layer or LAST
     results = run(data, list(dict.fromkeys(backbone)), how, quiet=quiet, as_json=as_json)
     if as_json:
         show_json([dataclasses.asdict(result) for result in results])
@@ -177,12 +104,6 @@ def _print_stages(result: Extraction) -> None:
     for stage in result.stages:
         say(f"{stage.name:>10}: {stage.busy:.1f} s busy, {stage.waiting:.1f} s waiting")
     say(wrap(f"bottleneck: {result.bottleneck}; faster with {result.advice}"))
-
-
-def _number(option: str, value: str) -> Any:
-    if value == "auto" or value.isdecimal():
-        return value if value == "auto" else int(value)
-    raise UsageError(f"--{option} takes a whole number or auto, not '{value}'")
 
 
 def _print_failures(result: Extraction) -> None:

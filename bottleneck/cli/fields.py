@@ -72,7 +72,13 @@ class Options:
 
     def collect(self, **values: Any) -> dict[str, Any]:
         """Return the options that were given, and the command's own defaults."""
-        given = {name: value for name, value in values.items() if value is not None}
+        fields: Mapping[str, Any] = self.schema.__pydantic_fields__  # type: ignore[attr-defined]
+        given = {
+            # A field such as "a number, or auto" comes as text.
+            name: int(value) if str(value).isdecimal() and _is_or_int(fields[name]) else value
+            for name, value in values.items()
+            if value is not None
+        }
         return {**self.defaults, **given}
 
 
@@ -123,6 +129,11 @@ def takes_fields(*kinds: type | Options) -> Callable[[Callable[..., None]], Call
         return called
 
     return decorate
+
+
+def _is_or_int(field: Any) -> bool:
+    """Whether a field takes a whole number among others."""
+    return int in map(bare, get_args(field.annotation))
 
 
 def _panel(parameter: inspect.Parameter) -> str | None:

@@ -76,8 +76,6 @@ def finetune(
     """
     if "class_weights" in training:
         training["class_weights"] = parse_class_weights(training["class_weights"])
-    if training.get("workers", "").isdecimal():
-        training["workers"] = int(training["workers"])
     chosen = read_config(config, **training) if config else Config(**training)
     plan = Protocol(**splitting, seed=chosen.seed)
     how: dict[str, Any] = {

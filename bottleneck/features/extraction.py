@@ -32,14 +32,10 @@ from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
-from bottleneck.features.options import (
-    ExtractionOptions,
-    choose_plan,
-    choose_recipe,
-    explain_decoding,
-)
+from bottleneck.features.options import ExtractionOptions
 from bottleneck.features.provenance import describe_run
 from bottleneck.features.rows import ImageRow, ImageTable
+from bottleneck.features.run_settings import choose_plan, choose_recipe, explain_decoding
 from bottleneck.features.selection import select_unread
 from bottleneck.features.shared_pass import make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck

@@ -1,24 +1,21 @@
-"""Options of an extraction, checked, and what "auto" becomes in them."""
+"""The options of an extraction, under the same names in Python and on the command line."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
-from bottleneck.errors import UsageError, unknown_name
-from bottleneck.features.compute.compile import COMPILING, Compiling, pays_off
-from bottleneck.features.compute.engine import BatchPlan, Engine
-from bottleneck.features.devices import default_batch_size
-from bottleneck.features.file.store import log_path
+from annotated_types import Ge
 
-__all__ = ["ExtractionOptions", "choose_plan", "choose_recipe", "explain_decoding"]
+from bottleneck.backbones.recipe import Decoding, Precision
+from bottleneck.schema import option, schema
+
+__all__ = ["ExtractionOptions"]
+
+_NETWORK, _MACHINE = "Network", "Machine"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@schema
 class ExtractionOptions:
     """Options that ``extract``, ``extract_layers`` and ``extract_all`` share.
 
@@ -65,138 +62,56 @@ class ExtractionOptions:
         If an option has no such value.
     """
 
-    weights: str = "imagenet"
-    pooling: str = "avg"
-    preprocessing: str | None = None
-    precision: Precision | Literal["auto"] = "auto"
-    decoding: Decoding | Literal["auto"] = "auto"
-    device: str = "auto"
-    batch_size: int | Literal["auto"] = "auto"
-    workers: int | Literal["auto"] = "auto"
-    compile: Compiling = "auto"
-    engine: str = "local"
-    address: str | None = None
-    pixel_cache: str | Path | None = None
-    verify: bool = False
-    output: str | Path = "features"
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("precision", self.precision, ("auto", *PRECISIONS)),
-            ("decoding", self.decoding, ("auto", *DECODINGS)),
-            ("choice for compile", self.compile, COMPILING),
-        ):
-            if value not in known:
-                raise unknown_name(name, value, known)
-        for name, number in (
-            ("batch size", self.batch_size),
-            ("number of workers", self.workers),
-        ):
-            if number != "auto" and number < 1:
-                raise UsageError(f"the {name} must be at least 1, not {number}")
-
-
-def choose_recipe(
-    options: ExtractionOptions,
-    dataset: str,
-    taps: Sequence[Backbone],
-    native: Callable[[], Precision],
-) -> tuple[Precision, Decoding, bool]:
-    """Choose precision and decoding for layers of one network.
-
-    Parameters
-    ----------
-    options : ExtractionOptions
-        "auto" takes precision or decoding of the one run that can be continued. Without such a
-        run, the precision is ``native``; the decoding is the reference in fp32, and else fast.
-    dataset : str
-        Name of the data set.
-    taps : sequence of Backbone
-        The layers.
-    native : callable
-        Returns bf16 where the hardware computes in it, else fp32.
-
-    Returns
-    -------
-    precision, decoding : str
-        Neither is "auto".
-    begun : bool
-        Whether there is a run to be continued.
-
-    Raises
-    ------
-    UsageError
-        If fp32 is combined with another decoding than the reference.
-    """
-    precision, decoding = options.precision, options.decoding
-    begun = _find_begun(options, dataset, taps)
-    if begun is not None:
-        precision, decoding = begun
-    if precision == "auto":
-        precision = native()
-    if decoding == "auto":
-        decoding = "reference" if precision == "fp32" else "fast"
-    elif decoding != "reference" and precision == "fp32":
-        raise UsageError(
-            "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
-        )
-    return precision, decoding, begun is not None
-
-
-def choose_plan(
-    options: ExtractionOptions, taps: Sequence[Backbone], engine: Engine, n_images: int
-) -> BatchPlan:
-    """Choose how to compute layers of one network.
-
-    Parameters
-    ----------
-    options : ExtractionOptions
-        Its batch size and whether to compile.
-    taps : sequence of Backbone
-        The layers.
-    engine : Engine
-        Where they are computed.
-    n_images : int
-        Images of a new run; 0 for one that is continued, with the plan of its file.
-    """
-    size = options.batch_size
-    if options.compile == "auto":
-        # Every actor of a cluster would compile for itself.
-        compiled = engine.name == "local" and pays_off(taps, engine.device, n_images)
-    else:
-        compiled = options.compile == "always"
-    return BatchPlan(default_batch_size(engine.device) if size == "auto" else size, compiled)
-
-
-def _find_begun(
-    options: ExtractionOptions, dataset: str, taps: Sequence[Backbone]
-) -> tuple[Precision, Decoding] | None:
-    """Return precision and decoding of a run that can be continued, if there is exactly one."""
-    begun: dict[Path, tuple[Precision, Decoding]] = {}
-    for precision in PRECISIONS if options.precision == "auto" else [options.precision]:
-        for decoding in DECODINGS if options.decoding == "auto" else [options.decoding]:
-            names = [tap.recipe(precision, decoding).file_name(dataset) for tap in taps]
-            paths = [Path(options.output) / name for name in names]
-            if any(path.exists() or log_path(path).exists() for path in paths):
-                # Where a resize has no fast form, both decodings name one file.
-                begun.setdefault(paths[0], (precision, decoding))
-    return next(iter(begun.values())) if len(begun) == 1 else None
-
-
-def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> list[str]:
-    """Return a note if a decoding was asked for that the network does not have.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What was chosen.
-    decoding : str
-        What was asked for.
-    """
-    how = recipe.preprocessing
-    if decoding in ("auto", "reference") or how.fast() != how:
-        return []
-    return [
-        f"{recipe.backbone}: --decode {decoding} is the reference here, for there is no other form "
-        f"of its resize ({how.interpolation} of {how.resizer})"
-    ]
+    weights: str = option(
+        "imagenet",
+        "imagenet, radimagenet, random, a name in the weights folder, or a weight file.",
+        panel=_NETWORK,
+    )
+    pooling: str = option("avg", "avg, max, gem or flatten.", panel=_NETWORK)
+    preprocessing: str | None = option(
+        None,
+        "timm, torchvision, keras, transformers, radimagenet, or a TOML file.",
+        panel=_NETWORK,
+        shown="as the weights' publisher states",
+    )
+    precision: Precision | Literal["auto"] = option(
+        "auto", "Arithmetic: auto, fp32, bf16 or fp16.", panel=_NETWORK
+    )
+    decoding: Decoding | Literal["auto"] = option(
+        "auto",
+        "Who resizes: reference (Pillow), fast (torchvision), or auto: reference in fp32, else "
+        "fast.",
+        panel=_NETWORK,
+        name="decode",
+    )
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", panel=_MACHINE)
+    batch_size: Annotated[int, Ge(1)] | Literal["auto"] = option(
+        "auto", "Images per batch, or auto.", panel=_MACHINE
+    )
+    workers: Annotated[int, Ge(1)] | Literal["auto"] = option(
+        "auto",
+        "Threads that decode (in long runs, a process each), or auto; with Ray, cores of an actor.",
+        panel=_MACHINE,
+    )
+    compile: Literal["auto", "always", "never"] = option(
+        "auto",
+        "Compile the network with torch: auto (in long runs on a CPU), always or never.",
+        panel=_MACHINE,
+    )
+    engine: str = option(
+        "local",
+        "local, or ray for a cluster or several GPUs (needs the extra `ray`).",
+        panel=_MACHINE,
+    )
+    address: str | None = option(
+        None, "HOST:PORT of the Ray cluster; by default, Ray runs on this machine.", panel=_MACHINE
+    )
+    pixel_cache: str | Path | None = option(
+        None,
+        "Folder that keeps decoded images for networks run later; PNG is slow to decode.",
+        panel=_MACHINE,
+    )
+    verify: bool = option(
+        False, "Read every image again, also where size and modification time are as recorded."
+    )
+    output: str | Path = option("features", "Folder of the feature files.")

@@ -190,8 +190,9 @@ def test_unknown_names(with_features: Path) -> None:
     message = refused("extract", *QUICK, "--layer", "layer4.9")
     assert "unknown layer 'layer4.9' of resnet18; similar names: layer4" in message
     assert "unknown weights 'imagnet'" in refused("extract", "--weights", "imagnet")
-    assert "--batch-size takes a whole number" in refused("extract", "--batch-size", "many")
-    assert "--workers takes a whole number" in refused("extract", "--workers", "²")
+    number = "must be a whole number of at least 1, or auto, not"
+    assert f"batch_size {number} 'many'" in refused("extract", "--batch-size", "many")
+    assert f"workers {number} '²'" in refused("extract", "--workers", "²")
     assert "number of processes must not be 0" in refused("compare", "--jobs", "0")
     assert "number of processes must not be 0" in refused("fit", "--jobs", "0")
     assert "weight file none.pth does not exist" in refused(

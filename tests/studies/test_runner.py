@@ -216,7 +216,11 @@ def test_a_study_of_ones_own(tmp_path):
 def test_published_studies_are_listed_and_checked_without_data():
     assert "tn5000-swinv2: SwinV2-Base" in run("reproduce").stdout
     found = json.loads(run("reproduce", "tn5000-swinv2", "--check", "--json").stdout)
-    assert [one["published"] for one in found["contradictions"]] == ["training", "validation", "test"]
+    assert [one["published"] for one in found["contradictions"]] == [
+        "training",
+        "validation",
+        "test",
+    ]
     refused = CliRunner().invoke(app, ["reproduce", "tn5000-swinv2"])
     assert refused.exit_code == 2
     assert "needs data: --data PATH" in " ".join(refused.stderr.split())

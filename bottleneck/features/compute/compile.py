@@ -10,7 +10,6 @@ import logging
 import types
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,8 @@ from torch import Tensor, nn
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.networks import feature_map
 
-__all__ = ["COMPILING", "Compiling", "can_compile", "compiled", "constant_weights", "pays_off"]
+__all__ = ["can_compile", "compiled", "constant_weights", "pays_off"]
 
-Compiling = Literal["auto", "always", "never"]
-COMPILING: tuple[Compiling, ...] = ("auto", "always", "never")
 # With fewer images than this, a CPU does not regain the time that compiling takes.
 _MANY_IMAGES = 20_000
 

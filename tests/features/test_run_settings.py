@@ -114,7 +114,7 @@ def test_fp32_takes_the_reference(image_folder: MakeImages, tmp_path: Path) -> N
     folder = image_folder(2)
     with pytest.raises(UsageError, match="fp32 takes the reference decoding"):
         run(folder, tmp_path / "f", decoding="fast")
-    with pytest.raises(UsageError, match="unknown decoding 'quick'"):
+    with pytest.raises(UsageError, match="unknown decode 'quick'"):
         run(folder, tmp_path / "f", decoding="quick")
-    with pytest.raises(UsageError, match="unknown choice for compile 'often'"):
+    with pytest.raises(UsageError, match="unknown compile 'often'"):
         run(folder, tmp_path / "f", compile="often")
