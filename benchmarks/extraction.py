@@ -39,7 +39,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bottleneck.backbones.backbone import Backbone, MemoryFormat, load_backbone
+from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
@@ -192,7 +192,7 @@ class Way:
     """One way to compute a network."""
 
     precision: Precision
-    layout: MemoryFormat
+    layout: str
     lanes: bool
     compiled: bool = False
 
@@ -245,7 +245,7 @@ def computing(name: str, device: torch.device, way: Way) -> Work:
 def best_way(name: str, device: torch.device) -> Way:
     """Return the fastest way, compiled if that is faster."""
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    layouts: tuple[MemoryFormat, ...] = ("channels_last", "contiguous")
+    layouts = ("channels_last", "contiguous")
     ways = [Way(*each) for each in itertools.product(precisions, layouts, (True, False))]
     n = 4 * plan_of(name, device).batch_size
 

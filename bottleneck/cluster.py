@@ -338,5 +338,5 @@ def _clean_errors() -> Iterator[None]:
             "the workers of the Ray cluster cannot do the work "
             f"({type(cause or error).__name__}: {lines[0] if lines else 'no reason given'}). Every "
             f"machine needs bottleneck-features {bottleneck.__version__} and memory for its "
-            "actors; what was finished is kept, mend the cause and repeat the command"
+            "actors; finished work is kept: remove the cause and repeat the command"
         ) from None

@@ -7,7 +7,6 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +22,12 @@ from bottleneck.errors import UsageError
 
 __all__ = [
     "Backbone",
-    "MemoryFormat",
     "embed_together",
     "load_backbone",
     "tapped",
     "without_tf32",
 ]
 
-MemoryFormat = Literal["channels_last", "contiguous"]
-_LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -100,7 +96,6 @@ class Backbone:
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
         self.device = torch.device("cpu")
-        self.layout: MemoryFormat = "channels_last"
         self.statistics = self._place_statistics()
         self.shape, self.width = self._probe()
 
@@ -132,7 +127,7 @@ class Backbone:
             layer=layer or "",
             pooling=self.pooling,
         )
-        other.device, other.layout = self.device, self.layout
+        other.device = self.device
         other.statistics = self.statistics
         other.__dict__["digest"] = self.digest
         return other
@@ -168,10 +163,10 @@ class Backbone:
             variant=self.weights.variant,
         )
 
-    def to(self, device: torch.device, layout: MemoryFormat = "channels_last") -> Backbone:
-        """Move the network to a device and into a memory format; return the backbone itself."""
-        self.network.to(device).to(memory_format=_LAYOUTS[layout])
-        self.device, self.layout = device, layout
+    def to(self, device: torch.device) -> Backbone:
+        """Move the network to a device, channels last; return the backbone itself."""
+        self.network.to(device).to(memory_format=torch.channels_last)
+        self.device = device
         self.statistics = self._place_statistics()
         return self
 
@@ -240,7 +235,7 @@ def embed_together(
     mean, std = (channel.repeat(x.shape[2]) for channel in first.statistics)
     rows = x.flatten(2).sub_(mean).div_(std)
     # NHWC permuted to NCHW is already in the memory format channels_last.
-    x = rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=_LAYOUTS[first.layout])
+    x = rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     reduced = precision != "fp32"
     autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
     cuda = first.device.type == "cuda"

@@ -341,7 +341,7 @@ def _explained_errors(paths: Sequence[Path]) -> Iterator[None]:
         kept = any(path.exists() or log_path(path).exists() for path in paths)
         raise FeatureFileError(
             f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
-            f"{'kept' if kept else 'gone with its folder'}; mend the cause and repeat the "
+            f"{'kept' if kept else 'gone with its folder'}; remove the cause and repeat the "
             "command"
         ) from None
 

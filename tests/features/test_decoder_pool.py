@@ -154,6 +154,17 @@ def test_no_process_can_be_started(pool: DecoderPool, monkeypatch: pytest.Monkey
         decoded(pool)
 
 
+def test_the_executor_itself_cannot_be_made(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("loky.ProcessPoolExecutor", fail)
+    with pytest.raises(UsageError, match=r"cannot be started.*Too many open files.*--workers 1"):
+        decoded(pool)
+
+
 def test_a_pixel_cache_that_cannot_be_used_is_no_fault_of_the_image(tmp_path: Path) -> None:
     cache = PixelCache(tmp_path / "cache")
     shutil.rmtree(tmp_path / "cache")

@@ -106,7 +106,7 @@ class Journal:
                         f"{self.path} belongs to another recipe; move it away and repeat"
                     )
                 else:
-                    self.settings = dict(json.loads(payload)["settings"])
+                    self._take(json.loads(payload)["settings"])
                 end = start + len(payload)
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
             raise self._malformed() from None
@@ -119,11 +119,16 @@ class Journal:
 
     def _replay_batch(self, start: int, payload: bytes) -> None:
         batch = self._index(start, payload)
-        self.settings = dict(batch["settings"])
+        self._take(batch["settings"])
         self._read_before.add(
             (str(identity), json.dumps([str(source), str(key), int(size), int(time)]))
             for identity, source, key, size, time in batch["read"]
         )
+
+    def _take(self, settings: Mapping[str, Any]) -> None:
+        if settings.keys() != self.settings.keys():
+            raise ValueError("other settings than a run has")
+        self.settings = dict(settings)
 
     def _records(self) -> Iterator[tuple[int, bytes]]:
         size = self.path.stat().st_size

@@ -15,7 +15,7 @@ from bottleneck.features.file.format import OPTIONAL_FIELDS, Members
 
 __all__ = ["feature_files", "load_features", "read_provenance"]
 
-_TEXTS = (*OPTIONAL_FIELDS, "sources", "sha256", "pixels")
+_TEXTS = ("sources", "sha256", "pixels")
 
 
 def feature_files(folder: Path) -> list[Path]:
@@ -63,19 +63,17 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
             raise file.malformed("ids")
         X = file.member("embeddings", len(ids), ndim=2, kind="f")
         columns: dict[str, Any] = {
-            name: file.texts(name, len(ids)) for name in _TEXTS if name in file
+            name: file.texts(name, len(ids)) for name in OPTIONAL_FIELDS if name in file
         }
-        if "size" in file:
-            columns["size"] = file.member("size", len(ids), ndim=2, kind="i")[:]
-        if "brightness" in file:
-            columns["brightness"] = file.member("brightness", len(ids), kind="f")[:]
-        if "thumbnails" in file:
-            columns["thumbnails"] = _array(path, file.thumbnails(len(ids)), memory_map)
+        columns |= {name: file.texts(name, len(ids)) for name in _TEXTS}
         return FeatureSet(
             X=_array(path, X, memory_map),
             y=file.texts("labels", len(ids)),
             ids=ids,
             provenance=provenance,
+            size=file.member("size", len(ids), ndim=2, kind="i")[:],
+            brightness=file.member("brightness", len(ids), kind="f")[:],
+            thumbnails=_array(path, file.thumbnails(len(ids)), memory_map),
             failures=tuple(file.failures()),
             path=path,
             **columns,

@@ -7,12 +7,13 @@ busy.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ _Pixels = dict[Preprocessing, NDArray[np.uint8 | np.float32]]
 _Task = tuple[bytes, str, Box | None, Sequence[Preprocessing]]
 # A small image that every decoder process must decode before it gets another: 8×8 grey pixels.
 _FIRST = b"P5 8 8 255\n" + bytes(64)
+# One thread per process; and loky must not end one that grew with the size of its images.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 
 
 class DecoderPool:
@@ -124,25 +127,43 @@ class DecoderPool:
 def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecutor:
     from loky import BrokenProcessPool, ProcessPoolExecutor
 
-    process = ProcessPoolExecutor(
-        1, initializer=_set_up_process, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
-    )
+    process = None
     try:
-        process.submit(_run_task, (_FIRST, "", None, preprocessings), None).result()
-    except (OSError, BrokenProcessPool) as error:
-        process.shutdown()
+        with _interrupts_blocked():
+            process = ProcessPoolExecutor(
+                1, initializer=_set_up_process, initargs=(os.getpid(),), env=_ENVIRONMENT
+            )
+            first = process.submit(_run_task, (_FIRST, "", None, preprocessings), None)
+        first.result()
+    # Without shared memory or file descriptors, the executor itself cannot be made.
+    except (OSError, NotImplementedError, BrokenProcessPool) as error:
+        if process is not None:
+            process.shutdown()
         raise UsageError(
-            f"a decoder process cannot be started: {first_line(error)} Use --workers 1, which "
+            f"a decoder process cannot be started ({first_line(error)}): use --workers 1, which "
             "needs none"
         ) from None
     return process
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is started here: it inherits what this thread blocks."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows.
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _set_up_process(parent: int) -> None:
     """Prepare a decoder process, which runs this first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent.
     import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent.
     os.dup2(2, 1)  # What a library prints does not belong into the output of the command.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

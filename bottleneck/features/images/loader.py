@@ -66,8 +66,6 @@ def load_images(
                 row.sha256 = hashlib.sha256(data).hexdigest()
             if preprocessings := needed(row.key):
                 decoders.decode(row, data, preprocessings)
-        except OSError as error:
-            row.failure = f"cannot be read: {error.strerror or error}"
         except DataError as error:
             row.failure = str(error)
         except MemoryError:
@@ -90,7 +88,9 @@ def load_images(
 def _read(dataset: ImageDataset, sample: Sample) -> bytes:
     try:
         return dataset.read(sample)
-    except (OSError, DataError, MemoryError):
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}") from None
+    except (DataError, MemoryError):
         raise
     # A user's own image source may raise anything, and one bad image must not end a run.
     except Exception as error:  # noqa: BLE001
