@@ -261,7 +261,7 @@ def stream(
     ----------
     actor : type
         Created with a reference to the settings. Called with a table of rows in the column
-        ``chunk``, it returns a table with one result per row in the column ``outcome``.
+        ``chunk``, it returns a table with one result per row in the column ``result``.
     settings : object
         Sent to every machine once.
     rows : iterable of bytes
@@ -293,7 +293,7 @@ def stream(
         reference, waiting = ray.put(settings), iter(rows)
         # Ray Data keeps a record of every row until the last one is finished.
         while wave := [{"chunk": row} for row in itertools.islice(waiting, _WAVE)]:
-            outcomes = ray.data.from_items(wave, override_num_blocks=len(wave)).map_batches(
+            results = ray.data.from_items(wave, override_num_blocks=len(wave)).map_batches(
                 actor,
                 fn_constructor_args=(reference,),
                 batch_size=1,
@@ -308,8 +308,8 @@ def stream(
                 num_cpus=num_cpus,
                 num_gpus=num_gpus,
             )
-            for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow"):
-                for cell in block["outcome"]:
+            for block in results.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for cell in block["result"]:
                     yield cell.as_py()
             gc.collect()  # The executor is in a reference cycle that holds all rows.
 
@@ -338,5 +338,5 @@ def _clean_errors() -> Iterator[None]:
             "the workers of the Ray cluster cannot do the work "
             f"({type(cause or error).__name__}: {lines[0] if lines else 'no reason given'}). Every "
             f"machine needs bottleneck-features {bottleneck.__version__} and memory for its "
-            "actors; finished work is kept: remove the cause and repeat the command"
+            "actors; finished work is kept: fix the cause and repeat the command"
         ) from None

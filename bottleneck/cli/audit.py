@@ -1,4 +1,4 @@
-"""``bottleneck audit``."""
+"""``bottleneck audit``: search a data set for leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck compare``."""
+"""``bottleneck compare``: evaluate features and heads on the same patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck extract``."""
+"""``bottleneck extract``: run images through a frozen network."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def extract(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="Folder with one subfolder a class, CSV manifest, DDTI or TN5000 folder, MedMNIST "
-            ".npz, or `phantom`. Default: the one named in bottleneck.toml, else `phantom`.",
+            help="Folder with one subfolder per class, CSV manifest, DDTI or TN5000 folder, "
+            "MedMNIST .npz, or `phantom`. Default: the one named in bottleneck.toml, else "
+            "`phantom`.",
             show_default=False,
         ),
     ] = None,

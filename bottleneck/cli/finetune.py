@@ -1,4 +1,4 @@
-"""``bottleneck finetune``."""
+"""``bottleneck finetune``: train a network fold by fold."""
 
 from __future__ import annotations
 

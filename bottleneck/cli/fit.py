@@ -1,4 +1,4 @@
-"""``bottleneck fit``."""
+"""``bottleneck fit``: train a head on all samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck inspect``."""
+"""``bottleneck inspect``: show what a feature file or a model holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck leakage``."""
+"""``bottleneck leakage``: measure how much a leak inflates results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bottleneck reproduce``."""
+"""``bottleneck reproduce``: run a published study."""
 
 from __future__ import annotations
 

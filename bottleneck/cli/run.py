@@ -1,4 +1,4 @@
-"""``bottleneck run``."""
+"""``bottleneck run``: run a study of your own."""
 
 from __future__ import annotations
 

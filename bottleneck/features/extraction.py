@@ -2,7 +2,7 @@
 
 An image takes six steps:
 
-1. sample: ``selection.py`` selects the samples of which the images must be read;
+1. sample: ``selection.py`` selects the samples whose images must be read;
 2. load: ``images/loader.py`` reads, hashes, decodes and crops them, ahead of the networks;
 3. batch: ``compute/worker.py`` collects them until a batch is full;
 4. network: ``compute/batch_runner.py`` computes the batch;
@@ -341,7 +341,7 @@ def _explained_errors(paths: Sequence[Path]) -> Iterator[None]:
         kept = any(path.exists() or log_path(path).exists() for path in paths)
         raise FeatureFileError(
             f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
-            f"{'kept' if kept else 'gone with its folder'}; remove the cause and repeat the "
+            f"{'kept' if kept else 'gone with its folder'}; fix the cause and repeat the "
             "command"
         ) from None
 

@@ -1,4 +1,4 @@
-"""How rows were made: the provenance fields that a store does not know by itself."""
+"""Provenance of a computation: engine, weights, versions, command and times."""
 
 from __future__ import annotations
 

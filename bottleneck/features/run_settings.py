@@ -60,7 +60,7 @@ def choose_recipe(
         decoding = "reference" if precision == "fp32" else "fast"
     elif decoding != "reference" and precision == "fp32":
         raise UsageError(
-            "fp32 takes the reference decoding: leave --decode out, or say --precision bf16"
+            "fp32 needs the reference decoding: omit --decode, or use --precision bf16"
         )
     return precision, decoding, begun is not None
 
@@ -119,6 +119,6 @@ def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> li
     if decoding in ("auto", "reference") or how.fast() != how:
         return []
     return [
-        f"{recipe.backbone}: --decode {decoding} is the reference here, for there is no other form "
-        f"of its resize ({how.interpolation} of {how.resizer})"
+        f"{recipe.backbone}: --decode {decoding} has no effect here: its resize "
+        f"({how.interpolation} of {how.resizer}) has only the reference form"
     ]

@@ -1,4 +1,4 @@
-"""The first step of an image: whether it must be read, or is known by the stamp of its file."""
+"""Selection of the images to read: those without a row under the same size and time."""
 
 from __future__ import annotations
 

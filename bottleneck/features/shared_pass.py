@@ -28,7 +28,7 @@ class SharedPass:
         self.members: list[tuple[Backbone, FeatureStore]] = []
 
     def forward(self) -> ForwardPass:
-        """Return what is to be computed."""
+        """Return the forward pass that computes the rows."""
         store = self.members[0][1]
         reduced = store.recipe.precision != "fp32"
         return ForwardPass(

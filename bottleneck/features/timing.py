@@ -73,7 +73,7 @@ class Clock:
             self.add({name: time.perf_counter() - started})
 
     def start(self) -> None:
-        """Begin to count waiting: time before this call is no part of the run."""
+        """Start the clock of the run; earlier time does not count as waiting."""
         self._started = time.perf_counter()
 
     def add(self, busy: Mapping[str, float]) -> None:

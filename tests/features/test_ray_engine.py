@@ -178,7 +178,7 @@ def test_rows_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, errand: object) -> None: ...
 
         def __call__(self, table: Any) -> Any:
-            return table.rename_columns(["outcome"])
+            return table.rename_columns(["result"])
 
     made = 0
 

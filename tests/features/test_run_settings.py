@@ -104,15 +104,15 @@ def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> N
     (note,) = set(other.notes) - set(plain.notes)
     assert again.notes == plain.notes
     assert note == (
-        "tiny: --decode fast is the reference here, for there is no other form of its resize "
-        "(bilinear of opencv)"
+        "tiny: --decode fast has no effect here: its resize (bilinear of opencv) has only the "
+        "reference form"
     )
     assert other.provenance["recipe"]["decoding"] == "1"
 
 
 def test_fp32_takes_the_reference(image_folder: MakeImages, tmp_path: Path) -> None:
     folder = image_folder(2)
-    with pytest.raises(UsageError, match="fp32 takes the reference decoding"):
+    with pytest.raises(UsageError, match="fp32 needs the reference decoding"):
         run(folder, tmp_path / "f", decoding="fast")
     with pytest.raises(UsageError, match="unknown decode 'quick'"):
         run(folder, tmp_path / "f", decoding="quick")

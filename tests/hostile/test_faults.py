@@ -175,7 +175,7 @@ def test_the_disk_fills_up_under_the_log(start: Start, place: Path) -> None:
     code, said = start(limit=20_000).end()
     assert code == 2
     assert "error:" in said
-    assert "File too large. What was finished is kept; remove the cause" in said
+    assert "File too large. What was finished is kept; fix the cause" in said
     assert "Traceback" not in said
     assert not list((place / "f").glob("*.h5"))
     (log,) = (place / "f").glob("*.unfinished")

@@ -1,4 +1,4 @@
-"""What extraction asks of an engine: a job of images and networks in, rows and batches out."""
+"""Interface of an engine: a job goes in, images and batches of features come out."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class _Actor:
         results = [
             pickle.dumps(self._compute(pickle.loads(cell.as_py()))) for cell in table["chunk"]
         ]
-        return pyarrow.table({"outcome": pyarrow.array(results, pyarrow.large_binary())})
+        return pyarrow.table({"result": pyarrow.array(results, pyarrow.large_binary())})
 
     def _compute(self, chunk: _Chunk) -> _ChunkResult:
         dataset = ImageDataset("chunk", tuple(chunk.samples), self._images)

@@ -163,7 +163,7 @@ class _Queue:
         self._runner.close()
 
     def framings(self) -> list[Preprocessing]:
-        """Return how the pixels are made: in two ways until the drift is measured."""
+        """Return the preprocessings that are needed; two until the drift is measured."""
         return [self.framing, self._reference] if self._drift else [self.framing]
 
     def task(self, rows: Sequence[ImageRow]) -> Callable[[], FeatureBatch]:

@@ -1,4 +1,4 @@
-"""Where each row of a finished feature file comes from: the file before, or its log."""
+"""Source of each row of a finished feature file: the previous file or its log."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class RowPlan:
             yield rows, features
 
     def notes(self) -> list[str]:
-        """Return what changed since the file before, for the user."""
+        """Return notes about what changed since the previous file."""
         counts = (
             (self._n_changed, "changed since the last run"),
             (

@@ -1,4 +1,4 @@
-"""Decoding of images, in the thread that asks or in a process of its own.
+"""Decoding of images, in the calling thread or in separate processes.
 
 Decoding holds the interpreter's lock for about a third of its time, and the threads that drive
 the networks need that lock as well: beyond three or four cores, threads alone cannot keep a GPU
