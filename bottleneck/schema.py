@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import datetime
 import functools
 import json
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import (
     Annotated,
     Any,
@@ -136,11 +137,36 @@ def from_table(cls: type[T], table: object, source: str) -> T:
         If a key is unknown or missing, or a value does not fit.
     """
     try:
-        return TypeAdapter(cls).validate_json(json.dumps(table, default=str))
+        made = TypeAdapter(cls).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise _explain(error, cls, table, source) from None
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
+    _refuse_time(cls, table, source)
+    return made
+
+
+def _refuse_time(cls: type, table: object, source: str) -> None:
+    """Refuse a date or time of TOML, which JSON can hold only as a string."""
+    for steps, value in _values(table):
+        if isinstance(value, datetime.date | datetime.time):
+            path, _, kind = _walk(cls, table, steps)
+            before = "".join(f"{one}: " for one in (source, *path[:-1]))
+            raise UsageError(
+                f"{before}{path[-1]} must be {_expected(kind)}, not the date or time {value}"
+            )
+
+
+def _values(table: object, *steps: str | int) -> Iterator[tuple[Sequence[str | int], object]]:
+    """Yield every value of a table and of the tables and lists in it, after the steps to it."""
+    if isinstance(table, collections.abc.Mapping):
+        for key, value in table.items():
+            yield from _values(value, *steps, key)
+    elif isinstance(table, list | tuple):
+        for number, value in enumerate(table):
+            yield from _values(value, *steps, number)
+    else:
+        yield steps, table
 
 
 def _explain(error: ValidationError, cls: type, table: object, source: str) -> UsageError:
@@ -264,4 +290,4 @@ def _expected(kind: Any) -> str:
         return "a table"
     if get_origin(kind) is tuple and _is_table(bare(get_args(kind)[0])):
         return "a list of tables"
-    return _KINDS.get(get_origin(kind) or kind, "something else")
+    return _KINDS.get(get_origin(kind) or kind, "text, a number, true or false, a list or a table")

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -78,6 +79,20 @@ def test_tables_become_nested_schemas() -> None:
         ),
         ({"name": "none"}, "t.toml: a tree needs a name"),
         ([], "t.toml: the content must be a table, not []"),
+        ({"name": date(2024, 1, 1)}, "name must be a string, not the date or time 2024-01-01"),
+        (
+            {"name": "x", "label": time(12)},
+            "t.toml: label must be a label in quotes, not the date or time 12:00:00",
+        ),
+        (
+            {"name": "x", "leaves": [{"name": datetime(2024, 1, 1, 12)}]},
+            "name must be a string, not the date or time 2024-01-01 12:00:00",
+        ),
+        ({"name": "x", "size": date(2024, 1, 1)}, "t.toml: unknown key 'size'"),
+        (
+            {"name": "x", "extra": {"day": date(2024, 1, 1)}},
+            "extra.day must be text, a number, true or false, a list or a table, not the date",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(table: object, message: str) -> None:
