@@ -56,7 +56,7 @@ _MODULES = {
     "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
-    "Protocol": "bottleneck.data.splits.folds",
+    "Protocol": "bottleneck.data.splits.protocol",
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
     "compare": "bottleneck.evaluation.compare",
@@ -83,7 +83,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.augmented_copies import Augmentation, augment
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.readers import load_dataset
-    from bottleneck.data.splits.folds import Protocol
+    from bottleneck.data.splits.protocol import Protocol
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment

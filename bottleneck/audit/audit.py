@@ -52,7 +52,7 @@ class Audit:
         Duplicates, and the groups of patients that they join.
     metadata : MetadataScore or None
         Prediction of the label from metadata alone; None where there are no metadata.
-    largest_unit : int
+    largest_group : int
         Number of patients in the largest group.
     """
 
@@ -62,7 +62,7 @@ class Audit:
     findings: tuple[Finding, ...]
     groups: LeakSafeGroups
     metadata: MetadataScore | None
-    largest_unit: int
+    largest_group: int
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -133,7 +133,7 @@ def audit_features(
         findings=_sort(findings),
         groups=groups,
         metadata=metadata,
-        largest_unit=largest,
+        largest_group=largest,
     )
 
 

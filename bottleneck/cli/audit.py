@@ -111,7 +111,7 @@ def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[st
         "samples": audited.n_samples,
         "patients": audited.n_patients,
         "leaks": len(audited.leaks),
-        "largest_unit": audited.largest_unit,
+        "largest_group": audited.largest_group,
         "findings": findings,
         "copies": search,
         "metadata": None if audited.metadata is None else dataclasses.asdict(audited.metadata),

@@ -37,7 +37,7 @@ def demo(
     Example: `bottleneck demo`
     """
     from bottleneck.data.readers import load_dataset
-    from bottleneck.data.splits.folds import Protocol
+    from bottleneck.data.splits.protocol import Protocol
 
     data = load_dataset("phantom", limit=limit)
     options: dict[str, Any] = {

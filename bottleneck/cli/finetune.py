@@ -13,7 +13,11 @@ from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import PANEL, DatasetOptions, refuse_idle
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
-from bottleneck.finetune.settings import Config, parse_class_weights, read_config
+from bottleneck.finetune.training_options import (
+    TrainingOptions,
+    parse_class_weights,
+    read_training_options,
+)
 from bottleneck.report.terminal import WIDTH, make_table, wrap
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ _FOLDS = "Folds"
 
 
 @takes_fields(
-    Options(Config),
+    Options(TrainingOptions),
     Options(Protocol, ("kind", "n_splits", "repeats"), panel=_FOLDS),
     DatasetOptions,
 )
@@ -50,7 +54,8 @@ def finetune(
     folds_from: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with id, repeat and fold; its test folds are used instead.",
+            help="CSV with id, repeat and fold, such as the predictions.csv of a comparison; its "
+            "test folds are used instead.",
             rich_help_panel=_FOLDS,
             show_default=False,
         ),
@@ -68,15 +73,17 @@ def finetune(
 ) -> None:
     """Train a network on images, fold by fold, as an arm to compare with frozen networks.
 
-    The folds are those of `bottleneck compare`; the epoch is chosen on a validation set that is
-    held out of each training set by patient. The same command continues an interrupted run from
-    its last epoch. Needs `pip install 'bottleneck-features[finetune]'`.
+    The folds are those of `bottleneck compare`, unless it joins patients by a doubtful duplicate,
+    which only features confirm: --folds-from takes the folds of a comparison. The epoch is chosen
+    on a validation set that is held out of each training set by patient. The same command
+    continues an interrupted run from its last epoch. Needs
+    `pip install 'bottleneck-features[finetune]'`.
 
     Example: `bottleneck finetune photos/ --backbone resnet18 --unfreeze last --epochs 20`
     """
     if "class_weights" in training:
         training["class_weights"] = parse_class_weights(training["class_weights"])
-    chosen = read_config(config, **training) if config else Config(**training)
+    chosen = read_training_options(config, **training) if config else TrainingOptions(**training)
     plan = Protocol(**splitting, seed=chosen.seed)
     how: dict[str, Any] = {
         "protocol": plan,
@@ -107,14 +114,14 @@ def finetune(
 
 
 def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
-    from bottleneck.finetune.cross_validate import summarise
+    from bottleneck.finetune.cross_validate import summarise_seeds
 
     for note in trained[0].notes if not quiet else ():
         say(wrap(note, "note: "))
     for arm in trained:
         show(_table(arm))
     if len(trained) > 1:
-        auroc = summarise(trained)["test"]
+        auroc = summarise_seeds(trained)["test"]
         show(
             f"AUROC of the test folds over {len(trained)} seeds: {auroc['mean']:.3f}, "
             f"standard deviation {auroc['sd']:.3f}"

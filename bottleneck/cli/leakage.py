@@ -200,7 +200,7 @@ def _explain(experiment: LeakExperiment) -> list[str]:
         verdict = "Holds for new patients" if row.honest else "Wrong for new patients"
         paragraphs.append(
             f"{row.name}. {verdict}: {row.why} Of {row.n_tested} test images, "
-            f"{row.picture_known:.0%} have another copy in the training set, and "
+            f"{row.image_known:.0%} have another copy in the training set, and "
             f"{row.patient_known:.0%} another image of the same patient."
         )
     paragraphs.append(

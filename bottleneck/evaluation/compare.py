@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
 from bottleneck.data.dataset import ImageDataset, choose_positive
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import (
     Arm,

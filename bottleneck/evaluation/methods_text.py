@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.folds import Folds, Protocol
 from bottleneck.data.splits.patients import count_by_class
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures

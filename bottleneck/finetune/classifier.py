@@ -115,7 +115,7 @@ def attach_head(
     n_classes : int
         Number of classes.
     unfreeze, dropout, freeze_norm
-        As in ``Config``.
+        As in ``TrainingOptions``.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
     network : nn.Module
         A copy of its network, which is changed.
     unfreeze : str
-        As in ``Config``.
+        As in ``TrainingOptions``.
 
     Returns
     -------

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.folds import Folds, Protocol
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import MissingExtraError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import (
     FoldSplit,
     divide,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bottleneck.finetune.run_folder import RunFolder
     from bottleneck.finetune.training_data import Inputs
 
-__all__ = ["Trained", "finetune", "summarise", "train_on_features"]
+__all__ = ["Trained", "finetune", "summarise_seeds", "train_on_features"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -74,7 +74,7 @@ class Trained:
 
 def finetune(
     dataset: ImageDataset,
-    config: Config = Config(),
+    config: TrainingOptions = TrainingOptions(),
     *,
     backbone: Backbone | None = None,
     protocol: Protocol = Protocol(),
@@ -86,22 +86,25 @@ def finetune(
     """Train a network on the training set of every fold, and test it on the test fold.
 
     A validation set is held out of each training set by patient; the epoch with its highest
-    AUROC is tested. The folds are those of ``compare`` for the same protocol. A checkpoint is
-    written after every epoch: the same call continues an interrupted training, with the same
-    result. Finished folds are not trained again.
+    AUROC is tested. The folds are those of ``compare`` for the same protocol, unless ``compare``
+    joins patients by a doubtful duplicate: only features confirm these, and a training on images
+    has none. ``folds_from`` takes the folds of a comparison. A checkpoint is written after every
+    epoch: the same call continues an interrupted training, with the same result. Finished folds
+    are not trained again.
 
     Parameters
     ----------
     dataset : ImageDataset
         The images.
-    config : Config
+    config : TrainingOptions
         Options of network, training and augmentation.
     backbone : Backbone, optional
         A loaded backbone, in place of the one that ``config`` names.
     protocol : Protocol
         How samples are split.
     folds_from : str or Path, optional
-        A CSV with the columns id, repeat and fold; its test folds are used instead.
+        A CSV with the columns id, repeat and fold, such as the ``predictions.csv`` of a
+        comparison or of another training; its test folds are used instead.
     seeds : int
         Number of networks per fold. The first has the seed of ``config``, each following one the
         next number. Folds and validation sets are the same for all. Each seed is an arm of its
@@ -139,7 +142,7 @@ def finetune(
 
 def train_on_features(
     features: FeatureSet,
-    config: Config = Config(backbone="new_fc"),
+    config: TrainingOptions = TrainingOptions(backbone="new_fc"),
     *,
     protocol: Protocol = Protocol(),
     folds_from: str | Path | None = None,
@@ -150,7 +153,7 @@ def train_on_features(
     """Train the "new FC" of Sai Sundar & Siva Sankara Sai on features of a frozen network.
 
     Parameters, results and errors are those of :func:`finetune`, with ``features`` in place of a
-    data set and without augmentation.
+    data set and without augmentation. The folds are those of ``compare`` for the same protocol.
     """
     _refuse_missing()
     from bottleneck.finetune.training_data import FeatureInputs
@@ -159,7 +162,7 @@ def train_on_features(
     return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress)
 
 
-def summarise(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
+def summarise_seeds(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
     """Return mean and standard deviation, over seeds, of the mean AUROC over folds.
 
     Returns
@@ -188,7 +191,7 @@ def _refuse_missing() -> None:
 
 def _train_arms(
     inputs: Inputs,
-    config: Config,
+    config: TrainingOptions,
     protocol: Protocol,
     folds_from: str | Path | None,
     seeds: int,
@@ -203,6 +206,11 @@ def _train_arms(
     if config.precision == "auto":
         native = devices.native_precision(devices.resolve_device(config.device))
         config = dataclasses.replace(config, precision=native)
+    groups = None
+    if not protocol.allow_leakage:
+        if progress is not None:
+            progress(0, 1, "searching for duplicates")
+        groups = inputs.leak_safe_groups.names
     folds, parts = divide(
         protocol,
         ids=inputs.ids,
@@ -211,7 +219,7 @@ def _train_arms(
         splits=inputs.splits,
         folds=inputs.folds,
         validation=config.validation,
-        groups=None if protocol.allow_leakage else inputs.leak_safe_groups.names,
+        groups=groups,
         n_unnamed=inputs.n_unnamed,
         folds_from=folds_from,
     )
@@ -227,13 +235,15 @@ def _train_arms(
     if seeds > 1:
         write_json(
             output / "seeds.json",
-            {"seeds": [arm.seed for arm in trained], "auroc": summarise(trained)},
+            {"seeds": [arm.seed for arm in trained], "auroc": summarise_seeds(trained)},
             locked=False,
         )
     return tuple(trained)
 
 
-def _inputs_of(inputs: Inputs, config: Config, parts: Sequence[FoldSplit]) -> dict[str, Any]:
+def _inputs_of(
+    inputs: Inputs, config: TrainingOptions, parts: Sequence[FoldSplit]
+) -> dict[str, Any]:
     table = split_table(parts, inputs.ids, inputs.groups)
     return {
         "bottleneck": __version__,
@@ -246,7 +256,7 @@ def _inputs_of(inputs: Inputs, config: Config, parts: Sequence[FoldSplit]) -> di
 
 def _train_arm(
     inputs: Inputs,
-    config: Config,
+    config: TrainingOptions,
     folds: Folds,
     parts: Sequence[FoldSplit],
     folder: RunFolder,
@@ -314,7 +324,7 @@ def _train_arm(
 
 def _train_fold(
     inputs: Inputs,
-    config: Config,
+    config: TrainingOptions,
     part: FoldSplit,
     folder: RunFolder,
     progress: Progress | None,

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from bottleneck.finetune.classifier import Classifier
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 
 __all__ = ["Course", "Curve", "Move", "Validated", "best_epoch", "is_over"]
 
@@ -46,7 +46,7 @@ class Course(Callback):
     training.
     """
 
-    def __init__(self, config: Config, move: Move | None, text: str) -> None:
+    def __init__(self, config: TrainingOptions, move: Move | None, text: str) -> None:
         self.config = config
         self.move = move
         self.text = text
@@ -125,7 +125,7 @@ def best_epoch(curve: Curve) -> int:
     return 1 + int(np.argmax([row["val_auroc"] for row in curve]))
 
 
-def is_over(curve: Curve, config: Config) -> bool:
+def is_over(curve: Curve, config: TrainingOptions) -> bool:
     """Return whether a training with this learning curve is over."""
     waited = len(curve) - best_epoch(curve) if curve else 0
     return len(curve) >= config.epochs or bool(config.patience and waited >= config.patience)

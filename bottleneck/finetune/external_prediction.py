@@ -11,7 +11,7 @@ import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import DataError, ModelError
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def predict(
         raise ModelError(
             f"{path} holds no network of repeat {repeat}, fold {fold} that can be read: {error}"
         ) from None
-    inputs = ImageInputs(dataset, Config(**record["config"]), backbone)
+    inputs = ImageInputs(dataset, TrainingOptions(**record["config"]), backbone)
     if list(inputs.classes) != record["classes"]:
         raise DataError(
             f"the network was trained on the classes {', '.join(record['classes'])}; the data set "

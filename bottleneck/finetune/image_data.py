@@ -30,9 +30,9 @@ from bottleneck.finetune.architectures import (
     find_architecture,
 )
 from bottleneck.finetune.classifier import Classifier, attach_head, has_folded_norm, wrap
-from bottleneck.finetune.settings import Config, TrainingAugmentation
 from bottleneck.finetune.training_data import Inputs, Item
-from bottleneck.finetune.transforms import augment, derive_seed
+from bottleneck.finetune.training_options import TrainingAugmentation, TrainingOptions
+from bottleneck.finetune.transforms import augment_pixels, derive_seed
 from bottleneck.plurals import counted
 
 __all__ = ["ImageInputs"]
@@ -50,7 +50,7 @@ class ImageInputs(Inputs):
     ----------
     dataset : ImageDataset
         The images.
-    config : Config
+    config : TrainingOptions
         Options, with the name of the network.
     backbone : Backbone, optional
         A loaded backbone, in place of the one that ``config`` names.
@@ -66,7 +66,7 @@ class ImageInputs(Inputs):
     """
 
     def __init__(
-        self, dataset: ImageDataset, config: Config, backbone: Backbone | None = None
+        self, dataset: ImageDataset, config: TrainingOptions, backbone: Backbone | None = None
     ) -> None:
         self.dataset = dataset
         self.config = config
@@ -115,7 +115,7 @@ class ImageInputs(Inputs):
             self.ids,
             pixels=np.array([f.pixels for f in self._facts], str),
             sizes=np.array([f.size for f in self._facts], np.int32),
-            order_by=[c for c in (self.y, self.splits, self.folds) if c is not None],
+            order_by=self.fold_columns,
         )
 
     def _describe_samples(self) -> None:
@@ -223,13 +223,13 @@ class _Images(Dataset[Item]):
             pixels = self.preprocessing.pixels(image)
         else:
             seed = derive_seed("augmentation", self.seed, sample.id)
-            pixels = augment(image, self.preprocessing, self.augmentation, seed)
+            pixels = augment_pixels(image, self.preprocessing, self.augmentation, seed)
         if not pixels.flags.writeable:  # Without a resize, the memory belongs to Pillow.
             pixels = pixels.copy()
         return torch.from_numpy(pixels), int(self.labels[number]), int(self.rows[number])
 
 
-def _load(config: Config) -> Backbone:
+def _load(config: TrainingOptions) -> Backbone:
     if config.backbone == NEW_FC:
         raise UsageError(
             f"'{NEW_FC}' is trained on features: name a feature file (made by `bottleneck "
@@ -249,7 +249,7 @@ def _load(config: Config) -> Backbone:
     )
 
 
-def _preprocessing_of(architecture: Architecture, config: Config) -> Preprocessing:
+def _preprocessing_of(architecture: Architecture, config: TrainingOptions) -> Preprocessing:
     if config.weights not in (None, *_RANDOM):
         raise UsageError(
             f"{architecture.name} has no published weights and is trained from scratch: leave "

@@ -25,8 +25,8 @@ from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.early_stopping import Course, Curve, Move, Validated, best_epoch, is_over
 from bottleneck.finetune.losses import build_loss, weigh_classes
 from bottleneck.finetune.lr_schedule import make_scheduler
-from bottleneck.finetune.settings import Config
 from bottleneck.finetune.training_data import Inputs, Item
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.transforms import derive_seed
 from bottleneck.finetune.validation_split import FoldSplit
 
@@ -45,7 +45,7 @@ class _Training(Validated):
     repeated after a kill is therefore identical to the one that was lost.
     """
 
-    def __init__(self, inputs: Inputs, part: FoldSplit, config: Config) -> None:
+    def __init__(self, inputs: Inputs, part: FoldSplit, config: TrainingOptions) -> None:
         super().__init__()
         self.inputs = inputs
         self.part = part
@@ -129,7 +129,12 @@ class _Training(Validated):
 
 
 def train_network(
-    inputs: Inputs, part: FoldSplit, config: Config, folder: Path, move: Move | None, text: str
+    inputs: Inputs,
+    part: FoldSplit,
+    config: TrainingOptions,
+    folder: Path,
+    move: Move | None,
+    text: str,
 ) -> tuple[Classifier, dict[str, Any]]:
     """Train a network, or continue an interrupted training.
 
@@ -139,7 +144,7 @@ def train_network(
         Samples and network.
     part : FoldSplit
         Rows of the training and validation sets.
-    config : Config
+    config : TrainingOptions
         Options, with a precision other than "auto".
     folder : Path
         Folder of the checkpoint.
@@ -183,7 +188,11 @@ def train_network(
 
 
 def predict_rows(
-    inputs: Inputs, network: Classifier, rows: NDArray[np.intp], config: Config, folder: Path
+    inputs: Inputs,
+    network: Classifier,
+    rows: NDArray[np.intp],
+    config: TrainingOptions,
+    folder: Path,
 ) -> NDArray[np.float64]:
     """Return the probability of every class, shape (len(rows), n_classes), on one device."""
     module = _Predicting(network)
@@ -218,7 +227,7 @@ def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> floa
     return float(roc_auc_score(truth, probabilities, average="macro"))
 
 
-def _n_used(n: int, config: Config) -> int:
+def _n_used(n: int, config: TrainingOptions) -> int:
     # Batch normalisation of a single sample is undefined: no device's last batch may be one.
     share = math.ceil(n / config.devices)
     return min(n, (share - 1) * config.devices) if share % config.batch_size == 1 < share else n
@@ -227,7 +236,7 @@ def _n_used(n: int, config: Config) -> int:
 def _loader(
     inputs: Inputs,
     rows: NDArray[np.intp],
-    config: Config,
+    config: TrainingOptions,
     augmented: tuple[int, int] | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> DataLoader[Item]:
@@ -251,7 +260,7 @@ def _loader(
 
 
 def _trainer(
-    config: Config, folder: Path, callbacks: list[Callback], *, n_devices: int
+    config: TrainingOptions, folder: Path, callbacks: list[Callback], *, n_devices: int
 ) -> pl.Trainer:
     device = devices.resolve_device(config.device)
     if callbacks:

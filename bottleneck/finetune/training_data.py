@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import hashlib
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bottleneck.data.splits.patients import name_patients
+from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.finetune.architectures import NEW_FC, new_fc
 from bottleneck.finetune.classifier import Classifier, wrap
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.transforms import derive_seed
 
 __all__ = ["FeatureInputs", "Inputs", "Item"]
@@ -28,7 +27,7 @@ Strings = NDArray[np.str_]
 Item = tuple[Tensor, int, int]
 
 
-class Inputs(abc.ABC):
+class Inputs(SplitColumns, abc.ABC):
     """Samples, and the network that is trained on them.
 
     Attributes
@@ -49,11 +48,6 @@ class Inputs(abc.ABC):
         Notes for the user.
     """
 
-    ids: Strings
-    y: Strings
-    groups: Strings | None
-    splits: Strings | None
-    folds: Strings | None
     name: str
     digest: str
     described: dict[str, Any]
@@ -63,16 +57,6 @@ class Inputs(abc.ABC):
     def classes(self) -> tuple[str, ...]:
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
-
-    @cached_property
-    def patients(self) -> Strings | None:
-        """Patient of every sample, as in a ``FeatureSet``; None where no patient is known."""
-        return name_patients(self.groups, self.ids)
-
-    @property
-    def n_unnamed(self) -> int:
-        """Number of samples without a patient."""
-        return len(self.ids) if self.groups is None else int((self.groups == "").sum())
 
     @property
     @abc.abstractmethod
@@ -120,7 +104,7 @@ class FeatureInputs(Inputs):
         If ``config`` names a network other than "new_fc".
     """
 
-    def __init__(self, features: FeatureSet, config: Config) -> None:
+    def __init__(self, features: FeatureSet, config: TrainingOptions) -> None:
         if config.backbone != NEW_FC:
             raise UsageError(
                 f"on features, only '{NEW_FC}' can be trained, not '{config.backbone}': name a "

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.finetune.settings import TrainingAugmentation
+from bottleneck.finetune.training_options import TrainingAugmentation
 
-__all__ = ["augment", "derive_seed", "lee_filter", "median_filter"]
+__all__ = ["augment_pixels", "derive_seed", "lee_filter", "median_filter"]
 
 _RATIO = (3 / 4, 4 / 3)
 _MEDIAN_SIDE, _LEE_SIDE = 3, 5
@@ -27,7 +27,7 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def augment(
+def augment_pixels(
     image: Image.Image, preprocessing: Preprocessing, options: TrainingAugmentation, seed: int
 ) -> NDArray[Any]:
     """Return the network's input from an image that was augmented at random.

@@ -91,7 +91,7 @@ def _audit(audit: Audit) -> dict[str, Any]:
     return {
         "n_samples": audit.n_samples,
         "n_patients": audit.n_patients,
-        "largest_unit": audit.largest_unit,
+        "largest_group": audit.largest_group,
         "findings": [
             {
                 "kind": f.kind,

@@ -174,7 +174,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "targets": summary.targets,
         "benefits": summary.net_benefits,
-        "choices": summary.choices,
+        "frequent_choices": summary.frequent_choices,
         "decision": _drawn(plots.decision_svg),
         "differences": forest_plots.difference_tables,
         "drops": forest_plots.drop_tables,

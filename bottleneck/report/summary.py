@@ -16,7 +16,7 @@ from bottleneck.report.labels import metric_names
 __all__ = [
     "Missed",
     "Summary",
-    "choices",
+    "frequent_choices",
     "interval_methods",
     "missed_by_all",
     "net_benefits",
@@ -158,7 +158,7 @@ def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[
     return [(method, list(names)) for method, names in methods.items()]
 
 
-def choices(evaluation: Evaluation) -> list[tuple[str, int]]:
+def frequent_choices(evaluation: Evaluation) -> list[tuple[str, int]]:
     """Return the chosen sets of hyperparameters, the most frequent first, with their counts."""
     counts: dict[str, int] = {}
     for chosen in evaluation.chosen:

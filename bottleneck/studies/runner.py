@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bottleneck.backbones.recipe import slug
 from bottleneck.data.augmented_copies import augment
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.folds import Folds
+from bottleneck.data.splits.protocol import Folds
 from bottleneck.errors import MissingExtraError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import make_arms

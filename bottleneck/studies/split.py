@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.splits.folds import Folds, Protocol
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.studies.study import Study, StudyProtocol
 from bottleneck.studies.subset import describe_overlap, draw_sets

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
+from pydantic import AfterValidator
 
 from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.schema import Field, from_table, schema
 from bottleneck.studies.published_figures import PublishedSet, PublishedTest
@@ -26,6 +27,7 @@ PUBLISHED = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 _Count = Annotated[int, Ge(0)]
 _Number = Annotated[int, Ge(1)]
+_Training = Annotated[Mapping[str, Any], AfterValidator(underscore_keys)]
 
 
 @schema
@@ -49,7 +51,8 @@ class StudyArm:
     head : str
         Head of a frozen arm.
     training : mapping of str to value
-        For the other arms, options of ``finetune.settings.Config`` that differ from the study's.
+        For the other arms, options of ``TrainingOptions`` that differ from the study's, with
+        ``-`` or ``_`` in their names.
     model : str or None
         The published model that the arm corresponds to.
     """
@@ -61,7 +64,7 @@ class StudyArm:
     preprocessing: str | None = None
     pooling: str = "avg"
     head: str = "svm"
-    training: Mapping[str, Any] = Field(default_factory=dict)
+    training: _Training = Field(default_factory=dict)
     model: str | None = None
 
     def __post_init__(self) -> None:
@@ -77,7 +80,7 @@ class StudyArm:
         """Whether a network is trained, and not only a head."""
         return self.kind != "frozen"
 
-    def config(self, training: Mapping[str, Any]) -> Config:
+    def config(self, training: Mapping[str, Any]) -> TrainingOptions:
         """Return the options of the arm's training, given those of the study.
 
         Raises
@@ -90,7 +93,7 @@ class StudyArm:
             names = ("backbone", "weights", "pooling", "preprocessing")
             own = {name: getattr(self, name) for name in names}
         where = f"the training of '{self.name}'"
-        return from_table(Config, {**training, **self.training, **own}, where)
+        return from_table(TrainingOptions, {**training, **self.training, **own}, where)
 
 
 @schema
@@ -172,7 +175,7 @@ class Study:
     notes : tuple of str
         How the publication was interpreted, and what it does not state.
     training : mapping of str to value
-        Options of ``finetune.settings.Config`` for all trained arms.
+        Options of ``TrainingOptions`` for all trained arms, with ``-`` or ``_`` in their names.
     protocols : tuple of StudyProtocol
         At least one.
     arms : tuple of StudyArm
@@ -199,7 +202,7 @@ class Study:
     positive: str = "malignant"
     negative: str = "benign"
     notes: tuple[str, ...] = ()
-    training: Mapping[str, Any] = Field(default_factory=dict)
+    training: _Training = Field(default_factory=dict)
     published: tuple[PublishedSet, ...] = ()
     tests: tuple[PublishedTest, ...] = ()
     data: str | None = None

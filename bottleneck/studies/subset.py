@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.splits.folds import Folds
+from bottleneck.data.splits.protocol import Folds
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.studies.study import StudyProtocol

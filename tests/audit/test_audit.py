@@ -31,7 +31,7 @@ def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
 def test_clean_features_have_no_finding() -> None:
     found = audit_features(with_twins())
     assert found.findings == tuple(f for f in found.findings if f.kind == "not checked")
-    assert (found.leaks, found.groups.pairs, found.largest_unit) == ((), (), 1)
+    assert (found.leaks, found.groups.pairs, found.largest_group) == ((), (), 1)
     assert (found.n_samples, found.n_patients) == (80, 40)
 
 
@@ -124,7 +124,7 @@ def test_a_unit_above_five_per_cent_of_the_patients_is_warned_of(
 ) -> None:
     found = audit_features(with_twins(*[(0, 2 * k) for k in range(1, n_tied)]))
     (large,) = [f for f in found.findings if f.kind == "large group"]
-    assert (large.severity, large.count, found.largest_unit) == (severity, n_tied, n_tied)
+    assert (large.severity, large.count, found.largest_group) == (severity, n_tied, n_tied)
     assert f"{n_tied} of 40 patients" in large.text
 
 

@@ -79,7 +79,7 @@ def test_json_is_all_there_is_on_stdout(here: Path) -> None:
     facts = json.loads(result.stdout)
     assert facts == json.loads((here / "out" / "leakage.json").read_text())
     assert [row["honest"] for row in facts["rows"]] == [False, False, True, True]
-    assert facts["rows"][0]["picture_known"] > 0
+    assert facts["rows"][0]["image_known"] > 0
     assert facts["rows"][2]["patient_known"] == facts["rows"][3]["patient_known"] == 0
     assert facts["rows"][2]["figures"]["auroc"]["sd"] is None
     assert facts["warnings"] == ["random weights: the figures mean nothing"]

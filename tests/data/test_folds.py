@@ -10,8 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from bottleneck.data.splits.folds import Protocol, make_folds
+from bottleneck.data.splits.folds import make_folds
 from bottleneck.data.splits.patients import count_by_class, inner_folds, name_patients
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
 
 

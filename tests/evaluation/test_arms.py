@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_features import VGG, changed, make_features
 
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.compare import compare
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import FeatureFileError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare, evaluate
 from bottleneck.evaluation.metrics.metrics import METRICS, compute_metrics, fold_aurocs

@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import BottleneckError, ProtocolError, UsageError
 from bottleneck.evaluation.leak_experiment import experiment as leak_experiment
 from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
@@ -69,7 +69,7 @@ def test_noise_is_learned_by_image_and_not_by_patient(noise: LeakExperiment) -> 
 
 def test_what_the_model_has_met_is_counted(noise: LeakExperiment) -> None:
     rows = by_name(noise)
-    met = {name: (row.picture_known, row.patient_known) for name, row in rows.items()}
+    met = {name: (row.image_known, row.patient_known) for name, row in rows.items()}
     # A picture of 4 copies, or a patient of 12, in one fold of five: one in 4^3 and less.
     assert met["augment, then split by image"] == pytest.approx((1, 1), abs=0.05)
     assert met["split by image"][0] == 0
@@ -141,7 +141,7 @@ def test_copies_of_an_image_without_a_patient_stay_with_it() -> None:
     experiment = run_leak_experiment(dataclasses.replace(features, groups=groups), protocol=ONCE)
     assert experiment.n_patients == 60 + 20
     row = experiment.rows[3]
-    assert (row.picture_known, row.patient_known) == (0, 0)
+    assert (row.image_known, row.patient_known) == (0, 0)
     assert any("60 samples without a patient" in warning for warning in experiment.warnings)
 
 

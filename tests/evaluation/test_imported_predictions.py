@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from made_features import make_features
 
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from made_features import make_features
 
-from bottleneck.data.splits.folds import Protocol, make_folds
+from bottleneck.data.splits.folds import make_folds
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.learning_curve import SHARES, _keep

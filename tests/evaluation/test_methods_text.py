@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from made_features import make_features
 
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.heads.head_catalogue import get_head
 

@@ -9,7 +9,8 @@ import pytest
 from made_features import make_features
 from sklearn.model_selection import LeaveOneGroupOut
 
-from bottleneck.data.splits.folds import Protocol, make_folds
+from bottleneck.data.splits.folds import make_folds
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
@@ -37,6 +38,24 @@ def test_what_comes_twice_is_on_one_side_of_every_split():
     # Were they not joined, some of five repeats would part them.
     apart = make_folds(Protocol(kind="cv", n_splits=4, repeats=5), f.y, f.groups)
     assert any(np.isin(0, fold.test) != np.isin(5, fold.test) for fold in apart)
+
+
+def test_imported_folds_state_that_duplicates_were_kept_together(tmp_path):
+    f = with_twins()
+    alone = compare(f, ["logistic"], protocol=CV)
+    path = tmp_path / "theirs.csv"
+    alone.evaluations[0].predictions.to_frame().to_csv(path, index=False)
+
+    def words(features, **options):
+        chosen = Protocol(inner_splits=2, **options)
+        return compare(features, ["logistic"], predictions=[path], protocol=chosen).protocol[
+            "words"
+        ]
+
+    sentence = "Duplicate images were kept on one side of every split."
+    assert f"'theirs'; every other arm was tested in the same. {sentence}" in words(f)
+    assert sentence not in words(make_features())
+    assert sentence not in words(f, allow_leakage=True)
 
 
 def test_folds_that_cannot_be_are_refused_before_the_audit():

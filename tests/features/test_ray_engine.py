@@ -21,7 +21,7 @@ from PIL import Image
 from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ClusterError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.features.extraction import Extraction, extract, extract_all

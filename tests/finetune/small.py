@@ -15,7 +15,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.finetune.cross_validate import Trained, finetune
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.predictions import Predictions
 
 N_IMAGES = 48
@@ -41,7 +41,7 @@ def small_backbone(*, norm: bool = True) -> Backbone:
     )
 
 
-def quick(**options: Any) -> Config:
+def quick(**options: Any) -> TrainingOptions:
     """Two epochs on the CPU with everything that draws at random."""
     usual = {
         "epochs": 2,
@@ -53,7 +53,7 @@ def quick(**options: Any) -> Config:
         "device": "cpu",
         "workers": 0,
     }
-    return Config(**{**usual, **options})
+    return TrainingOptions(**{**usual, **options})
 
 
 def train(dataset: ImageDataset, output: Path, **options: Any) -> Trained:

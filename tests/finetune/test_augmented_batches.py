@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.finetune.settings import TrainingAugmentation
-from bottleneck.finetune.transforms import augment, derive_seed, lee_filter, median_filter
+from bottleneck.finetune.training_options import TrainingAugmentation
+from bottleneck.finetune.transforms import augment_pixels, derive_seed, lee_filter, median_filter
 
 INPUT = Preprocessing(32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -24,25 +24,25 @@ ALL = TrainingAugmentation(
 
 
 def altered(seed: int = 0, **options: Any) -> np.ndarray:
-    return augment(IMAGE, INPUT, dataclasses.replace(NONE, **options), seed)
+    return augment_pixels(IMAGE, INPUT, dataclasses.replace(NONE, **options), seed)
 
 
 def test_none_is_the_evaluations_input() -> None:
     large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8))
     for preprocessing in (INPUT, dataclasses.replace(INPUT, channels="BGR", resizer="opencv")):
         np.testing.assert_array_equal(
-            augment(large, preprocessing, NONE, 3), preprocessing.pixels(large)
+            augment_pixels(large, preprocessing, NONE, 3), preprocessing.pixels(large)
         )
 
 
 def test_it_depends_on_the_seed_alone() -> None:
     before = torch.random.get_rng_state()
-    first = augment(IMAGE, INPUT, ALL, 5)
+    first = augment_pixels(IMAGE, INPUT, ALL, 5)
     torch.rand(3)
-    np.testing.assert_array_equal(first, augment(IMAGE, INPUT, ALL, 5))
-    assert not np.array_equal(first, augment(IMAGE, INPUT, ALL, 6))
+    np.testing.assert_array_equal(first, augment_pixels(IMAGE, INPUT, ALL, 5))
+    assert not np.array_equal(first, augment_pixels(IMAGE, INPUT, ALL, 6))
     torch.random.set_rng_state(before)
-    augment(IMAGE, INPUT, ALL, 5)
+    augment_pixels(IMAGE, INPUT, ALL, 5)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert len({derive_seed(s, e, i) for s in range(9) for e in range(9) for i in "abc"}) == 243
 
@@ -60,7 +60,8 @@ def test_random_crop_keeps_its_share_of_the_area() -> None:
     ramp = Image.fromarray(np.stack([x, y, x], -1).astype(np.uint8))
     shares = []
     for seed in range(60):
-        crop = augment(ramp, INPUT, dataclasses.replace(NONE, random_crop=0.3), seed).astype(float)
+        cropping = dataclasses.replace(NONE, random_crop=0.3)
+        crop = augment_pixels(ramp, INPUT, cropping, seed).astype(float)
         assert crop.shape == (32, 32, 3)
         # Pixel centres span 31 of 32 pixels.
         width, height = (np.ptp(crop[..., c]) * 32 / 31 for c in (0, 1))
@@ -72,7 +73,7 @@ def test_random_crop_keeps_its_share_of_the_area() -> None:
 
 def test_noise_has_its_deviation_and_is_grey() -> None:
     grey = Image.new("RGB", (64, 64), (128, 128, 128))
-    noisy = augment(grey, dataclasses.replace(INPUT, resize=64, crop=64),
+    noisy = augment_pixels(grey, dataclasses.replace(INPUT, resize=64, crop=64),
                     dataclasses.replace(NONE, noise=8.0), 0)  # fmt: skip
     np.testing.assert_array_equal(noisy[..., 0], noisy[..., 2])
     assert noisy.std() == pytest.approx(8, rel=0.05)
@@ -81,7 +82,8 @@ def test_noise_has_its_deviation_and_is_grey() -> None:
 def test_jitter_stays_within_its_bounds() -> None:
     grey = Image.new("RGB", (32, 32), (100, 100, 100))
     means = [
-        augment(grey, INPUT, dataclasses.replace(NONE, jitter=0.2), s).mean() for s in range(40)
+        augment_pixels(grey, INPUT, dataclasses.replace(NONE, jitter=0.2), s).mean()
+        for s in range(40)
     ]
     # Contrast leaves an even image as it is; brightness multiplies.
     assert 79 <= min(means) < 90
@@ -91,7 +93,7 @@ def test_jitter_stays_within_its_bounds() -> None:
 def test_order_of_channels_comes_last() -> None:
     other = dataclasses.replace(INPUT, channels="BGR")
     np.testing.assert_array_equal(
-        augment(IMAGE, INPUT, ALL, 2), augment(IMAGE, other, ALL, 2)[:, :, ::-1]
+        augment_pixels(IMAGE, INPUT, ALL, 2), augment_pixels(IMAGE, other, ALL, 2)[:, :, ::-1]
     )
 
 

@@ -21,7 +21,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune import cross_validate as arms
-from bottleneck.finetune.cross_validate import Trained, finetune, summarise, train_on_features
+from bottleneck.finetune.cross_validate import Trained, finetune, summarise_seeds, train_on_features
 from bottleneck.finetune.training_data import FeatureInputs
 from bottleneck.predictions import read_predictions
 
@@ -128,6 +128,20 @@ def test_interrupted_and_resumed(trained: Trained, dataset: ImageDataset, tmp_pa
     assert not list((tmp_path / "run").rglob("*.ckpt"))
 
 
+def test_the_search_for_duplicates_is_reported(dataset: ImageDataset, tmp_path: Path) -> None:
+    texts: list[str] = []
+
+    def stop(done: int, total: int, text: str) -> None:
+        texts.append(text)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(
+            dataset, quick(), backbone=small_backbone(), output=tmp_path / "run", progress=stop
+        )
+    assert texts == ["searching for duplicates"]
+
+
 def test_a_second_writer_is_refused(dataset: ImageDataset, trained: Trained) -> None:
     import filelock
 
@@ -152,7 +166,7 @@ def test_seeds(trained: Trained, dataset: ImageDataset, tmp_path: Path) -> None:
     assert not np.allclose(several[0].predictions.scores, several[1].predictions.scores)
     means = [np.mean([f["test_auroc"] for f in arm.record["folds"]]) for arm in several]
     found = json.loads((tmp_path / "seeds.json").read_text())
-    assert found["auroc"] == summarise(several)
+    assert found["auroc"] == summarise_seeds(several)
     assert found["auroc"]["test"]["mean"] == pytest.approx(np.mean(means))
     assert found["auroc"]["test"]["sd"] == pytest.approx(abs(means[0] - means[1]) / 2**0.5)
 

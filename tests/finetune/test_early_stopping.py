@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bottleneck.finetune.early_stopping import is_over
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 
 
 def test_early_stopping() -> None:
     def over(aurocs: list[float], **options: Any) -> bool:
-        return is_over([{"val_auroc": value} for value in aurocs], Config(**options))
+        return is_over([{"val_auroc": value} for value in aurocs], TrainingOptions(**options))
 
     assert not over([], patience=1)
     assert not over([0.6, 0.7], patience=1)

@@ -14,7 +14,7 @@ from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune.image_data import ImageInputs
-from bottleneck.finetune.settings import Config
+from bottleneck.finetune.training_options import TrainingOptions
 
 
 def test_unusable_images_leave_the_folds_alike(pictures: Path, tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_unusable_images_leave_the_folds_alike(pictures: Path, tmp_path: Path) -
         content = b"" if path.name in ("005.png", "020.png") else path.read_bytes()
         (broken / path.name).write_bytes(content)
     dataset = ImageDataset("made", whole.samples, FileSource(broken))
-    inputs = ImageInputs(dataset, Config(), small_backbone())
+    inputs = ImageInputs(dataset, TrainingOptions(), small_backbone())
     features = load_features(extract(dataset, small_backbone(), output=tmp_path / "f").path)
     for field in ("ids", "y", "groups"):
         np.testing.assert_array_equal(getattr(inputs, field), getattr(features, field))
@@ -87,7 +87,7 @@ def test_patients_that_share_an_image_are_one_group(pictures: Path, tmp_path: Pa
         name = "003.png" if path.name == "020.png" else path.name
         (tmp_path / "images" / path.name).write_bytes((pictures / name).read_bytes())
     dataset = ImageDataset("made", whole.samples, FileSource(tmp_path / "images"))
-    inputs = ImageInputs(dataset, Config(), small_backbone())
+    inputs = ImageInputs(dataset, TrainingOptions(), small_backbone())
     assert inputs.patients is not None
     rows = [inputs.ids.tolist().index(name) for name in ("003.png", "020.png")]
     assert len(set(inputs.patients[rows])) == 2

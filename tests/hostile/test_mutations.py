@@ -38,7 +38,7 @@ from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features, read_provenance
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.rows import ImageRow
-from bottleneck.finetune.settings import read_config
+from bottleneck.finetune.training_options import read_training_options
 from bottleneck.heads.fit import fit
 from bottleneck.heads.persistence import load_model
 from bottleneck.predictions import read_predictions
@@ -255,7 +255,7 @@ def training_options(folder: Path) -> tuple[Path, Read]:
         'augment = true\nrotation = 5.0\nweights = "random"\nworkers = "auto"\n'
         "[class_weights]\na = 1.5\nb = 0.5\n"
     )
-    return path, lambda: read_config(path)
+    return path, lambda: read_training_options(path)
 
 
 def study(folder: Path) -> tuple[Path, Read]:

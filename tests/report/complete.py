@@ -108,7 +108,7 @@ def make_audit() -> Audit:
             None, pairs, NearDuplicateSearch(pairs[1::2], 0.8, 0.7, 0.9, 16110, False)
         ),
         metadata=MetadataScore(("width", "height"), "malignant", auroc, {"width": 0.6}),
-        largest_unit=3,
+        largest_group=3,
     )
 
 

@@ -8,7 +8,7 @@ from made_features import make_features
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison, provenance
 from report.reading import Page
 
-from bottleneck.data.splits.folds import Protocol
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric

@@ -103,6 +103,16 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
         read_study(written(tmp_path, text))
 
 
+def test_options_of_a_training_have_hyphens_or_underscores(tmp_path):
+    text = OWN + (
+        '[[arms]]\nname = "t"\nkind = "trained"\nbackbone = "small_cnn"\n'
+        "training = {batch_size = 8}\n[training]\nlearning-rate = 0.5\nbatch-size = 4\n"
+    )
+    study = read_study(written(tmp_path, text))
+    config = study.arms[1].config(study.training)
+    assert (config.learning_rate, config.batch_size) == (0.5, 8)
+
+
 def test_what_is_no_file_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"x\.toml cannot be read: No such .*; a TOML file is"):
         read_study(tmp_path / "x.toml")

@@ -12,19 +12,18 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import (
     SEEDS_TRIED,
     count_by_class,
-    counted,
+    count_units,
     draw,
 )
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
+from bottleneck.plurals import counted
 
 __all__ = [
-    "Fold",
-    "Folds",
-    "Protocol",
     "fixed_split",
     "has_fixed_split",
     "make_folds",
+    "note_duplicates",
     "refuse_single",
 ]
 
@@ -115,11 +114,27 @@ def make_folds(
             f"on both sides (bottleneck audit lists them), so that a model would be tested on "
             f"images it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
         )
+    made = note_duplicates(made, patients, groups)
     grouped = patients is not None and not divided
-    if groups is not None and (patients is None or _count(groups) < _count(patients)):
-        words = f"{made.words} Duplicate images were kept on one side of every split."
-        made = dataclasses.replace(made, words=words)
     return dataclasses.replace(made, warnings=warnings, grouped=grouped)
+
+
+def note_duplicates(folds: Folds, patients: Strings | None, groups: Strings | None) -> Folds:
+    """Return folds that state in words that duplicates were kept together, if groups join any.
+
+    Parameters
+    ----------
+    folds : Folds
+        Folds that divide no group.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patient of every row.
+    groups : ndarray of str, shape (n_samples,), or None
+        Leak-safe groups; None where duplicates were not kept together.
+    """
+    if groups is None or (patients is not None and _count(groups) == _count(patients)):
+        return folds
+    words = f"{folds.words} Duplicate images were kept on one side of every split."
+    return dataclasses.replace(folds, words=words)
 
 
 def _count(units: Strings) -> int:
@@ -209,9 +224,9 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
     counts = count_by_class(y, patients)
     rare = min(counts, key=counts.__getitem__)
     most = counts[rare]
-    has = f"class '{rare}' has {counted(most, patients)}"
+    has = f"class '{rare}' has {count_units(most, patients)}"
     if patients is not None:
-        has += f" ({counted(int((y == rare).sum()), None)})"
+        has += f" ({counted(int((y == rare).sum()), 'sample')})"
     if most < 2:
         raise ProtocolError(
             f"{has}, so no two folds can both test it: add samples of that class, or leave it out"
@@ -322,19 +337,21 @@ def _warn_of_patients(patients: Strings | None, n_unnamed: int) -> tuple[str, ..
         )
     if n_unnamed == 0:
         return ()
-    return (f"{counted(n_unnamed, None)} without a patient: each counts as a patient of its own",)
+    return (
+        f"{counted(n_unnamed, 'sample')} without a patient: each counts as a patient of its own",
+    )
 
 
 def _refuse_lacking(y: Strings, rows: Indices, part: str) -> None:
     lacking = sorted(set(y) - set(y[rows]))
     if lacking:
-        n = counted(int((y == lacking[0]).sum()), None)
+        n = counted(int((y == lacking[0]).sum()), "sample")
         raise ProtocolError(f"{part} holds none of the {n} of '{lacking[0]}': {_ASK_FOR_CV}")
 
 
 def _refuse_shared(shared: Strings, where: str) -> None:
     if len(shared):
         raise ProtocolError(
-            f"the data set puts {counted(len(shared), shared)} into {where}, so that a model "
+            f"the data set puts {count_units(len(shared), shared)} into {where}, so that a model "
             f"would be tested on patients it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
         )

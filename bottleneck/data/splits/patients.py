@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck import plurals
 from bottleneck.errors import ProtocolError
+from bottleneck.plurals import counted
 
-__all__ = ["SEEDS_TRIED", "count_by_class", "counted", "draw", "inner_folds", "name_patients"]
+__all__ = [
+    "SEEDS_TRIED",
+    "SplitColumns",
+    "count_by_class",
+    "count_units",
+    "draw",
+    "inner_folds",
+    "name_patients",
+]
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
@@ -42,6 +51,43 @@ def name_patients(groups: Strings | None, ids: Strings | None = None) -> Strings
     return np.where(groups == "", np.char.add("sample ", own), groups)
 
 
+class SplitColumns:
+    """Columns that a split of samples depends on, for classes that hold them.
+
+    Attributes
+    ----------
+    ids, y : ndarray of str, shape (n_samples,)
+        Unique ids, and labels.
+    groups, splits, folds : ndarray of str, shape (n_samples,), or None
+        Patient, fixed split and published fold as the data set states them; an empty string in
+        a row without one.
+    """
+
+    ids: Strings
+    y: Strings
+    groups: Strings | None
+    splits: Strings | None
+    folds: Strings | None
+
+    @cached_property
+    def patients(self) -> Strings | None:
+        """Patient of every row; None where no patient is known.
+
+        A row without a patient is a patient of its own, named after its id.
+        """
+        return name_patients(self.groups, self.ids)
+
+    @property
+    def n_unnamed(self) -> int:
+        """Number of rows without a patient."""
+        return len(self.ids) if self.groups is None else int((self.groups == "").sum())
+
+    @property
+    def fold_columns(self) -> list[Strings]:
+        """Labels, then the splits and folds of the data set where it has any."""
+        return [c for c in (self.y, self.splits, self.folds) if c is not None]
+
+
 def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int]:
     """Count the samples, or the patients, of each class.
 
@@ -62,9 +108,9 @@ def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int
     return {str(c): len(np.unique(units[y == c])) for c in np.unique(y)}
 
 
-def counted(n: int, patients: Strings | None) -> str:
+def count_units(n: int, patients: Strings | None) -> str:
     """Return a number of patients in words, or of samples where no patients are known."""
-    return plurals.counted(n, "sample" if patients is None else "patient")
+    return counted(n, "sample" if patients is None else "patient")
 
 
 def draw(
@@ -136,6 +182,6 @@ def inner_folds(
     rare = min(counts, key=counts.__getitem__)
     raise ProtocolError(
         f"choosing hyperparameters needs at least 2 folds within each training set, with every "
-        f"class in both; one training set holds {counted(counts[rare], groups)} of class "
+        f"class in both; one training set holds {count_units(counts[rare], groups)} of class "
         f"'{rare}'. Ask for more folds, so that training sets grow, or add samples of that class"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.data.splits.folds import Fold, Folds, Protocol
+from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
@@ -119,8 +119,9 @@ def take_folds(
         if n_shared and not protocol.allow_leakage:
             raise ProtocolError(
                 f"the folds of '{first.name}' put {n_shared} patients (or groups of duplicate "
-                f"images) on both sides: the arm was tested on what it was trained on. Accept "
-                f"this with --allow-leakage, which the first line of the report will state"
+                f"images) on both sides: the arm was tested on what it was trained on. Train it in "
+                f"the folds of a comparison (bottleneck finetune --folds-from), or accept this "
+                f"with --allow-leakage, which the first line of the report will state"
             )
         grouped = not n_shared
     words = (
@@ -156,7 +157,7 @@ def _read_folds(arm: ImportedArm, samples: LabelledSamples, seed: int) -> list[F
 def _refuse_unfit(
     name: str, folds: Sequence[Fold], samples: LabelledSamples, *, several: bool
 ) -> None:
-    """Refuse folds that do not test every sample once a repeat, or lack a class."""
+    """Refuse folds that do not test every sample once per repeat, or lack a class."""
     if len(folds) > 1 and not several:
         raise ProtocolError(
             f"'{name}' has {len(folds)} repeats of a single test set: import each of them, "

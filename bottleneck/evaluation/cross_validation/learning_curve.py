@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bottleneck.data.splits.folds import Fold, Folds
 from bottleneck.data.splits.patients import count_by_class, draw
+from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms

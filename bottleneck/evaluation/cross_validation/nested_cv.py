@@ -12,8 +12,8 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.folds import Fold, Folds
 from bottleneck.data.splits.patients import inner_folds
+from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit, audit_features, restate
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.folds import Folds, Protocol, make_folds, refuse_single
+from bottleneck.data.splits.folds import make_folds, note_duplicates, refuse_single
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, take_folds
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
@@ -87,6 +88,7 @@ def plan_split(
     samples = LabelledSamples(features.ids, features.y, groups)
     if folds is None:
         folds = take_folds(imported, samples, protocol)
+        folds = note_duplicates(folds, features.patients, groups if joined else None)
     elif joined:
         folds = _make_folds(features, protocol, groups)
     column = _fold_column(folds, len(features))

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import choose_positive
-from bottleneck.data.splits.folds import Folds, Protocol
-from bottleneck.data.splits.patients import counted
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
@@ -30,6 +29,7 @@ from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import LARGE, Head, get_head
 from bottleneck.heads.search import check_finite
+from bottleneck.plurals import counted
 from bottleneck.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def run_leak_experiment(
                 why=plan.why,
                 n_tested=len(arm.test) // protocol.repeats,
                 n_trained=float(np.mean([len(fold.train) for fold in plan.folds])),
-                picture_known=_share_known(originals[plan.rows], plan.folds),
+                image_known=_share_known(originals[plan.rows], plan.folds),
                 patient_known=_share_known(patients[plan.rows], plan.folds),
                 repeats=_measure(arm.test, positive),
             )
@@ -199,6 +199,8 @@ def _find_warnings(features: FeatureSet, plans: tuple[LeakPlan, ...]) -> tuple[s
         warnings.append("random weights: the figures mean nothing")
     lost = np.unique(original_ids([identity for identity, _ in features.failures]))
     if len(lost):
-        warnings.append(f"{counted(len(lost), None)} without features, missing from every figure")
+        warnings.append(
+            f"{counted(len(lost), 'sample')} without features, missing from every figure"
+        )
     honest = next(plan for plan in plans if plan.honest)
     return (*warnings, *honest.folds.warnings)

@@ -31,7 +31,7 @@ class LeakRow:
         Number of test images in each repeat.
     n_trained : float
         Number of training images, averaged over folds.
-    picture_known : float
+    image_known : float
         Share of the test images with another copy, or the original, in the training set.
     patient_known : float
         Share of the test images with another image of the same patient in the training set.
@@ -46,7 +46,7 @@ class LeakRow:
     why: str
     n_tested: int
     n_trained: float
-    picture_known: float
+    image_known: float
     patient_known: float
     repeats: Mapping[str, tuple[float, ...]]
 
@@ -112,7 +112,7 @@ class LeakExperiment:
                 "honest": row.honest,
                 "n_tested": row.n_tested,
                 "n_trained": row.n_trained,
-                "picture_known": row.picture_known,
+                "image_known": row.image_known,
                 "patient_known": row.patient_known,
                 "repeats": len(row.repeats[FIGURES[0]]),
             }

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.folds import Folds, Protocol, make_folds
+from bottleneck.data.splits.folds import make_folds
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 

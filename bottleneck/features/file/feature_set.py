@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import name_patients
+from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.errors import FeatureFileError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Strings = NDArray[np.str_]
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureSet:
+class FeatureSet(SplitColumns):
     """One row of features per sample, with their provenance.
 
     Attributes
@@ -87,24 +87,6 @@ class FeatureSet:
     def classes(self) -> tuple[str, ...]:
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
-
-    @cached_property
-    def patients(self) -> Strings | None:
-        """Patient of every row; None where no patient is known.
-
-        A row without a patient is a patient of its own, named after its id.
-        """
-        return name_patients(self.groups, self.ids)
-
-    @property
-    def n_unnamed(self) -> int:
-        """Number of rows without a patient."""
-        return len(self) if self.groups is None else int((self.groups == "").sum())
-
-    @property
-    def fold_columns(self) -> list[Strings]:
-        """Labels, then the splits and folds of the data set where it has any."""
-        return [c for c in (self.y, self.splits, self.folds) if c is not None]
 
     @cached_property
     def leak_safe_groups(self) -> LeakSafeGroups:

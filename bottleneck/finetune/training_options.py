@@ -1,4 +1,4 @@
-"""The options of a training, under the same names in Python, in TOML and on the command line."""
+"""Options of a training, under the same names in Python, in TOML and on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from bottleneck.config import read_toml
 from bottleneck.errors import UsageError
 from bottleneck.schema import Expected, from_table, option, schema
 
-__all__ = ["Config", "TrainingAugmentation", "parse_class_weights", "read_config"]
+__all__ = [
+    "TrainingAugmentation",
+    "TrainingOptions",
+    "parse_class_weights",
+    "read_training_options",
+    "underscore_keys",
+]
 
 _NETWORK, _TRAINING, _FOLDS, _MACHINE = "Network", "Training", "Folds", "Machine"
 _AUGMENTATION = "Augmentation of training images"
@@ -154,7 +160,7 @@ class TrainingAugmentation:
 
 
 @schema
-class Config(TrainingAugmentation, OptimisationOptions, NetworkOptions):
+class TrainingOptions(TrainingAugmentation, OptimisationOptions, NetworkOptions):
     """All options of a training.
 
     Each field states its default, its range and what it does; `bottleneck finetune --help` lists
@@ -202,14 +208,14 @@ class Config(TrainingAugmentation, OptimisationOptions, NetworkOptions):
         return {k: v for k, v in self.to_dict().items() if k not in _WITHOUT_EFFECT}
 
 
-def read_config(path: str | Path, **given: Any) -> Config:
+def read_training_options(path: str | Path, **given: Any) -> TrainingOptions:
     """Read options from a TOML file.
 
     Parameters
     ----------
     path : str or Path
-        A flat table with the names of ``Config``, with ``-`` or ``_``; ``[class_weights]`` may be
-        a table of labels.
+        A flat table with the names of ``TrainingOptions``, with ``-`` or ``_``; ``[class_weights]``
+        may be a table of labels.
     **given
         Options that take precedence over those of the file.
 
@@ -220,10 +226,20 @@ def read_config(path: str | Path, **given: Any) -> Config:
     """
     path = Path(path)
     table = read_toml(path, "configuration")
-    values = {key.replace("-", "_"): value for key, value in table.items()}
     # The options given are checked alone first, so that no message blames the file for them.
-    Config(**given)
-    return from_table(Config, {**values, **given}, path.name)
+    TrainingOptions(**given)
+    return from_table(TrainingOptions, {**underscore_keys(table), **given}, path.name)
+
+
+def underscore_keys(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of options with ``_`` for every ``-`` in its keys.
+
+    Examples
+    --------
+    >>> underscore_keys({"learning-rate": 2e-5})
+    {'learning_rate': 2e-05}
+    """
+    return {key.replace("-", "_"): value for key, value in table.items()}
 
 
 def parse_class_weights(text: str) -> str | dict[str, float]:

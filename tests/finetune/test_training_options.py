@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bottleneck.errors import UsageError
-from bottleneck.finetune.settings import (
-    Config,
+from bottleneck.finetune.training_options import (
     TrainingAugmentation,
+    TrainingOptions,
     parse_class_weights,
-    read_config,
+    read_training_options,
 )
 from bottleneck.schema import from_table
 
@@ -25,8 +25,8 @@ def test_file_and_what_is_given(tmp_path: Path) -> None:
         'backbone = "swinv2_base"\nlearning-rate = 2e-5\nbatch_size = 16\naccumulate = 2\n'
         'loss = "focal"\njitter = 0.2\n[class_weights]\nbenign = 1.75\nmalignant = 0.70\n'
     )
-    config = read_config(path, epochs=3, batch_size=4)
-    assert config == Config(
+    config = read_training_options(path, epochs=3, batch_size=4)
+    assert config == TrainingOptions(
         backbone="swinv2_base",
         learning_rate=2e-5,
         batch_size=4,
@@ -38,13 +38,13 @@ def test_file_and_what_is_given(tmp_path: Path) -> None:
     )
     assert config.augmentation == TrainingAugmentation(jitter=0.2)
     assert dataclasses.replace(config, augment=False).augmentation == TrainingAugmentation.none()
-    assert from_table(Config, config.to_dict(), "itself") == config
+    assert from_table(TrainingOptions, config.to_dict(), "itself") == config
 
 
 def test_the_command_line_has_the_same_names() -> None:
     from bottleneck.cli.finetune import finetune
 
-    known = {field.name for field in dataclasses.fields(Config)}
+    known = {field.name for field in dataclasses.fields(TrainingOptions)}
     assert known <= set(inspect.signature(finetune).parameters)
 
 
@@ -74,15 +74,15 @@ def test_the_command_line_has_the_same_names() -> None:
 )
 def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        from_table(Config, options, "f.toml")
+        from_table(TrainingOptions, options, "f.toml")
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        read_config(tmp_path / "none.toml")
+        read_training_options(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("epochs = ")
     with pytest.raises(UsageError, match="cannot be read"):
-        read_config(tmp_path / "bad.toml")
+        read_training_options(tmp_path / "bad.toml")
 
 
 def test_class_weights_as_text() -> None:
