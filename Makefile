@@ -47,7 +47,7 @@ format: .venv/installed-dev  ## Put the code into shape.
 	.venv-thingsvision/bin/python -m pip install --quiet thingsvision==2.7.3
 	@touch $@
 
-bench: .venv/installed-dev .venv-thingsvision/installed  ## Measure extraction beside its peers, as ratios (an hour).
+bench: .venv/installed-dev .venv-thingsvision/installed  ## Measure extraction against other tools (an hour).
 	$(BIN)/python benchmarks/extraction.py --thingsvision .venv-thingsvision/bin/python
 
 bench-gpu:  ## Run the tests and measure extraction on a GPU (below eight minutes); PYTHON=python3 has torch.

@@ -1,4 +1,4 @@
-"""How many planted copies the leak audit finds, and what it takes for one that is none.
+"""Sensitivity of the leak audit to planted near-duplicates, and its false pairs.
 
 Copies of images of a data set are planted under new patients' names and in other folds,
 one kind of alteration at a time, and extracted like the originals. A copy is found if

@@ -1,7 +1,7 @@
-"""Do the intervals cover, and do the tests hold their level? A simulation.
+"""Coverage of the intervals and level of the tests. A simulation.
 
     python benchmarks/coverage.py --jobs 2               # all cells, writes coverage.md
-    python benchmarks/coverage.py --cells small          # one part, writes its section anew
+    python benchmarks/coverage.py --cells small          # one part, rewrites its section
     python benchmarks/coverage.py --cells small --n 100  # a short run, only prints
 
 Five parts, each cell with its own seed:

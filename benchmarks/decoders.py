@@ -1,4 +1,4 @@
-"""What decoding in processes of their own leaves for the process that drives the networks.
+"""Processor time of the main process with decoder processes and with threads.
 
 Images are read, hashed, decoded, described, resized and cropped as extraction does it, with no
 network behind: once in the threads of this process, once in decoder processes. Both run in turn,

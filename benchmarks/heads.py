@@ -1,4 +1,4 @@
-"""The search of a head beside scikit-learn's GridSearchCV, as ratios.
+"""Time of the search of a head, relative to scikit-learn's GridSearchCV.
 
 Run ``python benchmarks/heads.py``; times depend on the machine, ratios much less. Every row
 holds runs of one process, one after the other, with one thread each. docs/decisions/0004-solvers.md

@@ -1,4 +1,4 @@
-"""Does the permutation test hold its level, and do 5 % lie beyond the cloud? A simulation.
+"""Level of the MMD test and of the k-nearest-neighbour outliers. A simulation.
 
     python benchmarks/shift.py              # all cells, about six minutes on one core
     python benchmarks/shift.py --n 100      # fewer data sets a cell

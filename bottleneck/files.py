@@ -52,24 +52,24 @@ def replacing(
         If the folder cannot be written or the disk is full. The target is untouched.
     """
     own = "" if locked else f".{os.getpid()}.{threading.get_ident()}"
-    beside = (folder or path.parent) / f".{path.name}{own}.writing"
+    temporary = (folder or path.parent) / f".{path.name}{own}.writing"
     try:
-        yield beside
+        yield temporary
         if durable:
             # Opened for writing: Windows flushes no file that is open for reading alone.
-            with beside.open("r+b") as written:
+            with temporary.open("r+b") as written:
                 os.fsync(written.fileno())
-        beside.replace(path)
+        temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write bytes to a file that appears whole or not at all; raise what ``replacing`` raises."""
-    with replacing(path) as beside:
-        beside.write_bytes(data)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _sync_folder(folder: Path) -> None:

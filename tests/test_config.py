@@ -1,3 +1,5 @@
+"""``bottleneck.toml``: its keys, its paths and the messages about mistakes."""
+
 from pathlib import Path
 
 import pytest

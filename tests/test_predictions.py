@@ -89,7 +89,7 @@ def test_validation_rows_are_kept_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda f: f.drop(columns="id"), "no column 'id'"),
         (lambda f: f.drop(columns=["score_benign", "score_malignant"]), "0 columns score_"),
@@ -105,10 +105,10 @@ def test_validation_rows_are_kept_apart(tmp_path):
         (lambda f: f.assign(id="one"), "predicts 'one' twice"),
     ],
 )
-def test_what_is_no_table_of_predictions_is_refused(tmp_path, change, said):
+def test_what_is_no_table_of_predictions_is_refused(tmp_path, change, message):
     path = tmp_path / "predictions.csv"
     change(some().to_frame()).to_csv(path, index=False)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_predictions(path)
 
 

@@ -168,7 +168,7 @@ def _name_divisions(
     features: FeatureSet, folds: Sequence[str] | Strings | None
 ) -> Mapping[str, Strings]:
     if folds is None:
-        known = {"parts of the split": features.splits, "folds": features.folds}
+        known = {"sets of the split": features.splits, "folds": features.folds}
         return {name: column for name, column in known.items() if column is not None}
     column = np.asarray(folds).astype(str)
     if column.shape != features.y.shape:

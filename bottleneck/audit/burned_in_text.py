@@ -45,9 +45,9 @@ def find_text(image: Image.Image) -> Boxes:
     least = np.minimum(height[:, None], height)
     same_height = np.maximum(height[:, None], height) <= 1.4 * least
     across, down = _gap(letters, 0, 2), _gap(letters, 1, 3)
-    beside = (down <= -0.7 * least) & (across <= least)
+    next_to = (down <= -0.7 * least) & (across <= least)
     above = (across < 0) & (down <= 2 * least)
-    _, text = connected_components(same_height & (beside | above), directed=False)
+    _, text = connected_components(same_height & (next_to | above), directed=False)
     return letters[np.bincount(text)[text] >= _LETTERS]
 
 

@@ -88,7 +88,7 @@ class SampleOptions(ImageOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetOptions(SampleOptions):
-    """All that is read of a data set."""
+    """Options for reading a data set."""
 
     positive: Annotated[
         str | None, typer.Option(help="Label of the positive class.", rich_help_panel=PANEL)

@@ -119,7 +119,7 @@ def leak_safe_groups(
 def _spread(
     pairs: Sequence[DuplicatePair], first: NDArray[np.intp], pixels: Strings | None
 ) -> Iterator[DuplicatePair]:
-    """Repeat a pair for all images that are identical to either of its two."""
+    """Yield every pair once for each image that is identical to one of its two images."""
     rows: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate([] if pixels is None else pixels.tolist()):
         rows[key].append(row)

@@ -159,7 +159,7 @@ def find_near_duplicates(
     Notes
     -----
     The search costs 37 · 64 · n² multiplications in blocked matrix products and memory for
-    n² in blocks of 20 million cells; the alignment takes about 2 ms an image.
+    n² in blocks of 20 million cells; the alignment takes about 2 ms per image.
     """
     n = len(thumbnails)
     compared = n * (n - 1) // 2

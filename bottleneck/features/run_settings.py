@@ -119,6 +119,6 @@ def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> li
     if decoding in ("auto", "reference") or how.fast() != how:
         return []
     return [
-        f"{recipe.backbone}: --decode {decoding} has no effect here: its resize "
+        f"{recipe.backbone}: --decode {decoding} has no effect here: this resize "
         f"({how.interpolation} of {how.resizer}) has only the reference form"
     ]

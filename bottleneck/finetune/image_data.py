@@ -239,7 +239,7 @@ def _load(config: TrainingOptions) -> Backbone:
         find_encoder(config.backbone)
     except UsageError as error:
         scratch = ", ".join([*ARCHITECTURES, NEW_FC])
-        raise UsageError(f"{error} From scratch besides: {scratch}.") from None
+        raise UsageError(f"{error} Trained from scratch: {scratch}.") from None
     weights = config.weights or "imagenet"
     return load_backbone(
         config.backbone,

@@ -182,8 +182,7 @@ def _search_grid(
     seed: int,
     n_jobs: int | None,
 ) -> tuple[Mapping[str, Any], float, NDArray[np.float64]]:
-    """Return the first candidate with the highest mean AUROC, that AUROC, and the
-    out-of-fold scores of its samples."""
+    """Return the best candidate, its mean AUROC and its out-of-fold scores."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import ParameterGrid

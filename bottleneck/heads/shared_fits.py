@@ -24,7 +24,7 @@ class FittedCandidate(NamedTuple):
     classifier: Any
     """The fitted classifier."""
     inputs: NDArray[np.floating]
-    """Argument of its prediction methods for the test samples."""
+    """Test samples in the form that the classifier's prediction methods take."""
 
 
 def fit_candidates(

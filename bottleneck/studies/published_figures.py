@@ -85,7 +85,7 @@ class Figure:
 
     @property
     def scale(self) -> int:
-        """Number of units of the last decimal in 1."""
+        """Ten to the power of the number of printed decimals."""
         return int(10**self._places)
 
     @property

@@ -1,4 +1,4 @@
-"""The split that a protocol of a study makes of the samples, and its description."""
+"""Samples and folds of one protocol of a study, and their description."""
 
 from __future__ import annotations
 

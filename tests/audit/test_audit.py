@@ -12,7 +12,7 @@ from bottleneck.features.file.feature_set import FeatureSet
 
 
 def pixels(n: int) -> np.ndarray:
-    """Hashes of n different pictures."""
+    """Hashes of n different images."""
     return np.array([f"{i:064x}" for i in range(n)])
 
 
@@ -64,7 +64,7 @@ def test_folds_that_are_given_take_the_place_of_the_published_ones() -> None:
         audit_features(features, folds=["1", "2"])
 
 
-def test_identical_pictures_are_named_by_what_they_cross() -> None:
+def test_duplicates_are_reported_by_the_relation_they_cross() -> None:
     folds = np.repeat(["1", "2"], 40)
     # Rows 0 and 1: one patient. 2 and 6: patients 1 and 3, one label, one fold.
     # 8 and 70: patients 4 and 35, two labels, two folds.
@@ -84,7 +84,7 @@ def test_identical_pictures_are_named_by_what_they_cross() -> None:
     ]
 
 
-def test_a_picture_that_comes_very_often_is_linked_and_crosses_what_it_crosses() -> None:
+def test_frequent_duplicates_form_a_chain() -> None:
     folds = np.repeat(["1", "2"], 40)
     features = make_features(pixels=np.full(80, "0" * 64), folds=folds)
     found = audit_features(features)
@@ -128,7 +128,7 @@ def test_a_unit_above_five_per_cent_of_the_patients_is_warned_of(
     assert f"{n_tied} of 40 patients" in large.text
 
 
-def test_what_could_not_be_looked_at_is_said() -> None:
+def test_unchecked_parts_are_reported() -> None:
     said = " ".join(f.text for f in audit_features(make_features(groups=None)).findings)
     for phrase in ("no patients", "no hashes of pixels", "no thumbnails", "Burned-in text"):
         assert phrase in said

@@ -51,15 +51,15 @@ def phantoms() -> list[Image.Image]:
     return [decode(dataset.read(s), s.region) for s in first.values()]
 
 
-def audited(pictures: list[Image.Image], **fields: object) -> tuple[FeatureSet, Audit]:
-    """A patient a picture, features that say nothing."""
-    n = len(pictures)
+def audited(images: list[Image.Image], **fields: object) -> tuple[FeatureSet, Audit]:
+    """One patient per image, with features that do not depend on it."""
+    n = len(images)
     features = make_features(
         n_patients=n,
         images=1,
         signal=0,
-        thumbnails=np.stack([make_thumbnail(p.convert("RGB")) for p in pictures]),
-        size=np.array([p.size for p in pictures], np.int32),
+        thumbnails=np.stack([make_thumbnail(p.convert("RGB")) for p in images]),
+        size=np.array([p.size for p in images], np.int32),
         **fields,
     )
     return features, audit_features(features)
@@ -89,10 +89,10 @@ def test_copies_are_found_across_patients(phantoms: list[Image.Image]) -> None:
 def test_a_black_ground_makes_no_copies(
     width: int, found_again: int, phantoms: list[Image.Image]
 ) -> None:
-    def on_black(picture: Image.Image) -> Image.Image:
+    def on_black(image: Image.Image) -> Image.Image:
         ground = Image.new("RGB", (560, 400))
         height = width * 4 // 5
-        ground.paste(picture.resize((width, height)), ((560 - width) // 2, (400 - height) // 2))
+        ground.paste(image.resize((width, height)), ((560 - width) // 2, (400 - height) // 2))
         return ground
 
     alike = [on_black(p) for p in phantoms[:30]]
@@ -107,9 +107,9 @@ def test_a_copy_of_a_picture_that_comes_twice_is_paired_with_both(
     phantoms: list[Image.Image],
 ) -> None:
     mirrored = phantoms[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    pictures = [*phantoms[:20], phantoms[0], mirrored]
+    images = [*phantoms[:20], phantoms[0], mirrored]
     hashes = np.array([f"{k % 20:064x}" for k in range(21)] + ["f" * 64])
-    _, found = audited(pictures, pixels=hashes)
+    _, found = audited(images, pixels=hashes)
     assert [(p.a, p.b, p.identical) for p in found.groups.pairs] == [
         (0, 20, True),
         (0, 21, False),
@@ -118,9 +118,9 @@ def test_a_copy_of_a_picture_that_comes_twice_is_paired_with_both(
 
 
 def test_a_frame_around_every_picture_makes_no_copies(phantoms: list[Image.Image]) -> None:
-    def framed(picture: Image.Image, scanner: int) -> Image.Image:
+    def framed(image: Image.Image, scanner: int) -> Image.Image:
         frame = Image.new("RGB", (480, 320))
-        frame.paste(picture, (30, 30))
+        frame.paste(image, (30, 30))
         draw = ImageDraw.Draw(frame)
         for line in range(9):
             x, y = (370, 20 + 32 * line) if scanner else (20 + 45 * line, 292)

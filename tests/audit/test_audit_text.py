@@ -70,7 +70,7 @@ def test_phantoms_hold_no_text() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Twelve pictures, of which the last has text."""
+    """Twelve images, of which the last has text."""
     for number in range(12):
         image = tissue(40 + number)
         if number == 11:
@@ -100,7 +100,7 @@ def test_the_audit_reads_the_pictures_again(folder: Path) -> None:
     (text,) = [f for f in found.findings if f.kind == "burned-in text"]
     assert (text.severity, text.count, text.rows) == ("warning", 1, (11,))
     assert seen == list(range(1, 13))
-    # Features without thumbnails get them from the pictures.
+    # Features without thumbnails get them from the images.
     assert found.groups.search is not None
     assert not any("not searched for" in f.text for f in found.findings)
 

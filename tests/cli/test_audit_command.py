@@ -19,21 +19,21 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a manifest, pictures of twelve patients, and their features.
+    """A folder with a manifest, images of twelve patients, and their features.
 
-    The last patient's picture is the first one's, mirrored; the one before has text.
+    The last patient's image is the first one's, mirrored; the one before has text.
     """
     folder = tmp_path_factory.mktemp("made")
     rng = np.random.default_rng(0)
     rows = ["file,diagnosis,patient"]
-    pictures = [
+    images = [
         Image.fromarray(rng.integers(0, 90, (24, 24), np.uint8)).resize((192, 192))
         for _ in range(11)
     ]
-    pictures.append(pictures[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    ImageDraw.Draw(pictures[10]).text((10, 80), "MALIGNANT", 255, font_size=24)
-    for number, picture in enumerate(pictures):
-        picture.save(folder / f"{number:02d}.png")
+    images.append(images[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    ImageDraw.Draw(images[10]).text((10, 80), "MALIGNANT", 255, font_size=24)
+    for number, image in enumerate(images):
+        image.save(folder / f"{number:02d}.png")
         rows.append(f"{number:02d}.png,{('benign', 'malignant')[number % 2]},P{number:02d}")
     (folder / "labels.csv").write_text("\n".join(rows))
     columns = ["--path-column", "file", "--label-column", "diagnosis"]

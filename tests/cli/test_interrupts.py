@@ -113,7 +113,7 @@ def test_a_second_interrupt_while_the_first_is_put_off_is_not_printed(
 @pytest.mark.parametrize(
     "work", [lambda: callback(ctrl_c), ctrl_c_as_another_error, ctrl_c_that_somebody_drops]
 )
-def test_whatever_becomes_of_it_a_command_ends_by_it(
+def test_a_command_always_ends_after_an_interrupt(
     monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]
 ) -> None:
     monkeypatch.setattr("bottleneck.doctor.diagnose", lambda: [work()] * 0)

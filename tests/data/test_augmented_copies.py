@@ -27,7 +27,7 @@ STILL = Augmentation(flip=False, rotation=0, noise=0)
 
 
 class OneImage:
-    """A source that gives the same picture under every name."""
+    """A source that gives the same image under every name."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         encoded = io.BytesIO()
@@ -41,7 +41,7 @@ class OneImage:
 def copies_of(
     pixels: NDArray[np.uint8], *, samples: int = 1, **options: object
 ) -> NDArray[np.uint8]:
-    """Return the pixels of every copy of a picture that stands under several ids."""
+    """Return the pixels of every copy of an image that stands under several ids."""
     listed = tuple(Sample(f"s{n}", f"s{n}.png", "benign") for n in range(samples))
     still = {"flip": False, "rotation": 0.0, "noise": 0.0}
     made = augment(ImageDataset("one", listed, OneImage(pixels)), Augmentation(**(still | options)))
@@ -215,6 +215,8 @@ def test_extraction_keeps_copies_and_names_what_fails(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused(make, error: type[BottleneckError], phrase: str) -> None:
+def test_impossible_augmentations_are_refused(
+    make, error: type[BottleneckError], phrase: str
+) -> None:
     with pytest.raises(error, match=phrase):
         make()

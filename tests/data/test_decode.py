@@ -74,7 +74,7 @@ def test_cmyk_jpeg_shows_its_colour() -> None:
 def test_exif_rotation_is_undone(orientation: int) -> None:
     upright = np.zeros((16, 24, 3), np.uint8)
     upright[:8, :12] = 255
-    # How a camera held in each of the eight ways stores the upright picture (EXIF 2.32, 4.6.4).
+    # How a camera held in each of the eight ways stores the upright image (EXIF 2.32, 4.6.4).
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -142,12 +142,12 @@ def test_damaged_bytes_decode_or_are_refused(data: st.DataObject) -> None:
 
 
 def test_facts() -> None:
-    picture = Image.effect_noise((64, 48), 60)
-    png, bmp = decode(encoded(picture)), decode(encoded(picture, "BMP"))
+    image = Image.effect_noise((64, 48), 60)
+    png, bmp = decode(encoded(image)), decode(encoded(image, "BMP"))
     facts = pixel_facts(png)
     assert facts == pixel_facts(bmp)
     assert facts.pixels != pixel_facts(png.rotate(180)).pixels
     assert facts.size == (64, 48)
-    assert facts.brightness == pytest.approx(np.asarray(picture).mean())
-    small = picture.resize((32, 32), Image.Resampling.LANCZOS)
+    assert facts.brightness == pytest.approx(np.asarray(image).mean())
+    small = image.resize((32, 32), Image.Resampling.LANCZOS)
     assert facts.thumbnail == small.tobytes()

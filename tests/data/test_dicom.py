@@ -63,10 +63,10 @@ def test_lossless_pixels_are_those_of_the_plain_file(name: str) -> None:
 @pytest.mark.parametrize("subsampling", [0, 2])
 def test_jpeg_is_what_other_programs_show(subsampling: int) -> None:
     smooth = np.stack([np.add.outer(np.arange(64), np.arange(48)) * n for n in (1, 2, 1)], -1)
-    picture = Image.fromarray(smooth.astype(np.uint8))
-    stream = encoded(picture, "JPEG", quality=90, subsampling=subsampling)
+    image = Image.fromarray(smooth.astype(np.uint8))
+    stream = encoded(image, "JPEG", quality=90, subsampling=subsampling)
     made = dicom(
-        np.asarray(picture),
+        np.asarray(image),
         uid.JPEGBaseline8Bit,
         stream=stream,
         PhotometricInterpretation="YBR_FULL_422",

@@ -67,7 +67,7 @@ def test_what_would_come_out_as_one_grey_is_refused(kind: Any) -> None:
 
 
 def surrounded(padding: range, kind: Any = np.uint16, **elements: Any) -> bytes:
-    """A picture that uses 32 values of 12 bits, amid others."""
+    """An image that uses 32 values of 12 bits, amid others."""
     pixels = np.resize(np.array(padding, kind), (24, 24))
     pixels[4:20, 4:20] = 1000 + RAMP.astype(kind) // 8
     return dicom(pixels, bits=12, **elements)

@@ -1,3 +1,5 @@
+"""Phantom images: names, determinism, and the physics of their speckle."""
+
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,7 +53,7 @@ def test_a_few_patients_hold_both_classes(n_patients):
     assert dataset.samples == phantom_dataset(n_patients=n_patients).samples
 
 
-def test_images_are_grey_pictures_that_pillow_reads():
+def test_images_are_grey_and_pillow_reads_them():
     dataset = phantom_dataset(n_patients=2)
     image = Image.open(io.BytesIO(dataset.read(dataset.samples[0])))
     assert image.format == "PPM"

@@ -1,4 +1,4 @@
-"""Decoded images that are kept: the same pixels, whatever became of the folder."""
+"""Pixel cache: the same pixels as decoding, in whatever state its folder is."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_what_is_damaged_is_not_kept(tmp_path: Path) -> None:
     assert cache.find(*name) is None
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_images_are_reported(tmp_path: Path) -> None:
     cache = PixelCache(tmp_path)
     name = kept(cache, png(PICTURES["grey"]))
     (file,) = files(tmp_path)

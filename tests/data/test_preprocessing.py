@@ -1,3 +1,5 @@
+"""Preprocessing: resizing, cropping and normalisation, and the checks of its fields."""
+
 import numpy as np
 import pytest
 import torch
@@ -19,26 +21,26 @@ def make(resize: int = 8, crop: int = 8, interpolation="bilinear", **options) ->
     return Preprocessing(resize, crop, interpolation, HALF, HALF, **options)
 
 
-def picture(width: int, height: int, seed: int = 0) -> Image.Image:
+def noise_image(width: int, height: int, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     return Image.fromarray(pixels)
 
 
 def test_the_shorter_side_is_resized_and_the_centre_cut_out():
-    image = picture(40, 20)
+    image = noise_image(40, 20)
     resized = np.asarray(image.resize((20, 10), Image.Resampling.BILINEAR))
     assert np.array_equal(make(10, 8).pixels(image), resized[1:9, 6:14])
 
 
 def test_squash_resizes_both_sides():
-    image = picture(40, 20)
+    image = noise_image(40, 20)
     expected = np.asarray(image.resize((8, 8), Image.Resampling.BICUBIC))
     assert np.array_equal(make(interpolation="bicubic", squash=True).pixels(image), expected)
 
 
 @pytest.mark.parametrize("resizer", ["pillow", "torchvision", "opencv"])
 def test_bgr_is_rgb_reversed(resizer):
-    image = picture(12, 9)
+    image = noise_image(12, 9)
     rgb, bgr = (make(resizer=resizer, channels=c).pixels(image) for c in ("RGB", "BGR"))
     assert np.array_equal(rgb, bgr[:, :, ::-1])
     assert rgb.shape == (8, 8, 3)
@@ -65,7 +67,7 @@ def test_opencvs_resize_is_not_antialiased_and_the_others_are():
 
 
 def test_opencvs_resize_enlarges_without_leaving_the_image():
-    image = picture(4, 4)
+    image = noise_image(4, 4)
     pixels = make(squash=True, resizer="opencv").pixels(image)
     array = np.asarray(image)
     assert np.allclose(pixels[0, 0], array[0, 0])
@@ -96,12 +98,12 @@ def test_a_std_of_zero_is_refused():
 def test_torchvisions_resize_needs_the_room_that_has_torch(monkeypatch):
     monkeypatch.delitem(preprocessing.TENSOR_RESIZERS, "torchvision")
     with pytest.raises(UsageError, match="import bottleneck"):
-        make(resizer="torchvision").pixels(picture(12, 9))
+        make(resizer="torchvision").pixels(noise_image(12, 9))
 
 
 def test_a_strip_is_refused():
     with pytest.raises(DecodeError, match="too long and narrow"):
-        make().pixels(picture(900, 10))
+        make().pixels(noise_image(900, 10))
 
 
 def test_the_fields_survive_json_and_toml():
@@ -135,7 +137,7 @@ def test_missing_fields_are_named():
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_the_fast_resize_is_torchvisions(interpolation):
-    image = picture(140, 90)
+    image = noise_image(140, 90)
     reference = make(48, 40, interpolation)
     fast = reference.fast().pixels(image)
     tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()

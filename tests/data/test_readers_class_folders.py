@@ -1,3 +1,5 @@
+"""Reader of a folder with one subfolder per class."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Reader of the DDTI data set: its XML, TI-RADS scores and outlines."""
+
 import json
 from pathlib import Path
 from xml.sax.saxutils import escape

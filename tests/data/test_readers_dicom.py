@@ -197,14 +197,14 @@ def test_rows_of_a_folder_are_those_of_the_same_pixels_as_png(
     for label in ("benign", "malignant"):
         for number in range(4):
             pixels = write(Path("scans", label, f"{number}.dcm"), PatientID=f"{label}{number // 2}")
-            path = Path("pictures", label, f"{number}.png")
+            path = Path("images", label, f"{number}.png")
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
     (tmp_path / "scans" / "benign" / "broken.dcm").write_bytes(
         dicom(np.zeros((24, 24), np.uint8), PatientID="benign9")[:-100]
     )
     found = {}
-    for name in ("scans", "pictures"):
+    for name in ("scans", "images"):
         words = ["extract", name, "--precision", "fp32"]
         ended = CliRunner().invoke(app, [*words, "--pixel-cache", "kept"])
         assert ended.exit_code == 0, ended.output
@@ -212,11 +212,11 @@ def test_rows_of_a_folder_are_those_of_the_same_pixels_as_png(
         assert ("less than expected" in ended.stderr) is (name == "scans")
         (path,) = Path("features").glob(f"{name}--*.h5")
         found[name] = load_features(path)
-    scans, pictures = found["scans"], found["pictures"]
+    scans, images = found["scans"], found["images"]
     assert scans.groups.tolist() == [
         f"{c}{n // 2}" for c in ("benign", "malignant") for n in range(4)
     ]
-    assert [i.split(".")[0] for i in scans.ids] == [i.split(".")[0] for i in pictures.ids]
-    assert (scans.X == pictures.X).all()
-    assert scans.pixels.tolist() == pictures.pixels.tolist()
+    assert [i.split(".")[0] for i in scans.ids] == [i.split(".")[0] for i in images.ids]
+    assert (scans.X == images.X).all()
+    assert scans.pixels.tolist() == images.pixels.tolist()
     assert {"pydicom", "imagecodecs"} <= set(scans.provenance["versions"])

@@ -1,3 +1,5 @@
+"""Loading of a data set by path, by name or from ``bottleneck.toml``."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""Reader of a CSV manifest: columns, dialects, paths and repeated rows."""
+
 import csv
 from collections import Counter
 from pathlib import Path

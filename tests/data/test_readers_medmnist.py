@@ -1,3 +1,5 @@
+"""Reader of MedMNIST archives: images, labels and damaged files."""
+
 import io
 import pickle
 import zipfile

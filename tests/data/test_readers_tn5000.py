@@ -1,3 +1,5 @@
+"""Reader of the TN5000 data set: its lists, boxes and XML."""
+
 from pathlib import Path
 
 import pytest

@@ -42,9 +42,9 @@ def test_the_hash_ignores_flips_and_quarter_turns(phantoms: list[Image.Image]) -
 def test_turns_are_those_of_pillow(
     angle: int, expand: bool, number: int, phantoms: list[Image.Image]
 ) -> None:
-    picture = phantoms[3].resize((400, 250))
-    turned = turn(make_thumbnail(picture), 400 / 250, step=15)[number]
-    rotated = make_thumbnail(picture.rotate(angle, Image.Resampling.BILINEAR, expand=expand))
+    image = phantoms[3].resize((400, 250))
+    turned = turn(make_thumbnail(image), 400 / 250, step=15)[number]
+    rotated = make_thumbnail(image.rotate(angle, Image.Resampling.BILINEAR, expand=expand))
     assert np.corrcoef(turned.ravel(), rotated.ravel())[0, 1] > 0.98
 
 

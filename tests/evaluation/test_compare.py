@@ -98,7 +98,7 @@ def test_differences_are_means_of_differences_within_folds():
     a, b, prior = comparison.evaluations
     pairs = [(a.name, b.name), (a.name, prior.name), (b.name, prior.name)]
     found = [(d.a, d.b, d.metric, d.role) for d in comparison.differences]
-    # What is held against an arm that sees no image answers another question.
+    # Differences to an arm without images are secondary.
     roles = ("primary", "secondary", "secondary")
     assert found[:3] == [(*pair, "auroc", r) for pair, r in zip(pairs, roles, strict=True)]
     # McNemar in the first repeat, and the corrected t test over both.

@@ -15,17 +15,17 @@ def with_hashes(features, prefix):
     return dataclasses.replace(features, pixels=names, sha256=np.char.add("bytes ", names))
 
 
-def elsewhere(**fields):
+def external(**fields):
     made = make_features(n_patients=10, images=1, seed=1, dataset={"name": "elsewhere"}, **fields)
     return with_hashes(dataclasses.replace(made, groups=np.char.add("other ", made.groups)), "b")
 
 
 def test_two_cohorts_without_anything_in_common_give_no_finding():
-    assert match_external(with_hashes(make_features(), "a"), elsewhere()) == ()
+    assert match_external(with_hashes(make_features(), "a"), external()) == ()
 
 
-def test_identical_pictures_are_a_leak_by_pixels_and_by_bytes():
-    inside, outside = with_hashes(make_features(), "a"), elsewhere()
+def test_identical_images_are_a_leak_by_pixels_and_by_bytes():
+    inside, outside = with_hashes(make_features(), "a"), external()
     outside.pixels[3] = inside.pixels[70]
     outside.sha256[5] = inside.sha256[0]
     (finding,) = match_external(inside, outside)
@@ -34,12 +34,12 @@ def test_identical_pictures_are_a_leak_by_pixels_and_by_bytes():
 
 
 def test_features_without_hashes_say_that_nothing_was_looked_for():
-    (finding,) = match_external(make_features(), elsewhere())
+    (finding,) = match_external(make_features(), external())
     assert (finding.kind, finding.severity) == ("not checked", "note")
 
 
 def test_shared_names_of_patients_are_a_warning_that_names_nobody():
-    inside, outside = with_hashes(make_features(), "a"), elsewhere()
+    inside, outside = with_hashes(make_features(), "a"), external()
     outside.groups[:4] = ["patient-00", "patient-01", "patient-01", ""]
     inside.groups[-1] = ""
     (finding,) = match_external(inside, outside)
@@ -50,7 +50,7 @@ def test_shared_names_of_patients_are_a_warning_that_names_nobody():
 
 
 def test_a_class_that_the_external_cohort_lacks_is_named():
-    outside = elsewhere()
+    outside = external()
     outside = dataclasses.replace(outside, y=np.full(10, "malignant"))
     (finding,) = match_external(with_hashes(make_features(), "a"), outside)
     assert finding.kind == "missing class"
@@ -58,7 +58,7 @@ def test_a_class_that_the_external_cohort_lacks_is_named():
 
 
 def test_labels_that_were_not_trained_on_are_refused_by_name():
-    outside = elsewhere(classes=("0", "1"))
+    outside = external(classes=("0", "1"))
     with pytest.raises(
         ProtocolError, match=r"benign, malignant.*'0' \(5\), '1' \(5\).*leave them out"
     ):
@@ -68,7 +68,7 @@ def test_labels_that_were_not_trained_on_are_refused_by_name():
 def test_another_recipe_is_refused_with_the_fields_that_differ():
     recipe = {"precision": "bf16", "preprocessing": {"height": 256, "width": 224}}
     with pytest.raises(ProtocolError) as raised:
-        match_external(make_features(), elsewhere(recipe=recipe))
+        match_external(make_features(), external(recipe=recipe))
     assert "precision is 'bf16', not 'fp32'" in str(raised.value)
     assert "preprocessing.height is 256, not 224" in str(raised.value)
     assert "width" not in str(raised.value)
@@ -85,7 +85,7 @@ def test_cohorts_stand_side_by_side():
         centres=np.array(["A"] * 7 + [""] * 5),
         failures=(("secret", "damaged"),),
     )
-    outside = elsewhere(size=np.array([[400 + 10 * i, 300 - i] for i in range(10)]))
+    outside = external(size=np.array([[400 + 10 * i, 300 - i] for i in range(10)]))
     outside = dataclasses.replace(outside, groups=None)
     found = describe_cohorts(inside, outside)
     assert found["data set"] == {"inside": "phantom", "outside": "elsewhere"}

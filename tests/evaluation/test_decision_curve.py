@@ -51,7 +51,7 @@ def test_a_repeat_and_copies_change_nothing():
     )
 
 
-def test_what_cannot_be_is_refused():
+def test_arguments_of_decision_curves_are_checked():
     with pytest.raises(UsageError, match="no calibrated probabilities"):
         compute_decision_curve(make(["n", "p"], [0.0, 1.0]), "p")
     with pytest.raises(UsageError, match="between 0 and 1"):

@@ -78,15 +78,15 @@ def test_thresholds_come_from_training_and_stay_outside(features, comparison):
         achieved = points[held].metrics[held]
         assert abs(achieved.value - 0.9) < 0.12
         assert points[held].metrics[other].value < achieved.value
-    elsewhere = make_features(
+    external = make_features(
         n_patients=40, seed=0, dataset={"name": "elsewhere", "fingerprint": "e" * 64}
     )
     moved = dataclasses.replace(
-        elsewhere, X=elsewhere.X + 1, groups=np.char.add("o", elsewhere.groups)
+        external, X=external.X + 1, groups=np.char.add("o", external.groups)
     )
     one, other = (
         compare(features, ["logistic"], external=cohort, protocol=PROTOCOL).external[0]
-        for cohort in (elsewhere, moved)
+        for cohort in (external, moved)
     )
     frozen = [e.evaluations[0].operating_points[1].thresholds for e in (one, other)]
     assert frozen[0] == frozen[1]

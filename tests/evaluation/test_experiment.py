@@ -70,7 +70,7 @@ def test_noise_is_learned_by_image_and_not_by_patient(noise: LeakExperiment) -> 
 def test_what_the_model_has_met_is_counted(noise: LeakExperiment) -> None:
     rows = by_name(noise)
     met = {name: (row.image_known, row.patient_known) for name, row in rows.items()}
-    # A picture of 4 copies, or a patient of 12, in one fold of five: one in 4^3 and less.
+    # An image of 4 copies, or a patient of 12, in one fold of five: one in 4^3 and less.
     assert met["augment, then split by image"] == pytest.approx((1, 1), abs=0.05)
     assert met["split by image"][0] == 0
     # Both other images of a patient in the fold of the third: (59 · 58) / (299 · 298).
@@ -115,7 +115,7 @@ def test_figures_are_those_of_scikit_learn() -> None:
 def test_copies_that_change_nothing_are_a_larger_C() -> None:
     """Every sample three times over is, for a support vector machine, one C three times as large.
 
-    Were a copy of a test picture trained on, the AUROC would be 1.
+    Were a copy of a test image trained on, the AUROC would be 1.
     """
     features = augmented(n_patients=40, copies=2, change=0.0)
     row = by_name(run_leak_experiment(features, protocol=ONCE))["split by patient, then augment"]
@@ -200,7 +200,7 @@ def test_random_weights_and_missing_images_are_said() -> None:
         (augmented(n_patients=20), {"positive": "cancer"}, UsageError, "positive label"),
     ],
 )
-def test_what_cannot_be_is_refused(
+def test_unfit_features_and_protocols_are_refused(
     features: FeatureSet, options: dict, error: type[BottleneckError], phrase: str
 ) -> None:
     with pytest.raises(error, match=phrase):

@@ -69,7 +69,7 @@ def test_a_single_test_part_is_a_split(features, alone, tmp_path):
     assert both.evaluations[1].confusion.sum() == (frame["fold"] == 1).sum()
 
 
-def test_what_a_training_took_is_read_beside_its_predictions(features, alone, tmp_path):
+def test_training_record_is_read(features, alone, tmp_path):
     alone.evaluations[0].predictions.to_frame().to_csv(tmp_path / "predictions.csv", index=False)
     cost = {"seconds": 12.5, "trained_parameters": 11_177_538, "device": "cpu"}
     epochs = [{"epoch": n, "train_loss": 1 / n, "val_auroc": 0.5, "lr": 0.1} for n in (1, 2)]
@@ -93,7 +93,7 @@ def test_a_record_of_a_training_that_does_not_end_is_refused(features, alone, tm
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda f: f.iloc[:-1], "1 are missing"),
         (lambda f: f.assign(id=f["id"] + "x"), "80 of 80 predictions"),
@@ -105,10 +105,10 @@ def test_a_record_of_a_training_that_does_not_end_is_refused(features, alone, tm
         ),
     ],
 )
-def test_predictions_of_other_samples_are_refused(features, written, change, said):
+def test_predictions_of_other_samples_are_refused(features, written, change, message):
     frame = pd.read_csv(written, dtype=str)
     change(frame).to_csv(written, index=False)
-    with pytest.raises(ProtocolError, match=said):
+    with pytest.raises(ProtocolError, match=message):
         compare(features, ["logistic"], predictions=[written], protocol=QUICK)
 
 

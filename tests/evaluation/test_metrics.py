@@ -1,3 +1,5 @@
+"""Metrics compared with scikit-learn and with tables counted by hand."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -172,7 +172,7 @@ def test_what_is_unknown_stays_unknown():
     )
 
 
-def test_what_cannot_be_is_refused():
+def test_arguments_of_operating_points_are_checked():
     made = scored()
     with pytest.raises(UsageError, match="did you mean 'sensitivity'"):
         choose_thresholds([made], "p", "sensitivty", 0.9)

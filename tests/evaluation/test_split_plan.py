@@ -114,7 +114,7 @@ def test_samples_without_patients_stay_so_when_some_come_twice():
 
 def test_a_large_unit_is_warned_of():
     pixels = np.array([f"{i:064d}" for i in range(80)])
-    pixels[0:20:2] = "a"  # a picture of ten of the forty patients
+    pixels[0:20:2] = "a"  # an image of ten of the forty patients
     warnings = compare(make_features(pixels=pixels), ["logistic"], protocol=CV).warnings
     assert any("join 10 of 40 patients into one group (25.0%)" in w for w in warnings)
 

@@ -20,12 +20,12 @@ from bottleneck.evaluation.external import validation as external_module
 from bottleneck.heads.head_catalogue import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=3, seed=2)
-ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}
+EXTERNAL = {"name": "elsewhere", "fingerprint": "e" * 64}
 
 
 def outside(**fields):
     """Another draw of the same classes, moved; ids and patients are called as inside."""
-    made = make_features(n_patients=30, images=1, seed=0, dataset=ELSEWHERE)
+    made = make_features(n_patients=30, images=1, seed=0, dataset=EXTERNAL)
     rng = np.random.default_rng(8)
     groups = np.array([f"other-{g}" for g in made.groups])
     X = made.X + rng.normal(size=made.X.shape).astype(np.float32) + 0.5
@@ -65,7 +65,7 @@ def test_heads_are_trained_on_all_of_the_first_and_tested_once():
 
 def test_cohorts_are_found_by_recipe_in_any_order():
     sets = [make_features(), make_features(seed=1, recipe=VGG)]
-    other = make_features(n_patients=30, images=1, recipe=VGG, dataset=ELSEWHERE)
+    other = make_features(n_patients=30, images=1, recipe=VGG, dataset=EXTERNAL)
     cohort = [dataclasses.replace(other, groups=outside().groups), outside()]
     external = compare(sets, ["logistic"], external=cohort, protocol=QUICK).external[0]
     alone = compare(sets[0], ["logistic"], external=cohort[1], protocol=QUICK).external[0]
@@ -76,14 +76,14 @@ def test_cohorts_are_found_by_recipe_in_any_order():
 
 
 def test_a_patient_with_most_of_an_external_cohort_is_said():
-    g = make_features(n_patients=30, images=2, dataset=ELSEWHERE)
+    g = make_features(n_patients=30, images=2, dataset=EXTERNAL)
     g = dataclasses.replace(g, groups=np.array(["one"] * 20 + [f"o{n}" for n in range(40)]))
     external = compare(make_features(), ["svm"], external=g, protocol=QUICK).external[0]
     assert any("one patient has 20 of the 60 test samples" in w for w in external.warnings)
 
 
 def test_patients_are_counted_outside_too():
-    g = make_features(n_patients=30, images=2, dataset=ELSEWHERE)
+    g = make_features(n_patients=30, images=2, dataset=EXTERNAL)
     g = dataclasses.replace(g, groups=np.char.add("other-", g.groups))
     protocol = dataclasses.replace(QUICK, unit="patient", aggregate="max")
     external = compare(make_features(), ["svm"], external=g, protocol=protocol).external[0]
@@ -104,7 +104,7 @@ def test_patients_are_counted_outside_too():
         ),
         (lambda: outside(y=np.array(["benign", "malignant", "cyst"] * 10)), r"'cyst' \(10\)"),
         (
-            lambda: make_features(recipe={"pooling": "max"}, dataset=ELSEWHERE),
+            lambda: make_features(recipe={"pooling": "max"}, dataset=EXTERNAL),
             "pooling is 'max', not 'avg'|pooling is 'avg', not 'max'",
         ),
     ],
@@ -153,7 +153,7 @@ def test_names_that_two_centres_give_alike_do_not_make_one_data_set():
 def test_an_external_cohort_has_the_same_pictures_in_every_recipe():
     sets = [make_features(), make_features(seed=1, recipe=VGG)]
     g = outside(sha256=hashes(0, 30))
-    other = make_features(n_patients=30, images=1, recipe=VGG, dataset=ELSEWHERE)
+    other = make_features(n_patients=30, images=1, recipe=VGG, dataset=EXTERNAL)
     other = dataclasses.replace(other, groups=g.groups)
     for sha256, said in (
         (hashes(30, 30), "two external cohorts are called 'elsewhere'"),

@@ -110,7 +110,7 @@ def test_what_becomes_of_bad_and_odd_images(tmp_path: Path) -> None:
     noise.save(jpeg, "JPEG")
     (folder / "truncated.jpg").write_bytes(jpeg.getvalue()[: len(jpeg.getvalue()) // 2])
     (folder / "zero.png").write_bytes(b"")
-    (folder / "text.png").write_text("no picture")
+    (folder / "text.png").write_text("no image")
     wide = (np.asarray(noise).astype(np.uint16)) * 257
     Image.fromarray(wide).save(folder / "sixteen.png")
     noise.convert("CMYK").save(folder / "cmyk.jpg")
@@ -137,7 +137,7 @@ def test_what_becomes_of_bad_and_odd_images(tmp_path: Path) -> None:
     assert any("1 image with the same content" in note for note in result.notes)
     sizes = dict(zip(features.ids.tolist(), features.size.tolist(), strict=True))
     assert sizes["rotated.jpg"] == [30, 40]
-    # The 16-bit file holds the same picture as its 8-bit original.
+    # The 16-bit file holds the same image as its 8-bit original.
     noise.save(tmp_path / "eight.png")
     backbone = tiny_backbone()
     pixels = backbone.preprocessing.pixels(Image.open(tmp_path / "eight.png").convert("RGB"))

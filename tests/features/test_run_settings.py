@@ -104,7 +104,7 @@ def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> N
     (note,) = set(other.notes) - set(plain.notes)
     assert again.notes == plain.notes
     assert note == (
-        "tiny: --decode fast has no effect here: its resize (bilinear of opencv) has only the "
+        "tiny: --decode fast has no effect here: this resize (bilinear of opencv) has only the "
         "reference form"
     )
     assert other.provenance["recipe"]["decoding"] == "1"

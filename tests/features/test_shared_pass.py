@@ -137,7 +137,7 @@ def test_a_change_of_size_or_time_is_seen(image_folder: MakeImages, tmp_path: Pa
     age(folder)
     first = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "f", **OPTIONS)
     names = [path.name for path in sorted(folder.iterdir())]
-    # Another picture with the old file's time; and one of the old size, a nanosecond younger.
+    # Another image with the old file's time; and one of the old size, a nanosecond younger.
     other = (folder / names[1]).stat()
     (folder / names[1]).write_bytes((folder / names[0]).read_bytes() + b"\0" * 9)
     os.utime(folder / names[1], ns=(other.st_atime_ns, other.st_mtime_ns))
@@ -279,7 +279,7 @@ def test_what_cannot_be_logged_ends_the_run_and_is_computed_by_the_next(
         assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
 
 
-def test_a_picture_that_comes_again_at_once_is_computed_once(
+def test_an_image_repeated_within_a_batch_is_computed_once(
     image_folder: MakeImages, tmp_path: Path
 ) -> None:
     folder = image_folder(4)

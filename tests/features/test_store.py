@@ -80,9 +80,9 @@ def test_appended_rows_are_in_the_finished_file(dataset: ImageDataset, tmp_path:
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["embeddings"][:], features)
         assert [digest.decode() for digest in file["sha256"][:]] == [row.sha256 for row in rows]
-        pictures = [Image.open(tmp_path / "images" / s.source) for s in dataset.samples]
+        images = [Image.open(tmp_path / "images" / s.source) for s in dataset.samples]
         small = [
-            np.asarray(p.convert("L").resize((32, 32), Image.Resampling.LANCZOS)) for p in pictures
+            np.asarray(p.convert("L").resize((32, 32), Image.Resampling.LANCZOS)) for p in images
         ]
         np.testing.assert_array_equal(file["thumbnails"][:], small)
         provenance = json.loads(file.attrs["provenance"])

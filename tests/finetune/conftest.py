@@ -27,9 +27,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two images a patient; those of every second patient are brighter on the whole."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     for number in range(N_IMAGES):
         rng = np.random.default_rng(number)
         mean = (100, 140)[number // 2 % 2]
@@ -39,8 +39,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dataset(pictures: Path) -> ImageDataset:
-    return dataset_of(pictures)
+def dataset(photos: Path) -> ImageDataset:
+    return dataset_of(photos)
 
 
 @pytest.fixture
@@ -49,5 +49,5 @@ def backbone() -> Backbone:
 
 
 @pytest.fixture(scope="session")
-def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train(dataset_of(pictures), tmp_path_factory.mktemp("trained") / "run")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(dataset_of(photos), tmp_path_factory.mktemp("trained") / "run")

@@ -201,7 +201,7 @@ def test_new_fc_on_features(dataset: ImageDataset, backbone: Backbone, tmp_path:
     [
         ({"backbone": "small_cnn", "weights": "imagenet"}, "has no published weights"),
         ({"backbone": "thyronet_x4", "unfreeze": "last"}, "would leave random weights untrained"),
-        ({"backbone": "small_cn"}, "From scratch besides: small_cnn"),
+        ({"backbone": "small_cn"}, "Trained from scratch: small_cnn"),
         ({"backbone": "torchvision/resnet18"}, "unknown architecture"),
         ({"backbone": "new_fc"}, "is trained on features"),
         ({"backbone": "timm/test_resnet", "weights": "no_such"}, "unknown weights"),

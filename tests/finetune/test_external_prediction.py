@@ -1,4 +1,4 @@
-"""What a trained network says of another data set."""
+"""Predictions of trained networks on another data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bottleneck.finetune.external_prediction import predict
 
 
 def test_another_data_set(
-    trained: Trained, dataset: ImageDataset, backbone: Backbone, pictures: Path
+    trained: Trained, dataset: ImageDataset, backbone: Backbone, photos: Path
 ) -> None:
     # Of those samples that the fold was tested on, and some others, the same is said again.
     told = trained.predictions.take(trained.predictions.folds == 1)
@@ -26,6 +26,6 @@ def test_another_data_set(
     assert len(later) == N_IMAGES
     with pytest.raises(ModelError, match="no network of repeat 0, fold 7"):
         predict(trained.path, dataset, fold=7, backbone=backbone)
-    samples = tuple(Sample(p.name, p.name, "other") for p in sorted(pictures.iterdir())[:2])
+    samples = tuple(Sample(p.name, p.name, "other") for p in sorted(photos.iterdir())[:2])
     with pytest.raises(DataError, match="benign, malignant; the data set 'x' has other"):
-        predict(trained.path, ImageDataset("x", samples, FileSource(pictures)), backbone=backbone)
+        predict(trained.path, ImageDataset("x", samples, FileSource(photos)), backbone=backbone)

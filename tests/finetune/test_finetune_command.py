@@ -18,9 +18,9 @@ FEW = ["--folds", "2", "--epochs", "1", "--batch-size", "8", "--device", "cpu", 
 
 
 @pytest.fixture
-def classes(pictures: Path, tmp_path: Path) -> Path:
-    """The pictures in one folder a class."""
-    for number, path in enumerate(sorted(pictures.iterdir())[:24]):
+def classes(photos: Path, tmp_path: Path) -> Path:
+    """The images in one folder per class."""
+    for number, path in enumerate(sorted(photos.iterdir())[:24]):
         target = tmp_path / "images" / ("benign", "malignant")[number // 2 % 2]
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target / f"P{number // 2}_{number}.png")

@@ -17,11 +17,11 @@ from bottleneck.finetune.image_data import ImageInputs
 from bottleneck.finetune.training_options import TrainingOptions
 
 
-def test_unusable_images_leave_the_folds_alike(pictures: Path, tmp_path: Path) -> None:
-    whole = dataset_of(pictures)
+def test_unusable_images_leave_the_folds_alike(photos: Path, tmp_path: Path) -> None:
+    whole = dataset_of(photos)
     broken = tmp_path / "images"
     broken.mkdir()
-    for path in pictures.iterdir():
+    for path in photos.iterdir():
         content = b"" if path.name in ("005.png", "020.png") else path.read_bytes()
         (broken / path.name).write_bytes(content)
     dataset = ImageDataset("made", whole.samples, FileSource(broken))
@@ -80,12 +80,12 @@ def test_folded_norm_is_noted(dataset: ImageDataset) -> None:
     assert not ImageInputs(dataset, quick(), small_backbone(norm=False)).notes
 
 
-def test_patients_that_share_an_image_are_one_group(pictures: Path, tmp_path: Path) -> None:
-    whole = dataset_of(pictures)
+def test_patients_that_share_an_image_are_one_group(photos: Path, tmp_path: Path) -> None:
+    whole = dataset_of(photos)
     (tmp_path / "images").mkdir()
-    for path in pictures.iterdir():
+    for path in photos.iterdir():
         name = "003.png" if path.name == "020.png" else path.name
-        (tmp_path / "images" / path.name).write_bytes((pictures / name).read_bytes())
+        (tmp_path / "images" / path.name).write_bytes((photos / name).read_bytes())
     dataset = ImageDataset("made", whole.samples, FileSource(tmp_path / "images"))
     inputs = ImageInputs(dataset, TrainingOptions(), small_backbone())
     assert inputs.patients is not None

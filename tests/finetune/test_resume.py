@@ -80,24 +80,24 @@ def processes() -> Any:
 
 
 @pytest.fixture(scope="module")
-def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     output = tmp_path_factory.mktemp("whole") / "run"
-    run(pictures, output, None)
+    run(photos, output, None)
     return (output / "predictions.csv").read_bytes()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 @pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p[2]}-{p[0]}-{p[1]}")
 def test_same_predictions_bit_for_bit(
-    processes: Any, pictures: Path, tmp_path: Path, whole: bytes, place: tuple[str, int, str]
+    processes: Any, photos: Path, tmp_path: Path, whole: bytes, place: tuple[str, int, str]
 ) -> None:
     output = tmp_path / "run"
-    child = processes.Process(target=run, args=(pictures, output, place))
+    child = processes.Process(target=run, args=(photos, output, place))
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
     assert not (output / "predictions.csv").exists()
-    run(pictures, output, None)
+    run(photos, output, None)
     assert (output / "predictions.csv").read_bytes() == whole
     left = {path.name for path in (output / "fold-0-1").iterdir()}
     assert left == {"fold.json", "network.safetensors", "scores.npz"}

@@ -98,14 +98,14 @@ def test_accumulated_batches_are_one_large_one(dataset: ImageDataset, tmp_path: 
     np.testing.assert_allclose(large.predictions.scores, small.predictions.scores, atol=1e-4)
 
 
-def test_no_batch_is_a_single_image(pictures: Path, tmp_path: Path) -> None:
+def test_no_batch_is_a_single_image(photos: Path, tmp_path: Path) -> None:
     # 17 images to train on in batches of 8, by the data set's own split.
     splits = ["train"] * 17 + ["val"] * 15 + ["test"] * 16
     samples = tuple(
         Sample(p.name, p.name, ("benign", "malignant")[n // 2 % 2], group=f"P{n}", split=split)
-        for (n, p), split in zip(enumerate(sorted(pictures.iterdir())), splits, strict=True)
+        for (n, p), split in zip(enumerate(sorted(photos.iterdir())), splits, strict=True)
     )
-    found = train(ImageDataset("fixed", samples, FileSource(pictures)), tmp_path / "run", epochs=1)
+    found = train(ImageDataset("fixed", samples, FileSource(photos)), tmp_path / "run", epochs=1)
     (fold,) = found.record["folds"]
     assert (fold["n_train"], fold["n_validation"], fold["n_test"]) == (17, 15, 16)
     assert fold["images_seen"] == 16
@@ -119,12 +119,12 @@ def test_training_stops_early(dataset: ImageDataset, tmp_path: Path) -> None:
     assert [fold["chosen_epoch"] for fold in found.record["folds"]] == [1, 1, 1]
 
 
-def test_three_classes(pictures: Path, tmp_path: Path) -> None:
+def test_three_classes(photos: Path, tmp_path: Path) -> None:
     samples = tuple(
         Sample(path.name, path.name, "abc"[number % 3], group=f"P{number}")
-        for number, path in enumerate(sorted(pictures.iterdir()))
+        for number, path in enumerate(sorted(photos.iterdir()))
     )
-    found = train(ImageDataset("three", samples, FileSource(pictures)), tmp_path / "run", epochs=1)
+    found = train(ImageDataset("three", samples, FileSource(photos)), tmp_path / "run", epochs=1)
     assert found.predictions.classes == ("a", "b", "c")
     np.testing.assert_allclose(found.predictions.scores.sum(1), 1, atol=1e-6)
     fold = found.record["folds"][0]

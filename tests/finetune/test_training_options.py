@@ -72,7 +72,7 @@ def test_the_command_line_has_the_same_names() -> None:
         ({"validation": 0.7}, "validation must be a number above 0 and at most 0.5, not 0.7"),
     ],
 )
-def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
+def test_values_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         from_table(TrainingOptions, options, "f.toml")
 

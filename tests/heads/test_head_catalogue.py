@@ -1,3 +1,5 @@
+"""Heads of the catalogue compared with scikit-learn's estimators."""
+
 from __future__ import annotations
 
 import doctest

@@ -1,3 +1,5 @@
+"""Models that are saved and loaded: predictions, records and refused files."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,3 +1,5 @@
+"""Search of hyperparameters compared with scikit-learn's grid search."""
+
 from __future__ import annotations
 
 import dataclasses

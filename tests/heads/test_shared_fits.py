@@ -1,4 +1,4 @@
-"""Every route against scikit-learn's own: a pipeline fitted anew for each candidate."""
+"""Every route against scikit-learn's own: a new pipeline fitted for each candidate."""
 
 from __future__ import annotations
 

@@ -244,8 +244,8 @@ def preprocessing(folder: Path) -> tuple[Path, Read]:
         'resize = 18\ncrop = 16\ninterpolation = "bilinear"\nmean = [0.5, 0.5, 0.5]\n'
         'std = [0.5, 0.5, 0.5]\nchannels = "BGR"\nsquash = false\nresizer = "pillow"\n'
     )
-    picture, encoder = Image.new("RGB", (40, 30)), find_encoder("resnet18")
-    return path, lambda: find_preprocessing(str(path), encoder).pixels(picture)
+    image, encoder = Image.new("RGB", (40, 30)), find_encoder("resnet18")
+    return path, lambda: find_preprocessing(str(path), encoder).pixels(image)
 
 
 def training_options(folder: Path) -> tuple[Path, Read]:

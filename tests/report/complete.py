@@ -90,11 +90,11 @@ def make_audit() -> Audit:
     pairs = tuple(DuplicatePair(2 * i, 2 * i + 1, i % 2 == 0, 0.98, 0.97) for i in range(20))
     at = tuple((p.a, p.b) for p in pairs)
     findings = (
-        Finding("not checked", "note", 0, f"2 pictures of '{SECRET}/a b.png' could not be read."),
+        Finding("not checked", "note", 0, f"2 images of '{SECRET}/a b.png' could not be read."),
         Finding("identical images", "leak", 10, "10 pairs belong to different patients.", at[::2]),
         Finding("near-duplicates", "leak", 10, "10 pairs of near-duplicate images.", at[1::2]),
         Finding(
-            "burned-in text", "warning", 3, "3 pictures with strokes like text.", rows=(50, 51, 99)
+            "burned-in text", "warning", 3, "3 images with strokes like text.", rows=(50, 51, 99)
         ),
         Finding("large group", "note", 3, "Duplicate images join 3 of 90 patients."),
     )

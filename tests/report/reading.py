@@ -1,4 +1,4 @@
-"""A page as its reader gets it."""
+"""Text and tables of a report page, as a reader has them in the browser."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_audit_shows_findings_the_gravest_first_and_what_was_not_looked_at(html:
     text = part(html, "audit")
     assert "2 leaks found in 180 samples of 90 patients" in text
     assert "has 3 patients" in text
-    order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 pictures", "Note Duplicate")
+    order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 images", "Note Duplicate")
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert "2 of 3 shown" in text
@@ -219,8 +219,8 @@ def test_exhibits_are_the_thumbnails_and_not_too_many(full: Comparison) -> None:
     for exhibit in exhibits:
         for row, address in zip(exhibit.rows, exhibit.images, strict=True):
             data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
-            picture = np.asarray(Image.open(io.BytesIO(data)))
-            np.testing.assert_array_equal(picture, full.thumbnails[row])
+            image = np.asarray(Image.open(io.BytesIO(data)))
+            np.testing.assert_array_equal(image, full.thumbnails[row])
     many = dataclasses.replace(full.audit, findings=full.audit.findings * 4)
     shown = [e for _, found in view_audit(many, full.thumbnails).findings for e in found]
     assert len(shown) == MOST

@@ -1,3 +1,5 @@
+"""Figures of the report: curves, confusion matrices, intervals and colours."""
+
 import dataclasses
 import re
 import xml.etree.ElementTree as ET

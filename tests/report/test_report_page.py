@@ -1,3 +1,5 @@
+"""Report page: its files, sections and warnings; it names no patient."""
+
 import dataclasses
 import re
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Provenance in the report: paths, invisible characters and units."""
+
 import json
 from pathlib import Path
 

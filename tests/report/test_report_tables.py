@@ -1,3 +1,5 @@
+"""Tables of the report: JSON, CSV, Markdown and terminal."""
+
 import dataclasses
 import io
 import json

@@ -1,3 +1,5 @@
+"""Bands of ROC curves compared with scikit-learn and with binomial intervals."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -54,7 +54,7 @@ def test_another_backbone_trains_its_last_stage_where_a_layer_was_named():
 def test_arms_and_protocols_can_be_chosen():
     overrides = Overrides(arms=("VGG-16 fine-tuned",), protocols=("split by patient",))
     study, said = apply_overrides(load_study("sai-sundar"), overrides)
-    # A frozen arm stays, for the others to be held against.
+    # A frozen arm stays, for the others to be compared with.
     assert [arm.name for arm in study.arms] == ["VGG-16 fine-tuned", "VGG-16 flattened + SVM"]
     assert [p.name for p in study.protocols if p.default] == ["split by patient"]
     assert said[0] == "2 of 11 arms"

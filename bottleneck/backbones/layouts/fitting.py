@@ -33,7 +33,7 @@ _N_LISTED = 4
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """How one part of a file fits an encoder, assuming one layout.
+    """Fit of one part of a file to an encoder, under one layout.
 
     Attributes
     ----------

@@ -141,7 +141,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def codec(data: bytes) -> str:
-    """Return the packages besides Pillow that decode an image, with their versions.
+    """Return the packages other than Pillow that decode an image, with their versions.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""External validation: heads tested on another data set than they were trained on."""
+"""External validation: heads tested on a data set that they were not trained on."""
