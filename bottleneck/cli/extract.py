@@ -66,6 +66,7 @@ def extract(
 
     Example: `bottleneck extract photos/ --backbone vgg16 --patient-pattern '(P\\d+)_'`
     """
+    ExtractionOptions(**how)  # Refused before the data set is read.
     stated = {"labels": label_source, "images": image_kind}
     description = {field: text for field, text in stated.items() if text}
     data = options.load(dataset, limit=limit, description=description)
