@@ -20,7 +20,7 @@ Five parts, each cell with its own seed:
   classes, pooled over the folds, with Wilson's interval, not corrected for the overlap of
   training sets.
 - ``figures``: one test set, drawn as for ``test``, with the threshold halfway between the
-  classes and the true probabilities, and the intervals of ``inference.intervals``; beside
+  classes and the true probabilities, and the intervals of ``statistics.intervals``; next to
   them the bias-corrected and accelerated bootstrap (BCa: Efron 1987, Journal of the American
   Statistical Association 82:171) of 500 draws of whole patients within classes, which the
   package does without. Truths are those of the design's prevalence. An interval that there

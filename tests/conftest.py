@@ -30,7 +30,7 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real images and weights beside the checkout."""
+    """The folder of real images and weights next to the checkout."""
     if not SHARED.is_dir():
         pytest.skip("the folder of real images and weights is not beside this checkout")
     return SHARED

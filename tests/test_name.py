@@ -48,7 +48,7 @@ def accelerator(folder: Path) -> Path:
     return folder
 
 
-def test_doctor_finds_the_accelerator_beside_us(tmp_path: Path) -> None:
+def test_doctor_reports_the_accelerator(tmp_path: Path) -> None:
     site = accelerator(tmp_path / "site")
     code = (
         f"import sys; sys.path.append({str(site)!r}); from bottleneck_features import main; main()"

@@ -1,4 +1,4 @@
-"""The package's public names: at run time, for type checkers, and beside its subpackages."""
+"""The package's public names: at run time, for type checkers, and among its subpackages."""
 
 from __future__ import annotations
 

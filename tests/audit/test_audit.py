@@ -98,7 +98,7 @@ def test_frequent_duplicates_form_a_chain() -> None:
     assert set(joined) == {"patient-00"}
 
 
-def test_units_join_patients_through_chains_of_pictures() -> None:
+def test_groups_join_patients_through_chains_of_images() -> None:
     features = with_twins((0, 10), (11, 20), (30, 31))
     joined = audit_features(features).groups.names
     assert joined is not None

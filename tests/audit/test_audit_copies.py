@@ -103,7 +103,7 @@ def test_a_black_ground_makes_no_copies(
     assert len(pairs) >= found_again
 
 
-def test_a_copy_of_a_picture_that_comes_twice_is_paired_with_both(
+def test_a_near_duplicate_of_identical_images_is_paired_with_both(
     phantoms: list[Image.Image],
 ) -> None:
     mirrored = phantoms[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -117,7 +117,7 @@ def test_a_copy_of_a_picture_that_comes_twice_is_paired_with_both(
     ]
 
 
-def test_a_frame_around_every_picture_makes_no_copies(phantoms: list[Image.Image]) -> None:
+def test_a_frame_around_every_image_makes_no_near_duplicates(phantoms: list[Image.Image]) -> None:
     def framed(image: Image.Image, scanner: int) -> Image.Image:
         frame = Image.new("RGB", (480, 320))
         frame.paste(image, (30, 30))
@@ -136,12 +136,12 @@ def test_a_frame_around_every_picture_makes_no_copies(phantoms: list[Image.Image
     assert {(p.a, p.b) for p in found.groups.pairs} == {(k, 60 + k) for k in range(5)}
 
 
-def test_pictures_without_detail_are_no_copies() -> None:
+def test_images_without_detail_are_no_near_duplicates() -> None:
     flat = [Image.new("L", (64, 64), level) for level in range(10, 250, 12)]
     assert audited(flat)[1].groups.pairs == ()
 
 
-def test_two_pictures_suffice(phantoms: list[Image.Image]) -> None:
+def test_two_images_suffice(phantoms: list[Image.Image]) -> None:
     assert audited(phantoms[:1])[1].groups.pairs == ()
     assert audited(phantoms[:2])[1].groups.pairs == ()
     mirrored = phantoms[0].transpose(Image.Transpose.FLIP_TOP_BOTTOM)

@@ -84,7 +84,7 @@ def dataset_of(folder: Path) -> ImageDataset:
     return ImageDataset("made", tuple(Sample(n, n, "x") for n in names), FileSource(folder))
 
 
-def test_the_audit_reads_the_pictures_again(folder: Path) -> None:
+def test_the_audit_reads_the_images_again(folder: Path) -> None:
     images = [decode(path.read_bytes()) for path in sorted(folder.iterdir())]
     features = make_features(
         n_patients=12,

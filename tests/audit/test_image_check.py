@@ -23,7 +23,7 @@ def test_files_that_a_device_decoded_are_those_and_others_are_not(tmp_path: Path
     features = load_features(result.path)
     assert features.pixels is not None
     assert features.thumbnails is not None
-    # Another decoder's pixels, and what it rounded otherwise is seen in a thumbnail at most so far.
+    # Another decoder's pixels; other rounding changes a thumbnail by at most this much.
     otherwise = dataclasses.replace(
         features,
         pixels=np.full_like(features.pixels, "0" * 64),

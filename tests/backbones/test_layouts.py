@@ -290,7 +290,7 @@ def test_both_generations_of_transformers_names_are_read():
         assert find_fit({"": names}, encoder, what="x").layout.name == "transformers"
 
 
-def test_a_window_of_another_size_is_seen_where_the_file_tells():
+def test_another_window_size_is_read_from_the_file():
     with torch.device("meta"):
         state = torchvision.models.swin_v2_t().state_dict()
         for key in [k for k in state if k.endswith("relative_coords_table")]:
@@ -325,7 +325,7 @@ def test_the_published_densenet_has_names_of_an_older_torchvision():
     assert fit.layout.name == "torchvision"
 
 
-def test_every_other_encoder_is_told_from_the_rest(tmp_path):
+def test_every_other_encoder_is_distinguished_from_the_rest(tmp_path):
     """Of each encoder of torchvision, and of no other, unless it is the same network."""
     for encoder in ENCODERS.values():
         if encoder.torchvision is None:

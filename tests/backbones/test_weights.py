@@ -177,13 +177,13 @@ def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatc
     assert record.sha256 == folder.sha256_of(path)
 
 
-def test_what_the_hub_does_not_have_is_said_with_its_home():
+def test_weights_missing_on_the_hub_are_reported_with_their_source():
     with pytest.raises(WeightsError, match=r"RadImageNet-IRV2_notop\.h5 from the links on https"):
         index.fetch("inception_resnet_v2", "radimagenet")
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet18", "swin_tiny", "mobilenetv3"])
-def test_weights_that_were_never_published_are_said_to_be_so(name):
+def test_weights_that_were_never_published_are_reported(name):
     with pytest.raises(WeightsError) as caught:
         load_backbone(name, weights="radimagenet")
     message = str(caught.value)
@@ -252,7 +252,7 @@ def test_the_configuration_names_the_folder(tmp_path, monkeypatch):
     assert folder.folder_path() == Path("elsewhere")
 
 
-def test_a_user_without_a_home_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_home_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     # As where HOME is not set and the user is not declared.
     monkeypatch.delenv("HOME")
     monkeypatch.delenv("BOTTLENECK_WEIGHTS", raising=False)
@@ -316,7 +316,7 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     assert second.exit_code == 0, second.stderr
     assert "× 512" in second.stdout
 
-    # The folder alone, carried elsewhere, does as well.
+    # The folder alone, copied to another place, is enough.
     shutil.copytree(place, tmp_path / "stick")
     monkeypatch.setenv("BOTTLENECK_WEIGHTS", str(tmp_path / "stick"))
     moved = run("weights", "verify", "--json")

@@ -69,7 +69,7 @@ def test_findings_in_plain_words(made: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-def test_pictures_are_read_where_they_are_named(made: Path) -> None:
+def test_images_are_read_from_the_folder_that_is_named(made: Path) -> None:
     columns = ["--path-column", "file", "--label-column", "diagnosis"]
     result = run("audit", feature_file(made), "--data", made / "labels.csv", *columns, "--with-ids")
     assert result.exit_code == 0, result.output

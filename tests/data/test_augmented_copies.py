@@ -53,7 +53,7 @@ def by_id(dataset: ImageDataset) -> dict[str, bytes]:
     return {s.id: dataset.read(s) for s in dataset.samples}
 
 
-def test_copies_stand_beside_their_originals(tmp_path: Path) -> None:
+def test_copies_follow_their_originals(tmp_path: Path) -> None:
     make_images(tmp_path, 4)
     plain = dataset_of(tmp_path)
     plain = dataclasses.replace(

@@ -176,7 +176,7 @@ def test_published_folds_are_kept():
     check_folds(folds, y, np.arange(12).astype(str), 1)
 
 
-def test_half_published_folds_are_drawn_anew_or_refused():
+def test_half_published_folds_are_replaced_or_refused():
     y = np.array(["a", "b"] * 6)
     published = np.array(["1", "2"] * 5 + ["", ""])
     folds = make_folds(Protocol(), y, None, None, published)

@@ -87,7 +87,7 @@ def test_what_is_kept_is_what_was_decoded(tmp_path: Path, name: str, region: Any
     assert 0 < file.stat().st_size - channels * expected.width * expected.height < 3000
 
 
-def test_regions_of_one_image_are_different_pictures(tmp_path: Path) -> None:
+def test_regions_of_one_image_are_different_entries(tmp_path: Path) -> None:
     data, cache = png(PICTURES["colour"]), PixelCache(tmp_path)
     names = [
         kept(cache, data, region)
@@ -133,7 +133,7 @@ def test_unreadable_images_are_reported(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o666 & ~umask()  # for whomever the folder is for
 
 
-def test_another_decoder_has_pictures_of_its_own(
+def test_another_decoder_has_entries_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = PixelCache(tmp_path)
@@ -147,7 +147,7 @@ def test_another_decoder_has_pictures_of_its_own(
     assert pickle.loads(here).find(*name) is None
 
 
-def test_a_picture_for_which_the_memory_is_too_small_is_not_kept(
+def test_an_image_larger_than_the_memory_is_not_kept(
     image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_much(*_: Any) -> bytes:

@@ -39,7 +39,7 @@ def test_fields_that_a_row_lacks_are_not_recorded(tmp_path):
     assert found["sex"] == {"a/1.png": "f", "a/2.png": "not recorded", "b/1.png": "m"}
 
 
-def test_what_cannot_be_matched_is_refused(tmp_path):
+def test_tables_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(TABLE)
     with pytest.raises(UsageError, match=r"column of table\.csv 'sexx'; did you mean 'sex'"):

@@ -166,7 +166,7 @@ def test_outlines_that_cannot_be_used_are_counted(ddti, svg):
     assert "40" in {s.group for s in load_dataset(ddti).samples}
 
 
-def test_a_bad_outline_beside_a_good_one(ddti):
+def test_a_bad_outline_next_to_a_good_one(ddti):
     both = json.dumps([{"points": []}, *json.loads(outline(SQUARE))])
     add_case(ddti, 41, "2", {"1": both})
     dataset = load_dataset(ddti, crop=True)

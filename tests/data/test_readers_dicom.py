@@ -122,7 +122,7 @@ def test_files_that_cannot_be_decoded_leave_the_others_their_patients(
         decode(dataset.read(dataset.samples[3]))
 
 
-def test_a_picture_under_the_name_of_a_dicom_file_is_an_image_without_a_patient(
+def test_a_png_named_like_a_dicom_file_is_an_image_without_a_patient(
     tmp_path: Path,
 ) -> None:
     root = folder(tmp_path, "P1", "P2")
@@ -143,7 +143,7 @@ def test_where_no_file_can_be_decoded_no_patient_is_named(tmp_path: Path) -> Non
     assert "2 of 2 images have no readable PatientID" in dataset.notes[0]
 
 
-def test_one_patient_in_all_is_said(tmp_path: Path) -> None:
+def test_a_single_patient_is_reported(tmp_path: Path) -> None:
     for name in ("a/1.dcm", "b/1.dcm"):
         write(tmp_path / name, PatientID="ANONYMOUS")
     (tmp_path / "a" / "broken.dcm").write_bytes(b"")

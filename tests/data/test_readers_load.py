@@ -81,7 +81,7 @@ def test_columns_and_crop_come_from_the_file(work, scans):
         load_dataset()
 
 
-def test_a_table_beside_its_images(work, scans):
+def test_a_table_in_the_folder_of_its_images(work, scans):
     (work / "mine.csv").write_text("path,label\nill/P1_1.png,a\nwell/P2_1.png,b\n")
     (work / "bottleneck.toml").write_text(
         '[dataset]\npath = "mine.csv"\nimages = "../scans"\npositive = "a"\n'

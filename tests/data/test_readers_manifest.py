@@ -17,7 +17,7 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a table, and the images a.png to d.png beside it."""
+    """Write a table, and the images a.png to d.png in its folder."""
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(name.encode())
 

@@ -22,7 +22,7 @@ def other(**changes):
     return dataclasses.replace(make_features(seed=1, recipe=VGG), **changes)
 
 
-def test_arms_of_one_backbone_are_told_apart_by_what_differs():
+def test_arms_of_one_backbone_are_named_by_their_differences():
     sets = [
         make_features(),
         make_features(seed=1, recipe={"pooling": "max"}),

@@ -215,7 +215,7 @@ f = make_features()
         ("none.h5", {}, FeatureFileError, "none.h5 does not exist"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(features, options, error, message):
+def test_features_that_cannot_be_compared_are_refused(features, options, error, message):
     with pytest.raises(error, match=message):
         compare(features, **options)
 

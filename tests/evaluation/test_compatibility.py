@@ -116,7 +116,7 @@ def test_cohorts_stand_side_by_side():
     assert "secret" not in str(found)
 
 
-def test_images_without_a_patient_are_said():
+def test_images_without_a_patient_are_reported():
     features = make_features(n_patients=4, images=2)
     features.groups[0] = ""
     assert describe_cohorts(features, features)["patients"]["inside"] == (

@@ -173,7 +173,7 @@ def test_another_head_and_progress() -> None:
     assert [name for _, _, name in steps[::3]] == [row.name for row in experiment.rows]
 
 
-def test_random_weights_and_missing_images_are_said() -> None:
+def test_random_weights_and_missing_images_are_reported() -> None:
     features = augmented(n_patients=20, copies=1)
     random = dataclasses.replace(
         features,

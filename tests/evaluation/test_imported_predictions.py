@@ -124,7 +124,7 @@ def test_folds_that_were_drawn_must_be_those_of_the_predictions(features, writte
         )
 
 
-def test_leaking_folds_can_be_taken_when_that_is_said(features, written):
+def test_leaking_folds_are_accepted_with_allow_leakage(features, written):
     frame = pd.read_csv(written)
     frame.assign(fold=np.arange(len(frame)) % 3).to_csv(written, index=False)
     allowed = dataclasses.replace(QUICK, allow_leakage=True)

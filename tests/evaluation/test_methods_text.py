@@ -14,7 +14,7 @@ from bottleneck.heads.head_catalogue import get_head
 QUICK = Protocol(n_splits=3, inner_splits=2)
 
 
-def test_what_is_said_of_data_set_and_protocol():
+def test_data_set_and_protocol_are_described():
     f = make_features(dataset={"excluded": {"no label": 3}, "positive": "benign"})
     y = f.y.copy()
     y[0] = "malignant"  # a patient with a nodule of each kind
@@ -89,7 +89,7 @@ def test_warnings_come_gravest_first():
     assert few == ("estimate only: 7 patients in the smallest class of the test sets",)
 
 
-def test_a_patient_with_most_of_the_samples_is_said():
+def test_a_patient_with_most_of_the_samples_is_reported():
     f = make_features()
     groups = f.groups.copy()
     groups[np.flatnonzero(f.y == f.y[0])[:30]] = groups[0]
@@ -101,7 +101,7 @@ def test_a_patient_with_most_of_the_samples_is_said():
     assert not any("largely" in warning for warning in warnings)
 
 
-def test_a_head_that_did_not_converge_is_said(monkeypatch):
+def test_a_head_that_did_not_converge_is_reported(monkeypatch):
     head = get_head("mlp")
     hurried = dataclasses.replace(
         head,

@@ -25,7 +25,7 @@ def with_twins(**fields):
     return make_features(pixels=pixels, **fields)
 
 
-def test_what_comes_twice_is_on_one_side_of_every_split():
+def test_duplicates_are_on_one_side_of_every_split():
     f = with_twins()
     plan = plan_split(f, Protocol(kind="cv", n_splits=4, repeats=5))
     for fold in plan.folds:
@@ -76,9 +76,13 @@ def test_copies_that_leave_too_few_patients_are_named():
     pixels = np.array([f"{i // 20:064d}" for i in range(80)])
     with pytest.raises(ProtocolError, match=r"images counted as one .* too few for 20 folds"):
         plan_split(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
+    unnamed = dataclasses.replace(make_features(pixels=pixels), groups=None)
+    message = r"with duplicate images counted as one .* has \d+ groups? \(40 samples\), too few"
+    with pytest.raises(ProtocolError, match=message):
+        plan_split(unnamed, Protocol(kind="cv", n_splits=20))
 
 
-def test_allowed_leakage_is_said_first():
+def test_allowed_leakage_is_the_first_warning():
     f = with_twins()
     splits = np.where(np.arange(80) < 60, "train", "test")
     f = dataclasses.replace(f, splits=splits)
@@ -112,7 +116,7 @@ def test_samples_without_patients_stay_so_when_some_come_twice():
         assert np.isin(0, fold.test) == np.isin(5, fold.test)
 
 
-def test_a_large_unit_is_warned_of():
+def test_a_large_group_gives_a_warning():
     pixels = np.array([f"{i:064d}" for i in range(80)])
     pixels[0:20:2] = "a"  # an image of ten of the forty patients
     warnings = compare(make_features(pixels=pixels), ["logistic"], protocol=CV).warnings

@@ -75,7 +75,7 @@ def test_cohorts_are_found_by_recipe_in_any_order():
     assert len(external.shifts) == 2
 
 
-def test_a_patient_with_most_of_an_external_cohort_is_said():
+def test_a_patient_with_most_of_an_external_cohort_is_reported():
     g = make_features(n_patients=30, images=2, dataset=EXTERNAL)
     g = dataclasses.replace(g, groups=np.array(["one"] * 20 + [f"o{n}" for n in range(40)]))
     external = compare(make_features(), ["svm"], external=g, protocol=QUICK).external[0]
@@ -114,7 +114,7 @@ def test_cohorts_that_cannot_test_these_heads_are_refused(cohort, said):
         compare(make_features(), ["logistic"], external=cohort(), protocol=QUICK)
 
 
-def test_pictures_that_were_trained_on_are_no_external_cohort():
+def test_training_images_are_no_external_cohort():
     f = make_features(pixels=np.array([f"{i:064d}" for i in range(80)]))
     g = outside(pixels=np.array([f"{i:064d}" for i in range(78, 108)]))
     with pytest.raises(ProtocolError, match=r"2 of 30 external images are identical .*--allow-lea"):
@@ -150,7 +150,7 @@ def test_names_that_two_centres_give_alike_do_not_make_one_data_set():
             compare(f, ["logistic"], external=same, protocol=QUICK)
 
 
-def test_an_external_cohort_has_the_same_pictures_in_every_recipe():
+def test_an_external_cohort_has_the_same_images_in_every_recipe():
     sets = [make_features(), make_features(seed=1, recipe=VGG)]
     g = outside(sha256=hashes(0, 30))
     other = make_features(n_patients=30, images=1, recipe=VGG, dataset=EXTERNAL)

@@ -103,7 +103,7 @@ def test_variance_of_a_mean_is_that_of_the_textbook():
     assert twice == pytest.approx((variance, degrees))
 
 
-def test_what_cannot_vary_has_no_variance():
+def test_constant_values_have_no_variance():
     alike = np.zeros(6, dtype=np.int64)
     assert patient_variance(np.zeros(6), alike, alike, np.arange(6)) == (0.0, 0.0)
     variance, _ = patient_variance(np.arange(6.0), alike, alike, alike)

@@ -82,7 +82,7 @@ def test_time_in_a_process_is_counted(pool: DecoderPool) -> None:
     assert busy == {"decode", "describe", "preprocess"}
 
 
-def test_what_cannot_be_used_fails_as_in_threads(pool: DecoderPool) -> None:
+def test_unusable_images_fail_as_in_threads(pool: DecoderPool) -> None:
     for data in (b"", b"no image", encoded()[:-40]):
         with pytest.raises(DecodeError) as there:
             decoded(pool, data)

@@ -102,7 +102,7 @@ def test_new_labels_need_no_new_features(image_folder: MakeImages, tmp_path: Pat
     assert set(load_features(result.path).y) == {"cyst"}
 
 
-def test_what_becomes_of_bad_and_odd_images(tmp_path: Path) -> None:
+def test_damaged_images_fail_and_unusual_ones_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     make_images(folder, 3)
     noise = Image.effect_noise((40, 30), 80)

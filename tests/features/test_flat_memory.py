@@ -172,7 +172,7 @@ def test_memory_does_not_grow_with_the_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)  # One lane: fewer batches are under way, and more evenly many.
-    # Blocks of which some are always in memory, small beside what a row once took.
+    # Small blocks, because some are always in memory.
     monkeypatch.setattr(samples_module, "_BLOCK", 64)
     live: list[int] = []
     write = store.write_features

@@ -233,7 +233,7 @@ def test_a_hundred_kills_of_the_local_engine(processes: Any, tmp_path: Path) -> 
 
 
 def ray_surroundings() -> dict[str, str]:
-    """What a program must be told to be let into a cluster that was started here."""
+    """Variables that let a program join a cluster that was started here."""
     return {name: value for name, value in os.environ.items() if name == "RAY_AUTH_MODE"}
 
 

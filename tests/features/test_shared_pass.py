@@ -132,7 +132,7 @@ def test_a_known_image_is_not_read_again(image_folder: MakeImages, tmp_path: Pat
     assert first.path.read_bytes() == before
 
 
-def test_a_change_of_size_or_time_is_seen(image_folder: MakeImages, tmp_path: Path) -> None:
+def test_a_change_of_size_or_time_is_noticed(image_folder: MakeImages, tmp_path: Path) -> None:
     folder = image_folder(10)
     age(folder)
     first = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "f", **OPTIONS)
@@ -255,7 +255,7 @@ def test_a_disk_that_fills_up_at_the_second_file(
         assert load_features(result.path).X.tobytes() == load_features(alone.path).X.tobytes()
 
 
-def test_what_cannot_be_logged_ends_the_run_and_is_computed_by_the_next(
+def test_rows_that_cannot_be_logged_end_the_run_and_are_computed_by_the_next(
     image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, output = dataset_of(image_folder(40)), tmp_path / "f"

@@ -1,4 +1,4 @@
-"""A data set that can be learnt, and a network small enough to."""
+"""A small data set whose classes can be learnt, and a small network for it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PROTOCOL = Protocol(n_splits=3)
 
 
 def small_backbone(*, norm: bool = True) -> Backbone:
-    """Two convolutions, with batch normalisation unless told otherwise."""
+    """Two convolutions, with batch normalisation by default."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(

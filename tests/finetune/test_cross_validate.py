@@ -209,7 +209,7 @@ def test_new_fc_on_features(dataset: ImageDataset, backbone: Backbone, tmp_path:
         ({"device": "cuda:99"}, "no device 'cuda:99'"),
     ],
 )
-def test_what_cannot_be_trained(
+def test_options_that_cannot_be_trained_are_refused(
     dataset: ImageDataset, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     given = None if "backbone" in options else small_backbone()

@@ -64,7 +64,7 @@ def test_from_scratch(dataset: ImageDataset) -> None:
     assert one(batch).shape == (2, 2)
 
 
-def test_random_weights_are_drawn_anew_for_every_seed(dataset: ImageDataset) -> None:
+def test_random_weights_are_drawn_for_every_seed(dataset: ImageDataset) -> None:
     config = quick(backbone="timm/test_resnet", weights="none")
     inputs = ImageInputs(dataset, config)
     first = [next(inputs.network(seed).body.parameters()) for seed in (0, 0, 1)]

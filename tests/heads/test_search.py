@@ -92,7 +92,7 @@ def test_several_processes_find_the_same():
     assert one.score == two.score
 
 
-def test_a_solver_that_stops_at_its_limit_is_said():
+def test_a_solver_that_stops_at_its_limit_is_reported():
     f = make_features()
     head = get_head("mlp")
     assert search(head, f.X, f.y, f.groups, inner_splits=2).converged

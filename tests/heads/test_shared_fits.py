@@ -197,7 +197,7 @@ def test_the_solver_for_many_samples_comes_close_to_the_exact_one():
         assert np.corrcoef(a, b)[0, 1] > 0.999
 
 
-def test_many_samples_are_searched_by_the_linear_solver_and_it_is_said(tmp_path, monkeypatch):
+def test_many_samples_are_searched_by_the_linear_solver_with_a_note(tmp_path, monkeypatch):
     monkeypatch.setattr(head_catalogue, "LARGE", 60)
     monkeypatch.setattr(search, "LARGE", 60)
     f = make_features()

@@ -90,7 +90,7 @@ class Child:
                 self.events.send("go")
 
     def end(self) -> tuple[int, str]:
-        """Let it run to its end; the exit code, and all that it said, on one line."""
+        """Wait until it ends; return the exit code, and its output as one line."""
         while True:
             try:
                 self.events.send("go")

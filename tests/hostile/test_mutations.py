@@ -286,7 +286,7 @@ def configuration(folder: Path) -> tuple[Path, Read]:
     return path, lambda: read_configuration(folder)
 
 
-# Other images and MedMNIST have tests of this kind of their own, beside their readers.
+# Other images and MedMNIST have such tests in the modules of their readers.
 FORMATS = {
     feature_file: 250,
     log: 300,

@@ -113,7 +113,7 @@ def make_audit() -> Audit:
 
 
 def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
-    """The same arms on a smaller cohort from elsewhere."""
+    """The same arms on a smaller external cohort."""
     cohort = make_cohort(comparison.classes, 30 * len(comparison.classes), seed=3)
     prior = make_predictions(cohort, None, noise=0.0, folds=2)
     arms = []

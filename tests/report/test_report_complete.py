@@ -77,7 +77,7 @@ def test_ids_are_unique(page: Page) -> None:
     assert [i for i, n in Counter(page.ids).items() if n > 1] == []
 
 
-def test_pictures_are_all_that_is_embedded(page: Page, html: str) -> None:
+def test_only_images_are_embedded(page: Page, html: str) -> None:
     assert page.sources
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     outside = [x for x in page.links if not x.startswith(("#", "data:image/png;base64,"))]
@@ -121,7 +121,7 @@ def test_wide_tables_are_parted_by_what_the_metrics_are_about(full: Comparison) 
     assert metric_tables(few) == [[("Ranking", ("auroc",)), ("Decisions", ("accuracy",))]]
 
 
-def test_target_stands_beside_what_was_achieved(html: str) -> None:
+def test_target_is_next_to_the_achieved_value(html: str) -> None:
     text = part(html, "thresholds")
     assert "Target specificity 0.90" in text
     assert "Specificity achieved Sensitivity PPV NPV Threshold" in text
@@ -179,7 +179,7 @@ def test_each_class_has_a_row(lesions: Comparison) -> None:
         assert f"{name} 0.800 0.700–0.900" in text
 
 
-def test_external_cohort_stands_beside_the_first(full: Comparison, html: str) -> None:
+def test_external_cohort_is_next_to_the_first(full: Comparison, html: str) -> None:
     text = part(html, "external-1")
     (external,) = full.external
     assert external.warnings[0] in text
@@ -363,7 +363,7 @@ def test_hostile_texts_stay_texts_everywhere() -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", html)
 
 
-def test_arms_that_see_no_image_are_told_from_predictions_made_elsewhere() -> None:
+def test_arms_without_images_are_distinguished_from_imported_predictions() -> None:
     comparison = make_comparison(heads=("logistic",), sources=SOURCES[:1], n=90)
     arm, prior = comparison.evaluations
     foreign = dataclasses.replace(

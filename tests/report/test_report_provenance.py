@@ -93,7 +93,7 @@ def test_times_of_stages_have_a_unit() -> None:
     assert said == {"stages · read · busy": "7.0 s", "stages · read · waiting": "0.2 s"}
 
 
-def test_fields_that_agree_are_said_once() -> None:
+def test_fields_that_agree_are_listed_once() -> None:
     shared, own = shared_and_own([provenance("resnet18", "a"), provenance("vgg16", "a")])
     assert shared["pooling"] == "gap"
     assert [f["backbone"] for f in own] == ["resnet18", "vgg16"]

@@ -101,7 +101,7 @@ def test_copies_of_images_within_patients_change_nothing():
 
 
 def rejections(n, images, width, singly=False):
-    """How often equal cohorts of 40 and 20 patients are told apart at the 5 % level."""
+    """Share of equal cohorts of 40 and 20 patients that differ at the 5 % level."""
     rejected = 0
     for seed in range(n):
         rng = np.random.default_rng(seed)

@@ -207,7 +207,7 @@ def test_tn5000_has_three_prevalences():
 def test_figures_that_hold_are_left_alone():
     assert words_of("radimagenet-thyroid") == ""
     assert words_of("luna16-swin") == ""
-    # The card's three confusion matrices agree with the figures beside them.
+    # The card's three confusion matrices agree with its figures.
     assert "where 8" not in words_of("tn5000-swinv2")
 
 
@@ -253,7 +253,7 @@ def part_of(**given) -> PublishedSet:
         ),
     ],
 )
-def test_contradictions_are_said_with_their_numbers(given, words):
+def test_contradictions_are_reported_with_their_numbers(given, words):
     given = {key: value for key, value in given.items() if value is not None}
     part = part_of(**given)
     if "frequencies" in given:

@@ -17,7 +17,7 @@ def test_nothing_is_cut_unless_asked_for():
         assert same == study
 
 
-def test_every_cut_is_said():
+def test_every_reduction_is_reported():
     study, said = apply_overrides(
         load_study("sai-sundar"), Overrides(weights={"": "random"}, folds=2, epochs=3, seeds=2)
     )

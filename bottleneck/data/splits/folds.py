@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import (
     SEEDS_TRIED,
     count_by_class,
-    count_units,
     draw,
 )
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
@@ -213,9 +212,9 @@ def _draw_grouped_folds(
     except ProtocolError as error:
         # The patients alone may be too few already.
         _draw_folds(protocol, y, patients, named)
+        joined = "patients that share duplicate images" if named else "duplicate images"
         raise ProtocolError(
-            f"with patients that share duplicate images counted as one (bottleneck audit lists "
-            f"them), {error}"
+            f"with {joined} counted as one (bottleneck audit lists them), {error}"
         ) from None
 
 
@@ -224,7 +223,8 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
     counts = count_by_class(y, patients)
     rare = min(counts, key=counts.__getitem__)
     most = counts[rare]
-    has = f"class '{rare}' has {count_units(most, patients)}"
+    unit = "sample" if patients is None else "patient" if named else "group"
+    has = f"class '{rare}' has {counted(most, unit)}"
     if patients is not None:
         has += f" ({counted(int((y == rare).sum()), 'sample')})"
     if most < 2:
@@ -352,6 +352,6 @@ def _refuse_lacking(y: Strings, rows: Indices, part: str) -> None:
 def _refuse_shared(shared: Strings, where: str) -> None:
     if len(shared):
         raise ProtocolError(
-            f"the data set puts {count_units(len(shared), shared)} into {where}, so that a model "
+            f"the data set puts {counted(len(shared), 'patient')} into {where}, so that a model "
             f"would be tested on patients it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
         )

@@ -16,7 +16,6 @@ __all__ = [
     "SEEDS_TRIED",
     "SplitColumns",
     "count_by_class",
-    "count_units",
     "draw",
     "inner_folds",
     "name_patients",
@@ -108,11 +107,6 @@ def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int
     return {str(c): len(np.unique(units[y == c])) for c in np.unique(y)}
 
 
-def count_units(n: int, patients: Strings | None) -> str:
-    """Return a number of patients in words, or of samples where no patients are known."""
-    return counted(n, "sample" if patients is None else "patient")
-
-
 def draw(
     y: Strings, patients: Strings | None, n_splits: int, seeds: Iterator[int]
 ) -> tuple[int, list[tuple[Indices, Indices]]] | None:
@@ -180,8 +174,9 @@ def inner_folds(
         if drawn is not None:
             return drawn[1]
     rare = min(counts, key=counts.__getitem__)
+    held = counted(counts[rare], "sample" if groups is None else "patient")
     raise ProtocolError(
         f"choosing hyperparameters needs at least 2 folds within each training set, with every "
-        f"class in both; one training set holds {count_units(counts[rare], groups)} of class "
+        f"class in both; one training set holds {held} of class "
         f"'{rare}'. Ask for more folds, so that training sets grow, or add samples of that class"
     )
