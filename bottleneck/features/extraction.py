@@ -41,7 +41,7 @@ from bottleneck.features.shared_pass import make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
 from bottleneck.files import lock, make_folder
 
-__all__ = ["Extraction", "Progress", "extract", "extract_all", "extract_layers"]
+__all__ = ["Extraction", "Progress", "extract", "extract_all"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -141,32 +141,6 @@ def extract(
     layers = [layer] if isinstance(backbone, str) else []
     (extraction,) = extract_all(dataset, [backbone], layers=layers, progress=progress, **options)
     return extraction
-
-
-def extract_layers(
-    dataset: ImageDataset,
-    backbone: str | Backbone = "vgg16",
-    *,
-    layers: Sequence[str | None],
-    progress: Progress | None = None,
-    **options: Any,
-) -> list[Extraction]:
-    """Extract several layers of one network, in one forward pass per image.
-
-    Parameters
-    ----------
-    layers : sequence of str or None
-        Names of layers, None for the last feature map; empty for a backbone as it is. Each
-        gets a feature file of its own, as if it had been extracted alone.
-
-    Other parameters, and what is raised, as in :func:`extract`.
-
-    Returns
-    -------
-    list of Extraction
-        One for each layer.
-    """
-    return extract_all(dataset, [backbone], layers=layers, progress=progress, **options)
 
 
 def extract_all(

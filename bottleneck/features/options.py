@@ -17,7 +17,7 @@ _NETWORK, _MACHINE = "Network", "Machine"
 
 @schema
 class ExtractionOptions:
-    """Options that ``extract``, ``extract_layers`` and ``extract_all`` share.
+    """Options that ``extract`` and ``extract_all`` share.
 
     Attributes
     ----------

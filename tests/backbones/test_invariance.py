@@ -12,7 +12,7 @@ from bottleneck.backbones.backbone import Backbone, embed_together, load_backbon
 from bottleneck.backbones.catalogue import ENCODERS
 from bottleneck.backbones.layer_listing import describe_layers
 from bottleneck.errors import UsageError
-from bottleneck.features.extraction import extract, extract_layers
+from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.file.reader import load_features
 
 # One of each kind that is small enough for every run.
@@ -136,14 +136,14 @@ def test_several_layers_give_the_files_of_single_extractions(tmp_path):
     layers = ["layer1", None, "layer3"]
     # One of the three is there already, and one is there in part.
     extract(dataset, "resnet18", layer="layer3", output=tmp_path / "a", **options)
-    results = extract_layers(dataset, "resnet18", layers=layers, output=tmp_path / "a", **options)
+    results = extract_all(dataset, ["resnet18"], layers=layers, output=tmp_path / "a", **options)
     assert [(r.n_extracted, r.n_known) for r in results] == [(7, 0), (7, 0), (0, 7)]
     for layer, result in zip(layers, results, strict=True):
         single = extract(dataset, "resnet18", layer=layer, output=tmp_path / "b", **options)
         assert single.path.name == result.path.name
         assert np.array_equal(load_features(single.path).X, load_features(result.path).X)
     assert [r.width for r in results] == [64, 512, 256]
-    again = extract_layers(dataset, "resnet18", layers=layers, output=tmp_path / "a", **options)
+    again = extract_all(dataset, ["resnet18"], layers=layers, output=tmp_path / "a", **options)
     assert all(r.n_extracted == 0 for r in again)
     assert not list((tmp_path / "a").glob("*.unfinished"))
 
@@ -154,9 +154,9 @@ def test_files_begun_with_different_batch_sizes_keep_them(tmp_path):
     options = {"weights": "random", "precision": "fp32", "output": tmp_path}
     extract(dataset, "resnet18", layer="layer1", batch_size=2, **options)
     make_images(tmp_path / "images", 6)
-    results = extract_layers(
+    results = extract_all(
         dataset_of(tmp_path / "images"),
-        "resnet18",
+        ["resnet18"],
         layers=["layer1", "layer2"],
         batch_size=3,
         **options,
@@ -169,9 +169,9 @@ def test_files_begun_with_different_batch_sizes_keep_them(tmp_path):
 def test_an_unknown_layer_among_several_is_named(tmp_path):
     make_images(tmp_path / "images", 2)
     with pytest.raises(UsageError, match="unknown layer 'layer9'"):
-        extract_layers(
+        extract_all(
             dataset_of(tmp_path / "images"),
-            "resnet18",
+            ["resnet18"],
             layers=["layer1", "layer9"],
             weights="random",
             output=tmp_path,

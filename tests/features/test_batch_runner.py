@@ -18,7 +18,7 @@ from bottleneck.features.compute import batch_runner
 from bottleneck.features.compute.batch_runner import BatchRunner
 from bottleneck.features.compute.compile import pays_off
 from bottleneck.features.compute.engine import BatchPlan
-from bottleneck.features.extraction import Extraction, extract, extract_layers
+from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.timing import Clock
 from bottleneck.testing import tiny_backbone
@@ -82,9 +82,9 @@ def test_lanes_that_share_a_network_do_not_read_each_others_layers(
     folder = tmp_path / "images"
     make_images(folder, 120, side=16)
     options = {"batch_size": 2, "precision": "fp32", "layers": layers}
-    many = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "m", **options)
+    many = extract_all(dataset_of(folder), [tiny_backbone()], output=tmp_path / "m", **options)
     torch.set_num_threads(1)
-    one = extract_layers(dataset_of(folder), tiny_backbone(), output=tmp_path / "o", **options)
+    one = extract_all(dataset_of(folder), [tiny_backbone()], output=tmp_path / "o", **options)
     for a, b in zip(many, one, strict=True):
         np.testing.assert_array_equal(load_features(a.path).X, load_features(b.path).X)
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.errors import UsageError
-from bottleneck.features.extraction import Extraction, extract, extract_all, extract_layers
+from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
@@ -73,9 +73,9 @@ def test_fast_decoding_is_part_of_the_recipe_and_its_drift_is_measured(tmp_path:
 
 
 def test_fast_decoding_and_layers_share_a_pass(image_folder: MakeImages, tmp_path: Path) -> None:
-    results = extract_layers(
+    results = extract_all(
         dataset_of(image_folder(5)),
-        tiny_backbone(),
+        [tiny_backbone()],
         layers=["0", "1"],
         precision="bf16",
         decoding="fast",
