@@ -38,10 +38,6 @@ def describe_backbones() -> list[dict[str, Any]]:
     ]
 
 
-def _local_weights(encoder: Encoder) -> list[str]:
-    return [p.weights for p in encoder.published if find_local(encoder, p)]
-
-
 def width_of(encoder: Encoder) -> int:
     """Return the length of a pooled feature vector, computed from the network."""
     network = skeleton(encoder)
