@@ -62,7 +62,9 @@ def run(table: Path, output: Path) -> None:
     begun, started = used()[0], time.perf_counter()
     dataset = load_dataset(table)
     read = used()[0]
-    extraction = extract(dataset, backbone, batch_size=64, precision="fp32", output=output)
+    # Compiling, which long runs do, takes memory of its own.
+    options = {"batch_size": 64, "precision": "fp32", "compile": "never"}
+    extraction = extract(dataset, backbone, output=output, **options)
     done, peak = used()
     report = {
         "read": read - begun,
