@@ -119,6 +119,24 @@ def test_texts_that_share_their_bytes_are_refused(tmp_path: Path, feature_file: 
         load_features(path)
 
 
+@pytest.mark.parametrize("kind", range(2, 16))
+def test_a_damaged_type_of_the_provenance_is_refused(
+    kind: int, tmp_path: Path, feature_file: bytes
+) -> None:
+    # HDF5's format specification, IV.A.2.d and IV.A.2.m: the name of an attribute, filled up to a
+    # multiple of 8 bytes, then its type. 9 is a type of variable length, of which the next byte
+    # says what it holds: 0 a sequence, 1 text, all else nothing.
+    name = b"provenance\0"
+    at = feature_file.rfind(name) + -(-len(name) // 8) * 8
+    assert feature_file[at] & 15 == 9
+    damaged = bytearray(feature_file)
+    damaged[at + 1] = kind
+    path = tmp_path / "x.h5"
+    path.write_bytes(damaged)
+    with pytest.raises(FeatureFileError):
+        read_provenance(path)
+
+
 def test_a_heap_of_texts_without_end_is_refused(tmp_path: Path, feature_file: bytes) -> None:
     # HDF5 2.0 itself never returns from this one.
     path, data = tmp_path / "x.h5", bytearray(feature_file)

@@ -81,6 +81,10 @@ class Members:
     def provenance(self) -> Mapping[str, Any]:
         """Return the provenance."""
         try:
+            # HDF5 crashes if it reads a value of a damaged text type; asking for the type is safe.
+            kind = self._file.attrs.get_id("provenance").get_type()
+            if not isinstance(kind, h5py.h5t.TypeStringID):
+                raise TypeError
             provenance = json.loads(self._file.attrs["provenance"])
             version = provenance["format"]
             dataset, recipe = dict(provenance["dataset"]), dict(provenance["recipe"])
