@@ -131,6 +131,8 @@ def main() -> None:
         print(f"embeddings {name}: {compare_files(old / name, new / name)}")
     for path in sorted(old.rglob("*.json")):
         name = path.relative_to(old)
+        if name.parts[0].startswith("."):  # What libraries keep in a home folder.
+            continue
         if not (new / name).exists():
             print(f"{name}: missing in the new version")
         else:
