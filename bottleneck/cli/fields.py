@@ -38,10 +38,15 @@ class Options:
 
     def parameters(self) -> dict[str, inspect.Parameter]:
         """Return the parameters that Typer turns into options, with None for "not given"."""
-        fields: Mapping[str, Any] = self.schema.__pydantic_fields__  # type: ignore[attr-defined]
-        return {name: self._parameter(name, fields[name]) for name in self.names or fields}
+        return {name: self._parameter(name) for name in self.names or self._fields}
 
-    def _parameter(self, name: str, field: Any) -> inspect.Parameter:
+    @property
+    def _fields(self) -> Mapping[str, Any]:
+        # pydantic adds the attribute; ``type`` does not declare it.
+        return self.schema.__pydantic_fields__  # type: ignore[attr-defined]
+
+    def _parameter(self, name: str) -> inspect.Parameter:
+        field = self._fields[name]
         about = field.json_schema_extra
         default = self.defaults.get(name, field.default)
         flag = f"--{about['name'] or name.replace('_', '-')}"
@@ -72,10 +77,9 @@ class Options:
 
     def collect(self, **values: Any) -> dict[str, Any]:
         """Return the options that were given, and the command's own defaults."""
-        fields: Mapping[str, Any] = self.schema.__pydantic_fields__  # type: ignore[attr-defined]
         given = {
             # A field such as "a number, or auto" comes as text.
-            name: int(value) if str(value).isdecimal() and _is_or_int(fields[name]) else value
+            name: int(value) if str(value).isdecimal() and _is_or_int(self._fields[name]) else value
             for name, value in values.items()
             if value is not None
         }

@@ -179,7 +179,7 @@ def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, se
         if groups is not None and len(np.intersect1d(groups[one.train], groups[one.test])):
             raise ProtocolError(f"{where} puts patients, or duplicate images, on both sides")
     words = "The folds were those of another arm; each was tested by a model trained on the others."
-    return Folds("given folds", tuple(made), groups is not None, words)
+    return Folds("given folds", tuple(made), words, groups is not None)
 
 
 def split_table(parts: Sequence[FoldSplit], ids: Strings, groups: Strings | None) -> pd.DataFrame:

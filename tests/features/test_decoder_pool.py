@@ -136,6 +136,23 @@ def test_ctrl_c_is_for_the_parent(pool: DecoderPool) -> None:
     assert pids(pool) == before
 
 
+def test_ctrl_c_does_not_reach_a_process_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Blocked before its first instruction, not when its set-up comes to it.
+    monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_nothing)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    process = decoder_pool._start_process([SQUARE])
+    try:
+        blocked = process.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    finally:
+        process.shutdown()
+    assert signal.SIGINT in blocked
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == before
+
+
+def set_up_nothing(parent: int) -> None:
+    pass
+
+
 def set_up_to_end(parent: int) -> None:
     raise SystemExit(3)
 

@@ -31,7 +31,7 @@ RNG = np.random.default_rng(0)
 
 @contextlib.contextmanager
 def opened(dataset: ImageDataset, path: Path) -> Iterator[FeatureStore]:
-    queue = WriteQueue(Clock(1))
+    queue = WriteQueue(Clock(1), 2)
     with FeatureStore(path, dataset, RECIPE, WIDTH, SETTINGS, queue) as store:
         yield store
 
@@ -138,4 +138,4 @@ def test_a_log_of_another_recipe(dataset: ImageDataset, tmp_path: Path) -> None:
         store.append(rows[:1], np.zeros((1, WIDTH), np.float32))
     other = dataclasses.replace(RECIPE, pooling="max")
     with pytest.raises(FeatureFileError, match="belongs to another recipe"):
-        FeatureStore(path, dataset, other, WIDTH, SETTINGS, WriteQueue(Clock(1)))
+        FeatureStore(path, dataset, other, WIDTH, SETTINGS, WriteQueue(Clock(1), 2))

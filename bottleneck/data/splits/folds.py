@@ -255,7 +255,7 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
     )
     if protocol.repeats > 1:
         words += f" This was repeated {protocol.repeats} times with new folds."
-    return Folds("cross-validation", tuple(made), patients is not None, words)
+    return Folds("cross-validation", tuple(made), words)
 
 
 def _take_split(
@@ -272,7 +272,7 @@ def _take_split(
         f"({len(train)} images) and tested once on its test set ({len(test)} images)."
     )
     fold = Fold(0, 0, protocol.seed, train, test)
-    return Folds("fixed split", (fold,), patients is not None, words)
+    return Folds("fixed split", (fold,), words)
 
 
 def _take_folds(
@@ -289,7 +289,7 @@ def _take_folds(
         f"trained on the others."
     )
     made = _leave_out(protocol, y, folds, patients, "published fold")
-    return Folds("given folds", made, patients is not None, words)
+    return Folds("given folds", made, words)
 
 
 def _take_centres(
@@ -308,7 +308,7 @@ def _take_centres(
         f"(leave-one-centre-out)."
     )
     made = _leave_out(protocol, y, centres, patients, "centre")
-    return Folds("centres", made, patients is not None, words)
+    return Folds("centres", made, words)
 
 
 def _leave_out(

@@ -112,18 +112,18 @@ class Folds:
         Kind of split.
     folds : tuple of Fold
         Repeat by repeat.
-    grouped : bool
-        Whether patients are known and each is on one side of every split.
     words : str
         Description of the split for a methods section.
+    grouped : bool
+        Whether patients are known and each is on one side of every split.
     warnings : tuple of str
         Warnings about the split.
     """
 
     kind: Literal["cross-validation", "fixed split", "given folds", "centres"]
     folds: tuple[Fold, ...]
-    grouped: bool
     words: str
+    grouped: bool = False
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -132,8 +132,8 @@ def take_folds(
     return Folds(
         "given folds" if several else "fixed split",
         tuple(folds),
-        grouped,
         f"{words}; every other arm was tested in the same.",
+        grouped,
     )
 
 

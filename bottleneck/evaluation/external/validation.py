@@ -128,7 +128,7 @@ def run_external(
         groups=_stack_groups(samples, external),
     )
     fold = Fold(0, 0, seed, np.arange(n), np.arange(n, len(both)))
-    folds = Folds("fixed split", (fold,), both.groups is not None, "")
+    folds = Folds("fixed split", (fold,), "", both.groups is not None)
     return run_arms(stacked, folds, both, options)
 
 

@@ -23,7 +23,7 @@ class WriteQueue:
         Calls that may wait.
     """
 
-    def __init__(self, clock: Clock, depth: int = 2) -> None:
+    def __init__(self, clock: Clock, depth: int) -> None:
         self._clock, self._depth = clock, depth
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._pending: collections.deque[Future[None]] = collections.deque()
