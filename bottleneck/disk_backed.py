@@ -136,7 +136,7 @@ class DiskArray:
     n : int
         Its length; the elements are zero at first.
     dtype : data type
-        Of its elements.
+        Type of its elements.
     """
 
     def __init__(self, n: int, dtype: DTypeLike) -> None:

@@ -30,9 +30,9 @@ class ImageRow:
     number : int
         Position of the sample in its data set.
     sample : Sample
-        What the data set says of the image.
+        Id, source, label and region of the image.
     sha256 : str
-        Of the encoded bytes; empty until they are read.
+        Hash of the encoded bytes; empty until they are read.
     stamp : tuple of int
         Size and modification time of the image file, or ``NO_STAMP``.
     facts : PixelFacts or None

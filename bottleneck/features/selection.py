@@ -28,7 +28,7 @@ def select_unread(
     Parameters
     ----------
     stores : sequence of FeatureStore
-        Of one data set.
+        Stores of one data set.
     images : ImageTable
         Receives hash and stamp of the images that are known.
     workers : int

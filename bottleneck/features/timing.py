@@ -105,7 +105,7 @@ class Clock:
 def find_bottleneck(stages: tuple[Stage, ...]) -> str:
     """Return the name of the stage that the others wait for.
 
-    Of the threads with the largest share of busy time, it is the longest stage.
+    It is the longest stage of the group of threads with the largest share of busy time.
     """
     groups = [[s for s in stages if s.name in names] for names in (_LOADING, _COMPUTING, _WRITING)]
 

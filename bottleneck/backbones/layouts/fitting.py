@@ -154,8 +154,8 @@ def _adapted(encoder: Encoder, name: str) -> nn.Module:
 
 def _prefixes(state: State, anchor: str) -> list[str]:
     prefixes = {k.removesuffix(anchor) for k in state if k == anchor or k.endswith(f".{anchor}")}
-    # The common prefix of all names, for a file that lacks the first tensor. They are no paths,
-    # for which the linter would have another function.
+    # The common prefix of all names, for a file that lacks the first tensor. They are not
+    # paths, which the linter takes them for.
     common = os.path.commonprefix(list(state)).rpartition(".")  # noqa: RUF071
     return sorted({*prefixes, common[0] + common[1], ""}, key=len)
 

@@ -34,7 +34,7 @@ class Members:
     Parameters
     ----------
     path : Path
-        Of the file.
+        Path of the file, for messages.
     file : h5py.File
         Open for reading.
     """

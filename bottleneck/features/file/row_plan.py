@@ -25,7 +25,7 @@ class RowPlan:
     Parameters
     ----------
     samples : sequence of Sample
-        Of the data set, in order.
+        All samples of the data set, in order.
     images : ImageTable
         Hash and stamp of every image, and the failures.
     stored : StoredRows

@@ -63,7 +63,7 @@ class FeatureStore:
     notes : list of str
         What changed in the file, for the user.
     provenance : mapping
-        Of the file; empty for one that does not exist yet.
+        Provenance as the file holds it; empty if there is no file yet.
     failures : sequence of (str, str)
         Id and reason of the samples without a row; known when the store is finished.
     n_rows, n_extracted, n_copies : int
