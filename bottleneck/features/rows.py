@@ -12,6 +12,7 @@ from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
 from bottleneck.disk_backed import DiskArray
+from bottleneck.plurals import counted
 
 __all__ = ["NO_STAMP", "ImageRow", "ImageTable", "Stamp", "row_key"]
 
@@ -70,7 +71,7 @@ def row_key(sha256: str, sample: Sample) -> str:
 
 
 class ImageTable:
-    """Hash and stamp of every image of a data set, on the disk, and the failures.
+    """Hash and stamp of every image of a data set, on the disk; failures, and notes.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ class ImageTable:
 
     def __init__(self, n: int) -> None:
         self._failures: dict[int, tuple[str, str]] = {}
+        self._notes: dict[str, tuple[int, int, str]] = {}
         self._images = DiskArray(n, _IMAGE)
 
     @property
@@ -88,12 +90,25 @@ class ImageTable:
         # A cluster returns images in the order in which they are finished.
         return [self._failures[number] for number in sorted(self._failures)]
 
+    @property
+    def notes(self) -> list[str]:
+        """Notes on how images were decoded in this run, each with their number and an example."""
+        return [
+            f"{counted(n, 'image')}, such as '{example}': {note}"
+            for note, (n, _, example) in sorted(self._notes.items())
+        ]
+
     def add(self, row: ImageRow) -> None:
         """Record an image that was read, or why it cannot be used."""
-        if row.failure is None:
-            self.write(row.number, [(row.sha256, row.stamp)])
-        else:
+        if row.failure is not None:
             self._failures[row.number] = row.sample.id, row.failure
+            return
+        self.write(row.number, [(row.sha256, row.stamp)])
+        for note in row.facts.notes if row.facts is not None else ():
+            n, first, example = self._notes.get(note, (0, row.number, row.sample.id))
+            if row.number < first:  # A cluster returns images in the order it finishes them.
+                first, example = row.number, row.sample.id
+            self._notes[note] = n + 1, first, example
 
     def write(self, start: int, images: Sequence[tuple[str, Stamp]]) -> None:
         """Record hashes and stamps of consecutive samples; ``start`` is the first one's number."""

@@ -22,7 +22,7 @@ from made import dataset_of
 from PIL import Image
 
 from bottleneck.data.images import pixel_cache
-from bottleneck.data.images.decode import decode, pixel_facts
+from bottleneck.data.images.decode import decode, decode_with_notes, pixel_facts
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
@@ -180,11 +180,11 @@ def test_another_network_decodes_nothing(
 ) -> None:
     decoded: list[int] = []
 
-    def counting(data: bytes, region: Any) -> Image.Image:
+    def counting(data: bytes, region: Any) -> tuple[Image.Image, tuple[str, ...]]:
         decoded.append(len(data))
-        return decode(data, region)
+        return decode_with_notes(data, region)
 
-    monkeypatch.setattr("bottleneck.features.images.decoder_pool.decode", counting)
+    monkeypatch.setattr("bottleneck.features.images.decoder_pool.decode_with_notes", counting)
     folder = image_folder(9)
     (folder / "999.png").write_bytes(b"no image")
     dataset = dataset_of(folder)

@@ -33,7 +33,7 @@ from bottleneck.testing import tiny_backbone
 
 SQUARE = Preprocessing(20, 16, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 SHA256 = "0" * 64  # The name of the image in a pixel cache.
-SET_UP, DECODE = decoder_pool._set_up_process, decoder_pool.decode
+SET_UP, DECODE = decoder_pool._set_up_process, decoder_pool.decode_with_notes
 
 
 def encoded(seed: int = 0) -> bytes:
@@ -107,7 +107,7 @@ def set_up_to_crash(parent: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return DECODE(data, region)
 
-    decoder_pool.decode = crash
+    decoder_pool.decode_with_notes = crash
 
 
 def test_an_image_that_crashes_two_decoders_fails_and_no_other(
@@ -199,7 +199,7 @@ def set_up_to_print(parent: int) -> None:
         print("printed by a library", flush=True)
         return DECODE(data, region)
 
-    decoder_pool.decode = chatty
+    decoder_pool.decode_with_notes = chatty
 
 
 def test_what_a_library_prints_is_no_answer_and_no_output(
@@ -270,7 +270,7 @@ def test_an_extraction(
     monkeypatch.setattr(worker, "_MANY_IMAGES", 1)
     monkeypatch.setattr(worker, "_CPU_THREADS", 1)
     # Nothing is decoded in this process.
-    monkeypatch.setattr(decoder_pool, "decode", None)
+    monkeypatch.setattr(decoder_pool, "decode_with_notes", None)
     there = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "there", **options)
     assert there.failures == here.failures
     assert len(there.failures) == 1

@@ -14,6 +14,7 @@ from made import dataset_of, make_images
 from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.images.decode import POLICY
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.features.file.reader import load_features
@@ -42,7 +43,7 @@ def test_a_network_at_two_decodings_in_one_pass(tmp_path: Path) -> None:
         dataset_of(folder), [backbone.at("0")], output=tmp_path / "alone", **options
     )
     decodings = [result.provenance["recipe"]["decoding"] for result in both]
-    assert decodings == ["1", "1-fast"]
+    assert decodings == [POLICY, f"{POLICY}-fast"]
     np.testing.assert_array_equal(load_features(both[1].path).X, load_features(alone[0].path).X)
 
 
@@ -53,11 +54,11 @@ def test_fast_decoding_is_part_of_the_recipe_and_its_drift_is_measured(tmp_path:
     assert run(folder, output, precision="bf16").path == slow.path
     fast = run(folder, output, precision="bf16", batch_size=8, decoding="fast")
     assert slow.path != fast.path
-    assert fast.provenance["recipe"]["decoding"] == "1-fast"
+    assert fast.provenance["recipe"]["decoding"] == f"{POLICY}-fast"
     # Now both are there.
     assert run(folder, output, precision="bf16").path == fast.path
     exactly = run(folder, output, precision="fp32")
-    assert exactly.provenance["recipe"]["decoding"] == "1"
+    assert exactly.provenance["recipe"]["decoding"] == POLICY
 
     backbone = tiny_backbone().to(CPU)
     images = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())]
@@ -107,7 +108,7 @@ def test_a_resize_of_one_form_says_that_it_is_the_reference(tmp_path: Path) -> N
         "tiny: --decode fast has no effect here: this resize (bilinear of opencv) has only the "
         "reference form"
     )
-    assert other.provenance["recipe"]["decoding"] == "1"
+    assert other.provenance["recipe"]["decoding"] == POLICY
 
 
 def test_fp32_takes_the_reference(image_folder: MakeImages, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.images.size_limits import refuse_size, strips
 from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, MissingExtraError
@@ -39,12 +40,13 @@ __all__ = [
     "PixelFacts",
     "codec",
     "decode",
+    "decode_with_notes",
     "is_dicom",
     "make_thumbnail",
     "pixel_facts",
 ]
 
-POLICY = "1"
+POLICY = "2"
 # Held during imports of optional packages. A thread that waits for another thread's import is not
 # informed when that import fails, and would see a half-initialised module.
 LOADING = threading.Lock()
@@ -73,15 +75,18 @@ class PixelFacts:
         Mean grey value, 0 to 255.
     thumbnail : bytes
         The 32 × 32 pixels that ``make_thumbnail`` returns, row by row.
+    notes : tuple of str
+        The notes of ``decode_with_notes``. They are not stored in feature files.
     """
 
     pixels: str
     size: tuple[int, int]
     brightness: float
     thumbnail: bytes
+    notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes, region: Box | None = None) -> Image.Image:
+def decode(data: bytes, region: Box | None = None, display: Display = AS_STORED) -> Image.Image:
     """Return the pixels of an encoded image, under the policy of this module.
 
     Parameters
@@ -90,6 +95,8 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
         An encoded image.
     region : tuple of int, optional
         Left, top, right and bottom of the part to keep, in pixels of the upright image.
+    display : Display
+        How values of more than 8 bits become levels, if not as the file states.
 
     Returns
     -------
@@ -111,10 +118,25 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
     >>> image.mode, image.size
     ('RGB', (100, 50))
     """
+    return decode_with_notes(data, region, display)[0]
+
+
+def decode_with_notes(
+    data: bytes, region: Box | None = None, display: Display = AS_STORED
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return the pixels of an encoded image, and notes for the user about how it was decoded.
+
+    Parameters and errors are those of ``decode``. A note has no name or number of the image in it,
+    so that equal notes of many images can be counted.
+    """
     if not data:
         raise DecodeError("the file is empty")
+    notes: list[str] = []
     try:
-        image = _decode_dicom(data) if is_dicom(data) else _decode_other(data)
+        if is_dicom(data):
+            image = _decode_dicom(data, display, notes)
+        else:
+            image = _decode_other(data, display, notes)
     except (DecodeError, MissingExtraError):
         raise
     except MemoryError:
@@ -132,7 +154,7 @@ def decode(data: bytes, region: Box | None = None) -> Image.Image:
     if min(image.size) < MIN_SIDE:
         width, height = image.size
         raise DecodeError(f"{width}×{height} pixels: each side needs at least {MIN_SIDE}")
-    return image
+    return image, tuple(notes)
 
 
 def is_dicom(data: bytes) -> bool:
@@ -166,7 +188,9 @@ def codec(data: bytes) -> str:
     return CODEC
 
 
-def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> PixelFacts:
+def pixel_facts(
+    image: Image.Image, rgb: NDArray[np.uint8] | None = None, notes: tuple[str, ...] = ()
+) -> PixelFacts:
     """Return the facts about a decoded image that are stored with its features.
 
     Parameters
@@ -175,6 +199,8 @@ def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> Pix
         Mode RGB, as ``decode`` returns it.
     rgb : ndarray of uint8, shape (height, width, 3), optional
         The pixels of ``image``, if they were converted to an array before.
+    notes : tuple of str
+        The notes of ``decode_with_notes``.
     """
     rgb = np.asarray(image) if rgb is None else rgb
     grey = image.convert("L")
@@ -187,6 +213,7 @@ def pixel_facts(image: Image.Image, rgb: NDArray[np.uint8] | None = None) -> Pix
         size=image.size,
         brightness=total / (image.width * image.height),
         thumbnail=thumbnail.tobytes(),
+        notes=notes,
     )
 
 
@@ -206,14 +233,14 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     return _shrunk(image.convert("L"))
 
 
-def _decode_dicom(data: bytes) -> Image.Image:
+def _decode_dicom(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     with LOADING:
         from bottleneck.data.images.dicom import read_image
 
-    return read_image(data)
+    return read_image(data, display, notes)
 
 
-def _decode_other(data: bytes) -> Image.Image:
+def _decode_other(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         _refuse_by_header(opened, data)
         opened.load()

@@ -31,6 +31,7 @@ from typing import BinaryIO
 from numpy.typing import NDArray
 from PIL import Image
 
+from bottleneck.data.images.display import Display
 from bottleneck.data.images.size_limits import refuse_size
 from bottleneck.errors import DecodeError, MissingExtraError
 
@@ -71,13 +72,17 @@ _PATIENT_ID = 0x00100020
 warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
-def read_image(data: bytes) -> Image.Image:
+def read_image(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     """Return the image in a DICOM file, under the policy of this module.
 
     Parameters
     ----------
     data : bytes
         The content of the file.
+    display : Display
+        How values of more than 8 bits become levels, if not as the file states.
+    notes : list of str
+        Notes for the user are appended to it.
 
     Returns
     -------

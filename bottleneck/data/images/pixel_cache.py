@@ -27,7 +27,7 @@ from bottleneck.files import replacing
 __all__ = ["PixelCache"]
 
 # Version of the files. Change it with the fields of PixelFacts, or the way they are computed.
-_FORMAT = 2
+_FORMAT = 3
 _DIGEST = 32
 _THUMBNAIL = THUMBNAIL_SIDE**2
 # Seconds after which an unfinished file is no longer being written: a day.
@@ -165,9 +165,10 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
     end = data.index(b"\n", _DIGEST) + 1
     fields = json.loads(data[_DIGEST:end])
     mode, size = fields.pop("mode"), tuple(fields.pop("size"))
+    notes = tuple(fields.pop("notes"))
     thumbnail = data[end : end + _THUMBNAIL]
     image = Image.frombytes(mode, size, content[end + _THUMBNAIL - _DIGEST :])
-    return image.convert("RGB"), PixelFacts(size=size, thumbnail=thumbnail, **fields)
+    return image.convert("RGB"), PixelFacts(size=size, thumbnail=thumbnail, notes=notes, **fields)
 
 
 def _write(path: Path, data: bytes, unfinished: Path) -> None:

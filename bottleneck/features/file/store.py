@@ -259,7 +259,7 @@ class FeatureStore:
         samples, self.failures = self.dataset.samples, images.failures
         plan = RowPlan(samples, images, self._stored, self._located, self._journal)
         self.n_rows, self.n_copies = plan.n_rows, plan.n_copies
-        self.notes += plan.notes()
+        self.notes += [*plan.notes(), *images.notes]
         if not self.n_rows:
             raise DataError(
                 f"none of the {len(self.dataset)} images can be used; the first, "

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bottleneck.data.images.decode import PixelFacts, codec, decode, pixel_facts
+from bottleneck.data.images.decode import PixelFacts, codec, decode_with_notes, pixel_facts
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Box
@@ -203,11 +203,11 @@ def _load_or_decode(
         if cached is not None:
             return cached[0], None, cached[1]
     with clock.stage("decode"):
-        image = decode(data, region)
+        image, notes = decode_with_notes(data, region)
     with clock.stage("describe"):
         # Pillow copies its pixels each time, so they are fetched once.
         rgb = np.asarray(image)
-        facts = pixel_facts(image, rgb)
+        facts = pixel_facts(image, rgb, notes)
         if cache is not None:
             cache.keep(sha256, region, image, facts, codec(data))
     return image, rgb, facts
