@@ -138,7 +138,8 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         if not self.samples:
-            raise DataError(f"data set '{self.name}' contains no images{self._exclusions()}")
+            reasons = ". ".join((self._exclusions(), *self.notes))
+            raise DataError(f"data set '{self.name}' contains no images{reasons}")
         repeated = repeated_ids(self.samples)
         if repeated:
             raise DataError(

@@ -233,6 +233,14 @@ def test_harmful_and_damaged_xml_is_refused(ddti, content, message):
         load_dataset(ddti)
 
 
+def test_images_may_have_any_suffix(ddti):
+    sources = [sample.source for sample in load_dataset(ddti).samples]
+    for path in list(ddti.iterdir()):
+        path.rename(path.with_suffix(".XML" if path.suffix == ".xml" else ".PNG"))
+    renamed = [sample.source for sample in load_dataset(ddti).samples]
+    assert renamed == [source.replace(".jpg", ".PNG") for source in sources]
+
+
 def test_nothing_left_says_why(tmp_path):
     add_case(tmp_path, 9, "", {})
     with pytest.raises(DataError, match="left out: 1 × case without a TI-RADS score"):

@@ -140,3 +140,38 @@ def test_harmful_xml_is_refused(tn5000):
     )
     with pytest.raises(DataError, match="document type or entities"):
         load_dataset(tn5000)
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".png", ".Tif", ".bmp"])
+def test_images_may_have_any_suffix(tn5000, suffix):
+    for path in (tn5000 / "JPEGImages").iterdir():
+        path.rename(path.with_suffix(suffix))
+    (tn5000 / "Annotations" / "000001.xml").rename(tn5000 / "Annotations" / "000001.XML")
+    assert [(s.id, s.source) for s in load_dataset(tn5000).samples] == [
+        (name, f"JPEGImages/{name}{suffix}") for name in ("000001", "000002")
+    ]
+
+
+def test_two_images_of_one_name_are_refused(tn5000):
+    (tn5000 / "JPEGImages" / "000001.PNG").touch()
+    with pytest.raises(DataError, match=r"'JPEGImages/000001\.PNG' and 'JPEGImages/000001\.jpg'"):
+        load_dataset(tn5000)
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", "{}.jpg", "{}.JPG", "JPEGImages/{}.jpg", "{}  1", "{}\t-1", "{}.jpg 1", " {} "]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["x", "n 1", "Müller", "Mu\u0308ller", "v1.5"])
+def test_lists_name_images_as_people_write_them(tmp_path, line, end, name):
+    add_image(tmp_path, name, [("1", BOX)], "train")
+    path = tmp_path / "ImageSets" / "Main" / "train.txt"
+    path.write_bytes((line.format(name.replace("u\u0308", "ü")) + end).encode())
+    (sample,) = load_dataset(tmp_path).samples
+    assert sample.source == f"JPEGImages/{name}.jpg"
+
+
+def test_a_list_in_another_encoding_says_so(tn5000):
+    (tn5000 / "ImageSets" / "Main" / "val.txt").write_bytes("结节".encode("gbk"))
+    with pytest.raises(DataError, match=r"val\.txt .* is not UTF-8 text; save it so"):
+        load_dataset(tn5000)

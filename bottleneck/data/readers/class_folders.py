@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.manifest import SPLITS
-from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, is_image, list_files
+from bottleneck.data.readers.untrusted_files import is_image, list_files
 from bottleneck.data.samples import Sample, collect
 from bottleneck.errors import DataError
 
@@ -38,7 +38,8 @@ def read_class_folders(folder: Path) -> ImageDataset:
         If no image is in a class folder, or if there is only one class and a CSV table, which
         probably contains the labels.
     """
-    files, excluded = list_files(folder)
+    listing = list_files(folder)
+    files, excluded = listing.files, listing.excluded
     images = [f for f in files if is_image(folder / f)]
     tables = [f for f in files if "/" not in f and f.casefold().endswith(".csv")]
     if others := len(files) - len(images):
@@ -61,8 +62,9 @@ def read_class_folders(folder: Path) -> ImageDataset:
             f"{folder / tables[0]}"
         )
     if not samples:
-        raise DataError(_describe_missing_images(folder, images, files, depth))
-    notes = []
+        message = _describe_missing_images(folder, images, files, depth)
+        raise DataError(". ".join((message, *listing.notes)))
+    notes = list(listing.notes)
     if depth:
         notes.append(f"the folders {', '.join(sorted(top))} are used as fixed splits")
     if len(classes) == 1:
@@ -74,7 +76,7 @@ def read_class_folders(folder: Path) -> ImageDataset:
         name=folder.name,
         samples=collect(samples),
         images=FileSource(folder),
-        excluded=excluded,
+        excluded=+excluded,
         notes=tuple(notes),
     )
 
@@ -87,6 +89,6 @@ def _describe_missing_images(folder: Path, images: list[str], files: list[str], 
     suffixes = Counter(PurePosixPath(f).suffix or "no extension" for f in files)
     present = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
     return (
-        f"'{folder}': {expected}, but it contains {present or 'no file'} and no image "
-        f"({', '.join(sorted(IMAGE_SUFFIXES))})"
+        f"'{folder}': {expected}, but it contains {present or 'no file'} and no image (PNG, JPEG, "
+        "TIFF, DICOM, BMP, GIF, WebP, netpbm)"
     )

@@ -15,13 +15,14 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.untrusted_files import MAX_COORDINATE, list_files, parse_xml
+from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
+from bottleneck.data.readers.xml_files import parse_xml
 from bottleneck.data.samples import Box, Sample, collect
 
 __all__ = ["CASE_FILE", "read_ddti"]
 
-CASE_FILE = re.compile(r"(\d+)\.xml", re.ASCII)
-_IMAGE_FILE = re.compile(r"(\d+)_(\d+)\.jpg", re.ASCII | re.IGNORECASE)
+CASE_FILE = re.compile(r"(\d+)\.xml", re.ASCII | re.IGNORECASE)
+_IMAGE_FILE = re.compile(r"(\d+)_(\d+)(\.[a-z0-9]+)", re.ASCII | re.IGNORECASE)
 _TIRADS = re.compile(r"(?:ti-?\s?rads)?\s*([2-5])\s*[abc]?", re.IGNORECASE)
 
 # Margin around a nodule, as a fraction of its width and height. The polygon follows the border of
@@ -32,6 +33,7 @@ _MARGIN = 0.05
 def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
     """Read cases ``N.xml`` and their images ``N_1.jpg``, ``N_2.jpg`` in the same folder.
 
+    The images may have the suffix of any image format.
     TI-RADS 2 and 3 are benign; 4 (4a, 4b, 4c) and 5 are malignant. Cases with another score
     or without one are left out. The number of the case is the patient.
 
@@ -54,18 +56,18 @@ def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
     DataError
         If no image is left, or an XML file is damaged or harmful.
     """
-    files, excluded = list_files(folder)
+    listing = list_files(folder)
+    excluded = listing.excluded
     images: dict[str, list[str]] = defaultdict(list)
-    for file in files:
-        if match := _IMAGE_FILE.fullmatch(file):
+    for file in listing.files:
+        match = _IMAGE_FILE.fullmatch(file)
+        if match and match[3].casefold() in IMAGE_SUFFIXES:
             images[match[1]].append(file)
-    cases = [match[1] for file in files if (match := CASE_FILE.fullmatch(file))]
-    excluded["image without an XML file"] = sum(
-        len(images[case]) for case in images.keys() - set(cases)
-    )
+    cases = {match[1]: match[0] for file in listing.files if (match := CASE_FILE.fullmatch(file))}
+    excluded["image without an XML file"] = sum(len(images[case]) for case in images.keys() - cases)
     samples: list[Sample] = []
     for case in sorted(cases, key=int):
-        root = parse_xml(folder / f"{case}.xml")
+        root = parse_xml(folder / cases[case])
         score = (root.findtext("tirads") or "").strip()
         label = _read_label(score)
         if label is None:
@@ -84,7 +86,8 @@ def read_ddti(folder: Path, *, crop: bool = False) -> ImageDataset:
         samples=collect(samples),
         images=FileSource(folder),
         excluded=+excluded,
-        notes=("labels come from TI-RADS scores, not from pathology",),
+        notes=("labels come from TI-RADS scores, not from pathology",) * bool(samples)
+        + listing.notes,
         description={
             "labels": "TI-RADS scores (2 and 3 benign, 4a to 5 malignant), not pathology",
             "images": "nodules cut out of frames" if crop else "whole frames",

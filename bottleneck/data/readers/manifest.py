@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.csv_tables import blank_if_missing, read_rows
-from bottleneck.data.readers.untrusted_files import LEADS_OUT, leads_out
+from bottleneck.data.readers.untrusted_files import leads_out
 from bottleneck.data.samples import Sample, collect, repeated_ids
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.plurals import counted
@@ -153,7 +153,7 @@ def _path_check(folder: Path) -> Callable[[str], str | None]:
             if folder_leads_out(posixpath.dirname(source)) or (
                 path.is_symlink() and leads_out(path, resolved)
             ):
-                return LEADS_OUT
+                return "symbolic link that leaves the folder"
             # Reading a named pipe would block forever.
             return "folder or special file" if path.exists() and not path.is_file() else None
         except (OSError, ValueError):  # The name is too long, or contains a NUL.

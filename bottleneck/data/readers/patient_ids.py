@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import LOADING, decode, is_dicom
-from bottleneck.data.readers.untrusted_files import PICTURE_SUFFIXES
+from bottleneck.data.readers.untrusted_files import N_FIRST_BYTES, PICTURE_SUFFIXES
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError
 
@@ -162,8 +162,9 @@ def _read_patient(images: FileSource, source: str) -> str | None:
         return None
     try:
         with images.open(source) as file:
-            if not is_dicom(file.read(132)):
+            if not is_dicom(file.read(N_FIRST_BYTES)):
                 return None
+            file.seek(0)
             with LOADING:
                 from bottleneck.data.images.dicom import read_patient
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import unicodedata
 from collections import Counter
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.untrusted_files import MAX_COORDINATE, list_files, parse_xml
+from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
+from bottleneck.data.readers.xml_files import parse_xml
 from bottleneck.data.samples import Box, Sample, collect
 from bottleneck.errors import DataError
 
@@ -17,13 +21,17 @@ __all__ = ["read_tn5000"]
 _LABELS = {"0": "benign", "1": "malignant"}
 _SPLITS = ("train", "val", "test")
 
+# Pascal VOC's lists may state in a second column whether the image shows the class of the list.
+_SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
+
 
 def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
     """Read the folders ``Annotations``, ``JPEGImages`` and ``ImageSets/Main`` of TN5000.
 
     An object called 0 is benign, 1 is malignant. The published lists ``train.txt``, ``val.txt``
     and ``test.txt`` define the splits; images in none of the lists are left out, as are
-    listed images without a file. Patients are not published.
+    listed images without a file. The lists name images with or without their suffix, and images
+    may have any suffix. Patients are not published.
 
     Parameters
     ----------
@@ -41,23 +49,23 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        If no image is left, a list is missing, an image is in two lists, an object has another
-        name, or an XML file is damaged or harmful.
+        If no image is left, a list is missing, an image is in two lists, two files differ only in
+        their suffix, an object has another name, or an XML file is damaged or harmful.
     """
-    files, excluded = list_files(folder)
-    present = set(files)
-    splits = _read_splits(folder)
-    excluded["image in no list of ImageSets/Main"] = sum(
-        file.startswith("JPEGImages/") and Path(file).stem not in splits for file in files
-    )
+    listing = list_files(folder)
+    excluded = listing.excluded
+    images = _find_files(listing.files, "JPEGImages", IMAGE_SUFFIXES)
+    annotations = _find_files(listing.files, "Annotations", {".xml"})
+    splits = _read_splits(folder, images)
+    excluded["image in no list of ImageSets/Main"] = len(images.keys() - splits.keys())
     samples: list[Sample] = []
     for name, split in splits.items():
-        source, annotation = f"JPEGImages/{name}.jpg", f"Annotations/{name}.xml"
-        if source not in present:
+        if name not in images:
             excluded["listed image that is missing"] += 1
-        elif annotation not in present:
+        elif name not in annotations:
             excluded["image without an annotation file"] += 1
         else:
+            source, annotation = images[name], annotations[name]
             objects = parse_xml(folder / annotation).findall("object")
             nodules = [
                 Sample(
@@ -75,7 +83,29 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
         samples=collect(samples),
         images=FileSource(folder),
         excluded=+excluded,
+        notes=listing.notes,
     )
+
+
+def _find_files(files: list[str], folder: str, suffixes: Collection[str]) -> dict[str, str]:
+    """Return the files of a subfolder by their name in it without suffix, in NFC."""
+    found: dict[str, str] = {}
+    for file in files:
+        path = PurePosixPath(file)
+        if path.parts[0] != folder or path.suffix.casefold() not in suffixes:
+            continue
+        name = _normalise(str(path.relative_to(folder).with_suffix("")))
+        if name in found:
+            raise DataError(
+                f"the files '{found[name]}' and '{file}' have the same name but for the suffix or "
+                "the spelling of a letter; remove or rename one of them"
+            )
+        found[name] = file
+    return found
+
+
+def _normalise(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _keep_boxed(nodules: list[Sample], excluded: Counter[str]) -> list[Sample]:
@@ -96,24 +126,39 @@ def _merge(name: str, nodules: list[Sample], excluded: Counter[str]) -> list[Sam
     return []
 
 
-def _read_splits(folder: Path) -> dict[str, str]:
+def _read_splits(folder: Path, images: Collection[str]) -> dict[str, str]:
     """Return the split of each listed image, in the order of the lists."""
     splits: dict[str, str] = {}
     for split in _SPLITS:
         path = folder / "ImageSets" / "Main" / f"{split}.txt"
+        place = f"the list ImageSets/Main/{path.name} of '{folder}'"
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"the list ImageSets/Main/{path.name} of '{folder}' cannot be read: {error}"
-            ) from error
-        for name in (line.split()[0] for line in lines if line.strip()):
+        except OSError as error:
+            raise DataError(f"{place} cannot be read: {error.strerror or error}") from error
+        except ValueError as error:
+            raise DataError(f"{place} cannot be read: it is not UTF-8 text; save it so") from error
+        for name in (_find_name(line.strip(), images) for line in lines if line.strip()):
             if splits.setdefault(name, split) != split:
                 raise DataError(
                     f"'{folder}': image '{name}' is in both {splits[name]}.txt and {path.name}; "
                     "an image can only be in one split"
                 )
     return splits
+
+
+def _find_name(line: str, images: Collection[str]) -> str:
+    """Return the image that a line of a list names, or what is probably its name."""
+    candidates = list(_possible_names(_normalise(line)))
+    return next((name for name in candidates if name in images), candidates[-1])
+
+
+def _possible_names(line: str) -> Iterator[str]:
+    for text in (line, _SECOND_COLUMN.sub("", line)):
+        yield text
+        yield text.removeprefix("JPEGImages/")
+        if PurePosixPath(text).suffix.casefold() in IMAGE_SUFFIXES:
+            yield str(PurePosixPath(text.removeprefix("JPEGImages/")).with_suffix(""))
 
 
 def _read_label(element: Element, annotation: str) -> str:

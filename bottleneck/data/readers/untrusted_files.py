@@ -1,48 +1,75 @@
-"""Safe listing of folders and safe parsing of XML, for data sets from untrusted sources."""
+"""Safe listing of folders, for data sets from untrusted sources."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import defusedxml.ElementTree
-from defusedxml import DefusedXmlException
 
 from bottleneck.data.images.decode import is_dicom
 from bottleneck.errors import DataError
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+from bottleneck.plurals import counted
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "LEADS_OUT",
     "MAX_COORDINATE",
+    "N_FIRST_BYTES",
     "PICTURE_SUFFIXES",
+    "Listing",
     "is_image",
     "leads_out",
     "list_files",
-    "parse_xml",
 ]
 
+# Of every format that ``decode`` reads.
 PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif"}
+    {".apng", ".bmp", ".dib", ".gif", ".j2c", ".j2k", ".jfif", ".jif", ".jp2", ".jpc", ".jpe"}
+    | {".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
 )
-IMAGE_SUFFIXES = PICTURE_SUFFIXES | {".dcm", ".dicom"}
+IMAGE_SUFFIXES = PICTURE_SUFFIXES | {".dcm", ".dicom", ".dic", ".ima"}
 
-# A reason for leaving a sample out.
-LEADS_OUT = "symbolic link that leaves the folder"
+# Reasons for leaving a file out.
+_LEADS_OUT = "symbolic link that leaves the folder"
+_LINKED_FOLDER = "symbolic link to a folder"
 
 # In pixels. No image is so large; a coordinate beyond is an error.
 MAX_COORDINATE = 100_000
 
-# The largest published annotation has a few hundred kilobytes.
-_MAX_XML_BYTES = 5_000_000
+# So many bytes of a file show whether it is DICOM, also without a preamble.
+N_FIRST_BYTES = 4096
+
+# What looks like a suffix may be the last number of a UID, or of "slice 1.5mm".
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}~?", re.ASCII)
+_FIRST_BYTES_OF_PICTURES = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|II[*+]\0|MM\0[*+]|GIF8[79]a|RIFF....WEBP"
+    rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|BM....\0\0\0\0|P[1-6]\s+(?:#|\d)",
+    re.DOTALL,
+)
 
 
-def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The files below a folder.
+
+    Attributes
+    ----------
+    files : list of str
+        Paths relative to the folder, with ``/``, sorted.
+    excluded : Counter of str
+        The reasons why files were left out, each with their number.
+    notes : tuple of str
+        Which symbolic links were left out, with an example.
+    """
+
+    files: list[str]
+    excluded: Counter[str]
+    notes: tuple[str, ...]
+
+
+def list_files(folder: Path) -> Listing:
     """Return the files below a folder, at any depth.
 
     Hidden files, ``Thumbs.db``, ``DICOMDIR`` and ``__MACOSX`` are ignored. Symbolic links to
@@ -54,13 +81,6 @@ def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
     folder : Path
         The folder to list.
 
-    Returns
-    -------
-    files : list of str
-        Paths relative to the folder, with ``/``, sorted.
-    excluded : Counter of str
-        The reasons why files were left out, each with their number.
-
     Raises
     ------
     DataError
@@ -68,34 +88,36 @@ def list_files(folder: Path) -> tuple[list[str], Counter[str]]:
     """
     resolved = folder.resolve()
     files, excluded = [], Counter[str]()
+    links: dict[str, str] = {}
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [f for f in folders if not _is_clutter(f)]
-        linked = [f for f in folders if Path(parent, f).is_symlink()]
-        excluded["symbolic link to a folder"] += len(linked)
-        for name in names:
+        for name in folders + names:
             path = Path(parent, name)
             if _is_clutter(name):
                 continue
-            if path.is_symlink() and leads_out(path, resolved):
-                excluded[LEADS_OUT] += 1
-            elif not path.is_file():
+            relative = path.relative_to(folder).as_posix()
+            if path.is_symlink() and (path.is_dir() or leads_out(path, resolved)):
+                reason = _LINKED_FOLDER if path.is_dir() else _LEADS_OUT
+                excluded[reason] += 1
+                links[reason] = min(links.get(reason, relative), relative)
+            elif path.is_file():
+                files.append(relative)
+            elif not path.is_dir():
                 excluded["broken link or special file"] += 1
-            else:
-                files.append(path.relative_to(folder).as_posix())
-    return sorted(files), +excluded
+    return Listing(sorted(files), excluded, _describe_links(excluded, links))
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is an image: by its suffix or, without one, if it is a DICOM file."""
+    """Return whether a file is an image: by its suffix or, without one, by its first bytes."""
     suffix = path.suffix.casefold()
-    # Scanners name files after a UID; its last number looks like a suffix.
-    if suffix.lstrip(".").isdecimal() or not suffix:
-        try:
-            with path.open("rb") as file:
-                return is_dicom(file.read(132))
-        except OSError:
-            return False
-    return suffix in IMAGE_SUFFIXES
+    if _SUFFIX.fullmatch(suffix):
+        return suffix in IMAGE_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            start = file.read(N_FIRST_BYTES)
+    except OSError:
+        return False
+    return is_dicom(start) or _FIRST_BYTES_OF_PICTURES.match(start) is not None
 
 
 def leads_out(path: Path, folder: Path) -> bool:
@@ -104,31 +126,19 @@ def leads_out(path: Path, folder: Path) -> bool:
     return not Path(os.path.realpath(path)).is_relative_to(folder)
 
 
-def parse_xml(path: Path) -> Element:
-    """Return the root element of an XML file from an untrusted source.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Raises
-    ------
-    DataError
-        If the file is not XML, declares entities or a document type, or is larger than 5 MB.
-    """
-    try:
-        if path.stat().st_size > _MAX_XML_BYTES:
-            raise DataError(f"{path.name} is larger than 5 MB and cannot be an annotation")
-        return defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
-    except DefusedXmlException as error:
-        raise DataError(
-            f"{path.name} declares a document type or entities, which an annotation does not need "
-            "and which can be harmful; it is not read"
-        ) from error
-    # expat reports an unknown encoding as LookupError or ValueError, and others as ParseError.
-    except (defusedxml.ElementTree.ParseError, LookupError, ValueError, OSError) as error:
-        raise DataError(f"{path.name} is not readable XML ({error}); is it damaged?") from error
+def _describe_links(excluded: Counter[str], links: dict[str, str]) -> tuple[str, ...]:
+    if not links:
+        return ()
+    kinds = {_LEADS_OUT: "that leave the folder", _LINKED_FOLDER: "to folders"}
+    described = [
+        f"{counted(excluded[reason], 'symbolic link')} {kinds[reason]}, such as '{link}'"
+        for reason, link in sorted(links.items())
+    ]
+    return (
+        f"left out: {'; '.join(described)}. A downloaded data set could name any file of this "
+        "computer with them. If they are yours, replace them by the files, or pass a table of the "
+        "images",
+    )
 
 
 def _is_clutter(name: str) -> bool:
