@@ -15,7 +15,7 @@ from bottleneck.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Predictions", "read_predictions"]
+__all__ = ["Predictions", "predicted_classes", "read_predictions"]
 
 Kind = Literal["decision", "probability"]
 
@@ -164,6 +164,27 @@ class Predictions:
         )
 
 
+def predicted_classes(scores: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.str_]:
+    """Return the class of the largest score of each row; of equal scores, the first class.
+
+    Every model's predicted class is chosen here. An estimator's own ``predict`` may contradict its
+    scores: libsvm takes the class that wins most pairs, and among equals the first.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (n, n_classes)
+        A score per class.
+    classes : sequence of str, length n_classes
+        The classes, in the order of the columns.
+
+    Examples
+    --------
+    >>> predicted_classes(np.array([[0.2, 0.8], [1.5, -1.5]]), ("benign", "malignant")).tolist()
+    ['malignant', 'benign']
+    """
+    return np.array(classes)[np.argmax(scores, axis=1)]
+
+
 def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]:
     """Read predictions from a table that another program may have written.
 
@@ -196,7 +217,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     in_range = bool(np.all((scores >= 0) & (scores <= 1)))
     is_probability = in_range and np.allclose(scores.sum(1), 1, atol=_ROUNDING)
     repeats, folds = table.repeats_and_folds()
-    predicted = table.text("predicted", np.array(classes)[scores.argmax(axis=1)])
+    predicted = table.text("predicted", predicted_classes(scores, classes))
     if unknown := sorted(set(predicted) - set(classes)):
         raise DataError(f"{path} predicts '{unknown[0]}', but has no column score_{unknown[0]}")
     groups = table.text("group", np.full(len(scores), ""))

@@ -26,7 +26,7 @@ from bottleneck.finetune.validation_split import (
     refuse_shared_patients,
     split_table,
 )
-from bottleneck.predictions import Predictions
+from bottleneck.predictions import Predictions, predicted_classes
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -370,7 +370,7 @@ def _predictions(
         repeats=np.full(len(rows), part.repeat),
         folds=np.full(len(rows), part.fold),
         labels=inputs.y[rows],
-        predicted=np.array(inputs.classes)[scores.argmax(1)],
+        predicted=predicted_classes(scores, inputs.classes),
         scores=scores,
         classes=inputs.classes,
         kind="probability",

@@ -12,7 +12,7 @@ import numpy as np
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import DataError, ModelError
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.predictions import Predictions
+from bottleneck.predictions import Predictions, predicted_classes
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -90,7 +90,7 @@ def predict(
         repeats=np.zeros(len(rows), np.int64),
         folds=np.zeros(len(rows), np.int64),
         labels=inputs.y,
-        predicted=np.array(inputs.classes)[scores.argmax(1)],
+        predicted=predicted_classes(scores, inputs.classes),
         scores=scores,
         classes=inputs.classes,
         kind="probability",

@@ -21,7 +21,7 @@ from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files import find_bomb, write_whole
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite, score_classes
-from bottleneck.predictions import Predictions
+from bottleneck.predictions import Predictions, predicted_classes
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -129,7 +129,6 @@ class Model:
         head = get_head(self.head)
         zeros = np.zeros(len(features), dtype=np.int64)
         try:
-            predicted = self.estimator.predict(features.X.astype(np.float64))
             scores = score_classes(head, self.estimator, features.X)
         # A damaged file can hold an estimator of the right type with inconsistent arrays.
         except (AttributeError, IndexError, TypeError, ValueError) as error:
@@ -143,7 +142,7 @@ class Model:
             repeats=zeros,
             folds=zeros,
             labels=features.y,
-            predicted=predicted,
+            predicted=predicted_classes(scores, self.classes),
             scores=scores,
             classes=self.classes,
             kind=head.kind,

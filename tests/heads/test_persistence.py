@@ -234,3 +234,18 @@ def test_loading_a_feature_file_as_a_model_is_refused_and_the_other_way(tmp_path
     path = model.save(tmp_path / "model.skops")
     with pytest.raises(FeatureFileError):
         load_features(path)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_predicted_class_has_the_largest_score(name):
+    # Of three classes in noise, each often wins one pair; libsvm then takes the first.
+    f = make_features(classes=("a", "b", "c"), n_patients=30, signal=0.5, width=4)
+    fresh = make_features(classes=("a", "b", "c"), n_patients=300, signal=0.5, width=4, seed=1)
+    model = fit(f, name, inner_splits=2, positive="a")
+    predictions = model.predict(fresh)
+    taken = [list("abc").index(c) for c in predictions.predicted]
+    rows = np.arange(len(taken))
+    np.testing.assert_array_equal(predictions.scores[rows, taken], predictions.scores.max(axis=1))
+    if name == "svm_2018":
+        voted = model.estimator.predict(fresh.X.astype(float))
+        assert (voted != predictions.predicted).any()

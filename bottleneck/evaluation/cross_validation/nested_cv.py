@@ -19,7 +19,7 @@ from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.heads.head_catalogue import Head
 from bottleneck.heads.search import score_classes, search
-from bottleneck.predictions import Predictions
+from bottleneck.predictions import Predictions, predicted_classes
 
 __all__ = ["Progress", "RunOptions", "count_inner_folds", "run_arms"]
 
@@ -61,7 +61,6 @@ class RunOptions:
 class _FoldResult(NamedTuple):
     """Predictions of one arm in one fold."""
 
-    predicted: Strings
     scores: NDArray[np.float64]
     chosen: Mapping[str, Any]
     converged: bool
@@ -150,12 +149,9 @@ def _test(
         seed=fold.seed,
         n_jobs=n_jobs,
     )
-    predicted = fitted.estimator.predict(X[fold.test].astype(np.float64))
     scores = score_classes(head, fitted.estimator, X[fold.test])
     seconds = time.perf_counter() - began
-    return _FoldResult(
-        predicted, scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores
-    )
+    return _FoldResult(scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores)
 
 
 def _join(
@@ -163,27 +159,24 @@ def _join(
 ) -> ArmPredictions:
     """Join the results of all folds of an arm."""
 
-    def predictions(
-        fold: Fold, rows: NDArray[np.intp], scores: NDArray[np.float64], predicted: Strings
-    ) -> Predictions:
+    def predictions(fold: Fold, rows: NDArray[np.intp], scores: NDArray[np.float64]) -> Predictions:
         return Predictions(
             ids=samples.ids[rows],
             groups=samples.groups_of(rows),
             repeats=np.full(len(rows), fold.repeat),
             folds=np.full(len(rows), fold.index),
             labels=samples.y[rows],
-            predicted=predicted,
+            predicted=predicted_classes(scores, samples.classes),
             scores=scores,
             classes=samples.classes,
             kind=arm.head.kind,
         )
 
-    classes = np.array(samples.classes)
     test, inner = [], []
     for fold, result in zip(folds, results, strict=True):
-        test.append(predictions(fold, fold.test, result.scores, result.predicted))
+        test.append(predictions(fold, fold.test, result.scores))
         if (scores := result.inner_scores) is not None:
-            inner.append(predictions(fold, fold.train, scores, classes[scores.argmax(axis=1)]))
+            inner.append(predictions(fold, fold.train, scores))
     return ArmPredictions(
         name=arm.name,
         head=arm.head.name,

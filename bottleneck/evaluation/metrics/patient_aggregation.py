@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.protocol import Aggregate, Protocol
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.predictions import Predictions
+from bottleneck.predictions import Predictions, predicted_classes
 
 __all__ = ["aggregate_by_patient", "aggregate_columns", "unit_aggregation"]
 
@@ -155,7 +155,7 @@ def aggregate_by_patient(
         ids=patients[first[kept]],
         groups=patients[first[kept]] if rows.groups is None else rows.groups,
         scores=scores,
-        predicted=np.array(predictions.classes)[scores.argmax(axis=1)],
+        predicted=predicted_classes(scores, predictions.classes),
         probabilities=None
         if predictions.probabilities is None
         else gather(predictions.probabilities)[kept],
