@@ -6,7 +6,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from made import make_images
 from nbclient import NotebookClient
+
+from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.features.extraction import extract
+from bottleneck.features.file.reader import load_features
+from bottleneck.testing import tiny_backbone
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -28,3 +34,20 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     printed = "".join(output.get("text", "") for output in outputs)
     assert "auroc" in printed
     assert not [o for o in outputs if o.get("name") == "stderr"], printed
+
+
+def test_notebook_survives_data_without_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    make_images(tmp_path, 24)
+    samples = [
+        Sample(f"{i:03d}", f"{i:03d}.png", ("benign", "malignant")[i % 2]) for i in range(24)
+    ]
+    dataset = ImageDataset("scans", samples, FileSource(tmp_path))
+    extraction = extract(dataset, tiny_backbone(), output=tmp_path)
+    assert load_features(extraction.path).patients is None
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    exec(code.replace("FEATURES = None", f"FEATURES = {str(extraction.path)!r}"), {})
+    assert "The patients are unknown" in capsys.readouterr().out

@@ -54,7 +54,7 @@ def audit(
     if data is None:
         refuse_idle(options, "without --data: add that option")
     loaded = load_features(features)
-    dataset = None if data is None else options.load(data)
+    dataset = None if data is None else options.load(data, quiet=quiet)
     with progress(quiet=quiet, unit="images") as move:
         audited = audit_features(loaded, dataset=dataset, progress=move)
     if as_json:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Address, Engine, Json, Quiet, progress, show, show_json
+from bottleneck.cli.console import (
+    Address,
+    Engine,
+    Json,
+    Overwrite,
+    Quiet,
+    progress,
+    show,
+    show_json,
+)
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
@@ -56,6 +65,7 @@ def compare(
         ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+    overwrite: Overwrite = False,
     positive: Annotated[
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
     ] = None,
@@ -124,13 +134,14 @@ def compare(
             output,
             plan,
             positive=positive,
+            overwrite=overwrite,
             with_ids=with_ids,
             jobs=jobs,
             quiet=quiet,
             predictions=predictions or [],
             external=cohorts,
             measures=measures,
-            dataset=None if data is None else options.load(data),
+            dataset=None if data is None else options.load(data, quiet=quiet),
         )
     if as_json:
         from bottleneck.report.json_record import results
@@ -146,6 +157,7 @@ def run(
     output: Path,
     protocol: Protocol,
     *,
+    overwrite: bool = False,
     with_ids: bool = False,
     jobs: int = -1,
     quiet: bool = False,
@@ -155,12 +167,12 @@ def run(
     from bottleneck.evaluation.compare import compare as compare_arms
     from bottleneck.report.page import prepare_folder, write_report
 
-    prepare_folder(output)
+    prepare_folder(output, "report.html", overwrite=overwrite)
     with progress(quiet=quiet, unit="") as move:
         comparison = compare_arms(
             files, tuple(heads), protocol=protocol, n_jobs=jobs, progress=move, **options
         )
-    return comparison, write_report(comparison, output, with_ids=with_ids)
+    return comparison, write_report(comparison, output, with_ids=with_ids, overwrite=overwrite)
 
 
 def _read_subgroups(

@@ -28,6 +28,10 @@ Address = Annotated[
     ),
 ]
 
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the result of an earlier run in the folder.")
+]
+
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 
 

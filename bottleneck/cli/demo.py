@@ -61,7 +61,7 @@ def demo(
         fit_command.run(result.path, head, output / "models", quiet=quiet)
     step(" ".join(["compare", *(f"--head {head}" for head in heads)]), quiet=quiet)
     comparison, page = compare_command.run(
-        [result.path], heads, output / "report", Protocol(), quiet=quiet
+        [result.path], heads, output / "report", Protocol(), overwrite=True, quiet=quiet
     )
     if as_json:
         from bottleneck.report.json_record import results

@@ -69,7 +69,7 @@ def extract(
     ExtractionOptions(**how)  # Refused before the data set is read.
     stated = {"labels": label_source, "images": image_kind}
     description = {field: text for field, text in stated.items() if text}
-    data = options.load(dataset, limit=limit, description=description)
+    data = options.load(dataset, quiet=quiet, limit=limit, description=description)
     how["layers"] = layer or LAST
     results = run(data, list(dict.fromkeys(backbone)), how, quiet=quiet, as_json=as_json)
     if as_json:
@@ -91,7 +91,7 @@ def run(
         (say if as_json else show)(RANDOM_WEIGHTS)
     for number, result in enumerate(results):
         if not quiet:
-            for note in result.notes if number == 0 else result.notes[len(data.notes) :]:
+            for note in result.notes[len(data.notes) :]:  # The others were printed on loading.
                 say(wrap(note, "note: "))
         if not quiet and number == 0:
             _print_failures(result)

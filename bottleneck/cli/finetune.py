@@ -91,32 +91,36 @@ def finetune(
         "seeds": seeds,
         "output": output,
     }
+    data = None
+    if dataset is None or not dataset.endswith(".h5"):
+        data = options.load(dataset, quiet=quiet, limit=limit)
     if not quiet:
         say("loading …")
     from bottleneck.finetune.cross_validate import finetune as train
     from bottleneck.finetune.cross_validate import train_on_features
 
     with progress(quiet=quiet, unit="batches") as move:
-        if dataset is not None and dataset.endswith(".h5"):
+        if data is None:
             from bottleneck.features.file.reader import load_features
 
+            assert dataset is not None
             refuse_idle(options, "on a feature file: leave them out")
             if limit is not None:
                 raise UsageError("--limit has no effect on a feature file: leave it out")
             trained = train_on_features(load_features(dataset), chosen, progress=move, **how)
         else:
-            data = options.load(dataset, limit=limit)
             trained = train(data, chosen, progress=move, **how)
     if as_json:
         show_json([{"path": arm.path, **arm.record} for arm in trained])
         return
-    _print(trained, quiet=quiet)
+    notes = trained[0].notes[0 if data is None else len(data.notes) :]
+    _print(trained, () if quiet else notes)
 
 
-def _print(trained: Sequence[Trained], *, quiet: bool) -> None:
+def _print(trained: Sequence[Trained], notes: Sequence[str]) -> None:
     from bottleneck.finetune.cross_validate import summarise_seeds
 
-    for note in trained[0].notes if not quiet else ():
+    for note in notes:
         say(wrap(note, "note: "))
     for arm in trained:
         show(_table(arm))

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli import extract as extract_command
-from bottleneck.cli.console import RANDOM_WEIGHTS, Json, Quiet, progress, show, show_json
+from bottleneck.cli.console import (
+    RANDOM_WEIGHTS,
+    Json,
+    Overwrite,
+    Quiet,
+    progress,
+    show,
+    show_json,
+)
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions
 from bottleneck.data.augmented_copies import Augmentation, augment
@@ -75,6 +83,7 @@ def leakage(
     output: Annotated[Path, typer.Option(help="Folder for features/ and the table.")] = Path(
         "leakage"
     ),
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
@@ -101,11 +110,11 @@ def leakage(
     chosen = FIXED if head is None else get_head(head)
     plan = Protocol(kind="cv", **splitting)
     augmentation = Augmentation(**changes, seed=plan.seed)
-    data = options.load(dataset, limit=limit)
+    data = options.load(dataset, quiet=quiet, limit=limit)
     augmented = augment(data, augmentation)
     refuse_large(len(augmented), chosen)
     _refuse_early(data, plan)
-    prepare_folder(output)
+    prepare_folder(output, "leakage.json", overwrite=overwrite)
     how: dict[str, Any] = {
         "weights": weights,
         "layers": extract_command.LAST,
@@ -227,10 +236,11 @@ def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
 
 
 def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> None:
-    comments = "".join(f"# {warning}\n" for warning in experiment.warnings)
-    rows = experiment.to_frame().to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "leakage.csv").write_text(comments + rows, encoding="utf-8")
-    (folder / "leakage.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    from bottleneck.report.tables import BOM
+
+    frame = experiment.to_frame().assign(warnings=" | ".join(experiment.warnings))
+    rows = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    (folder / "leakage.csv").write_text(BOM + rows, encoding="utf-8")
     headings = [heading.replace("\n", ", ") for heading in _COLUMNS.values()]
     lines = [
         f"| {' | '.join(['Protocol', *headings])} |",
@@ -243,3 +253,5 @@ def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> N
     table = "\n".join(lines)
     text = "\n\n".join([*warnings, table, _caption(experiment), *_explain(experiment)])
     (folder / "leakage.md").write_text(text + "\n", encoding="utf-8")
+    # Last, since it marks the folder as one that holds a result.
+    (folder / "leakage.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

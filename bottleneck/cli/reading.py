@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from bottleneck.cli.console import say
 from bottleneck.errors import UsageError
+from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
@@ -61,12 +63,18 @@ class ImageOptions:
         named = {key: value for key, value in vars(self).items() if key.endswith("_column")}
         return {key.removesuffix("_column"): value for key, value in named.items() if value}
 
-    def load(self, dataset: str | None, **options: Any) -> ImageDataset:
-        """Read a data set; the other options are those of ``load_dataset``."""
+    def load(self, dataset: str | None, *, quiet: bool, **options: Any) -> ImageDataset:
+        """Read a data set and print its notes; the other options are those of ``load_dataset``.
+
+        The notes come before the work, since one may say that another data set was meant.
+        """
         from bottleneck.data.readers import load_dataset
 
         others = {key: value for key, value in vars(self).items() if not key.endswith("_column")}
-        return load_dataset(dataset, columns=self.columns, **others, **options)
+        loaded = load_dataset(dataset, columns=self.columns, **others, **options)
+        for note in loaded.notes if not quiet else ():
+            say(wrap(note, "note: "))
+        return loaded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.console import Json, Overwrite, Quiet, progress, say, show, show_json
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions
 from bottleneck.errors import UsageError
@@ -44,6 +44,7 @@ class StudyOptions:
             help="Folder of features, trainings and reports.", show_default="studies/NAME"
         ),
     ] = None
+    overwrite: Overwrite = False
     positive: Annotated[
         str | None,
         typer.Option(help="Label of the positive class.", show_default="the study's name for it"),
@@ -165,13 +166,13 @@ def show_study(
             + (f" ({study.needs})" if study.needs else "")
         )
     positive = options.positive or study.positive
-    loaded = reading.load(data, name=options.data_name, positive=positive)
+    loaded = reading.load(data, quiet=options.quiet, name=options.data_name, positive=positive)
     other = None
     if external is not None:
         # Only a table has columns, and the external data set keeps its own name.
         plain = SampleOptions(crop=reading.crop, patient_pattern=reading.patient_pattern)
         how = reading if Path(external).is_file() else plain
-        other = how.load(external, positive=positive)
+        other = how.load(external, quiet=options.quiet, positive=positive)
     if not options.quiet:
         from bottleneck.studies.figure_table import describe
 
@@ -191,6 +192,7 @@ def show_study(
             external=other,
             overrides=overrides,
             output=output,
+            overwrite=options.overwrite,
             extraction={"device": options.device},
             n_jobs=options.jobs,
             progress=move,

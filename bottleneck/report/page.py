@@ -37,7 +37,13 @@ from bottleneck.report.figures import (
 __all__ = ["prepare_folder", "render", "write_report"]
 
 
-def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool = False) -> Path:
+def write_report(
+    comparison: Comparison,
+    folder: str | Path,
+    *,
+    with_ids: bool = False,
+    overwrite: bool = False,
+) -> Path:
     """Write the report of a comparison to a folder.
 
     The files are ``report.html`` (self-contained), ``results.json``, ``table.md``,
@@ -55,6 +61,8 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
         Folder of the report; created if it does not exist.
     with_ids : bool
         Whether the page lists the samples misclassified by every arm, with their patients.
+    overwrite : bool
+        Whether a report in the folder is replaced.
 
     Returns
     -------
@@ -64,9 +72,10 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
     Raises
     ------
     UsageError
-        If the folder cannot be created or written.
+        If the folder cannot be created or written, or holds a report and ``overwrite`` is not set.
     """
     folder = Path(folder)
+    prepare_folder(folder, "report.html", overwrite=overwrite)
     data = json.dumps(
         json_record.results(comparison), indent=2, ensure_ascii=False, allow_nan=False
     )
@@ -78,7 +87,6 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
         "table.csv": tables.csv_table(comparison),
         "report.html": render(comparison, with_ids=with_ids),
     }
-    prepare_folder(folder)
     try:
         for name, text in files.items():
             # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
@@ -88,17 +96,32 @@ def write_report(comparison: Comparison, folder: str | Path, *, with_ids: bool =
     return folder / "report.html"
 
 
-def prepare_folder(folder: Path) -> None:
-    """Create the folder of a report and check that it can be written.
+def prepare_folder(folder: Path, result: str = "", *, overwrite: bool = False) -> None:
+    """Create a folder for results, and check that it can be written and holds no other result.
 
     Call it before a long computation whose results go there.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    result : str
+        Name of the file that a finished computation leaves in it.
+    overwrite : bool
+        Whether that file may be replaced.
 
     Raises
     ------
     UsageError
-        If the folder cannot be created or written.
+        If the folder cannot be created or written, or holds ``result`` and ``overwrite`` is not
+        set.
     """
     try:
+        if result and not overwrite and (folder / result).exists():
+            raise UsageError(
+                f"{folder / result} exists: replace it with --overwrite (in Python: "
+                "overwrite=True), or choose another folder with --output"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / ".writable", b"")
         (folder / ".writable").unlink(missing_ok=True)  # another run may have removed it

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
+    "BOM",
     "csv_table",
     "external_table",
     "format_metric",
@@ -33,6 +34,9 @@ __all__ = [
     "row_shares",
     "summary_table",
 ]
+
+# Byte order mark: Excel reads a CSV file as UTF-8 only if it begins with it.
+BOM = "\ufeff"
 
 
 def format_metric(metric: Metric | None) -> str:
@@ -57,19 +61,18 @@ def predictions_frame(comparison: Comparison) -> pd.DataFrame:
 def csv_table(comparison: Comparison) -> str:
     """Return the table as CSV: one line per arm, three decimals, bounds in their own columns.
 
-    Warnings come first, on lines that begin with ``#``; read the table with
-    ``pandas.read_csv(path, comment="#")``.
+    The last column repeats the warnings, so that a row that is copied keeps them. The text begins
+    with a byte order mark, without which Excel does not read UTF-8.
     """
     names = metric_names(e.metrics for e in comparison.evaluations)
     bounded = [n for n in names if any(_bounds(e, n) for e in comparison.evaluations)]
     out = io.StringIO()
-    for warning in comparison.warnings:
-        out.write(f"# {_one_line(warning)}\n")
     writer = csv.writer(out, lineterminator="\n")
+    warnings = " | ".join(map(_one_line, comparison.warnings))
     header = ["arm", "n", "positive"]
     for name in names:
         header += [name, f"{name}_low", f"{name}_high"] if name in bounded else [name]
-    writer.writerow(header)
+    writer.writerow([*header, "warnings"])
     for e in comparison.evaluations:
         row = [e.name, str(n_samples(e)), comparison.positive or ""]
         for name in names:
@@ -77,8 +80,8 @@ def csv_table(comparison: Comparison) -> str:
             row.append("" if metric is None or math.isnan(metric.value) else f"{metric.value:.3f}")
             if name in bounded:
                 row += [f"{bound:.3f}" for bound in _bounds(e, name)] or ["", ""]
-        writer.writerow(row)
-    return out.getvalue()
+        writer.writerow([*row, warnings])
+    return BOM + out.getvalue()
 
 
 def markdown_table(comparison: Comparison) -> str:

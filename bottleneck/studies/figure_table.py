@@ -97,10 +97,11 @@ def write(result: StudyResult, folder: Path) -> Path:
     """
     path = folder / "study.md"
     try:
+        path.write_text("\n".join(_markdown(result)) + "\n", encoding="utf-8")
+        # Last, since it marks the folder as one that holds a result.
         (folder / "study.json").write_text(
             json.dumps(as_json(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        path.write_text("\n".join(_markdown(result)) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"the table cannot be written to '{folder}': {error.strerror or error}. Name another "

@@ -55,6 +55,7 @@ def run_study(
     external: ImageDataset | None = None,
     overrides: Overrides = Overrides(),
     output: str | Path = "study",
+    overwrite: bool = False,
     extraction: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
@@ -78,6 +79,8 @@ def run_study(
         Changes of the study.
     output : str or Path
         Folder of features, trainings and reports.
+    overwrite : bool
+        Whether tables and reports of a finished run in the folder are replaced.
     extraction : mapping, optional
         Options of ``extract`` for precision and speed: precision, device, batch_size, workers.
     n_jobs : int or None
@@ -109,7 +112,7 @@ def run_study(
             external = take_patients(external, overrides.limit)
             changes = (*changes, f"at most {overrides.limit} of the external cohort")
     output = Path(output)
-    prepare_folder(output)
+    prepare_folder(output, "study.json", overwrite=overwrite)
     run = _Run(study, output, n_jobs, progress, extraction or {})
     protocols = tuple(
         _run_protocol(protocol, data, external, run)
@@ -191,7 +194,7 @@ def _run_protocol(
         else collect_external(study, protocol, comparison, known, trained, cohort, positive),
         tests=collect_tests(study, comparison, known) if protocol.published else (),
         comparison=comparison,
-        report=write_report(comparison, folder / "report"),
+        report=write_report(comparison, folder / "report", overwrite=True),
     )
 
 

@@ -50,7 +50,7 @@ def test_one_table_by_one_command(here: Path) -> None:
     assert "Of 24 test images" in said
     assert "positive class: malignant; mean of 2 repeats of 3 folds" in said
     assert "Q0" not in result.output
-    table = pd.read_csv(here / "leakage" / "leakage.csv", comment="#")
+    table = pd.read_csv(here / "leakage" / "leakage.csv")
     assert table["honest"].tolist() == [False, False, True, True]
     assert table["n_tested"].tolist() == [24, 12, 12, 12]
     for name in ("leakage.csv", "leakage.md"):
@@ -59,15 +59,20 @@ def test_one_table_by_one_command(here: Path) -> None:
         assert f"| {mean:.3f} ±{spread:.3f} |" in (here / "leakage" / "leakage.md").read_text()
         assert f"{mean:.3f}" in said
 
+    same = ["leakage", *COLUMNS, *QUICK, *SMALL, "--noise", "4", "--name", "mine", "--quiet"]
+    refused = run(*same)
+    assert refused.exit_code == 2
+    assert "leakage.json exists: replace it with --overwrite" in " ".join(refused.stderr.split())
+
     # Everything is there already, and nothing but the result is said.
-    again = run("leakage", *COLUMNS, *QUICK, *SMALL, "--noise", "4", "--name", "mine", "--quiet")
+    again = run(*same, "--overwrite")
     assert "nothing to do: all 24 images are known" in again.stdout
     assert again.stderr == ""
     assert again.stdout.splitlines()[3:] == lines[3:]
 
     (here / "leakage" / "leakage.md").unlink()
     (here / "leakage" / "leakage.md").mkdir()
-    blocked = run("leakage", *COLUMNS, *QUICK, *SMALL, "--noise", "4", "--name", "mine", "--quiet")
+    blocked = run(*same, "--overwrite")
     assert blocked.exit_code == 2
     assert "the table cannot be written to 'leakage'" in " ".join(blocked.stderr.split())
 

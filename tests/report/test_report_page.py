@@ -264,6 +264,15 @@ def test_two_runs_may_look_at_one_folder(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.iterdir())
 
 
+def test_a_report_is_replaced_only_on_request(binary: Comparison, tmp_path: Path) -> None:
+    path = write_report(binary, tmp_path)
+    path.write_text("edited by hand")
+    with pytest.raises(UsageError, match=r"report\.html exists.*--overwrite.*--output"):
+        write_report(binary, tmp_path)
+    assert path.read_text() == "edited by hand"
+    assert write_report(binary, tmp_path, overwrite=True).read_text() != "edited by hand"
+
+
 @pytest.mark.parametrize("target", ["file/report", "file"])
 def test_a_folder_that_cannot_be_made_is_a_usage_error(
     binary: Comparison, tmp_path: Path, target: str
@@ -288,7 +297,7 @@ def test_a_failed_write_leaves_the_old_files(
     monkeypatch.setattr(Path, "write_bytes", fail)
     changed = dataclasses.replace(binary, warnings=("changed",))
     with pytest.raises(UsageError, match="No space left on device"):
-        write_report(changed, tmp_path)
+        write_report(changed, tmp_path, overwrite=True)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
