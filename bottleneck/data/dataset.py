@@ -45,7 +45,7 @@ class ImageSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class FileSource:
-    """Images stored as files below one folder."""
+    """Images stored as files; their sources are absolute or relative to one folder."""
 
     root: Path
 

@@ -53,7 +53,8 @@ class Sample:
     id : str
         Identifier, unique within the data set.
     source : str
-        Path of the image relative to the data set, with ``/`` as separator.
+        Path of the image relative to the data set, with ``/`` as separator; absolute for an image
+        that a table names so.
     label : str
         The class.
     group : str or None

@@ -68,21 +68,10 @@ def test_images_in_another_folder(write, tmp_path):
         dataset = load_dataset(table, images=images)
         assert [s.id for s in dataset.samples] == ["b.png", "c.png"]
         assert [dataset.read(s) for s in dataset.samples] == [b"b", b"c"]
-    with pytest.raises(DataError, match=r"is absolute, and not below .*mine; name .* --images"):
-        load_dataset(table)
     with pytest.raises(UsageError, match=r"--images: the folder '.*/nowhere' does not exist"):
         load_dataset(table, images=tmp_path / "nowhere")
     with pytest.raises(UsageError, match="folder of classes; --images is only for CSV"):
         load_dataset(tmp_path, images=tmp_path)
-
-
-def test_a_link_that_leads_out_of_the_folder_of_the_images(write, tmp_path):
-    table = tmp_path / "mine" / "clinic.csv"
-    table.parent.mkdir()
-    (table.parent / "images").symlink_to(tmp_path)
-    table.write_text("path,label\nimages/a.png,ill\nimages/b.png,well\n")
-    with pytest.raises(DataError, match="2 × symbolic link that leaves the folder"):
-        load_dataset(table)
 
 
 def test_rows_that_stand_twice(write):
@@ -182,12 +171,6 @@ def test_one_image_may_be_listed_under_several_ids(write):
         ("path,label\na.png,x\nb.png,x\na.png,x\n", "line 4: 'a.png' is already in line 2"),
         ("path,label\na.png,x\n./a.png,x\n", "line 3: 'a.png' is already in line 2"),
         ("id,path,label\n1,a.png,x\n1,b.png,x\n", "line 3: '1' is already in line 2"),
-        ("path,label\na.png,x\n/etc/passwd,x\n", "line 3: the path '/etc/passwd' is absolute"),
-        ("path,label\nC:\\scans\\a.png,x\n", "line 2: the path 'C:\\scans\\a.png' is absolute"),
-        ("path,label\n\\\\host\\a.png,x\n", "is absolute"),
-        ("path,label\n../a.png,x\n", "line 2: the path '../a.png' leaves the folder"),
-        ("path,label\nsub/../../a.png,x\n", "leaves the folder"),
-        ("path,label\nsub\\..\\..\\a.png,x\n", "leaves the folder"),
         ("path,label,split\na.png,x,holdout\n", "line 2: unknown split 'holdout'; known: train,"),
         ("path,label\na.png,x,y\n", "line 2: 3 fields, but the header has 2"),
         ("path,label,label\na.png,x,y\n", "several columns 'label'"),

@@ -139,27 +139,15 @@ def test_an_image_that_another_program_would_draw_is_refused() -> None:
         decode(encoded(Image.new("L", (16, 16)), "EPS"))
 
 
-@pytest.mark.parametrize(
-    ("path", "reason"),
-    [
-        ("link.png", "symbolic link that leaves the folder"),
-        ("there/out.png", "symbolic link that leaves the folder"),
-        ("there", "symbolic link that leaves the folder"),
-        ("pipe.png", "folder or special file"),
-        (".", "folder or special file"),
-    ],
-)
-def test_a_table_cannot_lead_out_of_its_folder(tmp_path: Path, path: str, reason: str) -> None:
+@pytest.mark.parametrize("path", ["pipe.png", ".", "there"])
+def test_a_table_cannot_name_a_pipe_or_a_folder(tmp_path: Path, path: str) -> None:
     make_images(tmp_path / "data", 1)
-    make_images(tmp_path / "elsewhere", 1)
-    (tmp_path / "elsewhere" / "000.png").rename(tmp_path / "elsewhere" / "out.png")
-    (tmp_path / "data" / "link.png").symlink_to(tmp_path / "elsewhere" / "out.png")
-    (tmp_path / "data" / "there").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "there").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "data" / "pipe.png")
     (tmp_path / "data" / "x.csv").write_text(f"path,label\n000.png,a\n{path},b\n")
     dataset = load_dataset(tmp_path / "data" / "x.csv")
     assert [sample.source for sample in dataset.samples] == ["000.png"]
-    assert dataset.excluded == {reason: 1}
+    assert dataset.excluded == {"folder or special file": 1}
 
 
 def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:

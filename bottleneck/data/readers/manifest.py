@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PureWindowsPath
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.csv_tables import blank_if_missing, read_rows
-from bottleneck.data.readers.untrusted_files import leads_out
-from bottleneck.data.samples import Sample, collect, repeated_ids
+from bottleneck.data.readers.table_paths import TablePaths
+from bottleneck.data.samples import Sample, collect, count_named, repeated_ids
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.plurals import counted
 
@@ -47,10 +46,10 @@ def read_manifest(
 
     The text is UTF-8, with commas, semicolons or tabs between the fields. White space around a
     field is dropped; ``NA``, ``nan``, ``null`` and similar codes are empty fields. Paths are
-    relative to the table's folder. Rows are left out if they have no path or no label, or if the
-    path is not a file or is a symbolic link that leads out of the folder. Without a column ``id``,
-    the path is the id. If the table has a column ``patient``, a row with an empty one becomes a
-    patient of its own.
+    absolute or relative to the table's folder, and may lead anywhere; a note names the folder of
+    images outside. Rows are left out if they have no path or no label, or if the path is a folder
+    or special file. Without a column ``id``, the path is the id. If the table has a column
+    ``patient``, a row with an empty one becomes a patient of its own.
 
     Parameters
     ----------
@@ -60,8 +59,8 @@ def read_manifest(
         Names of the columns that are not called ``path``, ``label``, ``patient``,
         ``split``, ``fold``, ``centre`` or ``id``: ``{"path": "image"}``.
     images : Path, optional
-        The folder that the paths start from, by default the table's. Absolute paths below it are
-        also accepted.
+        The folder that the paths start from, by default the table's. If it is given, absolute
+        paths that do not exist are read below it, all without the same beginning.
 
     Returns
     -------
@@ -72,8 +71,8 @@ def read_manifest(
     Raises
     ------
     DataError
-        If the table cannot be read or lacks a column, an id occurs twice, a split is unknown, or a
-        path leads out of the folder; the message names the line.
+        If the table cannot be read or lacks a column, an id occurs twice, a split is unknown, or
+        two files differ from a path only in spelling; the message names the line.
     UsageError
         If ``columns`` names an unknown role or column, or ``images`` is not a folder.
     """
@@ -81,10 +80,17 @@ def read_manifest(
     if not folder.is_dir():
         raise UsageError(f"--images: the folder '{images}' does not exist")
     excluded = Counter[str]()
-    samples = collect(sample for _, sample in _read_samples(path, folder, columns or {}, excluded))
+    columns = columns or {}
+
+    def open_paths() -> TablePaths:
+        rows = (row for _, row in _read_roles(path, columns))
+        return TablePaths(folder, lambda: (row["path"] for row in rows), moved=images is not None)
+
+    paths = open_paths()
+    samples = collect(sample for _, sample in _read_samples(path, columns, paths, excluded))
     if repeated := repeated_ids(samples):
         # The table is read a second time, only to write this message.
-        rows = _read_samples(path, folder, columns or {}, Counter())
+        rows = _read_samples(path, columns, open_paths(), Counter())
         (first, one), (second, other), *_ = (row for row in rows if row[1].id == repeated[0])
         n_others = len(repeated) - 1
         raise DataError(
@@ -94,38 +100,58 @@ def read_manifest(
             + ". Ids must be unique (without an id column, the path is the id): delete one of the "
             "rows, or add an id column that distinguishes them"
         )
-    if samples and not any(_exists(folder / sample.source) for sample in samples):
+    if samples and not paths.n_existing:
         raise DataError(
             f"none of the {len(samples)} images in {path.name} exists, for example "
-            f"'{samples[0].source}'. Paths are relative to {folder}, with '/' between folders; "
-            "name another folder with --images FOLDER"
+            f"'{samples[0].source}'. {paths.explain_missing(samples[0].source)}"
         )
+    if paths.n_respelled:
+        _refuse_repeated_files(path, columns, samples)
     return ImageDataset(
         name=_choose_name(path),
         samples=samples,
         images=FileSource(folder),
         excluded=excluded,
+        notes=paths.notes(),
     )
 
 
+def _refuse_repeated_files(
+    path: Path, columns: Mapping[str, str], samples: Sequence[Sample]
+) -> None:
+    """Raise an error if two paths in a table without ids are spellings of one file."""
+    n_files, n_distinct = count_named(samples, "source")
+    if n_files == n_distinct or any(
+        "id" in row for _, row in islice(_read_roles(path, columns), 1)
+    ):
+        return
+    first: dict[str, str] = {}
+    for sample in samples:
+        other = first.setdefault(sample.source, sample.id)
+        if other != sample.id:
+            raise DataError(
+                f"{path.name}: {other!a} and {sample.id!a} are spellings of one file; "
+                "delete one of the rows, or add an id column that distinguishes them"
+            )
+
+
 def _read_samples(
-    path: Path, folder: Path, columns: Mapping[str, str], excluded: Counter[str]
+    path: Path, columns: Mapping[str, str], paths: TablePaths, excluded: Counter[str]
 ) -> Iterator[tuple[int, Sample]]:
     """Yield the line and the sample of each usable row; count the others in ``excluded``."""
-    why_unreadable = _path_check(folder)
     for line, row in _read_roles(path, columns):
         place = f"{path.name}, line {line}"
         if lacking := [role for role in _REQUIRED if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
             continue
-        source = _relative_path(row["path"], folder, place)
-        if reason := why_unreadable(source):
+        name, source, reason = paths.locate(row["path"], place)
+        if reason:
             excluded[reason] += 1
             continue
         yield (
             line,
             Sample(
-                id=row.get("id") or source,
+                id=row.get("id") or name,
                 source=source,
                 label=row["label"],
                 group=row.get("patient") or None,
@@ -139,34 +165,6 @@ def _read_samples(
 def _choose_name(path: Path) -> str:
     is_generic = path.stem.casefold() in _GENERIC_NAMES
     return (is_generic and path.parent.name) or path.stem
-
-
-def _path_check(folder: Path) -> Callable[[str], str | None]:
-    """Return a function that tells why a path cannot be used, or None if it can or is missing."""
-    resolved = folder.resolve()
-    # Rows share few folders, and resolving one takes a system call for each part of its path.
-    folder_leads_out = functools.cache(lambda parent: leads_out(folder / parent, resolved))
-
-    def why_unreadable(source: str) -> str | None:
-        path = folder / source
-        try:
-            if folder_leads_out(posixpath.dirname(source)) or (
-                path.is_symlink() and leads_out(path, resolved)
-            ):
-                return "symbolic link that leaves the folder"
-            # Reading a named pipe would block forever.
-            return "folder or special file" if path.exists() and not path.is_file() else None
-        except (OSError, ValueError):  # The name is too long, or contains a NUL.
-            return None
-
-    return why_unreadable
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # The name is too long, or contains a NUL.
-        return False
 
 
 def _read_roles(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Row]]:
@@ -196,28 +194,6 @@ def _choose_columns(path: Path, header: list[str], columns: Mapping[str, str]) -
     if repeated := [name for name in names.values() if header.count(name) > 1]:
         raise DataError(f"{path.name} has several columns '{repeated[0]}'; rename all but one")
     return {role: header.index(name) for role, name in names.items()}
-
-
-def _relative_path(path: str, folder: Path, place: str) -> str:
-    """Return a path relative to the folder, with ``/``; raise DataError if it leads out of it."""
-    source = posixpath.normpath(path)
-    if PureWindowsPath(path).anchor:
-        # The second comparison is for a folder that is reached through symbolic links.
-        for absolute, above in ((source, folder), (os.path.realpath(source), folder.resolve())):
-            if Path(absolute).is_relative_to(above):
-                source = Path(absolute).relative_to(above).as_posix()
-                break
-        else:
-            raise DataError(
-                f"{place}: the path '{path}' is absolute, and not below {folder}; name a folder "
-                "that contains all images with --images"
-            )
-    if ".." in PureWindowsPath(source).parts:
-        raise DataError(
-            f"{place}: the path '{path}' leaves the folder {folder}; name a folder that "
-            "contains all images with --images, and write paths relative to it"
-        )
-    return source
 
 
 def _normalise_split(split: str | None, place: str) -> str | None:
