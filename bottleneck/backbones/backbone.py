@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.networks import feature_map
+from bottleneck.backbones.networks import feature_map, refuse_not_finite
 from bottleneck.backbones.pooling import find_pooling, positions
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.taps import Taps
@@ -67,6 +67,8 @@ class Backbone:
     ------
     UsageError
         If the layer or the pooling does not exist, or the layer does not give one output per image.
+    WeightsError
+        If the network holds weights that are not finite.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Backbone:
         is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
+        refuse_not_finite(network.state_dict(), f"the network {name}")
         self.device = torch.device("cpu")
         self.statistics = self._place_statistics()
         self.shape, self.width = self._probe()

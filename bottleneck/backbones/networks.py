@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import Encoder
-from bottleneck.errors import UsageError
+from bottleneck.errors import UsageError, WeightsError
+from bottleneck.plurals import counted
 
 __all__ = [
     "RANDOM_SEED",
@@ -17,6 +19,7 @@ __all__ = [
     "called_modules",
     "config_of",
     "feature_map",
+    "refuse_not_finite",
     "skeleton",
     "unused_parts",
 ]
@@ -86,6 +89,32 @@ def config_of(encoder: Encoder) -> timm.models.PretrainedCfg:
     if config is None:
         raise UsageError(f"timm has no preprocessing for '{encoder.timm}'; choose another model")
     return config
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Raise an error if weights hold NaN or infinity, which would spread to every feature.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        The weights by name.
+    what : str
+        What holds them, for the message.
+
+    Raises
+    ------
+    WeightsError
+        If a value is not finite.
+    """
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        n = int((~tensors[broken[0]].isfinite()).sum())
+        others = f", and {counted(len(broken) - 1, 'other tensor')}" if broken[1:] else ""
+        raise WeightsError(
+            f"{what} holds weights that are not finite (NaN or infinity): {counted(n, 'value')} of "
+            f"'{broken[0]}'{others}. The training that wrote them failed, or the file is damaged: "
+            "use another file"
+        )
 
 
 def called_modules(network: nn.Module, pixels: Tensor) -> set[str]:

@@ -25,6 +25,7 @@ from bottleneck.backbones.weights.loading import locate
 from bottleneck.cli.app import app
 from bottleneck.config import data_folder
 from bottleneck.errors import UsageError, WeightsError
+from bottleneck.testing import tiny_backbone
 
 GONE = WeightsRecord("resnet18", "mine", "gone.pth", 64 * "0", "torchvision", "gone.pth")
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,6 +166,26 @@ def test_a_file_that_fits_nothing_is_refused(tmp_path):
     torch.save({"a": torch.ones(3)}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="does not fit any encoder"):
         index.import_file(tmp_path / "x.pth", weights="mine")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused_before_anything_is_computed(
+    tmp_path: Path, value: float
+) -> None:
+    state = torch.load(resnet18(tmp_path / "mine.pth"))
+    state["conv1.weight"][3, 1, 0, 0] = value
+    torch.save(state, tmp_path / "mine.pth")
+    for wrong in (
+        lambda: load_backbone("resnet18", weights=str(tmp_path / "mine.pth")),
+        lambda: index.import_file(tmp_path / "mine.pth", name="resnet18", weights="mine"),
+    ):
+        with pytest.raises(WeightsError, match=r"not finite.*1 value of 'conv1\.weight'"):
+            wrong()
+    backbone = tiny_backbone()
+    parameter = next(backbone.network.parameters())
+    parameter.data.view(-1)[0] = value
+    with pytest.raises(WeightsError, match="not finite"):
+        backbone.at(None)
 
 
 def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatch):

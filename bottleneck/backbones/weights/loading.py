@@ -152,7 +152,8 @@ def fit_file(encoder: Encoder, located: WeightFile) -> tuple[Fit, str]:
     Raises
     ------
     WeightsError
-        If the file is damaged, has another sha256 than expected, or does not fit.
+        If the file is damaged, has another sha256 than expected, does not fit, or holds NaN or
+        infinity.
     """
     path = located.path
     entries = read_checkpoint(path)
@@ -164,7 +165,9 @@ def fit_file(encoder: Encoder, located: WeightFile) -> tuple[Fit, str]:
         )
     # timm publishes safetensors files. The same names in another format are from torchvision.
     prefer = "timm" if path.suffix == ".safetensors" else "torchvision"
-    return find_fit(entries, encoder, prefer=prefer, what=path.name), sha256
+    fit = find_fit(entries, encoder, prefer=prefer, what=path.name)
+    networks.refuse_not_finite(fit.state, path.name)
+    return fit, sha256
 
 
 def locate(encoder: Encoder, weights: str) -> WeightFile:

@@ -167,9 +167,12 @@ class BatchRunner:
         for each in features:
             broken = ~np.isfinite(each).all(axis=1)
             if broken.any():
+                advice = "use --precision fp32"
+                if self.precision == "fp32":
+                    advice = "check that weights and preprocessing belong together"
                 raise UsageError(
                     f"the features of '{ids[int(broken.argmax())]}' are not finite in "
-                    f"{self.precision}; use --precision fp32"
+                    f"{self.precision}; {advice}"
                 )
         return features
 
