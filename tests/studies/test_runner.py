@@ -164,7 +164,7 @@ def test_thyronet_is_repeated_over_seeds(tmp_path):
 
     before = {path: path.stat().st_mtime_ns for path in output.rglob("fold.json")}
     assert before
-    again = run(*command, *SMALL, *tiny, "--json")
+    again = run(*command, *SMALL, *tiny, "--json", "--overwrite")
     assert {path: path.stat().st_mtime_ns for path in output.rglob("fold.json")} == before
     assert _without_time(json.loads(again.stdout)) == _without_time(told(output))
 
