@@ -13,12 +13,15 @@ from typing import BinaryIO, Protocol
 
 from bottleneck.data.samples import (
     Sample,
+    SampleTable,
     collect,
     count_named,
     fingerprint_of,
     repeated_ids,
     values_of,
 )
+from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.plurals import counted
 
@@ -89,6 +92,9 @@ class FileSource:
 class ImageDataset:
     """A named set of labelled images.
 
+    Every class, patient, fold and centre has one spelling: names that a spreadsheet or a database
+    respelled are brought into their canonical form, and ``notes`` name them.
+
     Attributes
     ----------
     name : str
@@ -110,7 +116,8 @@ class ImageDataset:
     Raises
     ------
     DataError
-        If there is no sample, or two samples have the same id.
+        If there is no sample, two samples have the same id, a label means that there is none, or
+        the names of two patients or classes differ only in leading zeros.
     UsageError
         If ``positive`` is not a label of the data set.
 
@@ -146,8 +153,22 @@ class ImageDataset:
                 f"in data set '{self.name}', several samples have the id '{repeated[0]}' "
                 f"({counted(len(repeated), 'such id')} in all); ids must be unique"
             )
-        if self.positive is not None and self.positive not in self.classes:
-            raise unknown_name("positive label", self.positive, self.classes)
+        if not (isinstance(self.samples, SampleTable) and self.samples.is_unified):
+            self._unify()
+        if self.positive is not None:
+            object.__setattr__(self, "positive", _find_label(self.positive, self.classes))
+
+    def _unify(self) -> None:
+        """Bring every name into one spelling, and add notes about it."""
+        try:
+            samples, notes = unify_spellings(self.samples)
+        except DataError as error:
+            raise DataError(f"data set '{self.name}': {error}") from error
+        if isinstance(samples, SampleTable):
+            samples.is_unified = True
+        object.__setattr__(self, "samples", samples)
+        new = tuple(note for note in notes if note not in self.notes)
+        object.__setattr__(self, "notes", self.notes + new)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -292,9 +313,7 @@ def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str 
     'malignant'
     """
     if stated is not None:
-        if stated not in classes:
-            raise unknown_name("positive label", stated, classes)
-        return stated
+        return _find_label(stated, classes)
     if len(classes) != 2:
         return None
     recognised = [c for c in classes if c.casefold() in _POSITIVE_LABELS]
@@ -304,3 +323,11 @@ def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str 
         f"which label is the positive class, '{classes[0]}' or '{classes[1]}'? "
         f"State it with --positive LABEL (in Python: positive=LABEL)."
     )
+
+
+def _find_label(label: str, classes: tuple[str, ...]) -> str:
+    """Return the class that a label is a spelling of."""
+    found = match_names([label], list(classes))
+    if label not in found:
+        raise unknown_name("positive label", label, classes)
+    return found[label]

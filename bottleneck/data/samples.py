@@ -19,11 +19,12 @@ __all__ = [
     "Box",
     "Sample",
     "SampleTable",
+    "alike",
     "blocks_of",
     "collect",
     "count_named",
+    "examples",
     "fingerprint_of",
-    "first_alike",
     "repeated_ids",
     "values_of",
 ]
@@ -101,6 +102,8 @@ class SampleTable(Sequence[Sample]):
     ----------
     fingerprint : str
         The sha256 that ``fingerprint_of`` returns.
+    is_unified : bool
+        Whether every name is known to have one spelling.
     """
 
     def __init__(self, samples: Iterable[Sample]) -> None:
@@ -115,6 +118,8 @@ class SampleTable(Sequence[Sample]):
 
         self._data.insert(f"INSERT INTO samples ({_COLUMNS}) VALUES ({marks})", rows())
         self.fingerprint = digest.hexdigest()
+        # Set when all names have been brought into one spelling, which takes seconds for millions.
+        self.is_unified = False
         ((self._n,),) = self._data.rows("SELECT COUNT(*) FROM samples")
         self._block = functools.lru_cache(_N_CACHED_BLOCKS)(self._load)
 
@@ -167,14 +172,32 @@ class SampleTable(Sequence[Sample]):
             )
         ]
 
-    def first_alike(self, field: str, key: Callable[[str], str]) -> tuple[str, str] | None:
-        """Return two values of a text field that have the same key; None if there are none."""
+    def alike(self, field: str, key: Callable[[str], str]) -> list[list[tuple[str, int]]]:
+        """Return what the function ``alike`` does."""
         self._data.define("key", key)
-        pairs = self._data.rows(
-            f'SELECT MIN(value), MAX(value) FROM (SELECT DISTINCT "{field}" AS value FROM samples '
-            "WHERE value IS NOT NULL) GROUP BY key(value) HAVING COUNT(*) > 1 LIMIT 1"
+        rows = self._data.rows(
+            f'WITH names AS (SELECT "{field}" AS value, COUNT(*) AS n, MIN(number) AS first '
+            f'FROM samples WHERE "{field}" IS NOT NULL GROUP BY "{field}"), '
+            "keyed AS MATERIALIZED (SELECT value, n, first, key(value) AS shared FROM names) "
+            "SELECT shared, value, n FROM keyed WHERE shared IN "
+            "(SELECT shared FROM keyed GROUP BY shared HAVING COUNT(*) > 1) ORDER BY first"
         )
-        return pairs[0] if pairs else None
+        groups: dict[str, list[tuple[str, int]]] = {}
+        for shared, value, n in rows:
+            groups.setdefault(shared, []).append((value, n))
+        return list(groups.values())
+
+    def examples(self, field: str, key: Callable[[str], str]) -> dict[str, tuple[str, int]]:
+        """Return what the function ``examples`` does."""
+        self._data.define("key", key)
+        rows = self._data.rows(
+            f'WITH names AS (SELECT "{field}" AS value, COUNT(*) AS n, MIN(number) AS first '
+            f'FROM samples WHERE "{field}" IS NOT NULL GROUP BY "{field}"), '
+            "keyed AS (SELECT value, n, first, key(value) AS shared FROM names) "
+            # SQLite takes the other columns from the row with the minimum.
+            "SELECT shared, value, SUM(n), MIN(first) FROM keyed GROUP BY shared"
+        )
+        return {shared: (value, n) for shared, value, n, _ in rows}
 
     def count_named(self, field: str) -> tuple[int, int]:
         """Return how many samples have a value in a field, and how many values differ."""
@@ -229,6 +252,8 @@ def _check_text(sample: Sample) -> Sample:
         text = getattr(sample, key)
         if text is None:
             continue
+        if not isinstance(text, str):
+            raise DataError(f"{key} {text!r} is not text: write it as text, such as '{text}'")
         if len(text) > _MAX_TEXT:
             raise DataError(
                 f"{key} '{text[:50]}…' has {len(text):,} characters; the limit is "
@@ -287,10 +312,10 @@ def count_named(samples: Sequence[Sample], field: str) -> tuple[int, int]:
     return len(named), len(set(named))
 
 
-def first_alike(
+def alike(
     samples: Sequence[Sample], field: str, key: Callable[[str], str]
-) -> tuple[str, str] | None:
-    """Return two values of a text field that have the same key; None if there are none.
+) -> list[list[tuple[str, int]]]:
+    """Return the different values of a text field that share a key with another value.
 
     Parameters
     ----------
@@ -299,12 +324,50 @@ def first_alike(
     field : str
         A text field of ``Sample``; None is skipped.
     key : callable
-        Maps a value to its key, such as ``spelling_key``.
+        Maps a value to its key, such as ``loose_key``.
+
+    Returns
+    -------
+    list of list of (str, int)
+        One list for each such key: the values in order of appearance, each with its number of
+        samples.
     """
     if isinstance(samples, SampleTable):
-        return samples.first_alike(field, key)
-    first: dict[str, str] = {}
-    for value in values_of(samples, field):
-        if value is not None and first.setdefault(key(value), value) != value:
-            return first[key(value)], value
-    return None
+        return samples.alike(field, key)
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for value, n in _counts(samples, field).items():
+        groups.setdefault(key(value), []).append((value, n))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def examples(
+    samples: Sequence[Sample], field: str, key: Callable[[str], str]
+) -> dict[str, tuple[str, int]]:
+    """Return, for each key of a text field, its first value and its number of samples.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        The samples to search.
+    field : str
+        A text field of ``Sample``; None is skipped.
+    key : callable
+        Maps a value to one of a few keys.
+    """
+    if isinstance(samples, SampleTable):
+        return samples.examples(field, key)
+    found: dict[str, tuple[str, int]] = {}
+    for value, n in _counts(samples, field).items():
+        first, before = found.setdefault(key(value), (value, 0))
+        found[key(value)] = first, before + n
+    return found
+
+
+def _counts(samples: Sequence[Sample], field: str) -> Counter[str]:
+    counts = Counter(value for value in values_of(samples, field) if value is not None)
+    if other := [value for value in counts if not isinstance(value, str)]:
+        raise DataError(
+            f"the {field} {other[0]!r} of a sample is not text but {type(other[0]).__name__}: "
+            f"write it as text, such as '{other[0]}'"
+        )
+    return counts

@@ -1,57 +1,308 @@
-"""Names that differ only in spelling, as tables edited in a spreadsheet often contain."""
+"""One spelling for every class, patient, fold and centre of a data set."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bottleneck.data.samples import Sample, first_alike
+from bottleneck.data.identifiers import canonical, has_lost_digits, legible
+from bottleneck.data.missing_values import is_class_word, may_be_missing, means_nothing
+from bottleneck.data.samples import Sample, alike, collect, examples
+from bottleneck.data.spelling_keys import loose_key, near_key, truth_value, wide_key
 from bottleneck.errors import DataError
+from bottleneck.plurals import counted
 
-__all__ = ["refuse_spelling_variants", "spelling_key"]
+__all__ = ["check_unclear_labels", "unify_spellings"]
 
-_WHOLE_NUMBER = re.compile(r"0*(\d+)(\.0*)?")
-_NAMES = {"label": "classes", "group": "patients", "fold": "folds", "centre": "centres"}
+_NOUNS = {"label": ("class", "classes"), "group": ("patient", "patients")}
+_NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
+# A word such as "None" is a class if at least this share of the images has it.
+_FREQUENT = 0.2
+
+_THREE_ZEROS = re.compile(r"([1-9]\d{0,2})[.,]000")
+
+# Renames of names, and notes about them.
+_Plan = tuple[dict[str, str], list[str]]
 
 
-def refuse_spelling_variants(samples: Sequence[Sample], source: str) -> None:
-    """Raise an error if a class, patient, fold or centre is spelled in two ways.
+def unify_spellings(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[str]]:
+    """Return samples in which every class, patient, fold and centre has one spelling.
 
-    A patient with two spellings counts as two patients, which may be on both sides of a split.
+    A patient with two spellings would count as two patients, which may be on both sides of a
+    split. All spellings with one canonical form, and those that differ in letter case or spaces,
+    become one name. A patient, fold or centre that means nothing, such as "NA", becomes None.
 
     Parameters
     ----------
     samples : sequence of Sample
-        The samples to check.
-    source : str
-        The data set that they come from, for the message.
+        The samples of a data set.
+
+    Returns
+    -------
+    samples : sequence of Sample
+        With canonical names; the same object if nothing changed.
+    notes : list of str
+        Notes that name the spellings that were joined, and those that may need to be.
 
     Raises
     ------
     DataError
-        If two names have the same ``spelling_key``.
+        If names differ only in the zeros of a number, a spreadsheet cut the digits of a number, a
+        name lost letters in a wrong encoding, or a label means nothing.
     """
-    for field, names in _NAMES.items():
-        if alike := first_alike(samples, field, spelling_key):
-            a, b = alike
+    notes, renames, changes = [], {}, False
+    for field in _NOUNS:
+        more, differs = _check_names(samples, field)
+        renames[field], others = _plan(samples, field)
+        notes += more + others
+        changes = changes or differs or bool(renames[field])
+    notes += _note_ids(samples)
+    return collect(_rename(s, renames) for s in samples) if changes else samples, notes
+
+
+def _rename(sample: Sample, renames: Mapping[str, Mapping[str, str]]) -> Sample:
+    names: dict[str, Any] = {}
+    for field, renamed in renames.items():
+        text = getattr(sample, field)
+        if text is not None:
+            name = canonical(text)
+            kept = None if _is_missing(field, name) else renamed.get(name, name)
+            if kept != text:
+                names[field] = kept
+    return dataclasses.replace(sample, **names) if names else sample
+
+
+def _is_missing(field: str, name: str) -> bool:
+    return means_nothing(name) or (field == "group" and may_be_missing(name))
+
+
+def _plan(samples: Sequence[Sample], field: str) -> _Plan:
+    """Return the renames of canonical names, and the notes about a field."""
+    noun, nouns = _NOUNS[field]
+    notes: list[str] = []
+    spelled: list[tuple[str, str]] = []
+    joined: list[tuple[str, str]] = []
+    renames: dict[str, str] = {}
+    for group in alike(samples, field, wide_key):
+        # Spellings of each canonical name, and canonical names of each loose key.
+        n_images: dict[str, int] = {}
+        first: dict[str, str] = {}
+        for text, n in group:
+            name = canonical(text)
+            if _is_missing(field, name):
+                continue
+            if first.setdefault(name, text) != text:
+                spelled.append((first[name], text))
+            n_images[name] = n_images.get(name, 0) + n
+        families: dict[str, list[str]] = {}
+        for name in n_images:
+            families.setdefault(loose_key(name), []).append(name)
+        kept = [max(names, key=n_images.__getitem__) for names in families.values()]
+        _refuse_numbers(list(n_images), noun, nouns)
+        for names, name in zip(families.values(), kept, strict=True):
+            others = [other for other in names if other != name]
+            renames |= dict.fromkeys(others, name)
+            joined += [(name, other) for other in others]
+    notes += _describe(spelled, noun, nouns, "are read as one")
+    notes += _describe(
+        joined,
+        noun,
+        nouns,
+        f"differ only in letter case, spaces or number format and are read as one {noun}; "
+        f"if they are different, give the {nouns} names that differ in more",
+    )
+    if field == "label":
+        words, more = _join_truth_values(samples, renames)
+        renames |= words
+        notes += more
+    return renames, notes + _note_near(samples, field)
+
+
+def _describe(pairs: list[tuple[str, str]], noun: str, nouns: str, words: str) -> list[str]:
+    if not pairs:
+        return []
+    one, other = _show(*pairs[0])
+    n = len({name for name, _ in pairs})
+    several = f" ({counted(n, noun) if n == 1 else f'{n} {nouns}'} with several spellings)"
+    return [f"the {nouns} {one} and {other} {words}{several if n > 1 else ''}"]
+
+
+def _show(one: str, other: str) -> tuple[str, str]:
+    """Return two names in quotes; escaped if letters of two scripts may look alike."""
+    if one.isascii() != other.isascii() and loose_key(one) == loose_key(other):
+        return ascii(one), ascii(other)
+    return legible(one), legible(other)
+
+
+def _refuse_numbers(names: list[str], noun: str, nouns: str) -> None:
+    """Refuse numbers of one wide key that differ in leading zeros, or may differ by 1000."""
+    numbers: dict[str, str] = {}
+    for name in names:
+        key = loose_key(name)
+        if not key.isdigit():
+            continue
+        other = numbers.setdefault(key.lstrip("0") or "0", name)
+        if loose_key(other) != key:
             raise DataError(
-                f"{source}: the {names} '{a}' and '{b}' differ only in spelling. Write them in one "
-                "way; if they are different, give them names that differ in more than case, "
-                "spaces or zeros"
+                f"the {nouns} '{other}' and '{name}' differ only in leading zeros, which "
+                f"spreadsheets remove. Write each {noun} in one way; if they are different, give "
+                "them names that differ in more than zeros"
+            )
+    for name in names:
+        match = _THREE_ZEROS.fullmatch(name)
+        if match and match[1] in numbers:
+            raise DataError(
+                f"the {noun} '{name}' may be {match[1]} with decimals, or {match[1]}000, and there "
+                f"is also '{numbers[match[1]]}'. Write each {noun} in one way, without decimals"
             )
 
 
-def spelling_key(text: str) -> str:
-    """Return a key that all spellings of one name share.
+def _check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]:
+    """Refuse names that lost characters.
 
-    Case, spaces and the form of a whole number are ignored: "P 7" equals "p7", "7.0" equals "007".
-
-    Examples
-    --------
-    >>> spelling_key("007.0"), spelling_key(" Bösartig")
-    ('7', 'bösartig')
+    Return notes about names that mean nothing, and whether a name is not in its canonical form.
     """
-    folded = "".join(unicodedata.normalize("NFC", text).casefold().split())
-    number = _WHOLE_NUMBER.fullmatch(folded)
-    return number[1] if number else folded
+    noun, nouns = _NOUNS[field]
+
+    def fault(text: str) -> str:
+        name = canonical(text)
+        if "\ufffd" in name:
+            return "letters"
+        if has_lost_digits(name):
+            return "digits"
+        if _is_missing(field, name):
+            return "missing"
+        return "" if name == text else "respelled"
+
+    found = examples(samples, field, fault)
+    if "letters" in found:
+        raise DataError(
+            f"the {noun} '{found['letters'][0]}' contains the character for a letter that could "
+            "not be read, so different names may look alike. Export the table again as UTF-8"
+        )
+    if "digits" in found:
+        raise DataError(
+            f"the {noun} '{found['digits'][0]}' is a number from which a spreadsheet removed "
+            f"digits. Format the column of the {nouns} as text before the data are pasted into it, "
+            "and export the table again"
+        )
+    if "missing" not in found:
+        return [], "respelled" in found
+    text, n = found["missing"]
+    if field == "label":
+        raise DataError(
+            f"{counted(n, 'image')} {'has' if n == 1 else 'have'} the label {legible(text)}, which "
+            "means that there is none. Leave such images out; if it is a class, rename it"
+        )
+    if field != "group" or not canonical(text):
+        return [], True
+    note = (
+        f"{counted(n, 'image')} with the patient {legible(text)} or the like "
+        f"{'counts as a patient of its own' if n == 1 else 'count as one patient each'}: "
+        "it names nobody"
+    )
+    return [note], True
+
+
+def _join_truth_values(samples: Sequence[Sample], renames: Mapping[str, str]) -> _Plan:
+    """Join classes such as "1" and "True"; refuse them where other classes leave it open."""
+    found = examples(samples, "label", lambda text: renames.get(canonical(text), canonical(text)))
+    pairs = []
+    values = {name: truth_value(name) for name in found}
+    all_true_or_false = None not in values.values() and len(found) > 2
+    for value in ("1", "0"):
+        strict = [name for name in found if truth_value(name, strict=True) == value]
+        names = [name for name in found if values[name] == value] if all_true_or_false else strict
+        if len(names) > 1:
+            pairs.append(names)
+    if not pairs:
+        return {}, []
+    one, other = pairs[0][:2]
+    if not (all_true_or_false or None not in (truth_value(n, strict=True) for n in found)):
+        third = next(name for name, value in values.items() if value is None)
+        raise DataError(
+            f"the classes '{one}' and '{other}' may be one class, but there is also '{third}'. "
+            "Write each class in one way"
+        )
+    words = {name: value for name, value in values.items() if value is not None and name != value}
+    note = f"the classes {legible(one)} and {legible(other)} are read as one, '{values[one]}'" + (
+        f"; so are {legible(pairs[1][0])} and {legible(pairs[1][1])}, as '{values[pairs[1][0]]}'"
+        if len(pairs) > 1
+        else ""
+    )
+    return words | {old: words[new] for old, new in renames.items() if new in words}, [note]
+
+
+def _note_near(samples: Sequence[Sample], field: str) -> list[str]:
+    """Return a note about names that stay apart but may be one."""
+    _, nouns = _NOUNS[field]
+    pairs = []
+    for group in alike(samples, field, near_key):
+        names: dict[str, str] = {}
+        for text, _ in group:
+            if not _is_missing(field, canonical(text)):
+                names.setdefault(loose_key(text), canonical(text))
+        if len(names) > 1:
+            pairs.append(tuple(names.values())[:2])
+    if not pairs:
+        return []
+    one, other = _show(*pairs[0])
+    return [
+        f"the {nouns} {one} and {other} count as two; if they are one, write them in one way"
+        + (f" ({len(pairs)} names are as similar to another)" if len(pairs) > 1 else "")
+    ]
+
+
+def _note_ids(samples: Sequence[Sample]) -> list[str]:
+    # Faster than a search among a million ids that are all canonical.
+    if set(examples(samples, "id", lambda text: str(text == canonical(text)))) <= {"True"}:
+        return []
+    if not (groups := alike(samples, "id", canonical)):
+        return []
+    (one, _), (other, _) = groups[0][:2]
+    return [
+        f"the ids {legible(one)} and {legible(other)} differ only in spelling and count as two "
+        f"images; if they are one, delete one of them ({counted(len(groups), 'such id')})"
+    ]
+
+
+def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
+    """Return notes about labels that may mean that there is no label.
+
+    "None" and "unknown" are classes if at least a fifth of the images has them.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        All samples of a data set, with canonical labels.
+
+    Raises
+    ------
+    DataError
+        If fewer images have such a label.
+    """
+    counts = dict(examples(samples, "label", str).values())
+    notes = []
+    for name, n in counts.items():
+        if not (may_be_missing(name) or is_class_word(name)):
+            continue
+        who = f"{n} of {counted(len(samples), 'image')}"
+        if may_be_missing(name) and n < _FREQUENT * len(samples):
+            raise DataError(
+                f"is '{name}', the label of {who}, a class, or does it mean that there is no "
+                f"label? If there is none, empty these fields in the table, and the images are "
+                "left out; if it is a class, give it a name that states it, such as 'no nodule'"
+            )
+        if may_be_missing(name):
+            notes.append(
+                f"'{name}' is read as a class ({who}); if it means that there is no label, empty "
+                "these fields in the table"
+            )
+        elif n < _FREQUENT * len(samples) and len(counts) > 2:
+            notes.append(
+                f"'{name}' is read as a class ({who}); if it means that something was not looked "
+                "for, empty these fields in the table"
+            )
+    return notes

@@ -56,7 +56,7 @@ def test_dialects(write, delimiter, encoding, end):
     rows = ["path,label", 'a.png,"ill, very; so\tmuch"', "b.png , wéll "]
     text = end.join(row.replace(",", delimiter, 1) for row in rows) + end
     dataset = load_dataset(write(text, encoding=encoding))
-    assert [s.label for s in dataset.samples] == ["ill, very; so\tmuch", "wéll"]
+    assert [s.label for s in dataset.samples] == ["ill, very; so much", "wéll"]
 
 
 def test_images_in_another_folder(write, tmp_path):
@@ -203,10 +203,10 @@ def test_a_general_file_name_gives_way_to_the_folder(write, stem):
     assert load_dataset(path).name == path.parent.name
 
 
-def test_html_and_control_characters_are_kept(write):
+def test_html_is_kept_and_control_characters_are_not_part_of_a_name(write):
     path = write("path,label,patient,id\na.png,<b>&,\x1b[31m,<script>\n")
     sample = load_dataset(path).samples[0]
-    assert (sample.label, sample.group, sample.id) == ("<b>&", "\x1b[31m", "<script>")
+    assert (sample.label, sample.group, sample.id) == ("<b>&", "[31m", "<script>")
 
 
 @settings(deadline=None, max_examples=100)
@@ -223,9 +223,13 @@ cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 )
 
 
+# Each is its own canonical form, and none differs from another in case or spaces alone.
+names = st.text('abc0é,;|"<', min_size=1, max_size=8).map(lambda text: f"x{text}x")
+
+
 @settings(deadline=None, max_examples=100)
 @given(
-    rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=6, unique_by=lambda r: r[0])
+    rows=st.lists(st.tuples(cells, names, names), min_size=1, max_size=6, unique_by=lambda r: r[0])
 )
 def test_what_a_csv_writer_wrote_is_read_back(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("round")

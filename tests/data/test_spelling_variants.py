@@ -1,16 +1,22 @@
-"""A patient or a class that is spelled in two ways is refused in every reader."""
+"""A patient, class, fold or centre that is spelled in several ways is one, or is refused."""
 
 from __future__ import annotations
 
+import itertools
+import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made import make_images
+from respellings import ALIKE, NAMES, SAME, respell
 
 from bottleneck.data import samples as samples_module
+from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.identifiers import canonical, legible
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.samples import Sample, SampleTable, collect, first_alike
-from bottleneck.data.spelling_variants import spelling_key
+from bottleneck.data.samples import Sample, SampleTable
 from bottleneck.errors import DataError
 
 
@@ -21,62 +27,227 @@ def table(folder: Path, rows: list[str], header: str = "path,label,patient") -> 
     return path
 
 
+def of_patients(*patients: str) -> ImageDataset:
+    samples = [Sample(f"i{n}", "a", "x", group=patient) for n, patient in enumerate(patients)]
+    return ImageDataset("made", samples, FileSource(Path()))
+
+
+def of_classes(*labels: str) -> ImageDataset:
+    samples = [Sample(f"i{n}", "a", label) for n, label in enumerate(labels)]
+    return ImageDataset("made", samples, FileSource(Path()))
+
+
+def result(*patients: str) -> str:
+    """Return what happens to two spellings of a patient; "silent" is the only wrong answer."""
+    try:
+        made = of_patients(*patients)
+    except DataError as error:
+        return "refused" if all(p in str(error) or legible(p) for p in patients) else "silent"
+    if made.n_groups == 1:
+        return "one patient"
+    names = {sample.group for sample in made.samples}
+    named = [note for note in made.notes if all(legible(str(name)) in note for name in names)]
+    return "two patients, noted" if named else "silent"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         ("1", "1.0"),
-        ("7", "007"),
+        ("7", "7,0"),
         ("0", "0.0"),
+        ("0007", "'0007"),
+        ("0007", '="0007"'),
+        ("P7", "P7\u200b"),
         ("Bösartig", "bösartig"),
         ("P 1", "P1"),
+        ("P 1", "P\u00a01"),
         # Composed and decomposed: what macOS makes of a file's name.
         ("M\u00fcller", "Mu\u0308ller"),
     ],
 )
 def test_one_name_in_two_spellings(tmp_path: Path, one: str, other: str) -> None:
-    assert spelling_key(one) == spelling_key(other)
-    patients = table(tmp_path, [f"a,{one}", f"b,{other}", f"a,{one}"])
-    with pytest.raises(DataError, match=f"the patients '{one}' and '{other}' differ only"):
-        load_dataset(patients)
-    classes = table(tmp_path, [f"{one},x", f"{other},y"])
-    with pytest.raises(DataError, match=r"the classes .* differ only in spelling"):
-        load_dataset(classes)
+    rows = [f'a,"{one}"', f'b,"{other}"', f'a,"{one}"'] if '"' not in other else None
+    if rows is not None:
+        dataset = load_dataset(table(tmp_path, rows))
+        assert {sample.group for sample in dataset.samples} == {canonical(one)}
+        (note,) = dataset.notes
+        assert f"the patients {legible(one)} and {legible(other)}" in note
+    dataset = of_classes(one, other, one, "z")
+    assert dataset.classes == tuple(sorted([canonical(one), "z"]))
+    assert any(f"the classes {legible(one)} and {legible(other)}" in n for n in dataset.notes)
+
+
+APART = [("P1", "P10"), ("A", "B"), ("1", "l"), ("O", "0"), ("P1", "P1a"), ("P-1", "P-11")]
+APART += [("7.5", "75"), ("1_2", "12"), ("ü", "u"), ("1.10", "1.1"), ("1", "10"), ("1.5", "1.50")]
+APART += [("P1", "P01"), ("5²", "52"), ("0", "00a"), ("a", "á"), ("a-b", "ab"), ("7e", "7")]
+APART += [
+    ("1.2.840.10", "1.2.840.1"),
+    ("-7", "7"),
+    ("Müller", "Muller"),
+    ("12E5", "12"),
+    ("²", "2"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_names_that_differ(one: str, other: str) -> None:
+    assert of_patients(one, other, one).n_groups == 2
+    assert of_classes(one, other).classes == tuple(sorted([one, other]))
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
-    [("1", "10"), ("1.5", "1.50"), ("P1", "P01"), ("5²", "52"), ("0", "00a"), ("a", "á")],
+    "spellings",
+    [("7", "0007"), ("7.0", "007"), ("0007", "007"), ("7", "7.000"), ("7000", "7.000", "7")],
 )
-def test_names_that_differ(tmp_path: Path, one: str, other: str) -> None:
-    dataset = load_dataset(table(tmp_path, [f"a,{one}", f"b,{other}"]))
-    assert dataset.n_groups == 2
+def test_numbers_that_may_be_equal_are_refused(spellings: tuple[str, ...]) -> None:
+    for order in itertools.permutations(spellings):
+        with pytest.raises(DataError, match="Write each patient in one way"):
+            of_patients(*order)
+
+
+def test_a_number_from_which_a_spreadsheet_removed_digits() -> None:
+    with pytest.raises(DataError, match=r"the patient '1.2E\+11' is a number from which"):
+        of_patients("1.2E+11", "120000000001")
+    assert of_patients("1.23E+02", "123").n_groups == 1
+    assert of_patients("12E5", "7E1").n_groups == 2
+
+
+def test_a_name_that_lost_a_letter() -> None:
+    with pytest.raises(DataError, match="a letter that could not be read"):
+        of_patients("M\ufffdller", "Müller")
+
+
+def test_names_that_are_not_text() -> None:
+    with pytest.raises(DataError, match="the group 7 of a sample is not text but int"):
+        of_patients("7", 7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_spelling_parts_a_patient(seed: int) -> None:
+    rng = random.Random(seed)
+    results = set()
+    for _ in range(2500):
+        name = rng.choice(NAMES)
+        one = respell(rng, name, SAME, rng.randint(0, 3))
+        # For one seed, nothing changes the name itself.
+        other = respell(rng, respell(rng, name, ALIKE, min(seed, 2)), SAME, rng.randint(1, 4))
+        if not seed:
+            assert canonical(one) == canonical(other) == canonical(canonical(one)), (one, other)
+        results.add(found := result(one, other))
+        assert found == "one patient" or (seed and found != "silent"), (one, other, found)
+    assert results == (
+        {"one patient", "refused", "two patients, noted"} if seed else {"one patient"}
+    )
+
+
+@settings(deadline=None, max_examples=200)
+@given(text=st.text(max_size=12))
+def test_a_canonical_form_is_its_own(text: str) -> None:
+    assert canonical(canonical(text)) == canonical(text)
 
 
 def test_a_fold_in_two_spellings(tmp_path: Path) -> None:
-    folds = table(tmp_path, ["a,x,1", "b,y,1.0"], "path,label,patient,fold")
-    with pytest.raises(DataError, match=r"the folds '1' and '1.0' differ"):
-        load_dataset(folds)
+    folds = load_dataset(table(tmp_path, ["a,x,1", "b,y,1.0"], "path,label,patient,fold"))
+    assert [sample.fold for sample in folds.samples] == ["1", "1"]
+    assert "the folds '1' and '1.0' are read as one" in folds.notes
 
 
 def test_folders_of_one_class(tmp_path: Path) -> None:
     make_images(tmp_path / "Benign", 1)
     make_images(tmp_path / "benign ", 1)
-    with pytest.raises(DataError, match="the classes 'Benign' and 'benign ' differ"):
-        load_dataset(tmp_path)
+    dataset = load_dataset(tmp_path)
+    assert dataset.classes == ("Benign",)
+    assert "'Benign' and 'benign'" in dataset.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["1", "True", "0", "False"], ("0", "1")),
+        (["WAHR", "FALSCH", "TRUE", "false"], ("0", "1")),
+        (["1,0", "0,0", "1", "0"], ("0", "1")),
+        (["1", "True", "0", "0"], ("0", "1")),
+        (["t", "f", "True", "False"], ("0", "1")),
+        (["yes", "no", "1", "0"], ("0", "1")),
+        (["yes", "no", "Yes"], ("no", "yes")),
+        (["True", "False"], ("False", "True")),
+        (["N", "0"], ("0", "N")),
+        (["yes", "no", "maybe"], ("maybe", "no", "yes")),
+    ],
+)
+def test_true_and_false(labels: list[str], classes: tuple[str, ...]) -> None:
+    made = of_classes(*labels)
+    assert made.classes == classes
+    assert bool(made.notes) == (len(set(labels)) > len(classes))
+
+
+def test_true_beside_other_numbers_is_refused() -> None:
+    with pytest.raises(DataError, match="'1' and 'True' may be one class, but there is also '2'"):
+        of_classes("1", "True", "2")
+
+
+def test_a_positive_label_in_another_spelling() -> None:
+    samples = [Sample("a", "a", "Malignant "), Sample("b", "b", "benign")]
+    for positive in ("Malignant ", "malignant", "Malignant"):
+        made = ImageDataset("made", samples, FileSource(Path()), positive=positive)
+        assert made.positive == "Malignant"
 
 
 def test_many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*(str(n) for n in range(9)), "8.0", "p 3", "P3", "#NV", "P-3", None, "3\u200b"]
+    samples = [Sample(str(n), "a", "xy"[n % 2], group=name) for n, name in enumerate(names)]
+    few = ImageDataset("made", samples, FileSource(Path()))
     monkeypatch.setattr(samples_module, "_MAX_IN_MEMORY", 3)
-    apart = collect(Sample(str(n), "a", "x", group=str(n)) for n in range(9))
-    alike = collect([*apart, Sample("9", "a", "x"), Sample("10", "a", "x", group="8.0")])
-    assert isinstance(alike, SampleTable)
-    assert first_alike(apart, "group", spelling_key) is None
-    assert first_alike(alike, "group", spelling_key) == ("8", "8.0")
+    many = ImageDataset("made", SampleTable(samples), FileSource(Path()))
+    assert isinstance(many.samples, SampleTable)
+    assert list(few.samples) == list(many.samples)
+    assert few.notes == many.notes
+    assert len(few.notes) == 4
+    clean = SampleTable(Sample(str(n), "a", "xy"[n % 2], group=f"P{n}") for n in range(9))
+    assert ImageDataset("made", clean, FileSource(Path())).samples is clean
 
 
-@pytest.mark.parametrize("nothing", ["NA", "nan", "N/A", "null", ""])
+NOTHING = ["NA", "nan", "N/A", "null", "", "#NV", "#N/A", "#N/D", ".", "--", "<NA>", "NaT", "\\N"]
+NOTHING += ["#WERT!", "#VALUE!", "#VALEUR!", "#¿NOMBRE?", "#REF!", "#DIV/0!", "#ДЕЛ/0!", "#####"]
+NOTHING += ["(null)", " \u200b", "'", '=""', "\u00a0"]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
 def test_what_says_nothing(tmp_path: Path, nothing: str) -> None:
     dataset = load_dataset(table(tmp_path, ["a,x", "b,y", f"{nothing},x", f"a,{nothing}"]))
     assert dataset.classes == ("a", "b")
     assert dataset.excluded == {"no label": 1}
     assert dataset.samples[2].group is None
+    assert bool(dataset.notes) == bool(canonical(nothing))
+
+
+def test_a_label_that_means_nothing_is_refused_in_a_data_set_made_by_hand() -> None:
+    with pytest.raises(DataError, match="2 images have the label 'nan', which means"):
+        of_classes("a", "nan", "b", "")
+
+
+@pytest.mark.parametrize("word", ["None", "unknown", "-", "?"])
+def test_a_word_that_may_be_a_class(tmp_path: Path, word: str) -> None:
+    with pytest.raises(DataError, match=r"the label of 2 of 16 images, a class, or does it mean"):
+        load_dataset(
+            table(tmp_path, [f"{x},{n}" for n, x in enumerate(["a", "b"] * 7 + [word] * 2)])
+        )
+    often = load_dataset(table(tmp_path, [f"{x},{n}" for n, x in enumerate(["a", word] * 4)]))
+    assert often.classes == tuple(sorted(["a", word]))
+    assert f"'{word}' is read as a class (4 of 8 images)" in often.notes[-1]
+
+
+@pytest.mark.parametrize("word", ["normal", "Negative", "no"])
+def test_a_word_for_a_class(tmp_path: Path, word: str) -> None:
+    rows = [f"{x},{n}" for n, x in enumerate(["a", "b"] * 7 + [word] * 2)]
+    rare = load_dataset(table(tmp_path, rows))
+    assert rare.class_counts[word] == 2
+    assert f"'{word}' is read as a class (2 of 16 images)" in rare.notes[-1]
+    assert load_dataset(table(tmp_path, [f"{x},x" for x in ["a", word] * 4])).notes == ()
+
+
+def test_ids_that_differ_only_in_spelling() -> None:
+    samples = [Sample("Mu\u0308.png", "a", "x"), Sample("M\u00fc.png", "b", "x")]
+    (note,) = ImageDataset("made", samples, FileSource(Path())).notes
+    assert note.startswith("the ids 'Mu\\u0308.png' and 'Mü.png' differ only in spelling")

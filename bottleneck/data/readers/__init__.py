@@ -16,7 +16,7 @@ from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
-from bottleneck.data.spelling_variants import refuse_spelling_variants
+from bottleneck.data.spelling_variants import check_unclear_labels
 from bottleneck.errors import DataError, UsageError
 
 __all__ = ["load_dataset"]
@@ -120,13 +120,13 @@ def load_dataset(
         dataset = read_patients(dataset)
     else:
         dataset = find_patients(dataset, patient_pattern)
-    refuse_spelling_variants(dataset.samples, str(source))
+    unclear = tuple(check_unclear_labels(dataset.samples))
     name = dataset.name if name is None else _check_name(name)
     dataset = dataclasses.replace(
         dataset,
         name=f"{name}-nodules" if crop else name,
         positive=positive,
-        notes=notes + dataset.notes,
+        notes=notes + dataset.notes + unclear,
         description={**dataset.description, **(description or {})},
     )
     return dataset if limit is None else dataset.limited(limit)

@@ -7,28 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["blank_if_missing", "read_columns", "read_rows", "read_table"]
+__all__ = ["read_columns", "read_rows", "read_table"]
 
-# What other programs write for a missing value, in lower case.
-_MISSING_VALUES = frozenset({"na", "n/a", "#n/a", "nan", "<na>", "null"})
 # Characters. A longer first line is not the header of a table.
 _MAX_HEADER = 1_000_000
-
-
-def blank_if_missing(text: str) -> str:
-    """Return a field unchanged, or "" if it is a code for a missing value, such as "NA".
-
-    Examples
-    --------
-    >>> blank_if_missing("12"), blank_if_missing(" NaN")
-    ('12', '')
-    """
-    return "" if text.strip().casefold() in _MISSING_VALUES else text
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:

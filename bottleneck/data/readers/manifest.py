@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.csv_tables import blank_if_missing, read_rows
+from bottleneck.data.missing_values import blank_if_missing
+from bottleneck.data.readers.csv_tables import read_rows
 from bottleneck.data.readers.table_paths import TablePaths
 from bottleneck.data.samples import Sample, collect, count_named, repeated_ids
 from bottleneck.errors import DataError, UsageError, unknown_name
@@ -173,7 +174,15 @@ def _read_roles(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, R
     _, header = next(rows)
     chosen = _choose_columns(path, [name.strip() for name in header], columns)
     for line, fields in rows:
-        yield line, {role: blank_if_missing(fields[n].strip()) for role, n in chosen.items()}
+        yield line, {role: _read_field(role, fields[n].strip()) for role, n in chosen.items()}
+
+
+def _read_field(role: str, text: str) -> str:
+    """Return a field, or "" for a code that stands for nothing."""
+    # The data set counts the patients that mean nothing; "." is a folder in a path.
+    if role == "patient" or (role == "path" and not text.strip(".")):
+        return text
+    return blank_if_missing(text)
 
 
 def _choose_columns(path: Path, header: list[str], columns: Mapping[str, str]) -> dict[str, int]:

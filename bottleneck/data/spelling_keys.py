@@ -1,0 +1,155 @@
+"""Keys that spellings of one name share: letter case, spaces, separators and zeros."""
+
+from __future__ import annotations
+
+import re
+
+from bottleneck.data.identifiers import canonical
+
+__all__ = ["loose_key", "match_names", "near_key", "truth_value", "wide_key"]
+
+# Letters of other scripts that look like Latin ones, and letters that Arabic and Persian
+# keyboards write differently. In upper case, so that letter case makes no difference.
+_LOOK_ALIKE = str.maketrans(
+    "АВЕКМНОРСТХУІЈЅ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "يىك", "ABEKMHOPCTXYIJS" + "ABEZHIKMNOPTYX" + "ییک"
+)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+")
+_DECIMALS = re.compile(r"(\d+),(\d+)")
+_SHORT_SCIENTIFIC = re.compile(r"([1-9])e0?([0-9])")
+_SEPARATORS = re.compile(r"[\s_.,:;/\\()\[\]#\"'-]+")
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
+# What programs write for true and false in several languages; then words of people, which may also
+# mean something else.
+_TRUE = frozenset({"true", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "sant"})
+_TRUE |= {"sand", "истина", "prawda"}
+_FALSE = frozenset({"false", "falsch", "faux", "falso", "onwaar", "falsk", "ложь", "fałsz"})
+_YES = frozenset({"yes", "y", "t", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "да", "tak"})
+_NO = frozenset({"no", "n", "f", "nein", "nej", "non", "não", "нет", "nie"})
+
+
+def loose_key(text: str) -> str:
+    """Return a key that names share which differ in letter case or spaces.
+
+    The names of two persons do not differ in these alone. The key also ignores whether a letter is
+    Latin or a look-alike of another script, and how thousands and decimals are separated.
+
+    Examples
+    --------
+    >>> loose_key("P 7"), loose_key("Bösartig"), loose_key("7,5")
+    ('p7', 'bösartig', '7.5')
+    """
+    text = _fold_case(text)
+    if text.isalnum() and not text.isdigit():
+        match = _SHORT_SCIENTIFIC.fullmatch(text)
+        return match[1] + "0" * int(match[2]) if match else text
+    if _THOUSANDS.fullmatch(text):
+        return re.sub(r"\D", "", text)
+    if match := _DECIMALS.fullmatch(text):
+        return f"{match[1]}.{match[2]}"
+    return text.replace(" ", "")
+
+
+def _fold_case(text: str) -> str:
+    text = canonical(text)
+    if not text.isascii():
+        text = text.casefold().upper().translate(_LOOK_ALIKE)
+        return text.casefold().replace("i\u0307", "i")
+    return text.lower()
+
+
+def near_key(text: str) -> str:
+    """Return a key that names share which may be one name, or may be two.
+
+    It ignores separators, except between two digits, and zeros before a number.
+
+    Examples
+    --------
+    >>> near_key("P-007"), near_key("P7"), near_key("1_2"), near_key("12")
+    ('p7', 'p7', '1-2', '12')
+    """
+    text = _fold_case(text)
+    if not text.isalnum():
+        text = _SEPARATORS.sub(_replace_separator, text)
+    return _ZEROS.sub("", text)
+
+
+def _replace_separator(match: re.Match[str]) -> str:
+    before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
+    return "-" if before.isdigit() and after.isdigit() else ""
+
+
+def wide_key(text: str) -> str:
+    """Return a key that names share which share a ``loose_key``, and numbers that may be equal.
+
+    These are numbers that differ in leading zeros, or in three zeros at the end: 7.000 can be 7,
+    and can be 7000.
+
+    Examples
+    --------
+    >>> wide_key("0007"), wide_key("7.000"), wide_key("P 7")
+    ('7', '7', 'p7')
+    """
+    key = loose_key(text)
+    if key.isdigit():
+        key = key.lstrip("0") or "0"
+        while key.endswith("000") and len(key) > 3:
+            key = key[:-3]
+    return key
+
+
+def truth_value(text: str, *, strict: bool = False) -> str | None:
+    """Return "1" or "0" for the words of programs and people for true and false; None for others.
+
+    Parameters
+    ----------
+    text : str
+        A name.
+    strict : bool
+        Whether words that people also use for something else, such as "yes" and "N", are left out.
+
+    Examples
+    --------
+    >>> [truth_value(text) for text in ("True", "FALSCH", "0", "no", "2")]
+    ['1', '0', '0', '0', None]
+    """
+    folded = canonical(text).casefold()
+    if folded in ("1", "0"):
+        return folded
+    if folded in _TRUE or (not strict and folded in _YES):
+        return "1"
+    return "0" if folded in _FALSE or (not strict and folded in _NO) else None
+
+
+def match_names(given: list[str], known: list[str]) -> dict[str, str]:
+    """Return which known name each given name is a spelling of.
+
+    Parameters
+    ----------
+    given : list of str
+        Names from another table.
+    known : list of str
+        Names of a data set.
+
+    Returns
+    -------
+    dict of str to str
+        For each given name with exactly one match: the known name that it equals, or else that
+        has its canonical spelling, or else its ``loose_key``.
+
+    Examples
+    --------
+    >>> match_names(["Benign ", "x"], ["benign", "malignant"])
+    {'Benign ': 'benign'}
+    """
+    found = {name: name for name in set(given).intersection(known)}
+    for key in (canonical, loose_key):
+        if len(found) == len(set(given)):
+            break
+        at: dict[str, list[str]] = {}
+        for name in known:
+            at.setdefault(key(name), []).append(name)
+        for name in given:
+            if name not in found and len(matches := at.get(key(name), [])) == 1:
+                found[name] = matches[0]
+    return found
