@@ -42,7 +42,7 @@ def test_16_bit_is_scaled_from_its_full_range(kind: str) -> None:
 
 def test_16_bit_that_would_come_out_black_is_refused() -> None:
     dark = RAMP.astype(np.uint16) * 16  # 12 bits in 16
-    with pytest.raises(DecodeError, match=r"only 0–4080 of 0–65535.*scale"):
+    with pytest.raises(DecodeError, match=r"grey image of 16 bits.*levels are 0–16 of.*scale it"):
         decode(encoded(Image.fromarray(dark)))
 
 
@@ -56,8 +56,11 @@ def test_palette_with_alpha_lies_over_black() -> None:
 
 
 def test_half_transparent_white_is_half_grey() -> None:
-    pixels = decoded(encoded(Image.new("RGBA", (16, 16), (255, 255, 255, 128))))
-    assert (pixels == 128).all()
+    image = Image.new("RGBA", (16, 16), (255, 255, 255, 128))
+    image.paste((255, 255, 255, 0), (8, 0, 16, 16))
+    pixels = decoded(encoded(image))
+    assert (pixels[:, :8] == 128).all()
+    assert (pixels[:, 8:] == 0).all()
 
 
 def test_cmyk_jpeg_shows_its_colour() -> None:
@@ -107,7 +110,7 @@ def test_region_is_cut_from_the_upright_image_and_clipped() -> None:
         (encoded(Image.effect_noise((64, 64), 50))[:2000], "damaged"),
         (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:700], "damaged"),
         (encoded(Image.new("L", (1, 1))), "1×1 pixels"),
-        (encoded(Image.new("F", (16, 16)), "TIFF"), "32-bit"),
+        (encoded(Image.new("F", (16, 16)), "TIFF"), "float32 .* range"),
         (
             encoded(
                 Image.new("L", (16, 16)),
@@ -118,7 +121,7 @@ def test_region_is_cut_from_the_upright_image_and_clipped() -> None:
             "2 frames",
         ),
         (b"P5 20000 20000 255\n", "decompression bomb"),
-        (b"P5 8500 12000 255\n", "the limit is 89 million|exceeds limit"),
+        (b"P5 8500 12000 255\n", "the limit is 89 million"),
     ],
 )
 def test_what_is_refused(data: bytes, says: str) -> None:

@@ -3,32 +3,39 @@
 The policy (every recipe contains its name, ``POLICY``; a change of the policy needs a new name):
 
 - The result is 8-bit RGB, upright: an EXIF rotation is applied before anything else.
-- Grey is repeated into the three channels; a palette is looked up.
-- 16-bit grey is scaled from its full range, 0–65535, to 0–255. An image that uses only the lowest
-  sixteenth of that range would become black; it is refused, because its true range is unknown.
-- Alpha is composited over black. CMYK is converted as Pillow does.
-- Refused are floating-point and 32-bit pixels, which have no declared range; files with several
-  frames; images with a side below 8 pixels; truncated data; and decompression bombs: more than 89
-  million pixels, or a JPEG with thousands of scans.
+- Grey is repeated into the three channels; a palette is looked up. Alpha is composited over black.
+  CMYK is converted as Pillow does. Colour profiles and gamma are not applied.
+- Samples are scaled from the range that the file declares: bits per sample, sign, the maximum of
+  netpbm. A TIFF whose 0 is white is inverted. Colour PNGs of 16 bits keep their high byte, which
+  is less than a level away. 32-bit and floating-point samples declare no range; grey images of
+  such types need a ``Display``.
+- What comes from more than 8 bits, or through a palette, transparency, CMYK or a sign, is refused
+  if it shows almost nothing (``display.refuse_faint``). A plain 8-bit image may be black.
+- Of a JPEG that holds several images (MPO, gain maps), the first is used; of a TIFF with reduced
+  copies, the full-size page. Notes say so. Other files of several frames are refused.
+- Refused are also images with a side below 8 pixels; truncated data; combinations of TIFF tags
+  that readers understand differently; and decompression bombs: more than 89 million pixels, or a
+  JPEG with thousands of scans.
 - PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow could open fifty more
   formats, one of them by running another program.
-- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom`` states their policy.
+- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom`` states their policy. So
+  do JPEG 2000 with colours of more than 8 bits, and TIFF whose samples of more than 8 bits are
+  compressed or packed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import threading
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from bottleneck.data.images.display import AS_STORED, Display
-from bottleneck.data.images.size_limits import refuse_size, strips
+from bottleneck.data.images.display import AS_STORED, Display, refuse_faint
+from bottleneck.data.images.pillow_formats import read_with_pillow
+from bottleneck.data.images.unreadable import refusal
 from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, MissingExtraError
 
@@ -55,10 +62,7 @@ THUMBNAIL_SIDE = 32
 
 # In pixels; a smaller image is not a medical image.
 MIN_SIDE = 8
-_ORIENTATION = 0x0112
-_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
-# Pillow warns about images near this size; ``refuse_size`` raises an error instead.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def decode(data: bytes, region: Box | None = None, display: Display = AS_STORED)
     DecodeError
         If the bytes are not an image, or an image that is damaged or that the policy refuses.
     MissingExtraError
-        If the bytes are a DICOM file and the extra ``medical`` is not installed.
+        If the image needs the extra ``medical``, and it is not installed.
 
     Examples
     --------
@@ -139,16 +143,10 @@ def decode_with_notes(
             image = _decode_other(data, display, notes)
     except (DecodeError, MissingExtraError):
         raise
-    except MemoryError:
-        raise DecodeError("there was not enough memory to decode it") from None
-    except UnidentifiedImageError:
-        raise DecodeError("not an image in a supported format") from None
-    except Image.DecompressionBombError as error:
-        raise DecodeError(f"refused: {error}") from None
     # Damaged or hostile bytes may make a decoder raise any exception, and one bad image must not
     # end a run over a hundred thousand good ones.
     except Exception as error:  # noqa: BLE001
-        raise DecodeError(f"damaged image: {error}") from None
+        raise refusal(error, data) from None
     if region is not None:
         image = _cropped(image, region)
     if min(image.size) < MIN_SIDE:
@@ -241,62 +239,21 @@ def _decode_dicom(data: bytes, display: Display, notes: list[str]) -> Image.Imag
 
 
 def _decode_other(data: bytes, display: Display, notes: list[str]) -> Image.Image:
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-        _refuse_by_header(opened, data)
-        opened.load()
-        ImageOps.exif_transpose(opened, in_place=True)
-        return _rgb(opened)
+    if data.startswith(_TIFF):
+        with LOADING:
+            from bottleneck.data.images.tiff import read_tiff
+
+        image, conversion = read_tiff(data, display, notes)
+    else:
+        image, conversion = read_with_pillow(data, display, notes)
+    if conversion is not None:
+        refuse_faint(np.array(image.histogram()), conversion.kind, conversion.advice)
+    return image
 
 
 def _shrunk(grey: Image.Image) -> NDArray[np.uint8]:
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return np.asarray(grey.resize(side, Image.Resampling.LANCZOS))
-
-
-def _refuse_by_header(image: Image.Image, data: bytes) -> None:
-    refuse_size(*image.size, data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1)
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise DecodeError(f"{frames} frames in one file: save each frame as an image of its own")
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    # Older versions of Pillow open 16-bit PNG as mode "I"; other images of mode "I" have 32 bits.
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return _from_16_bit(np.asarray(image)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise DecodeError(
-            f"{image.mode} pixels (32-bit) have no declared range: save the image with 8 or 16 bits"
-        )
-    if image.mode == "RGB":
-        return image
-    result = Image.new("RGB", image.size)
-    for box in strips(*image.size):
-        result.paste(_strip_rgb(image.crop(box)), box)
-    return result
-
-
-def _strip_rgb(strip: Image.Image) -> Image.Image:
-    if strip.mode == "P" and "transparency" in strip.info:
-        strip = strip.convert("RGBA")
-    if strip.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        strip = strip.convert("RGBA")
-        black = Image.new("RGBA", strip.size, (0, 0, 0, 255))
-        strip = Image.alpha_composite(black, strip)
-    return strip.convert("RGB")
-
-
-def _from_16_bit(values: np.ndarray) -> Image.Image:
-    top = int(values.max())
-    if 0 < top < 4096:
-        raise DecodeError(
-            f"16-bit image that uses only 0–{top} of 0–65535 and would become black: "
-            "scale it to the full range, or save it with 8 bits"
-        )
-    scaled = np.empty(values.shape, np.uint8)
-    for _, start, _, stop in strips(values.shape[1], values.shape[0]):
-        scaled[start:stop] = (values[start:stop].astype(np.uint32) * 255 + 32767) // 65535
-    return Image.fromarray(scaled)
 
 
 def _cropped(image: Image.Image, region: Box) -> Image.Image:

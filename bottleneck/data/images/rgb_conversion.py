@@ -1,0 +1,189 @@
+"""From pixels of any kind to 8-bit RGB, by the policy of ``bottleneck.data.images.decode``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bottleneck.data.images.display import (
+    AS_STORED,
+    Display,
+    levels_in_range,
+    windowed,
+)
+from bottleneck.data.images.size_limits import strips
+from bottleneck.errors import DecodeError
+
+__all__ = ["Conversion", "flattened", "grey_image", "level_table", "looked_up"]
+
+
+_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """How an image that is more than plain 8-bit pixels got its levels, for a refusal.
+
+    Attributes
+    ----------
+    kind : str
+        What the image is: "a 16-bit grey image".
+    advice : str
+        What the user can do if it shows almost nothing.
+    """
+
+    kind: str
+    advice: str
+
+    @classmethod
+    def of_depth(cls, depth: str, grey: bool) -> Conversion:
+        """Return that of an image of a depth such as "16 bits" or "int8"."""
+        if not grey:
+            return cls(
+                f"a colour image of {depth}",
+                "scale it to the full range, or save it with 8 bits per channel",
+            )
+        return cls(
+            f"a grey image of {depth}",
+            "scale it to the full range, save it with 8 bits, or state how its values become grey "
+            "levels (--window CENTRE,WIDTH or --rescale)",
+        )
+
+    @classmethod
+    def of_image(cls, image: Image.Image) -> Conversion | None:
+        """Return that of a loaded 8-bit image; None for plain grey and RGB."""
+        if image.mode == "CMYK":
+            return cls("a CMYK image", "save it as 8-bit RGB")
+        if _is_transparent(image) or "transparency" in image.info:
+            return cls("an image with transparency", "save it without an alpha channel")
+        if image.mode in ("P", "PA"):
+            return cls("an image with a palette", "check the palette, or save it as 8-bit RGB")
+        return None
+
+
+def grey_image(
+    values: NDArray,
+    declared: tuple[int, int] | None,
+    display: Display = AS_STORED,
+    *,
+    inverted: bool = False,
+) -> Image.Image:
+    """Return a grey image of values with more than 8 bits, or of another type than unsigned.
+
+    Parameters
+    ----------
+    values : ndarray of int or float, shape (height, width)
+        The stored values.
+    declared : tuple of int, optional
+        The smallest and largest value that the file declares; None if it declares no range.
+    display : Display
+        A window or rescaling that replaces the declared range.
+    inverted : bool
+        Whether the smallest value is white.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode L.
+
+    Raises
+    ------
+    DecodeError
+        If no range is declared or stated, or values are not finite.
+    """
+    if declared is None and display == AS_STORED:
+        raise DecodeError(
+            f"{values.dtype} pixels have no declared range: save the image with 8 or 16 bits, or "
+            "state how its values become grey levels (--window CENTRE,WIDTH or --rescale)"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DecodeError(f"{values.dtype} pixels that are not finite: save it with 8 or 16 bits")
+    low, high = _used_limits(values) if display.rescale else declared or (0, 0)
+
+    def shown(part: NDArray) -> NDArray[np.uint8]:
+        if display.window is None:
+            levels = levels_in_range(part, low, high)
+        else:
+            levels = windowed(part, display.window)
+        rounded = np.rint(levels).astype(np.uint8)
+        return 255 - rounded if inverted else rounded
+
+    if values.dtype.itemsize <= 2 and values.dtype.kind in "iu":
+        limits = np.iinfo(values.dtype)
+        table = shown(np.arange(limits.min, limits.max + 1))
+        return Image.fromarray(looked_up(values, table))
+    result = np.empty(values.shape, np.uint8)
+    for _, top, _, bottom in strips(values.shape[1], values.shape[0]):
+        result[top:bottom] = shown(values[top:bottom])
+    return Image.fromarray(result)
+
+
+def level_table(bits: int, signed: bool = False) -> NDArray[np.uint8]:
+    """Return the 8-bit levels of all samples of a type, scaled from the declared range.
+
+    Parameters
+    ----------
+    bits : int
+        Declared bits per sample, 1 to 16.
+    signed : bool
+        Whether the smallest sample is −2 ** (bits − 1) instead of 0.
+
+    Returns
+    -------
+    ndarray of uint8, shape (256,) or (65536,)
+        A table for ``looked_up``.
+
+    Examples
+    --------
+    >>> level_table(12)[[0, 16, 2048, 4095]].tolist()
+    [0, 1, 128, 255]
+    """
+    samples = np.arange(2**8 if bits <= 8 else 2**16)
+    if signed:
+        samples = samples - samples.size // 2 + 2 ** (bits - 1)
+    return np.rint(levels_in_range(samples, 0, 2**bits - 1)).astype(np.uint8)
+
+
+def looked_up(values: NDArray, table: NDArray) -> NDArray:
+    """Return the entries of a table for integers; its first is that of the type's smallest."""
+    lowest = int(np.iinfo(values.dtype).min)
+    result = np.empty((*values.shape, *table.shape[1:]), table.dtype)
+    for _, top, _, bottom in strips(values.shape[1], values.shape[0]):
+        part = values[top:bottom]
+        result[top:bottom] = table[part.astype(np.int32) - lowest if lowest else part]
+    return result
+
+
+def flattened(image: Image.Image) -> Image.Image:
+    """Return an 8-bit image of any mode as RGB, with transparency composited over black."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    result = Image.new("RGB", image.size)
+    for box in strips(*image.size):
+        result.paste(_strip_rgb(image.crop(box)), box)
+    return result
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if image.mode not in _ALPHA_MODES:
+        return False
+    opacity = image.getchannel(image.getbands()[-1])
+    return sum(opacity.histogram()[:255]) > 0
+
+
+def _strip_rgb(strip: Image.Image) -> Image.Image:
+    if strip.mode in _ALPHA_MODES or "transparency" in strip.info:
+        strip = strip.convert("RGBA")
+        black = Image.new("RGBA", strip.size, (0, 0, 0, 255))
+        strip = Image.alpha_composite(black, strip)
+    return strip.convert("RGB")
+
+
+def _used_limits(values: NDArray) -> tuple[float, float]:
+    """Return the 0.5th and the 99.5th percentile, as ``used_range`` counts them."""
+    tail = values.size // 200
+    ordered = np.partition(values, (tail, values.size - 1 - tail), axis=None)
+    return ordered[tail], ordered[-1 - tail]

@@ -1,0 +1,212 @@
+"""TIFF images: their tags decide how pixels are read, or why they are refused.
+
+Pillow reads unsigned samples of up to 8 bits, and plain grey of 16 bits. It silently misreads other
+combinations of tags (signed, planar, 0 as white, 12 bits), and tifffile reads those.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import re
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tifffile import TiffFile, TiffPage
+
+from bottleneck.data.images.display import AS_STORED, Display
+from bottleneck.data.images.pillow_formats import FRAMES
+from bottleneck.data.images.rgb_conversion import (
+    Conversion,
+    flattened,
+    grey_image,
+    level_table,
+    looked_up,
+)
+from bottleneck.data.images.tiff_tags import (
+    CMYK,
+    MIN_IS_BLACK,
+    MIN_IS_WHITE,
+    PALETTE,
+    Tags,
+    read_tags,
+)
+from bottleneck.errors import DecodeError, MissingExtraError
+
+__all__ = ["read_tiff"]
+
+_REDUCED, _MASK = 1, 4
+_MAX_PAGES = 1000
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# tifffile logs what it repairs. Here, such a file is refused.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+
+
+def read_tiff(
+    data: bytes, display: Display, notes: list[str]
+) -> tuple[Image.Image, Conversion | None]:
+    """Return the image of a TIFF file in mode RGB, upright, and how it got its levels.
+
+    Parameters and errors are those of ``read_with_pillow``.
+    """
+    # False: formats of microscopes for which tifffile has rules of its own.
+    with TiffFile(io.BytesIO(data), is_lsm=False, is_ndpi=False, is_scanimage=False) as file:
+        page = _full_page(file, notes)
+        tags = read_tags(page, len(data))
+        if _pillow_reads(tags, page):
+            return _read_with_pillow(data, page, tags, display, notes)
+        image, conversion = _read_with_tifffile(page, tags, display)
+    if tags.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[tags.orientation])
+    return image, conversion
+
+
+def _full_page(file: TiffFile, notes: list[str]) -> TiffPage:
+    """Return the only page that is not a reduced copy or a mask of another."""
+    pages: list[TiffPage] = []
+    for page in itertools.islice(file.pages, _MAX_PAGES):
+        both = page, *itertools.islice(page.pages or (), _MAX_PAGES)
+        pages += (page for page in both if isinstance(page, TiffPage))
+    if not pages:
+        raise DecodeError("a TIFF without an image")
+    full = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)]
+    n_frames = len(full) if len(full) != 1 else _count_hidden(full[0])
+    if n_frames > 1:
+        raise DecodeError(f"{n_frames} {FRAMES}")
+    if not full:
+        raise DecodeError("a TIFF that holds only a reduced copy or a mask of its image")
+    if len(pages) > 1:
+        notes.append("a TIFF also holds reduced copies of its image: the full-size image is used")
+    return full[0]
+
+
+def _count_hidden(page: TiffPage) -> int:
+    """Return the number of frames that ImageJ, tifffile and MetaMorph store behind one page."""
+    description = page.description if isinstance(page.description, str) else ""
+    if page.is_imagej and (images := re.search(r"^images=(\d{1,9})", description, re.MULTILINE)):
+        return int(images[1])
+    if shape := re.match(r'\{"shape": \[([\d, ]+)\]', description):
+        sizes = [int(size) for size in shape[1].split(",")]
+        n_samples = page.imagewidth * page.imagelength * page.samplesperpixel
+        return int(np.prod(sizes, dtype=float)) // max(1, n_samples)
+    planes = page.tags.get(33629)  # UIC2 of MetaMorph has one entry per plane.
+    return planes.count if planes else 1
+
+
+def _pillow_reads(tags: Tags, page: TiffPage) -> bool:
+    if tags.kind != "uint" or tags.planar:
+        return False
+    if tags.photometric == MIN_IS_WHITE and tags.samples > 1:
+        return False
+    if tags.bits == 16:
+        return (tags.photometric, tags.samples, page.fillorder) == (MIN_IS_BLACK, 1, 1)
+    if tags.bits == 8:
+        return page.fillorder == 1 or tags.samples == 1
+    return tags.bits in (1, 2, 4) and tags.samples == 1
+
+
+def _read_with_pillow(
+    data: bytes, page: TiffPage, tags: Tags, display: Display, notes: list[str]
+) -> tuple[Image.Image, Conversion | None]:
+    with Image.open(io.BytesIO(_starting_with(data, page)), formats=["TIFF"]) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        if tags.bits == 16:
+            grey = grey_image(np.asarray(image).astype(np.uint16), tags.declared, display)
+            return flattened(grey), Conversion.of_depth("16 bits", grey=True)
+        if tags.photometric == PALETTE:
+            return _coloured(image, page, tags, notes)
+        return flattened(image), Conversion.of_image(image)
+
+
+def _starting_with(data: bytes, page: TiffPage) -> bytes:
+    """Return a file with another first page, the one that Pillow opens."""
+    if data[2:4] in (b"\x2b\0", b"\0\x2b"):  # BigTIFF.
+        return data[:8] + struct.pack(page.parent.byteorder + "Q", page.offset) + data[16:]
+    return data[:4] + struct.pack(page.parent.byteorder + "I", page.offset) + data[8:]
+
+
+def _coloured(
+    image: Image.Image, page: TiffPage, tags: Tags, notes: list[str]
+) -> tuple[Image.Image, Conversion | None]:
+    """Look up pixels in the ColorMap (TIFF 6.0, section 5)."""
+    entries = np.asarray(page.tags.valueof(320, ()), np.uint16)
+    if entries.size != 3 * 2**tags.bits:
+        raise DecodeError(
+            f"damaged image: a palette of {entries.size // 3} of {2**tags.bits} colours"
+        )
+    if entries.max() < 256:
+        notes.append("the palette of a TIFF has 8-bit values in 16-bit entries, used as such")
+    else:
+        entries >>= 8
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: 2**tags.bits] = entries.reshape(3, -1).T
+    return Image.fromarray(looked_up(np.asarray(image), colours)), Conversion.of_image(image)
+
+
+def _read_with_tifffile(
+    page: TiffPage, tags: Tags, display: Display
+) -> tuple[Image.Image, Conversion | None]:
+    _refuse_missing_codec(tags, page)
+    table = None if tags.declared is None else level_table(tags.bits, tags.kind == "int")
+    if tags.is_grey:
+        values = _stored(page, tags)
+        image = grey_image(
+            values[:, :, 0],
+            tags.declared,
+            display if tags.bits > 8 else AS_STORED,
+            inverted=tags.photometric == MIN_IS_WHITE,
+        )
+        if tags.alpha == 2 and table is not None:
+            image.putalpha(Image.fromarray(looked_up(values[:, :, 1], table)))
+    else:
+        levels = _stored(page, tags, table)
+        # Over black, colours that are multiplied by their alpha stay as they are.
+        levels = levels[:, :, :3] if tags.alpha == 1 else levels
+        mode = "CMYK" if tags.photometric == CMYK else None
+        image = Image.fromarray(np.ascontiguousarray(levels), mode)
+    conversion = Conversion.of_image(image)
+    if tags.bits > 8 or tags.kind != "uint":
+        conversion = Conversion.of_depth(f"{tags.kind}{tags.bits}", tags.is_grey)
+    return flattened(image), conversion
+
+
+def _stored(page: TiffPage, tags: Tags, table: NDArray[np.uint8] | None = None) -> NDArray:
+    """Return values, or their levels in a table, of shape (height, width, samples)."""
+    shape = page.imagelength, page.imagewidth, tags.samples
+    result = np.empty(shape, page.dtype if table is None else np.uint8)
+    # maxworkers: images are decoded in parallel already.
+    for segment, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
+        if segment is None:
+            raise DecodeError("damaged image: strips or tiles of a TIFF are missing")
+        part = segment[0, : shape[0] - top, : shape[1] - left]
+        if table is not None:
+            part = looked_up(part.astype(np.uint8) if part.dtype == bool else part, table)
+        place = result[top : top + part.shape[0], left : left + part.shape[1]]
+        place[:, :, plane : plane + part.shape[2]] = part
+    return result
+
+
+def _refuse_missing_codec(tags: Tags, page: TiffPage) -> None:
+    """Raise an error if tifffile would decode without imagecodecs: not at all, or without limit."""
+    if tags.compression == "none" and tags.bits in (8, 16, 32, 64) and page.fillorder == 1:
+        return
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            f"the data set contains TIFF files (compression {tags.compression}, {tags.bits} bits) "
+            "for which a package is missing (imagecodecs). Install it with\n"
+            "  pip install 'bottleneck-features[medical]'"
+        ) from None

@@ -1,0 +1,81 @@
+"""Why an image cannot be read, in words for the user instead of those of the decoders."""
+
+from __future__ import annotations
+
+import re
+
+from PIL import Image, UnidentifiedImageError
+
+from bottleneck.errors import DecodeError, first_line
+
+__all__ = ["refusal"]
+
+# Formats that are not read, by their first bytes.
+_OTHER_FORMATS = {
+    rb"....ftyp(hei|hev|mif1|msf1)": "HEIC",
+    rb"....ftypavi[fs]": "AVIF",
+    rb"\xff\x0a|....JXL ": "JPEG XL",
+    rb"\xff\xd8\xff": "JPEG of an unusual kind",
+    rb"II\xbc": "JPEG XR",
+    rb"P7\s|P[Ff]\s": "PAM or PFM",
+    rb"8BPS": "Photoshop",
+    rb"%PDF": "PDF",
+    rb"%!PS|\xc5\xd0\xd3\xc6": "PostScript",
+    rb"\s*<(\?xml|svg)": "XML or SVG",
+    rb".{344}(n[i+]1\0)": "NIfTI",
+    rb"\x1f\x8b": "gzip",
+    rb"PK\x03\x04": "ZIP",
+    rb"\x89HDF": "HDF5",
+}
+# pydicom's messages about an element are words for the user.
+_DICOM_ELEMENT = r"\([0-9A-Fa-f]{4}, ?[0-9A-Fa-f]{4}\)"
+# What the messages of decoders mean; the first pattern that matches counts.
+_MEANINGS = {
+    r"truncat|not enough|could not read|too short|unpack requires|EOF|end of|only got": (
+        "its data end too early"
+    ),
+    r"unsupported|not supported|cannot handle|not implemented|unknown (?!block)": (
+        "it uses a feature that no decoder here has"
+    ),
+    r"decoder error|broken|corrupt|inconsisten|checksum|CRC|invalid|encoder error": (
+        "its data are broken"
+    ),
+}
+
+
+def refusal(error: Exception, data: bytes) -> DecodeError:
+    """Return the error to raise for any exception of a decoder.
+
+    Parameters
+    ----------
+    error : Exception
+        What a decoder raised.
+    data : bytes
+        The encoded image.
+
+    Returns
+    -------
+    DecodeError
+        Its message has none of the decoder's words, which may be Python's.
+    """
+    if isinstance(error, MemoryError):
+        return DecodeError("there was not enough memory to decode it")
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return DecodeError("refused as a decompression bomb: the limit is 89 million pixels")
+    if isinstance(error, UnidentifiedImageError):
+        return DecodeError(_unidentified(data))
+    if isinstance(error, NotImplementedError):
+        return DecodeError("damaged image: it uses a feature that no decoder here has")
+    if re.search(_DICOM_ELEMENT, str(error)):
+        return DecodeError(f"damaged image: {first_line(error)}")
+    for pattern, meaning in _MEANINGS.items():
+        if re.search(pattern, str(error), re.IGNORECASE):
+            return DecodeError(f"damaged image: {meaning}")
+    return DecodeError("damaged image: its header contradicts itself or its data")
+
+
+def _unidentified(data: bytes) -> str:
+    for pattern, name in _OTHER_FORMATS.items():
+        if re.match(pattern, data[:400], re.DOTALL):
+            return f"{name}: not an image in a supported format; save it as PNG or JPEG"
+    return "not an image in a supported format"
