@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -89,15 +90,32 @@ def test_12_bit_jpeg() -> None:
 # Files of other programs, which come with pydicom.
 
 
+REASONS = (
+    r"\d+ frames in one file: ",
+    r"a DICOM file without pixels \(",
+    r"pixels: each side needs at least 8",
+    r"would show almost nothing",
+    r"32 of 32 bits per value",
+    r"not a JPEG 2000 codestream",
+    r"its pixel data cannot be decoded as JPEG 2000",
+    r"[\d,]+ of [\d,]+ bytes of pixel data",
+    r"NumberOfFrames is '1A', which is not a number",
+    r"the DICOM header has no Rows",
+    r"transfer syntax of the DICOM file is 'Deflated",
+    r"not an image in a supported format",
+)
+
+
 def test_files_of_other_programs_are_read_or_refused(capfd: pytest.CaptureFixture[str]) -> None:
-    read = 0
+    read, refused = 0, []
     for path in sorted(BUNDLED.glob("*.dcm")):
         try:
             decode(path.read_bytes())
             read += 1
-        except DecodeError:
-            pass
-    assert read >= 40
+        except DecodeError as error:
+            refused.append(str(error))
+    assert read >= 39
+    assert [e for e in refused if not any(re.search(reason, e) for reason in REASONS)] == []
     assert capfd.readouterr() == ("", "")
 
 
@@ -164,18 +182,25 @@ def floating() -> bytes:
         (dicom(RAMP, Rows=9000), "damaged"),
         (dicom(RAMP, BitsStored=60000), "60000 of 8 bits"),
         (dicom(RAMP, Rows=0), "damaged"),
-        (dicom(WIDE << 4, bits=12, HighBit=15), "HighBit 15 with 12 bits stored"),
-        (dicom(RAMP, PhotometricInterpretation="YBR_PARTIAL_422"), "YBR_PARTIAL_422|damaged"),
-        (dicom(RAMP, PhotometricInterpretation="HSV"), "'HSV' with 1 samples"),
+        (dicom(WIDE, bits=12, HighBit=15), "HighBit 15 with 12 bits stored"),
+        (dicom(WIDE, bits=12, HighBit=10), "HighBit 10 with 12 bits stored"),
+        (dicom(RAMP, PhotometricInterpretation="YBR_PARTIAL_422"), "'YBR_PARTIAL_422' without"),
+        (dicom(RAMP, PhotometricInterpretation="HSV"), "'HSV' without compression"),
         (dicom(RAMP[:4, :4]), "4×4 pixels"),
         (dicom(RAMP)[:-100], "damaged"),
-        (dicom(RAMP)[:140], "transfer syntax|damaged"),
+        (dicom(RAMP)[:140], "without pixels"),
         (bundled("image_dfl.dcm"), "'Deflated Explicit VR Little Endian'"),
-        (bundled("meta_missing_tsyntax.dcm"), "transfer syntax of the DICOM file is none"),
+        (bundled("meta_missing_tsyntax.dcm"), "has no Rows"),
         (bundled("no_meta.dcm"), "not an image in a supported format"),
-        (dicom(RAMP, WindowCenter=3, WindowWidth=0), "Window Width"),
+        (
+            dicom(RAMP, WindowCenter=3, WindowWidth=0),
+            "WindowWidth is 0, and LINEAR needs at least 1",
+        ),
         (dicom(RAMP, RescaleSlope="1e308", RescaleIntercept="0"), "is not a finite number"),
-        (dicom(RAMP, PhotometricInterpretation="PALETTE COLOR"), "damaged"),
+        (
+            dicom(RAMP, PhotometricInterpretation="PALETTE COLOR"),
+            "has no RedPaletteColorLookupTableDescriptor",
+        ),
     ],
 )
 def test_what_is_refused(data: bytes, says: str) -> None:

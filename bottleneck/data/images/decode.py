@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bottleneck.data.images.dicom_signature import is_dicom
 from bottleneck.data.images.display import AS_STORED, Display, refuse_faint
 from bottleneck.data.images.pillow_formats import read_with_pillow
 from bottleneck.data.images.unreadable import refusal
@@ -153,11 +154,6 @@ def decode_with_notes(
         width, height = image.size
         raise DecodeError(f"{width}×{height} pixels: each side needs at least {MIN_SIDE}")
     return image, tuple(notes)
-
-
-def is_dicom(data: bytes) -> bool:
-    """Return whether bytes begin like a DICOM file: "DICM" after 128 bytes (PS3.10, 7.1)."""
-    return data[128:132] == b"DICM"
 
 
 def codec(data: bytes) -> str:

@@ -1,20 +1,23 @@
-"""A pydicom plugin that decodes JPEG and JPEG-LS in DICOM files with imagecodecs.
+"""Decoding of JPEG and JPEG-LS streams in DICOM files with imagecodecs, and their colours.
 
-Some damaged streams make GDCM end the whole process, and other plugins for lossless and 12-bit
+Some damaged streams make GDCM end the whole process, and other decoders of lossless and 12-bit
 JPEG are under the GPL. libjpeg-turbo and CharLS, which imagecodecs contains, are given the expected
 number of pixels before they decode.
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
-__all__ = ["DECODER_DEPENDENCIES", "NAME", "SYNTAXES", "decode_frame", "is_available"]
+from bottleneck.errors import DecodeError
 
-NAME = "imagecodecs"
+__all__ = ["SYNTAXES", "decode_jpeg"]
+
 SYNTAXES = (
     uid.JPEGBaseline8Bit,
     uid.JPEGExtended12Bit,
@@ -23,71 +26,174 @@ SYNTAXES = (
     uid.JPEGLSLossless,
     uid.JPEGLSNearLossless,
 )
-DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("imagecodecs",))
 
-_ADOBE = b"\xff\xee\x00\x0eAdobe"
 _END = b"\xff\xd9"
 # Markers that begin a frame: SOF0–15 without DHT, JPG and DAC, and SOF55 of JPEG-LS.
 _FRAMES = ({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_JPEG_LS = 0xF7
+_SCAN = 0xDA
+_RGB_IDS = (b"RGB", b"rgb")
 
 
-def is_available(syntax: str) -> bool:
-    """Return whether this plugin decodes a transfer syntax."""
-    return syntax in SYNTAXES
+@dataclasses.dataclass(frozen=True)
+class StreamHeader:
+    """What the markers of a JPEG or JPEG-LS stream state before its first scan.
+
+    Attributes
+    ----------
+    process : int
+        The marker that begins the frame: 0xC0 to 0xCF (JPEG), 0xF7 (JPEG-LS).
+    precision : int
+        Bits per value.
+    height, width : int
+        Size in pixels.
+    ids : bytes
+        The identifiers of the components, one byte each.
+    is_subsampled : bool
+        Whether the components differ in their sampling factors.
+    is_jfif : bool
+        Whether there is a JFIF marker, by which the colours are YCbCr.
+    adobe : int or None
+        The transform of an Adobe marker: 0 is RGB, 1 is YCbCr.
+    is_planar : bool
+        Whether the first scan has fewer components than the frame.
+    """
+
+    process: int
+    precision: int
+    height: int
+    width: int
+    ids: bytes
+    is_subsampled: bool
+    is_jfif: bool
+    adobe: int | None
+    is_planar: bool
 
 
-def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
-    """Return the decoded values of one frame.
+def decode_jpeg(
+    frame: bytes, shape: tuple[int, ...], colours: str, notes: list[str]
+) -> tuple[NDArray, str]:
+    """Return the decoded values of a JPEG or JPEG-LS stream, and their colour space.
+
+    Of three components, the colours are decided by the first of these that applies:
+
+    1. A lossless stream has the colours that the DICOM header states.
+    2. Components that are subsampled are YCbCr, since nobody subsamples RGB.
+    3. A JFIF marker means YCbCr. An Adobe marker states RGB or YCbCr.
+    4. Components that are called R, G and B are RGB.
+    5. Otherwise, they are what the DICOM header states, with a note if that is RGB.
 
     Parameters
     ----------
-    src : bytes
-        A JPEG or JPEG-LS stream.
-    runner : pydicom.pixels.decoders.base.DecodeRunner
-        The facts from the DICOM header; options of the result are set on it.
+    frame : bytes
+        The stream.
+    shape : tuple of int
+        Height and width, and 3 if there are three components, as the DICOM header states.
+    colours : str
+        The photometric interpretation that the DICOM header states.
+    notes : list of str
+        Notes for the user are appended to it.
 
     Returns
     -------
-    bytes
-        The stored values; colours are converted to RGB if the stream declares its colour space.
+    ndarray of uint8 or uint16
+        The values; lossy YCbCr is converted to RGB.
+    str
+        The photometric interpretation of the values.
 
     Raises
     ------
-    Exception
-        If the stream is damaged, or differs in size from the DICOM header.
+    DecodeError
+        If the stream differs in size from the DICOM header, or is cut off.
     """
-    src = src.rstrip(b"\0")  # Fragments are padded to an even length.
-    colours = (runner.samples_per_pixel,) if runner.samples_per_pixel > 1 else ()
-    dtype = np.uint8 if _read_precision(src) <= 8 else np.uint16
+    frame = frame.rstrip(b"\0")  # Fragments are padded to an even length.
+    stream = _read_header(frame)
+    stated = (stream.height, stream.width, *((len(stream.ids),) * (len(stream.ids) > 1)))
+    if stated != shape:
+        raise DecodeError(
+            f"the DICOM header states {_size(shape)}, the JPEG stream {_size(stated)}"
+        )
     # imagecodecs compares the shape with the stream's header before it decodes.
-    out = np.empty((runner.rows, runner.columns, *colours), dtype)
-    if runner.transfer_syntax in uid.JPEGLSTransferSyntaxes:
-        if not src.endswith(_END):  # CharLS would search for the end marker endlessly.
-            raise ValueError("the JPEG-LS stream is cut off")
-        imagecodecs.jpegls_decode(src, out=out)
-    elif not colours:
-        imagecodecs.jpeg8_decode(src, out=out)
-    elif _ADOBE in src:
-        imagecodecs.jpeg8_decode(src, outcolorspace="RGB", out=out)
-        runner.set_option("photometric_interpretation", "RGB")
-    else:  # Unconverted: the DICOM header states the colour space.
-        imagecodecs.jpeg8_decode(src, colorspace="RGB", outcolorspace="RGB", out=out)
-    runner.set_option("bits_allocated", 8 * out.itemsize)
-    if colours:
-        runner.set_option("planar_configuration", 0)
-    return out.tobytes()
+    out = np.empty(shape, np.uint8 if stream.precision <= 8 else np.uint16)
+    if stream.process == _JPEG_LS:
+        if not frame.endswith(_END):  # CharLS would search for the end marker endlessly.
+            raise DecodeError("damaged image: the JPEG-LS stream is cut off")
+        if stream.is_planar and len(shape) == 3:
+            out = np.empty((shape[2], *shape[:2]), out.dtype)
+            return imagecodecs.jpegls_decode(frame, out=out).transpose(1, 2, 0), colours
+        return imagecodecs.jpegls_decode(frame, out=out), colours
+    if len(shape) == 2:
+        return imagecodecs.jpeg8_decode(frame, out=out), colours
+    space = _find_colours(stream, colours, notes)
+    if space == "YCBCR":
+        imagecodecs.jpeg8_decode(frame, colorspace="YCBCR", outcolorspace="RGB", out=out)
+        return out, "RGB"
+    imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB", out=out)
+    return out, "RGB" if space == "RGB" else colours
 
 
-def _read_precision(src: bytes) -> int:
-    """Return the number of bits per value from the frame header (ISO/IEC 10918-1, B.2.2)."""
-    at = 2
-    while src[at + 1] not in _FRAMES:
-        if src[at] != 0xFF:
-            raise ValueError("a JPEG stream without a frame header")
-        at += 1 if src[at + 1] == 0xFF else 2 + int.from_bytes(src[at + 2 : at + 4], "big")
-    return src[at + 4]
+def _find_colours(stream: StreamHeader, colours: str, notes: list[str]) -> str:
+    """Return "YCBCR" or "RGB", or "" for values that are as the DICOM header states."""
+    if stream.process in _LOSSLESS:
+        return ""
+    if stream.is_subsampled or stream.is_jfif:
+        return "YCBCR"
+    if stream.adobe is not None:
+        return "YCBCR" if stream.adobe else "RGB"
+    if stream.ids in _RGB_IDS:
+        return "RGB"
+    if colours == "RGB":
+        notes.append(
+            "JPEG without colour markers and without subsampling: taken as RGB, as its header says"
+        )
+        return "RGB"
+    return "YCBCR" if colours in ("YBR_FULL", "YBR_FULL_422") else ""
 
 
-for _syntax in SYNTAXES:
-    if NAME not in get_decoder(_syntax).available_plugins:
-        get_decoder(_syntax).add_plugin(NAME, (__name__, "decode_frame"))
+def _size(shape: tuple[int, ...]) -> str:
+    samples = shape[2] if len(shape) > 2 else 1
+    return f"{shape[1]}×{shape[0]} pixels of {samples} sample{'s' * (samples > 1)}"
+
+
+def _read_header(frame: bytes) -> StreamHeader:
+    """Return what precedes the first scan (ISO/IEC 10918-1, B.2; JFIF; Adobe's note 5116)."""
+    if not frame.startswith(b"\xff\xd8"):
+        raise DecodeError("damaged image: the pixel data are not a JPEG stream")
+    at, is_jfif, adobe = 2, False, None
+    found: tuple[int, bytes] | None = None
+    while at + 4 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # Fill byte.
+            at += 1
+            continue
+        content = frame[at + 4 : at + 2 + int.from_bytes(frame[at + 2 : at + 4], "big")]
+        at += 4 + len(content)
+        if marker == 0xE0 and content.startswith(b"JFIF"):
+            is_jfif = True
+        elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+            adobe = content[11]
+        elif marker in _FRAMES:
+            found = marker, content
+        elif marker == _SCAN and found and content:
+            return _parse_frame(*found, is_jfif, adobe, n_in_scan=content[0])
+    raise DecodeError("damaged image: a JPEG stream without a frame header")
+
+
+def _parse_frame(
+    process: int, content: bytes, is_jfif: bool, adobe: int | None, n_in_scan: int
+) -> StreamHeader:
+    components = [content[6 + 3 * n : 9 + 3 * n] for n in range(content[5] if content[5:] else 0)]
+    if not components or len(components[-1]) < 3:
+        raise DecodeError("damaged image: a JPEG stream without a frame header")
+    return StreamHeader(
+        process=process,
+        precision=content[0],
+        height=int.from_bytes(content[1:3], "big"),
+        width=int.from_bytes(content[3:5], "big"),
+        ids=bytes(component[0] for component in components),
+        is_subsampled=len({component[1] for component in components}) > 1,
+        is_jfif=is_jfif,
+        adobe=adobe,
+        is_planar=n_in_scan < len(components),
+    )
