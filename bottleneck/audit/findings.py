@@ -33,6 +33,8 @@ Severity = Literal["leak", "warning", "note"]
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
 METADATA_AUROC = 0.6
+# Metadata that differ between scanners and their settings.
+_OF_FRAMES = frozenset({"width", "height", "brightness"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,9 +189,16 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
     if len(images.text):
         counts = count_by_class(features.y[images.text])
         share = ", ".join(f"{n} {label}" for label, n in counts.items())
+        if features.preparation.mask_text:
+            advice = "They remain after masking text; check these images by eye."
+        else:
+            advice = (
+                "Check these images by eye, and compare the features with those of images in which "
+                "text is masked (`bottleneck extract --mask-text`)."
+            )
         text = (
             f"{counted(len(images.text), 'image')} with strokes like text ({share}): a network "
-            "can learn to read it. Check these images by eye."
+            f"can learn to read it. {advice}"
         )
         at = tuple(images.text.tolist())
         findings.append(Finding("burned-in text", "warning", len(at), text, rows=at))
@@ -217,6 +226,12 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     flagged = auroc.low > 0.5 and auroc.value >= METADATA_AUROC
     if flagged and len(score.alone) > 1:
         text += "; each by itself: " + ", ".join(f"{k} {v:.2f}" for k, v in score.alone.items())
+    framed = _OF_FRAMES.intersection(score.columns)
+    if flagged and framed and features.preparation.sector is None:
+        text += (
+            f". {' and '.join(sorted(framed)).capitalize()} may be those of a scanner's frame, "
+            "which a network recognises too: `bottleneck extract --sector auto` blackens it"
+        )
     severity: Severity = "warning" if flagged else "note"
     return Finding("metadata", severity, len(score.columns), f"{text}.")
 

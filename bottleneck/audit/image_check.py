@@ -10,11 +10,13 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from bottleneck.audit.burned_in_text import find_text
 from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode, pixel_facts
-from bottleneck.errors import DataError
+from bottleneck.data.images.preparation import Preparation
+from bottleneck.errors import DataError, DecodeError
 from bottleneck.features.file.feature_set import FeatureSet
 
 __all__ = ["ImageCheck", "check_images"]
@@ -59,6 +61,8 @@ def check_images(
 ) -> ImageCheck:
     """Read the images of a feature set again, and search them for text.
 
+    Text that the preparation of the features masks does not count.
+
     Parameters
     ----------
     features : FeatureSet
@@ -86,15 +90,18 @@ def check_images(
             "with the same options"
         )
 
+    preparation = features.preparation
+
     def read(sample: Sample | None) -> tuple[str, PixelFacts, bool] | None:
         if sample is None:
             return None
         try:
             data = dataset.read(sample)
-            image = decode(data, sample.region)
+            image = decode(data, sample.region, preparation.display)
         except (OSError, DataError):
             return None
-        return hashlib.sha256(data).hexdigest(), pixel_facts(image), len(find_text(image)) > 0
+        has_text = len(find_text(_masked(image, preparation))) > 0
+        return hashlib.sha256(data).hexdigest(), pixel_facts(image), has_text
 
     thumbnails = np.zeros((len(features), THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     rows: dict[str, list[int]] = {"checked": [], "text": [], "unreadable": [], "changed": []}
@@ -117,6 +124,14 @@ def check_images(
             if has_text:
                 rows["text"].append(row)
     return ImageCheck(thumbnails, **{name: np.array(at, int) for name, at in rows.items()})
+
+
+def _masked(image: Image.Image, preparation: Preparation) -> Image.Image:
+    """Return what the network was shown of an image, without the filter against speckle."""
+    try:
+        return dataclasses.replace(preparation, denoise=None).prepared(image)
+    except DecodeError:  # The mask has another size, so that the image has no features.
+        return image
 
 
 def _differs_by_decoder(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from bottleneck.backbones.pooling import find_pooling, positions
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 
@@ -133,6 +136,23 @@ class Backbone:
         other.device = self.device
         other.statistics = self.statistics
         other.__dict__["digest"] = self.digest
+        return other
+
+    def prepared(self, preparation: Preparation) -> Backbone:
+        """Return a backbone of the same network that takes images prepared in more steps.
+
+        Examples
+        --------
+        >>> backbone = load_backbone("resnet18", weights="random")
+        >>> backbone.prepared(Preparation(denoise="median")).preprocessing.preparation.words
+        'median'
+        """
+        own = self.preprocessing.preparation
+        merged = own.with_options(preparation)
+        if merged == own:
+            return self
+        other = copy.copy(self)
+        other.preprocessing = dataclasses.replace(self.preprocessing, preparation=merged)
         return other
 
     def _pooled(self, output: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +10,7 @@ import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's re
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
 from bottleneck.config import read_toml
+from bottleneck.data.images.preparation import locate_mask
 from bottleneck.data.images.preprocessing import Interpolation, Preprocessing
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.schema import from_table
@@ -62,7 +63,8 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
     name : str
         "timm", "torchvision", "keras" or "transformers" for what that library states for
         the encoder; "radimagenet" or one of its variants, which contradict each other; or the path
-        of a TOML file with the fields of ``Preprocessing``.
+        of a TOML file with the fields of ``Preprocessing``, and those of ``Preparation`` in a
+        table [preparation]; the path of a mask is relative to the folder of the file.
     encoder : Encoder
         The encoder whose weights are used.
     sha256 : str, optional
@@ -79,7 +81,10 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
         return _STATED[name](encoder, sha256)
     path = Path(name)
     if path.suffix == ".toml":
-        return from_table(Preprocessing, read_toml(path, "preprocessing"), str(path))
+        table = read_toml(path, "preprocessing")
+        if isinstance(stated := table.get("preparation"), Mapping):
+            table = {**table, "preparation": locate_mask(stated, path.parent)}
+        return from_table(Preprocessing, table, str(path))
     known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
     raise unknown_name(f"preprocessing of {encoder.name}", name, known)
 

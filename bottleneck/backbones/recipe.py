@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from bottleneck.data.images import decode
+from bottleneck.data.images.preparation import name_mask
 from bottleneck.data.images.preprocessing import Preprocessing
 
 __all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "slug"]
@@ -80,7 +81,8 @@ class Recipe:
 
     def file_name(self, dataset: str) -> str:
         """Return the name of the feature file of a data set: its contents, and a short hash."""
-        parts = [dataset, self.backbone, self.weights, self.layer, self.pooling]
+        prepared = self.preprocessing.preparation.words
+        parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
         return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
 
 
@@ -118,5 +120,6 @@ def name_differences(
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             differences += name_differences(a, b, f"{prefix}{field}.")
         elif a != b:
+            a, b = (name_mask(one) if isinstance(one, str) else one for one in (a, b))
             differences.append(f"{prefix}{field} is {b!r}, not {a!r}")
     return differences

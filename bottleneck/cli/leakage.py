@@ -22,6 +22,7 @@ from bottleneck.cli.console import (
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions
 from bottleneck.data.augmented_copies import Augmentation, augment
+from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import WIDTH, make_table, wrap
@@ -111,7 +112,7 @@ def leakage(
     plan = Protocol(kind="cv", **splitting)
     augmentation = Augmentation(**changes, seed=plan.seed)
     data = options.load(dataset, quiet=quiet, limit=limit)
-    augmented = augment(data, augmentation)
+    augmented = augment(data, augmentation, _display(preprocessing, backbone))
     refuse_large(len(augmented), chosen)
     _refuse_early(data, plan)
     prepare_folder(output, "leakage.json", overwrite=overwrite)
@@ -146,6 +147,16 @@ def leakage(
     for paragraph in _explain(experiment):
         show("\n" + wrap(paragraph))
     show(f"\nTable: {output / 'leakage.csv'}, .json and .md")
+
+
+def _display(preprocessing: str | None, backbone: str) -> Display:
+    """Return the display that a preprocessing states for images of more than 8 bits."""
+    if preprocessing is None:
+        return AS_STORED
+    from bottleneck.backbones.catalogue import find_encoder
+    from bottleneck.backbones.preprocessing_presets import find_preprocessing
+
+    return find_preprocessing(preprocessing, find_encoder(backbone)).preparation.display
 
 
 def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:

@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
+from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.errors import DataError
 from bottleneck.schema import option, schema
 
@@ -143,10 +144,13 @@ class AugmentedSource:
         The originals.
     augmentation : Augmentation
         How copies are altered.
+    display : Display
+        How values of more than 8 bits become the levels of copies, which have 8 bits.
     """
 
     dataset: ImageDataset
     augmentation: Augmentation
+    display: Display = AS_STORED
 
     def copies_of(self, sample: Sample) -> tuple[Sample, ...]:
         """Return the copies of a sample, with its label, patient, split and fold."""
@@ -155,7 +159,7 @@ class AugmentedSource:
                 sample,
                 id=f"{sample.id}#{number}",
                 # The source is part of the fingerprint, which thus differs between augmentations.
-                source=f"{sample.id}#{number}-{self.augmentation.tag}",
+                source=f"{sample.id}#{number}-{self._tag}",
                 region=None,
             )
             for number in range(1, self.augmentation.copies + 1)
@@ -175,10 +179,17 @@ class AugmentedSource:
         if source not in self._copies:
             return self.dataset.images.read(source)
         sample, number = self._copies[source]
-        image = decode(self.dataset.read(sample), sample.region)
+        image = decode(self.dataset.read(sample), sample.region, self.display)
         encoded = io.BytesIO()
         self.augmentation.alter(image, sample.id, number).save(encoded, "PPM")
         return encoded.getvalue()
+
+    @property
+    def _tag(self) -> str:
+        tag = self.augmentation.tag
+        if self.display.window is not None:
+            tag += "-window" + ",".join(f"{number:g}" for number in self.display.window)
+        return f"{tag}-rescaled" if self.display.rescale else tag
 
     @cached_property
     def _copies(self) -> dict[str, tuple[Sample, int]]:
@@ -189,7 +200,9 @@ class AugmentedSource:
         }
 
 
-def augment(dataset: ImageDataset, augmentation: Augmentation) -> ImageDataset:
+def augment(
+    dataset: ImageDataset, augmentation: Augmentation, display: Display = AS_STORED
+) -> ImageDataset:
     """Return a data set with altered copies of its images.
 
     Parameters
@@ -198,6 +211,8 @@ def augment(dataset: ImageDataset, augmentation: Augmentation) -> ImageDataset:
         The originals.
     augmentation : Augmentation
         How copies are altered. A region of an image is cut out first.
+    display : Display
+        How values of more than 8 bits become levels, as the originals are extracted.
 
     Returns
     -------
@@ -225,7 +240,7 @@ def augment(dataset: ImageDataset, augmentation: Augmentation) -> ImageDataset:
             f"ids of augmented copies do, such as '{copied[0]}'. If it is augmented already, pass "
             "the original data set; if not, change its ids"
         )
-    source = AugmentedSource(dataset, augmentation)
+    source = AugmentedSource(dataset, augmentation, display)
     samples = [one for s in dataset.samples for one in (s, *source.copies_of(s))]
     return dataclasses.replace(
         dataset,

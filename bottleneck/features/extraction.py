@@ -26,6 +26,7 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
@@ -154,7 +155,8 @@ def extract_all(
     """Extract several networks in one pass over the images.
 
     Each image is read and decoded once, whatever the number of networks, layers and input
-    sizes. All networks are in memory together.
+    sizes. All networks are in memory together. Loaded backbones that need images in several
+    preparations take one pass for each of these.
 
     Parameters
     ----------
@@ -173,6 +175,14 @@ def extract_all(
         one recipe are extracted once, and have one feature file.
     """
     chosen = ExtractionOptions(**options)
+    groups = _group(backbones, chosen)
+    if len(groups) > 1:
+        done: dict[str | Backbone, list[Extraction]] = {}
+        for group in groups:
+            made = extract_all(dataset, group, layers=layers, progress=progress, **options)
+            each = len(made) // len(group)
+            done |= {one: made[each * n : each * (n + 1)] for n, one in enumerate(group)}
+        return [extraction for backbone in backbones for extraction in done[backbone]]
     show = progress or _show_nothing
     folder = make_folder(Path(chosen.output))
     cache = None if chosen.pixel_cache is None else PixelCache(Path(chosen.pixel_cache))
@@ -275,21 +285,36 @@ def _open_engine(options: ExtractionOptions) -> Iterator[Engine]:
         yield engine
 
 
+def _group(
+    backbones: Sequence[str | Backbone], options: ExtractionOptions
+) -> list[list[str | Backbone]]:
+    """Return the backbones, each once, in groups that need the images in one preparation."""
+    file = str(options.preprocessing or "").endswith(".toml")  # It may state a preparation.
+    named = None if file else Preparation()
+    groups: dict[Preparation | None, list[str | Backbone]] = {}
+    for one in dict.fromkeys(backbones):
+        own = named if isinstance(one, str) else one.preprocessing.preparation
+        groups.setdefault(own, []).append(one)
+    return list(groups.values())
+
+
 def _tap(
     backbone: str | Backbone, layers: Sequence[str | None], options: ExtractionOptions
 ) -> list[Backbone]:
     """Return a backbone at each of its layers."""
     chosen = list(dict.fromkeys(layers))
     if not isinstance(backbone, str):
-        return [backbone.at(layer) for layer in chosen] or [backbone]
-    loaded = load_backbone(
-        backbone,
-        weights=options.weights,
-        layer=chosen[0] if chosen else None,
-        pooling=options.pooling,
-        preprocessing=options.preprocessing,
-    )
-    return [loaded, *(loaded.at(layer) for layer in chosen[1:])]
+        taps = [backbone.at(layer) for layer in chosen] or [backbone]
+    else:
+        loaded = load_backbone(
+            backbone,
+            weights=options.weights,
+            layer=chosen[0] if chosen else None,
+            pooling=options.pooling,
+            preprocessing=options.preprocessing,
+        )
+        taps = [loaded, *(loaded.at(layer) for layer in chosen[1:])]
+    return [tap.prepared(options.preparation) for tap in taps]
 
 
 def _note_options(stores: Sequence[FeatureStore], options: ExtractionOptions) -> None:

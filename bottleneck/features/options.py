@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from bottleneck.backbones.recipe import Decoding, Precision
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.schema import option, schema
 
 __all__ = ["ExtractionOptions"]
@@ -16,11 +17,14 @@ _NETWORK, _MACHINE = "Network", "Machine"
 
 
 @schema
-class ExtractionOptions:
+class ExtractionOptions(Preparation):
     """Options that ``extract`` and ``extract_all`` share.
 
     Attributes
     ----------
+    window, rescale, mask_text, sector, denoise
+        How images are prepared, as in ``Preparation``; in addition to what the preprocessing of
+        the backbone states.
     weights, pooling, preprocessing : str
         As ``load_backbone`` takes them; for backbones given by name.
     precision : {"auto", "fp32", "bf16", "fp16"}

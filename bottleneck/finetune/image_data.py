@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_gro
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features import devices
 from bottleneck.features.images.loader import load_images
+from bottleneck.features.rows import ImageTable
 from bottleneck.features.timing import Clock
 from bottleneck.finetune.architectures import (
     ARCHITECTURES,
@@ -78,16 +80,17 @@ class ImageInputs(Inputs):
                 f"a network is trained from its last feature map, not from layer '{backbone.layer}'"
             )
         if self.architecture is None:
-            self.backbone = backbone or _load(config)
+            self.backbone = (backbone or _load(config)).prepared(config.preparation)
             self.preprocessing = self.backbone.preprocessing
         else:
             self.preprocessing = _preprocessing_of(self.architecture, config)
         self.notes = list(dataset.notes)
-        self.samples, self._facts, failures, self.digest = _scan(dataset, self.preprocessing)
-        if failures:
+        self.samples, self._facts, read, self.digest = _scan(dataset, self.preprocessing)
+        if failures := read.failures:
             self.notes.append(
                 f"{counted(len(failures), 'image')} cannot be used and left out, as in extraction"
             )
+        self.notes += read.notes
         self._describe_samples()
         self.name, network = self._describe_network()
         self.described = {
@@ -128,9 +131,11 @@ class ImageInputs(Inputs):
 
     def _describe_network(self) -> tuple[str, dict[str, Any]]:
         about: dict[str, Any] = {"preprocessing": self.preprocessing.to_dict()}
+        words = self.preprocessing.preparation.words
+        prepared = f", {words}" if words else ""
         if self.backbone is None:
             assert self.architecture is not None
-            name = f"{self.architecture.name} (from scratch)"
+            name = f"{self.architecture.name} (from scratch{prepared})"
             return name, {**about, "backbone": self.architecture.name, "weights": "random"}
         weights = self.backbone.weights
         part = self.config.unfreeze
@@ -147,7 +152,7 @@ class ImageInputs(Inputs):
                 "normalises by the statistics of each batch, which changes the network: "
                 "--freeze-norm prevents this"
             )
-        return f"{self.backbone.name} ({weights.name}, {how})", {
+        return f"{self.backbone.name} ({weights.name}, {how}{prepared})", {
             **about,
             "backbone": self.backbone.name,
             "architecture": self.backbone.architecture,
@@ -218,7 +223,8 @@ class _Images(Dataset[Item]):
 
     def __getitem__(self, number: int) -> Item:
         sample = self.samples[number]
-        image = decode(self.dataset.read(sample), sample.region)
+        display = self.preprocessing.preparation.display
+        image = decode(self.dataset.read(sample), sample.region, display)
         if self.augmentation is None:
             pixels = self.preprocessing.pixels(image)
         else:
@@ -260,42 +266,42 @@ def _preprocessing_of(architecture: Architecture, config: TrainingOptions) -> Pr
             f"{architecture.name} is trained from scratch, so --unfreeze {config.unfreeze} would "
             "leave random weights untrained; use all"
         )
-    if config.preprocessing is None:
-        return architecture.preprocessing
-    stated = find_preprocessing(config.preprocessing, find_encoder("resnet18"))
+    stated = architecture.preprocessing
+    if config.preprocessing is not None:
+        stated = find_preprocessing(config.preprocessing, find_encoder("resnet18"))
     if stated.crop != architecture.preprocessing.crop and architecture.name == "small_cnn":
         raise UsageError(
             f"small_cnn needs {architecture.preprocessing.crop} × "
             f"{architecture.preprocessing.crop} pixels, not {stated.crop} × {stated.crop}"
         )
-    return stated
+    preparation = stated.preparation.with_options(config.preparation)
+    return dataclasses.replace(stated, preparation=preparation)
 
 
 def _scan(
     dataset: ImageDataset, preprocessing: Preprocessing
-) -> tuple[list[Sample], list[PixelFacts], list[tuple[str, str]], str]:
-    """Return the usable samples with what is recorded of their pixels, failures and a digest."""
+) -> tuple[list[Sample], list[PixelFacts], ImageTable, str]:
+    """Return the usable samples with what is recorded of their pixels, the others and a digest."""
     workers = devices.default_workers()
-    good, facts, failures = [], [], []
+    good, facts, images = [], [], ImageTable(len(dataset))
     digest = hashlib.sha256(dataset.fingerprint.encode())
     numbers, clock = range(len(dataset)), Clock(workers)
     for item in load_images(
         dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers
     ):
-        sample = dataset.samples[item.number]
-        if item.failure is not None:
-            failures.append((sample.id, item.failure))
+        images.add(item)
+        if item.facts is None:
             continue
-        good.append(sample)
-        assert item.facts is not None
+        good.append(item.sample)
         facts.append(item.facts)
         digest.update(item.sha256.encode())
     if not good:
+        failures = images.failures
         raise DataError(
             f"none of the {len(dataset)} images can be used; the first, {failures[0][0]}: "
             f"{failures[0][1]}"
         )
-    return good, facts, failures, digest.hexdigest()
+    return good, facts, images, digest.hexdigest()
 
 
 def _column(values: list[str | None]) -> NDArray[np.str_] | None:

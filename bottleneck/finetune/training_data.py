@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import UsageError
@@ -101,7 +102,7 @@ class FeatureInputs(Inputs):
     Raises
     ------
     UsageError
-        If ``config`` names a network other than "new_fc".
+        If ``config`` names a network other than "new_fc", or a preparation of images.
     """
 
     def __init__(self, features: FeatureSet, config: TrainingOptions) -> None:
@@ -110,11 +111,16 @@ class FeatureInputs(Inputs):
                 f"on features, only '{NEW_FC}' can be trained, not '{config.backbone}': name a "
                 f"data set of images, or --backbone {NEW_FC}"
             )
+        if config.preparation != Preparation():
+            raise UsageError(
+                f"features come from images that were prepared at extraction, so "
+                f"'{config.preparation.words}' has no effect on them: leave it out"
+            )
         self.features = features
         self.ids, self.y = features.ids, features.y
         self.groups, self.splits, self.folds = features.groups, features.splits, features.folds
         self.notes = []
-        self.name = f"{features.backbone} ({features.weights}) + {NEW_FC}"
+        self.name = f"{features.title} + {NEW_FC}"
         digest = hashlib.sha256(np.ascontiguousarray(features.X).data)
         digest.update("\n".join([*self.ids, *self.y]).encode())
         self.digest = digest.hexdigest()

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 
 from bottleneck.backbones.recipe import Precision
 from bottleneck.config import read_toml
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
 from bottleneck.schema import Expected, from_table, option, schema
 
@@ -160,12 +161,13 @@ class TrainingAugmentation:
 
 
 @schema
-class TrainingOptions(TrainingAugmentation, OptimisationOptions, NetworkOptions):
+class TrainingOptions(TrainingAugmentation, OptimisationOptions, Preparation, NetworkOptions):
     """All options of a training.
 
     Each field states its default, its range and what it does; `bottleneck finetune --help` lists
     them. ``weights`` "none" means "random"; by default they are "imagenet", and "random" for an
-    architecture that comes without weights.
+    architecture that comes without weights. The fields of ``Preparation`` apply to all images, and
+    before the augmentation.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bottleneck import __version__
+from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.files import write_whole
@@ -288,4 +289,8 @@ def _labels(comparison: Comparison) -> list[str]:
         return names
     # No arm uses images.
     recipes = [provenance.get("recipe", {}) for provenance in comparison.features]
-    return [f"{recipe.get('backbone')} ({recipe.get('weights')})" for recipe in recipes]
+    names = []
+    for recipe in recipes:
+        words = recorded_preparation(recipe).words
+        names.append(f"{recipe.get('backbone')} ({recipe.get('weights')}{words and f', {words}'})")
+    return names

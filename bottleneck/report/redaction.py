@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck.data.images.preparation import name_mask
+
 __all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "visible", "without_paths"]
 
 # An absolute path within a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may contain
@@ -154,7 +156,7 @@ def _in_seconds(value: Any) -> Any:
 def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else name_mask(str(value))
 
 
 def _is_absolute(text: str) -> bool:

@@ -206,18 +206,22 @@ def _reword(comparison: Comparison, before: str, words: str) -> Comparison:
 
 def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, run: _Run) -> dict[str, Path]:
     """Extract the features of all arms in one pass; return the feature file of each arm."""
-    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.backbones.backbone import Backbone, load_backbone
     from bottleneck.features.extraction import extract_all
 
     if not arms:
         return {}
     load = functools.cache(load_backbone)
+    prepared = functools.cache(Backbone.prepared)
     backbones = [
-        load(
-            arm.backbone,
-            weights=arm.weights or "imagenet",
-            pooling=arm.pooling,
-            preprocessing=arm.preprocessing,
+        prepared(
+            load(
+                arm.backbone,
+                weights=arm.weights or "imagenet",
+                pooling=arm.pooling,
+                preprocessing=arm.preprocessing,
+            ),
+            arm.preparation,
         )
         for arm in arms
     ]

@@ -12,6 +12,8 @@ from pydantic import AfterValidator
 
 from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
+from bottleneck.data.images.display import AS_STORED
+from bottleneck.data.images.preparation import Preparation, locate_mask
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import get_head
@@ -31,8 +33,10 @@ _Training = Annotated[Mapping[str, Any], AfterValidator(underscore_keys)]
 
 
 @schema
-class StudyArm:
+class StudyArm(Preparation):
     """An arm of a study.
+
+    The fields of ``Preparation`` say what is done to the images of this arm.
 
     Attributes
     ----------
@@ -68,6 +72,7 @@ class StudyArm:
     model: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if "=" in self.name or not self.name.strip():
             raise UsageError(f"an arm needs a name without '=', not '{self.name}'")
         if not self.is_trained:
@@ -92,6 +97,7 @@ class StudyArm:
         if self.kind == "trained":
             names = ("backbone", "weights", "pooling", "preprocessing")
             own = {name: getattr(self, name) for name in names}
+            own |= dataclasses.asdict(self.preparation)
         where = f"the training of '{self.name}'"
         return from_table(TrainingOptions, {**training, **self.training, **own}, where)
 
@@ -233,6 +239,14 @@ class Study:
             _refuse_unknown("published model", arm.model, models)
             if arm.is_trained:
                 arm.config(self.training)
+        copied = next((protocol.name for protocol in self.protocols if protocol.augment), None)
+        for arm in self.arms:
+            if copied is not None and arm.display != AS_STORED:
+                raise UsageError(
+                    f"the arm '{arm.name}' has a window or rescaling, which has no effect on the "
+                    f"altered copies of the protocol '{copied}', since they have 8 bits: leave one "
+                    "of both out"
+                )
         for test in self.tests:
             for model in (test.a, test.b):
                 _refuse_unknown("published model", model, models)
@@ -277,6 +291,10 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     table = {"name": path.stem, "title": path.stem, **read_toml(path, "study")}
+    stated = table.get("arms")
+    if isinstance(stated, list):
+        located = [locate_mask(a, path.parent) if isinstance(a, dict) else a for a in stated]
+        table = {**table, "arms": located}
     study = from_table(Study, table, path.name)
     arms = tuple(
         dataclasses.replace(arm, preprocessing=str(path.parent / arm.preprocessing))

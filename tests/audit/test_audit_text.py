@@ -11,8 +11,8 @@ from made_features import make_features
 from PIL import Image, ImageDraw
 
 from bottleneck.audit.audit import audit_features
-from bottleneck.audit.burned_in_text import find_text
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
+from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import decode, pixel_facts
 from bottleneck.data.phantom.generator import phantom_dataset
 from bottleneck.data.readers import load_dataset

@@ -23,7 +23,9 @@ from PIL import Image
 
 from bottleneck.data.images import pixel_cache
 from bottleneck.data.images.decode import decode, decode_with_notes, pixel_facts
+from bottleneck.data.images.display import Display
 from bottleneck.data.images.pixel_cache import PixelCache
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
@@ -180,9 +182,9 @@ def test_another_network_decodes_nothing(
 ) -> None:
     decoded: list[int] = []
 
-    def counting(data: bytes, region: Any) -> tuple[Image.Image, tuple[str, ...]]:
-        decoded.append(len(data))
-        return decode_with_notes(data, region)
+    def counting(*task: Any) -> tuple[Image.Image, tuple[str, ...]]:
+        decoded.append(len(task[0]))
+        return decode_with_notes(*task)
 
     monkeypatch.setattr("bottleneck.features.images.decoder_pool.decode_with_notes", counting)
     folder = image_folder(9)
@@ -237,7 +239,9 @@ def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None
 import os, pathlib, sys
 from PIL import Image
 from bottleneck.data.images.decode import pixel_facts
+from bottleneck.data.images.display import Display
 from bottleneck.data.images.pixel_cache import PixelCache
+from bottleneck.data.images.preparation import Preparation
 pathlib.Path.replace = lambda *_: os._exit(9)
 image = Image.new("RGB", (30, 40))
 PixelCache(pathlib.Path(sys.argv[1])).keep("a" * 64, None, image, pixel_facts(image))
@@ -254,3 +258,55 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="/pixels cannot be written: Not a directory"):
         PixelCache(tmp_path / "file" / "pixels")
+
+
+def test_each_display_of_an_image_has_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images").mkdir()
+    PICTURES["16 bit"].save(tmp_path / "images" / "0.png")
+    dataset = dataset_of(tmp_path / "images")
+    displays: list[Display] = []
+
+    # A decoder of which every display shows another image.
+    def recording(
+        data: bytes, region: Any, display: Display
+    ) -> tuple[Image.Image, tuple[str, ...]]:
+        displays.append(display)
+        width = 100 if display.window is None else display.window[1]
+        return Image.new("RGB", (30, 40), (int(width), 50 + 50 * display.rescale, 0)), ()
+
+    monkeypatch.setattr("bottleneck.features.images.decoder_pool.decode_with_notes", recording)
+    steps: list[dict[str, Any]] = [
+        {},
+        {"window": (40, 200)},
+        {"window": (41, 200)},
+        {"window": "40,201"},
+        {"rescale": True},
+        {"denoise": "median"},  # It does not change what is decoded.
+    ]
+    first, second = (
+        [
+            load_features(
+                extract(
+                    dataset,
+                    tiny_backbone(),
+                    output=tmp_path / output,
+                    pixel_cache=tmp_path / "pixels",
+                    **OPTIONS,
+                    **step,
+                ).path
+            )
+            for step in steps
+        ]
+        for output in "ab"
+    )
+    expected = [Preparation(**step).display for step in steps[:5]]
+    assert displays == expected  # Once each, and never again.
+    assert len(files(tmp_path / "pixels")) == 5
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.X, b.X)
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+    hashes = [str(features.pixels[0]) for features in first if features.pixels is not None]
+    assert len(set(hashes)) == 4  # The centre has no effect on the decoder above.
+    assert hashes[0] == hashes[5]

@@ -102,10 +102,10 @@ def test_a_process_that_was_killed_is_replaced(pool: DecoderPool) -> None:
 def set_up_to_crash(parent: int) -> None:
     SET_UP(parent)
 
-    def crash(data: bytes, region: Any) -> Image.Image:
+    def crash(data: bytes, *how: Any) -> tuple[Image.Image, tuple[str, ...]]:
         if data == encoded(99):
             os.kill(os.getpid(), signal.SIGKILL)
-        return DECODE(data, region)
+        return DECODE(data, *how)
 
     decoder_pool.decode_with_notes = crash
 
@@ -195,9 +195,9 @@ def test_a_pixel_cache_that_cannot_be_used_is_no_fault_of_the_image(tmp_path: Pa
 def set_up_to_print(parent: int) -> None:
     SET_UP(parent)
 
-    def chatty(data: bytes, region: Any) -> Image.Image:
+    def chatty(*task: Any) -> tuple[Image.Image, tuple[str, ...]]:
         print("printed by a library", flush=True)
-        return DECODE(data, region)
+        return DECODE(*task)
 
     decoder_pool.decode_with_notes = chatty
 

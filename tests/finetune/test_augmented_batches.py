@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.finetune.training_options import TrainingAugmentation
-from bottleneck.finetune.transforms import augment_pixels, derive_seed, lee_filter, median_filter
+from bottleneck.finetune.transforms import augment_pixels, derive_seed
 
 INPUT = Preprocessing(32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -97,31 +98,19 @@ def test_order_of_channels_comes_last() -> None:
     )
 
 
-def test_median_is_opencvs_definition() -> None:
-    padded = np.pad(PIXELS, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
-    np.testing.assert_array_equal(median_filter(PIXELS), np.median(windows, axis=(-2, -1)))
-
-
-def test_lee_smooths_speckle_and_keeps_edges() -> None:
-    # Multiplicative speckle of a known coefficient of variation on two even halves.
-    rng = np.random.default_rng(0)
-    truth = np.where(np.arange(80) < 40, 60.0, 150.0) * np.ones((80, 1))
-    speckled = np.repeat((truth * rng.normal(1, 0.1, truth.shape))[..., None], 3, -1)
-    filtered = lee_filter(speckled.astype(np.float32))[..., 0]
-    flat = filtered[:, 5:30]
-    assert flat.std() < 0.45 * speckled[:, 5:30, 0].std()
-    assert flat.mean() == pytest.approx(60, rel=0.01)
-    # A mean of the same window would blur the edge to half its height two pixels away.
-    assert filtered[:, 37].mean() == pytest.approx(60, rel=0.06)
-    assert filtered[:, 42].mean() == pytest.approx(150, rel=0.06)
-    even = np.full((9, 9, 3), 77, np.uint8)
-    np.testing.assert_array_equal(lee_filter(even), even)
-    np.testing.assert_array_equal(lee_filter(even * 0), even * 0)
-
-
 def test_despeckling_is_of_about_every_second_image() -> None:
     changed = sum(
         not np.array_equal(altered(seed, despeckle="median"), PIXELS) for seed in range(100)
     )
     assert 30 < changed < 70
+
+
+def test_images_are_prepared_before_they_are_cropped() -> None:
+    # A median over the cropped and resized pixels would differ from one over the image's own.
+    large = Image.fromarray(np.random.default_rng(2).integers(0, 256, (90, 90, 3), np.uint8))
+    preparation = Preparation(denoise="median")
+    prepared = dataclasses.replace(INPUT, preparation=preparation)
+    np.testing.assert_array_equal(
+        augment_pixels(large, prepared, ALL, 4),
+        augment_pixels(preparation.prepared(large), INPUT, ALL, 4),
+    )

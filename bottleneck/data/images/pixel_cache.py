@@ -20,6 +20,7 @@ import PIL
 from PIL import Image, features
 
 from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
+from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError
 from bottleneck.files import replacing
@@ -73,7 +74,7 @@ class PixelCache:
         return PixelCache, (self.folder,)
 
     def find(
-        self, sha256: str, region: Box | None, codec: str = ""
+        self, sha256: str, region: Box | None, codec: str = "", display: Display = AS_STORED
     ) -> tuple[Image.Image, PixelFacts] | None:
         """Return a decoded image and its description.
 
@@ -85,6 +86,8 @@ class PixelCache:
             The part of the image, as ``bottleneck.data.images.decode.decode`` takes it.
         codec : str
             Decoder other than Pillow, as ``bottleneck.data.images.decode.codec`` names it.
+        display : Display
+            How values of more than 8 bits became levels.
 
         Returns
         -------
@@ -97,7 +100,7 @@ class PixelCache:
             If the file cannot be read.
         """
         try:
-            return _read(self._path(sha256, region, codec))
+            return _read(self._path(sha256, region, codec, display))
         except OSError as error:
             raise UsageError(
                 f"the pixel cache {self.folder} cannot be read: {error.strerror or error}. Make it "
@@ -111,6 +114,7 @@ class PixelCache:
         image: Image.Image,
         facts: PixelFacts,
         codec: str = "",
+        display: Display = AS_STORED,
     ) -> None:
         """Store a decoded image for ``find``, if the memory has room for it.
 
@@ -119,7 +123,7 @@ class PixelCache:
         UsageError
             If the folder cannot be written.
         """
-        path = self._path(sha256, region, codec)
+        path = self._path(sha256, region, codec, display)
         try:
             _write(path, _encode(image, facts), self._unfinished)
         except MemoryError:  # The image itself could be decoded, and is not lost by this.
@@ -131,8 +135,12 @@ class PixelCache:
                     return
             raise self._unwritable(error) from None
 
-    def _path(self, sha256: str, region: Box | None, codec: str) -> Path:
+    def _path(self, sha256: str, region: Box | None, codec: str, display: Display) -> Path:
         parts = [sha256[2:], *map(str, region or ()), *([codec] if codec else [])]
+        if display.window is not None:
+            parts += ["window", *map(repr, display.window)]
+        if display.rescale:
+            parts.append("rescaled")
         return self._folder / sha256[:2] / "-".join(parts)
 
     def _unwritable(self, error: OSError) -> UsageError:

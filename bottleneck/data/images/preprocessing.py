@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 from PIL import Image
 
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import DecodeError, UsageError, unknown_name
 from bottleneck.schema import schema
 
@@ -70,6 +71,8 @@ class Preprocessing:
         antialiased except for "nearest" (timm, torchvision on images, Keras); torchvision's
         resize of 8-bit tensors, antialiased (transformers); or OpenCV's resize of floating-point
         images, not antialiased.
+    preparation : Preparation
+        What is done to an image before the resize; by default nothing.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class Preprocessing:
     channels: Literal["RGB", "BGR"] = "RGB"
     squash: bool = False
     resizer: Resizer = "pillow"
+    preparation: Preparation = Preparation()
 
     def __post_init__(self) -> None:
         if self.interpolation not in _RESIZERS[self.resizer]:
@@ -119,7 +123,7 @@ class Preprocessing:
     def pixels(
         self, image: Image.Image, rgb: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8 | np.float32]:
-        """Return the pixels of an image after resizing and cropping.
+        """Return the pixels of an image after its preparation, resizing and cropping.
 
         They are normalised later, on the network's device: 8-bit pixels are a quarter of the
         bytes to transfer.
@@ -127,7 +131,7 @@ class Preprocessing:
         Parameters
         ----------
         image : PIL.Image.Image
-            An image in mode RGB.
+            An image in mode RGB, as ``decode`` returns it for the display of the preparation.
         rgb : ndarray of uint8, shape (height, width, 3), optional
             The pixels of ``image``, if they were converted to an array before.
 
@@ -140,7 +144,18 @@ class Preprocessing:
         Raises
         ------
         DecodeError
-            If one side is more than 50 times as long as the other.
+            If one side is more than 50 times as long as the other, or the preparation does not
+            fit the image.
+        """
+        prepared = self.preparation.prepared(image)
+        return self.framed(prepared, rgb if prepared is image else None)
+
+    def framed(
+        self, image: Image.Image, rgb: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8 | np.float32]:
+        """Return the pixels of a prepared image after resizing and cropping.
+
+        Parameters and the result are those of ``pixels``.
         """
         width, height = self._resized_size(image.size)
         # torchvision rounds the position of a centre crop in this way.

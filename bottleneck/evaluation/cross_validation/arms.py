@@ -223,7 +223,7 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
 
 
 def _label(sets: Sequence[FeatureSet]) -> list[str]:
-    """Name each feature set by backbone and weights, and by more where names would be equal."""
+    """Name each feature set by backbone, weights and preparation, and by more where needed."""
     hashes = [s.recipe_hash for s in sets]
     for i, one in enumerate(sets):
         if one.recipe_hash in hashes[:i]:
@@ -231,10 +231,10 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
                 f"{_describe(sets[hashes.index(one.recipe_hash)])} and {_describe(one)} have the "
                 f"same recipe, so they would be one arm twice: leave one of them out"
             )
-    details = [[s.weights] for s in sets]
+    details = [[s.weights, *filter(None, [s.preparation.words])] for s in sets]
     for field in ("layer", "pooling", "precision", "decoding"):
         values = [str(s.provenance["recipe"].get(field) or "") for s in sets]
-        kin: list[Hashable] = [(s.backbone, s.weights) for s in sets]
+        kin: list[Hashable] = [(s.backbone, s.weights, s.preparation) for s in sets]
         if field == "decoding":
             # It usually follows from the precision, and would repeat it.
             kin = [(s.backbone, *d) for s, d in zip(sets, details, strict=True)]
@@ -253,4 +253,4 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
 def _describe(features: FeatureSet) -> str:
     if features.path is not None:
         return str(features.path)
-    return f"the features of {features.backbone} ({features.weights})"
+    return f"the features of {features.title}"

@@ -92,7 +92,7 @@ def measure_shift(
     auroc = _domain_auroc(X, patients, is_outside, seed)
     beyond = int(knn_outliers(A, of_A, B).sum())
     return Shift(
-        features=f"{internal.backbone} ({internal.weights})",
+        features=internal.title,
         mmd=discrepancy.value,
         mmd_p=discrepancy.p,
         permutations=permutations,

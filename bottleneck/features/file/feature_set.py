@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.images.preparation import Preparation, recorded_preparation
 from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.errors import FeatureFileError
 
@@ -117,6 +118,17 @@ class FeatureSet(SplitColumns):
     def weights(self) -> str:
         """Name of the weights: imagenet, radimagenet, random, or the name of a file."""
         return str(self.provenance["recipe"]["weights"])
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What was done to the images before the preprocessing."""
+        return recorded_preparation(self.provenance["recipe"])
+
+    @property
+    def title(self) -> str:
+        """The backbone, with its weights and the preparation of the images in brackets."""
+        about = ", ".join(filter(None, [self.weights, self.preparation.words]))
+        return f"{self.backbone} ({about})"
 
     @property
     def positive(self) -> str | None:

@@ -8,6 +8,7 @@ busy.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import signal
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.images.decode import PixelFacts, codec, decode_with_notes, pixel_facts
+from bottleneck.data.images.display import Display
 from bottleneck.data.images.pixel_cache import PixelCache
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, UsageError, first_line
@@ -75,7 +78,7 @@ class DecoderPool:
         data : bytes
             The encoded image.
         preprocessings : sequence of Preprocessing
-            How its pixels are needed.
+            How its pixels are needed; all of them have one preparation.
 
         Raises
         ------
@@ -189,25 +192,35 @@ def _run_task(
 
 def _decode(task: _Task, clock: Clock, cache: PixelCache | None) -> tuple[_Pixels, PixelFacts]:
     data, sha256, region, preprocessings = task
-    image, rgb, facts = _load_or_decode(data, sha256, region, clock, cache)
+    preparation = next((each.preparation for each in preprocessings), Preparation())
+    image, rgb, facts = _load_or_decode(data, sha256, region, preparation.display, clock, cache)
     with clock.stage("preprocess"):
-        return {each: each.pixels(image, rgb) for each in preprocessings}, facts
+        prepared, notes = preparation.prepared_with_notes(image)
+        if notes:
+            facts = dataclasses.replace(facts, notes=(*facts.notes, *notes))
+        array = rgb if prepared is image else None
+        return {each: each.framed(prepared, array) for each in preprocessings}, facts
 
 
 def _load_or_decode(
-    data: bytes, sha256: str, region: Box | None, clock: Clock, cache: PixelCache | None
+    data: bytes,
+    sha256: str,
+    region: Box | None,
+    display: Display,
+    clock: Clock,
+    cache: PixelCache | None,
 ) -> tuple[Image.Image, NDArray[np.uint8] | None, PixelFacts]:
     if cache is not None:
         with clock.stage("read"):
-            cached = cache.find(sha256, region, codec(data))
+            cached = cache.find(sha256, region, codec(data), display)
         if cached is not None:
             return cached[0], None, cached[1]
     with clock.stage("decode"):
-        image, notes = decode_with_notes(data, region)
+        image, notes = decode_with_notes(data, region, display)
     with clock.stage("describe"):
         # Pillow copies its pixels each time, so they are fetched once.
         rgb = np.asarray(image)
         facts = pixel_facts(image, rgb, notes)
         if cache is not None:
-            cache.keep(sha256, region, image, facts, codec(data))
+            cache.keep(sha256, region, image, facts, codec(data), display)
     return image, rgb, facts
