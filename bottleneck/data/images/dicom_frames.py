@@ -32,6 +32,7 @@ _PYDICOM = {uid.RLELossless: "pydicom", uid.JPEG2000Lossless: "pillow", uid.JPEG
 SYNTAXES = (*_NATIVE, *_PYDICOM, *dicom_codecs.SYNTAXES)
 
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_ADVICE = "save it as RGB with 8 bits"
 _NATIVE_COLOURS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *_COLOURS[:3])
 
 
@@ -181,14 +182,17 @@ def read_words(
 def _read_native(data: bytes, vr: str, stored: StoredFormat, syntax: str) -> tuple[NDArray, str]:
     colours = stored.colours
     if colours not in _NATIVE_COLOURS:
-        raise DecodeError(f"'{colours}' without compression is not supported: save it as 8-bit RGB")
+        raise DecodeError(f"'{colours}' without compression is not supported: {_ADVICE}")
     n_values = stored.rows * stored.columns * stored.samples
     n_bytes = (n_values * stored.allocated + 7) // 8
     if colours == "YBR_FULL_422" and len(data) - n_bytes in (0, n_bytes % 2):
         colours = "YBR_FULL"  # It is not subsampled, whatever it is called.
     if colours == "YBR_FULL_422":
-        if stored.columns % 2 or stored.samples != 3:
-            raise DecodeError("YBR_FULL_422 needs an even number of columns and 3 samples")
+        if stored.columns % 2 or stored.samples != 3 or stored.allocated != 8:
+            raise DecodeError(
+                "YBR_FULL_422 other than with 3 samples of 8 bits and an even number of columns is "
+                f"not supported: {_ADVICE}"
+            )
         n_bytes = n_bytes // 3 * 2
     if len(data) < n_bytes:
         raise DecodeError(f"damaged image: {len(data):,} of {n_bytes:,} bytes of pixel data")
@@ -310,7 +314,9 @@ def _refuse_jpeg_2000(frame: bytes, stored: StoredFormat) -> None:
         )
     sampling = {frame[43 + 3 * n : 45 + 3 * n] for n in range(n_components)}
     if sampling != {b"\1\1"}:
-        raise DecodeError("JPEG 2000 with subsampled components: save it as 8-bit RGB")
+        raise DecodeError(f"JPEG 2000 with subsampled components is not supported: {_ADVICE}")
+    if n_components > 1 and frame[42] & 0x7F >= 8:  # Pillow would return 8 bits of them.
+        raise DecodeError(f"JPEG 2000 in colour with more than 8 bits is not supported: {_ADVICE}")
 
 
 def _refuse_runs(frame: bytes, n_pixels: int) -> None:
