@@ -121,7 +121,8 @@ def decode_jpeg(
             raise DecodeError("damaged image: the JPEG-LS stream is cut off")
         if stream.is_planar and len(shape) == 3:
             out = np.empty((shape[2], *shape[:2]), out.dtype)
-            return imagecodecs.jpegls_decode(frame, out=out).transpose(1, 2, 0), colours
+            imagecodecs.jpegls_decode(frame, out=out)
+            return np.ascontiguousarray(out.transpose(1, 2, 0)), colours
         return imagecodecs.jpegls_decode(frame, out=out), colours
     if len(shape) == 2:
         return imagecodecs.jpeg8_decode(frame, out=out), colours

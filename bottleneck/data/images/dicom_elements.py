@@ -167,7 +167,9 @@ class Elements:
         element = self._find(name)
         if element is None:
             return []
-        return [part.strip(" \0") for part in (element.value or b"").decode("latin-1").split("\\")]
+        text = (element.value or b"").decode("latin-1")
+        text = "".join(c if c.isprintable() or c == "\0" else "?" for c in text)
+        return [part.strip(" \0") for part in text.split("\\")]
 
     def _array(self, name: str, element: RawDataElement, kind: str) -> NDArray:
         data, size = element.value or b"", int(kind[1:])
@@ -203,6 +205,5 @@ def _number(name: str, text: str) -> float:
 
 
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else str(value)
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = str(value)
     return f"'{text[:_SHOWN]}…'" if len(text) > _SHOWN else f"'{text}'"

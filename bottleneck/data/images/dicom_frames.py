@@ -92,7 +92,7 @@ def read_format(elements: Elements, notes: list[str]) -> StoredFormat:
         raise DecodeError(f"damaged image: its header states {columns}×{rows} pixels")
     refuse_size(columns, rows)
     samples = elements.whole("SamplesPerPixel")
-    colours = elements.text("PhotometricInterpretation").upper()
+    colours = elements.text("PhotometricInterpretation").upper()[:20]
     if not colours:
         raise DecodeError("the DICOM header has no PhotometricInterpretation")
     allocated = elements.whole("BitsAllocated")
@@ -254,8 +254,8 @@ def _keep_value(
     """Return words without the bits that do not belong to the value."""
     bits, shift = stored.bits, stored.high_bit + 1 - stored.bits
     if shift and is_shifted:
-        low = (1 << max(shift, 0)) - 1
-        if shift < 0 or stored.high_bit >= stored.allocated or (words & low).any():
+        is_possible = shift > 0 and stored.high_bit < stored.allocated
+        if not is_possible or (words & ((1 << shift) - 1)).any():
             raise DecodeError(
                 f"HighBit {stored.high_bit} with {bits} bits stored, where the standard requires "
                 f"{bits - 1}: save it with its values in the lowest bits"

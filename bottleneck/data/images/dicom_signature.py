@@ -72,7 +72,7 @@ def find_encoding(data: bytes) -> tuple[bool, bool] | None:
 def _read_element(data: bytes, at: int, implicit: bool, little: bool) -> tuple[int, int] | None:
     """Return the tag of an element and where the next begins; None if it is not plausible."""
     order = "<" if little else ">"
-    if len(data) < at + 12:
+    if len(data) < at + 8:
         return None
     group, element = struct.unpack_from(order + "HH", data, at)
     vr = data[at + 4 : at + 6]
@@ -80,7 +80,7 @@ def _read_element(data: bytes, at: int, implicit: bool, little: bool) -> tuple[i
         start, length = at + 8, struct.unpack_from(order + "I", data, at + 4)[0]
     elif vr in _SHORT_VRS:
         start, length = at + 8, struct.unpack_from(order + "H", data, at + 6)[0]
-    elif vr in _LONG_VRS and data[at + 6 : at + 8] == b"\0\0":
+    elif vr in _LONG_VRS and data[at + 6 : at + 8] == b"\0\0" and len(data) >= at + 12:
         start, length = at + 12, struct.unpack_from(order + "I", data, at + 8)[0]
     else:
         return None

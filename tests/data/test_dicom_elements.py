@@ -1,0 +1,376 @@
+"""DICOM headers with elements that are empty, missing, of another type or not valid."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from made_dicom import RAMP, WIDE, dicom, encoded, grey, written
+from PIL import Image
+from pydicom import dcmread, uid
+from pydicom.datadict import tag_for_keyword
+from pydicom.encaps import encapsulate
+
+from bottleneck.data.images.decode import decode, decode_with_notes
+from bottleneck.errors import DecodeError
+
+RNG = np.random.default_rng(3)
+
+# Explicit VR Little Endian, written byte by byte: pydicom would not write what is not valid.
+
+Raw = dict[str, tuple[str, Any]]
+
+
+def element(name: str, vr: str, value: Any) -> bytes:
+    tag = tag_for_keyword(name)
+    assert tag is not None
+    if isinstance(value, list):  # Items of a sequence.
+        value = b"".join(
+            struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in map(elements, value)
+        )
+    length = len(value)
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode()
+    if vr in ("OB", "OW", "SQ", "UN", "UT"):
+        undefined = name == "PixelData" and value[:4] == b"\xfe\xff\x00\xe0"
+        head += struct.pack("<HI", 0, 0xFFFFFFFF if undefined else length)
+        return head + value + (b"\xfe\xff\xdd\xe0\0\0\0\0" if undefined else b"")
+    return head + struct.pack("<H", length) + value
+
+
+def elements(made: Raw) -> bytes:
+    return b"".join(
+        element(name, *made[name]) for name in sorted(made, key=lambda n: tag_for_keyword(n) or 0)
+    )
+
+
+def file_of(made: Raw, syntax: str = uid.ExplicitVRLittleEndian) -> bytes:
+    coded = syntax.encode() + b"\0" * (len(syntax) % 2)
+    return bytes(128) + b"DICM" + element("TransferSyntaxUID", "UI", coded) + elements(made)
+
+
+def us(*values: int) -> tuple[str, bytes]:
+    return "US", np.array(values, "<u2").tobytes()
+
+
+def image(pixels: np.ndarray, bits: int = 0, colours: str = "MONOCHROME2") -> Raw:
+    return {
+        "SamplesPerPixel": us(1),
+        "PhotometricInterpretation": ("CS", colours.encode() + b" " * (len(colours) % 2)),
+        "NumberOfFrames": ("IS", b"1 "),
+        "Rows": us(pixels.shape[0]),
+        "Columns": us(pixels.shape[1]),
+        "BitsAllocated": us(8 * pixels.itemsize),
+        "BitsStored": us(bits or 8 * pixels.itemsize),
+        "HighBit": us((bits or 8 * pixels.itemsize) - 1),
+        "PixelRepresentation": us(0),
+        "PixelData": ("OW", pixels.tobytes()),
+    }
+
+
+TABLE: Raw = {
+    "LUTDescriptor": us(4096, 0, 12),
+    "LUTData": ("OW", np.arange(4096, dtype="<u2").tobytes()),
+}
+WINDOW: Raw = {"WindowCenter": ("DS", b"2048"), "WindowWidth": ("DS", b"4096")}
+PLAIN = image(WIDE, 12) | WINDOW
+PALETTE: Raw = image(RAMP, colours="PALETTE COLOR") | {
+    f"{colour}PaletteColorLookupTable{what}": value
+    for colour in ("Red", "Green", "Blue")
+    for what, value in (
+        ("Descriptor", us(256, 0, 8)),
+        ("Data", ("OW", np.arange(256, dtype=np.uint8).tobytes())),
+    )
+}
+COLOURS = np.stack([RAMP, RAMP.T, 255 - RAMP], -1)
+JPEG: Raw = image(RAMP, colours="YBR_FULL_422") | {
+    "SamplesPerPixel": us(3),
+    "PlanarConfiguration": us(0),
+    "PixelData": ("OB", encapsulate([encoded(Image.fromarray(COLOURS), "JPEG")])),
+}
+COLOUR: Raw = image(RAMP, colours="RGB") | {
+    "SamplesPerPixel": us(3),
+    "PlanarConfiguration": us(0),
+    "PixelData": ("OB", COLOURS.tobytes()),
+}
+
+
+# Empty counts as absent; of several values, the first that is not empty counts.
+
+
+@pytest.mark.parametrize(
+    ("empty", "absent"),
+    [
+        ({"RescaleSlope": b"", "RescaleIntercept": b""}, ("RescaleSlope", "RescaleIntercept")),
+        ({"RescaleSlope": b"  ", "RescaleIntercept": b"\0\0"}, ()),
+        ({"NumberOfFrames": b""}, ()),
+        ({"VOILUTFunction": b"  "}, ()),
+        ({"PixelPaddingValue": b"", "PixelPaddingRangeLimit": b""}, ()),
+        ({"PresentationLUTShape": b""}, ()),
+        ({"PlanarConfiguration": b"", "HighBit": b""}, ()),
+        ({"VOILUTSequence": b"", "ModalityLUTSequence": b""}, ()),
+        ({"VOILUTSequence": [{}], "ModalityLUTSequence": [{}]}, ()),
+        ({"VOILUTSequence": [{"LUTDescriptor": ("US", b""), "LUTData": ("OW", b"")}]}, ()),
+        ({"SharedFunctionalGroupsSequence": b"", "PerFrameFunctionalGroupsSequence": [{}]}, ()),
+    ],
+)
+def test_what_is_empty_counts_as_absent(empty: dict[str, Any], absent: tuple[str, ...]) -> None:
+    vrs = {"RescaleSlope": "DS", "RescaleIntercept": "DS", "NumberOfFrames": "IS"}
+    made = {
+        name: (vrs.get(name, "SQ" if "Sequence" in name else "CS"), value)
+        for name, value in empty.items()
+    }
+    plain = {name: value for name, value in PLAIN.items() if name not in absent}
+    assert (grey(file_of(PLAIN | made)) == grey(file_of(plain))).all()
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [
+        (b"\\2048 ", b"\\4096 "),
+        (b"\\2048\\1", b"\\4096\\1 "),
+        (b" \\2048", b"\\4096 "),
+        (b"1\\2048", b"\\4096 "),
+        (b"2048\\1\\2", b"4096"),
+    ],
+)
+def test_the_first_window_that_is_not_empty_counts(centre: bytes, width: bytes) -> None:
+    made = PLAIN | {"WindowCenter": ("DS", centre), "WindowWidth": ("DS", width)}
+    assert (grey(file_of(made)) == grey(file_of(PLAIN))).all()
+
+
+def test_a_slope_without_an_intercept_is_not_applied() -> None:
+    # C.11.1: both are required of a rescaling, as pydicom and DCMTK require them.
+    shown, notes = decode_with_notes(file_of(PLAIN | {"RescaleSlope": ("DS", b"2 ")}))
+    assert (np.asarray(shown)[..., 0] == grey(file_of(PLAIN))).all()
+    assert notes == ("RescaleSlope without RescaleIntercept: not applied",)
+
+
+# What is missing is deduced, with a note, or named.
+
+
+@pytest.mark.parametrize(
+    ("missing", "bits"), [(("BitsStored",), 12), (("BitsStored", "HighBit"), 16), (("HighBit",), 0)]
+)
+def test_bits_stored_are_deduced(missing: tuple[str, ...], bits: int) -> None:
+    made = {name: value for name, value in PLAIN.items() if name not in missing}
+    shown, notes = decode_with_notes(file_of(made))
+    assert (np.asarray(shown)[..., 0] == grey(file_of(PLAIN))).all()
+    assert notes == ((f"DICOM without BitsStored: taken as {bits}",) if bits else ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "BitsAllocated",
+        "PixelRepresentation",
+    ],
+)
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_what_is_required_is_named(name: str, is_empty: bool) -> None:
+    made = PLAIN | {name: (PLAIN[name][0], b"")}
+    if not is_empty:
+        del made[name]
+    with pytest.raises(DecodeError, match=f"the DICOM header has no {name}$"):
+        decode(file_of(made))
+
+
+def test_missing_planar_configuration_has_a_note() -> None:
+    made = {name: value for name, value in COLOUR.items() if name != "PlanarConfiguration"}
+    shown, notes = decode_with_notes(file_of(made))
+    assert (np.asarray(shown) == COLOURS).all()
+    assert notes == ("DICOM without PlanarConfiguration: taken as 0, colour by pixel",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("WindowCenter", b"2047,5", r"WindowCenter is '2047,5', which is not a number; .* point"),
+        ("RescaleSlope", b"1,0 ", r"RescaleSlope is '1,0', which is not a number"),
+        ("RescaleSlope", b"abc ", r"RescaleSlope is 'abc', which is not a number"),
+        ("RescaleSlope", b"1_0 ", r"RescaleSlope is '1_0', which is not a number"),
+        ("RescaleSlope", b"nan ", r"RescaleSlope is 'nan', which is not a number"),
+        ("RescaleSlope", b"1e999 ", r"RescaleSlope is '1e999', which is not a finite number"),
+        ("RescaleSlope", b"0 ", r"RescaleSlope is 0, which makes all values"),
+        ("NumberOfFrames", b"one ", r"NumberOfFrames is 'one', which is not a number"),
+        ("NumberOfFrames", b"1.5 ", r"NumberOfFrames is 1.5, which is not a whole number"),
+        ("WindowWidth", b"0 ", r"WindowWidth is 0, and LINEAR needs at least 1: .*--window"),
+        ("WindowWidth", b"-4", r"WindowWidth is -4, and LINEAR needs at least 1"),
+        ("VOILUTFunction", b"SQUARE", r"VOILUTFunction is 'SQUARE', and the standard has LINEAR"),
+        ("Rows", b"\1", r"Rows has 1 bytes, and its values have 2 each"),
+        ("PixelRepresentation", b"\2\0", r"PixelRepresentation is 2, and the standard has 0 and 1"),
+        ("BitsAllocated", b"\x0c\0", r"12 of 12 bits|12 of 12|of 12 bits per value"),
+    ],
+)
+def test_what_is_not_valid_is_named_with_its_value(name: str, value: bytes, says: str) -> None:
+    vr = PLAIN.get(name, ("CS" if name == "VOILUTFunction" else "DS", b""))[0]
+    made = {"RescaleIntercept": ("DS", b"0 ")} | PLAIN | {name: (vr, value)}
+    with pytest.raises(DecodeError, match=says):
+        decode(file_of(made))
+
+
+# Pixel data of another length than the header describes.
+
+
+def test_pixel_data_may_be_padded() -> None:
+    for more in (b"\0\0", bytes(100), bytes(8000)):
+        made = PLAIN | {"PixelData": ("OW", WIDE.tobytes() + more)}
+        assert (grey(file_of(made)) == grey(file_of(PLAIN))).all()
+    odd = RAMP[:15, :15].copy()
+    made = image(odd) | {"PixelData": ("OB", odd.tobytes())}
+    assert (grey(file_of(made)) == odd).all()
+
+
+@pytest.mark.parametrize(
+    ("length", "says"),
+    [(8190, r"8,190 of 8,192 bytes"), (100, r"100 of 8,192"), (16384, r"several frames, or val")],
+)
+def test_pixel_data_of_another_length_are_refused(length: int, says: str) -> None:
+    data = np.resize(WIDE, 8192).tobytes()[:length]
+    with pytest.raises(DecodeError, match=says):
+        decode(file_of(PLAIN | {"PixelData": ("OW", data)}))
+
+
+# Bits that do not belong to the value (PS3.5, 8.1.1).
+
+
+def test_an_overlay_in_unused_bits_is_ignored() -> None:
+    high = (RNG.integers(0, 16, WIDE.shape) << 12).astype(np.uint16)
+    covered = dicom(WIDE | high, bits=12)
+    with pytest.raises(DecodeError, match="12 bits can hold 4095"):
+        decode(covered)
+    made = dcmread(io.BytesIO(covered))
+    made.add_new(0x60000100, "US", 16)
+    made.add_new(0x60000102, "US", 12)
+    overlaid = written(made, uid.ExplicitVRLittleEndian)
+    assert (grey(overlaid) == grey(dicom(WIDE, bits=12))).all()
+
+
+def test_the_sign_is_that_of_the_highest_stored_bit() -> None:
+    signed = WIDE.astype(np.int16) - 2048
+    plain = grey(dicom(signed, bits=12))
+    for words in (signed.view(np.uint16) & 0x0FFF, signed.view(np.uint16)):
+        made = image(words, 12) | {"PixelRepresentation": us(1)}
+        assert (grey(file_of(made)) == plain).all()
+    made = image(signed.view(np.uint16) & 0x3FFF, 12) | {"PixelRepresentation": us(1)}
+    with pytest.raises(DecodeError, match="bits above them that are not their sign"):
+        decode(file_of(made))
+
+
+def test_values_in_high_bits_are_shifted() -> None:
+    made = image(WIDE << 4, 12) | {"HighBit": us(15)}
+    assert (grey(file_of(made)) == grey(dicom(WIDE, bits=12))).all()
+
+
+# No message has the words of Python or of a library.
+
+WORDS = re.compile(
+    r"NoneType|object|unsupported operand|attribute|index out|reshape|invalid literal|Traceback|"
+    r"could not convert|subscriptable|Errno|struct|unpack|dtype|ufunc|broadcast|<class|\bint\b|"
+    r"float\(|Exception|Error|argument|iterable|bytes-like|buffer|exceptions|codec can"
+)
+ENHANCED: Raw = image(WIDE, 12) | {
+    "SharedFunctionalGroupsSequence": (
+        "SQ",
+        [{"FrameVOILUTSequence": ("SQ", [WINDOW])}],
+    )
+}
+PADDED: Raw = PLAIN | {
+    "RescaleSlope": ("DS", b"2 "),
+    "RescaleIntercept": ("DS", b"-10 "),
+    "VOILUTFunction": ("CS", b"SIGMOID "),
+    "PixelPaddingValue": us(0),
+    "PixelPaddingRangeLimit": us(5),
+    "PresentationLUTShape": ("CS", b"IDENTITY"),
+    "PixelPresentation": ("CS", b"MONOCHROME"),
+    "SOPClassUID": ("UI", b"1.2.3 "),
+}
+TABLES: Raw = image(WIDE, 12) | {
+    "ModalityLUTSequence": ("SQ", [TABLE]),
+    "VOILUTSequence": ("SQ", [TABLE]),
+}
+BASES = [
+    (PADDED, uid.ExplicitVRLittleEndian),
+    (TABLES, uid.ExplicitVRLittleEndian),
+    (PALETTE, uid.ExplicitVRLittleEndian),
+    (COLOUR, uid.ExplicitVRLittleEndian),
+    (JPEG, uid.JPEGBaseline8Bit),
+    (ENHANCED, uid.ExplicitVRLittleEndian),
+]
+VALUES = [
+    b"",
+    b"  ",
+    b"\0\0",
+    b"\1",
+    b"abc ",
+    b"1,5 ",
+    b"1\\2\\3 ",
+    b"\\5",
+    b"-1",
+    b"1e999 ",
+    b"\xff\xff",
+    b"\xff" * 6,
+    b"9" * 200,
+    bytes(range(256)),
+    b"\xfe\xff\x00\xe0\xff\xff\xff\xff",
+    [{}],
+    [TABLE, {}],
+]
+VRS = ("US", "SS", "DS", "IS", "CS", "LO", "OB", "OW", "UN", "SQ", "FD", "FL", "UL")
+
+
+def mutated() -> Iterator[bytes]:
+    for (base, syntax), value, vr in itertools.product(BASES, VALUES, ("", *VRS)):
+        for name, (own, content) in base.items():
+            yield file_of(base | {name: (vr or own, value)}, syntax)
+            if isinstance(content, list) and not vr:
+                for inner in content[0]:
+                    for kind in (content[0][inner][0], *VRS):
+                        item = content[0] | {inner: (kind, value)}
+                        yield file_of(base | {name: ("SQ", [item])}, syntax)
+
+
+def reason(data: bytes) -> str:
+    """Return why a file is refused; "" if it is not."""
+    try:
+        decode(data)
+    except DecodeError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("base", "syntax"), BASES)
+def test_the_base_of_the_mutations_is_shown(base: Raw, syntax: str) -> None:
+    assert decode(file_of(base, syntax)).size[0] >= 16
+
+
+def test_no_message_has_words_of_python() -> None:
+    for data in itertools.islice(mutated(), 0, None, 29):
+        assert not WORDS.search(reason(data)), reason(data)
+
+
+@pytest.mark.slow
+def test_no_message_has_words_of_python_whatever_is_changed() -> None:
+    for data in mutated():
+        assert not WORDS.search(reason(data)), reason(data)
+
+
+def test_no_message_has_words_of_python_if_bytes_are_damaged() -> None:
+    for base, syntax in BASES:
+        whole = np.frombuffer(file_of(base, syntax), np.uint8)
+        n_header = min(whole.size, 900)
+        for _ in range(60):
+            data = whole.copy()
+            at = RNG.integers(132, n_header, RNG.integers(1, 5))
+            data[at] = RNG.integers(0, 256, at.size)
+            for damaged in (data[: RNG.integers(140, data.size + 1)], data):
+                assert not WORDS.search(reason(damaged.tobytes())), reason(damaged.tobytes())
