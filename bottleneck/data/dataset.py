@@ -112,6 +112,9 @@ class ImageDataset:
     description : mapping of str to str
         Text for a report: where the labels come from ("labels") and what the images show
         ("images"). Either may be missing.
+    doubt : str or None
+        Why this is probably not the data set that the user meant, and what to do. Extraction
+        refuses it.
 
     Raises
     ------
@@ -142,6 +145,7 @@ class ImageDataset:
     excluded: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     description: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    doubt: str | None = None
 
     def __post_init__(self) -> None:
         if not self.samples:

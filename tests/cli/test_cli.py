@@ -213,7 +213,10 @@ def test_weights_that_cannot_be_had(here: Path) -> None:
 
 def test_data_that_cannot_be_compared(here: Path) -> None:
     make_images(here / "one" / "malignant", 6)
-    assert run("extract", "one", *QUICK).exit_code == 0
+    assert "has only one class, 'malignant'" in refused("extract", "one", *QUICK)
+    rows = (f"malignant/{n:03}.png,malignant\n" for n in range(6))
+    (here / "one" / "labels.csv").write_text("path,label\n" + "".join(rows))
+    assert run("extract", here / "one" / "labels.csv", *QUICK).exit_code == 0
     assert "malignant" in refused("fit")
     assert "malignant" in refused("compare", "--head", "svm")
     shutil.rmtree(here / "features")

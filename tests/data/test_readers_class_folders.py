@@ -111,10 +111,10 @@ def test_folders_without_classes_are_refused_with_advice(tmp_path, paths, messag
     assert message in str(caught.value)
 
 
-def test_one_class_is_read_with_a_note(tmp_path):
+def test_one_class_is_read_with_a_doubt(tmp_path):
     dataset = load_dataset(touch(tmp_path, "archive/1.png", "archive/deep/2.png"))
     assert dataset.classes == ("archive",)
-    assert "only one class, 'archive'" in dataset.notes[0]
+    assert "has only one class, 'archive'" in dataset.doubt
 
 
 def test_missing_and_unreadable_folders(tmp_path, monkeypatch):

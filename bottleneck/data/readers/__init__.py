@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bottleneck.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.readers.class_folders import read_class_folders
+from bottleneck.data.readers.class_folders import name_patients, read_class_folders
 from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
@@ -22,6 +22,7 @@ from bottleneck.errors import DataError, UsageError
 __all__ = ["load_dataset"]
 
 _PHANTOM = "phantom"
+_CLASS_FOLDERS = "folder of classes"
 _WITH_REGIONS = ("DDTI", "TN5000")
 
 
@@ -118,6 +119,8 @@ def load_dataset(
     )
     if patient_pattern is None:
         dataset = read_patients(dataset)
+        if _find_format(source) == _CLASS_FOLDERS:
+            dataset = name_patients(dataset)
     else:
         dataset = find_patients(dataset, patient_pattern)
     unclear = tuple(check_unclear_labels(dataset.samples))
@@ -178,7 +181,7 @@ def _find_format(source: str | Path) -> str:
             if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
                 return "TN5000"
             is_ddti = any(CASE_FILE.fullmatch(file.name) for file in path.iterdir())
-            return "DDTI" if is_ddti else "folder of classes"
+            return "DDTI" if is_ddti else _CLASS_FOLDERS
         if path.suffix.casefold() in IMAGE_SUFFIXES:
             raise DataError(f"'{source}' is a single image; pass a folder or a table of images")
         if path.suffix.casefold() in (".xlsx", ".xls", ".ods"):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.readers.folder_levels import (
+    Levels,
+    doubt_folder,
+    find_levels,
+    propose_pattern,
+)
 from bottleneck.data.readers.manifest import SPLITS
+from bottleneck.data.readers.mask_files import same_but_suffix, split_masks
 from bottleneck.data.readers.untrusted_files import is_image, list_files
-from bottleneck.data.samples import Sample, collect
+from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
+from bottleneck.plurals import counted
 
-__all__ = ["read_class_folders"]
+__all__ = ["name_patients", "read_class_folders"]
 
 
 def read_class_folders(folder: Path) -> ImageDataset:
@@ -19,8 +28,9 @@ def read_class_folders(folder: Path) -> ImageDataset:
 
     Images may be at any depth below the folder of their class. If all subfolders are named after
     splits (train, val, test and synonyms), they are read as splits, and the folders below
-    them as classes. The id of a sample is its path relative to the folder. DICOM files need no
-    suffix.
+    them as classes. Folders of patients may be above the classes, see ``find_levels``. Masks that
+    lie beside their image are left out. The id of a sample is its path relative to the folder.
+    Files need no suffix.
 
     Parameters
     ----------
@@ -30,7 +40,7 @@ def read_class_folders(folder: Path) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        Samples sorted by path.
+        Samples sorted by path. With only one class, ``doubt`` says what to do.
 
     Raises
     ------
@@ -40,20 +50,30 @@ def read_class_folders(folder: Path) -> ImageDataset:
     """
     listing = list_files(folder)
     files, excluded = listing.files, listing.excluded
-    images = [f for f in files if is_image(folder / f)]
+    every_image = [f for f in files if is_image(folder / f)]
     tables = [f for f in files if "/" not in f and f.casefold().endswith(".csv")]
-    if others := len(files) - len(images):
+    if others := len(files) - len(every_image):
         excluded["not an image file"] = others
-    top = {PurePosixPath(f).parts[0] for f in images if "/" in f}
-    depth = 1 if top and all(name.casefold() in SPLITS for name in top) else 0
+    images, masks, alone = split_masks(every_image)
+    excluded["mask of another image"] = len(masks)
+    levels = find_levels(images)
     samples = []
     for path in images:
-        parts = PurePosixPath(path).parts
-        if len(parts) < depth + 2:
+        *folders, _ = path.split("/")
+        if len(folders) < levels.next:
             excluded["image outside the class folders"] += 1
             continue
-        split = SPLITS[parts[0].casefold()] if depth else None
-        samples.append(Sample(id=path, source=path, label=parts[depth], split=split))
+        split = None if levels.split is None else SPLITS[folders[levels.split].casefold()]
+        samples.append(
+            Sample(
+                id=path,
+                source=path,
+                label=folders[levels.label],
+                split=split,
+                fold=folders[levels.label - 1] if levels.above == "fold" else None,
+                centre=folders[levels.label - 1] if levels.above == "centre" else None,
+            )
+        )
     classes = {sample.label for sample in samples}
     if tables and len(classes) < 2:
         raise DataError(
@@ -62,30 +82,97 @@ def read_class_folders(folder: Path) -> ImageDataset:
             f"{folder / tables[0]}"
         )
     if not samples:
-        message = _describe_missing_images(folder, images, files, depth)
+        message = _describe_missing_images(folder, images, files, levels)
         raise DataError(". ".join((message, *listing.notes)))
-    notes = list(listing.notes)
-    if depth:
-        notes.append(f"the folders {', '.join(sorted(top))} are used as fixed splits")
-    if len(classes) == 1:
-        notes.append(
-            f"there is only one class, '{min(classes)}'; "
-            f"if the class folders are inside that folder, pass it instead"
-        )
+    notes = [*listing.notes, *levels.notes, *_describe_masks(masks, alone, images)]
+    if note := doubt_folder(folder.name, classes):
+        notes.append(note)
     return ImageDataset(
         name=folder.name,
         samples=collect(samples),
         images=FileSource(folder),
         excluded=+excluded,
         notes=tuple(notes),
+        doubt=_doubt_one_class(folder, samples, levels) if len(classes) == 1 else None,
     )
 
 
-def _describe_missing_images(folder: Path, images: list[str], files: list[str], depth: int) -> str:
+def name_patients(dataset: ImageDataset) -> ImageDataset:
+    """Return a data set of class folders with the patients that its folders name.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        What ``read_class_folders`` returned, perhaps with patients from the headers of the images.
+
+    Returns
+    -------
+    ImageDataset
+        With patients, if the folders above the classes are patients and the headers do not tell
+        several patients apart. Otherwise with a note, if other folders may be patients.
+    """
+    levels = find_levels(values_of(dataset.samples, "source"))
+    if levels.above == "group" and (dataset.n_groups or 1) < 2:
+        named = (
+            dataclasses.replace(sample, group=sample.source.split("/")[levels.label - 1])
+            for sample in dataset.samples
+        )
+        # A note on the headers would contradict.
+        notes = [note for note in dataset.notes if not note.startswith("patients: ")]
+        notes.append("patients: the folders above the classes")
+        return dataclasses.replace(dataset, samples=collect(named), notes=tuple(notes))
+    if dataset.n_groups is not None or dataset.doubt is not None:
+        return dataset
+    note = propose_pattern(values_of(dataset.samples, "source"), levels)
+    return dataclasses.replace(dataset, notes=(*dataset.notes, note)) if note else dataset
+
+
+def _describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list[str]) -> list[str]:
+    notes = []
+    if masks:
+        mask, image = masks[0]
+        notes.append(
+            f"left out: {counted(len(masks), 'mask')} of other images, such as '{mask}' of "
+            f"'{image}'. To use them as images, pass a table"
+        )
+    if alone:
+        notes.append(
+            f"{counted(len(alone), 'image')} kept with the name of a mask, such as '{alone[0]}', "
+            "because there is no image that it could belong to"
+        )
+    if twins := same_but_suffix(images):
+        one, other = twins[0]
+        notes.append(
+            f"{counted(len(twins), 'pair')} of images with the same name but another suffix, such "
+            f"as '{one}' and '{other}'. If one is a mask or a copy, remove it or pass a table"
+        )
+    return notes
+
+
+def _doubt_one_class(folder: Path, samples: list[Sample], levels: Levels) -> str:
+    label = samples[0].label
+    below = {sample.source.split("/")[levels.next] for sample in samples}
+    inner = folder / samples[0].source.partition(f"{label}/")[0] / label
+    remedy = f"pass the folder that contains {label}/ and the folders of the other classes"
+    if levels.label == 0 and len(below) > 1 and not any((inner / name).is_file() for name in below):
+        first, second = sorted(below)[:2]
+        remedy = f"if {first}/ and {second}/ are classes, pass {inner}. Otherwise {remedy}"
+    return (
+        f"'{folder}' has only one class, '{label}'. Expected one subfolder with images per class: "
+        f"{remedy}. For images of one class, pass a table with the columns path and label"
+    )
+
+
+def _describe_missing_images(
+    folder: Path, images: list[str], files: list[str], levels: Levels
+) -> str:
     expected = "expected one subfolder with images per class, such as benign/ and malignant/"
     if images:
-        place = "directly in its split folders" if depth else "directly in it"
-        return f"'{folder}': {expected}, but its {len(images)} images are {place}"
+        place = "directly in it" if levels.split is None else "directly in its split folders"
+        return (
+            f"'{folder}': {expected}, but its {len(images)} images are {place}. If it is the "
+            "folder of one class, pass the folder above; otherwise pass a table with the labels"
+        )
     suffixes = Counter(PurePosixPath(f).suffix or "no extension" for f in files)
     present = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
     return (
