@@ -184,7 +184,7 @@ def test_the_file_as_written_comes_first(tmp_path):
     written = [NFD("ü.png"), NFC("ü.png"), "a.PNG", "a.png"]
     dataset = load_dataset(table(tmp_path, *written))
     assert [path.name for path in contents(dataset)] == written
-    assert dataset.notes == ()
+    assert not any("differs from the table" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize("names", [("a.PNG", "a.Png"), (NFD("ü") + ".PNG", "ü.PNG")])

@@ -87,14 +87,17 @@ def read_class_folders(folder: Path) -> ImageDataset:
     notes = [*listing.notes, *levels.notes, *_describe_masks(masks, alone, images)]
     if note := doubt_folder(folder.name, classes):
         notes.append(note)
-    return ImageDataset(
+    dataset = ImageDataset(
         name=folder.name,
         samples=collect(samples),
         images=FileSource(folder),
         excluded=+excluded,
         notes=tuple(notes),
-        doubt=_doubt_one_class(folder, samples, levels) if len(classes) == 1 else None,
     )
+    # Only the data set knows whether two folders are two spellings of one class.
+    if len(dataset.classes) > 1:
+        return dataset
+    return dataclasses.replace(dataset, doubt=_doubt_one_class(folder, samples, levels))
 
 
 def name_patients(dataset: ImageDataset) -> ImageDataset:
