@@ -331,7 +331,7 @@ def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str 
 
 def _find_label(label: str, classes: tuple[str, ...]) -> str:
     """Return the class that a label is a spelling of."""
-    found = match_names([label], list(classes))
+    found = match_names([label], classes)
     if label not in found:
         raise unknown_name("positive label", label, classes)
     return found[label]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 
 from bottleneck.data.identifiers import canonical
 
-__all__ = ["loose_key", "match_names", "near_key", "truth_value", "wide_key"]
+__all__ = ["loose_key", "match_ids", "match_names", "near_key", "truth_value", "wide_key"]
 
 # Letters of other scripts that look like Latin ones, and letters that Arabic and Persian
 # keyboards write differently. In upper case, so that letter case makes no difference.
@@ -121,14 +122,14 @@ def truth_value(text: str, *, strict: bool = False) -> str | None:
     return "0" if folded in _FALSE or (not strict and folded in _NO) else None
 
 
-def match_names(given: list[str], known: list[str]) -> dict[str, str]:
+def match_names(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Return which known name each given name is a spelling of.
 
     Parameters
     ----------
-    given : list of str
+    given : iterable of str
         Names from another table.
-    known : list of str
+    known : iterable of str
         Names of a data set.
 
     Returns
@@ -142,14 +143,39 @@ def match_names(given: list[str], known: list[str]) -> dict[str, str]:
     >>> match_names(["Benign ", "x"], ["benign", "malignant"])
     {'Benign ': 'benign'}
     """
-    found = {name: name for name in set(given).intersection(known)}
-    for key in (canonical, loose_key):
-        if len(found) == len(set(given)):
+    return _match(given, known, (canonical, loose_key))
+
+
+def match_ids(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Return which known id each given id is a spelling of; letter case tells ids apart.
+
+    Parameters
+    ----------
+    given, known : iterable of str
+        Ids from another table, and those of a data set.
+
+    Examples
+    --------
+    >>> match_ids(["a.png ", "A.png"], ["a.png"])
+    {'a.png ': 'a.png'}
+    """
+    return _match(given, known, (canonical,))
+
+
+def _match(
+    given: Iterable[str], known: Iterable[str], keys: Sequence[Callable[[str], str]]
+) -> dict[str, str]:
+    names = dict.fromkeys(known)
+    missing = list(dict.fromkeys(given))
+    found = {name: name for name in missing if name in names}
+    for key in keys:
+        missing = [name for name in missing if name not in found]
+        if not missing:
             break
         at: dict[str, list[str]] = {}
-        for name in known:
+        for name in names:
             at.setdefault(key(name), []).append(name)
-        for name in given:
-            if name not in found and len(matches := at.get(key(name), [])) == 1:
+        for name in missing:
+            if len(matches := at.get(key(name), [])) == 1:
                 found[name] = matches[0]
     return found

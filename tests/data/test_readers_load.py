@@ -129,7 +129,7 @@ def test_options_that_do_not_fit(scans, monkeypatch, source, options, message):
     ("name", "content", "message"),
     [
         ("one.png", b"\x89PNG", "is a single image"),
-        ("table.xlsx", b"PK\x03\x04", "is a spreadsheet"),
+        ("table.ods", b"PK\x03\x04", "is a spreadsheet in another format"),
         ("features.h5", b"\x89HDF\r\n\x1a\n\0\0\0", "not UTF-8 text"),
         ("empty.csv", b"", "is empty: its first line must name the columns"),
         ("empty.npz", b"", "cannot be read as .npz"),

@@ -191,7 +191,7 @@ def test_broken_tables_name_the_line(write, text, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_other_encodings_are_refused(write, encoding):
     with pytest.raises(DataError, match="not UTF-8 text"):
         load_dataset(write("path,label\na.png,bösartig\n", encoding=encoding))

@@ -14,6 +14,7 @@ from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
+from bottleneck.data.readers.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.spelling_variants import check_unclear_labels
@@ -44,7 +45,8 @@ def load_dataset(
     ``source``                                            is read as
     ====================================================  =======================
     the word ``"phantom"``                                the embedded phantom
-    a zip archive, or a file called ``.npz``              MedMNIST
+    an Excel workbook                                     CSV manifest
+    another zip archive, or a file called ``.npz``        MedMNIST
     another file                                          CSV manifest
     a folder with ``Annotations`` and ``JPEGImages``      TN5000
     a folder with files ``1.xml``, ``2.xml`` ...          DDTI
@@ -184,8 +186,13 @@ def _find_format(source: str | Path) -> str:
             return "DDTI" if is_ddti else _CLASS_FOLDERS
         if path.suffix.casefold() in IMAGE_SUFFIXES:
             raise DataError(f"'{source}' is a single image; pass a folder or a table of images")
-        if path.suffix.casefold() in (".xlsx", ".xls", ".ods"):
-            raise DataError(f"'{source}' is a spreadsheet; save it as 'CSV UTF-8' and pass that")
+        if path.suffix.casefold() in (".xls", ".xlsb", ".ods", ".numbers"):
+            raise DataError(
+                f"'{source}' is a spreadsheet in another format than .xlsx; save it as .xlsx or "
+                "'CSV UTF-8', and pass that"
+            )
+        if is_workbook(path):
+            return "CSV manifest"
         with path.open("rb") as file:
             is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
             return "MedMNIST" if is_archive else "CSV manifest"

@@ -1,13 +1,20 @@
-"""Tables in CSV files: their rows, and their columns matched to samples."""
+"""Tables in CSV files and Excel workbooks: their rows, and their columns matched to samples."""
 
 from __future__ import annotations
 
 import csv
+import io
+import itertools
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from bottleneck.data.identifiers import canonical
 from bottleneck.data.missing_values import blank_if_missing
+from bottleneck.data.readers.spreadsheets import is_workbook, read_sheet
+from bottleneck.data.spelling_keys import loose_key, match_ids, match_names
 from bottleneck.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -17,48 +24,85 @@ __all__ = ["read_columns", "read_rows", "read_table"]
 
 # Characters. A longer first line is not the header of a table.
 _MAX_HEADER = 1_000_000
+# Characters and rows that show which separator a table has.
+_SAMPLE, _N_ROWS = 16_384, 50
+_DELIMITERS = ",;\t|"
+# Columns of a manifest and of predictions.
+_KNOWN = frozenset({"path", "label", "patient", "split", "fold", "centre", "id"})
+# What Excel writes so that it reads its own table: sep=;
+_SEPARATOR_LINE = re.compile(r"\"?sep=(\\t|.)\"?[,;|\s]*", re.IGNORECASE)
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+_NO_TEXT = {
+    b"\xd0\xcf\x11\xe0": "an Excel file of before 2007 (.xls)",
+    b"pk\x03\x04": "an archive",
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<table": "a web page",
+    b"<?xml": "an XML file",
+}
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def read_rows(path: Path, notes: list[str] | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a table one by one, the header first.
 
     Parameters
     ----------
     path : Path
-        A table with a header, in UTF-8, with commas, semicolons or tabs between the fields.
+        A table with a header: an Excel workbook, or text in UTF-8 or UTF-16 with commas,
+        semicolons, tabs or bars between the fields. A first line ``sep=;`` names the separator.
+    notes : list of str, optional
+        Notes on how a workbook was read are added to it.
 
     Yields
     ------
     line : int
         The number of the row's (last) line in the file, from 1.
     fields : list of str
-        As many fields as the header has; missing ones are "". Blank lines are skipped.
+        As many fields as the header has; missing ones are "". Blank rows are skipped, and blank
+        fields beyond the header are dropped.
 
     Raises
     ------
     DataError
         If the file cannot be read, is empty or not text, or a row has more fields than the header.
     """
+    notes = [] if notes is None else notes
+    n_columns = 0
+    for line, fields in _read_workbook_or_text(path, notes):
+        if not any(map(str.strip, fields)):
+            continue
+        n_columns = n_columns or len(fields)
+        if any(map(str.strip, fields[n_columns:])):
+            raise DataError(
+                f"{path}, line {line}: {len(fields)} fields, but the header has {n_columns}; put "
+                "fields that contain the separator in double quotes"
+            )
+        yield line, fields[:n_columns] + [""] * (n_columns - len(fields))
+    if not n_columns:
+        raise DataError(f"the table {path} is empty: its first line must name the columns")
+
+
+def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _find_delimiter(file, path)
-            n_columns = 0
+        if is_workbook(path):
+            yield from read_sheet(path, notes)
+            return
+        with _open_text(path) as file:
+            delimiter, n_before = _find_delimiter(file, path)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             for fields in reader:
-                if not fields:
-                    continue
-                n_columns = n_columns or len(fields)
-                if len(fields) > n_columns:
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: {len(fields)} fields, but the header has "
-                        f"{n_columns}; put fields that contain {delimiter!r} in double quotes"
-                    )
                 if any("\0" in field for field in fields):
                     raise DataError(f"{path} contains NUL bytes and is not a text file")
-                yield reader.line_num, fields + [""] * (n_columns - len(fields))
-    except UnicodeDecodeError as error:
+                yield reader.line_num + n_before, fields
+    except UnicodeError as error:
         raise DataError(
-            f"{path} is not UTF-8 text; save the table as 'CSV UTF-8' ({error.reason})"
+            f"{path} is not UTF-8 text; save the table as 'CSV UTF-8' "
+            f"({getattr(error, 'reason', error)})"
         ) from error
     except csv.Error as error:
         raise DataError(
@@ -66,17 +110,65 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from error
     except OSError as error:
         raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
-    if not n_columns:
-        raise DataError(f"the table {path} is empty: its first line must name the columns")
 
 
-def _find_delimiter(file: TextIO, path: Path) -> str:
-    """Return the separator that is most frequent in the header; ``file`` is rewound."""
-    header = file.readline(_MAX_HEADER)
-    if len(header) == _MAX_HEADER:
+def _open_text(path: Path) -> TextIO:
+    """Open a table in the encoding that its first bytes show."""
+    with path.open("rb") as file:
+        start = file.read(_SAMPLE)
+    for signature, what in _NO_TEXT.items():
+        if start.lstrip().lower().startswith(signature):
+            raise DataError(
+                f"{path} is not a table but {what}; open it in a spreadsheet, and save it as .xlsx "
+                "or 'CSV UTF-8'"
+            )
+    encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8-sig")
+    # UTF-16 without a mark: every second byte of the ASCII characters is zero.
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if encoding == "utf-8-sig" and even + odd > len(start) // 3 and not (even and odd):
+        encoding = "utf-16-le" if odd else "utf-16-be"
+    return path.open(encoding=encoding, newline="")
+
+
+def _find_delimiter(file: TextIO, path: Path) -> tuple[str, int]:
+    """Return the separator of the fields, and how many lines precede the header.
+
+    ``file`` is at the header then.
+    """
+    first = file.readline(_MAX_HEADER)
+    if len(first) == _MAX_HEADER:
         raise DataError(f"{path} is not a table: its first line does not end")
+    if match := _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n")):
+        return match[1].replace("\\t", "\t"), 1
+    sample = first + file.read(_SAMPLE)
     file.seek(0)
-    return max(",;\t", key=header.count)
+    return max(_DELIMITERS, key=lambda delimiter: _fit(sample, delimiter)), 0
+
+
+def _fit(sample: str, delimiter: str) -> tuple[float, int, int]:
+    """Return how well the beginning of a table fits a separator; larger is better.
+
+    A separator fits if the rows have as many fields as the header; then if it yields usual names
+    of columns, and many of them.
+    """
+    try:
+        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        header, *rows = (fields for fields in itertools.islice(reader, _N_ROWS) if fields)
+    except (csv.Error, ValueError):
+        return 0, 0, 0
+    if len(header) < 2:
+        return 0, 0, 0
+    rows = [fields for fields in rows if any(fields)][:-1] or rows
+    n_fitting = sum(1 < len(_without_end(fields)) <= len(header) for fields in rows)
+    n_known = sum(name.strip().casefold() in _KNOWN for name in header)
+    return n_fitting / max(1, len(rows)), n_known, len(header)
+
+
+def _without_end(fields: list[str]) -> list[str]:
+    """Return fields without the blank ones at the end."""
+    while fields and not fields[-1]:
+        fields = fields[:-1]
+    return fields
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
@@ -90,10 +182,10 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
     Returns
     -------
     table : DataFrame of str
-        The fields, indexed by line number. Column names are as in the file; several columns may
-        have the same name.
-    delimiter : {",", ";", "\\t"}
-        The separator of the fields.
+        The fields, indexed by line number. Column names are in their canonical form; several
+        columns may have the same name.
+    delimiter : str
+        The separator of the fields; a comma for a workbook.
 
     Raises
     ------
@@ -104,9 +196,12 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
 
     path = Path(path)
     (_, header), *rows = read_rows(path)
-    table = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], header, dtype=str)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return table, _find_delimiter(file, path)
+    names = [canonical(name) for name in header]
+    table = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], names, dtype=str)
+    if is_workbook(path):
+        return table, ","
+    with _open_text(path) as file:
+        return table, _find_delimiter(file, path)[0]
 
 
 def read_columns(
@@ -121,13 +216,14 @@ def read_columns(
     names : sequence of str
         The columns to read.
     ids : sequence of str
-        The ids of the samples. One column of the table must contain each of them exactly once.
+        The ids of the samples. One column of the table must contain each of them exactly once,
+        perhaps in another spelling of the same canonical form.
 
     Returns
     -------
     dict of str to dict of str to str
         For each column, the value of each sample by its id; "not recorded" for an empty field and
-        codes such as "NA".
+        codes such as "NA". Values that differ in letter case or spaces have the usual spelling.
 
     Raises
     ------
@@ -137,26 +233,52 @@ def read_columns(
         If a column does not exist.
     """
     table, _ = read_table(path)
-    columns = table.columns.str.strip().tolist()
+    columns = table.columns.tolist()
+    known = match_names(list(names), columns)
     for name in names:
-        if name not in columns:
+        if name not in known:
             raise unknown_name(f"column of {Path(path).name}", name, columns)
-        if columns.count(name) > 1:
-            raise DataError(f"{path} has several columns '{name}'; rename all but one")
+        if columns.count(known[name]) > 1:
+            raise DataError(f"{path} has several columns '{known[name]}'; rename all but one")
+    key, keys = _find_ids(table, ids)
     wanted = set(ids)
-    n_matched = [len(wanted.intersection(table.iloc[:, n])) for n in range(len(columns))]
-    key = n_matched.index(max(n_matched))
-    rows = table[table.iloc[:, key].isin(wanted)]
-    keys = rows.iloc[:, key]
-    if n_matched[key] < len(wanted) or keys.duplicated().any():
+    is_wanted = keys.isin(wanted)
+    n_matched = len(set(keys[is_wanted]))
+    if n_matched < len(wanted) or keys[is_wanted].duplicated().any():
         raise DataError(
             f"no column of {Path(path).name} contains each of the {len(wanted)} sample ids exactly "
-            f"once (nearest: '{columns[key]}' with {n_matched[key]}): add a column with the ids"
+            f"once (nearest: '{columns[key]}' with {n_matched}): add a column with the ids"
         )
+    rows = table[is_wanted]
     return {
-        name: {
-            identity: blank_if_missing(value) or "not recorded"
-            for identity, value in zip(keys, rows.iloc[:, columns.index(name)], strict=True)
-        }
+        name: dict(
+            zip(
+                keys[is_wanted],
+                _join_spellings(rows.iloc[:, columns.index(known[name])].tolist()),
+                strict=True,
+            )
+        )
         for name in names
     }
+
+
+def _find_ids(table: pd.DataFrame, ids: Sequence[str]) -> tuple[int, pd.Series]:
+    """Return the column with most of the ids, as they are spelled in ``ids``."""
+    wanted = set(ids)
+    columns = [table.iloc[:, n] for n in range(table.shape[1])]
+    counts = [len(wanted.intersection(column)) for column in columns]
+    if max(counts) < len(wanted):
+        known = match_ids([text for column in columns for text in set(column)], ids)
+        columns = [column.map(lambda text: known.get(text, text)) for column in columns]
+        counts = [len(wanted.intersection(column)) for column in columns]
+    key = counts.index(max(counts))
+    return key, columns[key]
+
+
+def _join_spellings(values: Sequence[str]) -> list[str]:
+    """Return values in one spelling; "not recorded" for those that mean nothing."""
+    names = [canonical(blank_if_missing(value)) or "not recorded" for value in values]
+    usual: dict[str, str] = {}
+    for name, _ in Counter(names).most_common():
+        usual.setdefault(loose_key(name), name)
+    return [usual[loose_key(name)] for name in names]

@@ -11,15 +11,13 @@ from pathlib import Path
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.data.readers.csv_tables import read_rows
+from bottleneck.data.readers.table_columns import REQUIRED, choose_columns, note_columns
 from bottleneck.data.readers.table_paths import TablePaths
 from bottleneck.data.samples import Sample, collect, count_named, repeated_ids
-from bottleneck.errors import DataError, UsageError, unknown_name
+from bottleneck.errors import DataError, UsageError
 from bottleneck.plurals import counted
 
-__all__ = ["ROLES", "SPLITS", "read_manifest"]
-
-ROLES = ("path", "label", "patient", "split", "fold", "centre", "id")
-_REQUIRED = ("path", "label")
+__all__ = ["SPLITS", "read_manifest"]
 
 SPLITS = {
     "train": "train",
@@ -45,11 +43,11 @@ def read_manifest(
 ) -> ImageDataset:
     """Read a table with one row per sample.
 
-    The text is UTF-8, with commas, semicolons or tabs between the fields. White space around a
-    field is dropped; ``NA``, ``nan``, ``null`` and similar codes are empty fields. Paths are
-    absolute or relative to the table's folder, and may lead anywhere; a note names the folder of
-    images outside. Rows are left out if they have no path or no label, or if the path is a folder
-    or special file. Without a column ``id``, the path is the id. If the table has a column
+    The table is an Excel workbook, or text as ``read_rows`` reads it. White space around a field is
+    dropped; ``NA``, ``nan``, ``#NV`` and similar codes are empty fields. Paths are absolute or
+    relative to the table's folder, and may lead anywhere; a note names the folder of images
+    outside. Rows are left out if they have no path or no label, or if the path is a folder or
+    special file. Without a column ``id``, the path is the id. If the table has a column
     ``patient``, a row with an empty one becomes a patient of its own.
 
     Parameters
@@ -82,6 +80,9 @@ def read_manifest(
         raise UsageError(f"--images: the folder '{images}' does not exist")
     excluded = Counter[str]()
     columns = columns or {}
+    notes: list[str] = []
+    _, header = next(read_rows(path, notes))
+    notes += note_columns(path, header, columns)
 
     def open_paths() -> TablePaths:
         rows = (row for _, row in _read_roles(path, columns))
@@ -113,7 +114,7 @@ def read_manifest(
         samples=samples,
         images=FileSource(folder),
         excluded=excluded,
-        notes=paths.notes(),
+        notes=(*notes, *paths.notes()),
     )
 
 
@@ -142,7 +143,7 @@ def _read_samples(
     """Yield the line and the sample of each usable row; count the others in ``excluded``."""
     for line, row in _read_roles(path, columns):
         place = f"{path.name}, line {line}"
-        if lacking := [role for role in _REQUIRED if not row[role]]:
+        if lacking := [role for role in REQUIRED if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
             continue
         name, source, reason = paths.locate(row["path"], place)
@@ -172,7 +173,7 @@ def _read_roles(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, R
     """Yield the line number of each row, and its fields by role."""
     rows = read_rows(path)
     _, header = next(rows)
-    chosen = _choose_columns(path, [name.strip() for name in header], columns)
+    chosen = choose_columns(path, header, columns)
     for line, fields in rows:
         yield line, {role: _read_field(role, fields[n].strip()) for role, n in chosen.items()}
 
@@ -183,26 +184,6 @@ def _read_field(role: str, text: str) -> str:
     if role == "patient" or (role == "path" and not text.strip(".")):
         return text
     return blank_if_missing(text)
-
-
-def _choose_columns(path: Path, header: list[str], columns: Mapping[str, str]) -> dict[str, int]:
-    """Return the position of the column of each role that the table has."""
-    for role, column in columns.items():
-        if role not in ROLES:
-            raise unknown_name("column role", role, ROLES)
-        if column not in header:
-            raise unknown_name(f"column of {path.name} for --{role}-column", column, header)
-    names = {role: columns.get(role, role) for role in ROLES}
-    names = {role: name for role, name in names.items() if name in header}
-    for role in _REQUIRED:
-        if role not in names:
-            raise DataError(
-                f"{path.name} has no column '{role}'; its columns are: {', '.join(header)}. Name "
-                f"the right one with --{role}-column NAME (in Python: columns={{'{role}': NAME}})"
-            )
-    if repeated := [name for name in names.values() if header.count(name) > 1]:
-        raise DataError(f"{path.name} has several columns '{repeated[0]}'; rename all but one")
-    return {role: header.index(name) for role, name in names.items()}
 
 
 def _normalise_split(split: str | None, place: str) -> str | None:

@@ -1,0 +1,214 @@
+"""Rows of an Excel workbook (.xlsx), as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bottleneck.errors import DataError
+from bottleneck.files import find_bomb
+from bottleneck.plurals import counted
+
+__all__ = ["is_workbook", "read_sheet"]
+
+_SUFFIXES = (".xlsx", ".xlsm")
+# Excel has no more rows.
+_MAX_ROWS = 1_048_576
+# Excel keeps 15 digits of a number.
+_DIGITS = 15
+# A number format that shows a number with leading zeros, and perhaps a text before it.
+_ZEROS = re.compile(r"((?:\"[^\"]*\"|\\.)*)(0+)")
+
+
+@dataclasses.dataclass
+class _Layout:
+    """What a sheet contains besides values.
+
+    Attributes
+    ----------
+    merged : list of tuple of int
+        First column, first row, last column and last row of merged cells, from 1, sorted by row.
+    n_hidden : int
+        Number of hidden rows.
+    """
+
+    merged: list[tuple[int, int, int, int]] = dataclasses.field(default_factory=list)
+    n_hidden: int = 0
+
+
+def is_workbook(path: Path) -> bool:
+    """Return whether a file is an Excel workbook, by its suffix or its contents.
+
+    Raises
+    ------
+    OSError
+        If a file with another suffix cannot be read.
+    """
+    if path.suffix.casefold() in _SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                return False
+            with zipfile.ZipFile(file) as archive:
+                return "xl/workbook.xml" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
+
+
+def read_sheet(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the first visible sheet of a workbook.
+
+    Formulas have the value that the workbook stores. Merged cells have the value of the first one
+    in every row. Numbers whose format shows leading zeros have them.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.xlsx`` or ``.xlsm`` file.
+    notes : list of str
+        Notes on other sheets, hidden rows and merged cells are added to it.
+
+    Yields
+    ------
+    line : int
+        The number of the row, from 1.
+    fields : list of str
+        Its cells; "" where there is none.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, has no visible sheet, or contains a formula without a value.
+    """
+    import openpyxl
+
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            if bomb := find_bomb(archive):
+                raise DataError(f"{path.name} is not read: it may be a decompression bomb: {bomb}")
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            try:
+                yield from _read_book(book, archive, path, notes)
+            finally:
+                book.close()
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
+    # A damaged workbook makes openpyxl raise almost anything.
+    except (
+        zipfile.BadZipFile,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        EOFError,
+        zlib.error,
+    ) as error:
+        raise DataError(
+            f"{path.name} is not a readable Excel workbook; open it in a spreadsheet, and save it "
+            "as .xlsx or 'CSV UTF-8'"
+        ) from error
+
+
+def _read_book(
+    book: Any, archive: zipfile.ZipFile, path: Path, notes: list[str]
+) -> Iterator[tuple[int, list[str]]]:
+    visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if not visible:
+        raise DataError(f"{path.name} has no visible sheet; show the sheet with the table")
+    sheet = visible[0]
+    if others := len(book.worksheets) - 1:
+        notes.append(
+            f"{path.name}: the sheet '{sheet.title}' is read; {counted(others, 'other sheet')} "
+            f"{'is' if others == 1 else 'are'} not"
+        )
+    # The path is private in openpyxl, which does not read merged cells without all the others.
+    layout = _read_layout(archive, sheet._worksheet_path, path)
+    if layout.n_hidden:
+        notes.append(f"{path.name}: {counted(layout.n_hidden, 'hidden row')} read like the others")
+    if any(last > first for _, first, _, last in layout.merged):
+        notes.append(f"{path.name}: the value of merged cells is read in each of their rows")
+    sheet.reset_dimensions()  # Some programs write wrong ones.
+    merged = iter(layout.merged)
+    following = next(merged, None)
+    filled: list[tuple[int, int, str]] = []
+    for line, row in enumerate(sheet.iter_rows(), 1):
+        fields = [_to_text(cell) for cell in row]
+        filled = [(column, last, text) for column, last, text in filled if last >= line]
+        for column, _, text in filled:
+            fields += [""] * (column - len(fields))
+            fields[column - 1] = text
+        while following is not None and following[1] <= line:
+            column, first, _, last = following
+            if first < last and column <= len(fields):
+                filled.append((column, last, fields[column - 1]))
+            following = next(merged, None)
+        yield line, fields
+
+
+def _read_layout(archive: zipfile.ZipFile, part: str, path: Path) -> _Layout:
+    """Return the layout of a sheet; raise DataError if a formula has no value."""
+    from defusedxml.ElementTree import iterparse
+    from openpyxl.utils import range_boundaries
+
+    layout = _Layout()
+    rows: Any = None
+    with archive.open(part) as file:
+        for event, element in iterparse(file, events=("start", "end")):
+            tag = element.tag.rpartition("}")[2]
+            if event == "start":
+                rows = element if tag == "sheetData" else rows
+            elif tag == "c":
+                parts = {child.tag.rpartition("}")[2]: child.text for child in element}
+                if "f" in parts and not parts.get("v") and element.get("t") != "str":
+                    raise DataError(
+                        f"{path.name}: the cell {element.get('r')} contains a formula without a "
+                        "stored value; open the file in a spreadsheet and save it again"
+                    )
+            elif tag == "row":
+                if int(element.get("r", 1)) > _MAX_ROWS:
+                    raise DataError(f"{path.name} has more than {_MAX_ROWS:,} rows")
+                layout.n_hidden += element.get("hidden") in ("1", "true")
+                rows.clear()
+            elif tag == "mergeCell":
+                layout.merged.append(range_boundaries(element.get("ref")))
+    layout.merged.sort(key=lambda bounds: bounds[1])
+    return layout
+
+
+def _to_text(cell: Any) -> str:
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        if abs(value) >= 10**_DIGITS:
+            return f"{value:.{_DIGITS - 1}E}"
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _number_to_text(value, cell.number_format or "")
+    if isinstance(value, datetime.datetime):
+        is_date = value.time() == datetime.time()
+        return value.date().isoformat() if is_date else value.isoformat(" ")
+    return str(value)
+
+
+def _number_to_text(value: int, number_format: str) -> str:
+    text = str(value)
+    if len(text) > _DIGITS and not text[_DIGITS:].strip("0"):
+        # Digits may be lost; scientific notation says so.
+        return f"{value:.{_DIGITS - 1}E}"
+    if match := _ZEROS.fullmatch(number_format):
+        before = re.sub(r"\"([^\"]*)\"|\\(.)", r"\1\2", match[1])
+        return before + text.zfill(len(match[2]))
+    return text
