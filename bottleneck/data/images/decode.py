@@ -167,19 +167,24 @@ def codec(data: bytes) -> str:
     Returns
     -------
     str
-        "" for all formats but DICOM.
+        "" for all formats but DICOM and TIFF.
 
     Raises
     ------
     MissingExtraError
         If these packages are not installed.
     """
-    if not is_dicom(data):
-        return ""
-    with LOADING:
-        from bottleneck.data.images.dicom import CODEC
+    if is_dicom(data):
+        with LOADING:
+            from bottleneck.data.images.dicom import CODEC
 
-    return CODEC
+            return CODEC
+    if data.startswith(_TIFF):
+        with LOADING:
+            from bottleneck.data.images import tiff
+
+            return tiff.CODEC
+    return ""
 
 
 def pixel_facts(

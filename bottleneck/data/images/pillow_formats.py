@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import re
 import struct
 import warnings
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from bottleneck.data.images.display import Display
+from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.images.rgb_conversion import (
     Conversion,
     flattened,
@@ -80,9 +81,12 @@ def read_with_pillow(
             notes.append(_FIRST_OF_SEVERAL)
         if samples.bits > 8 and image.format == "JPEG2000" and image.mode[0] != "I":
             return _read_jpeg_2000(data, samples, display)
+        if image.format == "PPM" and samples.high != 255 and data[1] in b"56":
+            return _read_netpbm(data, opened, samples, display)
         image.load()
         if samples.bits < 8:  # Pillow shifts samples to the left.
-            table = level_table(samples.bits)[np.arange(256) >> (8 - samples.bits)]
+            top = (2**samples.bits - 1) << (8 - samples.bits)
+            table = level_table((0, top), np.uint8)
             image = image.point(table.tolist() * len(image.getbands()))
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode[0] in "IF":
@@ -129,19 +133,39 @@ def _png_samples(image: ImageFile.ImageFile) -> _Samples:
 
 
 def _netpbm_samples(image: ImageFile.ImageFile, data: bytes) -> _Samples:
-    magic = data[:2]
     if not re.match(rb"P[1-6f]\s", data):
         raise DecodeError("not an image in a supported format")
-    at, arguments = image.tile[0][2:4]
-    top = arguments[1] if isinstance(arguments, tuple) and image.mode != "F" else 255
-    if magic in (b"P4", b"P5", b"P6"):
-        if image.mode == "I" and not isinstance(arguments, tuple):
-            top = 65535
-        row = (image.width + 7) // 8 if magic == b"P4" else image.width * (1 + (top > 255))
-        end = at + row * image.height * (3 if magic == b"P6" else 1)
+    start, arguments = image.tile[0][2:4]
+    top = 255
+    if isinstance(arguments, tuple) and image.mode != "F":
+        top = int(arguments[1])
+    elif image.mode == "I":
+        top = 65535
+    if data[1] in b"456":
+        row = (image.width + 7) // 8 if data[1] == ord("4") else image.width * (1 + (top > 255))
+        end = start + row * image.height * (3 if data[1] == ord("6") else 1)
+        if end > len(data):
+            raise DecodeError("damaged image: its data end too early")
         if re.match(rb"\s*P[1-7]\s", data[end : end + 20]):
             raise DecodeError(f"several {FRAMES}")
-    return _Samples(max(8, int(top).bit_length()), 0, top)
+    return _Samples(max(8, top.bit_length()), 0, top)
+
+
+def _read_netpbm(
+    data: bytes, image: ImageFile.ImageFile, samples: _Samples, display: Display
+) -> tuple[Image.Image, Conversion | None]:
+    """Read binary samples of another maximum than 255; Pillow takes a second for a million."""
+    shape = image.height, image.width, *((3,) if data[1] == ord("6") else ())
+    kind = ">u2" if samples.high > 255 else "u1"
+    values = np.frombuffer(data, kind, math.prod(shape), image.tile[0][2]).reshape(shape)
+    values = values.astype(np.uint16)
+    declared, deep = (samples.low, samples.high), samples.bits > 8
+    if len(shape) == 2:
+        shown = grey_image(values, declared, display if deep else AS_STORED)
+    else:
+        shown = Image.fromarray(looked_up(values, level_table(declared, np.uint16)))
+    conversion = Conversion.of_depth(f"{samples.bits} bits", grey=len(shape) == 2)
+    return flattened(shown), conversion if deep else None
 
 
 def _jpeg_2000_samples(image: Image.Image, data: bytes) -> _Samples:
@@ -216,7 +240,7 @@ def _read_jpeg_2000(
     if values.ndim == 2:
         grey = grey_image(values, (samples.low, samples.high), display)
         return flattened(grey), Conversion.of_depth(f"{samples.bits} bits", grey=True)
-    levels = looked_up(values, level_table(samples.bits, signed=samples.low < 0))
+    levels = looked_up(values, level_table((samples.low, samples.high), values.dtype))
     return flattened(Image.fromarray(levels)), Conversion.of_depth(
         f"{samples.bits} bits", grey=False
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from bottleneck.data.images.display import (
@@ -60,8 +60,13 @@ class Conversion:
         if _is_transparent(image) or "transparency" in image.info:
             return cls("an image with transparency", "save it without an alpha channel")
         if image.mode in ("P", "PA"):
-            return cls("an image with a palette", "check the palette, or save it as 8-bit RGB")
+            return cls.of_palette()
         return None
+
+    @classmethod
+    def of_palette(cls) -> Conversion:
+        """Return that of an image with a palette."""
+        return cls("an image with a palette", "check the palette, or save it as 8-bit RGB")
 
 
 def grey_image(
@@ -121,30 +126,24 @@ def grey_image(
     return Image.fromarray(result)
 
 
-def level_table(bits: int, signed: bool = False) -> NDArray[np.uint8]:
-    """Return the 8-bit levels of all samples of a type, scaled from the declared range.
+def level_table(declared: tuple[int, int], kind: DTypeLike) -> NDArray[np.uint8]:
+    """Return the 8-bit levels of all integers of a type, for ``looked_up``.
 
     Parameters
     ----------
-    bits : int
-        Declared bits per sample, 1 to 16.
-    signed : bool
-        Whether the smallest sample is −2 ** (bits − 1) instead of 0.
-
-    Returns
-    -------
-    ndarray of uint8, shape (256,) or (65536,)
-        A table for ``looked_up``.
+    declared : tuple of int
+        The smallest and largest value that a file declares.
+    kind : dtype
+        An integer type of 8 or 16 bits.
 
     Examples
     --------
-    >>> level_table(12)[[0, 16, 2048, 4095]].tolist()
+    >>> level_table((0, 4095), np.uint16)[[0, 16, 2048, 4095]].tolist()
     [0, 1, 128, 255]
     """
-    samples = np.arange(2**8 if bits <= 8 else 2**16)
-    if signed:
-        samples = samples - samples.size // 2 + 2 ** (bits - 1)
-    return np.rint(levels_in_range(samples, 0, 2**bits - 1)).astype(np.uint8)
+    limits = np.iinfo(kind)
+    levels = levels_in_range(np.arange(limits.min, limits.max + 1), *declared)
+    return np.rint(levels).astype(np.uint8)
 
 
 def looked_up(values: NDArray, table: NDArray) -> NDArray:

@@ -6,16 +6,18 @@ combinations of tags (signed, planar, 0 as white, 12 bits), and tifffile reads t
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import itertools
 import logging
 import re
 import struct
+from importlib import metadata
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from tifffile import TiffFile, TiffPage
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tifffile import TIFF, TiffFile, TiffPage
 
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.images.pillow_formats import FRAMES
@@ -36,7 +38,14 @@ from bottleneck.data.images.tiff_tags import (
 )
 from bottleneck.errors import DecodeError, MissingExtraError
 
-__all__ = ["read_tiff"]
+__all__ = ["CODEC", "read_tiff"]
+
+# The decoders besides Pillow, with versions: another version may decode the same bytes otherwise.
+CODEC = "-".join(
+    f"{name}-{metadata.version(name)}"
+    for name in ("tifffile", "imagecodecs")
+    if importlib.util.find_spec(name)
+)
 
 _REDUCED, _MASK = 1, 4
 _MAX_PAGES = 1000
@@ -66,7 +75,7 @@ def read_tiff(
         tags = read_tags(page, len(data))
         if _pillow_reads(tags, page):
             return _read_with_pillow(data, page, tags, display, notes)
-        image, conversion = _read_with_tifffile(page, tags, display)
+        image, conversion = _read_with_tifffile(page, tags, display, notes)
     if tags.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[tags.orientation])
     return image, conversion
@@ -79,7 +88,7 @@ def _full_page(file: TiffFile, notes: list[str]) -> TiffPage:
         both = page, *itertools.islice(page.pages or (), _MAX_PAGES)
         pages += (page for page in both if isinstance(page, TiffPage))
     if not pages:
-        raise DecodeError("a TIFF without an image")
+        raise DecodeError("damaged image: a TIFF that ends before its first page")
     full = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)]
     n_frames = len(full) if len(full) != 1 else _count_hidden(full[0])
     if n_frames > 1:
@@ -87,7 +96,9 @@ def _full_page(file: TiffFile, notes: list[str]) -> TiffPage:
     if not full:
         raise DecodeError("a TIFF that holds only a reduced copy or a mask of its image")
     if len(pages) > 1:
-        notes.append("a TIFF also holds reduced copies of its image: the full-size image is used")
+        notes.append(
+            "a TIFF also holds reduced copies or a mask of its image: the full-size image is used"
+        )
     return full[0]
 
 
@@ -105,28 +116,37 @@ def _count_hidden(page: TiffPage) -> int:
 
 
 def _pillow_reads(tags: Tags, page: TiffPage) -> bool:
-    if tags.kind != "uint" or tags.planar:
+    if tags.compression in ("CCITT", "JPEG"):
+        return True
+    parent = page.parent
+    if parent.is_bigtiff and parent.byteorder == ">":
         return False
-    if tags.photometric == MIN_IS_WHITE and tags.samples > 1:
+    if page.sampleformat != 1 or tags.planar or tags.alpha == 1 or page.fillorder != 1:
         return False
-    if tags.bits == 16:
-        return (tags.photometric, tags.samples, page.fillorder) == (MIN_IS_BLACK, 1, 1)
-    if tags.bits == 8:
-        return page.fillorder == 1 or tags.samples == 1
-    return tags.bits in (1, 2, 4) and tags.samples == 1
+    if tags.is_grey and tags.samples > 1:
+        return tags.bits == 8 and tags.photometric == MIN_IS_BLACK
+    if tags.is_grey:
+        return tags.bits in (1, 2, 4, 8) or (tags.bits, tags.photometric) == (16, MIN_IS_BLACK)
+    return tags.bits == 8 or tags.photometric == PALETTE
 
 
 def _read_with_pillow(
     data: bytes, page: TiffPage, tags: Tags, display: Display, notes: list[str]
 ) -> tuple[Image.Image, Conversion | None]:
-    with Image.open(io.BytesIO(_starting_with(data, page)), formats=["TIFF"]) as image:
+    palette = _palette(page, tags, notes) if tags.photometric == PALETTE else None
+    try:
+        opened = Image.open(io.BytesIO(_starting_with(data, page)), formats=["TIFF"])
+    except UnidentifiedImageError:
+        raise DecodeError("a TIFF with tags that no decoder here reads: save it as PNG") from None
+    with opened as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         if tags.bits == 16:
             grey = grey_image(np.asarray(image).astype(np.uint16), tags.declared, display)
-            return flattened(grey), Conversion.of_depth("16 bits", grey=True)
-        if tags.photometric == PALETTE:
-            return _coloured(image, page, tags, notes)
+            return flattened(grey), Conversion.of_depth("uint16", grey=True)
+        if palette is not None:
+            colours = looked_up(np.asarray(image), palette)
+            return Image.fromarray(colours), Conversion.of_palette()
         return flattened(image), Conversion.of_image(image)
 
 
@@ -137,29 +157,31 @@ def _starting_with(data: bytes, page: TiffPage) -> bytes:
     return data[:4] + struct.pack(page.parent.byteorder + "I", page.offset) + data[8:]
 
 
-def _coloured(
-    image: Image.Image, page: TiffPage, tags: Tags, notes: list[str]
-) -> tuple[Image.Image, Conversion | None]:
-    """Look up pixels in the ColorMap (TIFF 6.0, section 5)."""
+def _palette(page: TiffPage, tags: Tags, notes: list[str]) -> NDArray[np.uint8]:
+    """Return the colours of a ColorMap (TIFF 6.0, section 5), shape (256, 3)."""
     entries = np.asarray(page.tags.valueof(320, ()), np.uint16)
     if entries.size != 3 * 2**tags.bits:
         raise DecodeError(
-            f"damaged image: a palette of {entries.size // 3} of {2**tags.bits} colours"
+            f"damaged image: a palette of {entries.size // 3} colours, not {2**tags.bits}"
         )
     if entries.max() < 256:
         notes.append("the palette of a TIFF has 8-bit values in 16-bit entries, used as such")
-    else:
-        entries >>= 8
+        entries = entries * np.uint16(257)
     colours = np.zeros((256, 3), np.uint8)
-    colours[: 2**tags.bits] = entries.reshape(3, -1).T
-    return Image.fromarray(looked_up(np.asarray(image), colours)), Conversion.of_image(image)
+    colours[: 2**tags.bits] = (
+        looked_up(entries, level_table((0, 65535), np.uint16)).reshape(3, -1).T
+    )
+    return colours
 
 
 def _read_with_tifffile(
-    page: TiffPage, tags: Tags, display: Display
+    page: TiffPage, tags: Tags, display: Display, notes: list[str]
 ) -> tuple[Image.Image, Conversion | None]:
     _refuse_missing_codec(tags, page)
-    table = None if tags.declared is None else level_table(tags.bits, tags.kind == "int")
+    if tags.photometric == PALETTE:
+        colours = _stored(page, tags, _palette(page, tags, notes))
+        return Image.fromarray(colours), Conversion.of_palette()
+    table = None if tags.declared is None else level_table(tags.declared, _type(page, tags))
     if tags.is_grey:
         values = _stored(page, tags)
         image = grey_image(
@@ -182,20 +204,43 @@ def _read_with_tifffile(
     return flattened(image), conversion
 
 
+def _type(page: TiffPage, tags: Tags) -> DTypeLike:
+    return np.uint8 if tags.bits == 1 or page.dtype is None else page.dtype
+
+
 def _stored(page: TiffPage, tags: Tags, table: NDArray[np.uint8] | None = None) -> NDArray:
-    """Return values, or their levels in a table, of shape (height, width, samples)."""
-    shape = page.imagelength, page.imagewidth, tags.samples
-    result = np.empty(shape, page.dtype if table is None else np.uint8)
-    # maxworkers: images are decoded in parallel already.
+    """Return samples, or their entries in a table, of shape (height, width, samples)."""
+    _refuse_unpacked(page, tags)
+    height, width = page.imagelength, page.imagewidth
+    kind = _type(page, tags)
+    if table is None:
+        result = np.empty((height, width, tags.samples), kind)
+    else:
+        result = np.empty((height, width, tags.samples * table[0].size), np.uint8)
+    # One worker: images are decoded in parallel already.
     for segment, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
         if segment is None:
             raise DecodeError("damaged image: strips or tiles of a TIFF are missing")
-        part = segment[0, : shape[0] - top, : shape[1] - left]
+        part = segment[0, : height - top, : width - left].astype(kind, copy=False)
         if table is not None:
-            part = looked_up(part.astype(np.uint8) if part.dtype == bool else part, table)
-        place = result[top : top + part.shape[0], left : left + part.shape[1]]
-        place[:, :, plane : plane + part.shape[2]] = part
+            part = looked_up(part, table).reshape(*part.shape[:2], -1)
+        bottom, right = top + part.shape[0], left + part.shape[1]
+        result[top:bottom, left:right, plane : plane + part.shape[2]] = part
     return result
+
+
+def _refuse_unpacked(page: TiffPage, tags: Tags) -> None:
+    """Raise an error if compressed samples of 12 bits, for example, are stored in two bytes."""
+    if tags.compression == "none" or tags.bits in (8, 16, 32, 64) or page.fillorder != 1:
+        return
+    file = page.parent.filehandle
+    file.seek(page.dataoffsets[0])
+    decompress = TIFF.DECOMPRESSORS[page.compression]
+    _, _, (_, rows, width, samples) = page.decode(None, 0)
+    unpacked = rows * width * samples * (1 + (tags.bits > 8))
+    n_bytes = len(decompress(file.read(page.databytecounts[0]), out=unpacked))
+    if n_bytes > rows * -(-width * samples * tags.bits // 8):
+        raise DecodeError(f"damaged image: a TIFF whose samples do not have {tags.bits} bits")
 
 
 def _refuse_missing_codec(tags: Tags, page: TiffPage) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from tifffile import TiffPage
 
 from bottleneck.data.images.size_limits import refuse_size
@@ -51,6 +52,8 @@ _INK_SET, _SUBSAMPLING, _REFERENCE = 332, 530, 532
 _NO_HEADROOM = (0, 255, 128, 255, 128, 255)
 # Each strip or tile takes some microseconds, whatever its size.
 _MAX_SEGMENTS = 500_000
+# In bytes, at the end of an uncompressed strip.
+_MAX_PADDING = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,8 +191,11 @@ def _refuse_combination(tags: Tags, page: TiffPage) -> None:
         _refuse_ycbcr(tags, page)
     if tags.compression == "CCITT" and (tags.bits, tags.samples) != (1, 1):
         raise DecodeError("damaged image: CCITT compression of other than 1 bit")
-    if tags.compression == "JPEG" and (tags.bits, tags.kind, tags.planar) != (8, "uint", False):
-        raise DecodeError("a TIFF with JPEG compression of more than 8 bits or separate planes")
+    if tags.compression == "JPEG" and (
+        (tags.bits, tags.kind, tags.alpha, tags.planar, page.fillorder) != (8, "uint", 0, False, 1)
+        or tags.photometric not in (MIN_IS_BLACK, RGB, YCBCR)
+    ):
+        raise DecodeError("a TIFF with JPEG compression that is not plain 8-bit grey or RGB")
     if page.predictor != 1:
         right = (page.predictor == 2 and tags.bits in (8, 16, 32, 64) and tags.kind != "float") or (
             page.predictor == 3 and tags.kind == "float"
@@ -221,23 +227,39 @@ def _refuse_incomplete(tags: Tags, page: TiffPage, n_bytes: int) -> None:
     n_segments = math.prod(page.chunked)
     if n_segments > _MAX_SEGMENTS:
         raise DecodeError(f"a TIFF of {n_segments:,} strips or tiles: save it with larger ones")
+    listed = page.tags.get(324) or page.tags.get(273)
+    n_listed = listed.count if listed else 0
     offsets = np.asarray(page.dataoffsets, np.uint64)
     counts = np.asarray(page.databytecounts, np.uint64)
-    listed = page.tags.get(324) or page.tags.get(273)
-    if not (listed and listed.count == offsets.size == counts.size == n_segments):
+    if not n_listed == offsets.size == counts.size == n_segments:
         raise DecodeError(
-            f"damaged image: a TIFF that lists {offsets.size} strips or tiles of {n_segments}"
+            f"damaged image: a TIFF that lists {n_listed} strips or tiles, where its size needs "
+            f"{n_segments}"
         )
     if not counts.all() or not offsets.all() or (offsets + counts > n_bytes).any():
         raise DecodeError("damaged image: strips or tiles of a TIFF are missing")
     if tags.compression == "none":
-        samples = 1 if tags.planar else tags.samples
-        width = page.tilewidth if page.is_tiled else page.imagewidth
-        rows = page.tilelength if page.is_tiled else page.rowsperstrip
-        row = -(-width * samples * tags.bits // 8)
-        needed = np.full(n_segments, row * rows)
-        if not page.is_tiled and page.imagelength % rows:
-            per_plane = -(-page.imagelength // rows)
-            needed[per_plane - 1 :: per_plane] = row * (page.imagelength % rows)
-        if (counts < needed).any():
-            raise DecodeError("damaged image: strips or tiles of a TIFF are too short")
+        _refuse_other_depth(tags, page, counts.astype(np.int64))
+
+
+def _refuse_other_depth(tags: Tags, page: TiffPage, counts: NDArray[np.int64]) -> None:
+    """Raise an error if uncompressed strips or tiles have another size than their tags declare.
+
+    Some writers store 12 bits in two bytes.
+    """
+    samples = 1 if tags.planar else tags.samples
+    width = page.tilewidth if page.is_tiled else page.imagewidth
+    rows = page.tilelength if page.is_tiled else page.rowsperstrip
+    row = -(-width * samples * tags.bits // 8)
+    needed = np.full(counts.size, row * rows)
+    if not page.is_tiled and page.imagelength % rows:
+        per_plane = -(-page.imagelength // rows)
+        needed[per_plane - 1 :: per_plane] = row * (page.imagelength % rows)
+    # Only strips of whole bytes may be padded, the last one to the size of the others.
+    padding = 0 if page.is_tiled or tags.bits % 8 else _MAX_PADDING
+    is_full = (counts == row * rows) & (tags.bits % 8 == 0)
+    if ((counts < needed) | (counts > needed + padding) & ~is_full).any():
+        raise DecodeError(
+            f"damaged image: strips or tiles of a TIFF do not have the size of rows of {width} "
+            f"pixels with {tags.bits} bits per sample"
+        )

@@ -10,12 +10,13 @@ from bottleneck.errors import DecodeError, first_line
 
 __all__ = ["refusal"]
 
+# First bytes of formats that are read.
+_OWN_FORMATS = rb"\x89PNG\r\n|GIF8|RIFF....WEBP|\xff\x4f\xff\x51|\0\0\0\x0cjP  "
 # Formats that are not read, by their first bytes.
 _OTHER_FORMATS = {
     rb"....ftyp(hei|hev|mif1|msf1)": "HEIC",
     rb"....ftypavi[fs]": "AVIF",
     rb"\xff\x0a|....JXL ": "JPEG XL",
-    rb"\xff\xd8\xff": "JPEG of an unusual kind",
     rb"II\xbc": "JPEG XR",
     rb"P7\s|P[Ff]\s": "PAM or PFM",
     rb"8BPS": "Photoshop",
@@ -37,7 +38,7 @@ _MEANINGS = {
     r"unsupported|not supported|cannot handle|not implemented|unknown (?!block)": (
         "it uses a feature that no decoder here has"
     ),
-    r"decoder error|broken|corrupt|inconsisten|checksum|CRC|invalid|encoder error": (
+    r"decoder error|broken|corrupt|inconsisten|checksum|CRC|invalid|_decode|Zlib|Lzw": (
         "its data are broken"
     ),
 }
@@ -75,7 +76,26 @@ def refusal(error: Exception, data: bytes) -> DecodeError:
 
 
 def _unidentified(data: bytes) -> str:
+    if data.startswith(b"\xff\xd8\xff"):
+        return f"{_jpeg_kind(data)} is not supported: save it as PNG"
+    if re.match(_OWN_FORMATS, data, re.DOTALL):
+        return "damaged image: its header is broken"
     for pattern, name in _OTHER_FORMATS.items():
         if re.match(pattern, data[:400], re.DOTALL):
             return f"{name}: not an image in a supported format; save it as PNG or JPEG"
     return "not an image in a supported format"
+
+
+def _jpeg_kind(data: bytes) -> str:
+    """Return what the frame header of a JPEG declares (ISO 10918-1, B.2.2)."""
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xF7:
+            return "JPEG-LS"
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if data[at + 4] != 8:
+                return f"JPEG with {data[at + 4]} bits per sample"
+            return f"JPEG with {data[at + 9]} samples per pixel"
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return "JPEG without a frame header"
