@@ -27,12 +27,19 @@ def patient_variance(
     the variance of Obuchowski (1997, Biometrics 53:567), and with one sample per patient
     that of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44:837).
 
+    Metrics such as the Brier score, F1 and the average precision depend on the proportions of
+    the classes, which are random where patients are sampled. Give all samples the same label
+    for them. The influences of a metric that does not change when all weights are doubled sum
+    to 0, and centring then changes nothing. The result is the variance of the infinitesimal
+    jackknife (Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans, chapter
+    6), with patients as the units.
+
     Parameters
     ----------
     influence : ndarray of float64, shape (n_samples,)
         Derivatives of the metric with respect to the weights of the samples.
     labels : ndarray of int64, shape (n_samples,)
-        Codes of the classes, from 0.
+        Codes of the classes, from 0; 0 for all samples if the class counts are random.
     strata : ndarray of int64, shape (n_samples,)
         Codes, from 0, of the folds or repeats in which the metric is computed before it is
         averaged.

@@ -62,12 +62,8 @@ def test_influence_and_joined_recalls_are_near_the_bootstrap(
     arm = with_probabilities(predict(420, groups=groups, classes=classes))
     positive = "malignant" if "malignant" in classes else None
     functionals = WeightedMetrics(arm, positive)
-    # A patient has images of every class; else images are drawn within classes.
     patient = np.arange(420) // (2 * len(classes)) if groups else np.arange(420)
     n = patient.max() + 1
-    strata = (
-        [np.arange(n)] if groups else [np.arange(k, n, len(classes)) for k in range(len(classes))]
-    )
 
     def figures(*drawn: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
         rows = np.concatenate(drawn, axis)
@@ -75,8 +71,9 @@ def test_influence_and_joined_recalls_are_near_the_bootstrap(
         found = functionals.evaluate(np.array(times, float)[:, patient])
         return found.reshape(len(found), *rows.shape[:-1])
 
+    # Patients are drawn whatever their class, so that class counts vary.
     drawn = stats.bootstrap(
-        strata, figures, vectorized=True, n_resamples=2000, rng=np.random.default_rng(0)
+        [np.arange(n)], figures, vectorized=True, n_resamples=2000, rng=np.random.default_rng(0)
     ).confidence_interval
     found = compute_intervals(arm, positive=positive)
     values = dict(zip(functionals.names, functionals.evaluate(), strict=True))
@@ -205,3 +202,73 @@ def test_what_is_never_said_has_no_interval() -> None:
     arm = predict()
     never = Predictions(**{**vars(arm), "predicted": np.full(80, "benign")})
     assert "ppv" not in compute_intervals(never, positive="malignant")
+
+
+def _with_sampled_labels(
+    n: int, prevalence: float, seed: int, images: int = 1, share: float | None = None
+) -> Predictions:
+    """One test set of n patients; the probability is constant if it is given."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat((rng.random(n) < prevalence).astype(int), images)
+    score = y + np.repeat(rng.normal(size=n), images) + rng.normal(size=n * images)
+    p = 1 / (1 + np.exp(1 - score)) if share is None else np.full(len(y), share)
+    names = np.array(["n", "p"])
+    return Predictions(
+        ids=np.arange(len(y)).astype(str),
+        groups=np.repeat(np.arange(n), images).astype(str),
+        repeats=np.zeros(len(y), int),
+        folds=np.zeros(len(y), int),
+        labels=names[y],
+        predicted=names[(score > 0.5).astype(int)],
+        scores=np.column_stack([-score, score]),
+        classes=("n", "p"),
+        kind="decision",
+        probabilities=np.column_stack([1 - p, p]),
+    )
+
+
+def test_standard_errors_are_those_of_sampled_patients() -> None:
+    n = 300
+    arm = _with_sampled_labels(n, 0.15, seed=3)
+    found = compute_intervals(arm, positive="p")
+    errors = (arm.probabilities[:, 1] - (arm.labels == "p")) ** 2
+    assert found["brier"].standard_error == pytest.approx(stats.sem(errors))
+    # Delta method for 2 a / (2 a + b), with shares a and b of a multinomial sample.
+    said, true = arm.predicted == "p", arm.labels == "p"
+    a, b = (said & true).mean(), (said != true).mean()
+    variance = 4 * a * b * (a + b) / (2 * a + b) ** 4 / (n - 1)
+    assert found["f1"].standard_error == pytest.approx(np.sqrt(variance))
+
+
+def test_several_images_are_clusters_of_the_brier_score() -> None:
+    arm = _with_sampled_labels(150, 0.2, seed=4, images=3)
+    errors = (arm.probabilities[:, 1] - (arm.labels == "p")) ** 2
+    # With as many images for each patient, the score is the mean of the patients' means.
+    expected = stats.sem(errors.reshape(150, 3).mean(axis=1))
+    found = compute_intervals(arm, positive="p")["brier"]
+    assert found.standard_error == pytest.approx(expected)
+
+
+def test_the_brier_score_of_a_constant_has_an_interval() -> None:
+    arm = _with_sampled_labels(200, 0.15, seed=5, share=0.15)
+    found = compute_intervals(arm, positive="p")["brier"]
+    of_prevalence = stats.sem((arm.labels == "p").astype(float))
+    assert found.standard_error == pytest.approx(0.7 * of_prevalence)
+    assert found.low < 0.15 * 0.85 < found.high
+
+
+def test_intervals_cover_where_the_class_counts_are_sampled() -> None:
+    # Centred within the classes, the Brier score is covered 0.3 of the time.
+    hits = {"brier": 0, "f1": 0}
+    truth = _large_sample_metrics()
+    for seed in range(200):
+        found = compute_intervals(_with_sampled_labels(200, 0.15, seed), positive="p", names=hits)
+        for name in hits:
+            hits[name] += found[name].low <= truth[name] <= found[name].high
+    assert min(hits.values()) >= 178  # 0.93 minus 2.2 standard errors
+
+
+def _large_sample_metrics() -> dict[str, float]:
+    arm = _with_sampled_labels(400_000, 0.15, seed=1)
+    weighted = WeightedMetrics(arm, "p")
+    return dict(zip(weighted.names, weighted.evaluate(), strict=True))

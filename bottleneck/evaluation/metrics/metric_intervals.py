@@ -62,6 +62,8 @@ def compute_intervals(
       scale (mcc: Fisher's z). In ``benchmarks/coverage.md`` this covers better than a
       bootstrap of patients. At 1, f1 and mcc have no influence values; then the intervals of
       sensitivity and specificity are combined, as for balanced_accuracy.
+      Patients are sampled, so that the numbers of patients in each class are random. These
+      metrics depend on them, and the influence values are not centred within classes.
     - calibration_slope and calibration_intercept: ``calibration_line``.
 
     Over folds, variances are multiplied and effective sample sizes divided by
@@ -240,13 +242,14 @@ def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, I
     weighted = WeightedMetrics(predictions, positive)
     folds, patients = encode_folds(predictions), encode_patients(predictions)
     repeats = as_codes("repeats", predictions.repeats, len(predictions))
-    labels = as_codes("labels", predictions.labels, len(predictions))
+    # One code for all classes: the class counts are random, and these metrics depend on them.
+    classes = np.zeros_like(folds)
     overlap = overlap_factor(folds, patients)
     intervals = {}
     rows = zip(weighted.names, weighted.evaluate(), weighted.gradient(), strict=True)
     for name, value, influence in rows:
         strata = folds if name == "auprc" else repeats
-        variance, degrees = patient_variance(influence, labels, strata, patients)
+        variance, degrees = patient_variance(influence, classes, strata, patients)
         intervals[name] = influence_interval(
             float(value),
             variance * overlap,
