@@ -13,7 +13,6 @@ from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibra
 from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
-    caveat,
     compute_intervals,
     compute_intervals_per_class,
 )
@@ -36,6 +35,7 @@ from bottleneck.evaluation.metrics.operating_points import (
     choose_thresholds,
 )
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
+from bottleneck.evaluation.metrics.reliability import caveat
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
@@ -78,7 +78,10 @@ def evaluate_arm(arm: ArmPredictions, positive: str | None, measures: Measures) 
     else:
         if measures.prevalence is not None:
             shares = metrics["sensitivity"], metrics["specificity"]
+            caution = caveat(test, positive=positive)
             for name, metric in adjust_to_prevalence(*shares, measures.prevalence).items():
+                if metric.method is not None:
+                    metric = dataclasses.replace(metric, method=metric.method + caution)
                 metrics[f"{name}_at_prevalence"] = metric
         targets: tuple[tuple[Held, float], ...] = (
             ("sensitivity", measures.at_sensitivity),
@@ -156,7 +159,7 @@ def pairwise_differences(
         are secondary.
     """
     family = {e.name for e in evaluations if e.uses_images}
-    caution = caveat(evaluations[0].predictions)
+    caution = caveat(evaluations[0].predictions, positive=positive)
     arms = {e.name: e.predictions for e in evaluations}
     primary = tuple(
         Difference(

@@ -16,9 +16,9 @@ from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
+from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY, shortage
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import Head
-from bottleneck.statistics.intervals import holds_level
 
 # Share of one patient in the test samples. 95 % intervals of the AUROC cover it in 89 of 100
 # simulations where two patients have 20 of 80 samples each and 40 patients have one, and in 80
@@ -26,7 +26,13 @@ from bottleneck.statistics.intervals import holds_level
 _LARGE_SHARE = 0.2
 _AGGREGATES = {"mean": "mean score", "max": "highest score"}
 
-__all__ = ["describe_dataset", "describe_protocol", "find_warnings", "warn_of_large_patient"]
+__all__ = [
+    "describe_dataset",
+    "describe_protocol",
+    "find_warnings",
+    "warn_of_few_patients",
+    "warn_of_large_patient",
+]
 
 
 def describe_dataset(features: FeatureSet, positive: str | None) -> dict[str, Any]:
@@ -138,6 +144,32 @@ def warn_of_large_patient(patients: NDArray[Any] | None) -> list[str]:
     ]
 
 
+def warn_of_few_patients(
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_] | None,
+    counted: NDArray[np.str_] | None = None,
+    where: str = "",
+) -> list[str]:
+    """Return a warning if intervals of AUROCs do not hold their level.
+
+    Parameters
+    ----------
+    labels : ndarray of str, shape (n_tested,)
+        Classes of the test samples.
+    groups : ndarray of str, shape (n_tested,), or None
+        Independent units, such as patients.
+    counted : ndarray of str, shape (n_tested,), or None
+        Patients, if each is counted once rather than each of their images.
+    where : str
+        Words after "in the smallest class".
+    """
+    if counted is not None:
+        rows = np.unique(counted, return_index=True)[1]
+        labels, groups = labels[rows], None if groups is None else groups[rows]
+    lacking = shortage(labels, groups)
+    return [f"{ESTIMATE_ONLY}: {lacking} in the smallest class{where}"] if lacking else []
+
+
 def find_warnings(
     sets: Sequence[FeatureSet],
     plan: SplitPlan,
@@ -171,14 +203,16 @@ def find_warnings(
     warnings += [f.text for f in audit.findings if f.severity == "warning"]
     first = sets[0]
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
-    counts = count_by_class(first.y[tested], plan.samples.groups_of(tested))
     if protocol.unit != "patient":
         patients = first.patients
         warnings += warn_of_large_patient(None if patients is None else patients[tested])
-    few = min(counts.values())
-    if not holds_level(few, max(counts.values())):
-        unit = "samples" if plan.samples.groups is None else "patients"
-        warnings.append(f"estimate only: {few} {unit} in the smallest class of the test sets")
+    counted = first.patients if protocol.unit == "patient" else None
+    warnings += warn_of_few_patients(
+        first.y[tested],
+        plan.samples.groups_of(tested),
+        None if counted is None else counted[tested],
+        where=" of the test sets",
+    )
     for arm in predicted:
         if arm.unconverged:
             n = f"{arm.unconverged} of {len(folds)} folds"

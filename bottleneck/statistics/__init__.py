@@ -10,7 +10,7 @@ Proportion              ``wilson_interval``, ``clustered_proportion_interval``,
 Difference of accuracy  ``mcnemar_test``
 Any metric              ``influence_interval``, ``patient_variance``, ``overlap_factor``,
                         ``degrees_of_freedom``, ``corrected_resampled_t``, ``holm``,
-                        ``average_intervals``, ``holds_level``
+                        ``average_intervals``, ``effective_number``, ``holds_level``
 Shift between cohorts   ``mmd_test``, ``knn_outliers``
 ======================  ==================================================================
 """
@@ -28,6 +28,7 @@ from bottleneck.statistics.corrections import ResampledDifference, corrected_res
 from bottleneck.statistics.intervals import (
     Interval,
     average_intervals,
+    effective_number,
     holds_level,
     influence_interval,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "cv_auc_interval",
     "degrees_of_freedom",
     "delong_test",
+    "effective_number",
     "effective_sample_size",
     "hoeffding_interval",
     "holds_level",

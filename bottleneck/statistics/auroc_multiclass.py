@@ -110,7 +110,8 @@ class MacroAuroc:
     def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
         """Return the variance that these influences give, corrected over folds, and its df."""
         variance, degrees = patient_variance(influence, self._codes, self._folds, self._patients)
-        return variance * overlap_factor(self._folds, self._patients), degrees
+        overlap = overlap_factor(self._folds, self._patients, by_fold=True)
+        return variance * overlap, degrees
 
     def interval(self, level: float) -> Interval:
         """Return the confidence interval."""

@@ -127,7 +127,7 @@ class AurocEstimator:
         )
         appearances = self.patients * self.n_folds + self.folds
         self._appearances = [len(np.unique(appearances[r])) for r in (*self._classes, everyone)]
-        self.overlap = overlap_factor(self.folds, self.patients)
+        self.overlap = overlap_factor(self.folds, self.patients, by_fold=True)
 
     def _disjoint_pairs(self, rows: Bools) -> float:
         counts = [np.bincount(self.patients[rows & side]) for side in self._classes]

@@ -135,8 +135,15 @@ def degrees_of_freedom(strata: Iterable[Floats], lost: float = 1.0) -> float:
     return 2 * total**2 / spread
 
 
-def overlap_factor(folds: Ints, patients: Ints) -> float:
+def overlap_factor(folds: Ints, patients: Ints, *, by_fold: bool = False) -> float:
     """Return the factor by which overlapping training sets raise a variance over folds.
+
+    Nadeau & Bengio (2003, Machine Learning 52:239) add to the variance of the test samples,
+    s² / n_test in a fold, that of the training samples, s² / n_train, which all folds share
+    because their training sets overlap. A metric that gives the weight w_j to fold j, with a
+    sum of 1, then has the variance s² (sum w_j² / n_test_j + sum w_j / n_train_j). The first
+    part is what is estimated without regard to the overlap; the factor is the ratio of the
+    whole to it.
 
     Parameters
     ----------
@@ -144,22 +151,38 @@ def overlap_factor(folds: Ints, patients: Ints) -> float:
         Codes of the test folds, from 0; the folds of different repeats have different codes.
     patients : ndarray of int64, shape (n_samples,)
         Codes of the patients, from 0.
+    by_fold : bool
+        Whether the metric is computed in each fold and averaged with equal weights, like the
+        AUROC. Otherwise it is computed from the samples of all folds, like the accuracy, and
+        the weights are the sizes of the folds.
 
     Returns
     -------
     float
-        1 + k n_test / n_train with k folds per repeat (Nadeau & Bengio 2003, Machine
-        Learning 52:239), which is 1 + k / (k - 1); 1 for a single fold.
+        1 + sum n_test_j / n_train_j over the folds of a repeat, or with ``by_fold``
+        1 + k (sum 1 / n_train_j) / (sum 1 / n_test_j) for k folds. With folds of one size both
+        are 1 + k / (k - 1). Sizes are numbers of patients. 1 for a single fold.
 
     Examples
     --------
     >>> import numpy as np
     >>> overlap_factor(np.arange(20) % 5, np.arange(20))
     2.25
+    >>> unequal = np.repeat([0, 1, 2], [800, 100, 100])
+    >>> f"{overlap_factor(unequal, np.arange(1000)):.2f}"
+    '5.22'
+    >>> f"{overlap_factor(unequal, np.arange(1000), by_fold=True):.2f}"
+    '2.02'
     """
     n_folds, n_patients = int(folds.max()) + 1, len(np.unique(patients))
     if n_folds == 1:
         return 1.0
-    appearances = len(np.unique(patients * n_folds + folds))
-    folds_per_repeat = max(2.0, n_folds * n_patients / appearances)
-    return 1 + folds_per_repeat / (folds_per_repeat - 1)
+    tested = np.unique(patients * n_folds + folds) % n_folds
+    n_test = np.bincount(tested, minlength=n_folds)
+    repeats = n_test.sum() / n_patients
+    # A fold that tests all patients was trained on others; their number is not known.
+    n_train = np.where(n_test < n_patients, n_patients - n_test, n_test)
+    weights = np.full(n_folds, 1 / n_folds) if by_fold else n_test / n_test.sum()
+    of_training = float((weights / n_train).sum())
+    of_test = repeats * float((weights**2 / n_test).sum())
+    return 1 + of_training / of_test

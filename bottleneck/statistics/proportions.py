@@ -8,7 +8,7 @@ from scipy import special
 
 from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import as_booleans, as_codes, check_level
-from bottleneck.statistics.intervals import CORRECTED, Interval
+from bottleneck.statistics.intervals import CORRECTED, Interval, effective_number
 from bottleneck.statistics.patient_variance import degrees_of_freedom
 
 __all__ = ["clustered_proportion_interval", "effective_sample_size", "wilson_interval"]
@@ -120,7 +120,7 @@ def effective_sample_size(
       all I patients have as many samples.
     - V is itself an estimate. The size is multiplied by (z / t)² with the degrees of freedom
       of V (Korn & Graubard 1998, Survey Methodology 24:193), but not reduced below Kish's
-      n² / sum_i n_i², its value if the samples of a patient were copies. Kish's value is
+      ``effective_number``, its value if the samples of a patient were copies. Kish's value is
       also returned if the means of the patients do not vary.
 
     Parameters
@@ -152,7 +152,7 @@ def effective_sample_size(
     """
     n = len(values)
     sizes = np.bincount(patients)
-    kish = n**2 / float((sizes**2).sum())
+    kish = effective_number(patients)
     if len(sizes) == 1:
         return kish
     centred = values - values.mean()

@@ -76,6 +76,23 @@ def test_folds_without_a_class_are_left_out_of_the_auroc():
     found = group.metrics["auroc"]
     assert found.value == pytest.approx(np.mean(areas))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    # The samples of the AUROC; the other metrics have those of the second fold too.
+    assert (group.n_samples, group.n_all) == (ranked.sum(), chosen.sum())
+    assert group.metrics["accuracy"].value == pytest.approx(
+        (arm.predicted == arm.labels)[chosen].mean()
+    )
+
+
+def test_a_subgroup_within_one_large_fold_is_no_wider_than_the_whole():
+    arm = predict(400, folds=4)
+    # 95 of its 100 samples are tested in one fold, by models trained on the 300 others.
+    chosen = np.concatenate([np.flatnonzero(arm.folds == 0)[:94], np.flatnonzero(arm.folds)[:6]])
+    named = dict.fromkeys(arm.ids[chosen].tolist(), "a")
+    group, _ = evaluate_subgroups(arm, {"x": named}, positive="malignant")
+    width = group.metrics["accuracy"].high - group.metrics["accuracy"].low
+    p = group.metrics["accuracy"].value
+    low, high = proportion_confint(100 * p / (1 + 4 / 3 + 0.1), 100 / (1 + 4 / 3 + 0.1))
+    assert width < high - low + 0.02
 
 
 def test_repeats_are_no_new_samples():

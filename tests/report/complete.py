@@ -214,7 +214,9 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
             at, np.maximum(everyone + 0.05, 0.35 * (1 - at) ** 2 - shift), everyone
         ),
         subgroups=tuple(
-            Subgroup("centre", c, n, None if c == "B" else n // 2, {"auroc": Metric(v, v - 0.1, 1)})
+            Subgroup(
+                "centre", c, n, None if c == "B" else n // 2, n, {"auroc": Metric(v, v - 0.1, 1)}
+            )
             for c, n, v in (("A", 120, 0.81), ("B", 60, 0.744))
         ),
         learning_curve=LearningCurve(

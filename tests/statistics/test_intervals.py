@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bottleneck.statistics.intervals import holds_level, influence_interval
+from bottleneck.errors import UsageError
+from bottleneck.statistics.intervals import effective_number, holds_level, influence_interval
 
 
 def test_influence_interval_on_its_scale():
@@ -39,3 +40,21 @@ def test_rule_for_the_auprc_counts_patients_of_each_fold():
     assert not holds_level(99, 99, "auprc", n_folds=5)
     assert holds_level(100, 100, "auprc", n_folds=5)
     assert holds_level(40, 160, "mcc", n_folds=5)
+
+
+def test_the_effective_number_counts_equal_patients_once_and_copies_not_at_all():
+    rng = np.random.default_rng(0)
+    assert effective_number(np.arange(12)) == effective_number(np.repeat(np.arange(12), 5)) == 12
+    sizes = rng.integers(1, 30, 20)
+    # Kish: n / (1 + CV²), with the population's coefficient of variation of the sizes.
+    expected = 20 / (1 + np.var(sizes) / np.mean(sizes) ** 2)
+    named = np.repeat([f"patient {i}" for i in range(20)], sizes)
+    assert effective_number(rng.permutation(named)) == pytest.approx(expected)
+    with pytest.raises(UsageError, match="at least one sample"):
+        effective_number([])
+
+
+def test_a_patient_with_most_samples_leaves_an_estimate_only():
+    assert not holds_level(74, 100, effective=9.9)
+    assert holds_level(74, 100, effective=10)
+    assert not holds_level(9, 9, effective=10)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Protocol, Unit
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import load_feature_sets, match_rows
 from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
-from bottleneck.evaluation.methods_text import warn_of_large_patient
+from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.statistics.intervals import holds_level
 
 __all__ = ["find_cohort_warnings", "group_cohorts", "refuse_leaking_cohorts"]
 
@@ -147,11 +145,9 @@ def find_cohort_warnings(
     warnings += [f.text for f in findings if f.severity == "warning"]
     if protocol.unit != "patient":
         warnings += warn_of_large_patient(external.patients)
-    counts = count_by_class(external.y, external.patients)
-    few = min(counts.values())
-    if not holds_level(few, max(counts.values())):
-        unit = "samples" if external.patients is None else "patients"
-        warnings.append(f"estimate only: {few} {unit} in the smallest class")
+    warnings += warn_of_few_patients(
+        external.y, external.patients, external.patients if protocol.unit == "patient" else None
+    )
     if external.patients is None:
         warnings.append("no patients named: images of one patient are counted as independent")
     return tuple(warnings)

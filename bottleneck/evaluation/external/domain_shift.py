@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
 from bottleneck.evaluation.metrics.metric_values import as_metric
+from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY, shortage
 from bottleneck.evaluation.results import Shift
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
@@ -133,7 +135,10 @@ def _domain_auroc(
             classifier.fit(X[train], is_outside[train])
             score[test] = classifier.decision_function(X[test])
         fold[test] = number
-    return cv_auc_interval(is_outside, score, fold, patients)
+    interval = cv_auc_interval(is_outside, score, fold, patients)
+    lacking = shortage(cohort, patients)
+    caution = f"; {ESTIMATE_ONLY}: {lacking} in the smaller cohort" if lacking else ""
+    return dataclasses.replace(interval, method=interval.method + caution)
 
 
 def _describe_discrepancy(mmd: MmdResult, permutations: int) -> str:
@@ -150,10 +155,11 @@ def _describe_discrepancy(mmd: MmdResult, permutations: int) -> str:
 
 
 def _describe_auroc(auroc: Interval) -> str:
+    caution = auroc.method.partition(f"; {ESTIMATE_ONLY}: ")[2]
     return (
         f"A classifier of the cohort, tested on patients that it was not trained on, reaches an "
         f"AUROC of {auroc.value:.2f} ({auroc.level:.0%} interval {auroc.low:.2f} to "
-        f"{auroc.high:.2f}; 0.5 is chance)."
+        f"{auroc.high:.2f}; 0.5 is chance{f'; {ESTIMATE_ONLY}: {caution}' if caution else ''})."
     )
 
 

@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
+from bottleneck.evaluation.metrics.reliability import qualify
 from bottleneck.evaluation.metrics.row_groups import (
     encode_folds,
     encode_patients,
@@ -314,6 +315,6 @@ def bin_probabilities(
     for number in np.unique(numbers):
         rows = numbers == number
         observed = clustered_proportion_interval(true[rows], groups[rows], level, overlap)
-        metric = as_metric(observed.value, observed)
+        metric = as_metric(observed.value, qualify(observed, part, positive=positive))
         bins.append(Bin(int(rows.sum()), float(share[rows].mean()), metric))
     return Calibration(tuple(bins), source)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import count_by_class
 from bottleneck.evaluation.metrics.calibration import calibration_line
 from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
-from bottleneck.evaluation.metrics.row_groups import (
-    encode_folds,
-    encode_patients,
-    independent_units,
-)
+from bottleneck.evaluation.metrics.reliability import qualify
+from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.metrics.weighted_metrics import (
     CONFUSION_METRICS,
     WeightedMetrics,
@@ -29,7 +24,6 @@ from bottleneck.statistics.intervals import (
     CORRECTED,
     Interval,
     average_intervals,
-    holds_level,
     influence_interval,
 )
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
@@ -38,7 +32,6 @@ from bottleneck.statistics.proportions import clustered_proportion_interval
 __all__ = [
     "auroc_interval",
     "binarise",
-    "caveat",
     "compute_intervals",
     "compute_intervals_per_class",
     "proportion_interval",
@@ -48,7 +41,11 @@ Bools = NDArray[np.bool_]
 
 
 def compute_intervals(
-    predictions: Predictions, *, positive: str | None, names: Collection[str] = METRICS
+    predictions: Predictions,
+    *,
+    positive: str | None,
+    names: Collection[str] = METRICS,
+    overlap: float | None = None,
 ) -> dict[str, Interval]:
     """Compute the confidence intervals of the metrics.
 
@@ -80,6 +77,9 @@ def compute_intervals(
         Calibration metrics then have an interval for each class only.
     names : collection of str
         The metrics to compute.
+    overlap : float or None
+        ``overlap_factor`` of the proportions. By default it is computed from these predictions;
+        a subgroup has that of all samples, because its models were trained on others too.
 
     Returns
     -------
@@ -89,18 +89,20 @@ def compute_intervals(
     """
     correct = predictions.labels == predictions.predicted
     intervals: dict[str, Interval | None]
-    intervals = {"accuracy": _proportion(predictions, correct, np.ones_like(correct))}
+    intervals = {"accuracy": _proportion(predictions, correct, np.ones_like(correct), overlap)}
     if positive is not None:
         true, predicted = predictions.labels == positive, predictions.predicted == positive
         correct = true == predicted
         rows = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
-        intervals |= {name: _proportion(predictions, correct, of) for name, of in rows.items()}
+        intervals |= {
+            name: _proportion(predictions, correct, of, overlap) for name, of in rows.items()
+        }
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
         intervals |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
     if "auroc" in names and _can_be_ranked(predictions, positive):
         intervals["auroc"] = _auroc(predictions, positive)
-    intervals["balanced_accuracy"] = _join_recalls(predictions)
+    intervals["balanced_accuracy"] = _join_recalls(predictions, overlap=overlap)
     if positive is None:
         intervals["sensitivity"] = intervals["balanced_accuracy"]
     if set(names) - set(intervals) - {"ece", "auroc", *lines}:
@@ -110,7 +112,7 @@ def compute_intervals(
             if not np.isfinite(linear[name].low):
                 intervals[name] = _join_recalls(predictions, positive, name)
     return {
-        name: _qualify(interval, predictions, name)
+        name: qualify(interval, predictions, name, positive)
         for name in METRICS
         if name in names
         and (interval := intervals.get(name)) is not None
@@ -142,7 +144,11 @@ def compute_intervals_per_class(predictions: Predictions) -> dict[str, dict[str,
 
 
 def proportion_interval(
-    predictions: Predictions, numerator: Bools, denominator: Bools
+    predictions: Predictions,
+    numerator: Bools,
+    denominator: Bools,
+    *,
+    positive: str | None = None,
 ) -> Interval | None:
     """Compute the confidence interval of a proportion, averaged over repeats.
 
@@ -153,6 +159,8 @@ def proportion_interval(
     numerator, denominator : ndarray of bool, shape (n_samples,)
         Masks of the rows: the proportion is that of ``numerator`` among the rows of
         ``denominator``.
+    positive : str or None
+        The positive class, as for ``caveat``.
 
     Returns
     -------
@@ -160,47 +168,25 @@ def proportion_interval(
         None if the denominator is 0 in a repeat.
     """
     interval = _proportion(predictions, numerator, denominator)
-    return None if interval is None else _qualify(interval, predictions)
+    return None if interval is None else qualify(interval, predictions, positive=positive)
 
 
-def _proportion(predictions: Predictions, numerator: Bools, denominator: Bools) -> Interval | None:
+def _proportion(
+    predictions: Predictions,
+    numerator: Bools,
+    denominator: Bools,
+    overlap: float | None = None,
+) -> Interval | None:
     each = []
     patients = encode_patients(predictions)
-    overlap = overlap_factor(encode_folds(predictions), patients)
+    if overlap is None:
+        overlap = overlap_factor(encode_folds(predictions), patients)
     for repeat in np.unique(predictions.repeats):
         rows = denominator & (predictions.repeats == repeat)
         if not rows.any():
             return None
         each.append(clustered_proportion_interval(numerator[rows], patients[rows], overlap=overlap))
     return average_intervals(each)
-
-
-def _qualify(interval: Interval, predictions: Predictions, name: str = "auroc") -> Interval:
-    """Add the caveat to the name of the method, if there are too few patients."""
-    return dataclasses.replace(interval, method=interval.method + caveat(predictions, name))
-
-
-def caveat(predictions: Predictions, name: str = "auroc") -> str:
-    """Return the suffix of a method's name that says that its level is not reliable.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Predictions of the samples.
-    name : str
-        Name of the metric.
-
-    Returns
-    -------
-    str
-        Empty if the method holds its level with as many patients.
-    """
-    unit = "samples" if predictions.groups is None else "patients"
-    counts = count_by_class(predictions.labels, independent_units(predictions)).values()
-    few = min(counts) if len(counts) == len(predictions.classes) else 0
-    if holds_level(few, max(counts), name, len(np.unique(predictions.folds))):
-        return ""
-    return f"; estimate only: {few} {unit} in the smaller class"
 
 
 def _can_be_ranked(predictions: Predictions, positive: str | None) -> bool:
@@ -214,7 +200,7 @@ def _can_be_ranked(predictions: Predictions, positive: str | None) -> bool:
 
 def auroc_interval(predictions: Predictions, positive: str | None) -> Interval:
     """Compute the confidence interval of the AUROC, as in ``compute_intervals``."""
-    return _qualify(_auroc(predictions, positive), predictions)
+    return qualify(_auroc(predictions, positive), predictions, positive=positive)
 
 
 def _auroc(predictions: Predictions, positive: str | None) -> Interval:
@@ -244,11 +230,12 @@ def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, I
     repeats = as_codes("repeats", predictions.repeats, len(predictions))
     # One code for all classes: the class counts are random, and these metrics depend on them.
     classes = np.zeros_like(folds)
-    overlap = overlap_factor(folds, patients)
     intervals = {}
     rows = zip(weighted.names, weighted.evaluate(), weighted.gradient(), strict=True)
     for name, value, influence in rows:
-        strata = folds if name == "auprc" else repeats
+        by_fold = name == "auprc"
+        strata = folds if by_fold else repeats
+        overlap = overlap_factor(folds, patients, by_fold=by_fold)
         variance, degrees = patient_variance(influence, classes, strata, patients)
         intervals[name] = influence_interval(
             float(value),
@@ -261,14 +248,17 @@ def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, I
 
 
 def _join_recalls(
-    predictions: Predictions, positive: str | None = None, metric: str = "balanced_accuracy"
+    predictions: Predictions,
+    positive: str | None = None,
+    metric: str = "balanced_accuracy",
+    overlap: float | None = None,
 ) -> Interval | None:
     """Combine the intervals of the recalls of all classes, or of one class and the rest (MOVER)."""
     labels, predicted = predictions.labels, predictions.predicted
     if positive is not None:
         labels, predicted = labels == positive, predicted == positive
     sides = [labels == name for name in np.unique(labels)]
-    recalls = [proportion_interval(predictions, predicted == labels, of) for of in sides]
+    recalls = [_proportion(predictions, predicted == labels, of, overlap) for of in sides]
     if len(sides) < (2 if positive is not None else len(predictions.classes)):
         return None
     share = np.array([of.mean() for of in sides])

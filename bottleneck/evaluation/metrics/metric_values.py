@@ -44,6 +44,11 @@ class Metric:
     high: float | None = None
     method: str | None = None
 
+    @property
+    def estimate_only(self) -> bool:
+        """Whether there are too few patients for the interval to hold its level."""
+        return self.low is not None and "estimate only" in (self.method or "")
+
 
 def as_metric(value: float, interval: Interval | None) -> Metric:
     """Return a metric from its value and its interval, which may be None."""
@@ -141,9 +146,12 @@ class Subgroup:
     column, value : str
         Name of the column, and the value.
     n_samples : int
-        Number of samples.
+        Number of samples from which the AUROC was computed. Over folds, those in which the
+        subgroup lacks a class are left out.
     n_patients : int or None
-        Number of patients; None if no patients are known.
+        Number of their patients; None if no patients are known.
+    n_all : int
+        Number of all samples, from which the other metrics were computed.
     metrics : mapping of str to Metric
         Metrics by name.
     """
@@ -152,6 +160,7 @@ class Subgroup:
     value: str
     n_samples: int
     n_patients: int | None
+    n_all: int
     metrics: Mapping[str, Metric]
 
 

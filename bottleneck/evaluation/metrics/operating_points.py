@@ -123,7 +123,8 @@ def apply_thresholds(
     true = test.labels == positive
     denominators = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
     intervals = {
-        name: proportion_interval(test, true == predicted, of) for name, of in denominators.items()
+        name: proportion_interval(test, true == predicted, of, positive=positive)
+        for name, of in denominators.items()
     }
     metrics = {
         name: as_metric(np.nan if interval is None else interval.value, interval)

@@ -10,8 +10,9 @@ import numpy as np
 from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
 from bottleneck.evaluation.metrics.metric_values import Subgroup, as_metric
 from bottleneck.evaluation.metrics.metrics import compute_metrics
-from bottleneck.evaluation.metrics.row_groups import split_folds
+from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, split_folds
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.patient_variance import overlap_factor
 
 __all__ = ["NOT_STATED", "evaluate_subgroups"]
 
@@ -45,8 +46,9 @@ def evaluate_subgroups(
         ``compute_intervals``. A metric that is not defined is NaN, without an interval. Over
         folds, the AUROC is the mean of the folds in which the subgroup has every class.
     """
+    overlap = overlap_factor(encode_folds(predictions), encode_patients(predictions))
     return tuple(
-        _measure(column, value, predictions.take(rows), positive)
+        _measure(column, value, predictions.take(rows), positive, overlap)
         for column, values in columns.items()
         for value, rows in _split(predictions, values).items()
     )
@@ -58,10 +60,15 @@ def _split(predictions: Predictions, values: Mapping[str, str]) -> dict[str, np.
     return {value: np.flatnonzero(named == value) for value in order}
 
 
-def _measure(column: str, value: str, part: Predictions, positive: str | None) -> Subgroup:
+def _measure(
+    column: str, value: str, part: Predictions, positive: str | None, overlap: float
+) -> Subgroup:
+    if len(split_folds(part)) == 1:
+        overlap = 1.0
     part = dataclasses.replace(part, probabilities=None)
     values = compute_metrics(part, positive=positive)
-    known = compute_intervals(part, positive=positive, names=_SHOWN)
+    known = compute_intervals(part, positive=positive, names=_SHOWN, overlap=overlap)
+    ranked = part
     if "auroc" not in known:
         every = set(part.labels)
         full = [rows for rows in split_folds(part) if set(part.labels[rows]) == every]
@@ -72,7 +79,8 @@ def _measure(column: str, value: str, part: Predictions, positive: str | None) -
     return Subgroup(
         column=column,
         value=value,
-        n_samples=len(np.unique(part.ids)),
-        n_patients=None if part.groups is None else len(np.unique(part.groups)),
+        n_samples=len(np.unique(ranked.ids)),
+        n_patients=None if ranked.groups is None else len(np.unique(ranked.groups)),
+        n_all=len(np.unique(part.ids)),
         metrics={name: as_metric(values[name], known.get(name)) for name in _SHOWN},
     )
