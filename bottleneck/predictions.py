@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.identifiers import canonical
+from bottleneck.data.samples import Sample
+from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ __all__ = ["Predictions", "predicted_classes", "read_predictions"]
 
 Kind = Literal["decision", "probability"]
 
+_COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
 # Probabilities written with few decimals do not add up to 1 exactly.
 _ROUNDING = 5e-3
 
@@ -191,8 +196,8 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     Parameters
     ----------
     path : str or Path
-        A CSV file with the columns of ``Predictions.to_frame``, separated by commas, tabs or
-        semicolons; with semicolons, numbers may have decimal commas. The columns id, label and
+        A workbook or a CSV file with the columns of ``Predictions.to_frame``; numbers may have
+        decimal commas where commas do not separate the fields. The columns id, label and
         score_<class> for every class are needed. By default, predicted is the class of the
         largest score, and repeat and fold are 0. The columns probability_<class> hold calibrated
         probabilities. A column part tells "test" rows from "validation" rows, which the model of
@@ -217,25 +222,24 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     in_range = bool(np.all((scores >= 0) & (scores <= 1)))
     is_probability = in_range and np.allclose(scores.sum(1), 1, atol=_ROUNDING)
     repeats, folds = table.repeats_and_folds()
-    predicted = table.text("predicted", predicted_classes(scores, classes))
-    if unknown := sorted(set(predicted) - set(classes)):
-        raise DataError(f"{path} predicts '{unknown[0]}', but has no column score_{unknown[0]}")
-    groups = table.text("group", np.full(len(scores), ""))
+    predicted = predicted_classes(scores, classes)
+    if "predicted" in table.frame:
+        predicted = table.spelled("predicted", classes, "predicts")
     predictions = Predictions(
         ids=table.text("id"),
-        groups=groups if np.any(groups != "") else None,
+        groups=table.groups(),
         repeats=repeats,
         folds=folds,
-        labels=table.text("label"),
+        labels=table.spelled("label", classes, "has the label"),
         predicted=predicted,
         scores=scores,
         classes=classes,
         kind="probability" if is_probability else "decision",
         probabilities=table.probabilities(),
     )
-    part = table.text("part", np.full(len(scores), "test"))
-    if unknown := sorted(set(part) - {"test", "validation"}):
-        raise DataError(f"{path} names a part '{unknown[0]}', where test or validation is needed")
+    part = np.full(len(scores), "test")
+    if "part" in table.frame:
+        part = table.spelled("part", ("test", "validation"), "names a part")
     if not np.any(part == "test"):
         raise DataError(f"{path} has no row of the part 'test'")
     validation = part == "validation"
@@ -249,6 +253,14 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     return test, predictions.take(validation) if validation.any() else None
 
 
+def _spell_column(name: str) -> str:
+    """Return the name of a column with the canonical name of its class, and its prefix as here."""
+    for prefix in ("score_", "probability_"):
+        if name.casefold().startswith(prefix):
+            return prefix + canonical(name[len(prefix) :])
+    return name if name not in _COLUMNS and name.casefold() not in _COLUMNS else name.casefold()
+
+
 class _Table:
     """A table of predictions: its columns, checked and converted."""
 
@@ -257,6 +269,7 @@ class _Table:
 
         self.path = path
         self.frame, self.delimiter = read_table(path)
+        self.frame.columns = [_spell_column(name) for name in self.frame.columns]
         names = self.frame.columns.tolist()
         if repeated := [name for name in names if names.count(name) > 1]:
             raise DataError(f"{path} has several columns '{repeated[0]}'; rename all but one")
@@ -273,24 +286,38 @@ class _Table:
                 f"{path} is no table of predictions: it has {fault}; needed are id, label and a "
                 f"column score_<class> for each of two classes or more"
             )
-        if unknown := sorted(set(self.frame["label"]) - set(self.classes)):
-            raise DataError(
-                f"{path} has the label '{unknown[0]}', but no column score_{unknown[0]}; its "
-                f"scores are of {', '.join(self.classes)}"
-            )
 
-    def text(self, name: str, default: NDArray[np.str_] | None = None) -> NDArray[np.str_]:
-        """Return a column as text, or the default where the column is missing."""
-        if default is not None and name not in self.frame:
-            return default
+    def text(self, name: str) -> NDArray[np.str_]:
+        """Return a column as text."""
         return self.frame[name].to_numpy(str)
+
+    def spelled(self, name: str, known: Sequence[str], verb: str) -> NDArray[np.str_]:
+        """Return a column of names as they are spelled in ``known``."""
+        texts = self.text(name).tolist()
+        found = match_names(texts, known)
+        if unknown := sorted(set(texts) - set(found)):
+            what = "test or validation is needed" if name == "part" else "its scores are"
+            raise DataError(
+                f"{self.path} {verb} '{unknown[0]}', but "
+                + (what if name == "part" else f"{what} of {', '.join(known)}")
+            )
+        return np.array([found[text] for text in texts])
+
+    def groups(self) -> NDArray[np.str_] | None:
+        """Return the patients in one spelling, "" where there is none; None without any."""
+        if "group" not in self.frame:
+            return None
+        texts = self.text("group").tolist()
+        samples = [Sample(str(n), "", "x", group=text or None) for n, text in enumerate(texts)]
+        groups = [sample.group or "" for sample in unify_spellings(samples)[0]]
+        return np.array(groups) if any(groups) else None
 
     def numbers(self, names: list[str]) -> NDArray[np.float64]:
         """Return columns as finite numbers, shape (n_rows, n_columns)."""
         import pandas as pd
 
         texts = self.frame[names]
-        if self.delimiter == ";":  # Used where 0,5 means a half.
+        if self.delimiter != ",":  # Used where 0,5 means a half.
             texts = texts.replace(",", ".", regex=True)
         values = texts.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
         wrong = ~np.isfinite(values)

@@ -55,6 +55,21 @@ def test_what_is_written_is_read(tmp_path, predictions):
     assert validation is None
 
 
+def test_patients_and_classes_have_one_spelling(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "ID|label|group|score_0|score_1\n"
+        "a|1,0|P7|0,25|0,75\nb|True|'p7|0|1\nc|FALSE|#NV|1|0\nd|0.0|P 7|1|0\n"
+    )
+    read, _ = read_predictions(path)
+    assert read.labels.tolist() == ["1", "1", "0", "0"]
+    assert read.groups.tolist() == ["P7", "P7", "", "P7"]
+    assert read.scores[0].tolist() == [0.25, 0.75]
+    path.write_text("id,label,group,score_0,score_1\na,1,0007,0,1\nb,0,7,1,0\n")
+    with pytest.raises(DataError, match="differ only in leading zeros"):
+        read_predictions(path)
+
+
 def test_a_table_of_ids_labels_and_scores_will_do(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text("id,label,score_a,score_b,score_c\n001,a,3,1,-2\nNA,c,0.5,1,0\n")

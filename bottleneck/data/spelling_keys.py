@@ -136,14 +136,18 @@ def match_names(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     -------
     dict of str to str
         For each given name with exactly one match: the known name that it equals, or else that
-        has its canonical spelling, or else its ``loose_key``.
+        has its canonical spelling, its ``loose_key``, or as a word its truth value.
 
     Examples
     --------
     >>> match_names(["Benign ", "x"], ["benign", "malignant"])
     {'Benign ': 'benign'}
     """
-    return _match(given, known, (canonical, loose_key))
+    return _match(given, known, (canonical, loose_key, _truth_key))
+
+
+def _truth_key(text: str) -> str:
+    return truth_value(text, strict=True) or loose_key(text)
 
 
 def match_ids(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from bottleneck.evaluation.cross_validation.arms import (
 )
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
+    adopt_names,
     align,
     load_imported,
 )
@@ -153,7 +154,8 @@ def compare(
     sets = load_feature_sets(features)
     first = sets[0]
     arms = make_arms(sets, heads)
-    imported = [load_imported(path) for path in predictions]
+    read = map(load_imported, predictions)
+    imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
     _refuse_equal_names(arms, imported)
     cohorts = group_cohorts(external, sets, unit=protocol.unit)
     positive = _choose_positive(first, positive, measures)

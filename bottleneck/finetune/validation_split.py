@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.spelling_keys import match_ids
 from bottleneck.data.splits.folds import make_folds
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
@@ -140,10 +142,7 @@ def _hold_out(
 def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, seed: int) -> Folds:
     import pandas as pd
 
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read folds from {path}: {error}") from None
+    frame, _ = read_table(path)
     if lacking := [c for c in ("id", "repeat", "fold") if c not in frame]:
         raise DataError(f"{path} has no column '{lacking[0]}'; folds need id, repeat and fold")
     if "part" in frame:
@@ -151,6 +150,8 @@ def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, se
     numbers = frame[["repeat", "fold"]].apply(pd.to_numeric, errors="coerce")
     if frame.empty or numbers.isna().any(axis=None):
         raise DataError(f"{path} needs a whole number as repeat and fold of every row")
+    spelled = match_ids(frame["id"], ids.tolist())
+    frame = frame.assign(id=[spelled.get(text, text) for text in frame["id"]])
     row_of = {identity: row for row, identity in enumerate(ids)}
     if unknown := [i for i in frame["id"] if i not in row_of]:
         raise DataError(

@@ -40,7 +40,7 @@ def test_features_without_hashes_say_that_nothing_was_looked_for():
 
 def test_shared_names_of_patients_are_a_warning_that_names_nobody():
     inside, outside = with_hashes(make_features(), "a"), external()
-    outside.groups[:4] = ["patient-00", "patient-01", "patient-01", ""]
+    outside.groups[:4] = ["Patient-00", "patient-01", "patient-01", ""]
     inside.groups[-1] = ""
     (finding,) = match_external(inside, outside)
     assert (finding.kind, finding.severity) == ("shared patients", "warning")

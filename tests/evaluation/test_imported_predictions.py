@@ -54,6 +54,22 @@ def test_an_arm_read_back_is_the_arm(features, alone, written):
     assert both.protocol["folds"] == 3
 
 
+def test_ids_and_classes_in_other_spellings_are_the_same(features, alone, written):
+    frame = pd.read_csv(written, dtype=str)
+    # In this order, the columns of the scores change places.
+    spellings = {"malignant": "MALIGNANT", "benign": "benign\u200b"}
+    frame["id"] = [f"{text}\u00a0" if n % 2 else f"'{text}" for n, text in enumerate(frame["id"])]
+    frame = frame.replace({"label": spellings, "predicted": {"benign": "Benign "}})
+    frame = frame.rename(columns={f"score_{old}": f"Score_{new}" for old, new in spellings.items()})
+    frame.to_csv(written, index=False)
+    both = compare(features, ["logistic"], predictions=[written], protocol=QUICK)
+    ours, theirs = both.evaluations[0].predictions, both.evaluations[1].predictions
+    np.testing.assert_array_equal(ours.ids, theirs.ids)
+    np.testing.assert_array_equal(ours.predicted, theirs.predicted)
+    np.testing.assert_allclose(ours.scores, theirs.scores)
+    assert theirs.classes == ("benign", "malignant")
+
+
 def test_a_single_test_part_is_a_split(features, alone, tmp_path):
     frame = alone.evaluations[0].predictions.to_frame()
     frame[frame["fold"] == 1].drop(columns=["fold", "repeat", "group"]).to_csv(

@@ -65,7 +65,11 @@ def test_folds_of_another_arm(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     table[table["part"] != "train"].sample(frac=1, random_state=0).to_csv(path, index=False)
     _, taken = divide(Protocol(n_splits=5), **KNOWN, folds_from=path)
-    for one, other in zip(drawn, taken, strict=True):
+    table.assign(id=table["id"] + "\u00a0").query("part != 'train'").to_excel(
+        tmp_path / "predictions.xlsx", index=False
+    )
+    _, respelled = divide(Protocol(n_splits=5), **KNOWN, folds_from=tmp_path / "predictions.xlsx")
+    for one, other in zip([*drawn, *drawn], [*taken, *respelled], strict=True):
         assert (one.repeat, one.fold) == (other.repeat, other.fold)
         for name in ("train", "validation", "test"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

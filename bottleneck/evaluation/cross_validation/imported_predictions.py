@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck.data.spelling_keys import match_ids, match_names
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
@@ -17,7 +18,7 @@ from bottleneck.evaluation.cross_validation.training_record import read_training
 from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
 from bottleneck.predictions import Predictions, read_predictions
 
-__all__ = ["ImportedArm", "align", "load_imported", "take_folds"]
+__all__ = ["ImportedArm", "adopt_names", "align", "load_imported", "take_folds"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,6 +75,41 @@ def load_imported(path: str | Path) -> ImportedArm:
         default = path.resolve().parent.name if path.stem == "predictions" else path.stem
         name = str(training.get("name") or default)
     return ImportedArm(name, test, validation, training_cost(training, record))
+
+
+def adopt_names(arm: ImportedArm, ids: Sequence[str], classes: tuple[str, ...]) -> ImportedArm:
+    """Return an arm with the ids and classes of a data set, where it spells them in another way.
+
+    Parameters
+    ----------
+    arm : ImportedArm
+        Imported predictions.
+    ids : sequence of str
+        Ids of the samples.
+    classes : tuple of str
+        Classes of the samples, sorted. Classes are renamed only if all can be.
+    """
+    found = match_names(arm.test.classes, classes)
+    if sorted(found.values()) != sorted(classes) or len(found) != len(arm.test.classes):
+        found = {name: name for name in arm.test.classes}
+    renamed = tuple(sorted(found.values()))
+    order = [[found[name] for name in arm.test.classes].index(name) for name in renamed]
+
+    def respell(predictions: Predictions) -> Predictions:
+        known = match_ids(predictions.ids.tolist(), ids)
+        probabilities = predictions.probabilities
+        return dataclasses.replace(
+            predictions,
+            ids=np.array([known.get(i, i) for i in predictions.ids.tolist()]),
+            labels=np.array([found[label] for label in predictions.labels.tolist()]),
+            predicted=np.array([found[label] for label in predictions.predicted.tolist()]),
+            scores=predictions.scores[:, order],
+            classes=renamed,
+            probabilities=None if probabilities is None else probabilities[:, order],
+        )
+
+    validation = None if arm.validation is None else respell(arm.validation)
+    return dataclasses.replace(arm, test=respell(arm.test), validation=validation)
 
 
 def take_folds(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import Finding
 from bottleneck.backbones.recipe import name_differences
+from bottleneck.data.spelling_keys import loose_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
@@ -120,10 +121,15 @@ def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
 def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     if internal.groups is None or external.groups is None:
         return []
-    shared = np.setdiff1d(np.intersect1d(internal.groups, external.groups), [""])
+    # Two tables may spell one patient in two ways, which must not hide a leak.
+    inside, outside = (
+        np.array([_person_key(name) for name in groups.tolist()])
+        for groups in (internal.groups, external.groups)
+    )
+    shared = np.setdiff1d(np.intersect1d(inside, outside), [""])
     if not len(shared):
         return []
-    rows = np.flatnonzero(np.isin(external.groups, shared))
+    rows = np.flatnonzero(np.isin(outside, shared))
     text = (
         f"Patients of both data sets share {counted(len(shared), 'name')} "
         f"({counted(len(rows), 'external image')}). This may be a coincidence, as with numbers "
@@ -131,6 +137,11 @@ def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
         f"patients they were trained on; leave these out of one data set."
     )
     return [Finding("shared patients", "warning", len(shared), text, rows=tuple(rows.tolist()))]
+
+
+def _person_key(name: str) -> str:
+    key = loose_key(name)
+    return key.lstrip("0") or "0" if key.isdigit() else key
 
 
 def _find_missing_classes(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
