@@ -173,7 +173,7 @@ def effective_number(groups: ArrayLike) -> float:
     >>> effective_number(["a", "a", "b", "b", "c", "c"])
     3.0
     >>> round(effective_number([0] * 60 + list(range(1, 15))), 2)
-    1.51
+    1.52
     """
     values = np.asarray(groups)
     if not values.size:

@@ -185,4 +185,4 @@ def overlap_factor(folds: Ints, patients: Ints, *, by_fold: bool = False) -> flo
     weights = np.full(n_folds, 1 / n_folds) if by_fold else n_test / n_test.sum()
     of_training = float((weights / n_train).sum())
     of_test = repeats * float((weights**2 / n_test).sum())
-    return 1 + of_training / of_test
+    return float(1 + of_training / of_test)
