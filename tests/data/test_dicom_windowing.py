@@ -11,6 +11,7 @@ from PIL import Image
 from pydicom import Dataset, uid
 
 from bottleneck.data.images.decode import decode
+from bottleneck.data.images.display import Display
 from bottleneck.errors import DecodeError
 
 RNG = np.random.default_rng(0)
@@ -94,6 +95,122 @@ def test_padding_is_shown_as_the_value_that_it_is() -> None:
     alone = dicom(np.full((16, 16), 4095, np.uint16), bits=12, PixelPaddingValue=4095)
     with pytest.raises(DecodeError, match="nothing but padding"):
         decode(alone)
+
+
+@pytest.mark.parametrize("shade", [0, 90, 255])
+def test_8_bits_that_nothing_changes_may_show_nothing(shade: int) -> None:
+    flat = np.full((16, 16), shade, np.uint8)
+    for elements in (
+        {},
+        {"RescaleSlope": 2, "RescaleIntercept": -100},
+        {"WindowCenter": 128, "WindowWidth": 256},
+    ):
+        assert (grey(dicom(flat, **elements)) == shade).all()
+        inverted = dicom(flat, PhotometricInterpretation="MONOCHROME1", **elements)
+        assert (grey(inverted) == 255 - shade).all()
+    assert (decoded(dicom(np.full((16, 16, 3), shade, np.uint8))) == shade).all()
+    for elements in (
+        {"WindowCenter": 100, "WindowWidth": 30},
+        {"ModalityLUTSequence": [table(np.arange(255, -1, -1) ** 2, 0, 16)]},
+    ):
+        with pytest.raises(DecodeError, match="would show almost nothing"):
+            decode(dicom(flat, **elements))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
+def test_deep_images_without_contrast_are_refused(shape: tuple[int, ...]) -> None:
+    # The rule of refuse_faint: the 0.5th and 99.5th percentile are at most 32 levels apart.
+    for levels, is_refused in ((30, True), (35, False)):
+        values = np.linspace(10_000, 10_000 + levels * 257, 256).astype(np.uint16)
+        pixels = np.resize(np.repeat(values, shape[2] if shape[2:] else 1), shape)
+        if is_refused:
+            with pytest.raises(DecodeError, match="would show almost nothing"):
+                decode(dicom(pixels))
+        else:
+            assert np.ptp(decoded(dicom(pixels))) >= 34
+
+
+@pytest.mark.parametrize(
+    ("elements", "kind"),
+    [
+        ({"WindowCenter": 40, "WindowWidth": 400}, "with the window 40,400 of its header"),
+        ({"WindowCenter": 20_000, "WindowWidth": 400_000}, "with the window 20000,400000"),
+        ({"WindowCenter": 60_000, "WindowWidth": 1, "VOILUTFunction": "SIGMOID"}, "with the wind"),
+        ({"VOILUTSequence": [table(np.arange(4096), 30_000, 12)]}, "with the VOI LUT"),
+        ({"RescaleSlope": "1e-9", "RescaleIntercept": "0", "WindowCenter": 9}, "without a window"),
+    ],
+)
+def test_a_window_beside_the_values_or_too_wide_is_refused(
+    elements: dict[str, Any], kind: str
+) -> None:
+    values = WIDE + np.uint16(8000)
+    with pytest.raises(DecodeError, match=f"{kind}.* almost nothing.*--window.*--rescale"):
+        decode(dicom(values, **elements))
+
+
+# A window or a scaling that the user states.
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"WindowCenter": 30_000, "WindowWidth": 5},
+        {"WindowCenter": 0, "WindowWidth": 0},
+        {"VOILUTSequence": [table(np.arange(4096), 30_000, 12)]},
+        {"VOILUTFunction": "SIGMOID", "WindowCenter": 1, "WindowWidth": 1},
+    ],
+)
+def test_a_stated_window_replaces_that_of_the_file(elements: dict[str, Any]) -> None:
+    made = dicom(WIDE, bits=12, RescaleSlope=2, RescaleIntercept=-1024, **elements)
+    measured = WIDE * 2.0 - 1024
+    levels = np.clip(((measured - 39.5) / 399 + 0.5) * 255, 0, 255)  # C.11.2.1.2.1
+    shown = np.asarray(decode(made, display=Display(window=(40, 400))))[..., 0]
+    assert abs(shown - levels).max() <= 0.5 + 1e-9
+    inverted = changed(made, PhotometricInterpretation="MONOCHROME1")
+    shown = np.asarray(decode(inverted, display=Display(window=(40, 400))))[..., 0]
+    assert abs(shown - (255 - levels)).max() <= 0.5 + 1e-9
+    with pytest.raises(DecodeError, match=r"with the window 90000,10 that would show almost"):
+        decode(made, display=Display(window=(90_000, 10)))
+
+
+@pytest.mark.parametrize("slope", [1.0, -0.5])
+@pytest.mark.parametrize("kind", [np.uint16, np.int16])
+def test_rescaling_uses_the_values_of_the_image(kind: Any, slope: float) -> None:
+    values = (RNG.normal(900, 60, (64, 64))).astype(kind)
+    values[:3] = 0  # Padding, which is not counted.
+    values[3, 0] = 30_000  # Fewer than half a percent.
+    made = dicom(
+        values,
+        RescaleSlope=slope,
+        RescaleIntercept=7,
+        PixelPaddingValue=0,
+        WindowCenter=1,
+        WindowWidth=1,
+    )
+    used = np.sort(values[values != 0]) * slope + 7
+    low, high = np.percentile(used, (0.5, 99.5), method="inverted_cdf")
+    levels = np.clip((values * slope + 7 - low) / (high - low), 0, 1) * 255
+    shown = np.asarray(decode(made, display=Display(rescale=True)))[..., 0]
+    assert abs(shown - levels).max() <= 1
+    with pytest.raises(DecodeError, match="scaled by its own values that would show almost"):
+        decode(dicom(np.full((16, 16), 9, kind)), display=Display(rescale=True))
+    with pytest.raises(DecodeError, match="nothing but padding"):
+        decode(
+            dicom(np.full((16, 16), 9, kind), PixelPaddingValue=9), display=Display(rescale=True)
+        )
+
+
+@pytest.mark.parametrize("display", [Display(window=(10, 20)), Display(rescale=True)])
+def test_images_of_8_bits_and_colours_are_not_changed_by_it(display: Display) -> None:
+    colours = COLOUR.astype(np.uint16) * 257
+    for made in (
+        dicom(RAMP),
+        dicom(RAMP, WindowCenter=100, WindowWidth=100),
+        dicom(COLOUR),
+        dicom(colours),
+    ):
+        assert decode(made, display=display).tobytes() == decode(made).tobytes()
 
 
 # With one.

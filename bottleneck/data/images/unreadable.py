@@ -6,7 +6,7 @@ import re
 
 from PIL import Image, UnidentifiedImageError
 
-from bottleneck.errors import DecodeError, first_line
+from bottleneck.errors import DecodeError
 
 __all__ = ["refusal"]
 
@@ -28,8 +28,6 @@ _OTHER_FORMATS = {
     rb"PK\x03\x04": "ZIP",
     rb"\x89HDF": "HDF5",
 }
-# pydicom's messages about an element are words for the user.
-_DICOM_ELEMENT = r"\([0-9A-Fa-f]{4}, ?[0-9A-Fa-f]{4}\)"
 # What the messages of decoders mean; the first pattern that matches counts.
 _MEANINGS = {
     r"truncat|not enough|could not read|too short|unpack requires|EOF|end of|only got": (
@@ -67,8 +65,6 @@ def refusal(error: Exception, data: bytes) -> DecodeError:
         return DecodeError(_unidentified(data))
     if isinstance(error, NotImplementedError):
         return DecodeError("damaged image: it uses a feature that no decoder here has")
-    if re.search(_DICOM_ELEMENT, str(error)):
-        return DecodeError(f"damaged image: {first_line(error)}")
     for pattern, meaning in _MEANINGS.items():
         if re.search(pattern, str(error), re.IGNORECASE):
             return DecodeError(f"damaged image: {meaning}")
