@@ -187,3 +187,11 @@ def test_one_class_in_a_table_is_not_doubted(tmp_path):
     make(tmp_path, ["a/1.png", "a/2.png"])
     (tmp_path / "t.csv").write_text("path,label\na/1.png,malignant\na/2.png,malignant\n")
     assert load_dataset(tmp_path / "t.csv").doubt is None
+
+
+def test_a_class_that_is_a_link_is_named_where_one_class_is_refused(tmp_path):
+    make(tmp_path, ["data/benign/1.png", "far/malignant/2.png"])
+    (tmp_path / "data" / "malignant").symlink_to(tmp_path / "far" / "malignant")
+    doubt = load_dataset(tmp_path / "data").doubt
+    assert "has only one class, 'benign'" in doubt
+    assert "1 symbolic link to folders, such as 'malignant'" in doubt

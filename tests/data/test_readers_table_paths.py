@@ -131,11 +131,29 @@ def test_the_longest_tail_of_a_moved_path_counts(tmp_path):
 @pytest.mark.parametrize("written", MOVED)
 def test_absolute_paths_of_another_computer_say_what_to_do(tmp_path, written):
     path = table(tmp_path / "mine", written.format("a.png"))
-    with pytest.raises(DataError, match=r"must exist on this computer. .* --images FOLDER"):
+    with pytest.raises(DataError, match=r"must exist on this computer. .* 'scans/a.png' with"):
         load_dataset(path)
+    with pytest.raises(DataError, match=r"on this computer, or end below --images. "):
+        load_dataset(path, images=tmp_path)
     write(tmp_path / "mine", "scans/a.png")
     with pytest.raises(DataError, match=f"'scans/a.png' in .*pass --images {tmp_path}/mine$"):
         load_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "images", "remedy"),
+    [
+        ("a.png", "mine", "mine/scans"),
+        ("scans/a.png", "mine/scans", "mine"),
+        ("ü.png", "mine", "mine/x"),
+    ],
+)
+def test_relative_paths_that_begin_in_another_folder_say_which(tmp_path, path, images, remedy):
+    write(tmp_path, "mine/scans/a.png", NFD("mine/x/ü.png"))
+    written = table(tmp_path / "mine", path)
+    with pytest.raises(DataError, match=f"pass --images {tmp_path}/{remedy}$"):
+        load_dataset(written, images=tmp_path / images)
+    assert len(load_dataset(written, images=tmp_path / remedy)) == 1
 
 
 @pytest.mark.parametrize("name", ["scans\\a.png", ".\\scans\\a.png", "x\\..\\scans/a.png"])

@@ -76,11 +76,12 @@ def read_class_folders(folder: Path) -> ImageDataset:
         )
     classes = {sample.label for sample in samples}
     if tables and len(classes) < 2:
-        raise DataError(
+        message = (
             f"'{folder}' does not have one subfolder per class, but it has the table "
             f"'{tables[0]}'. If this table names the images and their labels, pass it instead: "
             f"{folder / tables[0]}"
         )
+        raise DataError(". ".join((message, *listing.notes)))
     if not samples:
         message = _describe_missing_images(folder, images, files, levels)
         raise DataError(". ".join((message, *listing.notes)))
@@ -97,7 +98,8 @@ def read_class_folders(folder: Path) -> ImageDataset:
     # Only the data set knows whether two folders are two spellings of one class.
     if len(dataset.classes) > 1:
         return dataset
-    return dataclasses.replace(dataset, doubt=_doubt_one_class(folder, samples, levels))
+    doubt = ". ".join((_doubt_one_class(folder, samples, levels), *listing.notes))
+    return dataclasses.replace(dataset, doubt=doubt)
 
 
 def name_patients(dataset: ImageDataset) -> ImageDataset:

@@ -10,7 +10,7 @@ import posixpath
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
@@ -113,7 +113,7 @@ class TablePaths:
                 case "moved":
                     text = (
                         f"{image} read below {self._folder}, without the beginning "
-                        f"'{_join(self._dropped or ()) or '/'}' of paths that do not exist here"
+                        f"'{self._beginning()}' of paths that do not exist here"
                     )
                 case _:
                     text = f"{image} whose path differs from the table in {kind}"
@@ -123,19 +123,31 @@ class TablePaths:
     def explain_missing(self, example: str) -> str:
         """Return what to do if no path exists; one of them is the example."""
         if not _is_absolute(example):
+            for folder in self._other_folders(PurePosixPath(example)):
+                if self._exists(posixpath.join(folder, example)):
+                    return f"They begin in another folder: pass --images {folder}"
             return (
                 f"Paths are relative to {self._folder}, with '/' between folders; name another "
                 "folder with --images FOLDER"
             )
-        if self._dropped and (tail := self._tail(example)):
+        if not self._moved and (tail := self._tail(example)):
             return (
                 f"There is '{tail}' in {self._folder}: if the images were moved there, pass "
                 f"--images {self._folder}"
             )
+        ending = _join(_parts(example)[-2:])
         return (
-            "Absolute paths must exist on this computer. If the images were moved, name the folder "
-            "that contains them with --images FOLDER"
+            f"Absolute paths must exist on this computer{', or end below --images' * self._moved}. "
+            f"If the images were moved, name the folder that contains '{ending}' with --images"
         )
+
+    def _other_folders(self, path: PurePosixPath) -> Iterator[str]:
+        """Yield folders that a relative path may start from instead."""
+        for n in range(1, len(path.parts)):
+            if path.parts[:n] == self._folder.parts[-n:]:
+                yield str(self._folder.parents[n - 1])
+        with contextlib.suppress(OSError):
+            yield from sorted(str(path) for path in self._folder.iterdir() if path.is_dir())
 
     def _normalise(self, path: str) -> str:
         """Return a path with ``/``, relative to the folder if it is below it."""
@@ -240,6 +252,10 @@ class TablePaths:
         }
         best = max(counts, key=lambda n: counts[n], default=0)
         return shared[:best] if shared and counts[best] else None
+
+    def _beginning(self) -> str:
+        dropped = self._dropped or ("/",)
+        return str((PurePosixPath if dropped[0] == "/" else PureWindowsPath)(*dropped))
 
     def _exists(self, name: str) -> bool:
         if self._stat(name):
