@@ -21,7 +21,7 @@ from bottleneck.data.samples import (
     values_of,
 )
 from bottleneck.data.spelling_keys import match_names
-from bottleneck.data.spelling_variants import unify_spellings
+from bottleneck.data.spelling_variants import APART, unify_spellings
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.plurals import counted
 
@@ -171,7 +171,9 @@ class ImageDataset:
         if isinstance(samples, SampleTable):
             samples.is_unified = True
         object.__setattr__(self, "samples", samples)
-        new = tuple(note for note in notes if note not in self.notes)
+        # Names that stay apart are noted again of every part of a data set.
+        known = {note.split("'")[0] for note in self.notes if APART in note}
+        new = tuple(n for n in notes if APART not in n or n.split("'")[0] not in known)
         object.__setattr__(self, "notes", self.notes + new)
 
     def __len__(self) -> int:

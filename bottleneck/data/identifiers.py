@@ -16,15 +16,23 @@ _PLAIN = re.compile(
 )
 # Characters that look like another one, and are put there by word processors and fonts.
 _ALIKE = {
-    "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\ufe58\ufe63",
+    "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7",
     "'": "\u2018\u2019\u201a\u201b\u02b9\u02bb\u02bc\u2032\u00b4`",
     '"': "\u201c\u201d\u201e\u201f\u2033",
+    "/": "\u2044\u2215",
+    ",": "\u066b",
+    ".": "\u2024\u3002",
     # Blanks that Unicode counts as letters or symbols: Braille, and Hangul fillers.
     " ": "\u2800\u115f\u1160\u3164\uffa0",
-    # Invisible marks that Unicode does not count as format characters.
-    "": "\u034f\u17b4\u17b5" + "".join(map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10)])),
+    # Invisible marks that Unicode does not count as format characters, and a lost picture.
+    "": "\u034f\u17b4\u17b5\u2065\ufffc"
+    + "".join(map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xFFF0, 0xFFF9)])),
 }
-_VARIATION_SELECTORS = range(0xE0100, 0xE01F0)
+# Forms of letters and digits that Unicode has for the layout of text; not superscripts, which
+# change the meaning.
+_FORMS = ("<wide>", "<narrow>", "<small>", "<square>", "<vertical>", "<font>")
+_LIGATURES = range(0xFB00, 0xFB07)
+_TAGS = range(0xE0000, 0xE1000)
 # An HTML entity, and the way in which .xlsx files write a control character.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31}\d{0,2});")
 _CONTROL = re.compile(r"_[xX]00[01][0-9A-Fa-f]_")
@@ -60,11 +68,13 @@ def _fold_character(character: str) -> str:
     category = unicodedata.category(character)
     if character.isspace() or category in ("Zs", "Zl", "Zp"):
         return " "
-    if category in ("Cc", "Cf") or ord(character) in _VARIATION_SELECTORS:
+    if category in ("Cc", "Cf") or ord(character) in _TAGS:
         return ""
     if category == "Nd":
         return str(unicodedata.decimal(character))
-    if unicodedata.decomposition(character).startswith(("<wide>", "<narrow>")):
+    is_form = unicodedata.decomposition(character).startswith(_FORMS)
+    # Roman numerals have characters of their own, and so have ligatures such as "fi".
+    if is_form or category == "Nl" or ord(character) in _LIGATURES:
         return unicodedata.normalize("NFKC", character)
     return character
 
@@ -78,8 +88,8 @@ def canonical(text: str) -> str:
     Spreadsheets, databases and joined tables respell identifiers. This undoes what changes no
     meaning:
 
-    - Unicode is composed (NFC). Full-width forms and the digits of every script become ASCII, and
-      UTF-8 that was read in another encoding becomes what it was.
+    - Unicode is composed (NFC). Full-width forms, ligatures and the digits of every script become
+      plain letters and digits, and UTF-8 that was read in another encoding becomes what it was.
     - Invisible characters are removed. Every run of spaces, tabs and line breaks is one space,
       and there is none at the ends. Dashes and quotes of all kinds are the ASCII ones.
     - Guards are removed: a leading apostrophe, ``="0007"``, and quotes around the name.

@@ -7,17 +7,29 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bottleneck.data.identifiers import canonical
 
-__all__ = ["loose_key", "match_ids", "match_names", "near_key", "truth_value", "wide_key"]
+__all__ = [
+    "N_DIGITS",
+    "loose_key",
+    "match_ids",
+    "match_names",
+    "near_key",
+    "truth_value",
+    "wide_key",
+]
 
 # Letters of other scripts that look like Latin ones, and letters that Arabic and Persian
 # keyboards write differently. In upper case, so that letter case makes no difference.
 _LOOK_ALIKE = str.maketrans(
     "АВЕКМНОРСТХУІЈЅ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "يىك", "ABEKMHOPCTXYIJS" + "ABEZHIKMNOPTYX" + "ییک"
 )
+# Spreadsheets keep so many digits of a number, and write zeros for the others.
+N_DIGITS = 15
+
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+")
 _DECIMALS = re.compile(r"(\d+),(\d+)")
 _SHORT_SCIENTIFIC = re.compile(r"([1-9])e0?([0-9])")
 _SEPARATORS = re.compile(r"[\s_.,:;/\\()\[\]#\"'-]+")
+_NEGATIVE = re.compile(r"-\d+([.,]\d+)?")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 # What programs write for true and false in several languages; then words of people, which may also
@@ -71,7 +83,9 @@ def near_key(text: str) -> str:
     """
     text = _fold_case(text)
     if not text.isalnum():
-        text = _SEPARATORS.sub(_replace_separator, text)
+        # A minus sign before a number is part of it: 1 and -1 are often classes.
+        is_negative = _NEGATIVE.fullmatch(text) is not None
+        text = "-" * is_negative + _SEPARATORS.sub(_replace_separator, text)
     return _ZEROS.sub("", text)
 
 
@@ -83,8 +97,8 @@ def _replace_separator(match: re.Match[str]) -> str:
 def wide_key(text: str) -> str:
     """Return a key that names share which share a ``loose_key``, and numbers that may be equal.
 
-    These are numbers that differ in leading zeros, or in three zeros at the end: 7.000 can be 7,
-    and can be 7000.
+    These are numbers that differ in leading zeros, in three zeros at the end (7.000 can be 7, and
+    can be 7000), or after the 15 digits that spreadsheets keep.
 
     Examples
     --------
@@ -94,6 +108,8 @@ def wide_key(text: str) -> str:
     key = loose_key(text)
     if key.isdigit():
         key = key.lstrip("0") or "0"
+        if len(key) > N_DIGITS:
+            return f"{key[:N_DIGITS]} {len(key)}"
         while key.endswith("000") and len(key) > 3:
             key = key[:-3]
     return key

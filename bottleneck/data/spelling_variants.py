@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bottleneck.data.identifiers import canonical, has_lost_digits, legible
 from bottleneck.data.missing_values import is_class_word, may_be_missing, means_nothing
 from bottleneck.data.samples import Sample, alike, collect, examples
-from bottleneck.data.spelling_keys import loose_key, near_key, truth_value, wide_key
+from bottleneck.data.spelling_keys import N_DIGITS, loose_key, near_key, truth_value, wide_key
 from bottleneck.errors import DataError
 from bottleneck.plurals import counted
 
-__all__ = ["check_unclear_labels", "unify_spellings"]
+__all__ = ["APART", "check_unclear_labels", "unify_spellings"]
 
 _NOUNS = {"label": ("class", "classes"), "group": ("patient", "patients")}
 _NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
+# What notes say of names that stay apart.
+APART = "count as two"
 # A word such as "None" is a class if at least this share of the images has it.
 _FREQUENT = 0.2
 
@@ -84,6 +86,7 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
     notes: list[str] = []
     spelled: list[tuple[str, str]] = []
     joined: list[tuple[str, str]] = []
+    rounded: list[tuple[str, str]] = []
     renames: dict[str, str] = {}
     for group in alike(samples, field, wide_key):
         # Spellings of each canonical name, and canonical names of each loose key.
@@ -96,6 +99,7 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
             if first.setdefault(name, text) != text:
                 spelled.append((first[name], text))
             n_images[name] = n_images.get(name, 0) + n
+        rounded += _find_rounded(n_images)
         families: dict[str, list[str]] = {}
         for name in n_images:
             families.setdefault(loose_key(name), []).append(name)
@@ -117,7 +121,21 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
         words, more = _join_truth_values(samples, renames)
         renames |= words
         notes += more
+    if rounded:
+        notes.append(
+            f"the {nouns} '{rounded[0][0]}' and '{rounded[0][1]}' {APART}, but spreadsheets keep "
+            f"{N_DIGITS} digits of a number and write zeros for the others: compare them with the "
+            "original data"
+        )
     return renames, notes + _note_near(samples, field)
+
+
+def _find_rounded(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return a number with zeros for the digits that a spreadsheet drops, and one with digits."""
+    long = [name for name in names if name.isdigit() and len(name) > N_DIGITS]
+    zeros = [name for name in long if not name[N_DIGITS:].strip("0")]
+    others = [name for name in long if name not in zeros]
+    return [(zeros[0], others[0])] if zeros and others else []
 
 
 def _describe(pairs: list[tuple[str, str]], noun: str, nouns: str, words: str) -> list[str]:
@@ -172,6 +190,8 @@ def _check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool
             return "letters"
         if has_lost_digits(name):
             return "digits"
+        if name.startswith("=") and len(name) > 1:
+            return "formula"
         if _is_missing(field, name):
             return "missing"
         return "" if name == text else "respelled"
@@ -187,6 +207,11 @@ def _check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool
             f"the {noun} '{found['digits'][0]}' is a number from which a spreadsheet removed "
             f"digits. Format the column of the {nouns} as text before the data are pasted into it, "
             "and export the table again"
+        )
+    if "formula" in found:
+        raise DataError(
+            f"the {noun} {legible(found['formula'][0])} is a formula of a spreadsheet, not its "
+            "value; export the table with values"
         )
     if "missing" not in found:
         return [], "respelled" in found
@@ -250,7 +275,7 @@ def _note_near(samples: Sequence[Sample], field: str) -> list[str]:
         return []
     one, other = _show(*pairs[0])
     return [
-        f"the {nouns} {one} and {other} count as two; if they are one, write them in one way"
+        f"the {nouns} {one} and {other} {APART}; if they are one, write them in one way"
         + (f" ({len(pairs)} names are as similar to another)" if len(pairs) > 1 else "")
     ]
 
@@ -263,7 +288,7 @@ def _note_ids(samples: Sequence[Sample]) -> list[str]:
         return []
     (one, _), (other, _) = groups[0][:2]
     return [
-        f"the ids {legible(one)} and {legible(other)} differ only in spelling and count as two "
+        f"the ids {legible(one)} and {legible(other)} differ only in spelling and {APART} "
         f"images; if they are one, delete one of them ({counted(len(groups), 'such id')})"
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from pathlib import Path
@@ -111,6 +112,23 @@ def test_a_number_from_which_a_spreadsheet_removed_digits() -> None:
         of_patients("1.2E+11", "120000000001")
     assert of_patients("1.23E+02", "123").n_groups == 1
     assert of_patients("12E5", "7E1").n_groups == 2
+
+
+def test_a_number_that_a_spreadsheet_rounded_gets_a_note() -> None:
+    assert result("1234567890123456", "1234567890123450") == "two patients, noted"
+    assert of_patients("1234567890123456", "1234567890123457").notes == ()
+
+
+def test_a_formula_is_refused() -> None:
+    with pytest.raises(DataError, match="the patient '=A2&B2' is a formula"):
+        of_patients("=A2&B2", "7")
+
+
+def test_notes_on_names_that_stay_apart_are_not_repeated() -> None:
+    whole = of_patients("P7", "P-7", "P8", "P-8", "P9", "P_9")
+    assert len(whole.notes) == 1
+    assert whole.limited(4).limited(2).notes == whole.notes
+    assert dataclasses.replace(whole, samples=whole.samples[2:]).notes == whole.notes
 
 
 def test_a_name_that_lost_a_letter() -> None:

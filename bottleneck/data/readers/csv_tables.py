@@ -94,7 +94,7 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
             return
         with _open_text(path) as file:
             delimiter, n_before = _find_delimiter(file, path)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            reader = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
             for fields in reader:
                 if any("\0" in field for field in fields):
                     raise DataError(f"{path} contains NUL bytes and is not a text file")
@@ -152,7 +152,9 @@ def _fit(sample: str, delimiter: str) -> tuple[float, int, int]:
     of columns, and many of them.
     """
     try:
-        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        reader = csv.reader(
+            io.StringIO(sample, newline=""), delimiter=delimiter, skipinitialspace=True
+        )
         header, *rows = (fields for fields in itertools.islice(reader, _N_ROWS) if fields)
     except (csv.Error, ValueError):
         return 0, 0, 0

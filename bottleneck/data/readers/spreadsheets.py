@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -93,7 +94,11 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             if bomb := find_bomb(archive):
                 raise DataError(f"{path.name} is not read: it may be a decompression bomb: {bomb}")
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Of styles and other things that are not read.
+                book = openpyxl.load_workbook(
+                    file, read_only=True, data_only=True, keep_links=False
+                )
             try:
                 yield from _read_book(book, archive, path, notes)
             finally:
