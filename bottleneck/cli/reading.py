@@ -49,7 +49,8 @@ class ImageOptions:
     images: Annotated[
         str | None,
         typer.Option(
-            help="Folder that the paths of a CSV manifest are relative to; by default the table's.",
+            help="Folder of the images of a CSV manifest, also if they were moved; by default the "
+            "table's.",
             rich_help_panel=PANEL,
         ),
     ] = None

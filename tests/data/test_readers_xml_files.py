@@ -39,6 +39,8 @@ WRITTEN = [
     ("utf-16le", "utf-16-le", "ü 甲"),
     ("UTF-16BE", "utf-16-be", "ü 甲"),
     ("UTF-32", "utf-32", "ü 甲"),
+    ("UTF-32LE", "utf-32-le", "ü 甲"),
+    ("UTF-32BE", "utf-32-be", "ü 甲"),
     ("utf-16", "utf-8", "ü 甲"),  # A string of .NET, written to a file.
     ("utf-16", "ascii", "plain"),
     ("unicode", "utf-16", "ü 甲"),

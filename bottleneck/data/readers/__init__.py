@@ -64,11 +64,12 @@ def load_dataset(
         path, label, patient, split, fold, centre and id.
     images : str or Path, optional
         For a CSV manifest: the folder that its paths are relative to; by default the table's.
+        Absolute paths that do not exist are read below it, without their beginning.
     patient_pattern : str, optional
         Regular expression that extracts the patient from the path of an image, for data
         sets without patients: the group named ``patient``, else the first group,
-        else the whole match. Without a pattern, if all images are DICOM files, the patient
-        is their PatientID.
+        else the whole match. Without a pattern, the patient is the PatientID if all images are
+        DICOM files, or a folder above the folders of the classes.
     positive : str, optional
         The label of the positive class.
     crop : bool

@@ -29,6 +29,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+}
 # Names of encodings that Python does not have.
 _OTHER_NAMES = {"gb_2312-80": "gb2312", "windows-31j": "cp932", "ks_c_5601-1989": "euc_kr"}
 # Programs write characters of the wider encoding under the name of the narrower one.
@@ -82,9 +88,9 @@ def parse_xml(path: Path) -> Element:
 def _decode(data: bytes, name: str) -> str:
     """Return the text of an XML file."""
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "")
-    # The first character of XML is in ASCII; UTF-16 needs no mark (section 4.3.3).
-    if not encoding and b"\0" in data[:2]:
-        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    # The first characters of XML are in ASCII, so that the zeros tell other forms (appendix F).
+    zeros = tuple(byte == 0 for byte in data[:4])
+    encoding = encoding or _ZEROS.get(zeros, "")
     if encoding:
         return _decode_as(data, encoding, f"{name} begins like {encoding[:6].upper()} text")
     match = _DECLARATION.match(data)
