@@ -231,7 +231,7 @@ def _stored(page: TiffPage, tags: Tags, table: NDArray[np.uint8] | None = None) 
 
 def _refuse_unpacked(page: TiffPage, tags: Tags) -> None:
     """Raise an error if compressed samples of 12 bits, for example, are stored in two bytes."""
-    if tags.compression == "none" or tags.bits in (8, 16, 32, 64) or page.fillorder != 1:
+    if tags.compression == "no" or tags.bits in (8, 16, 32, 64) or page.fillorder != 1:
         return
     file = page.parent.filehandle
     file.seek(page.dataoffsets[0])
@@ -245,13 +245,13 @@ def _refuse_unpacked(page: TiffPage, tags: Tags) -> None:
 
 def _refuse_missing_codec(tags: Tags, page: TiffPage) -> None:
     """Raise an error if tifffile would decode without imagecodecs: not at all, or without limit."""
-    if tags.compression == "none" and tags.bits in (8, 16, 32, 64) and page.fillorder == 1:
+    if tags.compression == "no" and tags.bits in (8, 16, 32, 64) and page.fillorder == 1:
         return
     try:
         import imagecodecs  # noqa: F401
     except ImportError:
         raise MissingExtraError(
-            f"the data set contains TIFF files (compression {tags.compression}, {tags.bits} bits) "
+            f"the data set contains TIFF files ({tags.compression} compression, {tags.bits} bits) "
             "for which a package is missing (imagecodecs). Install it with\n"
             "  pip install 'bottleneck-features[medical]'"
         ) from None

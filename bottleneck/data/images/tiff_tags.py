@@ -33,7 +33,7 @@ _OTHER_PHOTOMETRICS = {
     51177: "a depth map",
 }
 _COMPRESSIONS = {
-    1: "none",
+    1: "no",
     2: "CCITT",
     3: "CCITT",
     4: "CCITT",
@@ -75,7 +75,7 @@ class Tags:
     planar : bool
         Whether each sample has a plane of its own.
     compression : str
-        Its name.
+        Its name; "no" without.
     orientation : int
         1 to 8, as in EXIF.
     """
@@ -202,8 +202,8 @@ def _refuse_combination(tags: Tags, page: TiffPage) -> None:
         )
         if not right or tags.compression not in _PREDICTED:
             raise DecodeError(
-                f"a TIFF with Predictor {page.predictor:d} of {tags.kind}{tags.bits} with "
-                f"compression {tags.compression}, which readers understand differently"
+                f"a TIFF with Predictor {page.predictor:d} of {tags.kind}{tags.bits} and "
+                f"{tags.compression} compression, which readers understand differently"
             )
 
 
@@ -217,9 +217,7 @@ def _refuse_ycbcr(tags: Tags, page: TiffPage) -> None:
         values = np.reshape(reference, (-1, 2)).astype(float)
         reference = tuple(values[:, 0] / values[:, 1])
     if page.tags.valueof(_SUBSAMPLING) != (1, 1) or reference not in (None, _NO_HEADROOM):
-        raise DecodeError(
-            "a YCbCr TIFF with fewer colours than pixels, or headroom: save it as RGB"
-        )
+        raise DecodeError("a YCbCr TIFF with subsampled colours or headroom: save it as RGB")
 
 
 def _refuse_incomplete(tags: Tags, page: TiffPage, n_bytes: int) -> None:
@@ -238,7 +236,7 @@ def _refuse_incomplete(tags: Tags, page: TiffPage, n_bytes: int) -> None:
         )
     if not counts.all() or not offsets.all() or (offsets + counts > n_bytes).any():
         raise DecodeError("damaged image: strips or tiles of a TIFF are missing")
-    if tags.compression == "none":
+    if tags.compression == "no":
         _refuse_other_depth(tags, page, counts.astype(np.int64))
 
 
