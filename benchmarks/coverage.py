@@ -64,6 +64,7 @@ from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
 from bottleneck.statistics.auroc_tests import cv_auc_difference, delong_test
 from bottleneck.statistics.corrections import corrected_resampled_t
 from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.patient_variance import overlap_factor
 from bottleneck.statistics.proportions import clustered_proportion_interval
 
 SEED = 20260105
@@ -456,7 +457,8 @@ def run_fold_figures(cell: Cell, n: int) -> dict[str, float]:
             made.append(wrap(y, patient, folds, score, score + prior))
         truth = true_figures(models[:FOLDS], prior, cell.prevalence)
         right = [arm.predicted == arm.labels for arm in made]
-        rejected = float(mcnemar_test(*right, groups=patient).p < 0.05)
+        overlap = overlap_factor(folds, patient)
+        rejected = float(mcnemar_test(*right, groups=patient, overlap=overlap).p < 0.05)
         rates.append(cover(made[0], truth) | {"size: McNemar": rejected})
     return average_rates(rates)
 

@@ -154,9 +154,9 @@ def pairwise_differences(
     Returns
     -------
     tuple of Difference
-        Differences of the AUROC, which are primary, then of the accuracy. Holm's method adjusts
-        the primary p values over all pairs of arms with images; pairs with an arm without images
-        are secondary.
+        Differences of the AUROC, which are primary, then those of ``secondary_tests``. Holm's
+        method adjusts the primary p values over all pairs of arms with images; pairs with an
+        arm without images are secondary.
     """
     family = {e.name for e in evaluations if e.uses_images}
     caution = caveat(evaluations[0].predictions, positive=positive)
@@ -176,4 +176,5 @@ def pairwise_differences(
         )
         for a, b, test, p_adjusted in paired_tests(arms, positive, family=list(family))
     )
-    return (*primary, *secondary_tests(arms, positive))
+    weighted = {e.name: e.weights_classes for e in evaluations}
+    return (*primary, *secondary_tests(arms, weighted))

@@ -18,6 +18,7 @@ from bottleneck.evaluation.metrics.metric_values import (
     OperatingPoint,
     Subgroup,
 )
+from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Predictions
 
 __all__ = ["Comparison", "Drop", "Evaluation", "External", "LearningCurve", "Shift"]
@@ -103,6 +104,15 @@ class Evaluation:
     def uses_images(self) -> bool:
         """Whether the arm uses images, unlike the prior and the metadata baseline."""
         return self.head not in ("prior", "metadata")
+
+    @property
+    def weights_classes(self) -> bool | None:
+        """Whether the classes were weighted equally in training; None if it is not known."""
+        if self.head == "predictions":
+            config = self.cost.get("training", {}).get("config")
+            known = isinstance(config, Mapping) and "class_weights" in config
+            return config["class_weights"] != "none" if known else None
+        return self.head in HEADS and HEADS[self.head].balanced
 
 
 @dataclasses.dataclass(frozen=True)

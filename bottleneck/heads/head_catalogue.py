@@ -44,6 +44,8 @@ class Head:
         weights shift the probabilities towards a data set with equally frequent classes.
     fixed : mapping of str to value
         Settings that are reported together with the chosen hyperparameters.
+    balanced : bool
+        Whether the classes are weighted equally, whatever their numbers of samples.
     large : Head or None
         Head that is fitted in its place with more than ``LARGE`` samples, under the same name.
     """
@@ -54,6 +56,7 @@ class Head:
     grid: Grid
     kind: Kind
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    balanced: bool = False
     large: Head | None = None
 
     def for_samples(self, n_samples: int) -> Head:
@@ -155,6 +158,7 @@ _LINEAR_SVM = Head(
     ({"svm__C": (1e-6, 1e-5, 1e-4, 1e-3)},),
     "decision",
     fixed={"kernel": "linear", "solver": "liblinear"},
+    balanced=True,
 )
 
 # On n standardised features, gamma="scale" is 1 / n. At the usual 512 to 2048 features, the
@@ -176,6 +180,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                     },
                 ),
                 "decision",
+                balanced=True,
                 large=_LINEAR_SVM,
             ),
             Head(
@@ -184,6 +189,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                 _build_logistic,
                 ({"logistic__C": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)},),
                 "probability",
+                balanced=True,
             ),
             Head(
                 "mlp",
@@ -191,6 +197,7 @@ HEADS: Mapping[str, Head] = MappingProxyType(
                 _build_mlp,
                 ({"mlp__alpha": (100.0, 10.0, 1.0)},),
                 "probability",
+                balanced=True,
             ),
             # The "default parameters" of work published in 2018.
             Head(

@@ -10,7 +10,8 @@ Proportion              ``wilson_interval``, ``clustered_proportion_interval``,
 Difference of accuracy  ``mcnemar_test``
 Any metric              ``influence_interval``, ``patient_variance``, ``overlap_factor``,
                         ``degrees_of_freedom``, ``corrected_resampled_t``, ``holm``,
-                        ``average_intervals``, ``effective_number``, ``holds_level``
+                        ``average_intervals``, ``effective_number``, ``holds_level``,
+                        ``invert_interval``
 Shift between cohorts   ``mmd_test``, ``knn_outliers``
 ======================  ==================================================================
 """
@@ -32,6 +33,7 @@ from bottleneck.statistics.intervals import (
     holds_level,
     influence_interval,
 )
+from bottleneck.statistics.inversion import agree_with_p, invert_interval
 from bottleneck.statistics.knn_outliers import knn_outliers
 from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
 from bottleneck.statistics.mmd import MmdResult, mmd_test
@@ -54,6 +56,7 @@ __all__ = [
     "McNemar",
     "MmdResult",
     "ResampledDifference",
+    "agree_with_p",
     "average_intervals",
     "clustered_proportion_interval",
     "corrected_resampled_t",
@@ -67,6 +70,7 @@ __all__ = [
     "holds_level",
     "holm",
     "influence_interval",
+    "invert_interval",
     "knn_outliers",
     "macro_auc_difference",
     "macro_auc_interval",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ from bottleneck.statistics.intervals import CORRECTED, Interval
 
 __all__ = [
     "auc_interval",
+    "auc_intervals",
     "cv_auc_interval",
     "hoeffding_interval",
     "roc_auc_interval",
@@ -152,30 +154,49 @@ def auc_interval(
     corrected: bool = True,
 ) -> Interval:
     """Return the interval of an AUROC; see ``roc_auc_interval`` and ``cv_auc_interval``."""
-    alpha = 1 - check_level(level)
-    value = influence.value
+    return auc_intervals(estimator, ranks, influence, method=method, corrected=corrected)(level)
+
+
+def auc_intervals(
+    estimator: AurocEstimator,
+    ranks: NDArray[np.float64],
+    influence: AurocInfluence,
+    *,
+    method: AucMethod = "logit",
+    corrected: bool = True,
+) -> Callable[[float], Interval]:
+    """Return the interval of an AUROC as a function of its level.
+
+    The variance is estimated once, for a test that is the inversion of the interval.
+    """
+    value, pairs = influence.value, estimator.n_pairs
     if estimator.is_constant(ranks):
-        return Interval(value, value, value, 0.0, level, "constant score")
+        return lambda level: Interval(value, value, value, 0.0, level, "constant score")
     variance, degrees = estimator.variance(influence)
     error = float(np.sqrt(variance * (estimator.overlap if corrected else 1)))
-    least, most = hoeffding_interval(value, estimator.n_pairs, level)
-    if not error > 0:
-        return Interval(value, least, most, np.nan, level, "distribution-free bound")
+    name = variance_name(estimator, corrected)
 
-    if method == "delong":
-        margin = -float(special.ndtri(alpha / 2)) * error
+    def bound(level: float) -> Interval:
+        low, high = hoeffding_interval(value, pairs, level)
+        return Interval(value, low, high, np.nan, level, "distribution-free bound")
+
+    def wald(level: float) -> Interval:
+        margin = -float(special.ndtri((1 - check_level(level)) / 2)) * error
         low, high = max(value - margin, 0.0), min(value + margin, 1.0)
-        return Interval(value, low, high, error, level, f"{variance_name(estimator)}, Wald")
-    margin = -special.stdtrit(degrees, alpha / 2) * error / (value * (1 - value))
-    low, high = special.expit(special.logit(value) + np.array([-margin, margin]))
-    return Interval(
-        value,
-        max(float(low), least),
-        min(float(high), most),
-        error,
-        level,
-        f"{variance_name(estimator, corrected)}, logit scale",
-    )
+        return Interval(value, low, high, error, level, f"{name}, Wald")
+
+    def logit(level: float) -> Interval:
+        alpha = 1 - check_level(level)
+        margin = -special.stdtrit(degrees, alpha / 2) * error / (value * (1 - value))
+        low, high = map(float, special.expit(special.logit(value) + np.array([-margin, margin])))
+        if max(_entropy(value, low), _entropy(value, high)) * pairs > np.log(2 / alpha):
+            least, most = hoeffding_interval(value, pairs, level)
+            low, high = max(low, least), min(high, most)
+        return Interval(value, low, high, error, level, f"{name}, logit scale")
+
+    if not error > 0:
+        return bound
+    return wald if method == "delong" else logit
 
 
 def variance_name(estimator: AurocEstimator, corrected: bool = True) -> str:
@@ -225,8 +246,7 @@ def hoeffding_interval(value: float, n_pairs: float, level: float = 0.95) -> tup
 
     def lower(mean: float) -> float:
         def excess(p: float) -> float:
-            entropy = special.rel_entr(mean, p) + special.rel_entr(1 - mean, 1 - p)
-            return float(n_pairs * entropy + np.log(alpha / 2))
+            return float(n_pairs * _entropy(mean, p) + np.log(alpha / 2))
 
         least = np.finfo(float).tiny
         if mean <= least or excess(least) <= 0:
@@ -234,3 +254,8 @@ def hoeffding_interval(value: float, n_pairs: float, level: float = 0.95) -> tup
         return float(optimize.brentq(excess, least, mean, xtol=1e-14))
 
     return lower(value), 1 - lower(1 - value)
+
+
+def _entropy(mean: float, p: float) -> float:
+    """Return the relative entropy of two Bernoulli variables."""
+    return float(special.rel_entr(mean, p) + special.rel_entr(1 - mean, 1 - p))

@@ -80,6 +80,8 @@ class MacroAuroc:
         The mean AUROC over folds and classes.
     influence : ndarray of float64, shape (n_samples,)
         Means of the influences over the classes.
+    n_pairs : float
+        The smallest number of disjoint pairs of all classes; see ``AurocEstimator``.
     name : str
         Name of the variance.
     """
@@ -104,8 +106,11 @@ class MacroAuroc:
             pairs.append(by_patient.n_pairs)
         self.value = float(np.mean([one.value for one in influences]))
         self.influence = np.mean([one.positive + one.negative for one in influences], axis=0)
-        self._n_pairs = min(pairs)
+        self.n_pairs = min(pairs)
         self.name = f"{variance_name(by_patient)}, mean over classes"
+        by_fold = (self._scores[self._folds == fold] for fold in range(self._folds.max() + 1))
+        self._constant = all(np.ptp(scores, axis=0).max() == 0 for scores in by_fold)
+        self._variance = self.variance(self.influence)
 
     def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
         """Return the variance that these influences give, corrected over folds, and its df."""
@@ -116,14 +121,12 @@ class MacroAuroc:
     def interval(self, level: float) -> Interval:
         """Return the confidence interval."""
         check_level(level)
-        by_fold = (self._scores[self._folds == fold] for fold in range(self._folds.max() + 1))
-        if all(np.ptp(scores, axis=0).max() == 0 for scores in by_fold):
+        if self._constant:
             return Interval(self.value, self.value, self.value, 0.0, level, "constant score")
-        variance, degrees = self.variance(self.influence)
         interval = influence_interval(
-            self.value, variance, degrees, level=level, method=f"{self.name}, logit scale"
+            self.value, *self._variance, level=level, method=f"{self.name}, logit scale"
         )
         if np.isfinite(interval.low):
             return interval
-        low, high = hoeffding_interval(self.value, self._n_pairs, level)
+        low, high = hoeffding_interval(self.value, self.n_pairs, level)
         return Interval(self.value, low, high, np.nan, level, "distribution-free bound")

@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from bottleneck.statistics.arguments import check_level
-from bottleneck.statistics.auroc import auc_interval, variance_name
+from bottleneck.statistics.auroc import auc_intervals, variance_name
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inversion import agree_with_p, invert_interval
 
 __all__ = ["AucDifference", "cv_auc_difference", "delong_test", "macro_auc_difference"]
 
@@ -35,8 +36,12 @@ class AucDifference:
         ``auc_a - auc_b`` and the bounds of its interval.
     standard_error : float
         Standard error of the difference; NaN if the method has none.
-    z, p : float
-        The difference divided by its standard error, and the two-sided p value.
+    p : float
+        Two-sided p value, from the interval: it is below 1 - ``level`` where the interval
+        excludes 0, and nowhere else.
+    z, p_wald : float
+        The difference divided by its standard error, and the two-sided p value of this
+        statistic; without folds they are those of R's pROC. NaN without a standard error.
     level : float
         Confidence level of the interval.
     method : str
@@ -49,8 +54,9 @@ class AucDifference:
     low: float
     high: float
     standard_error: float
-    z: float
     p: float
+    z: float
+    p_wald: float
     level: float
     method: str
 
@@ -79,19 +85,21 @@ def delong_test(
     Returns
     -------
     AucDifference
-        z = difference / SE is compared with the normal distribution, as by DeLong, DeLong &
-        Clarke-Pearson (1988) and R's pROC.
+        The interval is the MOVER of Zou & Yue (2013, Statistics in Medicine 32:5077), which
+        combines the intervals of ``roc_auc_interval``: low = difference - sqrt(u² + v² -
+        2 r u v), where u is the distance of a to its lower bound, v that of b to its upper
+        bound, and r the correlation of the two AUROCs; high likewise. The test inverts the
+        interval: p is 1 minus the level at which a bound is 0, and at least 1e-12.
 
-        difference ± z SE covers too little near an AUROC of 1. The interval is instead the
-        MOVER of Zou & Yue (2013, Statistics in Medicine 32:5077), which combines the
-        intervals of ``roc_auc_interval``: low = difference - sqrt(u² + v² - 2 r u v), where
-        u is the distance of a to its lower bound, v that of b to its upper bound, and r the
-        correlation of the two AUROCs; high likewise. Test and interval can therefore
-        disagree near p = 1 - level.
+        DeLong's pair, z = difference / SE against the normal distribution and difference ±
+        1.96 SE, is ``z`` and ``p_wald``. Simulated with 12 of 60 patients positive and AUROCs
+        of 0.97 and 0.92, its interval covers 0.89, and this one 0.94; at AUROCs of 0.7 its
+        test rejects up to 7.3 % of true null hypotheses, and this one 5.8 %.
 
-        If both scores rank all samples alike, the difference and z are 0, and p is 1. If
-        the differences of the placement values do not vary, or a class has a single
-        patient, there is no standard error, and p is a bound from Hoeffding's inequality.
+        If both scores rank all samples alike, the difference is 0, and p is 1. If the
+        differences of the placement values do not vary, or a class has a single patient,
+        there is no standard error, and p is a bound from Hoeffding's inequality; the interval
+        is extended to 0 where that bound requires it.
 
     Raises
     ------
@@ -107,7 +115,7 @@ def delong_test(
     >>> score_b = [1, 5, 3, 8, 7, 4, 2, 9, 6, 10]
     >>> test = delong_test(y_true, score_a, score_b)
     >>> f"{test.difference:.2f}, p = {test.p:.3f}"
-    '0.32, p = 0.077'
+    '0.32, p = 0.114'
     """
     estimator = AurocEstimator(y_true, groups)
     return _auc_difference(estimator, score_a, score_b, level, normal=True)
@@ -125,7 +133,7 @@ def cv_auc_difference(
 
     The variance is the corrected one of ``cv_auc_interval`` (LeDell, Petersen & van der Laan
     2015, with the factor of Nadeau & Bengio 2003), computed from the difference of the two
-    influences of each patient. The statistic is compared with the t distribution, with the
+    influences of each patient. ``p_wald`` compares z with the t distribution, with the
     degrees of freedom of ``AurocEstimator.variance``.
 
     Parameters
@@ -143,7 +151,8 @@ def cv_auc_difference(
     Returns
     -------
     AucDifference
-        The interval, and the results without a standard error, are as for ``delong_test``.
+        The interval, its p value, and the results without a standard error are as for
+        ``delong_test``.
 
     Raises
     ------
@@ -179,22 +188,24 @@ def _auc_difference(
     a, b = estimator.influence(rank_a), estimator.influence(rank_b)
     name = variance_name(estimator)
     same = np.array_equal(rank_a, rank_b)
-    perfect = a.value in (0.0, 1.0)
-    if same and not perfect:
-        return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, name)
+    if same and a.value not in (0.0, 1.0):
+        return _no_difference(a.value, level, name)
+    # Two scores that separate these few samples may differ on others.
+    variance, degrees = (np.nan, 0.0) if same else estimator.variance(a - b)
+    interval_a = auc_intervals(estimator, rank_a, a)
+    interval_b = auc_intervals(estimator, rank_b, b)
+    return _test(
+        lambda at: (interval_a(at), interval_b(at)),
+        level,
+        float(np.sqrt(variance * estimator.overlap)),
+        special.ndtr if normal else functools.partial(special.stdtr, degrees),
+        name,
+        estimator.n_pairs,
+    )
 
-    interval_a = auc_interval(estimator, rank_a, a, level)
-    interval_b = auc_interval(estimator, rank_b, b, level)
-    if same:
-        # Both separate these few samples, but they may differ on others.
-        low, high = _mover_interval(interval_a, interval_b, np.nan)
-        name = "distribution-free bound"
-        return AucDifference(a.value, b.value, 0.0, low, high, 0.0, 0.0, 1.0, level, name)
-    variance, degrees = estimator.variance(a - b)
-    error = float(np.sqrt(variance * estimator.overlap))
-    tail = special.ndtr if normal else functools.partial(special.stdtr, degrees)
-    bound = np.nan if error > 0 else _hoeffding_p(interval_a, interval_b, estimator.n_pairs)
-    return _test(interval_a, interval_b, error, tail, name, bound)
+
+def _no_difference(value: float, level: float, name: str) -> AucDifference:
+    return AucDifference(value, value, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, level, name)
 
 
 def macro_auc_difference(
@@ -218,8 +229,9 @@ def macro_auc_difference(
     -------
     AucDifference
         The variance is that of ``macro_auc_interval``, computed from the difference of the
-        two influences of each patient; the statistic is compared with the t distribution.
-        The interval combines those of the two models, as for ``delong_test``.
+        two influences of each patient; ``p_wald`` compares z with the t distribution. The
+        interval combines those of the two models, and p follows from it, as for
+        ``delong_test``.
 
     Raises
     ------
@@ -241,32 +253,35 @@ def macro_auc_difference(
     """
     check_level(level)
     a, b = (MacroAuroc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
-    interval_a, interval_b = a.interval(level), b.interval(level)
     influence = a.influence - b.influence
     variance, degrees = a.variance(influence)
     error = float(np.sqrt(variance))
-    if not error > 0 and a.value == b.value and not influence.any():
-        return AucDifference(a.value, b.value, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, level, a.name)
-    return _test(interval_a, interval_b, error, functools.partial(special.stdtr, degrees), a.name)
+    if not influence.any() and a.value == b.value not in (0.0, 1.0):
+        return _no_difference(a.value, level, a.name)
+    tail = functools.partial(special.stdtr, degrees)
+    return _test(lambda at: (a.interval(at), b.interval(at)), level, error, tail, a.name, a.n_pairs)
 
 
 def _test(
-    a: Interval,
-    b: Interval,
+    intervals: Callable[[float], tuple[Interval, Interval]],
+    level: float,
     error: float,
     tail: Callable[[float], float],
     name: str,
-    bound: float = np.nan,
+    n_pairs: float,
 ) -> AucDifference:
-    """Test a difference by its standard error; without one, return the bound of p."""
-    difference, z, p = a.value - b.value, np.nan, bound
+    """Test a difference by inverting its interval; without a standard error, by a bound."""
+    a, b = intervals(level)
+    difference, z, p_wald = a.value - b.value, np.nan, np.nan
     if error > 0:
         z = difference / error
-        p = 2 * float(tail(-abs(z)))
+        p_wald = 2 * float(tail(-abs(z)))
+        p = invert_interval(lambda at: _mover_interval(*intervals(at), error))
     else:
         error, name = np.nan, "distribution-free bound"
-    low, high = _mover_interval(a, b, error)
-    return AucDifference(a.value, b.value, difference, low, high, error, z, p, a.level, name)
+        p = _hoeffding_p(a, b, n_pairs)
+    low, high = agree_with_p(*_mover_interval(a, b, error), difference, p, level)
+    return AucDifference(a.value, b.value, difference, low, high, error, p, z, p_wald, level, name)
 
 
 def _mover_interval(a: Interval, b: Interval, error: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Tests of the difference of two accuracies on the same samples: McNemar and Durkalski."""
+"""The test of the difference of two accuracies on the same samples: McNemar's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import as_booleans, as_codes, check_level
+from bottleneck.statistics.intervals import CORRECTED
+from bottleneck.statistics.inversion import agree_with_p
 from bottleneck.statistics.proportions import effective_sample_size
 
 __all__ = ["McNemar", "mcnemar_test"]
@@ -26,9 +28,13 @@ class McNemar:
     difference, low, high : float
         Accuracy of a minus accuracy of b over all samples, and the bounds of its interval.
     p : float
-        Two-sided p value: exact, or Durkalski's.
-    mid_p : float or None
-        The mid-p value, which is less conservative; None if p is not exact.
+        Two-sided p value, from the interval: it is below 1 - ``level`` where the interval
+        excludes 0, and nowhere else.
+    p_exact, p_mid : float or None
+        The exact p value of McNemar's test and the mid-p value, for comparison with other
+        programs; None if a patient has samples on which the models differ and others.
+    p_durkalski : float
+        The p value of Durkalski's test, which gives every patient the same weight.
     level : float
         Confidence level of the interval.
     method : str
@@ -41,7 +47,9 @@ class McNemar:
     low: float
     high: float
     p: float
-    mid_p: float | None
+    p_exact: float | None
+    p_mid: float | None
+    p_durkalski: float
     level: float
     method: str
 
@@ -51,6 +59,7 @@ def mcnemar_test(
     correct_b: ArrayLike,
     groups: ArrayLike | None = None,
     level: float = 0.95,
+    overlap: float = 1.0,
 ) -> McNemar:
     """Test whether two models have the same accuracy on the same samples.
 
@@ -62,39 +71,48 @@ def mcnemar_test(
         Patients; without them every sample is a patient of its own.
     level : float
         Confidence level.
+    overlap : float
+        Factor of the variance, for accuracies over cross-validation folds:
+        ``overlap_factor`` (Nadeau & Bengio 2003, Machine Learning 52:239).
 
     Returns
     -------
     McNemar
-        Let d_i be the mean difference over the samples of patient i. If all d_i are -1, 0 or
-        1 (above all with one sample per patient), the test is the exact binomial test of
-        their signs (McNemar 1947, Psychometrika 12:153), with the mid-p value of Fagerland,
-        Lydersen & Laake (2013, BMC Medical Research Methodology 13:91). Otherwise it is that
-        of Durkalski et al. (2003, Statistics in Medicine 22:2417): (sum d_i)² / sum d_i²
-        against chi-squared with one degree of freedom, which gives every patient the same
-        weight.
+        The test is McNemar's (1947, Psychometrika 12:153) with x_a and x_b samples that only
+        one model classifies correctly: (x_a - x_b)² / (x_a + x_b) against chi-squared with
+        one degree of freedom. It is the score test of a difference of 0; the interval holds
+        the differences that the score test does not reject (Tango 1998, Statistics in
+        Medicine 17:891). Fagerland, Lydersen & Laake recommend both (2014, Statistics in
+        Medicine 33:2850). Over folds, or if patients have several samples, n, x_a and x_b
+        are scaled to the ``effective_sample_size`` of the differences divided by
+        ``overlap``, as for Wilson's interval of one accuracy.
 
-        The interval is that of Bonett & Price (2012, Journal of Educational and
-        Behavioral Statistics 37:479), which Fagerland, Lydersen & Laake (2014,
-        Statistics in Medicine 33:2850) recommend: with p_a = (x_a + 1) / (n + 2) for the x_a
-        samples that only a classifies correctly, and p_b likewise, it is p_a - p_b ± z
-        sqrt((p_a + p_b - (p_a - p_b)²) / (n + 2)). If patients have several samples, n, x_a
-        and x_b are scaled to the ``effective_sample_size`` of the differences.
+        The exact test with its mid-p value (Fagerland, Lydersen & Laake 2013, BMC Medical
+        Research Methodology 13:91) inverts no interval of the difference, and the test of
+        Durkalski et al. (2003, Statistics in Medicine 22:2417), (sum d_i)² / sum d_i² for
+        the mean differences d_i of the patients, is one of another difference if patients
+        have different numbers of samples. They are ``p_exact``, ``p_mid`` and
+        ``p_durkalski``, without ``overlap``.
 
     Raises
     ------
     UsageError
-        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
+        If an array has the wrong shape, type or values, the level is not between 0 and 1, or
+        the overlap is below 1.
 
     Examples
     --------
     >>> correct_a = [1, 1, 1, 1, 1, 1, 1, 0]
     >>> correct_b = [1, 1, 0, 0, 0, 0, 0, 0]
     >>> test = mcnemar_test(correct_a, correct_b)
-    >>> test.only_a, test.only_b, test.p
+    >>> test.only_a, test.only_b, test.p_exact
     (5, 0, 0.0625)
+    >>> f"{test.difference:.3f} ({test.low:.3f} to {test.high:.3f}), p = {test.p:.3f}"
+    '0.625 (0.098 to 0.863), p = 0.025'
     """
-    z = -float(special.ndtri((1 - check_level(level)) / 2))
+    check_level(level)
+    if not overlap >= 1:
+        raise UsageError(f"the overlap must be 1 or more, not {overlap}")
     right_a = as_booleans("correct_a", correct_a)
     right_b = as_booleans("correct_b", correct_b)
     if right_a.shape != right_b.shape:
@@ -108,20 +126,58 @@ def mcnemar_test(
     only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
 
     by_patient = np.bincount(patients, differences) / np.bincount(patients)
+    p_exact, p_mid, p_durkalski = None, None, 1.0
     if np.isin(by_patient, (-1, 0, 1)).all():
-        p, mid_p = _exact_mcnemar(int((by_patient > 0).sum()), int((by_patient < 0).sum()))
-        method = "exact McNemar"
-    else:
-        p = float(special.chdtrc(1, by_patient.sum() ** 2 / (by_patient @ by_patient)))
-        mid_p, method = None, "Durkalski"
+        p_exact, p_mid = _exact_mcnemar(int((by_patient > 0).sum()), int((by_patient < 0).sum()))
+    if squares := float(by_patient @ by_patient):
+        p_durkalski = float(special.chdtrc(1, by_patient.sum() ** 2 / squares))
 
-    size = effective_sample_size(differences, patients, level)
-    share_a, share_b = ((x * size / n + 1) / (size + 2) for x in (only_a, only_b))
-    centre = share_a - share_b
-    margin = z * np.sqrt((share_a + share_b - centre**2) / (size + 2))
-    low, high = max(-1.0, float(centre - margin)), min(1.0, float(centre + margin))
-    difference = (only_a - only_b) / n
-    return McNemar(only_a, only_b, difference, low, high, p, mid_p, level, method)
+    size = effective_sample_size(differences, patients, level) / overlap
+    p, low, high = _score_test(only_a * size / n, only_b * size / n, size, level)
+    method = "clustered McNemar" if len(by_patient) < n else "McNemar"
+    return McNemar(
+        only_a=only_a,
+        only_b=only_b,
+        difference=(only_a - only_b) / n,
+        low=low,
+        high=high,
+        p=p,
+        p_exact=p_exact,
+        p_mid=p_mid,
+        p_durkalski=p_durkalski,
+        level=level,
+        method=f"{method}, Tango's interval" + (CORRECTED if overlap > 1 else ""),
+    )
+
+
+def _score_test(only_a: float, only_b: float, n: float, level: float) -> tuple[float, float, float]:
+    """Return the p value of no difference, and the interval (Tango 1998)."""
+    reach = -float(special.ndtri((1 - level) / 2))
+    difference, apart = (only_a - only_b) / n, only_a + only_b
+    z = (only_a - only_b) / np.sqrt(apart) if apart else 0.0
+
+    def excess(delta: float, sign: int) -> float:
+        # q is the estimate of the share of samples that only b classifies correctly.
+        linear = (2 * n - only_a + only_b) * delta - apart
+        constant = -only_b * delta * (1 - delta)
+        q = (np.sqrt(max(linear**2 - 8 * n * constant, 0.0)) - linear) / (4 * n)
+        spread = np.sqrt(max(n * (2 * q + delta * (1 - delta)), 0.0))
+        return float(only_a - only_b - n * delta - sign * reach * spread)
+
+    def bound(sign: int) -> float:
+        end, beside = -float(sign), difference - sign * 1e-12
+        if sign * excess(end, sign) <= 0:
+            return end
+        # The test says on which side of 0 the bound lies.
+        if sign * z > reach:
+            end = 0.0
+        elif sign * difference > 0:
+            beside = 0.0
+        return float(optimize.brentq(excess, end, beside, (sign,), xtol=1e-14))
+
+    p = 2 * float(special.ndtr(-abs(z)))
+    low, high = agree_with_p(bound(1), bound(-1), difference, p, level)
+    return p, low, high
 
 
 def _exact_mcnemar(only_a: int, only_b: int) -> tuple[float, float]:

@@ -124,3 +124,15 @@ def test_features_that_are_not_finite_are_refused():
 def test_no_permutation_is_refused():
     with pytest.raises(UsageError, match="number of permutations"):
         measure_shift(*cohorts(4, 4), permutations=0)
+
+
+def test_words_explain_a_test_and_a_classifier_that_disagree():
+    # A change of spread, which a linear classifier cannot detect.
+    inside, outside = cohorts(200, 200, images=1, width=8)
+    spread = dataclasses.replace(outside, X=2 * outside.X)
+    found = measure_shift(inside, spread, permutations=99)
+    assert found.mmd_p < 0.05
+    assert found.domain_auroc.low < 0.5 < found.domain_auroc.high
+    assert "The two are not one test" in found.words
+    assert "interval of the AUROC includes 0.5" in found.words
+    assert "not one test" not in measure_shift(*cohorts(move=6.0), permutations=99).words

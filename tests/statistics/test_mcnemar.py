@@ -1,4 +1,4 @@
-"""McNemar's and Durkalski's tests, compared with R and computed by hand."""
+"""McNemar's test and its relatives, compared with R, published intervals and closed forms."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,8 @@ def test_mcnemar_is_the_exact_test_of_r(row):
     a, b = judged(row.only_a, row.only_b)
     test = mcnemar_test(a, b)
     assert (test.only_a, test.only_b) == (row.only_a, row.only_b)
-    assert test.p == pytest.approx(row.p_exact, abs=TOLERANCE)
+    assert test.p_exact == pytest.approx(row.p_exact, abs=TOLERANCE)
+    assert test.p == pytest.approx(row.p_chi_squared, abs=TOLERANCE)
     assert test.difference == pytest.approx(a.mean() - b.mean())
     patients = np.arange(len(a))
     assert mcnemar_test(a, b, patients) == test
@@ -43,16 +44,18 @@ def test_mcnemar_is_the_exact_test_of_r(row):
 def test_mcnemar_by_hand():
     # 1 and 7 discordant of 21: Fagerland, Lydersen & Laake (2013), airway hyper-responsiveness.
     test = mcnemar_test(*judged(1, 7, 1, 12))
-    assert test.p == pytest.approx(2 * (1 + 8) / 2**8)
-    assert test.mid_p == pytest.approx(2 * (1 + 8) / 2**8 - 8 / 2**8)
-    # Bonett & Price: (2 - 8) / 23 -+ 1.96 sqrt((10/23 - 36/529) / 23).
-    reach = 1.959964 * np.sqrt((10 / 23 - 36 / 529) / 23)
-    assert (test.low, test.high) == pytest.approx((-6 / 23 - reach, -6 / 23 + reach), abs=1e-6)
+    assert test.p == pytest.approx(stats.chi2.sf(36 / 8, 1))
+    assert test.p_exact == pytest.approx(2 * (1 + 8) / 2**8)
+    assert test.p_mid == pytest.approx(2 * (1 + 8) / 2**8 - 8 / 2**8)
+    # Tango's interval, as Fagerland, Lydersen & Laake (2014) give it.
+    assert (test.low, test.high) == pytest.approx((-0.517, -0.026), abs=5e-4)
     assert mcnemar_test(*judged(4, 4)).p == 1
-    assert mcnemar_test(*judged(4, 4)).mid_p == pytest.approx(1 - 70 / 256 / 2)
+    assert mcnemar_test(*judged(4, 4)).p_mid == pytest.approx(1 - 70 / 256 / 2)
+    # Without discordant samples the interval is -+ z^2 / (n + z^2).
     agreed = mcnemar_test(*judged(0, 0))
-    assert (agreed.difference, agreed.p, agreed.mid_p) == (0, 1, 1)
-    assert agreed.low < 0 < agreed.high
+    bound = stats.norm.isf(0.025) ** 2 / (30 + stats.norm.isf(0.025) ** 2)
+    assert (agreed.difference, agreed.p, agreed.p_exact, agreed.p_durkalski) == (0, 1, 1, 1)
+    assert (agreed.low, agreed.high) == pytest.approx((-bound, bound))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +66,8 @@ def test_durkalski_with_patients_alike_is_mcnemars_chi_squared(row):
     a, b = judged(row.only_a, row.only_b)
     patients = np.tile(np.arange(len(a)), 2)
     test = mcnemar_test(np.append(a, np.ones(len(a))), np.append(b, np.ones(len(a))), patients)
-    assert test.method == "Durkalski"
-    assert test.p == pytest.approx(row.p_chi_squared, abs=TOLERANCE)
+    assert test.p_exact is None
+    assert test.p_durkalski == pytest.approx(row.p_chi_squared, abs=TOLERANCE)
 
 
 def test_durkalski_by_hand_and_with_copies():
@@ -75,7 +78,7 @@ def test_durkalski_by_hand_and_with_copies():
     test = mcnemar_test(a, b, patient)
     means = [np.mean(a[patient == p] * 1.0 - b[patient == p]) for p in np.unique(patient)]
     statistic = np.sum(means) ** 2 / np.sum(np.square(means))
-    assert test.p == pytest.approx(stats.chi2.sf(statistic, 1))
+    assert test.p_durkalski == pytest.approx(stats.chi2.sf(statistic, 1))
     copied = mcnemar_test(*(np.tile(v, 2) for v in (a, b, patient)))
     assert outcome(copied) == pytest.approx(outcome(test), abs=1e-12)
 
@@ -86,6 +89,7 @@ def test_durkalski_by_hand_and_with_copies():
         (([0, 1], [1, 0, 1]), "not of 2 and 3"),
         (([0, 2], [1, 0]), "correct_a must hold only 0 and 1"),
         (([0, 1], [1, 0], ["a"]), "groups must hold"),
+        (([0, 1], [1, 0], None, 0.95, 0.5), "the overlap must be 1 or more"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

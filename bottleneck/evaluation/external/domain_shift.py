@@ -105,6 +105,7 @@ def measure_shift(
             [
                 _describe_discrepancy(discrepancy, permutations),
                 _describe_auroc(auroc),
+                *_describe_disagreement(discrepancy, auroc),
                 _describe_beyond(beyond, len(B)),
                 *_describe_limits(internal, external, (len(A), len(B)), seed),
             ]
@@ -146,7 +147,7 @@ def _describe_discrepancy(mmd: MmdResult, permutations: int) -> str:
         f"(squared maximum mean discrepancy {mmd.value:.3g}, permutation test with one image of "
         f"each patient and {permutations:,} permutations: p = {mmd.p:.2g})"
     )
-    if mmd.p > _SIGNIFICANT:
+    if mmd.p >= _SIGNIFICANT:
         return (
             f"No difference between the features of the two cohorts was shown {test}; this does "
             f"not prove that there is none."
@@ -161,6 +162,20 @@ def _describe_auroc(auroc: Interval) -> str:
         f"AUROC of {auroc.value:.2f} ({auroc.level:.0%} interval {auroc.low:.2f} to "
         f"{auroc.high:.2f}; 0.5 is chance{f'; {ESTIMATE_ONLY}: {caution}' if caution else ''})."
     )
+
+
+def _describe_disagreement(mmd: MmdResult, auroc: Interval) -> list[str]:
+    """Explain a test that shows a difference where the classifier shows none, or the reverse."""
+    differs, classified = mmd.p < _SIGNIFICANT, auroc.low > 0.5
+    if differs == classified:
+        return []
+    test = f"the permutation test {'shows' if differs else 'does not show'} a difference"
+    interval = f"the interval of the AUROC {'excludes' if classified else 'includes'} 0.5"
+    return [
+        f"The two are not one test: {test}, and {interval}. The first uses one image of each "
+        f"patient and any difference of the distributions, the second all images and a linear "
+        f"difference."
+    ]
 
 
 def _describe_beyond(beyond: int, n: int) -> str:

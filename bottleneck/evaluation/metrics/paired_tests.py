@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.metrics.metric_intervals import binarise
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.metrics.metrics import fold_aurocs
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.arguments import as_codes
 from bottleneck.statistics.auroc_tests import (
     AucDifference,
     cv_auc_difference,
     delong_test,
     macro_auc_difference,
 )
-from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
-from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
+from bottleneck.statistics.corrections import holm
+from bottleneck.statistics.intervals import CORRECTED, Interval, influence_interval
+from bottleneck.statistics.inversion import agree_with_p, invert_interval
+from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 
-__all__ = ["AurocTest", "paired_tests", "secondary_tests"]
+__all__ = ["AurocTest", "balanced_accuracy_difference", "paired_tests", "secondary_tests"]
 
 
 class AurocTest(NamedTuple):
@@ -78,50 +82,56 @@ def paired_tests(
     ]
 
 
-def secondary_tests(arms: Mapping[str, Predictions], positive: str | None) -> list[Difference]:
-    """Test the secondary comparisons of every pair of arms.
+def secondary_tests(
+    arms: Mapping[str, Predictions], weighted: Mapping[str, bool | None]
+) -> list[Difference]:
+    """Test the difference in accuracy, or in balanced accuracy, of every pair of arms.
 
     Parameters
     ----------
     arms : mapping of str to Predictions
         Predictions by name of the arm, for the same samples in the same folds.
-    positive : str or None
-        The positive class, for the AUROC.
+    weighted : mapping of str to bool or None
+        Whether the classes were weighted equally in the training of each arm; None where it
+        is not known.
 
     Returns
     -------
     list of Difference
-        Differences with the role "secondary", in the order of the pairs of ``arms``: the
-        accuracy by ``mcnemar_test``, in the first repeat only; with several repeats also the
-        AUROC by ``corrected_resampled_t``, with the mean numbers of training and test
-        patients over folds. No p value is adjusted. ``method`` says where a test rejects too
-        often, according to ``benchmarks/coverage.md``.
+        Differences with the role "secondary", in the order of the pairs of ``arms``. No p value
+        is adjusted. Accuracy: ``mcnemar_test`` in the first repeat only, over folds with
+        ``overlap_factor``. Where the classes have different numbers of samples, an arm that
+        weights them equally gives up accuracy for balanced accuracy, and guessing the most
+        frequent class may beat it. Balanced accuracy is therefore the metric of two arms of
+        which only one weights the classes; see ``balanced_accuracy_difference``.
     """
-    differences = []
-    for a, b in itertools.combinations(arms, 2):
-        first = arms[a].repeats == arms[a].repeats.min()
-        one, other = (arms[name].take(first) for name in (a, b))
-        right, other_right = (arm.predicted == arm.labels for arm in (one, other))
-        counted = mcnemar_test(right, other_right, encode_patients(one))
-        method = f"{counted.method}, first repeat" if not first.all() else counted.method
-        if one.folds.min() < one.folds.max():
-            method += ", does not hold its level over folds"
-        differences.append(_secondary(a, b, "accuracy", counted, method))
-        if not first.all():
-            resampled = _resample(arms[a], arms[b], positive)
-            if resampled is not None:
-                method = f"{resampled.method}, does not hold its level with many features"
-                differences.append(_secondary(a, b, "auroc", resampled, method))
-    return differences
+    return [
+        _balanced(a, b, arms)
+        if weighted[a] is not weighted[b] and _is_unequal(arms[a])
+        else _accuracy(a, b, arms)
+        for a, b in itertools.combinations(arms, 2)
+    ]
 
 
-def _secondary(
-    a: str, b: str, metric: str, test: McNemar | ResampledDifference, method: str
-) -> Difference:
+def _is_unequal(predictions: Predictions) -> bool:
+    return len(set(Counter(predictions.labels.tolist()).values())) > 1
+
+
+def _accuracy(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
+    first = arms[a].repeats == arms[a].repeats.min()
+    one, other = (arms[name].take(first) for name in (a, b))
+    patients = encode_patients(one)
+    test = mcnemar_test(
+        one.predicted == one.labels,
+        other.predicted == other.labels,
+        patients,
+        overlap=overlap_factor(encode_folds(one), patients),
+    )
+    method = test.method if first.all() else f"{test.method}, first repeat"
     return Difference(
         a,
         b,
-        metric,
+        "accuracy",
         test.difference,
         test.low,
         test.high,
@@ -131,15 +141,72 @@ def _secondary(
     )
 
 
-def _resample(a: Predictions, b: Predictions, positive: str | None) -> ResampledDifference | None:
-    """Return the corrected t test over folds and repeats, or None if it is not defined."""
-    differences = fold_aurocs(a, positive=positive) - fold_aurocs(b, positive=positive)
-    if not np.isfinite(differences).all():
-        return None
-    folds, patients = encode_folds(a), encode_patients(a)
-    tested = [len(np.unique(patients[folds == fold])) for fold in range(folds.max() + 1)]
-    n_test = float(np.mean(tested))
-    try:
-        return corrected_resampled_t(differences, len(np.unique(patients)) - n_test, n_test)
-    except ProtocolError:
-        return None
+def _balanced(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
+    interval, p = balanced_accuracy_difference(arms[a], arms[b])
+    reason = "in place of accuracy, since only one of the arms is known to weight the classes"
+    known = bool(np.isfinite(interval.low))
+    return Difference(
+        a,
+        b,
+        "balanced_accuracy",
+        interval.value,
+        interval.low if known else None,
+        interval.high if known else None,
+        p if known else None,
+        method=f"{interval.method}; {reason}, {interval.level:.0%}",
+        role="secondary",
+    )
+
+
+def balanced_accuracy_difference(
+    one: Predictions, other: Predictions, level: float = 0.95
+) -> tuple[Interval, float]:
+    """Estimate the difference in balanced accuracy of two arms, and test it.
+
+    Parameters
+    ----------
+    one, other : Predictions
+        Predictions for the same samples in the same folds.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    interval : Interval
+        The interval on Fisher's z scale, from the influences of each patient on the recalls
+        of the classes, averaged over repeats; over folds, the variance is multiplied by
+        ``overlap_factor``. NaN bounds if the influences do not vary.
+    p : float
+        Two-sided p value, by inverting the interval.
+    """
+    labels = as_codes("labels", one.labels, len(one))
+    repeats = as_codes("repeats", one.repeats, len(one))
+    patients = encode_patients(one)
+    gain = (one.predicted == one.labels) * 1.0 - (other.predicted == other.labels)
+    cells = repeats * (labels.max() + 1) + labels
+    sizes = np.bincount(cells)
+    means = np.bincount(cells, gain) / sizes
+    influence = (gain - means[cells]) / sizes[cells] / len(sizes)
+    variance, degrees = patient_variance(influence, labels, repeats, patients)
+    overlap = overlap_factor(encode_folds(one), patients)
+    method = "influence by patient" + (CORRECTED if overlap > 1 else "")
+
+    def interval(at: float) -> Interval:
+        return influence_interval(
+            float(means.mean()),
+            variance * overlap,
+            degrees,
+            level=at,
+            bounds=(-1, 1),
+            method=method,
+        )
+
+    def bounds(at: float) -> tuple[float, float]:
+        return interval(at).low, interval(at).high
+
+    found = interval(level)
+    if not np.isfinite(found.low):
+        return found, np.nan
+    p = invert_interval(bounds)
+    low, high = agree_with_p(found.low, found.high, found.value, p, level)
+    return dataclasses.replace(found, low=low, high=high), p
