@@ -62,6 +62,31 @@ def test_the_patient_is_that_of_the_header(tmp_path: Path) -> None:
     assert dataset.n_groups == 4
 
 
+@pytest.mark.parametrize(
+    ("patients", "expected", "note"),
+    [
+        # The header tells patients apart, and knows that two folders are of one.
+        ("AAB", ["A", "A", "B"], "patients: PatientID of 4 DICOM files"),
+        # A replaced header tells nobody apart.
+        ("XXX", ["p0", "p1", "p2"], "patients: the folders above the classes"),
+        ((None,) * 3, ["p0", "p1", "p2"], "patients: the folders above the classes"),
+    ],
+)
+def test_patients_of_the_header_and_of_folders(tmp_path, patients, expected, note) -> None:
+    for number, patient in enumerate(patients):
+        named = {} if patient is None else {"PatientID": patient}
+        write(tmp_path / f"p{number}" / ("benign", "malignant")[number % 2] / "1.dcm", **named)
+    write(tmp_path / "p2" / "benign" / "2.dcm", **named)
+    dataset = load_dataset(tmp_path)
+    assert groups(tmp_path) == [*expected, expected[-1]]
+    assert dataset.notes[-1] == note
+    write(tmp_path / "p2" / "benign" / "3.dcm", PatientID="C")
+    if patients == "AAB":
+        assert (
+            "1 folder above the classes with images of several" in load_dataset(tmp_path).notes[-1]
+        )
+
+
 def test_names_are_read_in_their_character_set(tmp_path: Path) -> None:
     write(tmp_path / "a" / "1.dcm", SpecificCharacterSet="ISO_IR 192", PatientID="Müller-日本")
     write(tmp_path / "b" / "1.dcm", SpecificCharacterSet="ISO_IR 100", PatientID="Müller")

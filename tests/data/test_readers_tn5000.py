@@ -171,6 +171,14 @@ def test_lists_name_images_as_people_write_them(tmp_path, line, end, name):
     assert sample.source == f"JPEGImages/{name}.jpg"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_may_begin_with_a_mark(tn5000, encoding):
+    expected = load_dataset(tn5000).samples
+    for path in (tn5000 / "ImageSets" / "Main").iterdir():
+        path.write_bytes(path.read_text().encode(encoding))
+    assert load_dataset(tn5000).samples == expected
+
+
 def test_a_list_in_another_encoding_says_so(tn5000):
     (tn5000 / "ImageSets" / "Main" / "val.txt").write_bytes("结节".encode("gbk"))
     with pytest.raises(DataError, match=r"val\.txt .* is not UTF-8 text; save it so"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+import operator
+from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
@@ -45,13 +46,13 @@ def read_class_folders(folder: Path) -> ImageDataset:
     Raises
     ------
     DataError
-        If no image is in a class folder, or if there is only one class and a CSV table, which
+        If no image is in a class folder, or if there is only one class and a table, which
         probably contains the labels.
     """
     listing = list_files(folder)
     files, excluded = listing.files, listing.excluded
     every_image = [f for f in files if is_image(folder / f)]
-    tables = [f for f in files if "/" not in f and f.casefold().endswith(".csv")]
+    tables = [f for f in files if "/" not in f and f.casefold().endswith((".csv", ".tsv", ".xlsx"))]
     if others := len(files) - len(every_image):
         excluded["not an image file"] = others
     images, masks, alone = split_masks(every_image)
@@ -117,19 +118,33 @@ def name_patients(dataset: ImageDataset) -> ImageDataset:
         several patients apart. Otherwise with a note, if other folders may be patients.
     """
     levels = find_levels(values_of(dataset.samples, "source"))
-    if levels.above == "group" and (dataset.n_groups or 1) < 2:
-        named = (
-            dataclasses.replace(sample, group=sample.source.split("/")[levels.label - 1])
-            for sample in dataset.samples
+    if levels.above != "group":
+        if dataset.n_groups is not None or dataset.doubt is not None:
+            return dataset
+        note = propose_pattern(values_of(dataset.samples, "source"), levels)
+        return dataclasses.replace(dataset, notes=(*dataset.notes, note)) if note else dataset
+    folder_of = operator.itemgetter(levels.label - 1)
+    if (dataset.n_groups or 1) > 1:
+        ids = defaultdict(set)
+        for sample in dataset.samples:
+            ids[folder_of(sample.source.split("/"))].add(sample.group)
+        divided = sorted(folder for folder, groups in ids.items() if len(groups) > 1)
+        if not divided:
+            return dataset
+        note = (
+            f"{counted(len(divided), 'folder')} above the classes with images of several "
+            f"PatientIDs, such as '{divided[0]}'. If each folder is one patient, pass "
+            f"--patient-pattern '^{'[^/]+/' * (levels.label - 1)}(?P<patient>[^/]+)/'"
         )
-        # A note on the headers would contradict.
-        notes = [note for note in dataset.notes if not note.startswith("patients: ")]
-        notes.append("patients: the folders above the classes")
-        return dataclasses.replace(dataset, samples=collect(named), notes=tuple(notes))
-    if dataset.n_groups is not None or dataset.doubt is not None:
-        return dataset
-    note = propose_pattern(values_of(dataset.samples, "source"), levels)
-    return dataclasses.replace(dataset, notes=(*dataset.notes, note)) if note else dataset
+        return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+    named = (
+        dataclasses.replace(sample, group=folder_of(sample.source.split("/")))
+        for sample in dataset.samples
+    )
+    # A note on the headers would contradict.
+    notes = [note for note in dataset.notes if not note.startswith("patients: ")]
+    notes.append("patients: the folders above the classes")
+    return dataclasses.replace(dataset, samples=collect(named), notes=tuple(notes))
 
 
 def _describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list[str]) -> list[str]:

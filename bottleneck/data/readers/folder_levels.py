@@ -35,7 +35,7 @@ _VIEW = re.compile(
 )
 
 # If no words decide, so many folders above are patients.
-_MIN_PATIENTS, _PATIENTS_PER_CLASS, _MAX_CLASSES = 5, 3, 10
+_MIN_PATIENTS, _PATIENTS_PER_CLASS, _MAX_CLASSES = 5, 2, 10
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import re
 import unicodedata
@@ -133,7 +134,9 @@ def _read_splits(folder: Path, images: Collection[str]) -> dict[str, str]:
         path = folder / "ImageSets" / "Main" / f"{split}.txt"
         place = f"the list ImageSets/Main/{path.name} of '{folder}'"
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            data = path.read_bytes()
+            is_utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            lines = data.decode("utf-16" if is_utf_16 else "utf-8-sig").splitlines()
         except OSError as error:
             raise DataError(f"{place} cannot be read: {error.strerror or error}") from error
         except ValueError as error:
