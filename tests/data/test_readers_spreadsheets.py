@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime
 import random
 import zipfile
@@ -188,6 +189,40 @@ def test_tables_as_people_have_them(folder: Path, text: str) -> None:
     dataset = load_dataset(folder / "x.csv")
     assert [[s.source, s.label, s.group] for s in dataset.samples] == ROWS
     assert not dataset.excluded
+
+
+COMMENTS = ["", "ok", "a, b; c|d\te", "3,5", 'say "hi"', "line\nbreak", "ünï", " x ", "x;y;z;w;v"]
+COLUMNS = ["notes", "findings (size, echo, margin)", "a;b;c", "x|y", "size\n(mm)", "t\tab"]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_the_csv_module_writes_is_read(folder: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    columns = HEADER + rng.sample(COLUMNS, rng.randint(0, 4))
+    rng.shuffle(columns)
+    rows = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
+    end = rng.choice(["\n", "\r\n", "\r"])
+    with (folder / "x.csv").open(
+        "w", newline="", encoding=rng.choice(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+    ) as file:
+        writer = csv.writer(
+            file,
+            delimiter=rng.choice(",;\t|"),
+            lineterminator=end,
+            quoting=csv.QUOTE_ALL if end == "\r" or rng.random() < 0.3 else csv.QUOTE_MINIMAL,
+        )
+        writer.writerow([rng.choice([name, name.upper(), f" {name} "]) for name in columns])
+        for row in rows:
+            writer.writerow([row.get(name) or rng.choice(COMMENTS) for name in columns])
+    samples = load_dataset(folder / "x.csv").samples
+    assert [[s.source, s.label, s.group] for s in samples] == ROWS
+
+
+@pytest.mark.parametrize("text", ["path,label\ra.png,x\ny\r", "path,label\na.png,x\ry\n"])
+def test_line_breaks_outside_quotes_are_not_new_rows(folder: Path, text: str) -> None:
+    (folder / "x.csv").write_text(text, newline="")
+    with pytest.raises(DataError, match="a field contains a line break"):
+        load_dataset(folder / "x.csv")
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,25 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
             f"({getattr(error, 'reason', error)})"
         ) from error
     except csv.Error as error:
-        raise DataError(
-            f"the table {path} cannot be read: {error}; a double quote may be left open"
-        ) from error
+        raise DataError(f"the table {path} cannot be read: {_explain(error)}") from error
     except OSError as error:
         raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
+
+
+def _explain(error: csv.Error) -> str:
+    """Return the reason why a table cannot be read, and what to do."""
+    match str(error).split():
+        case ["new-line", *_]:
+            return (
+                "a field contains a line break, or the file has line ends of several kinds; put "
+                "such fields in double quotes"
+            )
+        case ["field", "larger", *_]:
+            return (
+                f"a field larger than field limit, which is {csv.field_size_limit():,} characters; "
+                "a double quote may be left open"
+            )
+    return "a double quote may be left open; inside a field in double quotes, it must be doubled"
 
 
 def _open_text(path: Path) -> TextIO:
@@ -127,7 +141,10 @@ def _open_text(path: Path) -> TextIO:
     even, odd = start[::2].count(0), start[1::2].count(0)
     if encoding == "utf-8-sig" and even + odd > len(start) // 3 and not (even and odd):
         encoding = "utf-16-le" if odd else "utf-16-be"
-    return path.open(encoding=encoding, newline="")
+    # One kind of line end: another one in a field without quotes is an error, not a new row.
+    outside = re.sub(r'"[^"]*"', "", start.decode(encoding, "ignore"))
+    end = re.search(r"\r\n?|\n", outside)
+    return path.open(encoding=encoding, newline="\r" if end and end[0] == "\r" else "\n")
 
 
 def _find_delimiter(file: TextIO, path: Path) -> tuple[str, int]:
