@@ -73,8 +73,8 @@ def visible(text: str) -> str:
 
 
 def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Add units and the resizing that was used to a provenance."""
-    shown = dict(provenance)
+    """Add units and the resizing that was used to a provenance, and shorten masks to a name."""
+    shown = dict(_named_masks(provenance))
     decoding = str(shown.get("recipe", {}).get("decoding", ""))
     if decoding.endswith("-fast"):
         # The preprocessing names the resizer of the weights' publisher.
@@ -147,6 +147,12 @@ def _leaves(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
     )
 
 
+def _named_masks(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _named_masks(inner) for key, inner in value.items()}
+    return name_mask(value) if isinstance(value, str) else value
+
+
 def _in_seconds(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _in_seconds(inner) for key, inner in value.items()}
@@ -156,7 +162,7 @@ def _in_seconds(value: Any) -> Any:
 def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else name_mask(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _is_absolute(text: str) -> bool:

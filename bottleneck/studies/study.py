@@ -36,7 +36,8 @@ _Training = Annotated[Mapping[str, Any], AfterValidator(underscore_keys)]
 class StudyArm(Preparation):
     """An arm of a study.
 
-    The fields of ``Preparation`` say what is done to the images of this arm.
+    The fields of ``Preparation`` say what is done to the images of this arm, so that an arm with
+    prepared images can stand next to one with the images as they are.
 
     Attributes
     ----------
@@ -97,7 +98,7 @@ class StudyArm(Preparation):
         if self.kind == "trained":
             names = ("backbone", "weights", "pooling", "preprocessing")
             own = {name: getattr(self, name) for name in names}
-            own |= dataclasses.asdict(self.preparation)
+            own |= {step: to for step, to in dataclasses.asdict(self.preparation).items() if to}
         where = f"the training of '{self.name}'"
         return from_table(TrainingOptions, {**training, **self.training, **own}, where)
 
@@ -241,7 +242,8 @@ class Study:
                 arm.config(self.training)
         copied = next((protocol.name for protocol in self.protocols if protocol.augment), None)
         for arm in self.arms:
-            if copied is not None and arm.display != AS_STORED:
+            prepared = arm.config(self.training) if arm.kind == "trained" else arm
+            if copied is not None and prepared.display != AS_STORED:
                 raise UsageError(
                     f"the arm '{arm.name}' has a window or rescaling, which has no effect on the "
                     f"altered copies of the protocol '{copied}', since they have 8 bits: leave one "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from made import make_images
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
@@ -63,3 +65,48 @@ def test_copies_are_not_known_from_before(tmp_path: Path, monkeypatch: pytest.Mo
     copy("c")
     (record,) = json.loads(run("--json").stdout)
     assert [record[f"n_{kind}"] for kind in ("extracted", "known", "copies")] == [0, 12, 4]
+
+
+@pytest.mark.parametrize("command", ["extract", "finetune"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--window", "40"], "the window must be CENTRE,WIDTH, such as 40,400, not '40'"),
+        (["--window", "40;400"], "not '40;400'"),
+        (["--window", "-600,0"], "a positive width, not -600,0"),
+        (["--window", "40,400", "--rescale"], "exclude each other: state one of them"),
+        (["--sector", "nowhere.png"], "not 'nowhere.png', which cannot be read"),
+        (["--denoise", "gauss"], "unknown denoise 'gauss'. Known: lee, median, nlm."),
+    ],
+)
+def test_preparations_that_do_not_fit_are_refused_before_any_work(
+    tmp_path: Path, command: str, options: list[str], message: str
+) -> None:
+    words = [command, str(tmp_path / "absent"), *options]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert "absent" not in result.output  # The options come first.
+
+
+def test_prepared_images_have_a_file_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for number, label in enumerate(("benign", "malignant")):
+        make_images(tmp_path / "scans" / label, 2, first=10 * number)
+    Image.new("1", (20, 24), 1).crop((0, 0, 24, 24)).save(tmp_path / "mask.png")
+    network = ["--backbone", "timm/test_resnet", "--weights", "random", "-q"]
+    steps = ["--mask-text", "--sector", "mask.png", "--denoise", "median"]
+    for options in ([], steps, steps):
+        result = CliRunner().invoke(app, ["extract", "scans", *network, *options])
+        assert result.exit_code == 0, result.output
+    assert "nothing to do: all 4 images are known" in result.stdout
+    plain, prepared = sorted((tmp_path / "features").glob("*.h5"), key=lambda p: len(p.name))
+    assert re.search(r"--text-masked-sector-mask-[0-9a-f]{8}-median--", prepared.name)
+    shown = CliRunner().invoke(app, ["inspect", str(prepared)])
+    assert shown.exit_code == 0, shown.output
+    assert "base64" not in shown.output
+    assert "denoise: median" in shown.output
+    assert plain.name.count("--") == 4

@@ -96,8 +96,7 @@ def test_values_that_do_not_fit_are_refused_in_words(fields: dict[str, Any], mes
 
 
 def test_a_record_restores_it(tmp_path: Path) -> None:
-    mask = Image.new("1", (200, 150), 1)
-    mask.save(tmp_path / "mask.png")
+    save_mask(tmp_path / "mask.png")
     made = Preparation(
         window="40,400", mask_text=True, sector=str(tmp_path / "mask.png"), denoise="lee"
     )
@@ -301,7 +300,7 @@ def test_a_mask_file_keeps_where_it_is_not_black(tmp_path: Path, name: str) -> N
 
 
 def test_masks_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
-    save_mask(tmp_path / "mask.png")
+    keep = save_mask(tmp_path / "mask.png")
     preparation = Preparation(sector=str(tmp_path / "mask.png"))
     with pytest.raises(DecodeError, match="mask has 200×150 pixels, and the image 320×240"):
         preparation.prepared(grain(0, (320, 240)))
@@ -309,11 +308,17 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a JPEG"):
         Preparation(sector=str(tmp_path / "mask.jpg"))
     Image.new("L", (200, 150)).save(tmp_path / "black.png")
-    with pytest.raises(UsageError, match="is black, so that nothing would be kept"):
+    with pytest.raises(UsageError, match="would keep nothing: draw the sector in white on black"):
         Preparation(sector=str(tmp_path / "black.png"))
+    Image.fromarray(np.where(keep, 255, 50).astype(np.uint8)).save(tmp_path / "grey.png")
+    with pytest.raises(UsageError, match="would keep all"):
+        Preparation(sector=str(tmp_path / "grey.png"))
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(UsageError, match=r"text\.png: .* not an image"):
         Preparation(sector=str(tmp_path / "text.png"))
+    grain(0, (60, 40)).save(tmp_path / "tissue.png")
+    with pytest.raises(UsageError, match="more than two colours, so it is no mask"):
+        Preparation(sector=str(tmp_path / "tissue.png"))
     noise = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
     with pytest.raises(UsageError, match="30000 are allowed: save it as a black-and-white PNG"):

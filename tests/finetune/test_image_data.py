@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from made import dataset_of
 from small import N_IMAGES, quick, small_backbone
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.images.decode import decode
+from bottleneck.data.images.preparation import Preparation
+from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.training_data import FeatureInputs
 from bottleneck.finetune.training_options import TrainingOptions
 
 
@@ -41,8 +46,6 @@ def test_augmentation_is_of_training_only_and_of_no_order(
     plain = inputs.items(rows, None)
     for number, row in enumerate(rows):
         pixels, label, place = plain[number]
-        from bottleneck.data.images.decode import decode
-
         sample = dataset.samples[row]
         expected = backbone.preprocessing.pixels(decode(dataset.read(sample)))
         np.testing.assert_array_equal(pixels, expected)
@@ -94,3 +97,30 @@ def test_patients_that_share_an_image_are_one_group(photos: Path, tmp_path: Path
     names = inputs.leak_safe_groups.names
     assert names is not None
     assert len(set(names[np.isin(inputs.patients, inputs.patients[rows])])) == 1
+
+
+def test_images_are_prepared_in_training_and_in_testing(
+    dataset: ImageDataset, backbone: Backbone
+) -> None:
+    inputs = ImageInputs(dataset, quick(denoise="median"), backbone)
+    assert inputs.name == "small (made, fine-tuned, median)"
+    rows = np.array([4, 9])
+    plain = ImageInputs(dataset, quick(), backbone)
+    for number, row in enumerate(rows):
+        sample = dataset.samples[row]
+        image = Preparation(denoise="median").prepared(decode(dataset.read(sample)))
+        expected = backbone.preprocessing.pixels(image)
+        np.testing.assert_array_equal(inputs.items(rows, None)[number][0], expected)
+        augmented = (inputs, plain)
+        one, other = (each.items(rows, (0, 1))[number][0] for each in augmented)
+        assert not torch.equal(one, other)
+    np.testing.assert_array_equal(inputs.leak_safe_groups.names, plain.leak_safe_groups.names)
+    scratch = ImageInputs(dataset, quick(backbone="small_cnn", mask_text=True, denoise="lee"))
+    assert scratch.name == "small_cnn (from scratch, text masked, lee)"
+    assert scratch.preprocessing.preparation == Preparation(mask_text=True, denoise="lee")
+
+
+def test_features_are_not_prepared_again(photos: Path, tmp_path: Path) -> None:
+    features = load_features(extract(dataset_of(photos), small_backbone(), output=tmp_path).path)
+    with pytest.raises(UsageError, match="so 'median' has no effect on them: leave it out"):
+        FeatureInputs(features, quick(backbone="new_fc", denoise="median"))

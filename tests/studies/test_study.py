@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
 from bottleneck.studies.study import PUBLISHED, StudyArm, load_study, read_study
 
@@ -186,3 +188,46 @@ def test_tn5000_is_configured_as_published():
 def test_a_frozen_arm_has_no_training():
     with pytest.raises(UsageError, match="is frozen, so it cannot have a training"):
         StudyArm(name="a", backbone="resnet18", training={"epochs": 1})
+
+
+def test_arms_state_how_images_are_prepared(tmp_path):
+    Image.new("1", (40, 30), 1).crop((-5, 0, 40, 30)).save(tmp_path / "mask.png")
+    text = OWN + (
+        '[[arms]]\nname = "prepared"\nbackbone = "resnet18"\n'
+        'sector = "mask.png"\nmask_text = true\n'
+        '[[arms]]\nname = "trained"\nkind = "trained"\nbackbone = "small_cnn"\n'
+        'denoise = "lee"\nwindow = [40, 400]\n'
+    )
+    plain, prepared, trained = read_study(written(tmp_path, text)).arms
+    assert plain.preparation == Preparation()
+    assert prepared.preparation == Preparation(mask_text=True, sector=tmp_path / "mask.png")
+    own = trained.config({"denoise": "median", "mask_text": True}).preparation
+    assert own == Preparation(denoise="lee", mask_text=True, window=(40, 400))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('sector = "none.png"', r"mine\.toml: the sector must be auto, or the path of a mask"),
+        ('denoise = "nothing"', r"mine\.toml: arms 'frozen': unknown denoise 'nothing'"),
+        ('window = "40"', r"mine\.toml: the window must be CENTRE,WIDTH"),
+        ("window = [40]", r"window"),
+        ("window = [40, 0]", r"mine\.toml: a window needs a finite centre and a positive width"),
+        (
+            "window = [40, 400]",
+            r"has a window or rescaling, which has no effect on the altered copies",
+        ),
+    ],
+)
+def test_preparations_that_do_not_fit_are_refused(tmp_path, line, message):
+    text = OWN.replace('name = "folds"', 'name = "folds"\naugment = { copies = 2 }')
+    with pytest.raises(UsageError, match=message):
+        read_study(written(tmp_path, f"{text}{line}\n"))
+
+
+def test_thyronet_denoises_and_shows_what_that_changes():
+    arms = load_study("thyronet-x4").arms
+    assert all(arm.denoise == "median" for arm in arms if arm.model)
+    for kind in ("trained", "frozen"):
+        steps = {arm.denoise for arm in arms if arm.kind == kind}
+        assert steps == {None, "median"}

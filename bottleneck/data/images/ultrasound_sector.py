@@ -113,7 +113,8 @@ def encode_mask(path: str | Path) -> str:
     Parameters
     ----------
     path : str or Path
-        An image in a lossless format, of at most 30,000 bytes. Pixels that are not black are kept.
+        An image of two colours, in a lossless format and with at most 30,000 bytes. Pixels that
+        are not black are kept.
 
     Returns
     -------
@@ -123,7 +124,7 @@ def encode_mask(path: str | Path) -> str:
     Raises
     ------
     UsageError
-        If there is no such image, or it keeps nothing.
+        If there is no such image, or it is no mask, or it keeps nothing.
     """
     try:
         data = Path(path).read_bytes()
@@ -168,10 +169,15 @@ def read_mask(text: str) -> Mask:
     except (DecodeError, ValueError) as error:
         reason = error if isinstance(error, DecodeError) else "the text of a mask is damaged"
         raise UsageError(f"the sector mask cannot be used: {reason}") from None
-    mask = np.asarray(image).max(-1) > 0
-    if not mask.any():
+    colours = image.getcolors(2)
+    if colours is None:
         raise UsageError(
-            "the sector mask is black, so that nothing would be kept: draw the sector in white"
+            "the sector mask has more than two colours, so it is no mask: draw the sector in white "
+            "on black, without smooth edges"
         )
+    mask = np.asarray(image).max(-1) > 0
+    if len(colours) < 2 or mask.all():
+        kept = "all" if mask.any() else "nothing"
+        raise UsageError(f"the sector mask would keep {kept}: draw the sector in white on black")
     mask.flags.writeable = False
     return mask

@@ -136,7 +136,9 @@ def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecut
             process = ProcessPoolExecutor(
                 1, initializer=_set_up_process, initargs=(os.getpid(),), env=_ENVIRONMENT
             )
-            first = process.submit(_run_task, (_FIRST, "", None, preprocessings), None)
+            # A mask would not fit the small image.
+            plain = [dataclasses.replace(p, preparation=Preparation()) for p in preprocessings]
+            first = process.submit(_run_task, (_FIRST, "", None, plain), None)
         first.result()
     # Without shared memory or file descriptors, the executor itself cannot be made.
     except (OSError, NotImplementedError, BrokenProcessPool) as error:
