@@ -13,6 +13,7 @@ from dicom_standard import run_lengths, to_rgb, write
 from made_dicom import decoded, dicom, encoded
 from PIL import Image
 from pydicom import uid
+from pydicom.encaps import encapsulate
 
 from bottleneck.data.images.decode import decode, decode_with_notes
 from bottleneck.errors import DecodeError
@@ -163,17 +164,28 @@ def test_other_colours_are_refused(elements: dict[str, Any], says: str) -> None:
 
 
 def test_several_frames_that_the_header_does_not_count_are_refused() -> None:
-    from pydicom.encaps import encapsulate
-
     stream = encoded(Image.fromarray(COLOUR), "JPEG")
     made = dicom(COLOUR, uid.JPEGBaseline8Bit, stream=stream, NumberOfFrames="")
     assert decode(made).size == (64, 48)
-    several = dicom(
-        COLOUR,
-        uid.JPEGBaseline8Bit,
-        stream=stream,
-        PixelData=encapsulate([stream, stream]),
-        NumberOfFrames="",
-    )
-    with pytest.raises(DecodeError, match="2 frames in one file"):
-        decode(several)
+    rle = encapsulate([run_lengths(COLOUR)] * 3, has_bot=False)
+    for data, syntax, count in (
+        (encapsulate([stream, stream]), uid.JPEGBaseline8Bit, 2),
+        (encapsulate([stream, stream], has_bot=False), uid.JPEGBaseline8Bit, 2),
+        (rle, uid.RLELossless, 3),
+    ):
+        several = dicom(COLOUR, syntax, stream=stream, PixelData=data, NumberOfFrames="")
+        with pytest.raises(DecodeError, match=f"{count} frames in one file"):
+            decode(several)
+
+
+def test_a_frame_may_be_in_several_fragments() -> None:
+    stream = encoded(Image.fromarray(COLOUR), "JPEG")
+    made = dicom(COLOUR, uid.JPEGBaseline8Bit, stream=stream)
+    for has_bot in (False, True):
+        parts = dicom(
+            COLOUR,
+            uid.JPEGBaseline8Bit,
+            stream=stream,
+            PixelData=encapsulate([stream], fragments_per_frame=3, has_bot=has_bot),
+        )
+        assert (decoded(parts) == decoded(made)).all()

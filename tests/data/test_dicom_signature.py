@@ -21,6 +21,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 from bottleneck.data.images.decode import decode, is_dicom
 from bottleneck.data.images.dicom import read_patient
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES
+from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError
 
 NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
@@ -51,6 +52,15 @@ def test_files_without_a_preamble(
     assert is_dicom(data[:SIGNATURE_BYTES])
     assert (grey(data) == RAMP).all()
     assert read_patient(io.BytesIO(data)) == "P 7"
+
+
+def test_folders_and_patients_of_files_without_a_preamble(tmp_path: Path) -> None:
+    for label, syntax in zip("abc", NATIVE, strict=True):
+        (tmp_path / label).mkdir()
+        for name in ("1.dcm", "IM2"):
+            (tmp_path / label / name).write_bytes(bare(syntax, name == "IM2"))
+    dataset = load_dataset(tmp_path)
+    assert [sample.group for sample in dataset.samples] == ["P 7"] * 6
 
 
 def test_a_file_that_begins_with_a_sequence_or_a_group_length() -> None:

@@ -144,6 +144,12 @@ def test_entries_of_8_bits_in_bytes_and_in_words(syntax: uid.UID, count: int, vr
         assert is_shown(made, expected(WIDE, table))
 
 
+def test_entries_of_16_bits_that_are_declared_as_8() -> None:
+    entries = RNG.integers(0, 128, 4096)
+    made = dicom(WIDE, bits=12, VOILUTSequence=[item([4096, 0, 8], words(entries * 257))])
+    assert is_shown(made, expected(WIDE, Lut(entries, 0, 8)))
+
+
 def test_entries_that_are_narrower_than_declared() -> None:
     for needed in (8, 10, 12, 13):
         entries = np.linspace(0, (1 << needed) - 1, 4096).astype(int)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
-from made_dicom import RAMP, WIDE, changed, decoded, dicom, grey
+from made_dicom import RAMP, WIDE, changed, decoded, dicom, grey, written
 from PIL import Image
-from pydicom import Dataset, uid
+from pydicom import Dataset, dcmread, uid
 
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.display import Display
@@ -50,6 +51,11 @@ def test_one_bit_is_black_and_white() -> None:
     bits = np.packbits(RAMP % 3 == 0, bitorder="little")
     made = dicom(RAMP, PixelData=bits.tobytes(), BitsAllocated=1, BitsStored=1, HighBit=0)
     assert (grey(made) == np.where(RAMP % 3 == 0, 255, 0)).all()
+    big = dcmread(io.BytesIO(dicom(RAMP, uid.ExplicitVRBigEndian, BitsAllocated=1, BitsStored=1)))
+    big.HighBit = 0
+    big.PixelData = bits.reshape(-1, 2)[:, ::-1].tobytes()
+    big["PixelData"].VR = "OW"  # Words of big-endian order.
+    assert (grey(written(big, uid.ExplicitVRBigEndian)) == grey(made)).all()
 
 
 def test_rescaling_alone_changes_nothing_but_its_sign() -> None:

@@ -8,14 +8,16 @@ and padding depends on other elements (PS3.5, A.1: US or SS).
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag, Tag
 
 from bottleneck.errors import DecodeError
 
@@ -178,11 +180,9 @@ class Elements:
         return np.frombuffer(data, ("<" if element.is_little_endian else ">") + kind)
 
 
-def _tag(name: str) -> int:
-    tag = tag_for_keyword(name)
-    if tag is None:
-        raise KeyError(name)
-    return tag
+@functools.cache
+def _tag(name: str) -> BaseTag:
+    return Tag(name)
 
 
 def _kind(name: str, element: RawDataElement) -> str:

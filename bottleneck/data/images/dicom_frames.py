@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import uid
-from pydicom.encaps import get_frame, parse_basic_offsets
+from pydicom.encaps import generate_fragments
 from pydicom.pixels.decoders.base import get_decoder
 
 from bottleneck.data.images import dicom_codecs
@@ -31,6 +31,8 @@ _NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitV
 _PYDICOM = {uid.RLELossless: "pydicom", uid.JPEG2000Lossless: "pillow", uid.JPEG2000: "pillow"}
 SYNTAXES = (*_NATIVE, *_PYDICOM, *dicom_codecs.SYNTAXES)
 
+# The first bytes of JPEG and JPEG-LS, and of JPEG 2000.
+_STARTS = (b"\xff\xd8", b"\xff\x4f")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _ADVICE = "save it as RGB with 8 bits"
 _NATIVE_COLOURS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *_COLOURS[:3])
@@ -201,17 +203,25 @@ def _read_native(data: bytes, vr: str, stored: StoredFormat, syntax: str) -> tup
             f"{len(data):,} bytes of pixel data, where the header describes {n_bytes:,}: several "
             "frames, or values of another size"
         )
-    pixels = _decode(data[: n_bytes + n_bytes % 2], stored, syntax, vr, colours)
+    data = data[: n_bytes + n_bytes % 2]
+    if stored.allocated == 1 and vr == "OW" and syntax == uid.ExplicitVRBigEndian:
+        data = np.frombuffer(data, "<u2").byteswap().tobytes()  # pydicom does so for 8 bits.
+    pixels = _decode(data, stored, syntax, vr, colours)
     return pixels, "YBR_FULL" if colours == "YBR_FULL_422" else colours
 
 
 def _read_compressed(
     data: bytes, stored: StoredFormat, syntax: str, notes: list[str]
 ) -> tuple[NDArray, str]:
-    n_frames = len(parse_basic_offsets(data))
-    if n_frames > 1:
-        raise DecodeError(f"{n_frames} frames in one file: save each frame as an image of its own")
-    frame = get_frame(data, 0, number_of_frames=1)
+    n_offsets = int.from_bytes(data[4:8], "little") // 4
+    fragments = list(generate_fragments(data[8 + 4 * n_offsets :]))
+    # A frame of RLE is one fragment, one of JPEG may be several (PS3.5, A.4).
+    n_starts = sum(syntax == uid.RLELossless or f.startswith(_STARTS) for f in fragments)
+    if max(n_offsets, n_starts) > 1:
+        raise DecodeError(
+            f"{max(n_offsets, n_starts)} frames in one file: save each frame as an image of its own"
+        )
+    frame = b"".join(fragments)
     if syntax in dicom_codecs.SYNTAXES:
         refuse_size(stored.columns, stored.rows, frame.count(b"\xff\xda"))
         shape = (stored.rows, stored.columns, *((3,) * (stored.samples == 3)))

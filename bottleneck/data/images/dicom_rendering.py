@@ -78,13 +78,20 @@ def render(
                     "supported: save it as RGB with 8 bits"
                 )
     height, width = words.shape[:2]
+    boxes = list(strips(width, height))
+    if len(boxes) == 1:
+        return _look_up(levels, words, colours).convert("RGB")
     result = Image.new("RGB", (width, height))
-    for box in strips(width, height):
-        part = levels[words[box[1] : box[3]]]
-        if colours in _YBR:
-            part = convert_color_space(part, "YBR_FULL", "RGB")
-        result.paste(Image.fromarray(part).convert("RGB"), box)
+    for box in boxes:
+        result.paste(_look_up(levels, words[box[1] : box[3]], colours), box)
     return result
+
+
+def _look_up(levels: NDArray[np.uint8], words: NDArray, colours: str) -> Image.Image:
+    shown = levels.take(words, axis=0)
+    if colours in _YBR:
+        shown = convert_color_space(shown, "YBR_FULL", "RGB")
+    return Image.fromarray(shown)
 
 
 def _grey(
@@ -104,12 +111,10 @@ def _grey(
 
     is_deep = stored.bits > 8
     shown, kind = grey_levels(elements, values, count, display if is_deep else Display(), notes)
-    declared = levels_in_range(values, values.min(), values.max())
-    # An image of few bits that no table and no window changes may be black.
-    is_plain = not is_deep and (np.allclose(shown, declared) or np.allclose(shown, 255 - declared))
     levels = _rounded(255 - shown if _is_inverted(elements, colours, notes) else shown)
-    if not is_plain:
-        counts = np.bincount(levels, weights=count(), minlength=256)
+    # An image of few bits that no table and no window changes may be black.
+    if is_deep or not _is_declared(values, shown):
+        counts = _count_levels(levels, count())
         refuse_faint(counts, f"a {stored.bits}-bit DICOM image {kind}", ADVICE)
     _refuse_supplemental_palette(elements, values, count, stored, notes)
     return levels
@@ -135,6 +140,18 @@ def _count(words: NDArray, n_values: int) -> NDArray[np.int64]:
     return counts
 
 
+def _count_levels(levels: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray:
+    """Return how many values have each level, from how many are each word."""
+    used = counts.nonzero()[0]
+    return np.bincount(levels[used], weights=counts[used], minlength=256)
+
+
+def _is_declared(values: NDArray, shown: NDArray) -> bool:
+    """Return whether levels are the declared range of values, or its inverse."""
+    declared = levels_in_range(values, values.min(), values.max())
+    return np.allclose(shown, declared) or np.allclose(shown, 255 - declared)
+
+
 def _is_padding(elements: Elements, values: NDArray, is_signed: bool) -> NDArray[np.bool_]:
     """Return which values are padding (C.7.5.1.1.2)."""
     padding = elements.words("PixelPaddingValue", is_signed)[:1]
@@ -153,7 +170,7 @@ def _palette(
     top = (1 << find_depth(tables, notes)) - 1
     levels = np.stack([_rounded(table.look_up(values) * (255 / top)) for table in tables], -1)
     counts = _count(words, len(values))
-    shown = [np.bincount(channel, weights=counts, minlength=256) for channel in levels.T]
+    shown = [_count_levels(channel, counts) for channel in levels.T]
     refuse_faint(np.array(shown), "a DICOM image with a palette", _COLOUR_ADVICE)
     return levels
 
@@ -182,7 +199,7 @@ def _colour(words: NDArray, stored: StoredFormat) -> NDArray[np.uint8]:
     levels = _rounded(levels_in_range(values, values.min(), values.max()))
     if stored.bits > 8:
         counts = [_count(words[..., channel], len(values)) for channel in range(3)]
-        shown = [np.bincount(levels, weights=c, minlength=256) for c in counts]
+        shown = [_count_levels(levels, c) for c in counts]
         refuse_faint(np.array(shown), f"a {stored.bits}-bit DICOM image in colour", _COLOUR_ADVICE)
     return levels
 

@@ -144,7 +144,7 @@ def _read(
         raise DecodeError(f"{descriptor} has {len(numbers)} values, and a table needs 3")
     n_entries, first, bits = numbers
     n_entries = n_entries or _MAX_ENTRIES
-    if not 1 <= bits <= 16 or n_entries > _MAX_ENTRIES:
+    if not (1 <= bits <= 16 and 1 <= n_entries <= _MAX_ENTRIES):
         raise DecodeError(f"{descriptor} is {n_entries}, {first}, {bits}: not a table of 1–16 bits")
     segmented = f"Segmented{data}"
     if "Palette" in data and segmented in elements:
