@@ -32,7 +32,7 @@ bases = st.one_of(
     suffix=st.sampled_from(SUFFIXES),
     other=st.sampled_from(SUFFIXES),
 )
-def test_masks_beside_their_image_are_set_aside(names, folder, form, suffix, other):
+def test_masks_next_to_their_image_are_set_aside(names, folder, form, suffix, other):
     images = sorted(folder + name + suffix for name in names)
     masks = sorted(folder + form.replace("X", name) + other for name in names)
     kept, found, alone = split_masks(sorted(images + masks))

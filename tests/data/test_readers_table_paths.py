@@ -163,7 +163,7 @@ def test_backslashes_are_separators_where_the_file_exists_so(tmp_path, name):
     assert ids(dataset) == ["scans/a.png", "literal\\b.png"]
     assert [path.name for path in contents(dataset)] == ["a.png", "literal\\b.png"]
     assert dataset.notes == (
-        "1 image whose path differs from the table in '\\' for '/', such as 'scans/a.png'",
+        "1 image with a path that differs from the table in '\\' for '/', such as 'scans/a.png'",
     )
 
 

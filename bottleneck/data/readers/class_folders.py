@@ -25,12 +25,12 @@ __all__ = ["name_patients", "read_class_folders"]
 
 
 def read_class_folders(folder: Path) -> ImageDataset:
-    """Read a folder whose subfolders are the classes.
+    """Read a folder with one subfolder per class.
 
     Images may be at any depth below the folder of their class. If all subfolders are named after
     splits (train, val, test and synonyms), they are read as splits, and the folders below
-    them as classes. Folders of patients may be above the classes, see ``find_levels``. Masks that
-    lie beside their image are left out. The id of a sample is its path relative to the folder.
+    them as classes. Folders of patients may be above the classes, see ``find_levels``. Masks of
+    other images are left out. The id of a sample is its path relative to the folder.
     Files need no suffix.
 
     Parameters

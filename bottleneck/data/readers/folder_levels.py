@@ -27,7 +27,7 @@ _CENTRE = re.compile(
     r"(?:site|centre|center|hospital|clinic|scanner|device)(?:[ _-]*\w{1,2}|[ _-]+.+)",
     re.IGNORECASE,
 )
-# Names that say what an image shows, and not of whom or of which class it is.
+# Names that describe the view, and neither the patient nor the class.
 _VIEW = re.compile(
     "left|right|l|r|axial|sagittal|coronal|transverse|longitudinal|[lr]?(?:cc|mlo)|ap|pa|lateral|"
     r"t[12]w?|flair|dwi|adc|ct|mri?|us|pre|post|before|after|(?:study|series|visit)[ _-]*\d*",
@@ -181,7 +181,8 @@ def _find_classes(counts: Counter[tuple[str, ...]], depth: int) -> Levels:
         return dataclasses.replace(plain, notes=(doubt,), certain=False)
     if len(outer) < 2 or any(map(_is_class, outer)):
         return _split_below(plain, inner, n_direct)
-    if n_direct < n_nested and 2 * sum(map(_is_class, inner)) >= len(inner):
+    are_classes = len(inner) <= _MAX_CLASSES and 2 * sum(map(_is_class, inner)) >= len(inner)
+    if n_direct < n_nested and are_classes:
         return _classes_inside(outer, inner, depth)
     deeper = {chain[2] for chain in counts if len(chain) > 2}
     if deeper and all(map(_is_class, deeper)):

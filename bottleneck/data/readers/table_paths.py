@@ -21,7 +21,7 @@ __all__ = ["TablePaths"]
 
 # So many paths decide which part of them names a folder of another computer.
 _N_EXAMPLES = 1_000
-_N_CACHED_FOLDERS = 64
+_N_CACHED_FOLDERS, _N_CACHED_LISTS = 4096, 64
 
 
 class TablePaths:
@@ -44,7 +44,7 @@ class TablePaths:
     n_existing : int
         The number of paths located so far that exist.
     n_respelled : int
-        The number of these files whose name is spelled otherwise than in the table.
+        The number of these files with another spelling than in the table.
     """
 
     def __init__(
@@ -56,10 +56,11 @@ class TablePaths:
         self._counts: dict[str, tuple[int, str]] = {}
         self._common: str | None = None
         # Rows share few folders, and resolving one takes a system call for each part of its path.
-        self._real = functools.cache(os.path.realpath)
-        self._is_inside = functools.cache(lambda real: Path(real).is_relative_to(self._resolved))
-        self._list = functools.lru_cache(_N_CACHED_FOLDERS)(self._list_names)
-        self._respell_folder = functools.lru_cache(_N_CACHED_FOLDERS)(self._find_folder)
+        cache = functools.lru_cache(_N_CACHED_FOLDERS)
+        self._real = cache(os.path.realpath)
+        self._is_inside = cache(lambda real: Path(real).is_relative_to(self._resolved))
+        self._list = functools.lru_cache(_N_CACHED_LISTS)(self._list_names)
+        self._respell_folder = cache(self._find_folder)
 
     def locate(self, path: str, place: str) -> tuple[str, str, str | None]:
         """Return the file that a path names.
@@ -84,7 +85,7 @@ class TablePaths:
         Raises
         ------
         DataError
-            If the path names no file, but several whose names differ only in the Unicode form or
+            If the path names no file, but several that differ only in the Unicode form or
             in the letter case of the suffix.
         """
         name = source = self._normalise(path)
@@ -116,7 +117,7 @@ class TablePaths:
                         f"'{self._beginning()}' of paths that do not exist here"
                     )
                 case _:
-                    text = f"{image} whose path differs from the table in {kind}"
+                    text = f"{image} with a path that differs from the table in {kind}"
             notes.append(f"{text}, such as '{example}'")
         return tuple(notes)
 

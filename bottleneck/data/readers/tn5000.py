@@ -90,19 +90,19 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
 
 def _find_files(files: list[str], folder: str, suffixes: Collection[str]) -> dict[str, str]:
     """Return the files of a subfolder by their name in it without suffix, in NFC."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for file in files:
         path = PurePosixPath(file)
         if path.parts[0] != folder or path.suffix.casefold() not in suffixes:
             continue
         name = _normalise(str(path.relative_to(folder).with_suffix("")))
-        if name in found:
+        if name in paths:
             raise DataError(
-                f"the files '{found[name]}' and '{file}' have the same name but for the suffix or "
+                f"the files '{paths[name]}' and '{file}' have the same name but for the suffix or "
                 "the spelling of a letter; remove or rename one of them"
             )
-        found[name] = file
-    return found
+        paths[name] = file
+    return paths
 
 
 def _normalise(name: str) -> str:
