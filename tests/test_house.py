@@ -86,7 +86,7 @@ def test_study_in_the_documentation_can_be_read(tmp_path: Path) -> None:
 
     (text,) = re.findall(r"```toml\n(.*?)```", PAGES["docs/reproduce.md"], re.DOTALL)
     (tmp_path / "mine.toml").write_text(text)
-    assert len(read_study(tmp_path / "mine.toml").arms) == 2
+    assert len(read_study(tmp_path / "mine.toml").arms) == 3
 
 
 def test_toml_in_the_documentation_is_toml() -> None:

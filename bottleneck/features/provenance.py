@@ -19,8 +19,8 @@ from bottleneck.features.timing import Stage, find_bottleneck
 
 __all__ = ["describe_run"]
 
-_PACKAGES = ("torch", "timm", "numpy", "pillow", "h5py")
-_CODECS = ("pydicom", "imagecodecs")
+_PACKAGES = ("torch", "timm", "numpy", "scipy", "pillow", "h5py")
+_OPTIONAL = ("pydicom", "imagecodecs", "scikit-image")
 
 
 def describe_run(backbone: Backbone, stages: tuple[Stage, ...], engine: Engine) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def describe_run(backbone: Backbone, stages: tuple[Stage, ...], engine: Engine) 
         "shape": list(backbone.shape),
         "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES}
-        | dict(_installed(*_CODECS)),
+        | dict(_installed(*_OPTIONAL)),
         "command": _command(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},
