@@ -194,4 +194,4 @@ def test_a_class_that_is_a_link_is_named_where_one_class_is_refused(tmp_path):
     (tmp_path / "data" / "malignant").symlink_to(tmp_path / "far" / "malignant")
     doubt = load_dataset(tmp_path / "data").doubt
     assert "has only one class, 'benign'" in doubt
-    assert "1 symbolic link to folders, such as 'malignant'" in doubt
+    assert "Symbolic links left out: 1 to folders, such as 'malignant'" in doubt

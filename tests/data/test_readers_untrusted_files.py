@@ -69,5 +69,5 @@ def test_links_that_are_left_out_are_named(tmp_path):
     listing = list_files(tmp_path / "data")
     assert (listing.files, sum(listing.excluded.values())) == ([], 3)
     (note,) = listing.notes
-    assert "2 symbolic links that leave the folder, such as 'a/1.png'" in note
-    assert "1 symbolic link to folders, such as 'all'" in note
+    assert "2 out of the folder, such as 'a/1.png'" in note
+    assert "1 to folders, such as 'all'" in note

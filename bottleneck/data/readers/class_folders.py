@@ -152,7 +152,7 @@ def _describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list
     if masks:
         mask, image = masks[0]
         notes.append(
-            f"left out: {counted(len(masks), 'mask')} of other images, such as '{mask}' of "
+            f"{counted(len(masks), 'mask')} of other images left out, such as '{mask}' of "
             f"'{image}'. To use them as images, pass a table"
         )
     if alone:
@@ -193,9 +193,11 @@ def _describe_missing_images(
             f"'{folder}': {expected}, but its {len(images)} images are {place}. If it is the "
             "folder of one class, pass the folder above; otherwise pass a table with the labels"
         )
+    if not files:
+        return f"'{folder}': {expected}, but it contains no file"
     suffixes = Counter(PurePosixPath(f).suffix or "no extension" for f in files)
     present = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
     return (
-        f"'{folder}': {expected}, but it contains {present or 'no file'} and no image (PNG, JPEG, "
+        f"'{folder}': {expected}, but it contains {present} and no image (PNG, JPEG, "
         "TIFF, DICOM, BMP, GIF, WebP, netpbm)"
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bottleneck.data.images.decode import is_dicom
 from bottleneck.errors import DataError
-from bottleneck.plurals import counted
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -132,15 +131,15 @@ def leads_out(path: Path, folder: Path) -> bool:
 def _describe_links(excluded: Counter[str], links: dict[str, str]) -> tuple[str, ...]:
     if not links:
         return ()
-    kinds = {_LEADS_OUT: "that leave the folder", _LINKED_FOLDER: "to folders"}
+    kinds = {_LEADS_OUT: "out of the folder", _LINKED_FOLDER: "to folders"}
     described = [
-        f"{counted(excluded[reason], 'symbolic link')} {kinds[reason]}, such as '{link}'"
-        for reason, link in sorted(links.items())
+        f"{excluded[reason]} {kinds[reason]}, such as '{link}'"
+        for reason, link in sorted(links.items(), reverse=True)
     ]
     return (
-        f"left out: {'; '.join(described)}. A downloaded data set could name any file of this "
-        "computer with them. If they are yours, replace them by the files, or pass a table of the "
-        "images",
+        f"Symbolic links left out: {'; '.join(described)}. A downloaded data set could name any "
+        "file of this computer with them. If they are yours, replace them by the files, or pass a "
+        "table of the images",
     )
 
 
