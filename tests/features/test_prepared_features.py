@@ -14,11 +14,12 @@ from PIL import Image, ImageDraw
 
 from bottleneck.audit.findings import describe_text
 from bottleneck.audit.image_check import check_images
+from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.burned_in_text import mask_text
-from bottleneck.data.images.decode import decode
+from bottleneck.data.images.decode import decode, pixel_facts
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import make_arms
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
 from bottleneck.features.extraction import extract, extract_all
@@ -27,6 +28,8 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
+from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.testing import tiny_backbone
 
 OPTIONS: dict[str, Any] = {"batch_size": 4, "workers": 2, "precision": "fp32"}
@@ -242,3 +245,59 @@ def test_masking_comes_before_the_resize(folder: Path) -> None:
     square = backbone.preprocessing
     prepared = dataclasses.replace(square, preparation=Preparation(mask_text=True))
     np.testing.assert_array_equal(prepared.pixels(image), square.pixels(mask_text(image)))
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    """Values of 12 bits in 16, which are almost black without a window."""
+    made = tmp_path / "deep"
+    made.mkdir()
+    for number in range(4):
+        values = np.random.default_rng(number).integers(0, 4096, (30, 40), np.uint16)
+        Image.fromarray(values).save(made / f"{number:03d}.png")
+    return made
+
+
+def levels(path: Path, window: tuple[float, float]) -> Image.Image:
+    """The linear window of the DICOM standard, written once more."""
+    values = np.asarray(Image.open(path)).astype(float)
+    centre, width = window
+    scaled = ((values - (centre - 0.5)) / (width - 1) + 0.5) * 255
+    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8)).convert("RGB")
+
+
+def test_a_window_is_used_by_everything_that_reads_the_images(deep: Path, tmp_path: Path) -> None:
+    window, data = (2000, 1500), dataset_of(deep)
+    with pytest.raises(DataError, match="show almost nothing"):
+        features(deep, tmp_path)
+    windowed = features(deep, tmp_path, window=window, pixel_cache=tmp_path / "pixels")
+    rescaled = features(deep, tmp_path, rescale=True, pixel_cache=tmp_path / "pixels")
+    again = features(deep, tmp_path / "b", window=window, pixel_cache=tmp_path / "pixels")
+    backbone = tiny_backbone()
+    for number, identity in enumerate(windowed.ids):
+        shown = levels(deep / identity, window)
+        pixels = torch.from_numpy(backbone.preprocessing.pixels(shown).copy())[None]
+        np.testing.assert_allclose(windowed.X[number], backbone.embed(pixels)[0], rtol=1e-5)
+        assert windowed.pixels is not None
+        assert windowed.pixels[number] == pixel_facts(shown).pixels
+    np.testing.assert_array_equal(windowed.X, again.X)
+    assert not np.allclose(windowed.X, rescaled.X)
+    for made in (windowed, rescaled):  # The audit reads them as they were extracted.
+        assert check_images(made, data).checked.tolist() == [0, 1, 2, 3]
+    # Copies of the same images, in the levels of the originals.
+    display = Preparation(window=window).display
+    copies = augment(data, Augmentation(copies=1, flip=False, rotation=0.0, noise=0.0), display)
+    copy = next(sample for sample in copies.samples if sample.id == "000.png#1")
+    shown = levels(deep / "000.png", window)
+    np.testing.assert_array_equal(np.asarray(decode(copies.read(copy))), np.asarray(shown))
+    plain = augment(data, Augmentation(copies=1, flip=False, rotation=0.0, noise=0.0))
+    assert copies.fingerprint != plain.fingerprint
+
+
+def test_a_training_uses_the_window(deep: Path) -> None:
+    inputs = ImageInputs(
+        dataset_of(deep), TrainingOptions(window=(2000, 1500), backbone="small_cnn")
+    )
+    (pixels, _, row) = inputs.items(np.array([2]), None)[0]
+    shown = levels(deep / str(inputs.ids[row]), (2000, 1500))
+    np.testing.assert_array_equal(pixels, inputs.preprocessing.pixels(shown))
