@@ -83,10 +83,12 @@ def read_with_pillow(
             return _read_jpeg_2000(data, samples, display)
         if image.format == "PPM" and samples.high != 255 and data[1] in b"56":
             return _read_netpbm(data, opened, samples, display)
+        if image.format == "PNG" and opened.tile[0][3] == "LA;16B":
+            return _read_png_with_alpha(opened, samples, display)
         image.load()
         if samples.bits < 8:  # Pillow shifts samples to the left.
             top = (2**samples.bits - 1) << (8 - samples.bits)
-            table = level_table((0, top), np.uint8)
+            table = level_table((0, top), np.dtype(np.uint8))
             image = image.point(table.tolist() * len(image.getbands()))
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode[0] in "IF":
@@ -132,6 +134,20 @@ def _png_samples(image: ImageFile.ImageFile) -> _Samples:
     return _Samples(16, 0, 65535)
 
 
+def _read_png_with_alpha(
+    image: ImageFile.ImageFile, samples: _Samples, display: Display
+) -> tuple[Image.Image, Conversion]:
+    """Read grey and alpha of 16 bits, whose low bytes Pillow would leave out."""
+    image.tile = [(*image.tile[0][:3], "RGBA")]  # type: ignore[list-item]  # A tuple will do.
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    values = np.asarray(image).view(">u2").astype(np.uint16)
+    declared = samples.low, samples.high
+    shown = grey_image(values[:, :, 0], declared, display)
+    shown.putalpha(Image.fromarray(looked_up(values[:, :, 1], level_table(declared, values.dtype))))
+    return flattened(shown), Conversion.of_depth("16 bits", grey=True)
+
+
 def _netpbm_samples(image: ImageFile.ImageFile, data: bytes) -> _Samples:
     if not re.match(rb"P[1-6f]\s", data):
         raise DecodeError("not an image in a supported format")
@@ -163,7 +179,7 @@ def _read_netpbm(
     if len(shape) == 2:
         shown = grey_image(values, declared, display if deep else AS_STORED)
     else:
-        shown = Image.fromarray(looked_up(values, level_table(declared, np.uint16)))
+        shown = Image.fromarray(looked_up(values, level_table(declared, values.dtype)))
     conversion = Conversion.of_depth(f"{samples.bits} bits", grey=len(shape) == 2)
     return flattened(shown), conversion if deep else None
 

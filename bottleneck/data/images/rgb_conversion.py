@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.images.display import (
@@ -106,27 +108,23 @@ def grey_image(
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DecodeError(f"{values.dtype} pixels that are not finite: save it with 8 or 16 bits")
-    low, high = _used_limits(values) if display.rescale else declared or (0, 0)
-
-    def shown(part: NDArray) -> NDArray[np.uint8]:
-        if display.window is None:
-            levels = levels_in_range(part, low, high)
-        else:
-            levels = windowed(part, display.window)
-        rounded = np.rint(levels).astype(np.uint8)
-        return 255 - rounded if inverted else rounded
-
-    if values.dtype.itemsize <= 2 and values.dtype.kind in "iu":
+    if values.dtype.itemsize > 2 or values.dtype.kind == "f":
+        levels = np.empty(values.shape, np.uint8)
+        to_levels = _conversion(values, declared, display)
+        for _, top, _, bottom in strips(values.shape[1], values.shape[0]):
+            levels[top:bottom] = np.rint(to_levels(values[top:bottom]))
+    elif declared is not None and display == AS_STORED:
+        levels = looked_up(values, level_table(declared, values.dtype))
+    else:
         limits = np.iinfo(values.dtype)
-        table = shown(np.arange(limits.min, limits.max + 1))
-        return Image.fromarray(looked_up(values, table))
-    result = np.empty(values.shape, np.uint8)
-    for _, top, _, bottom in strips(values.shape[1], values.shape[0]):
-        result[top:bottom] = shown(values[top:bottom])
-    return Image.fromarray(result)
+        every = np.arange(limits.min, limits.max + 1)
+        table = np.rint(_conversion(values, declared, display)(every))
+        levels = looked_up(values, table.astype(np.uint8))
+    return Image.fromarray(255 - levels if inverted else levels)
 
 
-def level_table(declared: tuple[int, int], kind: DTypeLike) -> NDArray[np.uint8]:
+@functools.lru_cache(maxsize=8)
+def level_table(declared: tuple[int, int], kind: np.dtype) -> NDArray[np.uint8]:
     """Return the 8-bit levels of all integers of a type, for ``looked_up``.
 
     Parameters
@@ -138,7 +136,7 @@ def level_table(declared: tuple[int, int], kind: DTypeLike) -> NDArray[np.uint8]
 
     Examples
     --------
-    >>> level_table((0, 4095), np.uint16)[[0, 16, 2048, 4095]].tolist()
+    >>> level_table((0, 4095), np.dtype(np.uint16))[[0, 16, 2048, 4095]].tolist()
     [0, 1, 128, 255]
     """
     limits = np.iinfo(kind)
@@ -181,8 +179,15 @@ def _strip_rgb(strip: Image.Image) -> Image.Image:
     return strip.convert("RGB")
 
 
-def _used_limits(values: NDArray) -> tuple[float, float]:
-    """Return the 0.5th and the 99.5th percentile, as ``used_range`` counts them."""
-    tail = values.size // 200
-    ordered = np.partition(values, (tail, values.size - 1 - tail), axis=None)
-    return ordered[tail], ordered[-1 - tail]
+def _conversion(
+    values: NDArray, declared: tuple[int, int] | None, display: Display
+) -> Callable[[NDArray], NDArray[np.float64]]:
+    """Return the function from stored values to levels, 0 to 255."""
+    if display.window is not None:
+        return functools.partial(windowed, window=display.window)
+    low, high = declared or (0, 0)
+    if display.rescale:  # The 0.5th and the 99.5th percentile, as ``used_range`` counts them.
+        tail = values.size // 200
+        ordered = np.partition(values, (tail, values.size - 1 - tail), axis=None)
+        low, high = ordered[tail], ordered[-1 - tail]
+    return functools.partial(levels_in_range, low=low, high=high)

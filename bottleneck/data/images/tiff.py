@@ -15,7 +15,7 @@ import struct
 from importlib import metadata
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tifffile import TIFF, TiffFile, TiffPage
 
@@ -169,7 +169,7 @@ def _palette(page: TiffPage, tags: Tags, notes: list[str]) -> NDArray[np.uint8]:
         entries = entries * np.uint16(257)
     colours = np.zeros((256, 3), np.uint8)
     colours[: 2**tags.bits] = (
-        looked_up(entries, level_table((0, 65535), np.uint16)).reshape(3, -1).T
+        looked_up(entries, level_table((0, 65535), np.dtype(np.uint16))).reshape(3, -1).T
     )
     return colours
 
@@ -204,8 +204,8 @@ def _read_with_tifffile(
     return flattened(image), conversion
 
 
-def _type(page: TiffPage, tags: Tags) -> DTypeLike:
-    return np.uint8 if tags.bits == 1 or page.dtype is None else page.dtype
+def _type(page: TiffPage, tags: Tags) -> np.dtype:
+    return np.dtype(np.uint8) if tags.bits == 1 or page.dtype is None else page.dtype
 
 
 def _stored(page: TiffPage, tags: Tags, table: NDArray[np.uint8] | None = None) -> NDArray:
