@@ -222,6 +222,12 @@ def test_two_spellings_of_one_file_are_refused(tmp_path, names):
     assert len(load_dataset(table(tmp_path, *names, ids=("1", "2")))) == 2
 
 
+def test_paths_without_suffix_are_explained(tmp_path):
+    write(tmp_path, "scans/a.png")
+    with pytest.raises(DataError, match=r"There is 'scans/a\.png': write paths with suffix"):
+        load_dataset(table(tmp_path, "scans/a"))
+
+
 @pytest.mark.parametrize("name", ["A.png", "b.jpeg", "ab.png", "a.png.PNG", "a"])
 def test_other_names_do_not_match(tmp_path, name):
     write(tmp_path, "a.png", "b.jpg", "c.png")

@@ -147,6 +147,7 @@ def test_images_may_have_any_suffix(tn5000, suffix):
     for path in (tn5000 / "JPEGImages").iterdir():
         path.rename(path.with_suffix(suffix))
     (tn5000 / "Annotations" / "000001.xml").rename(tn5000 / "Annotations" / "000001.XML")
+    (tn5000 / "ImageSets/Main/val.txt").rename(tn5000 / "ImageSets/Main/Val.TXT")
     assert [(s.id, s.source) for s in load_dataset(tn5000).samples] == [
         (name, f"JPEGImages/{name}{suffix}") for name in ("000001", "000002")
     ]

@@ -127,6 +127,10 @@ class TablePaths:
             for folder in self._other_folders(PurePosixPath(example)):
                 if self._exists(posixpath.join(folder, example)):
                     return f"They begin in another folder: pass --images {folder}"
+            parent, last = posixpath.split(example)
+            for names in self._list(parent).values():
+                if posixpath.splitext(names[0])[0] == last:
+                    return f"There is '{posixpath.join(parent, names[0])}': write paths with suffix"
             return (
                 f"Paths are relative to {self._folder}, with '/' between folders; name another "
                 "folder with --images FOLDER"

@@ -57,7 +57,7 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
     excluded = listing.excluded
     images = _find_files(listing.files, "JPEGImages", IMAGE_SUFFIXES)
     annotations = _find_files(listing.files, "Annotations", {".xml"})
-    splits = _read_splits(folder, images)
+    splits = _read_splits(folder, listing.files, images)
     excluded["image in no list of ImageSets/Main"] = len(images.keys() - splits.keys())
     samples: list[Sample] = []
     for name, split in splits.items():
@@ -127,11 +127,13 @@ def _merge(name: str, nodules: list[Sample], excluded: Counter[str]) -> list[Sam
     return []
 
 
-def _read_splits(folder: Path, images: Collection[str]) -> dict[str, str]:
+def _read_splits(folder: Path, files: list[str], images: Collection[str]) -> dict[str, str]:
     """Return the split of each listed image, in the order of the lists."""
+    lists = {file.casefold(): file for file in files if file.startswith("ImageSets/Main/")}
     splits: dict[str, str] = {}
     for split in _SPLITS:
-        path = folder / "ImageSets" / "Main" / f"{split}.txt"
+        name = f"ImageSets/Main/{split}.txt"
+        path = folder / lists.get(name.casefold(), name)
         place = f"the list ImageSets/Main/{path.name} of '{folder}'"
         try:
             data = path.read_bytes()
