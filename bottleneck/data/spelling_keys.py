@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import unquote
 
 from bottleneck.data.identifiers import canonical
 
@@ -28,7 +30,10 @@ N_DIGITS = 15
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+")
 _DECIMALS = re.compile(r"(\d+),(\d+)")
 _SHORT_SCIENTIFIC = re.compile(r"([1-9])e0?([0-9])")
-_SEPARATORS = re.compile(r"[\s_.,:;/\\()\[\]#\"'-]+")
+_SEPARATORS = re.compile(r"[\s_.,:;/\\()\[\]{}#\"'-]+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_UUID_DIGITS = 32
+_UUID = re.compile(r"[0-9a-f]{32}")
 _NEGATIVE = re.compile(r"-\d+([.,]\d+)?")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
@@ -53,6 +58,8 @@ def loose_key(text: str) -> str:
     ('p7', 'bösartig', '7.5')
     """
     text = _fold_case(text)
+    if len(text) >= _UUID_DIGITS and _UUID.fullmatch(bare := re.sub("[{}-]", "", text)):
+        return bare
     if text.isalnum() and not text.isdigit():
         match = _SHORT_SCIENTIFIC.fullmatch(text)
         return match[1] + "0" * int(match[2]) if match else text
@@ -65,6 +72,8 @@ def loose_key(text: str) -> str:
 
 def _fold_case(text: str) -> str:
     text = canonical(text)
+    while "%" in text and (plain := canonical(unquote(text))) != text:
+        text = plain  # It was part of a web address: P%207.
     if not text.isascii():
         text = text.casefold().upper().translate(_LOOK_ALIKE)
         return text.casefold().replace("i\u0307", "i")
@@ -74,7 +83,7 @@ def _fold_case(text: str) -> str:
 def near_key(text: str) -> str:
     """Return a key that names share which may be one name, or may be two.
 
-    It ignores separators, except between two digits, and zeros before a number.
+    It ignores separators, except between two digits, zeros before a number, and accents.
 
     Examples
     --------
@@ -82,7 +91,11 @@ def near_key(text: str) -> str:
     ('p7', 'p7', '1-2', '12')
     """
     text = _fold_case(text)
+    if not text.isascii():
+        text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     if not text.isalnum():
+        if _THOUSANDS.fullmatch(inner := text.strip("_.,:;/\\()[]{}#\"' ")):
+            text = re.sub(r"\D", "", inner)
         # A minus sign before a number is part of it: 1 and -1 are often classes.
         is_negative = _NEGATIVE.fullmatch(text) is not None
         text = "-" * is_negative + _SEPARATORS.sub(_replace_separator, text)

@@ -7,22 +7,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bottleneck.data.identifiers import canonical, has_lost_digits, legible
-from bottleneck.data.missing_values import is_class_word, may_be_missing, means_nothing
+from bottleneck.data.doubtful_names import NOUNS, check_names, is_missing
+from bottleneck.data.identifiers import canonical, legible
 from bottleneck.data.samples import Sample, alike, collect, examples
 from bottleneck.data.spelling_keys import N_DIGITS, loose_key, near_key, truth_value, wide_key
 from bottleneck.errors import DataError
 from bottleneck.plurals import counted
 
-__all__ = ["APART", "check_unclear_labels", "unify_spellings"]
+__all__ = ["APART", "unify_spellings"]
 
-_NOUNS = {"label": ("class", "classes"), "group": ("patient", "patients")}
-_NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
 # What notes say of names that stay apart.
 APART = "count as two"
-# A word such as "None" is a class if at least this share of the images has it.
-_FREQUENT = 0.2
-
 _THREE_ZEROS = re.compile(r"([1-9]\d{0,2})[.,]000")
 
 # Renames of names, and notes about them.
@@ -55,8 +50,8 @@ def unify_spellings(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[s
         name lost letters in a wrong encoding, or a label means nothing.
     """
     notes, renames, changes = [], {}, False
-    for field in _NOUNS:
-        more, differs = _check_names(samples, field)
+    for field in NOUNS:
+        more, differs = check_names(samples, field)
         renames[field], others = _plan(samples, field)
         notes += more + others
         changes = changes or differs or bool(renames[field])
@@ -70,19 +65,15 @@ def _rename(sample: Sample, renames: Mapping[str, Mapping[str, str]]) -> Sample:
         text = getattr(sample, field)
         if text is not None:
             name = canonical(text)
-            kept = None if _is_missing(field, name) else renamed.get(name, name)
+            kept = None if is_missing(field, name) else renamed.get(name, name)
             if kept != text:
                 names[field] = kept
     return dataclasses.replace(sample, **names) if names else sample
 
 
-def _is_missing(field: str, name: str) -> bool:
-    return means_nothing(name) or (field == "group" and may_be_missing(name))
-
-
 def _plan(samples: Sequence[Sample], field: str) -> _Plan:
     """Return the renames of canonical names, and the notes about a field."""
-    noun, nouns = _NOUNS[field]
+    noun, nouns = NOUNS[field]
     notes: list[str] = []
     spelled: list[tuple[str, str]] = []
     joined: list[tuple[str, str]] = []
@@ -94,7 +85,7 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
         first: dict[str, str] = {}
         for text, n in group:
             name = canonical(text)
-            if _is_missing(field, name):
+            if is_missing(field, name):
                 continue
             if first.setdefault(name, text) != text:
                 spelled.append((first[name], text))
@@ -177,60 +168,6 @@ def _refuse_numbers(names: list[str], noun: str, nouns: str) -> None:
             )
 
 
-def _check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]:
-    """Refuse names that lost characters.
-
-    Return notes about names that mean nothing, and whether a name is not in its canonical form.
-    """
-    noun, nouns = _NOUNS[field]
-
-    def fault(text: str) -> str:
-        name = canonical(text)
-        if "\ufffd" in name:
-            return "letters"
-        if has_lost_digits(name):
-            return "digits"
-        if name.startswith("=") and len(name) > 1:
-            return "formula"
-        if _is_missing(field, name):
-            return "missing"
-        return "" if name == text else "respelled"
-
-    found = examples(samples, field, fault)
-    if "letters" in found:
-        raise DataError(
-            f"the {noun} '{found['letters'][0]}' contains the character for a letter that could "
-            "not be read, so different names may look alike. Export the table again as UTF-8"
-        )
-    if "digits" in found:
-        raise DataError(
-            f"the {noun} '{found['digits'][0]}' is a number from which a spreadsheet removed "
-            f"digits. Format the column of the {nouns} as text before the data are pasted into it, "
-            "and export the table again"
-        )
-    if "formula" in found:
-        raise DataError(
-            f"the {noun} {legible(found['formula'][0])} is a formula of a spreadsheet, not its "
-            "value; export the table with values"
-        )
-    if "missing" not in found:
-        return [], "respelled" in found
-    text, n = found["missing"]
-    if field == "label":
-        raise DataError(
-            f"{counted(n, 'image')} {'has' if n == 1 else 'have'} the label {legible(text)}, which "
-            "means that there is none. Leave such images out; if it is a class, rename it"
-        )
-    if field != "group" or not canonical(text):
-        return [], True
-    note = (
-        f"{counted(n, 'image')} with the patient {legible(text)} or the like "
-        f"{'counts as a patient of its own' if n == 1 else 'count as one patient each'}: "
-        "it names nobody"
-    )
-    return [note], True
-
-
 def _join_truth_values(samples: Sequence[Sample], renames: Mapping[str, str]) -> _Plan:
     """Join classes such as "1" and "True"; refuse them where other classes leave it open."""
     found = examples(samples, "label", lambda text: renames.get(canonical(text), canonical(text)))
@@ -262,12 +199,12 @@ def _join_truth_values(samples: Sequence[Sample], renames: Mapping[str, str]) ->
 
 def _note_near(samples: Sequence[Sample], field: str) -> list[str]:
     """Return a note about names that stay apart but may be one."""
-    _, nouns = _NOUNS[field]
+    _, nouns = NOUNS[field]
     pairs = []
     for group in alike(samples, field, near_key):
         names: dict[str, str] = {}
         for text, _ in group:
-            if not _is_missing(field, canonical(text)):
+            if not is_missing(field, canonical(text)):
                 names.setdefault(loose_key(text), canonical(text))
         if len(names) > 1:
             pairs.append(tuple(names.values())[:2])
@@ -291,43 +228,3 @@ def _note_ids(samples: Sequence[Sample]) -> list[str]:
         f"the ids {legible(one)} and {legible(other)} differ only in spelling and {APART} "
         f"images; if they are one, delete one of them ({counted(len(groups), 'such id')})"
     ]
-
-
-def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
-    """Return notes about labels that may mean that there is no label.
-
-    "None" and "unknown" are classes if at least a fifth of the images has them.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-        All samples of a data set, with canonical labels.
-
-    Raises
-    ------
-    DataError
-        If fewer images have such a label.
-    """
-    counts = dict(examples(samples, "label", str).values())
-    notes = []
-    for name, n in counts.items():
-        if not (may_be_missing(name) or is_class_word(name)):
-            continue
-        who = f"{n} of {counted(len(samples), 'image')}"
-        if may_be_missing(name) and n < _FREQUENT * len(samples):
-            raise DataError(
-                f"is '{name}', the label of {who}, a class, or does it mean that there is no "
-                f"label? If there is none, empty these fields in the table, and the images are "
-                "left out; if it is a class, give it a name that states it, such as 'no nodule'"
-            )
-        if may_be_missing(name):
-            notes.append(
-                f"'{name}' is read as a class ({who}); if it means that there is no label, empty "
-                "these fields in the table"
-            )
-        elif n < _FREQUENT * len(samples) and len(counts) > 2:
-            notes.append(
-                f"'{name}' is read as a class ({who}); if it means that something was not looked "
-                "for, empty these fields in the table"
-            )
-    return notes

@@ -6,13 +6,14 @@ import html
 import random
 import re
 import unicodedata
+import urllib.parse
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 NAMES = ["P7", "Müller 3", "0007", "12", "7", "P-001", "Ng_Bình", "1.2.840.10008", "O'Brien"]
-NAMES += ["Kardiologie 4", "350120", "case 12b", "Ünal", "김민준 2", "10", "A", "B12/7"]
+NAMES += ["20240117", "Kardiologie 4", "350120", "case 12b", "Ünal", "김민준 2", "10", "A", "B12/7"]
 
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f\u202a\u2066\u061c\ufe0f\u034f"
 SPACES = " \t\n\u00a0\u2002\u2003\u2007\u2009\u202f\u205f\u3000\u2028\r"
@@ -28,6 +29,14 @@ def _as_float(text: str) -> str:
     if not text.isdecimal() or int(text[0]) == 0:
         return text
     return pd.DataFrame({"n": [float(text), np.nan]}).to_csv(index=False).split()[1]
+
+
+def _as_double(text: str) -> str:
+    """Write an integer as Java does from ten millions on."""
+    if not text.isdecimal() or int(text[0]) == 0 or len(text) < 8:
+        return text
+    digits = text[1:].rstrip("0") or "0"
+    return f"{text[0]}.{digits}E{len(text) - 1}"
 
 
 def _wide(text: str) -> str:
@@ -56,6 +65,8 @@ SAME: dict[str, Callable[[random.Random, str], str]] = {
     "two decimals": lambda rng, t: f"{t}.00" if t.isdecimal() else t,
     "an entity": lambda rng, t: html.escape(t) + rng.choice(["&nbsp;", "&#160;", ""]),
     "a carriage return of Excel": lambda rng, t: t + "_x000D_",
+    "an escaped line break": lambda rng, t: t + rng.choice(["\\n", "\\r\\n", "\\t"]),
+    "a double of Java": lambda rng, t: _as_double(t),
     "bytes": lambda rng, t: _sql_hex_free(t),
     "other digits": lambda rng, t: "".join(
         chr(0x660 + int(c)) if c in "0123456789" else c for c in t
@@ -71,6 +82,11 @@ ALIKE: dict[str, Callable[[random.Random, str], str]] = {
     "no leading zeros": lambda rng, t: t.lstrip("0") or t,
     "more zeros": lambda rng, t: t.zfill(8) if t.isdecimal() else t,
     "another separator": lambda rng, t: t.translate({ord(c): rng.choice("-_ ./") for c in "-_"}),
+    "an address": lambda rng, t: urllib.parse.quote(t, safe="/"),
+    "no accents": lambda rng, t: unicodedata.normalize("NFKD", t).translate(
+        dict.fromkeys(range(768, 880))
+    ),
+    "brackets": lambda rng, t: rng.choice(["['{}']", "({})", "#{}", "{}.", "{}_"]).format(t),
     "thousands": lambda rng, t: f"{int(t):,}" if t.isdecimal() and t[0] != "0" else t,
 }
 
@@ -85,6 +101,7 @@ def _misread(text: str) -> str:
 def respell(rng: random.Random, name: str, kinds: dict, n: int) -> str:
     """Return a name after n things that happened to it."""
     name = _misread(name) if kinds is SAME and name in NAMES and rng.random() < 0.2 else name
-    for kind in rng.choices(list(kinds), k=n):
+    # Nothing but an address comes after its escapes.
+    for kind in sorted(rng.choices(list(kinds), k=n), key="an address".__eq__):
         name = kinds[kind](rng, name)
     return name

@@ -124,6 +124,23 @@ def test_a_formula_is_refused() -> None:
         of_patients("=A2&B2", "7")
 
 
+@pytest.mark.parametrize("date", ["2-Jan", "Jan-02", "02. Mrz", "2024-02-01", "01/02/2024"])
+def test_a_name_that_looks_like_a_date_gets_a_note(date: str) -> None:
+    (note,) = of_patients("1-2-x", date).notes
+    assert f"the patient '{date}' looks like a date" in note
+    assert of_patients(date, date).notes == ()
+
+
+def test_a_name_that_may_have_lost_a_letter_gets_a_note() -> None:
+    (note,) = of_patients("M?ller", "Müller").notes
+    assert "the patient 'M?ller' may have lost a letter" in note
+
+
+def test_identifiers_of_databases_in_two_forms() -> None:
+    one, other = "550e8400-e29b-41d4-a716-446655440000", "{550E8400-E29B-41D4-A716-446655440000}"
+    assert of_patients(one, other, one.replace("-", "")).n_groups == 1
+
+
 def test_notes_on_names_that_stay_apart_are_not_repeated() -> None:
     whole = of_patients("P7", "P-7", "P8", "P-8", "P9", "P_9")
     assert len(whole.notes) == 1

@@ -1,0 +1,144 @@
+"""Names that a spreadsheet or another encoding may have damaged, or that may mean nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from bottleneck.data.identifiers import canonical, has_lost_digits, legible
+from bottleneck.data.missing_values import is_class_word, may_be_missing, means_nothing
+from bottleneck.data.samples import Sample, examples
+from bottleneck.errors import DataError
+from bottleneck.plurals import counted
+
+__all__ = ["NOUNS", "check_names", "check_unclear_labels", "is_missing"]
+
+NOUNS = {"label": ("class", "classes"), "group": ("patient", "patients")}
+NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
+# A word such as "None" is a class if at least this share of the images has it.
+_FREQUENT = 0.2
+
+# 2-Jan, Jan-02, 2. Jan, 01/02/2024 and 2024-02-01: what spreadsheets make of 1-2 and 01/02.
+_MONTHS = "jan feb m[aä]r mrz apr avr ma[iy] jui?n jui?l aug ao[uû]t? sep o[ck]t nov de[cz]"
+_MONTH = f"(?:{_MONTHS.replace(' ', '|')})[a-z.]{{0,2}}"
+_DATE = re.compile(
+    rf"\d{{1,2}}[-. ]{{1,2}}{_MONTH}(?:[-. ]\d{{2,4}})?|{_MONTH}[-. ]\d{{2,4}}|\d{{4}}-\d\d-\d\d"
+    r"|\d{1,2}([./])\d{1,2}\1\d{4}",
+    re.IGNORECASE,
+)
+_LOST_LETTER = re.compile(r"[^\W\d_]\?[^\W\d_]")
+
+
+def is_missing(field: str, name: str) -> bool:
+    """Return whether a canonical name in a field of samples means that there is none."""
+    return means_nothing(name) or (field == "group" and may_be_missing(name))
+
+
+def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]:
+    """Refuse names that lost characters.
+
+    Return notes about names that mean nothing, and whether a name is not in its canonical form.
+    """
+    noun, nouns = NOUNS[field]
+
+    def fault(text: str) -> str:
+        name = canonical(text)
+        if "\ufffd" in name:
+            return "letters"
+        if has_lost_digits(name):
+            return "digits"
+        if name.startswith("=") and len(name) > 1:
+            return "formula"
+        if is_missing(field, name):
+            return "missing"
+        if field == "group" and _DATE.fullmatch(name):
+            return "date"
+        if _LOST_LETTER.search(name):
+            return "letter"
+        return "" if name == text else "respelled"
+
+    found = examples(samples, field, fault)
+    if "letters" in found:
+        raise DataError(
+            f"the {noun} '{found['letters'][0]}' contains the character for a letter that could "
+            "not be read, so different names may look alike. Export the table again as UTF-8"
+        )
+    if "digits" in found:
+        raise DataError(
+            f"the {noun} '{found['digits'][0]}' is a number from which a spreadsheet removed "
+            f"digits. Format the column of the {nouns} as text before the data are pasted into it, "
+            "and export the table again"
+        )
+    if "formula" in found:
+        raise DataError(
+            f"the {noun} {legible(found['formula'][0])} is a formula of a spreadsheet, not its "
+            "value; export the table with values"
+        )
+    notes = []
+    if "date" in found and len(found) > 1:
+        notes.append(
+            f"the {noun} {legible(found['date'][0])} looks like a date that a spreadsheet made of "
+            f"another name, such as 1-2; compare the {nouns} with the original data"
+        )
+    if "letter" in found:
+        notes.append(
+            f"the {noun} {legible(found['letter'][0])} may have lost a letter where it has '?'; "
+            "export the table again as UTF-8"
+        )
+    changes = not set(found) <= {""}
+    if "missing" not in found:
+        return notes, changes
+    text, n = found["missing"]
+    if field == "label":
+        raise DataError(
+            f"{counted(n, 'image')} {'has' if n == 1 else 'have'} the label {legible(text)}, which "
+            "means that there is none. Leave such images out; if it is a class, rename it"
+        )
+    if field != "group" or not canonical(text):
+        return notes, True
+    note = (
+        f"{counted(n, 'image')} with the patient {legible(text)} or the like "
+        f"{'counts as a patient of its own' if n == 1 else 'count as one patient each'}: "
+        "it names nobody"
+    )
+    return [*notes, note], True
+
+
+def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
+    """Return notes about labels that may mean that there is no label.
+
+    "None" and "unknown" are classes if at least a fifth of the images has them.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        All samples of a data set, with canonical labels.
+
+    Raises
+    ------
+    DataError
+        If fewer images have such a label.
+    """
+    counts = dict(examples(samples, "label", str).values())
+    notes = []
+    for name, n in counts.items():
+        if not (may_be_missing(name) or is_class_word(name)):
+            continue
+        who = f"{n} of {counted(len(samples), 'image')}"
+        if may_be_missing(name) and n < _FREQUENT * len(samples):
+            raise DataError(
+                f"is '{name}', the label of {who}, a class, or does it mean that there is no "
+                f"label? If there is none, empty these fields in the table, and the images are "
+                "left out; if it is a class, give it a name that states it, such as 'no nodule'"
+            )
+        if may_be_missing(name):
+            notes.append(
+                f"'{name}' is read as a class ({who}); if it means that there is no label, empty "
+                "these fields in the table"
+            )
+        elif n < _FREQUENT * len(samples) and len(counts) > 2:
+            notes.append(
+                f"'{name}' is read as a class ({who}); if it means that something was not looked "
+                "for, empty these fields in the table"
+            )
+    return notes
