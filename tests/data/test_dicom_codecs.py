@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from dicom_standard import run_lengths, to_rgb, write
-from made_dicom import decoded, dicom, encoded
+from made_dicom import changed, decoded, dicom, encoded
 from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate
@@ -146,6 +146,10 @@ def test_planar_configuration(planar: int, syntax: uid.UID) -> None:
 def test_what_is_called_subsampled_and_is_not() -> None:
     full = write(COLOUR, uid.ExplicitVRLittleEndian, "YBR_FULL_422", 8)
     assert abs(decoded(full) - to_rgb(COLOUR)).max() <= 1
+    # C.7.6.3.1.3: subsampled values have no planes.
+    half = write(COLOUR, uid.ExplicitVRLittleEndian, "YBR_FULL_422", 8, subsampled=True)
+    with pytest.raises(DecodeError, match=r"YBR_FULL_422 needs .* PlanarConfiguration 0"):
+        decode(changed(half, PlanarConfiguration=1))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,7 @@ def test_what_is_called_subsampled_and_is_not() -> None:
         ({"PhotometricInterpretation": "YBR_PARTIAL_420"}, "'YBR_PARTIAL_420' without"),
         ({"PhotometricInterpretation": "MONOCHROME2"}, "'MONOCHROME2' with 3 samples"),
         ({"PlanarConfiguration": 2}, "PlanarConfiguration is 2"),
+        ({"PixelRepresentation": 1}, "PixelRepresentation is 1, and colours have no sign"),
         ({"SamplesPerPixel": 4}, "4 samples per pixel: 1 and 3 are supported"),
     ],
 )

@@ -109,11 +109,11 @@ def read_format(elements: Elements, notes: list[str]) -> StoredFormat:
     planar = elements.whole("PlanarConfiguration", 0)
     if planar > 1:
         raise DecodeError(f"PlanarConfiguration is {planar}, and the standard has 0 and 1")
-    if samples > 1 and "PlanarConfiguration" not in elements:
-        notes.append("DICOM without PlanarConfiguration: taken as 0, colour by pixel")
     representation = elements.whole("PixelRepresentation")
     if representation > 1:
         raise DecodeError(f"PixelRepresentation is {representation}, and the standard has 0 and 1")
+    if representation and samples > 1:
+        raise DecodeError(f"PixelRepresentation is 1, and colours have no sign: {_ADVICE}")
     return StoredFormat(
         rows=rows,
         columns=columns,
@@ -167,6 +167,8 @@ def read_words(
         )
     try:
         if is_native:
+            if stored.samples > 1 and "PlanarConfiguration" not in elements:
+                notes.append("DICOM without PlanarConfiguration: taken as 0, colour by pixel")
             pixels, colours = _read_native(data, vr, stored, syntax)
         else:
             pixels, colours = _read_compressed(data, stored, syntax, notes)
@@ -190,10 +192,10 @@ def _read_native(data: bytes, vr: str, stored: StoredFormat, syntax: str) -> tup
     if colours == "YBR_FULL_422" and len(data) - n_bytes in (0, n_bytes % 2):
         colours = "YBR_FULL"  # It is not subsampled, whatever it is called.
     if colours == "YBR_FULL_422":
-        if stored.columns % 2 or stored.samples != 3 or stored.allocated != 8:
+        if stored.columns % 2 or (stored.samples, stored.allocated, stored.planar) != (3, 8, 0):
             raise DecodeError(
-                "YBR_FULL_422 other than with 3 samples of 8 bits and an even number of columns is "
-                f"not supported: {_ADVICE}"
+                "YBR_FULL_422 needs 3 samples of 8 bits, PlanarConfiguration 0 and an even number "
+                f"of columns: {_ADVICE}"
             )
         n_bytes = n_bytes // 3 * 2
     if len(data) < n_bytes:

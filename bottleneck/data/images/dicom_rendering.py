@@ -106,7 +106,9 @@ def _grey(
 
     def count() -> NDArray[np.int64]:
         counts = _count(words, len(values))
-        counts[_is_padding(elements, values, stored.is_signed)] = 0
+        padding = _find_padding(elements, stored.is_signed)
+        if padding is not None:
+            counts[(values >= padding[0]) & (values <= padding[1])] = 0
         return counts
 
     is_deep = stored.bits > 8
@@ -152,14 +154,13 @@ def _is_declared(values: NDArray, shown: NDArray) -> bool:
     return np.allclose(shown, declared) or np.allclose(shown, 255 - declared)
 
 
-def _is_padding(elements: Elements, values: NDArray, is_signed: bool) -> NDArray[np.bool_]:
-    """Return which values are padding (C.7.5.1.1.2)."""
+def _find_padding(elements: Elements, is_signed: bool) -> tuple[int, int] | None:
+    """Return the smallest and the largest value that is padding (C.7.5.1.1.2)."""
     padding = elements.words("PixelPaddingValue", is_signed)[:1]
     if not padding:
-        return np.zeros(len(values), bool)
+        return None
     limit = elements.words("PixelPaddingRangeLimit", is_signed)[:1] or padding
-    low, high = sorted((padding[0], limit[0]))
-    return (values >= low) & (values <= high)
+    return min(padding + limit), max(padding + limit)
 
 
 def _palette(

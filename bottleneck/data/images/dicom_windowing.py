@@ -64,19 +64,16 @@ def grey_levels(
     """
     measured, declared = _measure(elements, values, notes)
     if display.window is not None:
-        return windowed(measured, display.window), "with the window {:g},{:g}".format(
-            *display.window
-        )
+        kind = "with the window {:g},{:g}".format(*display.window)
+        return windowed(measured, display.window), kind
     if display.rescale:
         return _rescale(measured, count()), "scaled by its own values"
     for item in elements.items("VOILUTSequence"):
         if "LUTDescriptor" in item and "LUTData" in item:
             # C.11.2.1.1: the first value is signed if what is looked up can be negative.
             table = read_table(item, bool(measured.min() < 0), measured, notes)
-            top = (1 << find_depth([table], notes)) - 1
-            return table.look_up(measured).astype(np.float64) * (
-                255 / top
-            ), "with the VOI LUT of its header"
+            levels = table.look_up(measured) / float((1 << find_depth([table], notes)) - 1) * 255
+            return levels, "with the VOI LUT of its header"
     window = _find_window(elements)
     if window is not None:
         kind = "with the window {:g},{:g} of its header".format(*window)
