@@ -205,6 +205,24 @@ def test_jpeg_2000_colour_spaces(bits: int) -> None:
             decode(declared(space))
 
 
+def test_jpeg_2000_with_a_palette_is_refused() -> None:
+    indices = RNG.integers(0, 4, (32, 32)).astype(np.uint8)
+    data = imagecodecs.jpeg2k_encode(indices, codecformat="jp2", reversible=True)
+    # The boxes pclr and cmap (ISO 15444-1, I.5.3.4) at the end of jp2h; two colours are the same.
+    palette = b"\0\4\3\7\7\7" + bytes([0, 0, 0, 0, 0, 0, 200, 9, 9, 9, 99, 255])
+    channels = b"\0\0\1\0\0\0\1\1\0\0\1\2"
+    boxes = b"".join(
+        struct.pack(">I", 8 + len(content)) + name + content
+        for name, content in ((b"pclr", palette), (b"cmap", channels))
+    )
+    at = data.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", data, at)
+    header = struct.pack(">I", length + len(boxes)) + data[at + 4 : at + length] + boxes
+    header = header.replace(b"colr\1\0\0" + struct.pack(">I", 17), b"colr\1\0\0\0\0\0\x10")
+    with pytest.raises(DecodeError, match="palette"):
+        decode(data[:at] + header + data[at + length :])
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = RNG.integers(0, 4096, (32, 32, 3)).astype(np.uint16)
     deep = imagecodecs.jpeg2k_encode(samples, reversible=True, bitspersample=12)

@@ -308,6 +308,19 @@ def test_jpeg_in_tiff_is_what_tifffile_reads(
     assert np.abs(shown - expected.reshape(40, 48, -1)).max() <= 1
 
 
+def test_a_jpeg_stream_that_ends_too_early_is_refused() -> None:
+    buffer = io.BytesIO()
+    imwrite(buffer, COLOUR, photometric="rgb", compression="jpeg", rowsperstrip=16)
+    data = bytearray(buffer.getvalue())
+    with TiffFile(io.BytesIO(data)) as file:
+        counts = file.pages[0].tags[279]
+        size = {3: 2, 4: 4}[counts.dtype]
+        last = counts.valueoffset + size * (counts.count - 1)
+        data[last : last + size] = (counts.value[-1] * 9 // 10).to_bytes(size, "little")
+    with pytest.raises(DecodeError, match="its data end too early"):
+        decode(bytes(data))
+
+
 @pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
 @pytest.mark.parametrize("photometric", [0, 1])
 def test_fax_compression_is_read(compression: str, photometric: int) -> None:

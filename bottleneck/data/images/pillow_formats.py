@@ -196,8 +196,8 @@ def _jpeg_2000_samples(image: Image.Image, data: bytes) -> _Samples:
     if bits > 16:
         raise DecodeError(f"{bits} bits per sample: 1 to 16 are supported")
     header = data[:start]
-    if b"pclr" in header and image.mode[0] != "P":
-        raise DecodeError("a JPEG 2000 with a palette that no decoder here has: save it as RGB")
+    if b"pclr" in header:  # Pillow leaves out repeated colours, which shifts the others.
+        raise DecodeError("a JPEG 2000 with a palette: save it as RGB")
     colours = re.search(rb"colr\x01..(.{4})", header, re.DOTALL)
     if colours and int.from_bytes(colours[1], "big") not in _COLOUR_SPACES:
         raise DecodeError("a JPEG 2000 that is neither grey nor RGB nor sYCC: save it as RGB")

@@ -28,6 +28,7 @@ from bottleneck.data.images.rgb_conversion import (
     level_table,
     looked_up,
 )
+from bottleneck.data.images.size_limits import refuse_size
 from bottleneck.data.images.tiff_tags import (
     CMYK,
     MIN_IS_BLACK,
@@ -133,6 +134,8 @@ def _pillow_reads(tags: Tags, page: TiffPage) -> bool:
 def _read_with_pillow(
     data: bytes, page: TiffPage, tags: Tags, display: Display, notes: list[str]
 ) -> tuple[Image.Image, Conversion | None]:
+    if tags.compression == "JPEG":
+        _refuse_jpeg_streams(data, page)
     palette = _palette(page, tags, notes) if tags.photometric == PALETTE else None
     try:
         opened = Image.open(io.BytesIO(_starting_with(data, page)), formats=["TIFF"])
@@ -148,6 +151,16 @@ def _read_with_pillow(
             colours = looked_up(np.asarray(image), palette)
             return Image.fromarray(colours), Conversion.of_palette()
         return flattened(image), Conversion.of_image(image)
+
+
+def _refuse_jpeg_streams(data: bytes, page: TiffPage) -> None:
+    """Raise an error if a JPEG stream is cut off, which libtiff fills, or has too many scans."""
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        end = data[max(offset, offset + count - 16) : offset + count]
+        if not end.rstrip(b"\0").endswith(b"\xff\xd9"):
+            raise DecodeError("damaged image: its data end too early")
+    n_scans = -(-data.count(b"\xff\xda") // len(page.dataoffsets))
+    refuse_size(page.imagewidth, page.imagelength, n_scans)
 
 
 def _starting_with(data: bytes, page: TiffPage) -> bytes:
