@@ -198,7 +198,7 @@ def _read_header(data: bytes) -> tuple[str, Dataset]:
     except Exception:  # noqa: BLE001
         raise DecodeError("damaged image: its DICOM header cannot be read") from None
     raise DecodeError(
-        f"the transfer syntax of the DICOM file is '{uid.UID(syntax).name}', which is not "
+        f"the transfer syntax of the DICOM file is '{uid.UID(syntax[:64]).name}', which is not "
         "supported: save it as Explicit VR Little Endian"
     )
 
@@ -206,7 +206,7 @@ def _read_header(data: bytes) -> tuple[str, Dataset]:
 def _refuse_by_header(elements: Elements) -> None:
     present = [name for name in _PIXEL_ELEMENTS if name in elements]
     if not present:
-        kind = elements.text("SOPClassUID")
+        kind = elements.text("SOPClassUID")[:64]  # The longest UID (PS3.5, 9.1).
         raise DecodeError(
             f"a DICOM file without pixels ({uid.UID(kind).name if kind else 'of unknown kind'})"
         )
