@@ -51,9 +51,11 @@ def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]
             return "formula"
         if is_missing(field, name):
             return "missing"
+        if name.isalnum():
+            return "" if name == text else "respelled"
         if field == "group" and _DATE.fullmatch(name):
             return "date"
-        if _LOST_LETTER.search(name):
+        if "?" in name and _LOST_LETTER.search(name):
             return "letter"
         return "" if name == text else "respelled"
 
@@ -96,10 +98,10 @@ def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]
         )
     if field != "group" or not canonical(text):
         return notes, True
+    have, each = ("has", "it") if n == 1 else ("have", "each")
     note = (
-        f"{counted(n, 'image')} with the patient {legible(text)} or the like "
-        f"{'counts as a patient of its own' if n == 1 else 'count as one patient each'}: "
-        "it names nobody"
+        f"{counted(n, 'image')} {have} the patient {legible(text)} or the like, which names "
+        f"nobody; {each} counts as a patient of its own"
     )
     return [*notes, note], True
 

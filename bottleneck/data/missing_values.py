@@ -55,7 +55,8 @@ def means_nothing(text: str) -> bool:
 
 
 def _is_nothing(folded: str) -> bool:
-    return folded in _NOTHING or _ERROR.fullmatch(folded) is not None
+    # The first character spares most names the slower search.
+    return folded in _NOTHING or (folded[0] in "#.e" and _ERROR.fullmatch(folded) is not None)
 
 
 def blank_if_missing(text: str) -> str:
