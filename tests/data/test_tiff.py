@@ -49,7 +49,7 @@ REFUSED = {
     "samples per pixel": lambda g: (g.photometric, g.alpha) == (0, 1),
     "palette, CMYK or YCbCr of type": lambda g: g.photometric in (3, 5, 6) and g.kind != "uint",
     "palette of": lambda g: g.photometric == 3 and g.bits not in (1, 2, 4, 8),
-    "YCbCr TIFF": lambda g: g.photometric == 6 and (g.bits != 8 or g.planar or g.fill_order == 2),
+    "YCbCr TIFF": lambda g: g.photometric == 6 and g.bits != 8,
     "Predictor": lambda g: g.predictor == 2 and g.compression in (NONE, PACKBITS),
 }
 

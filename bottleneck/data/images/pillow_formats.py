@@ -123,11 +123,12 @@ def _refuse_by_header(image: ImageFile.ImageFile, data: bytes) -> _Samples:
 
 
 def _png_samples(image: ImageFile.ImageFile) -> _Samples:
-    rawmode = image.tile[0][3]
-    if "16" not in str(rawmode):
-        if image.mode == "L" and "transparency" in image.info and ";" in str(rawmode):
-            # Pillow scales samples of 2 and 4 bits, but not the one that is transparent.
-            image.info["transparency"] *= {"L;2": 85, "L;4": 17}[str(rawmode)]
+    rawmode = str(image.tile[0][3])
+    if "16" not in rawmode:
+        scales = {"1": 255, "L;2": 85, "L;4": 17}
+        if rawmode in scales and "transparency" in image.info:
+            # Pillow scales samples, but not (in older versions) the one that is transparent.
+            image.info["transparency"] = min(255, image.info["transparency"] * scales[rawmode])
         return _Samples()
     if image.mode == "RGB" and "transparency" in image.info:
         raise DecodeError("a 16-bit PNG with one transparent colour: save it without transparency")

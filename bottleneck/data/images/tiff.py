@@ -34,6 +34,7 @@ from bottleneck.data.images.tiff_tags import (
     MIN_IS_BLACK,
     MIN_IS_WHITE,
     PALETTE,
+    YCBCR,
     Tags,
     read_tags,
 )
@@ -122,6 +123,9 @@ def _pillow_reads(tags: Tags, page: TiffPage) -> bool:
     parent = page.parent
     if parent.is_bigtiff and parent.byteorder == ">":
         return False
+    # Older versions of Pillow misread uncompressed YCbCr, or lack these compressions.
+    if tags.photometric == YCBCR or tags.compression in ("Zstandard", "LZMA"):
+        return False
     if page.sampleformat != 1 or tags.planar or tags.alpha == 1 or page.fillorder != 1:
         return False
     if tags.is_grey and tags.samples > 1:
@@ -209,7 +213,7 @@ def _read_with_tifffile(
         levels = _stored(page, tags, table)
         # Over black, colours that are multiplied by their alpha stay as they are.
         levels = levels[:, :, :3] if tags.alpha == 1 else levels
-        mode = "CMYK" if tags.photometric == CMYK else None
+        mode = {CMYK: "CMYK", YCBCR: "YCbCr"}.get(tags.photometric)
         image = Image.fromarray(np.ascontiguousarray(levels), mode)
     conversion = Conversion.of_image(image)
     if tags.bits > 8 or tags.kind != "uint":

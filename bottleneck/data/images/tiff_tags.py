@@ -208,8 +208,8 @@ def _refuse_combination(tags: Tags, page: TiffPage) -> None:
 
 
 def _refuse_ycbcr(tags: Tags, page: TiffPage) -> None:
-    if tags.bits != 8 or tags.planar or page.fillorder != 1:
-        raise DecodeError("a YCbCr TIFF of other than 8 bits, or of separate planes")
+    if tags.bits != 8:
+        raise DecodeError(f"a YCbCr TIFF of {tags.bits} bits: save it as RGB")
     if tags.compression == "JPEG":
         return
     reference = page.tags.valueof(_REFERENCE)
