@@ -18,9 +18,9 @@ The policy (every recipe contains its name, ``POLICY``; a change of the policy n
   JPEG with thousands of scans.
 - PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow could open fifty more
   formats, one of them by running another program.
-- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom`` states their policy. So
-  do JPEG 2000 with colours of more than 8 bits, and TIFF whose samples of more than 8 bits are
-  compressed or packed.
+- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom`` states their policy.
+  JPEG 2000 with colours of more than 8 bits needs it too, and compressed or packed TIFF that
+  Pillow does not read in every supported version: 12 bits, 16-bit colours, signed, planar.
 """
 
 from __future__ import annotations
