@@ -6,6 +6,7 @@ looked up.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +26,28 @@ __all__ = ["render"]
 
 _COLOUR_ADVICE = "save it as RGB with 8 bits, scaled to the full range"
 _YBR = ("YBR_FULL", "YBR_FULL_422")
+
+
+@dataclasses.dataclass(frozen=True)
+class Levels:
+    """The level of each possible word, and how an image that consists of them is judged.
+
+    Attributes
+    ----------
+    table : ndarray of uint8, shape (n_words,) or (n_words, 3)
+        Levels of one channel or three.
+    kind : str
+        What the image is, for ``refuse_faint``; "" if it may show nothing.
+    advice : str
+        What the user can do if it is refused.
+    is_padding : ndarray of bool, shape (n_words,), optional
+        Words that are not counted.
+    """
+
+    table: NDArray[np.uint8]
+    kind: str
+    advice: str
+    is_padding: NDArray[np.bool_] | None = None
 
 
 def render(
@@ -67,31 +90,41 @@ def render(
             case (("MONOCHROME1" | "MONOCHROME2"), 1):
                 levels = _grey(elements.of_frame(), words, stored, colours, display, notes)
             case "PALETTE COLOR", 1:
-                levels = _palette(elements, words, stored, notes)
+                levels = _palette(elements, stored, notes)
             case "RGB", 3:
-                levels = _colour(words, stored)
+                levels = _colour(stored)
             case (("YBR_FULL" | "YBR_FULL_422"), 3) if stored.bits == 8:
-                levels = _colour(words, stored)
+                levels = _colour(stored)
             case _:
                 raise DecodeError(
                     f"'{colours}' with {stored.samples} samples of {stored.bits} bits is not "
                     "supported: save it as RGB with 8 bits"
                 )
     height, width = words.shape[:2]
-    boxes = list(strips(width, height))
-    if len(boxes) == 1:
-        return _look_up(levels, words, colours).convert("RGB")
     result = Image.new("RGB", (width, height))
-    for box in boxes:
-        result.paste(_look_up(levels, words[box[1] : box[3]], colours), box)
+    counts = np.zeros(256 * (1 if levels.table.ndim == stored.samples == 1 else 3), np.int64)
+    for box in strips(width, height):
+        part = words[box[1] : box[3]]
+        shown = levels.table.take(part, axis=0)
+        if colours in _YBR:
+            shown = convert_color_space(shown, "YBR_FULL", "RGB")
+        image = Image.fromarray(shown)
+        if levels.kind:
+            counts += _count_levels(image, shown, part, levels.is_padding)
+        result.paste(image, box)  # It becomes RGB.
+    if levels.kind:
+        refuse_faint(counts.reshape(-1, 256), levels.kind, levels.advice)
     return result
 
 
-def _look_up(levels: NDArray[np.uint8], words: NDArray, colours: str) -> Image.Image:
-    shown = levels.take(words, axis=0)
-    if colours in _YBR:
-        shown = convert_color_space(shown, "YBR_FULL", "RGB")
-    return Image.fromarray(shown)
+def _count_levels(
+    image: Image.Image, shown: NDArray, words: NDArray, is_padding: NDArray[np.bool_] | None
+) -> NDArray[np.int64]:
+    """Return how many pixels have each level, without padding; channel by channel."""
+    counts = np.array(image.histogram())
+    if is_padding is not None:
+        counts -= np.bincount(shown[is_padding.take(words)], minlength=256)
+    return counts
 
 
 def _grey(
@@ -101,25 +134,28 @@ def _grey(
     colours: str,
     display: Display,
     notes: list[str],
-) -> NDArray[np.uint8]:
+) -> Levels:
     values = stored.values()
+    is_padding = _find_padding(elements, values, stored.is_signed)
 
     def count() -> NDArray[np.int64]:
-        counts = _count(words, len(values))
-        padding = _find_padding(elements, stored.is_signed)
-        if padding is not None:
-            counts[(values >= padding[0]) & (values <= padding[1])] = 0
-        return counts
+        counts = np.zeros(len(values), np.int64)
+        for _, top, _, bottom in strips(words.shape[1], words.shape[0]):
+            counts += np.bincount(words[top:bottom].ravel(), minlength=len(values))
+        return counts if is_padding is None else np.where(is_padding, 0, counts)
 
     is_deep = stored.bits > 8
-    shown, kind = grey_levels(elements, values, count, display if is_deep else Display(), notes)
-    levels = _rounded(255 - shown if _is_inverted(elements, colours, notes) else shown)
-    # An image of few bits that no table and no window changes may be black.
-    if is_deep or not _is_declared(values, shown):
-        counts = _count_levels(levels, count())
-        refuse_faint(counts, f"a {stored.bits}-bit DICOM image {kind}", ADVICE)
+    shown, made_by = grey_levels(elements, values, count, display if is_deep else Display(), notes)
     _refuse_supplemental_palette(elements, values, count, stored, notes)
-    return levels
+    return Levels(
+        table=_rounded(255 - shown if _is_inverted(elements, colours, notes) else shown),
+        # An image of few bits that no table and no window changes may be black.
+        kind=f"a {stored.bits}-bit DICOM image {made_by}"
+        if is_deep or not _is_declared(values, shown)
+        else "",
+        advice=ADVICE,
+        is_padding=is_padding,
+    )
 
 
 def _is_inverted(elements: Elements, colours: str, notes: list[str]) -> bool:
@@ -134,46 +170,27 @@ def _is_inverted(elements: Elements, colours: str, notes: list[str]) -> bool:
     return False
 
 
-def _count(words: NDArray, n_values: int) -> NDArray[np.int64]:
-    """Return how many values are each word."""
-    counts = np.zeros(n_values, np.int64)
-    for _, top, _, bottom in strips(words.shape[1], words.shape[0]):
-        counts += np.bincount(words[top:bottom].ravel(), minlength=n_values)
-    return counts
-
-
-def _count_levels(levels: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray:
-    """Return how many values have each level, from how many are each word."""
-    used = counts.nonzero()[0]
-    return np.bincount(levels[used], weights=counts[used], minlength=256)
-
-
 def _is_declared(values: NDArray, shown: NDArray) -> bool:
     """Return whether levels are the declared range of values, or its inverse."""
     declared = levels_in_range(values, values.min(), values.max())
     return np.allclose(shown, declared) or np.allclose(shown, 255 - declared)
 
 
-def _find_padding(elements: Elements, is_signed: bool) -> tuple[int, int] | None:
-    """Return the smallest and the largest value that is padding (C.7.5.1.1.2)."""
+def _find_padding(elements: Elements, values: NDArray, is_signed: bool) -> NDArray[np.bool_] | None:
+    """Return which values are padding (C.7.5.1.1.2); None if none is declared."""
     padding = elements.words("PixelPaddingValue", is_signed)[:1]
     if not padding:
         return None
     limit = elements.words("PixelPaddingRangeLimit", is_signed)[:1] or padding
-    return min(padding + limit), max(padding + limit)
+    return (values >= min(padding + limit)) & (values <= max(padding + limit))
 
 
-def _palette(
-    elements: Elements, words: NDArray, stored: StoredFormat, notes: list[str]
-) -> NDArray[np.uint8]:
+def _palette(elements: Elements, stored: StoredFormat, notes: list[str]) -> Levels:
     values = stored.values()
     tables = read_palette(elements, stored.is_signed, values, notes)
     top = (1 << find_depth(tables, notes)) - 1
-    levels = np.stack([_rounded(table.look_up(values) * (255 / top)) for table in tables], -1)
-    counts = _count(words, len(values))
-    shown = [_count_levels(channel, counts) for channel in levels.T]
-    refuse_faint(np.array(shown), "a DICOM image with a palette", _COLOUR_ADVICE)
-    return levels
+    levels = [_rounded(table.look_up(values) * (255 / top)) for table in tables]
+    return Levels(np.stack(levels, -1), "a DICOM image with a palette", _COLOUR_ADVICE)
 
 
 def _refuse_supplemental_palette(
@@ -195,14 +212,11 @@ def _refuse_supplemental_palette(
         )
 
 
-def _colour(words: NDArray, stored: StoredFormat) -> NDArray[np.uint8]:
+def _colour(stored: StoredFormat) -> Levels:
     values = stored.values()
     levels = _rounded(levels_in_range(values, values.min(), values.max()))
-    if stored.bits > 8:
-        counts = [_count(words[..., channel], len(values)) for channel in range(3)]
-        shown = [_count_levels(levels, c) for c in counts]
-        refuse_faint(np.array(shown), f"a {stored.bits}-bit DICOM image in colour", _COLOUR_ADVICE)
-    return levels
+    kind = f"a {stored.bits}-bit DICOM image in colour" if stored.bits > 8 else ""
+    return Levels(levels, kind, _COLOUR_ADVICE)
 
 
 def _rounded(levels: NDArray) -> NDArray[np.uint8]:
