@@ -49,7 +49,7 @@ _INVISIBLE = re.compile(
 # What spreadsheets and Python put around a text so that it is not read as a number.
 _GUARDS = tuple(map(re.compile, (r"=\s*(\".*\")", r"=\s*(\d+)", r"b('.*'|\".*\")", r"\"(.*)\"")))
 # A line break or tab that a database wrote as an escape, and the time of a date without one.
-_ENDS = re.compile(r"(?:\\[nrt])+$|(?<=\d{4}-\d\d-\d\d)[ T]00:00:00(?:\.0+)?$")
+_ENDS = re.compile(r"(?:\\[nrt])+(?=['\"]*$)|(?<=\d{4}-\d\d-\d\d)[ T]00:00:00(?:\.0+)?$")
 # 7.0, 7,00, 7. and +7; three zeros after one to three digits may be thousands: 7.000.
 _WHOLE = re.compile(r"([+-]?)(\d+)(?:[.,](0*))?")
 # What Java writes for 12345678.0, with all digits: 1.2345678E7.
@@ -121,14 +121,13 @@ def _canonical(text: str) -> str:
 
 def _fold(text: str) -> str:
     """Return a text with each rule applied once."""
-    if "&" in text:
-        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
-    text = _CONTROL.sub(" ", text)
     if not text.isascii():
         # An invisible character may also be a byte of a letter.
         text = _read_as_utf_8(unicodedata.normalize("NFC", text))
         text = _read_as_utf_8(_INVISIBLE.sub("", text))
-    text = text.translate(_FOLDING)
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    text = _CONTROL.sub(" ", text).translate(_FOLDING)
     text = " ".join(unicodedata.normalize("NFC", text).split(" ")).strip()
     text = _ENDS.sub("", re.sub(" +", " ", text))
     for guard in _GUARDS:
@@ -143,6 +142,8 @@ def _fold(text: str) -> str:
             text = format(Decimal(f"{whole}.{decimals or 0}").scaleb(exponent), "f")
     elif match := _JAVA.fullmatch(text):
         text = format(Decimal(f"{match[1]}.{match[2]}").scaleb(int(match[3])), "f")
+    if re.fullmatch(r"[.,]\d+", text):
+        text = f"0{text}"
     if match := _WHOLE.fullmatch(text):
         sign, digits, zeros = match.groups()
         is_group = zeros == "000" and len(digits) <= 3 and not digits.startswith("0")

@@ -31,10 +31,12 @@ _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+")
 _DECIMALS = re.compile(r"(\d+),(\d+)")
 _SHORT_SCIENTIFIC = re.compile(r"([1-9])e0?([0-9])")
 _SEPARATORS = re.compile(r"[\s_.,:;/\\()\[\]{}#\"'-]+")
+_AROUND = "_:;/\\()[]{}#\"' "
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _UUID_DIGITS = 32
 _UUID = re.compile(r"[0-9a-f]{32}")
 _NEGATIVE = re.compile(r"-\d+([.,]\d+)?")
+_END_ZEROS = re.compile(r"(-?\d+[.,]\d*?)0+")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 # What programs write for true and false in several languages; then words of people, which may also
@@ -83,7 +85,8 @@ def _fold_case(text: str) -> str:
 def near_key(text: str) -> str:
     """Return a key that names share which may be one name, or may be two.
 
-    It ignores separators, except between two digits, zeros before a number, and accents.
+    It ignores separators, except between two digits, zeros before a number and at the end of its
+    decimals, and accents.
 
     Examples
     --------
@@ -94,10 +97,15 @@ def near_key(text: str) -> str:
     if not text.isascii():
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     if not text.isalnum():
-        if _THOUSANDS.fullmatch(inner := text.strip("_.,:;/\\()[]{}#\"' ")):
+        inner = text.lstrip(_AROUND).rstrip(f"{_AROUND}.,")
+        if inner[:1] in (".", ",") and inner[1:].isdigit():
+            inner = text = f"0{inner}"
+        if _THOUSANDS.fullmatch(inner):
             text = re.sub(r"\D", "", inner)
+        elif match := _END_ZEROS.fullmatch(inner):
+            text = match[1]
         # A minus sign before a number is part of it: 1 and -1 are often classes.
-        is_negative = _NEGATIVE.fullmatch(text) is not None
+        is_negative = _NEGATIVE.fullmatch(inner) is not None
         text = "-" * is_negative + _SEPARATORS.sub(_replace_separator, text)
     return _ZEROS.sub("", text)
 

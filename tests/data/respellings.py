@@ -13,7 +13,20 @@ import numpy as np
 import pandas as pd
 
 NAMES = ["P7", "Müller 3", "0007", "12", "7", "P-001", "Ng_Bình", "1.2.840.10008", "O'Brien"]
-NAMES += ["20240117", "Kardiologie 4", "350120", "case 12b", "Ünal", "김민준 2", "10", "A", "B12/7"]
+NAMES += [
+    "20240117",
+    "-7",
+    "0.70",
+    "1.10",
+    "Kardiologie 4",
+    "350120",
+    "case 12b",
+    "Ünal",
+    "김민준 2",
+    "10",
+    "A",
+    "B12/7",
+]
 
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f\u202a\u2066\u061c\ufe0f\u034f"
 SPACES = " \t\n\u00a0\u2002\u2003\u2007\u2009\u202f\u205f\u3000\u2028\r"
@@ -79,9 +92,10 @@ ALIKE: dict[str, Callable[[random.Random, str], str]] = {
     "no spaces": lambda rng, t: t.replace(" ", ""),
     "a space inside": lambda rng, t: re.sub(r"(?<=[^\W\d])(?=\d)", " ", t),
     "Cyrillic letters": lambda rng, t: t.translate(str.maketrans("PABOK", "РАВОК")),
-    "no leading zeros": lambda rng, t: t.lstrip("0") or t,
+    "no leading zeros": lambda rng, t: re.sub(r"^0+(?=[\d.])", "", t),
     "more zeros": lambda rng, t: t.zfill(8) if t.isdecimal() else t,
-    "another separator": lambda rng, t: t.translate({ord(c): rng.choice("-_ ./") for c in "-_"}),
+    "another separator": lambda rng, t: re.sub(r"(?<=\w)[-_](?=\w)", rng.choice("-_ ./"), t),
+    "a number": lambda rng, t: f"{float(t):g}" if re.fullmatch(r"\d+\.\d+", t) else t,
     "an address": lambda rng, t: urllib.parse.quote(t, safe="/"),
     "no accents": lambda rng, t: unicodedata.normalize("NFKD", t).translate(
         dict.fromkeys(range(768, 880))
