@@ -189,6 +189,7 @@ def test_a_preview_is_never_the_image() -> None:
     ("data", "says"),
     [
         (tiff_of([page(PLAIN, GREY), page(PLAIN, GREY)]), "2 frames in one file"),
+        (tiff_of([page(PLAIN, GREY[:8, :8])] * 301), "300 or more frames in one file"),
         (tiff(PLAIN, GREY, t270=b"ImageJ=1.53t\nimages=5\nslices=5\n"), "5 frames"),
         (tiff(PLAIN, GREY, t270=b'{"shape": [3, 40, 48]}'), "3 frames"),
         (tiff(PLAIN, GREY, t33629=[1] * 4), "4 frames"),

@@ -50,7 +50,8 @@ CODEC = "-".join(
 )
 
 _REDUCED, _MASK = 1, 4
-_MAX_PAGES = 1000
+# A malicious file can have any number; whether there are more pages changes nothing.
+_MAX_PAGES = 300
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -85,16 +86,19 @@ def read_tiff(
 
 def _full_page(file: TiffFile, notes: list[str]) -> TiffPage:
     """Return the only page that is not a reduced copy or a mask of another."""
-    pages: list[TiffPage] = []
-    for page in itertools.islice(file.pages, _MAX_PAGES):
-        both = page, *itertools.islice(page.pages or (), _MAX_PAGES)
-        pages += (page for page in both if isinstance(page, TiffPage))
+    every = itertools.chain.from_iterable(
+        itertools.chain((page,), page.pages or ()) for page in file.pages
+    )
+    # By offset, since a damaged list of pages can lead back to one of them.
+    unique = {page.offset: page for page in itertools.islice(every, _MAX_PAGES)}
+    pages = [page for page in unique.values() if isinstance(page, TiffPage)]
     if not pages:
         raise DecodeError("damaged image: a TIFF that ends before its first page")
     full = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)]
     n_frames = len(full) if len(full) != 1 else _count_hidden(full[0])
     if n_frames > 1:
-        raise DecodeError(f"{n_frames} {FRAMES}")
+        more = " or more" if len(pages) == _MAX_PAGES else ""
+        raise DecodeError(f"{n_frames}{more} {FRAMES}")
     if not full:
         raise DecodeError("a TIFF that holds only a reduced copy or a mask of its image")
     if len(pages) > 1:
