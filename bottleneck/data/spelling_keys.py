@@ -62,9 +62,6 @@ def loose_key(text: str) -> str:
     text = _fold_case(text)
     if len(text) >= _UUID_DIGITS and _UUID.fullmatch(bare := re.sub("[{}-]", "", text)):
         return bare
-    if text.isalnum() and not text.isdigit():
-        match = _SHORT_SCIENTIFIC.fullmatch(text)
-        return match[1] + "0" * int(match[2]) if match else text
     if _THOUSANDS.fullmatch(text):
         return re.sub(r"\D", "", text)
     if match := _DECIMALS.fullmatch(text):
@@ -107,6 +104,8 @@ def near_key(text: str) -> str:
         # A minus sign before a number is part of it: 1 and -1 are often classes.
         is_negative = _NEGATIVE.fullmatch(inner) is not None
         text = "-" * is_negative + _SEPARATORS.sub(_replace_separator, text)
+    if match := _SHORT_SCIENTIFIC.fullmatch(text):
+        text = match[1] + "0" * int(match[2])
     return _ZEROS.sub("", text)
 
 

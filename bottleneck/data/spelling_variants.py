@@ -173,7 +173,9 @@ def _join_truth_values(samples: Sequence[Sample], renames: Mapping[str, str]) ->
     found = examples(samples, "label", lambda text: renames.get(canonical(text), canonical(text)))
     pairs = []
     values = {name: truth_value(name) for name in found}
-    all_true_or_false = None not in values.values() and len(found) > 2
+    # Letters alone, such as S, N and F, are as likely to stand for something else.
+    has_word = any(len(name) > 1 or name in ("0", "1") for name in found)
+    all_true_or_false = has_word and None not in values.values() and len(found) > 2
     for value in ("1", "0"):
         strict = [name for name in found if truth_value(name, strict=True) == value]
         names = [name for name in found if values[name] == value] if all_true_or_false else strict

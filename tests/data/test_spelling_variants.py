@@ -81,7 +81,15 @@ def test_one_name_in_two_spellings(tmp_path: Path, one: str, other: str) -> None
 
 APART = [("P1", "P10"), ("A", "B"), ("1", "l"), ("O", "0"), ("P1", "P1a"), ("P-1", "P-11")]
 APART += [("7.5", "75"), ("1_2", "12"), ("ü", "u"), ("1.10", "1.1"), ("1", "10"), ("1.5", "1.50")]
-APART += [("P1", "P01"), ("5²", "52"), ("0", "00a"), ("a", "á"), ("a-b", "ab"), ("7e", "7")]
+APART += [
+    ("P1", "P01"),
+    ("5²", "52"),
+    ("0", "00a"),
+    ("a", "á"),
+    ("a-b", "ab"),
+    ("7e", "7"),
+    ("1e0", "1"),
+]
 APART += [
     ("1.2.840.10", "1.2.840.1"),
     ("-7", "7"),
@@ -176,6 +184,35 @@ def test_no_spelling_parts_a_patient(seed: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [str(n) for n in range(-500, 9000)],
+        [f"{n:04d}" for n in range(5000)],
+        [f"P{a}-{b}" for a in range(60) for b in range(30)],
+        [f"{a}.{b}" for a in range(60) for b in range(30)],
+        [f"1.2.840.{n}.{n * n}" for n in range(2000)],
+        [f"{n:03x}" for n in range(4096)],
+        [f"2024-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29)],
+        [f"sub-{n:03d}_ses-{k}" for n in range(300) for k in (1, 2)],
+        [
+            "Müller, A",
+            "Möller, A",
+            "Muller, B",
+            "Schmidt",
+            "Schmitt",
+            "李明",
+            "李铭",
+            "김민준",
+            "김민서",
+        ],
+    ],
+    ids=lambda names: names[-1],
+)
+def test_patients_that_differ_stay_apart(names: list[str]) -> None:
+    assert of_patients(*names).n_groups == len(set(names))
+
+
 @settings(deadline=None, max_examples=200)
 @given(text=st.text(max_size=12))
 def test_a_canonical_form_is_its_own(text: str) -> None:
@@ -208,6 +245,8 @@ def test_folders_of_one_class(tmp_path: Path) -> None:
         (["yes", "no", "Yes"], ("no", "yes")),
         (["True", "False"], ("False", "True")),
         (["N", "0"], ("0", "N")),
+        (["S", "N", "F"], ("F", "N", "S")),
+        (["yes", "n", "y", "no"], ("0", "1")),
         (["yes", "no", "maybe"], ("maybe", "no", "yes")),
     ],
 )
