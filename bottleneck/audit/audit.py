@@ -22,9 +22,15 @@ from bottleneck.audit.findings import (
 from bottleneck.audit.image_check import ImageCheck, check_images
 from bottleneck.audit.metadata_baseline import MetadataScore, predict_from_metadata
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
+from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.duplicates.leak_safe_groups import (
+    LeakSafeGroups,
+    describe_ties,
+    leak_safe_groups,
+)
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.plurals import counted
 
 __all__ = ["Audit", "audit_features", "restate"]
 
@@ -54,6 +60,8 @@ class Audit:
         Prediction of the label from metadata alone; None where there are no metadata.
     largest_group : int
         Number of patients in the largest group.
+    ties : str
+        A sentence on the copies that join patients, from ``describe_ties``.
     """
 
     dataset: str
@@ -63,11 +71,22 @@ class Audit:
     groups: LeakSafeGroups
     metadata: MetadataScore | None
     largest_group: int
+    ties: str = ""
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
         """The findings that make test samples known in training."""
         return tuple(f for f in self.findings if f.severity == "leak")
+
+    @property
+    def verdict(self) -> str:
+        """The number of leaks and warnings in words, such as "no leak found, 1 warning".
+
+        Every command and report states them in these words, followed by ``ties``.
+        """
+        n_warnings = sum(f.severity == "warning" for f in self.findings)
+        leaks = f"{counted(len(self.leaks), 'leak')} found" if self.leaks else "no leak found"
+        return f"{leaks}, {counted(n_warnings, 'warning')}" if n_warnings else leaks
 
 
 def audit_features(
@@ -75,7 +94,7 @@ def audit_features(
     *,
     dataset: ImageDataset | None = None,
     folds: Sequence[str] | Strings | None = None,
-    joined: bool = False,
+    joined: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
     """Search a feature set for leaks.
@@ -90,8 +109,9 @@ def audit_features(
     folds : sequence of str, shape (n_samples,), or None
         Fold of every sample, "" for none; by default the splits and folds of the data set.
     joined : bool
-        Whether the folds will keep duplicates together, as ``leak_safe_groups`` joins them.
-        Duplicates are then a leak only where the given folds already separate them.
+        Whether the folds keep duplicates together, as those of all commands do. Duplicates are
+        then a leak only where the given folds separate them. False for folds that keep patients
+        together and nothing else.
     progress : callable or None
         Called with the number of images read, their total, and a description.
 
@@ -119,7 +139,7 @@ def audit_features(
     largest, about_group = describe_largest_group(features.patients, groups.names)
     findings = [
         *describe_shared_patients(features, divisions),
-        *describe_pairs(features, groups.pairs, divisions, joined=joined),
+        *describe_pairs(features, groups.pairs, divisions, joined=joined, search=groups.search),
         *about_group,
         *describe_text(features, images),
         *about_metadata,
@@ -134,10 +154,19 @@ def audit_features(
         groups=groups,
         metadata=metadata,
         largest_group=largest,
+        ties=describe_ties(groups, patients, len(features)),
     )
 
 
-def restate(audit: Audit, features: FeatureSet, folds: Strings, *, joined: bool) -> Audit:
+def restate(
+    audit: Audit,
+    features: FeatureSet,
+    folds: Strings,
+    *,
+    joined: bool,
+    given: bool = False,
+    conflicts: Conflicts = "drop",
+) -> Audit:
     """Return an audit with its findings stated for other folds, without another search.
 
     Parameters
@@ -150,11 +179,24 @@ def restate(audit: Audit, features: FeatureSet, folds: Strings, *, joined: bool)
         Fold of every sample, "" for none.
     joined : bool
         As for ``audit_features``.
+    given : bool
+        Whether the folds may have been made without features, as those of a trained network.
+        Pairs that only features confirm are then a warning where the folds divide them, no leak.
+    conflicts : {"drop", "keep", "majority", "stop"}
+        What is done with copies that have different labels, as in ``Protocol``.
     """
     divisions = {"folds": folds}
     findings = [
         *(describe_shared_patients(features, divisions) if features.groups is not None else ()),
-        *describe_pairs(features, audit.groups.pairs, divisions, joined=joined),
+        *describe_pairs(
+            features,
+            audit.groups.pairs,
+            divisions,
+            joined=joined,
+            given=given,
+            search=audit.groups.search,
+            conflicts=conflicts,
+        ),
         *(f for f in audit.findings if f.kind not in _ABOUT_FOLDS),
     ]
     return dataclasses.replace(audit, findings=_sort(findings))

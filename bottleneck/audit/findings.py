@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from bottleneck.audit.image_check import ImageCheck
 from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.data.splits.patients import count_by_class
+from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.duplicates.label_conflicts import find_conflicting
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.plurals import counted
@@ -29,6 +32,17 @@ __all__ = [
 Strings: TypeAlias = NDArray[np.str_]
 Severity = Literal["leak", "warning", "note"]
 
+_WHAT = {
+    "identical images": "identical images",
+    # An aligned pair may be an altered copy, or two frames of one recording.
+    "near-duplicates": "near-duplicate images, each a copy or neighbouring frame",
+}
+_DECIDED = {
+    "drop": " and are left out of every figure (--conflicts drop)",
+    "keep": " and are used as they are labelled (--conflicts keep)",
+    "majority": " and take the label of most copies (--conflicts majority)",
+    "stop": "",
+}
 # A group with more than this share of the patients can determine the result of a fold.
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
@@ -106,7 +120,10 @@ def describe_pairs(
     pairs: Sequence[DuplicatePair],
     divisions: Mapping[str, Strings],
     *,
-    joined: bool = False,
+    joined: bool = True,
+    given: bool = False,
+    search: NearDuplicateSearch | None = None,
+    conflicts: Conflicts = "drop",
 ) -> list[Finding]:
     """Describe the pairs of duplicates in different folds, of different patients or labels.
 
@@ -119,19 +136,25 @@ def describe_pairs(
     divisions : mapping of str to ndarray of str, shape (n_samples,)
         The fold of every sample, "" for none, by the name of the division.
     joined : bool
-        Whether duplicates of different patients are kept together.
+        Whether duplicates of different patients are kept together, as all commands do by default.
+    given : bool
+        Whether the folds may have been made without features, as those of a trained network.
+        Pairs that only features confirm are then a warning where the folds divide them, no leak.
+    search : NearDuplicateSearch or None
+        The search that found the near-duplicates.
+    conflicts : {"drop", "keep", "majority", "stop"}
+        What is done with copies that have different labels, as in ``Protocol``.
     """
     patients = features.ids if features.patients is None else features.patients
     a, b = (np.array([getattr(p, end) for p in pairs], int) for end in "ab")
     identical = np.array([p.identical for p in pairs], bool)
-    relations: list[tuple[str, Severity, NDArray[np.bool_]]] = [
-        (
-            f"are in different {name}",
-            "leak",
-            (fold[a] != fold[b]) & (fold[a] != "") & (fold[b] != ""),
-        )
-        for name, fold in divisions.items()
-    ]
+    doubtful = np.array([given and _is_doubtful(p, search) for p in pairs], bool)
+    relations: list[tuple[str, Severity, NDArray[np.bool_]]] = []
+    for name, fold in divisions.items():
+        apart = (fold[a] != fold[b]) & (fold[a] != "") & (fold[b] != "")
+        relations.append((f"are in different {name}", "leak", apart & ~doubtful))
+        relation = f"are doubtful copies, which only features confirm, in different {name}"
+        relations.append((relation, "warning", apart & doubtful))
     if features.patients is not None:
         relation = "belong to different patients"
     elif joined:
@@ -139,9 +162,14 @@ def describe_pairs(
     else:
         relation = "may be on both sides of a split, since no patients are known"
     if joined:
-        relation += "; every such pair is kept on one side of each split"
+        relation += "; no split may divide such a pair"
     relations.append((relation, "note" if joined else "leak", patients[a] != patients[b]))
-    relations.append(("have different labels", "warning", features.y[a] != features.y[b]))
+    differ = features.y[a] != features.y[b]
+    found = LeakSafeGroups(None, tuple(pairs), search)
+    conflicting = [row for copies in find_conflicting(found, features.y) for row in copies]
+    decided = np.isin(a, conflicting) & np.isin(b, conflicting)
+    relations.append((f"have different labels{_DECIDED[conflicts]}", "warning", differ & decided))
+    relations.append(("have different labels", "warning", differ & ~decided))
     harmless = ~np.any([mask for _, _, mask in relations], axis=0)
     relations.append(("belong to one patient and stay together: no leak", "note", harmless))
     findings = []
@@ -149,11 +177,33 @@ def describe_pairs(
         for kind, chosen in (("identical images", identical), ("near-duplicates", ~identical)):
             rows = np.flatnonzero(mask & chosen)
             if len(rows):
-                what = kind if kind == "identical images" else "near-duplicate images"
-                text = f"{counted(len(rows), 'pair')} of {what}: they {relation}."
+                text = (
+                    f"{counted(len(rows), 'pair')} of {_WHAT[kind]}"
+                    f"{_how_alike([pairs[r] for r in rows.tolist()])}: they {relation}."
+                )
                 at = tuple((pairs[r].a, pairs[r].b) for r in rows.tolist())
                 findings.append(Finding(kind, severity, len(rows), text, pairs=at))
     return findings
+
+
+def _is_doubtful(pair: DuplicatePair, search: NearDuplicateSearch | None) -> bool:
+    return not pair.identical and search is not None and pair.agreement < search.threshold
+
+
+def _how_alike(pairs: Sequence[DuplicatePair]) -> str:
+    """Return the ranges of agreement and similarity of near-duplicates."""
+    if all(pair.identical for pair in pairs):
+        return ""
+    known = {
+        "agreement": [pair.agreement for pair in pairs],
+        "similarity of features": [p.similarity for p in pairs if p.similarity is not None],
+    }
+    ranges = [
+        f"{name} {min(values):.2f}" + (f" to {max(values):.2f}" if len(values) > 1 else "")
+        for name, values in known.items()
+        if values
+    ]
+    return f" ({', '.join(ranges)})"
 
 
 def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) -> list[Finding]:

@@ -70,9 +70,11 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
         if audited.n_patients is None
         else counted(audited.n_patients, "patient")
     )
-    verdict = counted(len(audited.leaks), "leak") if audited.leaks else "no leak found"
     images = counted(audited.n_samples, "image")
-    paragraphs = [wrap(f"{audited.dataset}: {images}, {patients}: {verdict}")]
+    paragraphs = [
+        wrap(f"{audited.dataset}: {images}, {patients}: {audited.verdict}"),
+        wrap(audited.ties),
+    ]
     for finding in audited.findings:
         if quiet and finding.severity == "note":
             continue
@@ -111,6 +113,8 @@ def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[st
         "samples": audited.n_samples,
         "patients": audited.n_patients,
         "leaks": len(audited.leaks),
+        "verdict": audited.verdict,
+        "ties": audited.ties,
         "largest_group": audited.largest_group,
         "findings": findings,
         "copies": search,

@@ -17,6 +17,7 @@ from bottleneck.cli.console import (
     progress,
     show,
     show_json,
+    show_note,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
 @takes_fields(
     Options(
         Protocol,
-        ("kind", "n_splits", "repeats", "seed", "unit", "aggregate", "allow_leakage"),
+        (
+            "kind",
+            "n_splits",
+            "repeats",
+            "seed",
+            "unit",
+            "aggregate",
+            "allow_leakage",
+            "conflicts",
+        ),
     ),
     Options(Measures, ("at_sensitivity", "at_specificity", "prevalence", "learning_curve")),
     ImageOptions,
@@ -170,7 +180,13 @@ def run(
     prepare_folder(output, "report.html", overwrite=overwrite)
     with progress(quiet=quiet, unit="") as move:
         comparison = compare_arms(
-            files, tuple(heads), protocol=protocol, n_jobs=jobs, progress=move, **options
+            files,
+            tuple(heads),
+            protocol=protocol,
+            n_jobs=jobs,
+            progress=move,
+            note=show_note(quiet=quiet),
+            **options,
         )
     return comparison, write_report(comparison, output, with_ids=with_ids, overwrite=overwrite)
 

@@ -32,6 +32,9 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the result of an earlier run in the folder.")
 ]
 
+# Progress bars that are shown, the innermost last.
+_bars: list[Any] = []
+
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 
 
@@ -42,8 +45,17 @@ def say(text: str) -> None:
     """
     from rich.console import Console
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    console.print(_harmless(text), soft_wrap=True)
+    console = Console(stderr=True)
+    if _bars and _bars[-1].live.is_started:  # The bar stays below the text.
+        console = _bars[-1].console
+    console.print(_harmless(text), soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def show_note(*, quiet: bool) -> Callable[[str], None] | None:
+    """Return a function that prints a note at once, also below a progress bar; None if quiet."""
+    from bottleneck.report.terminal import wrap
+
+    return None if quiet else lambda text: say(wrap(text, "note: "))
 
 
 def show(result: Any) -> None:
@@ -129,6 +141,7 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
         rate = f"{(done - n_before) / elapsed:.1f} {unit}/s" if measured else ""
         bar.update(task, completed=done, total=total, description=text, rate=rate)
 
+    _bars.append(bar)
     try:
         yield move
     except BaseException:
@@ -136,5 +149,7 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
         bar.live.transient = not console.is_interactive
         bar.live.stop()
         raise
+    finally:
+        _bars.remove(bar)
     if bar.live.is_started:
         bar.stop()

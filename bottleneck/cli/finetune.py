@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json
+from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json, show_note
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import PANEL, DatasetOptions, refuse_idle
 from bottleneck.data.splits.protocol import Protocol
@@ -30,7 +30,7 @@ _FOLDS = "Folds"
 
 @takes_fields(
     Options(TrainingOptions),
-    Options(Protocol, ("kind", "n_splits", "repeats"), panel=_FOLDS),
+    Options(Protocol, ("kind", "n_splits", "repeats", "conflicts"), panel=_FOLDS),
     DatasetOptions,
 )
 def finetune(
@@ -90,6 +90,7 @@ def finetune(
         "folds_from": folds_from,
         "seeds": seeds,
         "output": output,
+        "note": show_note(quiet=quiet),
     }
     data = None
     if dataset is None or not dataset.endswith(".h5"):

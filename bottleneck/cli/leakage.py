@@ -18,6 +18,7 @@ from bottleneck.cli.console import (
     progress,
     show,
     show_json,
+    show_note,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions
@@ -127,7 +128,12 @@ def leakage(
     (extracted,) = extract_command.run(augmented, [backbone], how, quiet=quiet, as_json=as_json)
     with progress(quiet=quiet, unit="") as move:
         experiment = run_leak_experiment(
-            load_features(extracted.path), head=chosen, protocol=plan, n_jobs=jobs, progress=move
+            load_features(extracted.path),
+            head=chosen,
+            protocol=plan,
+            n_jobs=jobs,
+            progress=move,
+            note=show_note(quiet=quiet),
         )
     facts = _as_json(experiment)
     try:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Overwrite, Quiet, progress, say, show, show_json
+from bottleneck.cli.console import (
+    Json,
+    Overwrite,
+    Quiet,
+    progress,
+    say,
+    show,
+    show_json,
+    show_note,
+)
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions
 from bottleneck.errors import UsageError
@@ -79,7 +88,7 @@ class StudyOptions:
     as_json: Json = False
 
     def overrides(self, numbers: dict[str, Any]) -> Overrides:
-        """Return the changes of the study, given those that are numbers."""
+        """Return the changes of the study, given those that are fields of ``Overrides``."""
         return Overrides(
             weights=dict(_pair("weights", text, alone=True) for text in self.weights or ()),
             backbones=dict(_pair("backbone", text) for text in self.backbone or ()),
@@ -93,7 +102,7 @@ class StudyOptions:
 
 takes_study = takes_fields(
     StudyOptions,
-    Options(Overrides, ("limit", "folds", "epochs", "seeds")),
+    Options(Overrides, ("limit", "folds", "epochs", "seeds", "conflicts")),
     SampleOptions,
 )
 
@@ -196,6 +205,7 @@ def show_study(
             extraction={"device": options.device},
             n_jobs=options.jobs,
             progress=move,
+            note=show_note(quiet=options.quiet),
         )
     path = write(result, output)
     if options.as_json:

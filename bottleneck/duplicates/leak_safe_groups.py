@@ -19,8 +19,15 @@ from bottleneck.duplicates.near_duplicates import (
     find_near_duplicates,
 )
 from bottleneck.duplicates.similarity import round_aspects
+from bottleneck.plurals import counted
 
-__all__ = ["LeakSafeGroups", "leak_safe_groups"]
+__all__ = [
+    "LeakSafeGroups",
+    "connect",
+    "describe_ties",
+    "join_by_images",
+    "leak_safe_groups",
+]
 
 Strings: TypeAlias = NDArray[np.str_]
 
@@ -130,18 +137,93 @@ def _spread(
             yield dataclasses.replace(pair, a=min(one, other), b=max(one, other))
 
 
-def _join(patients: Strings | None, ids: Strings, pairs: Sequence[DuplicatePair]) -> Strings | None:
-    """Name the connected components of patients that share a pair."""
+def join_by_images(
+    duplicates: LeakSafeGroups, patients: Strings | None, ids: Strings
+) -> Strings | None:
+    """Return the groups that follow from the images alone, without features.
+
+    Groups of ``leak_safe_groups`` may be larger, since features confirm doubtful pairs there. A
+    training on images has no features, so that its folds can divide those pairs, and only those.
+
+    Parameters
+    ----------
+    duplicates : LeakSafeGroups
+        Result of ``leak_safe_groups``.
+    patients, ids : ndarray of str, shape (n_samples,), or None
+        As for ``leak_safe_groups``.
+    """
+    search = duplicates.search
+    pairs = [
+        p
+        for p in duplicates.pairs
+        if p.identical or search is None or p.agreement >= search.threshold
+    ]
+    return duplicates.names if len(pairs) == len(duplicates.pairs) else _join(patients, ids, pairs)
+
+
+def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_samples: int) -> str:
+    """Return a sentence on the copies that join patients, and how many of each there are.
+
+    Every command and report states the copies in this sentence.
+
+    Parameters
+    ----------
+    duplicates : LeakSafeGroups
+        Result of ``leak_safe_groups``.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patient of every sample; samples are counted where no patient is known.
+    n_samples : int
+        Number of samples.
+
+    Examples
+    --------
+    >>> ids = np.array(["1.png", "2.png", "3.png"])
+    >>> found = leak_safe_groups(None, ids, ids, pixels=np.array(["a0", "b1", "a0"]))
+    >>> describe_ties(found, ids, 3)
+    '1 pair of copies (identical or near-duplicate images) ties 2 of 3 patients into 1 group.'
+    """
+    owners = np.arange(n_samples) if patients is None else patients
+    noun = "image" if patients is None else "patient"
+    across = [pair for pair in duplicates.pairs if owners[pair.a] != owners[pair.b]]
+    if not across or duplicates.names is None:
+        both = "images are copies" if patients is None else "patients share a copy"
+        searched = "identical or near-duplicate" if duplicates.search else "identical"
+        unsearched = "" if duplicates.search else "; near-duplicates could not be searched for"
+        return f"No two {both} ({searched} image{unsearched})."
+    _, first = np.unique(owners, return_index=True)
+    _, sizes = np.unique(duplicates.names[first], return_counts=True)
+    joined = sizes[sizes > 1]
+    ties = "ties" if len(across) == 1 else "tie"
+    return (
+        f"{counted(len(across), 'pair')} of copies (identical or near-duplicate images) {ties} "
+        f"{joined.sum()} of {counted(len(first), noun)} into {counted(len(joined), 'group')}."
+    )
+
+
+def connect(pairs: Sequence[tuple[int, int]], n: int) -> NDArray[np.intp]:
+    """Return the number of the connected component of each of n nodes.
+
+    Examples
+    --------
+    >>> connect([(0, 2)], 3).tolist()
+    [0, 1, 0]
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    a, b = np.array(pairs, np.intp).reshape(-1, 2).T
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
+    return connected_components(links, directed=False)[1].astype(np.intp)
+
+
+def _join(patients: Strings | None, ids: Strings, pairs: Sequence[DuplicatePair]) -> Strings | None:
+    """Name the connected components of patients that share a pair."""
     if patients is None:
         if not pairs:
             return None
         patients = np.char.add("sample ", ids)
     names, codes = np.unique(patients, return_inverse=True)
-    a, b = (codes[[getattr(p, end) for p in pairs]] if pairs else codes[:0] for end in "ab")
-    links = coo_array((np.ones(len(pairs)), (a, b)), shape=(len(names),) * 2)
-    _, component = connected_components(links, directed=False)
+    ties = [(int(codes[pair.a]), int(codes[pair.b])) for pair in pairs]
+    component = connect(ties, len(names))
     _, first = np.unique(component[codes], return_index=True)
     return patients[first][component[codes]]

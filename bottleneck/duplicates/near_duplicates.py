@@ -86,6 +86,9 @@ class NearDuplicateSearch:
     capped : bool
         Whether images of different patients are so similar that the threshold for at most
         0.1 false pairs could not be kept.
+    certain : float
+        Agreement from which on at most 0.1 false pairs are expected, at most 0.99. It is larger
+        than ``threshold`` only if ``capped`` is set.
     """
 
     pairs: tuple[DuplicatePair, ...]
@@ -94,6 +97,7 @@ class NearDuplicateSearch:
     similarity: float
     compared: int
     capped: bool
+    certain: float = _UTMOST
 
 
 def find_identical(pixels: Strings, order: Rows) -> Iterator[tuple[int, int]]:
@@ -186,8 +190,9 @@ def find_near_duplicates(
         cosine = None if directions is None else float(directions[i] @ directions[j])
         if r >= threshold or (cosine is not None and cosine > similar):
             pairs.append(DuplicatePair(int(i), int(j), False, float(r), cosine))
+    certain = float(np.clip(reached, threshold, _UTMOST))
     return NearDuplicateSearch(
-        tuple(pairs), threshold, doubtful, similar, compared, reached > _MOST
+        tuple(pairs), threshold, doubtful, similar, compared, reached > _MOST, certain
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,14 @@ from bottleneck.audit.audit import Audit
 from bottleneck.data.dataset import ImageDataset, choose_positive
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.conflict_effect import (
+    add_dropped,
+    decide_conflicts,
+    measure_conflicts,
+    run_with_dropped,
+    take_rows,
+    take_used,
+)
 from bottleneck.evaluation.cross_validation.arms import (
     Arm,
     load_feature_sets,
@@ -24,6 +32,7 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
     adopt_names,
     align,
+    leave_out,
     load_imported,
 )
 from bottleneck.evaluation.cross_validation.learning_curve import add_learning_curves
@@ -31,7 +40,6 @@ from bottleneck.evaluation.cross_validation.nested_cv import (
     Progress,
     RunOptions,
     count_inner_folds,
-    run_arms,
 )
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
@@ -99,12 +107,13 @@ def compare(
     dataset: ImageDataset | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare features and heads on the same samples in the same folds.
 
     A leak audit comes first: patients that share identical or near-duplicate images are kept on
-    one side of every split. Hyperparameters, the scaler, thresholds and the calibration are
-    chosen within each training set.
+    one side of every split, and copies with different labels are left out. Hyperparameters, the
+    scaler, thresholds and the calibration are chosen within each training set.
 
     Parameters
     ----------
@@ -132,6 +141,8 @@ def compare(
         Number of processes, as in joblib: None for one, -1 for all cores.
     progress : callable or None
         Called with the number of folds done, their total over all arms, and the arm's name.
+    note : callable or None
+        Called with a sentence on leaks and copies, before any training.
 
     Returns
     -------
@@ -160,25 +171,39 @@ def compare(
     cohorts = group_cohorts(external, sets, unit=protocol.unit)
     positive = _choose_positive(first, positive, measures)
     refuse_leaking_cohorts(first, cohorts, protocol)
+    decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
 
     # Audit and folds
-    plan = plan_split(first, protocol, imported=imported, dataset=dataset, progress=progress)
-    folds, samples = plan.folds, plan.samples
+    split = plan_split(
+        first, protocol, imported=imported, dataset=dataset, progress=progress, note=note
+    )
+    plan, folds, samples = split.plan, split.folds, split.samples
     inner = count_inner_folds(samples, folds, protocol.inner_splits)
 
-    # Predictions
-    aligned = [align(arm, folds, samples, allow_leakage=protocol.allow_leakage) for arm in imported]
-    predicted = run_arms(arms, folds, samples, options)
+    # Predictions; copies with different labels that are left out are tested too, for one figure
+    used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
+    aligned = [align(arm, folds, samples, allow_leakage=protocol.allow_leakage) for arm in used]
+    predicted, tested = run_with_dropped(arms, first, plan, options)
+    for arm, theirs in zip(aligned, imported, strict=True):
+        tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
     n_with_images = sum(arm.features is not None for arm in arms)
     in_order = [*predicted[:n_with_images], *aligned, *predicted[n_with_images:]]
 
     # Metrics and tests
-    count = unit_aggregation(protocol, positive, first)
-    columns = aggregate_columns(protocol, measures.subgroups, first)
+    all_samples, sets = first, take_used(sets, plan)
+    first, arms = sets[0], take_rows(arms, plan.rows)
+    count = unit_aggregation(protocol, positive, all_samples)
+    columns = aggregate_columns(protocol, measures.subgroups, all_samples)
     measures = dataclasses.replace(measures, subgroups=columns)
-    evaluations = [
-        evaluate_arm(arm.map(test=count, inner=count), positive, measures) for arm in in_order
-    ]
+    counted = [arm.map(test=count, inner=count) for arm in in_order]
+    evaluations = [evaluate_arm(arm, positive, measures) for arm in counted]
+    conflicts = measure_conflicts(
+        [(arm.name, tested[arm.name]) for arm in in_order],
+        all_samples,
+        plan.conflicts,
+        count,
+        positive,
+    )
     if measures.learning_curve:
         evaluations = add_learning_curves(
             evaluations, arms, folds, samples, count=count, positive=positive, options=options
@@ -195,24 +220,27 @@ def compare(
             positive=positive,
             measures=measures,
             options=options,
+            conflicts=own,
         )
-        for cohort in cohorts
+        for cohort, own in zip(cohorts, decided, strict=True)
     ]
 
     # Report
     heads_used = [arm.head for arm in arms]
     return Comparison(
-        dataset=describe_dataset(first, positive),
+        dataset=describe_dataset(first, positive, plan.conflicts),
         protocol=describe_protocol(protocol, folds, inner, measures, heads_used, differences),
         classes=first.classes,
         positive=positive,
         evaluations=tuple(evaluations),
         differences=differences,
-        warnings=find_warnings(sets, plan, protocol, predicted),
+        warnings=find_warnings(sets, split, protocol, predicted, conflicts),
         features=tuple(s.provenance for s in sets),
-        audit=plan.audit,
-        thumbnails=_audit_thumbnails(first, plan.audit),
+        audit=split.audit,
+        thumbnails=_audit_thumbnails(all_samples, split.audit),
         external=tuple(external_results),
+        conflicts=conflicts,
+        inner={arm.name: arm.inner for arm in counted},
     )
 
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
+from bottleneck.duplicates.label_conflicts import LabelConflicts
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY, shortage
+from bottleneck.evaluation.results import ConflictSummary
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import Head
 
@@ -27,6 +29,7 @@ _LARGE_SHARE = 0.2
 _AGGREGATES = {"mean": "mean score", "max": "highest score"}
 
 __all__ = [
+    "describe_conflicts",
     "describe_dataset",
     "describe_protocol",
     "find_warnings",
@@ -35,9 +38,24 @@ __all__ = [
 ]
 
 
-def describe_dataset(features: FeatureSet, positive: str | None) -> dict[str, Any]:
-    """Return ``Comparison.dataset``; a patient with several classes counts in each."""
+def describe_dataset(
+    features: FeatureSet, positive: str | None, conflicts: LabelConflicts
+) -> dict[str, Any]:
+    """Return ``Comparison.dataset``; a patient with several classes counts in each.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Features of the samples that are used.
+    positive : str or None
+        The positive class.
+    conflicts : LabelConflicts
+        Copies with different labels; those that are left out are among the excluded samples.
+    """
     recorded, patients = features.provenance["dataset"], features.patients
+    excluded = dict(recorded.get("excluded", {}))
+    if len(conflicts.dropped):
+        excluded["copies with different labels"] = len(conflicts.dropped)
     return {
         "name": features.dataset,
         "fingerprint": recorded["fingerprint"],
@@ -48,7 +66,7 @@ def describe_dataset(features: FeatureSet, positive: str | None) -> dict[str, An
         "patients": None if patients is None else count_by_class(features.y, patients),
         "positive": positive,
         "failures": len(features.failures),
-        "excluded": dict(recorded.get("excluded", {})),
+        "excluded": excluded,
     }
 
 
@@ -170,22 +188,39 @@ def warn_of_few_patients(
     return [f"{ESTIMATE_ONLY}: {lacking} in the smallest class{where}"] if lacking else []
 
 
+def describe_conflicts(conflicts: ConflictSummary) -> str:
+    """Describe copies with different labels, with the AUROC with and without them.
+
+    The AUROC is that of the first arm with both; the report lists those of all arms.
+    """
+    for effect in conflicts.auroc:
+        if effect.without is not None and effect.with_them is not None:
+            return (
+                f"{conflicts.words}; AUROC of {effect.arm}: {effect.without.value:.3f} without "
+                f"these copies, {effect.with_them.value:.3f} with them"
+            )
+    return conflicts.words
+
+
 def find_warnings(
     sets: Sequence[FeatureSet],
     plan: SplitPlan,
     protocol: Protocol,
     predicted: Sequence[ArmPredictions],
+    conflicts: ConflictSummary | None = None,
 ) -> tuple[str, ...]:
     """Return the warnings of a comparison, the most severe first.
 
     Parameters
     ----------
     sets : sequence of FeatureSet
-        Features of the same samples.
+        Features of the samples that are used.
     plan, protocol
         Split plan, and its protocol.
     predicted : sequence of ArmPredictions
         Arms that were trained here.
+    conflicts : ConflictSummary or None
+        Copies with different labels.
     """
     warnings = []
     folds, audit = plan.folds, plan.audit
@@ -196,11 +231,17 @@ def find_warnings(
         )
     if any(s.weights == "random" for s in sets):
         warnings.append("random weights: the figures mean nothing")
+    if conflicts is not None:
+        warnings.append(describe_conflicts(conflicts))
     warnings += folds.warnings
     lost = {i for s in sets for i, _ in s.failures}
     if lost:
         warnings.append(f"{len(lost)} samples have no features and are missing from every figure")
-    warnings += [f.text for f in audit.findings if f.severity == "warning"]
+    # What was decided about copies with different labels is said above.
+    decided = f"(--conflicts {protocol.conflicts})"
+    warnings += [
+        f.text for f in audit.findings if f.severity == "warning" and decided not in f.text
+    ]
     first = sets[0]
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     if protocol.unit != "patient":

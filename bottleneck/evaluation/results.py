@@ -21,7 +21,16 @@ from bottleneck.evaluation.metrics.metric_values import (
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Predictions
 
-__all__ = ["Comparison", "Drop", "Evaluation", "External", "LearningCurve", "Shift"]
+__all__ = [
+    "Comparison",
+    "ConflictEffect",
+    "ConflictSummary",
+    "Drop",
+    "Evaluation",
+    "External",
+    "LearningCurve",
+    "Shift",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +181,51 @@ class Drop:
 
 
 @dataclasses.dataclass(frozen=True)
+class ConflictEffect:
+    """AUROC of one arm with and without copies that have different labels.
+
+    Attributes
+    ----------
+    arm : str
+        Name of the arm.
+    without, with_them : Metric or None
+        AUROC over the test samples without these copies, and with all of them under the labels
+        of the data set; None where it is not defined, or the arm did not predict all of them.
+        Both are of the same models.
+    """
+
+    arm: str
+    without: Metric | None
+    with_them: Metric | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ConflictSummary:
+    """Copies of one image with different labels, and their effect.
+
+    Attributes
+    ----------
+    how : str
+        "drop", "keep" or "majority", as in ``Protocol``.
+    sets, images, dropped, relabelled : int
+        Number of sets of such copies, of images in them, of images that are left out, and of
+        images that took the label of most copies.
+    words : str
+        The same in a sentence.
+    auroc : tuple of ConflictEffect
+        One per arm.
+    """
+
+    how: str
+    sets: int
+    images: int
+    dropped: int
+    relabelled: int
+    words: str
+    auroc: tuple[ConflictEffect, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class External:
     """Results of an external cohort, tested once by heads trained on all internal samples.
 
@@ -191,6 +245,8 @@ class External:
         Texts for "inside" and "outside" by property: "labels", "images", "size" and others.
     warnings : tuple of str
         Warnings about the cohort, the most severe first.
+    conflicts : ConflictSummary or None
+        Copies of the cohort with different labels; None where there are none.
     """
 
     dataset: Mapping[str, Any]
@@ -200,6 +256,7 @@ class External:
     shifts: tuple[Shift, ...]
     definitions: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...] = ()
+    conflicts: ConflictSummary | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,6 +292,12 @@ class Comparison:
         Grey thumbnails of the images that findings of the audit are about, by row.
     external : tuple of External
         External cohorts.
+    conflicts : ConflictSummary or None
+        Copies with different labels; None where there are none.
+    inner : mapping of str to tuple of Predictions
+        Inner predictions of each arm, by its name, one element per fold and repeat: out-of-fold
+        predictions of the training set, or those of the validation set. Thresholds and
+        calibrations are set on them.
     """
 
     dataset: Mapping[str, Any]
@@ -248,3 +311,5 @@ class Comparison:
     audit: Audit | None = None
     thumbnails: Mapping[int, NDArray[np.uint8]] = dataclasses.field(default_factory=dict)
     external: tuple[External, ...] = ()
+    conflicts: ConflictSummary | None = None
+    inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Folds, Protocol
+from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import MissingExtraError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import (
     FoldSplit,
-    divide,
+    hold_out,
+    read_folds,
     refuse_shared_patients,
     split_table,
 )
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Trained", "finetune", "summarise_seeds", "train_on_features"]
 
 Progress = Callable[[int, int, str], None]
+Strings = NDArray[np.str_]
 
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "scikit-learn")
 
@@ -82,15 +86,17 @@ def finetune(
     seeds: int = 1,
     output: str | Path = "trained",
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[Trained, ...]:
     """Train a network on the training set of every fold, and test it on the test fold.
 
     A validation set is held out of each training set by patient; the epoch with its highest
-    AUROC is tested. The folds are those of ``compare`` for the same protocol, unless ``compare``
-    joins patients by a doubtful duplicate: only features confirm these, and a training on images
-    has none. ``folds_from`` takes the folds of a comparison. A checkpoint is written after every
-    epoch: the same call continues an interrupted training, with the same result. Finished folds
-    are not trained again.
+    AUROC is tested. The folds are those of ``compare`` for the same protocol: patients that share
+    identical or near-duplicate images are in one fold, and copies with different labels are left
+    out. ``compare`` may also join patients by a doubtful duplicate, which only features confirm;
+    ``folds_from`` takes the folds of a comparison. A checkpoint is written after every epoch: the
+    same call continues an interrupted training, with the same result. Finished folds are not
+    trained again.
 
     Parameters
     ----------
@@ -114,6 +120,8 @@ def finetune(
         Folder of the results, created where it does not exist.
     progress : callable, optional
         Called with the number of batches done, their largest possible number, and a text.
+    note : callable, optional
+        Called with a sentence on copies, before any training.
 
     Returns
     -------
@@ -137,7 +145,7 @@ def finetune(
     from bottleneck.finetune.image_data import ImageInputs
 
     inputs = ImageInputs(dataset, config, backbone)
-    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress)
+    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress, note)
 
 
 def train_on_features(
@@ -149,6 +157,7 @@ def train_on_features(
     seeds: int = 1,
     output: str | Path = "trained",
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[Trained, ...]:
     """Train the "new FC" of Sai Sundar & Siva Sankara Sai on features of a frozen network.
 
@@ -159,7 +168,7 @@ def train_on_features(
     from bottleneck.finetune.training_data import FeatureInputs
 
     inputs = FeatureInputs(features, config)
-    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress)
+    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress, note)
 
 
 def summarise_seeds(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
@@ -197,6 +206,7 @@ def _train_arms(
     seeds: int,
     output: Path,
     progress: Progress | None,
+    note: Callable[[str], None] | None,
 ) -> tuple[Trained, ...]:
     from bottleneck.features import devices
     from bottleneck.finetune.run_folder import RunFolder, write_json
@@ -206,32 +216,21 @@ def _train_arms(
     if config.precision == "auto":
         native = devices.native_precision(devices.resolve_device(config.device))
         config = dataclasses.replace(config, precision=native)
-    groups = None
-    if not protocol.allow_leakage:
-        if progress is not None:
-            progress(0, 1, "searching for duplicates")
-        groups = inputs.leak_safe_groups.names
-    folds, parts = divide(
-        protocol,
-        ids=inputs.ids,
-        y=inputs.y,
-        patients=inputs.patients,
-        splits=inputs.splits,
-        folds=inputs.folds,
-        validation=config.validation,
-        groups=groups,
-        n_unnamed=inputs.n_unnamed,
-        folds_from=folds_from,
-    )
+    plan = _plan(inputs, protocol, folds_from, progress)
+    if note is not None:
+        note(f"Leak audit: {plan.words}")
+    parts = _divide(inputs, plan, config.validation)
     refuse_shared_patients(split_table(parts, inputs.ids, inputs.groups))
-    inputs.notes += folds.warnings
+    inputs.notes += plan.folds.warnings
+    if len(plan.conflicts.relabelled):
+        inputs.y = plan.conflicts.y
     trained = []
     for number in range(seeds):
         chosen = dataclasses.replace(config, seed=config.seed + number)
         path = output if seeds == 1 else output / f"seed-{chosen.seed}"
-        folder = RunFolder(path, _inputs_of(inputs, chosen, parts))
+        folder = RunFolder(path, _inputs_of(inputs, chosen, parts, plan))
         with folder.locked():
-            trained.append(_train_arm(inputs, chosen, folds, parts, folder, progress))
+            trained.append(_train_arm(inputs, chosen, plan, parts, folder, progress))
     if seeds > 1:
         write_json(
             output / "seeds.json",
@@ -241,11 +240,45 @@ def _train_arms(
     return tuple(trained)
 
 
+def _plan(
+    inputs: Inputs, protocol: Protocol, folds_from: str | Path | None, progress: Progress | None
+) -> FoldPlan:
+    def search() -> LeakSafeGroups:
+        if progress is not None:
+            progress(0, 1, "searching for duplicates")
+        return inputs.leak_safe_groups
+
+    if folds_from is None:
+        return plan_folds(inputs, protocol, search)
+    path = Path(folds_from)
+
+    def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
+        return read_folds(path, inputs.ids, ids, y, groups, protocol.seed)
+
+    return plan_folds(inputs, protocol, search, given=given)
+
+
+def _divide(inputs: Inputs, plan: FoldPlan, share: float) -> list[FoldSplit]:
+    """Return the folds with their validation sets, as rows of all samples."""
+    splits = None if inputs.splits is None else inputs.splits[plan.rows]
+    return [
+        dataclasses.replace(
+            part,
+            train=plan.rows[part.train],
+            validation=plan.rows[part.validation],
+            test=plan.rows[part.test],
+        )
+        for part in hold_out(plan.folds, plan.y, plan.groups, splits, share)
+    ]
+
+
 def _inputs_of(
-    inputs: Inputs, config: TrainingOptions, parts: Sequence[FoldSplit]
+    inputs: Inputs, config: TrainingOptions, parts: Sequence[FoldSplit], plan: FoldPlan
 ) -> dict[str, Any]:
     table = split_table(parts, inputs.ids, inputs.groups)
+    labels = {"labels": plan.conflicts.how} if len(plan.conflicts.relabelled) else {}
     return {
+        **labels,
         "bottleneck": __version__,
         "config": config.decisive(),
         "data": inputs.digest,
@@ -257,7 +290,7 @@ def _inputs_of(
 def _train_arm(
     inputs: Inputs,
     config: TrainingOptions,
-    folds: Folds,
+    plan: FoldPlan,
     parts: Sequence[FoldSplit],
     folder: RunFolder,
     progress: Progress | None,
@@ -289,7 +322,14 @@ def _train_arm(
         **inputs.described,
         "classes": list(inputs.classes),
         "config": config.to_dict(),
-        "protocol": {"kind": folds.kind, "grouped": folds.grouped, "words": folds.words},
+        "protocol": {
+            "kind": plan.folds.kind,
+            "grouped": plan.folds.grouped,
+            "words": plan.folds.words,
+            "audit": plan.words,
+            "conflicts": plan.conflicts.how,
+            "dropped": len(plan.conflicts.dropped),
+        },
         "trained_parameters": n_trained,
         "parameters": n_all,
         "layers": layers,

@@ -124,9 +124,9 @@ class ImageInputs(Inputs):
     def _describe_samples(self) -> None:
         self.ids = np.array([s.id for s in self.samples], str)
         self.y = np.array([s.label for s in self.samples], str)
-        self.groups, self.splits, self.folds = (
+        self.groups, self.splits, self.folds, self.centres = (
             _column([getattr(s, field) for s in self.samples])
-            for field in ("group", "split", "fold")
+            for field in ("group", "split", "fold", "centre")
         )
 
     def _describe_network(self) -> tuple[str, dict[str, Any]]:

@@ -35,7 +35,7 @@ class Inputs(SplitColumns, abc.ABC):
     ----------
     ids, y : ndarray of str, shape (n_samples,)
         As in a ``FeatureSet``.
-    groups, splits, folds : ndarray of str, shape (n_samples,), or None
+    groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         As in a ``FeatureSet``, so that the folds are the same.
     classes : tuple of str
         All labels, sorted.
@@ -118,7 +118,8 @@ class FeatureInputs(Inputs):
             )
         self.features = features
         self.ids, self.y = features.ids, features.y
-        self.groups, self.splits, self.folds = features.groups, features.splits, features.folds
+        self.groups, self.centres = features.groups, features.centres
+        self.splits, self.folds = features.splits, features.folds
         self.notes = []
         self.name = f"{features.title} + {NEW_FC}"
         digest = hashlib.sha256(np.ascontiguousarray(features.X).data)

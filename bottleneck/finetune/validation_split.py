@@ -12,15 +12,21 @@ from numpy.typing import NDArray
 
 from bottleneck.data.readers.csv_tables import read_table
 from bottleneck.data.spelling_keys import match_ids
-from bottleneck.data.splits.folds import make_folds
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FoldSplit", "divide", "fold_name", "refuse_shared_patients", "split_table"]
+__all__ = [
+    "FoldSplit",
+    "fold_name",
+    "hold_out",
+    "read_folds",
+    "refuse_shared_patients",
+    "split_table",
+]
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
@@ -55,63 +61,37 @@ def fold_name(repeat: int, fold: int) -> str:
     return f"fold-{repeat}-{fold}"
 
 
-def divide(
-    protocol: Protocol,
-    *,
-    ids: Strings,
-    y: Strings,
-    patients: Strings | None,
-    splits: Strings | None,
-    folds: Strings | None,
-    validation: float,
-    groups: Strings | None = None,
-    n_unnamed: int = 0,
-    folds_from: str | Path | None = None,
-) -> tuple[Folds, list[FoldSplit]]:
-    """Split a data set into folds, and each training set into a training and a validation set.
+def hold_out(
+    folds: Folds, y: Strings, groups: Strings | None, splits: Strings | None, share: float
+) -> list[FoldSplit]:
+    """Divide each training set into a training and a validation set.
 
     Parameters
     ----------
-    protocol : Protocol
-        Protocol of the folds, which are those of ``compare`` with the same arguments and groups.
-    ids, y, patients, splits, folds : ndarray of str, shape (n_samples,), or None
-        Columns of the samples, as in a ``FeatureSet``.
-    validation : float
-        Share of a training set that becomes its validation set. If the data set has a "val" part
-        of its own, that is used instead.
-    groups : ndarray of str, shape (n_samples,), or None
-        Leak-safe groups that neither split may divide; by default the patients.
-    n_unnamed : int
-        Number of samples without a patient in the data set, for a warning.
-    folds_from : str or Path, optional
-        A CSV with the columns id, repeat and fold, such as the predictions of another arm. Its
-        folds are used instead of the protocol's.
+    folds : Folds
+        Folds of the samples.
+    y, groups, splits : ndarray of str, shape (n_samples,), or None
+        Labels, groups that no set divides, and the data set's own split.
+    share : float
+        Share of a training set that becomes its validation set. If the data set's own split is
+        used and has a "val" part, that part is taken instead.
 
     Returns
     -------
-    Folds
-        Folds of the protocol, or of the file.
     list of FoldSplit
-        The same folds, with a validation set each.
+        The same folds, with a validation set each. Every set holds every class.
 
     Raises
     ------
     ProtocolError
-        If the samples cannot be split like this, or a group would be on two sides.
-    DataError
-        If the file cannot be read, or has other samples.
+        If a training set cannot be divided like this.
     """
-    if folds_from is None:
-        made = make_folds(protocol, y, patients, splits, folds, groups=groups, n_unnamed=n_unnamed)
-    groups = patients if groups is None else groups
-    if folds_from is not None:
-        made = _read_folds(Path(folds_from), ids, y, groups, protocol.seed)
-    fixed = splits if made.kind == "fixed split" else None
+    fixed = splits if folds.kind == "fixed split" else None
     parts = []
-    for fold in made:
-        train, chosen_on = _hold_out(fold, y, groups, fixed, validation)
+    for fold in folds:
+        train, chosen_on = _hold_out(fold, y, groups, fixed, share)
         parts.append(FoldSplit(fold.repeat, fold.index, train, chosen_on, fold.test))
-    return made, parts
+    return parts
 
 
 def _hold_out(
@@ -139,7 +119,29 @@ def _hold_out(
     return fold.train[train], fold.train[validation]
 
 
-def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, seed: int) -> Folds:
+def read_folds(
+    path: Path, known: Strings, ids: Strings, y: Strings, groups: Strings | None, seed: int
+) -> Folds:
+    """Return the test folds of a table, such as the predictions of another arm.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV with the columns id, repeat and fold.
+    known : ndarray of str
+        Ids of all samples of the data set; rows of samples that are not used are ignored.
+    ids, y, groups : ndarray of str, shape (n_samples,), or None
+        Ids, labels and groups of the samples that are used.
+    seed : int
+        Seed of the validation sets.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or has other samples.
+    ProtocolError
+        If a fold lacks a class, or a group would be on two sides.
+    """
     import pandas as pd
 
     frame, _ = read_table(path)
@@ -150,8 +152,9 @@ def _read_folds(path: Path, ids: Strings, y: Strings, groups: Strings | None, se
     numbers = frame[["repeat", "fold"]].apply(pd.to_numeric, errors="coerce")
     if frame.empty or numbers.isna().any(axis=None):
         raise DataError(f"{path} needs a whole number as repeat and fold of every row")
-    spelled = match_ids(frame["id"], ids.tolist())
+    spelled = match_ids(frame["id"], known.tolist())
     frame = frame.assign(id=[spelled.get(text, text) for text in frame["id"]])
+    frame = frame[~frame["id"].isin(np.setdiff1d(known, ids))]
     row_of = {identity: row for row, identity in enumerate(ids)}
     if unknown := [i for i in frame["id"] if i not in row_of]:
         raise DataError(

@@ -92,6 +92,9 @@ def _audit(audit: Audit) -> dict[str, Any]:
         "n_samples": audit.n_samples,
         "n_patients": audit.n_patients,
         "largest_group": audit.largest_group,
+        "leaks": len(audit.leaks),
+        "verdict": audit.verdict,
+        "ties": audit.ties,
         "findings": [
             {
                 "kind": f.kind,
@@ -101,7 +104,10 @@ def _audit(audit: Audit) -> dict[str, Any]:
             }
             for f in audit.findings
         ],
-        "pairs": {"identical": identical, "altered": len(audit.groups.pairs) - identical},
+        "pairs": {
+            "identical": identical,
+            "near_duplicate": len(audit.groups.pairs) - identical,
+        },
         "search": None
         if audit.groups.search is None
         else plain({name: getattr(audit.groups.search, name) for name in kept}),

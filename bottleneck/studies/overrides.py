@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
+from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import unknown_name
 from bottleneck.plurals import counted
 from bottleneck.schema import Field, option, schema
@@ -35,6 +36,8 @@ class Overrides:
         Number of patients, in proportion to the classes.
     folds, epochs, seeds : int or None
         Folds of every cross-validation; epochs of every training; networks per fold.
+    conflicts : {"drop", "keep", "majority", "stop"} or None
+        What every protocol does with copies of one image that have different labels.
     arms : tuple of str
         The only arms to run; a frozen arm is added where none is among them.
     protocols : tuple of str
@@ -63,6 +66,11 @@ class Overrides:
     )
     seeds: Annotated[int, Ge(1)] | None = option(
         None, "Networks of each trained arm and fold.", panel=CHANGES
+    )
+    conflicts: Conflicts | None = option(
+        None,
+        "Copies of one image with different labels: drop (leave them out), keep, majority or stop.",
+        panel=CHANGES,
     )
     arms: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
@@ -188,7 +196,7 @@ def _change_protocols(study: Study, overrides: Overrides) -> tuple[list[StudyPro
     changed = []
     if left_out := [p.name for p in study.protocols if p.default and p not in chosen]:
         notes.append(f"without the protocol {', '.join(map(repr, left_out))}")
-    folds, seeds = overrides.folds, overrides.seeds
+    folds, seeds, conflicts = overrides.folds, overrides.seeds, overrides.conflicts
     for protocol in study.protocols:
         if protocol not in chosen:
             changed.append(dataclasses.replace(protocol, default=False))
@@ -199,6 +207,9 @@ def _change_protocols(study: Study, overrides: Overrides) -> tuple[list[StudyPro
         if seeds is not None and protocol.seeds != seeds:
             notes.append(f"{counted(seeds, 'seed')} in place of {protocol.seeds}")
             protocol = dataclasses.replace(protocol, seeds=seeds)
+        if conflicts is not None and protocol.conflicts != conflicts:
+            notes.append(f"copies with different labels: {conflicts}")
+            protocol = dataclasses.replace(protocol, conflicts=conflicts)
         changed.append(dataclasses.replace(protocol, default=True))
     return changed, list(dict.fromkeys(notes))
 

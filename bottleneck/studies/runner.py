@@ -45,6 +45,7 @@ class _Run:
     output: Path
     n_jobs: int | None
     progress: Progress | None
+    note: Callable[[str], None] | None
     extraction: Mapping[str, Any]
 
 
@@ -59,6 +60,7 @@ def run_study(
     extraction: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> StudyResult:
     """Run a study on a data set, and compare its metrics with the published figures.
 
@@ -88,6 +90,8 @@ def run_study(
     progress : callable, optional
         Called with the number of steps done, the number of all steps, and a text that names the
         arm or its network.
+    note : callable, optional
+        Called with a sentence on leaks and copies, before any training of a protocol.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def run_study(
             changes = (*changes, f"at most {overrides.limit} of the external cohort")
     output = Path(output)
     prepare_folder(output, "study.json", overwrite=overwrite)
-    run = _Run(study, output, n_jobs, progress, extraction or {})
+    run = _Run(study, output, n_jobs, progress, note, extraction or {})
     protocols = tuple(
         _run_protocol(protocol, data, external, run)
         for protocol in study.protocols
@@ -151,11 +155,12 @@ def _run_protocol(
     split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
     sets = {path: select_samples(one, split.samples) for path, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
-    folds = plan_split(first, split.plan).folds
+    planned = plan_split(first, split.plan, note=run.note)
+    folds, samples = planned.folds, first.take(planned.plan.rows, y=planned.plan.y)
     folds_from = None
     if split.plan.kind == "cv":
         folds_from = folder / "folds.csv"
-        _write_folds(folds, first, folds_from)
+        _write_folds(folds, samples, folds_from)
     trained = {
         arm.name: _train(arm, protocol, split, sets, paths, folds_from, run)
         for arm in study.arms
@@ -179,7 +184,7 @@ def _run_protocol(
         n_jobs=run.n_jobs,
         progress=run.progress,
     )
-    words = describe_split(protocol, folds, first, images)
+    words = describe_split(protocol, folds, samples, images)
     comparison = _reword(comparison, folds.words, words)
     known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
     positive = comparison.positive or study.positive

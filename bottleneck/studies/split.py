@@ -83,6 +83,7 @@ def split_samples(
         seed=protocol.seed,
         # Leaks in the data set's own split are reported, not repaired.
         allow_leakage=protocol.leaks or protocol.kind == "split",
+        conflicts=protocol.conflicts,
     )
     return Split(images, samples, plan)
 

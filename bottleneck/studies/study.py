@@ -14,6 +14,7 @@ from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.display import AS_STORED
 from bottleneck.data.images.preparation import Preparation, locate_mask
+from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import get_head
@@ -137,6 +138,8 @@ class StudyProtocol:
         Name of the published set for another data set that all arms are tested on.
     default : bool
         Whether the protocol runs unless others are asked for.
+    conflicts : {"drop", "keep", "majority", "stop"}
+        What is done with copies of one image that have different labels, as in ``Protocol``.
     """
 
     name: str
@@ -154,6 +157,7 @@ class StudyProtocol:
     published: str | None = None
     external: str | None = None
     default: bool = True
+    conflicts: Conflicts = "drop"
 
     def __post_init__(self) -> None:
         if self.kind == "draw" and not (self.train and self.test):

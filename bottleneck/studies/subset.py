@@ -132,17 +132,12 @@ def select_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> Featu
     """Return the features of some samples, with the patients and splits of these samples."""
     rows = np.array([i for i, name in enumerate(features.ids.tolist()) if name in samples])
     chosen = [samples[name] for name in features.ids[rows].tolist()]
-    fields = {
-        field.name: getattr(features, field.name)[rows]
-        for field in dataclasses.fields(features)
-        if isinstance(getattr(features, field.name), np.ndarray)
-    }
-    stated = {
-        "groups": _column([sample.group for sample in chosen]),
-        "splits": _column([sample.split for sample in chosen]),
-        "folds": _column([sample.fold for sample in chosen]),
-    }
-    return dataclasses.replace(features, **{**fields, **stated})
+    return features.take(
+        rows,
+        groups=_column([sample.group for sample in chosen]),
+        splits=_column([sample.split for sample in chosen]),
+        folds=_column([sample.fold for sample in chosen]),
+    )
 
 
 def describe_overlap(folds: Folds, ids: NDArray[np.str_], samples: Sequence[Sample]) -> str:

@@ -68,7 +68,8 @@ def test_duplicates_are_reported_by_the_relation_they_cross() -> None:
     folds = np.repeat(["1", "2"], 40)
     # Rows 0 and 1: one patient. 2 and 6: patients 1 and 3, one label, one fold.
     # 8 and 70: patients 4 and 35, two labels, two folds.
-    found = audit_features(with_twins((0, 1), (2, 6), (8, 70), folds=folds))
+    twins = with_twins((0, 1), (2, 6), (8, 70), folds=folds)
+    found = audit_features(twins, joined=False)
     assert kinds(found) == [
         ("identical images", "leak", 1),
         ("identical images", "leak", 2),
@@ -82,6 +83,10 @@ def test_duplicates_are_reported_by_the_relation_they_cross() -> None:
         ((8, 70),),
         ((0, 1),),
     ]
+    # Commands keep copies together, so that only the folds of the data set are a leak.
+    found = audit_features(twins)
+    assert [f.severity for f in found.findings if f.pairs] == ["leak", "warning", "note", "note"]
+    assert found.verdict == "1 leak found, 1 warning"
 
 
 def test_frequent_duplicates_form_a_chain() -> None:

@@ -61,8 +61,9 @@ def test_findings_in_plain_words(made: Path) -> None:
     result = run("audit", feature_file(made))
     assert result.exit_code == 0, result.output
     said = " ".join(result.stdout.split())
-    assert "12 images, 12 patients: 1 leak" in said
-    assert "1 pair of near-duplicate images" in said
+    assert "12 images, 12 patients: no leak found, 2 warnings 1 pair of copies" in said
+    assert "ties 2 of 12 patients into 1 group." in said
+    assert "1 pair of near-duplicate images, each a copy or neighbouring frame (agreement" in said
     assert "Burned-in text was not searched for" in said
     assert "P00" not in said
     assert "00.png" not in said
@@ -83,7 +84,8 @@ def test_images_are_read_from_the_folder_that_is_named(made: Path) -> None:
 
 def test_json_is_all_there_is_on_stdout(made: Path) -> None:
     facts = json.loads(run("audit", feature_file(made), "--json").stdout)
-    assert (facts["samples"], facts["patients"], facts["leaks"]) == (12, 12, 1)
+    assert (facts["samples"], facts["patients"], facts["leaks"]) == (12, 12, 0)
+    assert facts["verdict"] == "no leak found, 2 warnings"
     assert facts["copies"]["compared"] == 66
     assert "pairs" not in facts["findings"][0]
     facts = json.loads(run("audit", feature_file(made), "--json", "--with-ids").stdout)

@@ -21,6 +21,7 @@ from bottleneck.errors import BottleneckError, ProtocolError, UsageError
 from bottleneck.evaluation.leak_experiment import experiment as leak_experiment
 from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
+from bottleneck.evaluation.leak_experiment.protocols import plan_protocols
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
@@ -245,3 +246,28 @@ def test_real_crops_score_as_they_were_measured_before(shared: Path, tmp_path: P
     assert pooled[2] == pytest.approx(0.600, abs=2 * 0.024)
     assert rows[0].mean("specificity") == pytest.approx(0.578, abs=0.03)
     assert rows[2].mean("specificity") < 0.12
+
+
+def test_copies_tie_patients_in_the_honest_protocols() -> None:
+    features = augmented(n_patients=24, images=2, copies=1)
+    pixels = np.array([f"{row:064d}" for row in range(len(features))])
+    # An image of patient 0 is one of patient 6, too, and patients 2 and 3 share one of theirs.
+    alone = np.flatnonzero(features.ids == [i.partition("#")[0] for i in features.ids])
+    pixels[alone[12]], pixels[alone[7]] = pixels[alone[0]], pixels[alone[4]]
+    features = dataclasses.replace(features, pixels=pixels)
+    originals = np.array([i.partition("#")[0] for i in features.ids])
+    notes: list[str] = []
+    protocol = Protocol(kind="cv", n_splits=3)
+    found = run_leak_experiment(features, protocol=protocol, note=notes.append)
+    assert notes[0].startswith("Leak audit: 2 pairs of copies")
+    assert "tie 4 of 24 patients into 2 groups" in notes[0]
+    assert "1 set of copies (2 images) has different labels" in notes[0]
+    assert found.n_images == 46
+    plans, _ = plan_protocols(features, originals, protocol)
+    for plan in plans:
+        rows = [plan.rows[fold.test] for fold in plan.folds]
+        assert not any(np.isin([alone[4], alone[7]], at).any() for at in rows)
+        if plan.honest:
+            for at in rows:
+                tied = np.isin([alone[n] for n in (0, 1, 12, 13)], at)
+                assert tied.all() or not tied.any()

@@ -71,15 +71,18 @@ def test_folds_that_cannot_be_are_refused_before_the_audit():
 
 def test_copies_that_leave_too_few_patients_are_named():
     same = make_features(pixels=np.full(80, "0" * 64))
-    with pytest.raises(ProtocolError, match=r"duplicate images counted as one .* of one patient"):
+    with pytest.raises(ProtocolError, match=r"different labels, no sample of 'benign' is left"):
         plan_split(same, CV)
+    keep = Protocol(kind="cv", n_splits=20, conflicts="keep")
+    with pytest.raises(ProtocolError, match=r"duplicate images counted as one .* of one patient"):
+        plan_split(same, keep)
     pixels = np.array([f"{i // 20:064d}" for i in range(80)])
     with pytest.raises(ProtocolError, match=r"images counted as one .* too few for 20 folds"):
-        plan_split(make_features(pixels=pixels), Protocol(kind="cv", n_splits=20))
+        plan_split(make_features(pixels=pixels), keep)
     unnamed = dataclasses.replace(make_features(pixels=pixels), groups=None)
     message = r"with duplicate images counted as one .* has \d+ groups? \(40 samples\), too few"
     with pytest.raises(ProtocolError, match=message):
-        plan_split(unnamed, Protocol(kind="cv", n_splits=20))
+        plan_split(unnamed, keep)
 
 
 def test_allowed_leakage_is_the_first_warning():

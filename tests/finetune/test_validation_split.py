@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bottleneck.data.splits.protocol import Protocol
+from bottleneck.data.splits.folds import make_folds
+from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import DataError, ProtocolError
-from bottleneck.finetune.validation_split import divide, refuse_shared_patients, split_table
+from bottleneck.finetune.validation_split import (
+    FoldSplit,
+    hold_out,
+    read_folds,
+    refuse_shared_patients,
+    split_table,
+)
 
 N = 120
 IDS = np.array([f"i{n:03d}" for n in range(N)])
@@ -19,6 +27,19 @@ RNG = np.random.default_rng(0)
 GROUPS = np.array([f"P{n}" for n in np.sort(RNG.integers(0, 60, N))])
 Y = np.array(["benign", "malignant"])[(RNG.random(N) < 0.3).astype(int)]
 KNOWN = {"ids": IDS, "y": Y, "patients": GROUPS, "splits": None, "folds": None, "validation": 0.2}
+
+
+def divide(
+    protocol: Protocol, *, folds_from: Path | None = None, validation: float, **columns: Any
+) -> tuple[Folds, list[FoldSplit]]:
+    """The folds of a protocol or of a file, each with a validation set."""
+    ids, y = columns.pop("ids"), columns["y"]
+    groups = columns.get("groups", columns["patients"])
+    if folds_from is None:
+        folds = make_folds(protocol, **columns)
+    else:
+        folds = read_folds(folds_from, ids, ids, y, groups, protocol.seed)
+    return folds, hold_out(folds, y, groups, columns["splits"], validation)
 
 
 def test_validation_is_by_patient_and_stratified() -> None:

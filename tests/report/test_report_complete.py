@@ -203,7 +203,7 @@ def test_external_cohort_is_next_to_the_first(full: Comparison, html: str) -> No
 
 def test_audit_shows_findings_the_gravest_first_and_what_was_not_looked_at(html: str) -> None:
     text = part(html, "audit")
-    assert "2 leaks found in 180 samples of 90 patients" in text
+    assert "2 leaks found, 1 warning in 180 samples of 90 patients" in text
     assert "has 3 patients" in text
     order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 images", "Note Duplicate")
     places = [text.index(words) for words in order]
@@ -297,7 +297,7 @@ def test_record_is_strict_json_with_everything_and_nobody(full: Comparison, tmp_
     assert external["drops"][0]["difference"]["high"] == 0.02
     assert external["shifts"][0]["domain_auroc"]["value"] == 0.93
     assert len(external["arms"]) == len(full.evaluations)
-    assert data["audit"]["pairs"] == {"identical": 10, "altered": 10}
+    assert data["audit"]["pairs"] == {"identical": 10, "near_duplicate": 10}
     assert [set(f) for f in data["audit"]["findings"]] == [
         {"kind", "severity", "count", "text"}
     ] * 5

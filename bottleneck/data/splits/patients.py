@@ -57,9 +57,9 @@ class SplitColumns:
     ----------
     ids, y : ndarray of str, shape (n_samples,)
         Unique ids, and labels.
-    groups, splits, folds : ndarray of str, shape (n_samples,), or None
-        Patient, fixed split and published fold as the data set states them; an empty string in
-        a row without one.
+    groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
+        Patient, fixed split, published fold and centre as the data set states them; an empty
+        string in a row without one.
     """
 
     ids: Strings
@@ -67,6 +67,7 @@ class SplitColumns:
     groups: Strings | None
     splits: Strings | None
     folds: Strings | None
+    centres: Strings | None
 
     @cached_property
     def patients(self) -> Strings | None:

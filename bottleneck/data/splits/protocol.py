@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from bottleneck.schema import option, schema
 
-__all__ = ["Fold", "Folds", "Protocol"]
+__all__ = ["Conflicts", "Fold", "Folds", "Protocol"]
 
 Indices = NDArray[np.intp]
 Kind = Literal["auto", "cv", "split", "folds", "centres"]
 Unit = Literal["image", "patient"]
 Aggregate = Literal["mean", "max"]
+Conflicts = Literal["drop", "keep", "majority", "stop"]
 
 SPLITTING = "Splitting and counting"
 
@@ -49,6 +50,10 @@ class Protocol:
     allow_leakage : bool
         Continue where a leak audit finds patients or images on both sides of a split, and do
         not keep copies of an image together. The report then says so in its first line.
+    conflicts : {"drop", "keep", "majority", "stop"}
+        What is done with copies of one image that have different labels: "drop" leaves all of
+        them out, "keep" uses them as they are labelled, "majority" gives them the label of most
+        of them (and leaves them out on a tie), and "stop" refuses the data set.
 
     Raises
     ------
@@ -77,6 +82,12 @@ class Protocol:
     allow_leakage: bool = option(
         False,
         "Continue where the same patients or images are on both sides of a split.",
+        panel=SPLITTING,
+    )
+    conflicts: Conflicts = option(
+        "drop",
+        "Copies of one image with different labels: drop (leave them out), keep, majority (the "
+        "label of most copies), or stop.",
         panel=SPLITTING,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bottleneck.data.spelling_keys import match_ids, match_names
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
@@ -18,7 +19,7 @@ from bottleneck.evaluation.cross_validation.training_record import read_training
 from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
 from bottleneck.predictions import Predictions, read_predictions
 
-__all__ = ["ImportedArm", "adopt_names", "align", "load_imported", "take_folds"]
+__all__ = ["ImportedArm", "adopt_names", "align", "leave_out", "load_imported", "take_folds"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,6 +111,43 @@ def adopt_names(arm: ImportedArm, ids: Sequence[str], classes: tuple[str, ...]) 
 
     validation = None if arm.validation is None else respell(arm.validation)
     return dataclasses.replace(arm, test=respell(arm.test), validation=validation)
+
+
+def leave_out(
+    arm: ImportedArm,
+    stated: tuple[NDArray[np.str_], NDArray[np.str_]],
+    used: tuple[NDArray[np.str_], NDArray[np.str_]],
+) -> ImportedArm:
+    """Return imported predictions of the samples that a comparison uses, with its labels.
+
+    Predictions were made for all samples. A comparison may leave out copies with different
+    labels, or give them the label of the majority. A label that differs from the data set's is
+    not changed.
+
+    Parameters
+    ----------
+    arm : ImportedArm
+        Imported predictions.
+    stated, used : tuple of (ndarray of str, ndarray of str)
+        Ids and labels of all samples of the data set, and of those that are used.
+    """
+    lost = np.setdiff1d(stated[0], used[0])
+    before = dict(zip(*(column.tolist() for column in stated), strict=True))
+    after = dict(zip(*(column.tolist() for column in used), strict=True))
+    changed = {(i, before[i]): label for i, label in after.items() if label != before[i]}
+
+    def reduce(predictions: Predictions) -> Predictions:
+        part = predictions
+        if np.isin(part.ids, lost).any():
+            part = part.take(~np.isin(part.ids, lost))
+        if not changed:
+            return part
+        pairs = zip(part.ids.tolist(), part.labels.tolist(), strict=True)
+        labels = np.array([changed.get(pair, pair[1]) for pair in pairs], str)
+        return dataclasses.replace(part, labels=labels)
+
+    validation = None if arm.validation is None else reduce(arm.validation)
+    return dataclasses.replace(arm, test=reduce(arm.test), validation=validation)
 
 
 def take_folds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit, audit_features, restate
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.folds import make_folds, note_duplicates, refuse_single
 from bottleneck.data.splits.protocol import Folds, Protocol
-from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, take_folds
+from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
+from bottleneck.evaluation.cross_validation.imported_predictions import (
+    ImportedArm,
+    leave_out,
+    take_folds,
+)
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.features.file.feature_set import FeatureSet
@@ -30,14 +35,17 @@ class SplitPlan:
     Attributes
     ----------
     audit : Audit
-        Leak audit of the samples in these folds.
+        Leak audit of all samples in these folds.
+    plan : FoldPlan
+        The samples that are used, and copies with different labels.
     samples : LabelledSamples
-        Samples with the groups that no fold divides.
+        The samples that are used, with the groups that no fold divides.
     folds : Folds
-        Training and test sets.
+        Training and test sets; they number ``samples``.
     """
 
     audit: Audit
+    plan: FoldPlan
     samples: LabelledSamples
     folds: Folds
 
@@ -49,6 +57,7 @@ def plan_split(
     imported: Sequence[ImportedArm] = (),
     dataset: ImageDataset | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> SplitPlan:
     """Audit the samples, join patients that share duplicates, and split the samples.
 
@@ -64,6 +73,8 @@ def plan_split(
         Images that the audit searches for text.
     progress : callable or None
         As for ``compare``.
+    note : callable or None
+        Called with a sentence on leaks and copies once the folds are made.
 
     Returns
     -------
@@ -73,47 +84,60 @@ def plan_split(
     ------
     ProtocolError
         If the protocol does not fit the samples, or the data set's own split divides a group and
-        the protocol does not allow leakage.
+        the protocol does not allow leakage, or copies with different labels are refused.
     """
-    refuse_single(features.y, features.patients)
-    takes_folds = bool(imported) and protocol.kind in ("auto", "folds")
-    # A protocol that does not fit is refused here, before the audit.
-    folds = None if takes_folds else _make_folds(features, protocol)
-    if progress is not None:
-        progress(0, 1, "searching for leaks")
     joined = not protocol.allow_leakage
-    no_folds = np.full(len(features), "")
-    audit = audit_features(features, dataset=dataset, folds=no_folds, joined=joined)
-    groups = audit.groups.names if joined else features.patients
-    samples = LabelledSamples(features.ids, features.y, groups)
-    if folds is None:
-        folds = take_folds(imported, samples, protocol)
-        folds = note_duplicates(folds, features.patients, groups if joined else None)
-    elif joined:
-        folds = _make_folds(features, protocol, groups)
-    column = _fold_column(folds, len(features))
-    return SplitPlan(restate(audit, features, column, joined=joined), samples, folds)
+    audits: list[Audit] = []
 
+    def search() -> LeakSafeGroups:
+        if progress is not None:
+            progress(0, 1, "searching for leaks")
+        no_folds = np.full(len(features), "")
+        audits.append(audit_features(features, dataset=dataset, folds=no_folds, joined=joined))
+        return audits[0].groups
 
-def _make_folds(features: FeatureSet, protocol: Protocol, groups: Strings | None = None) -> Folds:
-    return make_folds(
-        protocol,
-        features.y,
-        features.patients,
-        features.splits,
-        features.folds,
-        features.centres,
-        groups=groups,
-        n_unnamed=features.n_unnamed,
+    def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
+        kept = [leave_out(arm, (features.ids, features.y), (ids, y)) for arm in imported]
+        return take_folds(kept, LabelledSamples(ids, y, groups), protocol)
+
+    takes_folds = bool(imported) and protocol.kind in ("auto", "folds")
+    plan = plan_folds(features, protocol, search, given=given if takes_folds else None)
+    if takes_folds:
+        plan = dataclasses.replace(plan, dropped_tests=_tested_by(imported[0], features, plan))
+    column = _fold_column(plan, len(features))
+    audit = restate(
+        audits[0],
+        features,
+        column,
+        joined=joined,
+        given=takes_folds and joined,
+        conflicts=protocol.conflicts,
     )
+    if note is not None:
+        note(f"Leak audit: {audit.verdict}. {plan.words}")
+    samples = LabelledSamples(features.ids[plan.rows], plan.y, plan.groups)
+    return SplitPlan(audit, plan, samples, plan.folds)
 
 
-def _fold_column(folds: Folds, n_samples: int) -> Strings:
+def _tested_by(
+    arm: ImportedArm, features: FeatureSet, plan: FoldPlan
+) -> tuple[NDArray[np.intp], ...]:
+    """Return the dropped rows that imported predictions test in each fold."""
+    row = {features.ids[row]: row for row in plan.conflicts.dropped.tolist()}
+    test = arm.test
+    at = []
+    for fold in plan.folds:
+        there = (test.repeats == fold.repeat) & (test.folds == fold.index)
+        at.append(np.array([row[i] for i in test.ids[there].tolist() if i in row], np.intp))
+    return tuple(at)
+
+
+def _fold_column(plan: FoldPlan, n_samples: int) -> Strings:
     """Return the fold of every sample in the first repeat; "" for samples in none."""
     column = np.full(n_samples, "", dtype=object)
-    for fold in folds:
+    for fold in plan.folds:
         if fold.repeat == 0:
-            column[fold.test] = f"fold {fold.index}"
-            if folds.kind == "fixed split":
-                column[fold.train] = "training set"
+            column[plan.rows[fold.test]] = f"fold {fold.index}"
+            if plan.folds.kind == "fixed split":
+                column[plan.rows[fold.train]] = "training set"
     return column.astype(str)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.duplicates.label_conflicts import LabelConflicts
+from bottleneck.evaluation.conflict_effect import measure_conflicts
 from bottleneck.evaluation.cross_validation.arms import (
     METADATA_ONLY,
     Arm,
@@ -23,7 +25,7 @@ from bottleneck.evaluation.external.compatibility import describe_cohorts
 from bottleneck.evaluation.external.domain_shift import measure_shift
 from bottleneck.evaluation.external.performance_drop import performance_drops
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.methods_text import describe_dataset
+from bottleneck.evaluation.methods_text import describe_conflicts, describe_dataset
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.evaluation.results import Evaluation, External
 from bottleneck.features.file.feature_set import FeatureSet
@@ -42,6 +44,7 @@ def validate_externally(
     positive: str | None,
     measures: Measures,
     options: RunOptions,
+    conflicts: LabelConflicts,
 ) -> External:
     """Evaluate arms on an external cohort, and compare it with the internal data set.
 
@@ -59,15 +62,30 @@ def validate_externally(
         Evaluations of the arms in the folds of the internal data set.
     protocol, positive, measures, options
         As in ``compare``.
+    conflicts : LabelConflicts
+        Copies of the cohort with different labels.
 
     Returns
     -------
     External
     """
-    external = cohort[0]
+    external, rows = cohort[0], conflicts.kept
+    used = [
+        one.take(match_rows(external, one)[rows], y=conflicts.y[rows]) if conflicts.sets else one
+        for one in cohort
+    ]
     # Data sets differ in which metadata they have.
     arms = [arm for arm in arms if arm.name != METADATA_ONLY]
     predicted = run_external(arms, samples, cohort, protocol.seed, options)
+    tested = [(arm.name, arm.test) for arm in predicted]
+    if conflicts.sets:
+        # All arms predict the cohort in its own order.
+        predicted = [
+            dataclasses.replace(
+                arm, test=dataclasses.replace(arm.test.take(rows), labels=conflicts.y[rows])
+            )
+            for arm in predicted
+        ]
     count_test, count_inner = (unit_aggregation(protocol, positive, s) for s in (external, sets[0]))
     # The columns of subgroups belong to the internal data set.
     measures = dataclasses.replace(measures, subgroups={})
@@ -75,14 +93,17 @@ def validate_externally(
         evaluate_arm(arm.map(test=count_test, inner=count_inner), positive, measures)
         for arm in predicted
     ]
+    summary = measure_conflicts(tested, external, conflicts, count_test, positive)
+    warnings = find_cohort_warnings(sets[0], used, protocol)
     return External(
-        dataset=describe_dataset(external, positive),
+        dataset=describe_dataset(used[0], positive, conflicts),
         evaluations=tuple(evaluations),
         differences=pairwise_differences(evaluations, positive),
         drops=performance_drops(internal, evaluations),
-        shifts=tuple(map(measure_shift, sets, cohort)),
-        definitions=describe_cohorts(sets[0], external),
-        warnings=find_cohort_warnings(sets[0], cohort, protocol),
+        shifts=tuple(map(measure_shift, sets, used)),
+        definitions=describe_cohorts(sets[0], used[0]),
+        warnings=(*([describe_conflicts(summary)] if summary else []), *warnings),
+        conflicts=summary,
     )
 
 

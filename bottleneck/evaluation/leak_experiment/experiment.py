@@ -7,6 +7,7 @@ the rows: the classifier has fixed hyperparameters, so that no row profits from 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,7 @@ def run_leak_experiment(
     positive: str | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> LeakExperiment:
     """Test one classifier under four protocols, two of them with leaks.
 
@@ -81,6 +83,8 @@ def run_leak_experiment(
         Number of processes, as in joblib.
     progress : callable or None
         Called with the number of folds done, their total over all protocols, and the protocol.
+    note : callable or None
+        Called with a sentence on copies among the originals, before any training.
 
     Returns
     -------
@@ -101,15 +105,20 @@ def run_leak_experiment(
     stated = features.positive if positive is None else positive
     positive = choose_positive(features.classes, stated)
     originals = original_ids(features.ids)
-    plans = plan_protocols(features, originals, protocol)
+    plans, honest = plan_protocols(features, originals, protocol)
+    if note is not None:
+        note(f"Leak audit: {honest.words}")
     patients = _patients_of(features, originals)
+    alone = features.ids[features.ids == originals]
+    groups = _spread(alone, honest.all_groups, originals)
+    features = dataclasses.replace(features, y=_spread(alone, honest.conflicts.y, originals))
     total, done = sum(len(plan.folds) for plan in plans), 0
     results = []
     for plan in plans:
         samples = LabelledSamples(
             ids=features.ids[plan.rows],
             y=features.y[plan.rows],
-            groups=patients[plan.rows] if plan.honest else None,
+            groups=groups[plan.rows] if plan.honest else None,
         )
         (arm,) = run_arms(
             [Arm(plan.name, None, features.X[plan.rows], head)],
@@ -130,14 +139,15 @@ def run_leak_experiment(
                 repeats=_measure(arm.test, positive),
             )
         )
-    n_images = len(np.unique(originals))
+    used = originals[plans[0].rows]
+    n_images = len(np.unique(used))
     return LeakExperiment(
         dataset=features.dataset,
         features=features.provenance,
         head=head.description,
         n_images=n_images,
-        n_patients=len(np.unique(patients)),
-        copies=len(features) // n_images - 1,
+        n_patients=len(np.unique(patients[plans[0].rows])),
+        copies=len(used) // n_images - 1,
         positive=positive,
         n_splits=protocol.n_splits,
         seed=protocol.seed,
@@ -175,9 +185,14 @@ def _measure(predictions: Predictions, positive: str | None) -> dict[str, tuple[
 
 def _patients_of(features: FeatureSet, originals: Strings) -> Strings:
     """Return the patient of every row: that of its original."""
-    assert features.patients is not None  # Without patients ``plan_protocols`` raises.
-    patient = dict(zip(features.ids.tolist(), features.patients.tolist(), strict=True))
-    return np.array([patient[original] for original in originals.tolist()])
+    return _spread(features.ids, features.patients, originals)
+
+
+def _spread(ids: Strings, values: Strings | None, originals: Strings) -> Strings:
+    """Return the value of every row's original."""
+    assert values is not None  # Without patients ``plan_protocols`` raises.
+    known = dict(zip(ids.tolist(), values.tolist(), strict=True))
+    return np.array([known[original] for original in originals.tolist()])
 
 
 def _share_known(units: Strings, folds: Folds) -> float:

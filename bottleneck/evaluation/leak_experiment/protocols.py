@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.folds import make_folds
 from bottleneck.data.splits.protocol import Folds, Protocol
+from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 
 __all__ = ["LeakPlan", "plan_protocols", "split_by_patient"]
 
 Strings = NDArray[np.str_]
+
+_NO_PATIENTS = (
+    "the data set names no patients, so there is no honest result to compare leaks with: name "
+    "them (--patient-pattern REGEX, or --patient-column of a table)"
+)
 
 
 class LeakPlan(NamedTuple):
@@ -28,10 +34,8 @@ class LeakPlan(NamedTuple):
     folds: Folds
 
 
-def split_by_patient(
-    protocol: Protocol, y: Strings, patients: Strings | None, n_unnamed: int = 0
-) -> Folds:
-    """Return folds grouped by patient for the honest protocols.
+def split_by_patient(protocol: Protocol, y: Strings, patients: Strings | None) -> Folds:
+    """Return folds grouped by patient, to refuse data that do not fit before images are read.
 
     Parameters
     ----------
@@ -41,8 +45,6 @@ def split_by_patient(
         Labels of the originals.
     patients : ndarray of str, shape (n_samples,), or None
         Their patients, from ``name_patients``.
-    n_unnamed : int
-        Number of originals without a patient in the data set, for a warning.
 
     Returns
     -------
@@ -54,17 +56,17 @@ def split_by_patient(
         If no patient is known, or the samples cannot be split so.
     """
     if patients is None:
-        raise ProtocolError(
-            "the data set names no patients, so there is no honest result to compare leaks "
-            "with: name them (--patient-pattern REGEX, or --patient-column of a table)"
-        )
-    return make_folds(protocol, y, patients, n_unnamed=n_unnamed)
+        raise ProtocolError(_NO_PATIENTS)
+    return make_folds(protocol, y, patients)
 
 
 def plan_protocols(
     features: FeatureSet, originals: Strings, protocol: Protocol
-) -> tuple[LeakPlan, ...]:
+) -> tuple[tuple[LeakPlan, ...], FoldPlan]:
     """Return the rows and folds of every protocol.
+
+    All protocols use the same originals: copies with different labels are left out, or get the
+    label of the majority, as the protocol says. The honest ones have the folds of ``compare``.
 
     Parameters
     ----------
@@ -79,6 +81,8 @@ def plan_protocols(
     -------
     tuple of LeakPlan
         Those with leaks first.
+    FoldPlan
+        Plan of the honest protocols; its rows are those of the originals.
 
     Raises
     ------
@@ -91,19 +95,27 @@ def plan_protocols(
             f"'{features.dataset}' does not hold originals with altered copies of each: extract "
             "features of an augmented data set (bottleneck.data.augmented_copies)"
         )
-    every, rows = np.arange(len(features)), np.flatnonzero(alone)
-    patients = None if features.patients is None else features.patients[alone]
-    n_unnamed = 0 if features.groups is None else int((features.groups[alone] == "").sum())
-    by_patient = split_by_patient(protocol, features.y[alone], patients, n_unnamed)
+    if features.patients is None:
+        raise ProtocolError(_NO_PATIENTS)
+    alone_rows = np.flatnonzero(alone)
+    only = features.take(alone_rows)
+    plan = plan_folds(only, protocol, lambda: only.leak_safe_groups)
+    rows = alone_rows[plan.rows]
+    every = np.flatnonzero(np.isin(originals, originals[rows]))
+    # Copies have the label of their original.
+    label = dict(zip(originals[rows].tolist(), plan.y.tolist(), strict=True))
+    y = np.array([label[original] for original in originals[every].tolist()])
+    by_patient = plan.folds
+    place = np.searchsorted(every, rows)
     with_copies = tuple(
         dataclasses.replace(
             fold,
-            train=np.flatnonzero(np.isin(originals, originals[rows[fold.train]])),
-            test=rows[fold.test],
+            train=np.flatnonzero(np.isin(originals[every], originals[rows[fold.train]])),
+            test=place[fold.test],
         )
         for fold in by_patient
     )
-    return (
+    plans = (
         LeakPlan(
             "augment, then split by image",
             False,
@@ -111,7 +123,7 @@ def plan_protocols(
             "slightly rotated images that it was trained on, and gets credit for recognising "
             "them. With new patients, it meets no such images.",
             every,
-            make_folds(protocol, features.y),
+            make_folds(protocol, y),
         ),
         LeakPlan(
             "split by image",
@@ -120,7 +132,7 @@ def plan_protocols(
             "and settings, and the model gets credit for recognising the patient instead of the "
             "disease.",
             rows,
-            make_folds(protocol, features.y[alone]),
+            make_folds(protocol, plan.y),
         ),
         LeakPlan(
             "split by patient",
@@ -139,3 +151,4 @@ def plan_protocols(
             dataclasses.replace(by_patient, folds=with_copies),
         ),
     )
+    return plans, plan

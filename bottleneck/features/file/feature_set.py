@@ -84,6 +84,23 @@ class FeatureSet(SplitColumns):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: NDArray[np.intp], **changes: Any) -> FeatureSet:
+        """Return some of the samples, in the order of the rows, with other values for some fields.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows to take.
+        **changes
+            New values of fields, for the rows taken.
+        """
+        columns = {
+            field.name: getattr(self, field.name)[rows]
+            for field in dataclasses.fields(self)
+            if isinstance(getattr(self, field.name), np.ndarray)
+        }
+        return dataclasses.replace(self, **{**columns, **changes})
+
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """All labels, sorted."""

@@ -42,15 +42,12 @@ class AuditView:
 
     Attributes
     ----------
-    counts : dict of str to int
-        Number of findings by severity, without the checks that were not made.
     findings : list of (Finding, list of Exhibit)
         Findings with their thumbnails, the most severe first.
     unchecked : list of Finding
         Checks that were not made.
     """
 
-    counts: dict[str, int]
     findings: list[tuple[Finding, list[Exhibit]]]
     unchecked: list[Finding]
 
@@ -77,7 +74,6 @@ def view_audit(audit: Audit, thumbnails: Mapping[int, NDArray[np.uint8]]) -> Aud
         left -= len(exhibits)
         findings.append((finding, exhibits))
     return AuditView(
-        counts={s: sum(f.severity == s for f, _ in findings) for s in _ORDER},
         findings=findings,
         unchecked=[f for f in ordered if f.kind == "not checked"],
     )
