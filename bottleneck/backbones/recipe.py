@@ -81,7 +81,8 @@ class Recipe:
 
     def file_name(self, dataset: str) -> str:
         """Return the name of the feature file of a data set: its contents, and a short hash."""
-        prepared = self.preprocessing.preparation.words
+        # ``slug`` would drop the sign of a window's centre.
+        prepared = self.preprocessing.preparation.words.replace("-", "minus ")
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
         return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
 

@@ -13,8 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 __all__ = ["find_text", "mask_text"]
 
@@ -24,8 +25,11 @@ _LIGHT = 140
 _BRIGHT = 170
 _GROUND = 0.4
 _LETTERS = 3
+# Largest ratio of the heights of neighbouring letters.
+_ALIKE = 1.4
 # Masking may reveal letters that touched others; more passes than this were never needed.
 _PASSES = 5
+_OUTWARDS = np.array([-1, -1, 1, 1])
 
 
 def find_text(image: Image.Image) -> Boxes:
@@ -44,24 +48,37 @@ def find_text(image: Image.Image) -> Boxes:
     letters = _find_strokes(np.asarray(image.convert("RGB")).max(-1))
     if len(letters) < _LETTERS:
         return letters[:0]
-    height = letters[:, 3] - letters[:, 1]
-    least = np.minimum(height[:, None], height)
-    same_height = np.maximum(height[:, None], height) <= 1.4 * least
-    across, down = _gap(letters, 0, 2), _gap(letters, 1, 3)
+    a, b = _pairs(letters)
+    height, other = _height(letters[a]), _height(letters[b])
+    least = np.minimum(height, other)
+    same_height = np.maximum(height, other) <= _ALIKE * least
+    across, down = _gap(letters[a], letters[b], 0, 2), _gap(letters[a], letters[b], 1, 3)
     next_to = (down <= -0.7 * least) & (across <= least)
     above = (across < 0) & (down <= 2 * least)
-    _, text = connected_components(same_height & (next_to | above), directed=False)
+    linked = same_height & (next_to | above)
+    links = sparse.coo_array((linked[linked], (a[linked], b[linked])), (len(letters),) * 2)
+    _, text = connected_components(links, directed=False)
     return letters[np.bincount(text)[text] >= _LETTERS]
+
+
+def _pairs(letters: Boxes) -> tuple[Boxes, Boxes]:
+    """Return the pairs of letters that are near enough to be neighbours in a line or a column."""
+    centres = (letters[:, :2] + letters[:, 2:]) / 2
+    # A letter is at most three times as wide as high, and its neighbour has nearly its height.
+    reach = (1.5 + 1.5 * _ALIKE + 1) * _height(letters)
+    near = cKDTree(centres).query_ball_point(centres, reach, p=np.inf)
+    numbers = np.repeat(np.arange(len(letters)), [len(others) for others in near])
+    return numbers, np.concatenate(near).astype(np.intp)
 
 
 def mask_text(image: Image.Image) -> Image.Image:
     """Return an image with its burned-in text filled with the ground that it stands on.
 
     Masked are the letters that ``find_text`` detects, and smaller or cut bright strokes on dark
-    ground that are near them, or near each other: within 1.5 times the letters' median height. Each
-    is filled together with a margin of half that height, which holds blurred edges, dots, accents
-    and the gap to the next letter. The fill is the median of the dark pixels around the stroke, in
-    each channel. This is repeated until no text is detected, at most five times.
+    ground that lead to them in steps of at most 1.5 times the letters' height. Each is filled
+    together with a margin of half its height, at least 2 pixels, for its blurred edge. The fill is
+    the median of the dark pixels around it, in each channel. This is repeated until no text is
+    detected, at most five times.
 
     Parameters
     ----------
@@ -83,18 +100,11 @@ def mask_text(image: Image.Image) -> Image.Image:
 
 def _filled(pixels: NDArray[np.uint8], letters: Boxes) -> NDArray[np.uint8]:
     """Return pixels with the strokes of text and a margin around each filled with their ground."""
-    height = int(np.median(letters[:, 3] - letters[:, 1]))
-    grey = pixels.max(-1)
-    strokes = _find_strokes(grey, area=2, height=1, width=1)
-    strokes = strokes[strokes[:, 3] - strokes[:, 1] <= 2 * height]
-    boxes = np.concatenate([letters, strokes])
-    near = np.maximum(_gap(boxes, 0, 2), _gap(boxes, 1, 3)) <= 1.5 * height
-    _, text = connected_components(near, directed=False)
-    boxes = boxes[np.isin(text, text[: len(letters)])]
-    margin = max(height // 2, 2) * np.array([-1, -1, 1, 1])
+    boxes = _with_strokes_nearby(letters, pixels.max(-1))
+    margin = np.maximum(_height(boxes) // 2, 2)[:, None] * _OUTWARDS
     limits = [pixels.shape[1], pixels.shape[0]] * 2
     grounds = []
-    for left, top, right, bottom in (boxes + 3 * np.sign(margin)).clip(0, limits):
+    for left, top, right, bottom in (boxes + 3 * _OUTWARDS).clip(0, limits):
         around = pixels[top:bottom, left:right].reshape(-1, 3)
         dark = around.max(-1) <= _GROUND * _BRIGHT
         grounds.append(np.median(around[dark], axis=0) if dark.any() else np.zeros(3))
@@ -104,6 +114,23 @@ def _filled(pixels: NDArray[np.uint8], letters: Boxes) -> NDArray[np.uint8]:
     ):
         filled[top:bottom, left:right] = ground
     return filled
+
+
+def _with_strokes_nearby(letters: Boxes, grey: NDArray[np.uint8]) -> Boxes:
+    """Return letters, and strokes of any size that lead to them in steps of limited length."""
+    usual = int(np.median(_height(letters)))
+    strokes = _find_strokes(grey, area=2, height=1, width=1)
+    strokes = strokes[_height(strokes) <= 2 * usual]
+    boxes = np.concatenate([letters, strokes])
+    reach = np.full(len(boxes), 0.75 * usual)
+    reach[: len(letters)] = 0.75 * _height(letters)
+    grown = boxes + np.ceil(reach).astype(int)[:, None] * _OUTWARDS
+    joined = np.zeros(grey.shape, bool)
+    for left, top, right, bottom in grown.clip(0, [grey.shape[1], grey.shape[0]] * 2):
+        joined[top:bottom, left:right] = True
+    areas, _ = ndimage.label(joined)
+    area = areas[boxes[:, 1], boxes[:, 0]]
+    return boxes[np.isin(area, area[: len(letters)])]
 
 
 def _find_strokes(
@@ -136,7 +163,10 @@ def _find_strokes(
     return np.array(boxes, np.intp).reshape(-1, 4)
 
 
-def _gap(boxes: Boxes, low: int, high: int) -> Boxes:
-    """Return the distance of any two boxes along one axis, negative where they overlap."""
-    start = np.maximum(boxes[:, None, low], boxes[:, low])
-    return start - np.minimum(boxes[:, None, high], boxes[:, high])
+def _height(boxes: Boxes) -> Boxes:
+    return boxes[:, 3] - boxes[:, 1]
+
+
+def _gap(boxes: Boxes, others: Boxes, low: int, high: int) -> Boxes:
+    """Return the distance between two boxes along one axis, negative where they overlap."""
+    return np.maximum(boxes[:, low], others[:, low]) - np.minimum(boxes[:, high], others[:, high])
