@@ -48,11 +48,11 @@ def write_report(
     """Write the report of a comparison to a folder.
 
     The files are ``report.html`` (self-contained), ``results.json``, ``table.md``,
-    ``table.csv`` and ``predictions.csv``. Only the last one names samples and patients, unless
-    ``with_ids`` is set. Files are written atomically, and the same comparison gives the same
-    bytes. ``predictions.csv`` keeps ids and labels as they are in the data set, even if a
-    spreadsheet would read them as a formula (``=``, ``+``, ``-``, ``@``), so that they can be
-    matched with it.
+    ``table.csv``, ``predictions.csv`` and, with external cohorts, ``predictions_external.csv``.
+    Only the last two name samples and patients, unless ``with_ids`` is set. Files are written
+    atomically, and the same comparison gives the same bytes. Predictions keep ids and labels as
+    they are in the data set, even if a spreadsheet would read them as a formula (``=``, ``+``,
+    ``-``, ``@``), so that they can be matched with it.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def write_report(
     data = json.dumps(
         json_record.results(comparison), indent=2, ensure_ascii=False, allow_nan=False
     )
-    frame = tables.predictions_frame(comparison)
+    frame = tables.predictions_frame(comparison.evaluations)
     files = {
         "results.json": data + "\n",
         "predictions.csv": frame.to_csv(index=False, lineterminator="\n"),
@@ -88,10 +88,15 @@ def write_report(
         "table.csv": tables.csv_table(comparison),
         "report.html": render(comparison, with_ids=with_ids),
     }
+    if comparison.external:
+        outside = tables.external_predictions_frame(comparison)
+        files["predictions_external.csv"] = outside.to_csv(index=False, lineterminator="\n")
     try:
         for name, text in files.items():
             # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
             write_whole(folder / name, text.encode(errors="backslashreplace"))
+        if not comparison.external:  # Of an earlier comparison that this one replaces.
+            (folder / "predictions_external.csv").unlink(missing_ok=True)
     except OSError as error:
         raise _not_writable(folder, error) from None
     return folder / "report.html"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOM",
     "csv_table",
+    "external_predictions_frame",
     "external_table",
     "format_metric",
     "markdown_table",
@@ -48,13 +49,23 @@ def format_metric(metric: Metric | None) -> str:
     return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
 
 
-def predictions_frame(comparison: Comparison) -> pd.DataFrame:
+def predictions_frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     """Return the predictions of all arms: "arm", then the columns of ``Predictions.to_frame``."""
     import pandas as pd
 
-    frames = [e.predictions.to_frame() for e in comparison.evaluations]
-    for frame, evaluation in zip(frames, comparison.evaluations, strict=True):
+    frames = [e.predictions.to_frame() for e in evaluations]
+    for frame, evaluation in zip(frames, evaluations, strict=True):
         frame.insert(0, "arm", evaluation.name)
+    return pd.concat(frames, ignore_index=True)
+
+
+def external_predictions_frame(comparison: Comparison) -> pd.DataFrame:
+    """Return the predictions on all external cohorts: "cohort", then as ``predictions_frame``."""
+    import pandas as pd
+
+    frames = [predictions_frame(external.evaluations) for external in comparison.external]
+    for frame, external in zip(frames, comparison.external, strict=True):
+        frame.insert(0, "cohort", external.dataset["name"])
     return pd.concat(frames, ignore_index=True)
 
 

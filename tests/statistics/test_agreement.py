@@ -46,7 +46,7 @@ def two_arms(draw, n_classes=2):
     return codes, [np.round(score, decimals) for score in scores], folds, patient
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(two_arms(), LEVELS)
 def test_auroc_differences_agree_with_their_p_values(data, level):
     y, (a, b), folds, patient = data

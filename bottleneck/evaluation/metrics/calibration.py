@@ -199,7 +199,9 @@ def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval,
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # The conditions behind these warnings are checked before the fit and after it.
             warnings.simplefilter("ignore")
-            fitted = GLM(true.astype(float), design, Binomial()).fit(tol=1e-10)
+            fitted = GLM(true.astype(float), design, Binomial()).fit(
+                tol=1e-10, tol_criterion="params"
+            )
         if not fitted.converged or not np.isfinite(fitted.params).all():
             return undefined
         residual = true - fitted.fittedvalues

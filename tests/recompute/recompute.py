@@ -1,0 +1,268 @@
+"""Computes the numbers of a ``results.json`` again, from the predictions next to it.
+
+    python tests/recompute/recompute.py report/ ...
+
+It shares no code with the package and imports only numpy, scipy and pandas. It prints how many
+numbers it compared, the largest deviation, and the numbers that it does not compute, with reasons.
+The exit status is 1 if a number deviates by more than 1e-6, or is of a kind that it does not know.
+
+Where the package has a fast algorithm, this script has a plain one: placement values from all
+pairs, derivatives by hand, and Newton's method for the logistic regressions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from plain_intervals import (
+    auroc_interval,
+    auroc_test,
+    balanced_test,
+    calibration_lines,
+    holm,
+    influence_intervals,
+    joined_recalls,
+    mcnemar,
+    of_prevalence,
+    proportion,
+)
+from plain_metrics import (
+    Table,
+    bins_of,
+    brier,
+    calibration_error,
+    confusion,
+    confusion_metrics,
+    fold_areas,
+    net_benefit,
+    precision_of_folds,
+)
+
+TOLERANCE = 1e-6
+NOT_COMPUTED = {
+    r"^format$": "version of the structure",
+    r"(^|\.)dataset\.": "counts of the data set, of which the predictions may hold a part",
+    r"^protocol\.": "options of the run",
+    r"^audit\.": "computed from images and feature files",
+    r"^features\[": "records of the extraction",
+    r"\.(seconds|cost|chosen)\b": "records of the training",
+    r"\.operating_points\[\]\.(target|thresholds)": "chosen on inner scores of the training sets",
+    r"\.subgroups\[": "the column of the subgroups is not in the predictions",
+    r"\.learning_curve\.": "predictions of smaller training sets are not written",
+    r"\.shifts\[": "computed from features",
+}
+Numbers = dict[str, float]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Yield all numbers with their paths; null is NaN."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from leaves(one, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for n, one in enumerate(value):
+            yield from leaves(one, f"{path}[{n}]")
+    elif value is None:
+        yield path, np.nan
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, float(value)
+
+
+def metric(path: str, value: float, low: float = np.nan, high: float = np.nan) -> Numbers:
+    known = bool(np.isfinite([value, low, high]).all())
+    bounds = (low, high) if known else (np.nan, np.nan)
+    return {f"{path}.value": value, f"{path}.low": bounds[0], f"{path}.high": bounds[1]}
+
+
+def compute_metrics(
+    path: str, table: Table, positive: str | None, prevalence: float | None
+) -> Numbers:
+    """Return all metrics of an arm, or of one class against the rest, with their intervals."""
+    values = confusion_metrics(table, positive)
+    correct, everyone = table.label == table.predicted, np.ones(len(table.ids), bool)
+    values["auroc"] = float(np.mean(fold_areas(table, positive)))
+    values["auprc"] = precision_of_folds(table, positive)[0]
+    bounds = influence_intervals(table, positive)
+    bounds["auroc"] = auroc_interval(table, positive)
+    bounds["accuracy"] = proportion(table, correct, everyone)[1:]
+    bounds["balanced_accuracy"] = joined_recalls(table, None, "balanced_accuracy")
+    if positive is None:
+        bounds["sensitivity"] = bounds["balanced_accuracy"]
+    else:
+        true, called = table.label == positive, table.predicted == positive
+        sides = {"sensitivity": true, "specificity": ~true, "ppv": called, "npv": ~called}
+        shares = {name: proportion(table, true == called, of) for name, of in sides.items()}
+        bounds |= {name: share[1:] for name, share in shares.items()}
+    if table.probabilities is not None:
+        values["brier"] = brier(table, positive)[0]
+        values["ece"] = calibration_error(table, positive)
+        lines = [calibration_lines(table, name) for name in table.chosen(positive)]
+        for name in lines[0]:
+            values[name] = float(np.mean([one[name][0] for one in lines]))
+            if positive is not None:
+                bounds[name] = lines[0][name][1:]
+    numbers: Numbers = {}
+    for name, value in values.items():
+        numbers |= metric(f"{path}.{name}", value, *bounds.get(name, (np.nan, np.nan)))
+    if positive is not None and prevalence is not None:
+        at = of_prevalence(shares["sensitivity"], shares["specificity"], prevalence)
+        for name, three in at.items():
+            numbers |= metric(f"{path}.{name}", *map(float, three))
+    return numbers
+
+
+def compute_arm(
+    path: str, arm: Mapping[str, Any], table: Table, positive: str | None, prevalence: float | None
+) -> Numbers:
+    """Return the numbers of one arm."""
+    numbers: Numbers = {f"{path}.n": len(np.unique(table.ids))}
+    numbers |= compute_metrics(f"{path}.metrics", table, positive, prevalence)
+    counts = confusion(table.take(table.repeat == table.repeat.min())).tolist()
+    numbers |= {f"{path}.confusion{key}": value for key, value in leaves(counts)}
+    for name in table.classes if arm["per_class"] else ():
+        numbers |= compute_metrics(f"{path}.per_class.{name}", table, name, None)
+    if positive is None:
+        return numbers
+    true, order = table.label == positive, list(dict.fromkeys(table.fold.tolist()))
+    for n, point in enumerate(arm["operating_points"]):
+        limit = np.array([point["thresholds"][order.index(fold)] for fold in table.fold])
+        called = table.score(positive) >= limit
+        sides = {"sensitivity": true, "specificity": ~true, "ppv": called, "npv": ~called}
+        for name, of in sides.items():
+            three = proportion(table, true == called, of)
+            numbers |= metric(f"{path}.operating_points[{n}].metrics.{name}", *three)
+    if table.probabilities is None:
+        return numbers
+    if arm["calibration"]:
+        first = table.take(table.repeat == table.repeat.min())
+        bins = bins_of(first, positive)
+        for n, one in enumerate(np.unique(bins)):
+            where, rows = f"{path}.calibration.bins[{n}]", bins == one
+            numbers[f"{where}.n"] = float(rows.sum())
+            numbers[f"{where}.predicted"] = float(first.share(positive)[rows].mean())
+            observed = proportion(first, first.label == positive, rows)
+            numbers |= metric(f"{where}.observed", *observed)
+    if arm["decision_curve"]:
+        at = np.linspace(0.01, 0.99, 99)
+        model, everyone = net_benefit(table, positive, at)
+        curve = {"thresholds": at, "model": model, "everyone": everyone}
+        for name, values in curve.items():
+            numbers |= {f"{path}.decision_curve.{name}[{n}]": v for n, v in enumerate(values)}
+    return numbers
+
+
+def compute_differences(
+    path: str, rows: list[dict[str, Any]], tables: Mapping[str, Table], positive: str | None
+) -> Numbers:
+    """Return the differences between arms with their tests, and Holm's adjustment."""
+    numbers: Numbers = {}
+    primary = []
+    for n, row in enumerate(rows):
+        pair = tables[row["a"]], tables[row["b"]]
+        if row["metric"] == "auroc":
+            found = auroc_test(*pair, positive)
+        else:
+            found = mcnemar(*pair) if row["metric"] == "accuracy" else balanced_test(*pair)
+        names = ("difference", "low", "high", "p", "p_adjusted")
+        numbers |= {f"{path}[{n}].{k}": v for k, v in zip(names, (*found, np.nan), strict=True)}
+        if row["role"] == "primary":
+            primary.append((n, found[3]))
+    adjusted = holm(np.array([p for _, p in primary]))
+    numbers |= {f"{path}[{n}].p_adjusted": a for (n, _), a in zip(primary, adjusted, strict=True)}
+    return numbers
+
+
+def compute_drops(path: str, drops: list[dict[str, Any]], arms: Mapping[str, Numbers]) -> Numbers:
+    """Return the differences of external and internal metrics (MOVER of independent ones)."""
+    numbers: Numbers = {}
+    for n, drop in enumerate(drops):
+        where = f"metrics.{drop['metric']}"
+        inside, outside = (
+            [arms[f"{side} {drop['arm']}"][f"{where}.{key}"] for key in ("value", "low", "high")]
+            for side in ("inside", "outside")
+        )
+        numbers |= metric(f"{path}[{n}].inside", *inside)
+        numbers |= metric(f"{path}[{n}].outside", *outside)
+        (a, a_low, a_high), (b, b_low, b_high) = inside, outside
+        reach = {"mcc": 2.0, "calibration_slope": np.inf, "calibration_intercept": np.inf}
+        most = reach.get(drop["metric"], 1.0)
+        low = b - a - np.hypot(b - b_low, a_high - a)
+        high = b - a + np.hypot(b_high - b, a - a_low)
+        numbers |= metric(f"{path}[{n}].difference", b - a, max(low, -most), min(high, most))
+    return numbers
+
+
+def compute(results: Mapping[str, Any], folder: Path) -> Numbers:
+    """Return all numbers that can be computed from the predictions."""
+    classes, positive = results["classes"], results["positive"]
+    prevalence = results["protocol"].get("prevalence")
+    options = {"dtype": str, "keep_default_na": False}
+    inside = pd.read_csv(folder / "predictions.csv", **options)
+    places = [("", results, inside)]
+    if results["external"]:
+        outside = pd.read_csv(folder / "predictions_external.csv", **options)
+        for n, cohort in enumerate(results["external"]):
+            rows = outside[outside["cohort"] == cohort["dataset"]["name"]]
+            places.append((f"external[{n}].", cohort, rows))
+    numbers: Numbers = {}
+    arms: dict[str, Numbers] = {}
+    for prefix, place, frame in places:
+        tables = {
+            arm["name"]: Table.of(frame[frame["arm"] == arm["name"]], classes)
+            for arm in place["arms"]
+        }
+        for n, arm in enumerate(place["arms"]):
+            found = compute_arm("", arm, tables[arm["name"]], positive, prevalence)
+            numbers |= {f"{prefix}arms[{n}]{key}": value for key, value in found.items()}
+            side = "outside" if prefix else "inside"
+            arms[f"{side} {arm['name']}"] = {k.removeprefix("."): v for k, v in found.items()}
+        numbers |= compute_differences(
+            f"{prefix}comparisons", place["comparisons"], tables, positive
+        )
+        if prefix:
+            numbers |= compute_drops(f"{prefix}drops", place["drops"], arms)
+    return numbers
+
+
+def check(folder: Path) -> bool:
+    """Compare all numbers of one report, print the result, and return whether all agree."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    numbers = compute(results, folder)
+    compared, largest, worst = 0, 0.0, ""
+    others: Counter[tuple[str, str]] = Counter()
+    faults = []
+    for path, value in leaves(results):
+        kind = re.sub(r"\[\d+\]", "[]", path)
+        if path in numbers:
+            compared += 1
+            # In JSON, what is not defined and what is infinite are null.
+            if np.isnan(value) and not np.isfinite(numbers[path]):
+                continue
+            deviation = abs(value - numbers[path])
+            if not deviation <= TOLERANCE:
+                faults.append(f"{path} is {value!r}, computed again {float(numbers[path])!r}")
+            if deviation > largest:
+                largest, worst = deviation, f" ({path})"
+        elif why := next((r for p, r in NOT_COMPUTED.items() if re.search(p, kind)), None):
+            others[kind, why] += 1
+        elif not np.isnan(value):
+            faults.append(f"{path} is {value!r}, and this script does not know it")
+    print(f"{folder.name}: {compared} numbers compared, largest deviation {largest:.1e}{worst}")
+    for (kind, why), n in sorted(others.items()):
+        print(f"  not computed: {kind} ({n}): {why}")
+    for fault in faults:
+        print(f"  fault: {fault}")
+    return not faults
+
+
+if __name__ == "__main__":
+    agreed = [check(Path(folder)) for folder in sys.argv[1:]]
+    sys.exit(0 if all(agreed) else 1)
