@@ -63,8 +63,8 @@ def read_rows(path: Path, notes: list[str] | None = None) -> Iterator[tuple[int,
     line : int
         The number of the row's (last) line in the file, from 1.
     fields : list of str
-        As many fields as the header has; missing ones are "". Blank rows are skipped, and blank
-        fields beyond the header are dropped.
+        As many fields as the header has; missing ones are "". Blank rows and repeated headers
+        are skipped, and blank fields beyond the header are dropped.
 
     Raises
     ------
@@ -72,15 +72,20 @@ def read_rows(path: Path, notes: list[str] | None = None) -> Iterator[tuple[int,
         If the file cannot be read, is empty or not text, or a row has more fields than the header.
     """
     notes = [] if notes is None else notes
+    header: list[str] = []
+    names: list[str] = []
     n_columns = 0
     for line, fields in _read_workbook_or_text(path, notes):
-        if not any(map(str.strip, fields)):
+        # Tables that were joined end to end have their header several times.
+        is_header = fields[-1:] == header[-1:] and list(map(canonical, fields)) == names
+        if not any(map(str.strip, fields)) or is_header:
             continue
-        n_columns = n_columns or len(fields)
+        if not header:
+            header, names, n_columns = fields, list(map(canonical, fields)), len(fields)
         if any(map(str.strip, fields[n_columns:])):
             raise DataError(
                 f"{path}, line {line}: {len(fields)} fields, but the header has {n_columns}; put "
-                "fields that contain the separator in double quotes"
+                "fields that contain the separator in double quotes, and name every column"
             )
         yield line, fields[:n_columns] + [""] * (n_columns - len(fields))
     if not n_columns:

@@ -115,6 +115,11 @@ def _describe_missing(
             f"The header is one field: write it, and all rows, without quotes around the whole "
             f"line, and with {delimiter!r} between the fields"
         )
+    if len(list(filter(None, names))) < 2 or names[0].startswith("#"):
+        return start + (
+            "The first line must name the columns, with commas, semicolons, tabs or bars between "
+            "them: remove what is above it"
+        )
     usual = _find_usual(names, role, list(chosen.values()))
     hint = f"; '{usual}' looks like it" if usual else ""
     if any(re.search(r"\.(png|jpe?g|tiff?|bmp|dcm)$", name, re.IGNORECASE) for name in names):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import ntpath
 import os
 import posixpath
 import re
@@ -290,7 +291,9 @@ class TablePaths:
 
 
 def _is_absolute(path: str) -> bool:
-    return bool(PureWindowsPath(path).anchor)
+    # pathlib would keep the name of every missing image in a table of Python that never shrinks.
+    drive, rest = ntpath.splitdrive(path)
+    return bool(drive) or rest.startswith(("/", "\\"))
 
 
 def _parts(path: str) -> tuple[str, ...]:
