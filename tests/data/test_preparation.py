@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_dicom import dicom
 from PIL import Image, ImageDraw, ImageFilter
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from bottleneck.data.images.burned_in_text import find_text, mask_text
-from bottleneck.data.images.decode import decode
+from bottleneck.data.images.decode import decode, decode_with_notes
+from bottleneck.data.images.display import NOT_DISPLAYED
 from bottleneck.data.images.preparation import Preparation, recorded_preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.images.ultrasound_sector import find_sector
@@ -118,6 +120,39 @@ def test_stated_steps_are_added() -> None:
     assert both == Preparation(window=(40, 400), mask_text=True, denoise="lee")
     with pytest.raises(UsageError, match="exclude each other"):
         own.with_options(Preparation(rescale=True))
+
+
+@pytest.mark.parametrize("step", [{"window": (40, 400)}, {"rescale": True}])
+def test_a_display_without_effect_is_noted(step: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    wide, narrow = (
+        rng.integers(0, 2**bits, (20, 30)).astype(kind)
+        for bits, kind in ((12, np.uint16), (8, np.uint8))
+    )
+    colour = rng.integers(0, 256, (20, 30, 3), np.uint8)
+
+    def encoded(pixels: np.ndarray, name: str) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, name)
+        return buffer.getvalue()
+
+    files = {
+        encoded(wide, "PNG"): False,
+        encoded(wide, "TIFF"): False,
+        dicom(wide, bits=12): False,
+        encoded(narrow, "PNG"): True,
+        encoded(narrow, "JPEG"): True,
+        encoded(colour, "TIFF"): True,
+        dicom(narrow): True,
+        dicom(colour): True,
+    }
+    display = Preparation(**step).display
+    for data, without_effect in files.items():
+        image, notes = decode_with_notes(data, None, display)
+        assert (NOT_DISPLAYED in notes) == without_effect
+        if without_effect:
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(decode(data)))
+            assert NOT_DISPLAYED not in decode_with_notes(data)[1]
 
 
 # --- text

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.images.dicom_signature import is_dicom
-from bottleneck.data.images.display import AS_STORED, Display, refuse_faint
+from bottleneck.data.images.display import AS_STORED, NOT_DISPLAYED, Display, refuse_faint
 from bottleneck.data.images.pillow_formats import read_with_pillow
 from bottleneck.data.images.unreadable import refusal
 from bottleneck.data.samples import Box
@@ -247,6 +247,8 @@ def _decode_other(data: bytes, display: Display, notes: list[str]) -> Image.Imag
         image, conversion = read_tiff(data, display, notes)
     else:
         image, conversion = read_with_pillow(data, display, notes)
+    if display != AS_STORED and not (conversion and conversion.is_displayed):
+        notes.append(NOT_DISPLAYED)
     if conversion is not None:
         refuse_faint(np.array(image.histogram()), conversion.kind, conversion.advice)
     return image

@@ -18,7 +18,13 @@ from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import StoredFormat
 from bottleneck.data.images.dicom_tables import find_depth, read_palette
 from bottleneck.data.images.dicom_windowing import ADVICE, grey_levels
-from bottleneck.data.images.display import Display, levels_in_range, refuse_faint
+from bottleneck.data.images.display import (
+    AS_STORED,
+    NOT_DISPLAYED,
+    Display,
+    levels_in_range,
+    refuse_faint,
+)
 from bottleneck.data.images.size_limits import strips
 from bottleneck.errors import DecodeError
 
@@ -85,6 +91,8 @@ def render(
     DecodeError
         If the policy refuses the file.
     """
+    if display != AS_STORED and (stored.bits <= 8 or not colours.startswith("MONOCHROME")):
+        notes.append(NOT_DISPLAYED)
     with np.errstate(all="ignore"):  # What is not finite is refused.
         match colours, stored.samples:
             case (("MONOCHROME1" | "MONOCHROME2"), 1):

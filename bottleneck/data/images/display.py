@@ -17,6 +17,7 @@ from bottleneck.errors import DecodeError, UsageError
 __all__ = [
     "AS_STORED",
     "FAINT",
+    "NOT_DISPLAYED",
     "Display",
     "levels_in_range",
     "refuse_faint",
@@ -66,6 +67,10 @@ class Display:
 
 
 AS_STORED = Display()
+# A note for images that a display does not change.
+NOT_DISPLAYED = (
+    "a window or rescaling has no effect on images of at most 8 bits and on colour images"
+)
 
 
 def windowed(values: NDArray, window: tuple[float, float]) -> NDArray[np.float64]:

@@ -35,10 +35,13 @@ class Conversion:
         What the image is: "a 16-bit grey image".
     advice : str
         What the user can do if it shows almost nothing.
+    is_displayed : bool
+        Whether a window or rescaling applies to it.
     """
 
     kind: str
     advice: str
+    is_displayed: bool = False
 
     @classmethod
     def of_depth(cls, depth: str, grey: bool) -> Conversion:
@@ -48,10 +51,13 @@ class Conversion:
                 f"a colour image of {depth}",
                 "scale it to the full range, or save it with 8 bits per channel",
             )
+        if depth == "int8":
+            return cls("a grey image of int8", "scale it to the full range")
         return cls(
             f"a grey image of {depth}",
             "scale it to the full range, save it with 8 bits, or state how its values become grey "
             "levels (--window CENTRE,WIDTH or --rescale)",
+            is_displayed=True,
         )
 
     @classmethod
