@@ -35,10 +35,16 @@ def signed(value: float) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Format a p value; a dash for None."""
+    """Format a p value; a dash for None.
+
+    Rounding moves no value across 0.05: 0.0497 is "< 0.050".
+    """
     if value is None or math.isnan(value):
         return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if value < 0.001:
+        return "< 0.001"
+    text = f"{value:.3f}"
+    return f"< {text}" if text == "0.050" and value < 0.05 else text
 
 
 def amount(key: str, value: Any) -> str:

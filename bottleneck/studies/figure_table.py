@@ -12,7 +12,7 @@ from bottleneck import __version__
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.labels import metric_label
-from bottleneck.report.number_format import duration
+from bottleneck.report.number_format import duration, p_value
 from bottleneck.report.redaction import plain, without_paths
 from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
@@ -259,8 +259,10 @@ def _describe_test(test: TestResult) -> str:
     ours = test.ours
     if ours is None or ours.p is None:
         return f"{what}: {published} published; not tested here"
+    shown = p_value(ours.p)
+    equals = "" if shown.startswith("<") else "= "
     return (
-        f"{what}: {published} published; ours {ours.value:+.3f}, p = {ours.p:.3f} ({ours.method})"
+        f"{what}: {published} published; ours {ours.value:+.3f}, p {equals}{shown} ({ours.method})"
     )
 
 

@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from bottleneck.evaluation.metrics.metrics import fold_aurocs
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
+from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc_tests import delong_test
 from bottleneck.statistics.mcnemar import mcnemar_test
@@ -142,6 +143,27 @@ def test_an_arm_with_class_weights_is_compared_with_guessing_by_balanced_accurac
     (accuracy,) = secondary_tests(arms, {"balanced": False, "guess": False})
     assert accuracy.metric == "accuracy"
     assert accuracy.value < -0.1
+
+
+@pytest.mark.parametrize(
+    ("head", "config", "expected"),
+    [
+        ("svm", None, True),
+        ("prior", None, False),
+        ("metadata", None, False),
+        ("svm_2018", None, False),
+        ("predictions", None, None),
+        ("predictions", ["class_weights"], None),
+        ("predictions", {"class_weights": "none"}, False),
+        ("predictions", {"class_weights": "balanced"}, True),
+        ("predictions", {"class_weights": {"benign": 1.75, "malignant": 0.7}}, True),
+    ],
+)
+def test_arms_say_whether_they_weight_the_classes(head, config, expected) -> None:
+    cost = {} if config is None else {"training": {"config": config}}
+    matrix = np.zeros((2, 2), int)
+    arm = Evaluation("a", None, None, head, predict(), {}, matrix, cost=cost)
+    assert arm.weights_classes is expected
 
 
 def test_arms_with_classes_of_one_size_are_compared_by_accuracy() -> None:

@@ -17,6 +17,7 @@ from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.files import write_whole
 from bottleneck.report.figures.flow_diagram import flow
+from bottleneck.report.number_format import p_value
 from bottleneck.report.page import prepare_folder, render, write_report
 from bottleneck.report.summary import missed_by_all, summarise
 
@@ -125,8 +126,23 @@ def test_one_positive_class_of_many(lesions: Comparison) -> None:
 
 def test_columns_of_p_values_only_where_something_was_tested(binary: Comparison) -> None:
     untested = tuple(dataclasses.replace(d, p=None, p_adjusted=None) for d in binary.differences)
-    assert "Adjusted p" in Page(render(binary)).text
-    assert "Adjusted p" not in Page(render(dataclasses.replace(binary, differences=untested))).text
+    tested, other = (
+        Page(render(binary)),
+        Page(render(dataclasses.replace(binary, differences=untested))),
+    )
+    assert "Adjusted p" in tested.text
+    assert "Adjusted p" not in other.text
+    # An interval that excludes 0 next to an adjusted p of 0.05 or more needs words.
+    assert (
+        "accounts for all pairs of the primary comparison (Holm), and the interval" in tested.text
+    )
+    assert "(Holm), and the interval" not in other.text
+
+
+def test_rounding_moves_no_p_value_across_the_level() -> None:
+    values = (0.0495, 0.0499999, 0.05, 0.0504, 0.0004, 0.2, None)
+    texts = ("< 0.050", "< 0.050", "0.050", "0.050", "< 0.001", "0.200", "–")
+    assert tuple(map(p_value, values)) == texts
 
 
 def test_samples_missed_by_every_arm_are_listed_on_request(binary: Comparison) -> None:
