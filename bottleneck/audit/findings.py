@@ -276,11 +276,10 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     flagged = auroc.low > 0.5 and auroc.value >= METADATA_AUROC
     if flagged and len(score.alone) > 1:
         text += "; each by itself: " + ", ".join(f"{k} {v:.2f}" for k, v in score.alone.items())
-    framed = _OF_FRAMES.intersection(score.columns)
-    if flagged and framed and features.preparation.sector is None:
+    if flagged and _OF_FRAMES.intersection(score.columns) and not features.preparation.sector:
         text += (
-            f". {' and '.join(sorted(framed)).capitalize()} may be those of a scanner's frame, "
-            "which a network recognises too: `bottleneck extract --sector auto` blackens it"
+            ". Size and brightness can be those of a scanner's frame, which a network recognises "
+            "too: `bottleneck extract --sector auto` blackens it"
         )
     severity: Severity = "warning" if flagged else "note"
     return Finding("metadata", severity, len(score.columns), f"{text}.")

@@ -152,6 +152,13 @@ def test_metadata_that_predict_the_label_are_flagged() -> None:
     (finding,) = [f for f in found.findings if f.kind == "metadata"]
     assert finding.severity == "warning"
     assert finding.text.startswith("Without any image, width and brightness predict the label")
+    assert "`bottleneck extract --sector auto` blackens it." in finding.text
+    prepared = {"preprocessing": {"preparation": {"sector": "auto"}}}
+    found = audit_features(
+        make_features(size=size.astype(np.int32), brightness=brightness, recipe=prepared)
+    )
+    (finding,) = [f for f in found.findings if f.kind == "metadata"]
+    assert "--sector" not in finding.text  # It is black already.
 
 
 def test_metadata_without_a_signal_are_not_flagged() -> None:

@@ -114,6 +114,28 @@ def test_a_record_restores_it(tmp_path: Path) -> None:
         from_table(Preprocessing, {**table, "preparation": {"denoice": "lee"}}, "file.toml")
 
 
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (3, "recorded preparation of the images"),
+        ({"window": 5}, "window must be two numbers"),
+        ({"window": [1, 2, 3]}, "recorded preparation of the images"),
+        ({"window": [float("nan"), 2]}, "recorded preparation of the images"),
+        ({"denoise": ["median"]}, "denoise must be median or lee or nlm"),
+        ({"sharpen": True}, "unknown key 'sharpen'"),
+        ({"sector": "mask.png"}, "must be auto or the text of a mask, not 'mask.png'"),
+        ({"sector": "data:,x"}, "text of a mask is damaged"),
+    ],
+)
+def test_damaged_records_are_refused_in_words(
+    record: object, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_mask(tmp_path / "mask.png")  # A record never makes this machine read a file.
+    with pytest.raises(UsageError, match=message):
+        recorded_preparation({"preprocessing": {"preparation": record}})
+
+
 def test_stated_steps_are_added() -> None:
     own = Preparation(denoise="median", window=(40, 400))
     both = own.with_options(Preparation(mask_text=True, denoise="lee"))

@@ -222,7 +222,12 @@ def recorded_preparation(recipe: Mapping[str, Any]) -> Preparation:
     """
     preprocessing = recipe.get("preprocessing")
     stated = preprocessing.get("preparation") if isinstance(preprocessing, Mapping) else None
-    return from_table(Preparation, stated or {}, "the recorded preparation of the images")
+    where = "the recorded preparation of the images"
+    sector = stated.get("sector") if isinstance(stated, Mapping) else None
+    if isinstance(sector, str) and sector != "auto" and not sector.startswith(_ENCODED):
+        # A record that someone else wrote must not make this machine read a file.
+        raise UsageError(f"{where}: sector must be auto or the text of a mask, not '{sector}'")
+    return from_table(Preparation, stated or {}, where)
 
 
 def name_mask(text: str) -> str:
