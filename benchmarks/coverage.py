@@ -4,7 +4,10 @@
     python benchmarks/coverage.py --cells small          # one part, rewrites its section
     python benchmarks/coverage.py --cells small --n 100  # a short run, only prints
 
-Five parts, each cell with its own seed:
+The class of every patient is drawn (1 with the cell's prevalence), so that class counts vary
+between data sets as they do between studies. "estimate only" is the share of data sets whose
+AUROC has no interval, or one that the report marks as "estimate only" (``holds_level``). Rates
+count every interval that there is, marked or not. Each cell has its own seed. Eight parts:
 
 - ``test``: one test set. Scores are binormal with a random effect of the patient, so that
   the true AUROC is known: score = mu y + sqrt(r) u_patient + sqrt(1 - r) e with
@@ -12,6 +15,15 @@ Five parts, each cell with its own seed:
   image where its noise is below Phi^-1(accuracy), the accuracy having the figure of the
   cell's AUROC. Labels belong to patients, or (labels: image) to images.
 - ``small``: the same with few patients in the smaller class, for ``holds_level``.
+- ``metrics``: one test set, drawn as for ``test``, with the threshold halfway between the
+  classes and the true probabilities, and the interval of every metric that the report shows
+  with one. Truths are those of the design's prevalence.
+- ``bootstrap``: the same for metrics without a closed form, next to the bias-corrected and
+  accelerated bootstrap (BCa: Efron 1987, Journal of the American Statistical Association
+  82:171) of 500 draws of whole patients, which the package does without.
+- ``classes``: three classes without a positive one: averages over the classes, and the AUROC.
+  Scores are normal around the corner of the class; probabilities are the true ones. Truths are
+  the metrics of 400,000 samples.
 - ``folds``: repeated 5-fold cross-validation of linear discriminants on 5 or 50 Gaussian
   features (with 50, a ridge); AUROC is that of the best discriminant. The figure to cover
   is the mean true AUROC of the fitted models, which for a linear score of Gaussian
@@ -19,17 +31,12 @@ Five parts, each cell with its own seed:
   is the same; "size" is about that hypothesis. Accuracy is that at the midpoint of the
   classes, pooled over the folds, with Wilson's interval, not corrected for the overlap of
   training sets.
-- ``figures``: one test set, drawn as for ``test``, with the threshold halfway between the
-  classes and the true probabilities, and the intervals of ``statistics.intervals``; next to
-  them the bias-corrected and accelerated bootstrap (BCa: Efron 1987, Journal of the American
-  Statistical Association 82:171) of 500 draws of whole patients within classes, which the
-  package does without. Truths are those of the design's prevalence. An interval that there
-  is not (a bootstrap that does not vary) does not count.
-- ``fold figures``: cross-validation as for ``folds``, once, with the same intervals. Every
-  figure's truth is that of the five fitted models in the population, pooled or averaged over
-  the folds as the figure is; probabilities are those of the fitted discriminants, not
+- ``fold metrics``: cross-validation as for ``folds``, once, with the intervals of ``metrics``.
+  Every metric's truth is that of the five fitted models in the population, pooled or averaged
+  over the folds as the metric is; probabilities are those of the fitted discriminants, not
   calibrated. "size: McNemar" compares two arms whose expected accuracy is the same, which
   their fitted models' is not.
+- ``repeated metrics``: the same with 3 repeats.
 
 The truths of figures that have no closed form are integrals over the two normal densities.
 """
@@ -53,6 +60,8 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.metrics.metrics import fold_aurocs
 from bottleneck.evaluation.metrics.operating_points import adjust_to_prevalence
 from bottleneck.evaluation.metrics.weighted_metrics import (
     CONFUSION_METRICS,
@@ -63,12 +72,15 @@ from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
 from bottleneck.statistics.auroc_tests import cv_auc_difference, delong_test
 from bottleneck.statistics.corrections import corrected_resampled_t
+from bottleneck.statistics.intervals import Interval, holds_level
 from bottleneck.statistics.mcnemar import mcnemar_test
 from bottleneck.statistics.patient_variance import overlap_factor
 from bottleneck.statistics.proportions import clustered_proportion_interval
 
 SEED = 20260105
 GAP = 0.05
+# Expected patients in the smaller class from which coverage should be 0.93.
+ENOUGH = 20
 FOLDS, REPEATS = 5, 4
 RESULT = Path(__file__).with_suffix(".md")
 Array = NDArray[np.float64]
@@ -86,6 +98,7 @@ class Cell:
 
     @property
     def sizes(self) -> tuple[int, int]:
+        """Expected numbers of positive and negative patients."""
         positive = round(self.patients * self.prevalence)
         return positive, self.patients - positive
 
@@ -95,8 +108,8 @@ class Cell:
     def draw_labels(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         patient = np.repeat(np.arange(self.patients), self.images)
         n_labels = self.patients if self.labels == "patient" else len(patient)
-        y = (np.arange(n_labels) < round(n_labels * self.prevalence)).astype(int)
-        return (y[patient] if self.labels == "patient" else rng.permutation(y)), patient
+        y = (rng.random(n_labels) < self.prevalence).astype(int)
+        return (y[patient] if self.labels == "patient" else y), patient
 
     def draw_noise(self, patient: NDArray[np.int64], rng: np.random.Generator) -> Array:
         """Three columns, two of them arms that share half of their variance."""
@@ -125,6 +138,17 @@ class Cell:
         return float(shared * within + (1 - shared) * auroc)
 
 
+def count_patients(y: NDArray[np.int64], patient: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the numbers of patients in the smaller and in the larger class."""
+    few, many = sorted(len(np.unique(patient[y == label])) for label in (0, 1))
+    return few, many
+
+
+def is_withheld(y: NDArray[np.int64], patient: NDArray[np.int64]) -> float:
+    few, many = count_patients(y, patient)
+    return float(few == 0 or not holds_level(few, many))
+
+
 def test_cells() -> Iterator[Cell]:
     for patients, prevalence, auroc in itertools.product((60, 400), (0.5, 0.2), (0.7, 0.9, 0.97)):
         for images, correlation in ((1, 0.0), (4, 0.0), (4, 0.7)):
@@ -151,12 +175,16 @@ def fold_cells() -> Iterator[Cell]:
 
 def run_test_set(cell: Cell, n: int) -> dict[str, float]:
     rng = cell.rng()
-    y, patient = cell.draw_labels(rng)
-    groups = patient if cell.images > 1 else None
-    truth, lower = (cell.true_auroc(y, patient, a) for a in (cell.auroc, cell.auroc - GAP))
     mu, mu_lower = (np.sqrt(2) * norm.ppf(a) for a in (cell.auroc, cell.auroc - GAP))
-    hits: list[list[bool]] = []
+    hits: list[list[float]] = []
+    withheld = []
     for _ in range(n):
+        y, patient = cell.draw_labels(rng)
+        withheld.append(is_withheld(y, patient))
+        if y.min() == y.max():
+            continue
+        groups = patient if cell.images > 1 else None
+        truth, lower = (cell.true_auroc(y, patient, a) for a in (cell.auroc, cell.auroc - GAP))
         noise = cell.draw_noise(patient, rng)
         a, b = (mu * y[:, None] + noise).T
         b_lower = mu_lower * y + noise[:, 1]
@@ -190,7 +218,8 @@ def run_test_set(cell: Cell, n: int) -> dict[str, float]:
         "size: DeLong",
         "size: McNemar",
     )
-    return dict(zip(names, np.mean(hits, axis=0), strict=True))
+    rates = dict(zip(names, np.mean(hits, axis=0), strict=True))
+    return {"estimate only": float(np.mean(withheld)), **rates}
 
 
 def deal_folds(y_patient: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -214,12 +243,17 @@ def discriminate(x: Array, y: NDArray[np.int64]) -> tuple[Array, float]:
 
 def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
     rng = cell.rng()
-    y, patient = cell.draw_labels(rng)
-    y_patient = y[np.arange(cell.patients) * cell.images]
-    ids = patient if cell.images > 1 else np.arange(len(y))
     shift = np.sqrt(2 / cell.features) * norm.ppf(cell.auroc)
-    hits: list[list[bool]] = []
+    hits: list[list[float]] = []
+    withheld = []
     for _ in range(n):
+        y, patient = cell.draw_labels(rng)
+        withheld.append(is_withheld(y, patient))
+        if count_patients(y, patient)[0] < FOLDS:
+            withheld[-1] = 1.0
+            continue
+        y_patient = y[np.arange(cell.patients) * cell.images]
+        ids = patient if cell.images > 1 else np.arange(len(y))
         x = np.stack([cell.draw_features(y, patient, shift, rng) for _ in range(2)])
         folds = np.stack([deal_folds(y_patient, rng)[patient] for _ in range(REPEATS)])
         scores = np.empty((2, *folds.shape))
@@ -234,9 +268,9 @@ def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
             true[arm, repeat, fold] = norm.cdf(shift * w.sum() / np.sqrt(2 * w @ w))
             if arm == 0 and repeat == 0:
                 right[test] = (scores[0, 0, test] > 0) == y[test]
-                means = shift * y[test] * w.sum() - middle
-                sure = norm.cdf(np.where(y[test] == 1, means, -means) / np.sqrt(w @ w))
-                true_accuracy += sure.sum() / len(y)
+                ends = np.array([middle, shift * w.sum() - middle]) / np.sqrt(w @ w)
+                share = np.array([1 - cell.prevalence, cell.prevalence])
+                true_accuracy += float(share @ norm.cdf(ends)) * test.sum() / len(y)
             positive = scores[arm, repeat, test & (y == 1)]
             negative = scores[arm, repeat, test & (y == 0)]
             seen[arm, repeat, fold] = (positive[:, None] > negative).mean()
@@ -275,16 +309,34 @@ def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
         f"size: difference, {REPEATS} repeats",
         f"size: corrected t, {REPEATS} repeats",
     )
-    return dict(zip(names, np.mean(hits, axis=0), strict=True))
+    rates = dict(zip(names, np.mean(hits, axis=0), strict=True))
+    return {"estimate only": float(np.mean(withheld)), **rates}
 
 
-def figure_cells() -> Iterator[Cell]:
-    for prevalence, auroc in itertools.product((0.5, 0.2), (0.7, 0.9, 0.97)):
+def metric_cells() -> Iterator[Cell]:
+    for patients, prevalence in itertools.product((200, 400, 1000), (0.05, 0.15, 0.5, 0.83)):
+        for auroc in (0.65, 0.8, 0.9):
+            yield Cell(patients, prevalence, auroc, 1, 0.0)
+    for patients, prevalence, auroc in itertools.product((200, 400), (0.15, 0.83), (0.65, 0.9)):
+        yield Cell(patients, prevalence, auroc, 4, 0.7)
+
+
+def bootstrap_cells() -> Iterator[Cell]:
+    for patients, prevalence, auroc in itertools.product((60, 200), (0.5, 0.2), (0.7, 0.9)):
         for images, correlation in ((1, 0.0), (4, 0.7)):
-            yield Cell(60, prevalence, auroc, images, correlation)
-    for prevalence in (0.5, 0.2):
+            yield Cell(patients, prevalence, auroc, images, correlation)
+
+
+def class_cells() -> Iterator[Cell]:
+    """The prevalence is that of the rarest class; the other two are equally frequent."""
+    for patients, prevalence, auroc in itertools.product((200, 400), (0.15, 0.33), (0.7, 0.9)):
         for images, correlation in ((1, 0.0), (4, 0.7)):
-            yield Cell(200, prevalence, 0.9, images, correlation)
+            yield Cell(patients, prevalence, auroc, images, correlation)
+
+
+def repeat_cells() -> Iterator[Cell]:
+    for prevalence, auroc in itertools.product((0.5, 0.2), (0.7, 0.9)):
+        yield Cell(200, prevalence, auroc, 1, 0.0, features=50)
 
 
 def wrap(
@@ -293,13 +345,16 @@ def wrap(
     folds: NDArray[np.int64],
     score: Array,
     log_odds: Array,
+    repeats: NDArray[np.int64] | None = None,
 ) -> Predictions:
     """Make predictions whose threshold is a score of 0."""
     names, share = np.array(["n", "p"]), special.expit(log_odds)
     return Predictions(
-        ids=np.arange(len(y)).astype(str),
+        ids=(
+            np.arange(len(y)) if repeats is None else np.arange(len(y)) % (repeats == 0).sum()
+        ).astype(str),
         groups=patient.astype(str),
-        repeats=np.zeros_like(folds),
+        repeats=np.zeros_like(folds) if repeats is None else repeats,
         folds=folds,
         labels=names[y],
         predicted=names[(score > 0).astype(int)],
@@ -352,44 +407,61 @@ def true_figures(
     return figures
 
 
-FIGURES = (
+METRICS = (
+    "auroc",
+    "auprc",
     "accuracy",
+    "balanced_accuracy",
     "sensitivity",
     "specificity",
     "ppv",
-    "balanced_accuracy",
+    "npv",
     "f1",
     "mcc",
-    "auprc",
     "brier",
     "calibration_slope",
     "calibration_intercept",
 )
 BOOTSTRAPPED = ("balanced_accuracy", "f1", "mcc", "auprc", "brier")
+LOW_PREVALENCE = 0.05
 
 
-def cover(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
+def is_covered(metric: Metric | Interval | None, truth: float) -> float:
+    """Return whether an interval holds the truth; NaN where there is none."""
+    if metric is None or metric.low is None or metric.high is None:
+        return np.nan
+    return float(metric.low <= truth <= metric.high)
+
+
+def cover(
+    predictions: Predictions, truth: dict[str, float], positive: str | None = "p"
+) -> dict[str, float]:
     """Return whether each interval holds the truth; NaN where there is none."""
-    found = compute_intervals(predictions, positive="p", names=FIGURES)
-
-    def holds(name: str) -> float:
-        if name not in found:
-            return np.nan
-        return float(found[name].low <= truth[name] <= found[name].high)
-
-    covered = {f"cover: {name}": holds(name) for name in FIGURES}
-    at = {n: truth[n] * w for n, w in (("sensitivity", 0.05), ("specificity", 0.95))}
-    ppv = adjust_to_prevalence(found["sensitivity"], found["specificity"], 0.05)["ppv"]
-    true_ppv = at["sensitivity"] / (at["sensitivity"] + 0.95 - at["specificity"])
-    known = ppv.low is not None and ppv.high is not None
-    covered["cover: ppv at 0.05"] = float(ppv.low <= true_ppv <= ppv.high) if known else np.nan
-    return covered
+    names = [name for name in METRICS if name in truth]
+    found = compute_intervals(predictions, positive=positive, names=names)
+    covered = {f"cover: {name}": is_covered(found.get(name), truth[name]) for name in names}
+    if positive is not None and {"sensitivity", "specificity"} <= set(found):
+        at = {n: truth[n] for n in ("sensitivity", "specificity")}
+        exact = {n: Metric(value, value, value) for n, value in at.items()}
+        wanted = adjust_to_prevalence(*exact.values(), LOW_PREVALENCE)
+        adjusted = adjust_to_prevalence(*(found[n] for n in at), LOW_PREVALENCE)
+        for name, metric in adjusted.items():
+            key = f"cover: {name} at {LOW_PREVALENCE}"
+            covered[key] = is_covered(metric, wanted[name].value)
+    flags = {"estimate only": "auroc"}
+    if predictions.folds.max() > 0:
+        flags["estimate only: auprc"] = "auprc"
+    marks = {
+        key: float(name not in found or "estimate only" in found[name].method)
+        for key, name in flags.items()
+    }
+    return marks | covered
 
 
 def cover_by_bootstrap(predictions: Predictions, truth: dict[str, float]) -> dict[str, float]:
     functionals = WeightedMetrics(predictions, "p")
-    _, first, patients = np.unique(predictions.groups, return_index=True, return_inverse=True)
-    n = len(first)
+    names, patients = np.unique(predictions.groups, return_inverse=True)
+    n = len(names)
 
     def draw(*drawn: NDArray[np.int64], axis: int) -> Array:
         every = np.concatenate(drawn, axis)
@@ -401,7 +473,7 @@ def cover_by_bootstrap(predictions: Predictions, truth: dict[str, float]) -> dic
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         drawn = stats.bootstrap(
-            [np.flatnonzero(predictions.labels[first] == label) for label in ("p", "n")],
+            [np.arange(n)],
             draw,
             vectorized=True,
             n_resamples=500,
@@ -418,86 +490,193 @@ def cover_by_bootstrap(predictions: Predictions, truth: dict[str, float]) -> dic
     }
 
 
-def run_figures(cell: Cell, n: int) -> dict[str, float]:
+def run_metrics(cell: Cell, n: int, *, bootstrap: bool = False) -> dict[str, float]:
     rng = cell.rng()
-    y, patient = cell.draw_labels(rng)
     mu, prior = np.sqrt(2) * norm.ppf(cell.auroc), special.logit(cell.prevalence)
     truth = true_figures([(-mu / 2, mu / 2, 1.0)], 0.0, cell.prevalence)
     odds_truth = true_figures([(-(mu**2) / 2, mu**2 / 2, mu)], prior, cell.prevalence)
     truth |= {k: odds_truth[k] for k in ("brier", "calibration_slope", "calibration_intercept")}
+    truth["auroc"] = cell.auroc
     rates = []
     for _ in range(n):
+        y, patient = cell.draw_labels(rng)
         score = mu * (y - 0.5) + cell.draw_noise(patient, rng)[:, 0]
+        if y.min() == y.max():
+            rates.append({"estimate only": 1.0})
+            continue
         made = wrap(y, patient, np.zeros_like(y), score, mu * score + prior)
-        rates.append(cover(made, truth) | cover_by_bootstrap(made, truth))
+        held = cover(made, truth)
+        if bootstrap:
+            names = ["estimate only", *(f"cover: {name}" for name in BOOTSTRAPPED)]
+            held = {name: held[name] for name in names} | cover_by_bootstrap(made, truth)
+        rates.append(held)
     return average_rates(rates)
+
+
+def run_bootstrap(cell: Cell, n: int) -> dict[str, float]:
+    return run_metrics(cell, n, bootstrap=True)
 
 
 def average_rates(rates: list[dict[str, float]]) -> dict[str, float]:
     """Return the share of the intervals that hold the truth, of those that there are."""
-    return {name: float(np.nanmean([rate[name] for rate in rates])) for name in rates[0]}
+    names = max(rates, key=len)
+    return {name: float(np.nanmean([rate.get(name, np.nan) for rate in rates])) for name in names}
 
 
-def run_fold_figures(cell: Cell, n: int) -> dict[str, float]:
+def run_classes(cell: Cell, n: int) -> dict[str, float]:
     rng = cell.rng()
-    y, patient = cell.draw_labels(rng)
-    y_patient = y[np.arange(cell.patients) * cell.images]
+    rest = 1 - cell.prevalence
+    shares = np.array([rest / 2, rest / 2, cell.prevalence])
+    # Two corners are sqrt(2) times this apart, so that their AUROC is that of the cell.
+    distance = norm.ppf(cell.auroc)
+    names = np.array(["a", "b", "c"])
+
+    def draw(patients: int) -> Predictions:
+        y = rng.choice(3, patients, p=shares)
+        patient = np.repeat(np.arange(patients), cell.images)
+        y = y[patient]
+        noise = np.sqrt(cell.correlation) * rng.standard_normal((patients, 3))[patient]
+        noise += np.sqrt(1 - cell.correlation) * rng.standard_normal((len(y), 3))
+        score = distance * np.eye(3)[y] + noise
+        probabilities = special.softmax(distance * score + np.log(shares), axis=1)
+        return Predictions(
+            ids=np.arange(len(y)).astype(str),
+            groups=patient.astype(str),
+            repeats=np.zeros_like(y),
+            folds=np.zeros_like(y),
+            labels=names[y],
+            predicted=names[probabilities.argmax(axis=1)],
+            scores=score,
+            classes=tuple(names.tolist()),
+            kind="decision",
+            probabilities=probabilities,
+        )
+
+    many = draw(400_000 // cell.images)
+    weighted = WeightedMetrics(many, None)
+    truth = dict(zip(weighted.names, map(float, weighted.evaluate()), strict=True))
+    truth["auroc"] = float(fold_aurocs(many).mean())
+    return average_rates([cover(draw(cell.patients), truth, None) for _ in range(n)])
+
+
+def run_fold_metrics(cell: Cell, n: int, *, repeats: int = 1) -> dict[str, float]:
+    rng = cell.rng()
     shift, prior = np.sqrt(2 / cell.features) * norm.ppf(cell.auroc), special.logit(cell.prevalence)
     rates = []
     for _ in range(n):
-        folds = deal_folds(y_patient, rng)[patient]
-        made, models = [], []
+        y, patient = cell.draw_labels(rng)
+        if count_patients(y, patient)[0] < FOLDS:
+            rates.append({"estimate only": 1.0, "estimate only: auprc": 1.0})
+            continue
+        y_patient = y[np.arange(cell.patients) * cell.images]
+        folds = np.stack([deal_folds(y_patient, rng)[patient] for _ in range(repeats)])
+        made, truths = [], []
         for _ in range(2):
-            x, score = cell.draw_features(y, patient, shift, rng), np.empty(len(y))
-            for fold in range(FOLDS):
-                test = folds == fold
-                w, middle = discriminate(x[~test], y[~test])
-                score[test] = x[test] @ w - middle
-                models.append((-middle, shift * w.sum() - middle, float(np.sqrt(w @ w))))
-            made.append(wrap(y, patient, folds, score, score + prior))
-        truth = true_figures(models[:FOLDS], prior, cell.prevalence)
-        right = [arm.predicted == arm.labels for arm in made]
-        overlap = overlap_factor(folds, patient)
-        rejected = float(mcnemar_test(*right, groups=patient, overlap=overlap).p < 0.05)
-        rates.append(cover(made[0], truth) | {"size: McNemar": rejected})
+            x, score = cell.draw_features(y, patient, shift, rng), np.empty(folds.shape)
+            for repeat in range(repeats):
+                models = []
+                for fold in range(FOLDS):
+                    tested = folds[repeat] == fold
+                    w, middle = discriminate(x[~tested], y[~tested])
+                    score[repeat, tested] = x[tested] @ w - middle
+                    models.append((-middle, shift * w.sum() - middle, float(np.sqrt(w @ w))))
+                truth = true_figures(models, prior, cell.prevalence)
+                low, high, deviation = np.array(models).T
+                truth["auroc"] = float(norm.cdf((high - low) / deviation / np.sqrt(2)).mean())
+                truths.append(truth)
+            made.append(
+                wrap(
+                    np.tile(y, repeats),
+                    np.tile(patient, repeats),
+                    folds.ravel(),
+                    score.ravel(),
+                    score.ravel() + prior,
+                    np.repeat(np.arange(repeats), len(y)),
+                )
+            )
+        truth = {k: float(np.mean([t[k] for t in truths[:repeats]])) for k in truths[0]}
+        held = cover(made[0], truth)
+        if repeats == 1:
+            right = [arm.predicted == arm.labels for arm in made]
+            overlap = overlap_factor(folds[0], patient)
+            test = mcnemar_test(*right, groups=patient, overlap=overlap)
+            held["size: McNemar"] = float(test.p < 0.05)
+        rates.append(held)
     return average_rates(rates)
 
 
+def run_repeated_metrics(cell: Cell, n: int) -> dict[str, float]:
+    return run_fold_metrics(cell, n, repeats=3)
+
+
 PARTS = {
-    "test": (test_cells, run_test_set, 2000, "One test set"),
-    "small": (small_cells, run_test_set, 1000, "Few patients in the smaller class"),
-    "folds": (fold_cells, run_cross_validation, 500, "Cross-validation"),
-    "figures": (figure_cells, run_figures, 500, "Other figures, one test set"),
-    "fold figures": (fold_cells, run_fold_figures, 400, "Other figures, cross-validation"),
+    "test": (test_cells, run_test_set, 1000, "One test set"),
+    "small": (small_cells, run_test_set, 800, "Few patients in the smaller class"),
+    "metrics": (metric_cells, run_metrics, 1000, "Every metric, one test set"),
+    "bootstrap": (bootstrap_cells, run_bootstrap, 400, "Next to the bootstrap"),
+    "classes": (class_cells, run_classes, 800, "Averages over three classes"),
+    "folds": (fold_cells, run_cross_validation, 400, "Cross-validation"),
+    "fold metrics": (fold_cells, run_fold_metrics, 400, "Every metric, cross-validation"),
+    "repeated metrics": (
+        repeat_cells,
+        run_repeated_metrics,
+        400,
+        "Every metric, repeated cross-validation",
+    ),
 }
 
 
 def is_off(name: str, rate: float) -> bool:
-    return rate < 0.93 if name.startswith("cover") else rate > 0.07
+    if name.startswith("cover"):
+        return rate < 0.93
+    return name.startswith("size") and rate > 0.07
 
 
 def table(rows: list[tuple[Cell, dict[str, float]]]) -> str:
     fields = [f.name for f in dataclasses.fields(Cell)]
     lines = [[*fields, *rows[0][1]], ["---"] * (len(fields) + len(rows[0][1]))]
     for cell, rates in rows:
-        marked = [f"**{r:.3f}**" if is_off(k, r) else f"{r:.3f}" for k, r in rates.items()]
+        shown = [(k, rates.get(k, np.nan)) for k in rows[0][1]]
+        marked = [f"**{r:.3f}**" if is_off(k, r) else f"{r:.3f}" for k, r in shown]
         lines.append([str(v) for v in dataclasses.astuple(cell)] + marked)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def worst(rows: list[tuple[Cell, dict[str, float]]]) -> str:
-    """The worst rate of every column, by the number of patients in each class."""
+    """The worst rate of every column, by the expected number of patients in each class."""
     names = list(rows[0][1])
     lines = [["positive patients", "negative patients", *names], ["---"] * (len(names) + 2)]
     for sizes in sorted({cell.sizes for cell, _ in rows}):
         rates = [r for cell, r in rows if cell.sizes == sizes]
-        found = [(min if k.startswith("cover") else max)(r[k] for r in rates) for k in names]
+        found = [
+            (min if k.startswith("cover") else max)(r.get(k, np.nan) for r in rates) for k in names
+        ]
         marked = [
             f"**{r:.3f}**" if is_off(k, r) else f"{r:.3f}"
             for k, r in zip(names, found, strict=True)
         ]
         lines.append([*map(str, sizes), *marked])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def lowest(rows: list[tuple[Cell, dict[str, float]]], n: int) -> str:
+    """Return a sentence on the lowest coverage where enough patients are expected."""
+    rates = [
+        (rate, name.removeprefix("cover: "), cell)
+        for cell, found in rows
+        if min(cell.sizes) >= ENOUGH
+        for name, rate in found.items()
+        if name.startswith("cover") and "BCa" not in name
+    ]
+    if not rates:
+        return ""
+    rate, name, cell = min(rates, key=lambda r: r[0])
+    error = np.sqrt(rate * (1 - rate) / n)
+    return (
+        f"Lowest coverage with at least {ENOUGH} expected patients in the smaller class: "
+        f"{rate:.3f} (standard error {error:.3f}; {name}, {cell.patients} patients, prevalence "
+        f"{cell.prevalence}, AUROC {cell.auroc}).\n\n"
+    )
 
 
 def main() -> None:
@@ -520,16 +699,19 @@ def main() -> None:
         found[title] = (
             f"\n{n} data sets a cell; a rate of 0.95 or 0.05 has a standard error of "
             f"{error:.3f}. {seconds:.0f} s with {options.jobs} process(es).\n\n"
-            f"Worst of each column:\n\n{worst(rows)}\n\n"
+            f"{lowest(rows, n) if 'metrics' in part or part == 'classes' else ''}"
+            f"Worst of each column, by expected numbers of patients:\n\n{worst(rows)}\n\n"
             f"All cells:\n\n{table(rows)}\n"
         )
         print(f"## {title}\n{found[title]}", flush=True)
     if options.n is None:
         RESULT.write_text(
             "# Coverage and size\n\nMade by `python benchmarks/coverage.py` "
-            f"(seed {SEED}); its docstring tells the design. Intervals and tests are at the 95 % "
-            "and 5 % level; bold is coverage below 0.93 or size above 0.07. The worst of many "
-            "cells is also the unluckiest.\n"
+            f"(seed {SEED}); its docstring describes the design. The class of each patient is "
+            "sampled, so that class counts vary. Intervals and tests are at the 95 % "
+            'and 5 % level; bold is coverage below 0.93 or size above 0.07. "estimate only" is '
+            "the share of data sets whose AUROC has no interval or one marked like that; rates "
+            "count marked intervals too. The worst of many cells is also the unluckiest.\n"
             + "".join(
                 f"\n## {title}\n{found[title].rstrip()}\n"
                 for *_, title in PARTS.values()
