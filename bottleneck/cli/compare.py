@@ -214,12 +214,14 @@ def _read_subgroups(
 
 def print_result(comparison: Comparison, page: Path) -> None:
     """Print the warnings, the tables and the path of the report."""
-    from bottleneck.report.tables import external_table, summary_table
+    from bottleneck.report.tables import centres_table, external_table, summary_table
     from bottleneck.report.terminal import wrap
 
     for warning in comparison.warnings:
         show(wrap(warning))
     show(summary_table(comparison))
+    if (centres := centres_table(comparison)) is not None:
+        show(centres)
     for external in comparison.external:
         for warning in external.warnings:
             show(wrap(f"{external.dataset['name']}: {warning}"))

@@ -196,7 +196,9 @@ def compare(
     columns = aggregate_columns(protocol, measures.subgroups, all_samples)
     measures = dataclasses.replace(measures, subgroups=columns)
     counted = [arm.map(test=count, inner=count) for arm in in_order]
-    evaluations = [evaluate_arm(arm, positive, measures) for arm in counted]
+    names = () if first.centres is None else np.unique(first.centres).tolist()
+    centres = names if folds.kind == "centres" else ()
+    evaluations = [evaluate_arm(arm, positive, measures, centres=centres) for arm in counted]
     conflicts = measure_conflicts(
         [(arm.name, tested[arm.name]) for arm in in_order],
         all_samples,

@@ -10,6 +10,7 @@ import numpy as np
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.metrics.centres import evaluate_centres
 from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
@@ -43,7 +44,13 @@ from bottleneck.predictions import Predictions
 __all__ = ["auroc_metric", "evaluate_arm", "pairwise_differences"]
 
 
-def evaluate_arm(arm: ArmPredictions, positive: str | None, measures: Measures) -> Evaluation:
+def evaluate_arm(
+    arm: ArmPredictions,
+    positive: str | None,
+    measures: Measures,
+    *,
+    centres: Sequence[str] = (),
+) -> Evaluation:
     """Compute all metrics of an arm.
 
     Parameters
@@ -54,6 +61,8 @@ def evaluate_arm(arm: ArmPredictions, positive: str | None, measures: Measures) 
         The positive class.
     measures : Measures
         Settings of the metrics.
+    centres : sequence of str
+        Names of the centres that the folds test, in order; empty for other protocols.
 
     Returns
     -------
@@ -110,6 +119,7 @@ def evaluate_arm(arm: ArmPredictions, positive: str | None, measures: Measures) 
         calibration=calibration,
         decision_curve=curve,
         subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
+        centres=evaluate_centres(test, centres, positive) if len(centres) else None,
         cost=arm.cost,
     )
 
@@ -177,4 +187,9 @@ def pairwise_differences(
         for a, b, test, p_adjusted in paired_tests(arms, positive, family=list(family))
     )
     weighted = {e.name: e.weights_classes for e in evaluations}
-    return (*primary, *secondary_tests(arms, weighted))
+    of_accuracy = caveat(evaluations[0].predictions, "accuracy")
+    secondary = (
+        dataclasses.replace(one, method=f"{one.method}{of_accuracy}")
+        for one in secondary_tests(arms, weighted)
+    )
+    return (*primary, *secondary)

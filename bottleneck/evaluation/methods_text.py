@@ -32,6 +32,7 @@ __all__ = [
     "describe_conflicts",
     "describe_dataset",
     "describe_protocol",
+    "describe_target",
     "find_warnings",
     "warn_of_few_patients",
     "warn_of_large_patient",
@@ -100,6 +101,8 @@ def describe_protocol(
         f" Thresholds and the calibration of probabilities (without class weights) were set on "
         f"the out-of-fold scores of the inner folds. {_describe_heads(heads)}"
     )
+    if folds.kind == "centres":
+        words += f" {describe_target(len(folds))}"
     if protocol.unit == "patient":
         score = _AGGREGATES[protocol.aggregate]
         words += (
@@ -121,6 +124,13 @@ def describe_protocol(
         "primary": _describe_primary(differences),
         "words": words,
     }
+
+
+def describe_target(n_centres: int) -> str:
+    """Return whom the intervals of a comparison that leaves out centres are for, in words."""
+    return (
+        f"Confidence intervals are for patients of these {n_centres} centres, not of other centres."
+    )
 
 
 def _describe_heads(heads: Iterable[Head]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.audit.audit import Audit
 from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
+    Centres,
     DecisionCurve,
     Difference,
     Metric,
@@ -86,6 +87,8 @@ class Evaluation:
         Metrics of the subgroups asked for.
     learning_curve : LearningCurve or None
         Learning curve, where asked for.
+    centres : Centres or None
+        AUROC of each centre, if each was left out in turn.
     cost : mapping
         Record of the training of a network, as far as known: trained_parameters, device,
         peak_memory_bytes, images_seen, seconds; curves, with one entry per epoch; training, with
@@ -107,6 +110,7 @@ class Evaluation:
     decision_curve: DecisionCurve | None = None
     subgroups: tuple[Subgroup, ...] = ()
     learning_curve: LearningCurve | None = None
+    centres: Centres | None = None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property

@@ -60,6 +60,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "decision_curve": plain(e.decision_curve),
         "subgroups": plain(e.subgroups, without_paths),
         "learning_curve": plain(e.learning_curve),
+        "centres": plain(e.centres, without_paths),
         "cost": plain(e.cost, without_paths),
     }
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY
 from bottleneck.evaluation.results import Evaluation
 
 __all__ = [
     "GROUPS",
     "METRICS",
+    "caveats",
     "grouped_metrics",
     "metric_label",
     "metric_names",
@@ -78,6 +82,33 @@ def metric_tables(
 def metric_label(name: str) -> str:
     """Return the label of a metric."""
     return METRICS.get(name, name.replace("_", " ").capitalize())
+
+
+def caveats(results: Any) -> list[str]:
+    """Return why intervals within some results are estimates only, each reason once.
+
+    Parameters
+    ----------
+    results : Metric, or mapping, sequence or dataclass that holds metrics
+        Such as the metrics of an arm, or its subgroups.
+
+    Returns
+    -------
+    list of str
+        Such as "7 patients in the smaller class".
+    """
+    if isinstance(results, Metric):
+        if not results.estimate_only or results.method is None:
+            return []
+        reason = results.method.partition(f"{ESTIMATE_ONLY}: ")[2]
+        return [reason.partition(",")[0]]
+    if dataclasses.is_dataclass(results):
+        results = [getattr(results, field.name) for field in dataclasses.fields(results)]
+    if isinstance(results, Mapping):
+        results = list(results.values())
+    if not isinstance(results, Sequence) or isinstance(results, str):
+        return []
+    return list(dict.fromkeys(reason for one in results for reason in caveats(one)))
 
 
 def n_samples(evaluation: Evaluation) -> int:

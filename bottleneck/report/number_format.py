@@ -8,7 +8,7 @@ from typing import Any
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.redaction import without_paths
 
-__all__ = ["amount", "bounds", "duration", "p_value", "prose", "signed", "three"]
+__all__ = ["amount", "bounds", "dagger", "duration", "p_value", "prose", "signed", "three"]
 
 
 def prose(text: str) -> str:
@@ -21,12 +21,20 @@ def three(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:z.3f}".replace("-", "−").replace("inf", "∞")
 
 
+def dagger(metric: Metric) -> str:
+    """Return the mark of an interval that does not hold its level."""
+    return "†" if metric.estimate_only else ""
+
+
 def bounds(metric: Metric) -> str:
-    """Format an interval, with "to" in place of a dash if a bound is negative."""
+    """Format an interval, with "to" in place of a dash if a bound is negative.
+
+    A dagger marks an interval that is an estimate only.
+    """
     if metric.low is None or metric.high is None:
         return ""
     between = " to " if metric.low < 0 else "–"
-    return f"{three(metric.low)}{between}{three(metric.high)}"
+    return f"{three(metric.low)}{between}{three(metric.high)}{dagger(metric)}"
 
 
 def signed(value: float) -> str:

@@ -202,6 +202,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "targets": summary.targets,
+        "caveats": labels.caveats,
         "benefits": summary.net_benefits,
         "frequent_choices": summary.frequent_choices,
         "decision": _drawn(plots.decision_svg),
@@ -234,6 +235,7 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
     listed = [
         (True, _Section("results", "Results", "results")),
         (comparison.differences, _Section("differences", "Differences between arms", "pairs")),
+        (any(e.centres for e in arms), _Section("centres", "Centres", "centres")),
         (True, _Section("roc", "ROC curves", "roc")),
         (
             any(e.operating_points for e in arms),

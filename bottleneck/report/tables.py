@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.evaluation.methods_text import describe_target
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.plurals import counted
+from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
-from bottleneck.report.labels import metric_label, metric_names, n_samples
+from bottleneck.report.labels import caveats, metric_label, metric_names, n_samples
+from bottleneck.report.number_format import dagger
 from bottleneck.report.redaction import visible, without_paths
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BOM",
+    "centres_table",
     "csv_table",
     "external_predictions_frame",
     "external_table",
@@ -39,6 +43,8 @@ __all__ = [
 # Byte order mark: Excel reads a CSV file as UTF-8 only if it begins with it.
 BOM = "\ufeff"
 
+_NEW_CENTRE = " For a new centre: the mean and a 95 % prediction interval, which is approximate."
+
 
 def format_metric(metric: Metric | None) -> str:
     """Format a metric with three decimals, and its interval if it has one."""
@@ -46,7 +52,7 @@ def format_metric(metric: Metric | None) -> str:
         return "n/a"
     if metric.low is None or metric.high is None:
         return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]{dagger(metric)}"
 
 
 def predictions_frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
@@ -151,6 +157,44 @@ def external_table(external: External) -> Table:
     )
 
 
+def centres_table(comparison: Comparison) -> Table | None:
+    """Return the table of the centres for a terminal: AUROCs of the best arm.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Result of ``compare``.
+
+    Returns
+    -------
+    rich.table.Table or None
+        One row per centre, and one for a new centre; None if no centres were left out.
+    """
+    from rich.text import Text
+
+    from bottleneck.report.terminal import make_table
+
+    best = best_arm(comparison.evaluations)
+    if best is None or best.centres is None:
+        return None
+    found = best.centres
+    caption = f"AUROC of {visible(best.name)} in each centre, trained on the others."
+    caption += f" There is {found.note}." if found.note else _NEW_CENTRE
+    daggers = caveats(found.each)
+    caption += f" † estimate only: {'; '.join(daggers)}." if daggers else ""
+    table = make_table(caption=caption)
+    table.add_column("Centre", overflow="fold")
+    for name in ("n", "Patients", "AUROC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for centre in found.each:
+        patients = "–" if centre.n_patients is None else str(centre.n_patients)
+        row = (str(centre.n_samples), patients, format_metric(centre.auroc))
+        table.add_row(Text(visible(centre.name)), *map(Text, row))
+    if found.new_centre is not None:
+        table.add_row("a new centre", "", "", Text(format_metric(found.new_centre)))
+    return table
+
+
 def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return each cell of a confusion matrix as a share of its row; 0 in a row without samples."""
     totals = confusion.sum(axis=1, keepdims=True)
@@ -197,7 +241,7 @@ def _over_two_lines(metric: Metric | None) -> str:
     text = format_metric(None if metric is None else Metric(metric.value))
     if metric is None or metric.low is None or metric.high is None:
         return text
-    return f"{text}\n{metric.low:.2f}–{metric.high:.2f}"
+    return f"{text}\n{metric.low:.2f}–{metric.high:.2f}{dagger(metric)}"
 
 
 def _caption(comparison: Comparison) -> str:
@@ -207,12 +251,23 @@ def _caption(comparison: Comparison) -> str:
         if comparison.positive
         else f"{len(comparison.classes)} classes"
     )
-    return visible(f"Data set {_cohort(comparison.dataset)}, {classes}") + "."
+    caption = visible(f"Data set {_cohort(comparison.dataset)}, {classes}") + "."
+    if comparison.protocol["kind"] == "centres":
+        caption += f" {describe_target(comparison.protocol['folds'])}"
+    return caption + _dagger_note(comparison.evaluations)
 
 
 def _external_caption(external: External) -> str:
     cohort = visible(_cohort(external.dataset))
-    return f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
+    caption = (
+        f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
+    )
+    return caption + _dagger_note(external.evaluations)
+
+
+def _dagger_note(evaluations: Sequence[Evaluation]) -> str:
+    texts = caveats([e.metrics for e in evaluations])
+    return f" † estimate only: {'; '.join(texts)}." if texts else ""
 
 
 def _cohort(dataset: Mapping[str, Any]) -> str:

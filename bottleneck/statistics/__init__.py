@@ -12,6 +12,7 @@ Any metric              ``influence_interval``, ``patient_variance``, ``overlap_
                         ``degrees_of_freedom``, ``corrected_resampled_t``, ``holm``,
                         ``average_intervals``, ``effective_number``, ``holds_level``,
                         ``invert_interval``
+Several centres         ``random_effects``
 Shift between cohorts   ``mmd_test``, ``knn_outliers``
 ======================  ==================================================================
 """
@@ -36,6 +37,7 @@ from bottleneck.statistics.intervals import (
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
 from bottleneck.statistics.knn_outliers import knn_outliers
 from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
+from bottleneck.statistics.meta_analysis import RandomEffects, random_effects
 from bottleneck.statistics.mmd import MmdResult, mmd_test
 from bottleneck.statistics.patient_variance import (
     degrees_of_freedom,
@@ -55,6 +57,7 @@ __all__ = [
     "Interval",
     "McNemar",
     "MmdResult",
+    "RandomEffects",
     "ResampledDifference",
     "agree_with_p",
     "average_intervals",
@@ -78,6 +81,7 @@ __all__ = [
     "mmd_test",
     "overlap_factor",
     "patient_variance",
+    "random_effects",
     "roc_auc_interval",
     "wilson_interval",
 ]

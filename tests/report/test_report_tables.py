@@ -68,6 +68,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "decision_curve",
             "subgroups",
             "learning_curve",
+            "centres",
             "cost",
         ]
         assert (arm["name"], arm["backbone"], arm["n"]) == (e.name, e.backbone, 180)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.calibration import calibration_line
 from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
-from bottleneck.evaluation.metrics.reliability import qualify
+from bottleneck.evaluation.metrics.reliability import qualify, qualify_all
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.metrics.weighted_metrics import (
     CONFUSION_METRICS,
@@ -105,19 +105,20 @@ def compute_intervals(
     intervals["balanced_accuracy"] = _join_recalls(predictions, overlap=overlap)
     if positive is None:
         intervals["sensitivity"] = intervals["balanced_accuracy"]
-    if set(names) - set(intervals) - {"ece", "auroc", *lines}:
-        linear = _of_influence(predictions, positive)
+    if rest := set(names) - set(intervals) - {"ece", "auroc", *lines}:
+        linear = _of_influence(predictions, positive, rest)
         intervals = {**linear, **intervals}
-        for name in ("f1", "mcc") if positive is not None else ():
+        for name in {"f1", "mcc"} & set(linear) if positive is not None else ():
             if not np.isfinite(linear[name].low):
                 intervals[name] = _join_recalls(predictions, positive, name)
-    return {
-        name: qualify(interval, predictions, name, positive)
+    known = {
+        name: interval
         for name in METRICS
         if name in names
         and (interval := intervals.get(name)) is not None
         and np.isfinite([interval.low, interval.high]).all()
     }
+    return qualify_all(known, predictions, positive)
 
 
 def compute_intervals_per_class(predictions: Predictions) -> dict[str, dict[str, Interval]]:
@@ -224,7 +225,9 @@ def binarise(
     return predictions.labels == positive, score, encode_patients(predictions) if known else None
 
 
-def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, Interval]:
+def _of_influence(
+    predictions: Predictions, positive: str | None, names: Collection[str]
+) -> dict[str, Interval]:
     weighted = WeightedMetrics(predictions, positive)
     folds, patients = encode_folds(predictions), encode_patients(predictions)
     repeats = as_codes("repeats", predictions.repeats, len(predictions))
@@ -233,6 +236,8 @@ def _of_influence(predictions: Predictions, positive: str | None) -> dict[str, I
     intervals = {}
     rows = zip(weighted.names, weighted.evaluate(), weighted.gradient(), strict=True)
     for name, value, influence in rows:
+        if name not in names:
+            continue
         by_fold = name == "auprc"
         strata = folds if by_fold else repeats
         overlap = overlap_factor(folds, patients, by_fold=by_fold)

@@ -14,6 +14,8 @@ from bottleneck.statistics.intervals import Interval
 __all__ = [
     "Bin",
     "Calibration",
+    "Centre",
+    "Centres",
     "DecisionCurve",
     "Difference",
     "Metric",
@@ -162,6 +164,47 @@ class Subgroup:
     n_patients: int | None
     n_all: int
     metrics: Mapping[str, Metric]
+
+
+@dataclasses.dataclass(frozen=True)
+class Centre:
+    """The AUROC of an arm in one centre, whose samples were not in the training set.
+
+    Attributes
+    ----------
+    name : str
+        Name of the centre.
+    n_samples : int
+        Number of samples.
+    n_patients : int or None
+        Number of patients; None if no patients are known.
+    auroc : Metric
+        The AUROC, with an interval for patients of this centre.
+    """
+
+    name: str
+    n_samples: int
+    n_patients: int | None
+    auroc: Metric
+
+
+@dataclasses.dataclass(frozen=True)
+class Centres:
+    """The AUROC of an arm in each centre, and what to expect of a new one.
+
+    Attributes
+    ----------
+    each : tuple of Centre
+        The centres, in the order of the folds.
+    new_centre : Metric or None
+        Mean AUROC over centres, with a prediction interval for the AUROC of a new centre.
+    note : str
+        Why there is no prediction interval; empty if there is one.
+    """
+
+    each: tuple[Centre, ...]
+    new_centre: Metric | None
+    note: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from bottleneck.plurals import counted
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.intervals import Interval, effective_number, holds_level
 
-__all__ = ["ESTIMATE_ONLY", "caveat", "qualify", "shortage"]
+__all__ = ["ESTIMATE_ONLY", "caveat", "qualify", "qualify_all", "shortage"]
 
 Strings = NDArray[np.str_]
 
@@ -27,6 +28,20 @@ def qualify(
     """Return the interval with the caveat in the name of its method, if there is one."""
     method = interval.method + caveat(predictions, name, positive)
     return dataclasses.replace(interval, method=method)
+
+
+def qualify_all(
+    intervals: Mapping[str, Interval], predictions: Predictions, positive: str | None
+) -> dict[str, Interval]:
+    """Return the intervals of several metrics, by name, with their caveats."""
+    # Metrics with the same rule share one caveat, which is not quick to find.
+    rules = {name: (name in _OF_ALL_CLASSES, name == "auprc") for name in intervals}
+    names = {rule: name for name, rule in rules.items()}
+    cautions = {rule: caveat(predictions, name, positive) for rule, name in names.items()}
+    return {
+        name: dataclasses.replace(interval, method=interval.method + cautions[rules[name]])
+        for name, interval in intervals.items()
+    }
 
 
 def caveat(predictions: Predictions, name: str = "auroc", positive: str | None = None) -> str:
