@@ -97,7 +97,7 @@ def compare(
     metadata: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with the samples' ids and columns for --subgroup.",
+            help="Table (CSV, .xlsx) with the samples' ids and columns for --subgroup.",
             show_default=False,
             rich_help_panel=MEASURING,
         ),
@@ -136,7 +136,9 @@ def compare(
         refuse_idle(options, "without --data: add that option")
     files = choose_features(features or [], "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
-    measures = Measures(subgroups=_read_subgroups(files[0], subgroup or [], metadata), **measuring)
+    measures = Measures(
+        subgroups=_read_subgroups(files[0], subgroup or [], metadata, quiet=quiet), **measuring
+    )
     with share_out(engine, address):
         comparison, page = run(
             files,
@@ -192,7 +194,7 @@ def run(
 
 
 def _read_subgroups(
-    features: Path, names: list[str], table: Path | None
+    features: Path, names: list[str], table: Path | None, *, quiet: bool
 ) -> dict[str, Mapping[str, str]]:
     if not names:
         return {}
@@ -209,7 +211,13 @@ def _read_subgroups(
         raise UsageError(
             f"the features hold no column '{rest[0]}': name a table with it (--metadata FILE)"
         )
-    return columns | (read_columns(table, rest, loaded.ids.tolist()) if table and rest else {})
+    notes: list[str] = []
+    if table is not None and rest:
+        columns |= read_columns(table, rest, loaded.ids.tolist(), notes)
+    if (tell := show_note(quiet=quiet)) is not None:
+        for note in notes:
+            tell(note)
+    return columns
 
 
 def print_result(comparison: Comparison, page: Path) -> None:

@@ -195,13 +195,13 @@ def _without_end(fields: list[str]) -> list[str]:
     return fields
 
 
-def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
+def read_table(path: str | Path, notes: list[str] | None = None) -> tuple[pd.DataFrame, str]:
     """Return all fields of a table as text.
 
     Parameters
     ----------
-    path : str or Path
-        A table as ``read_rows`` takes it.
+    path, notes
+        As for ``read_rows``.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
     path = Path(path)
-    (_, header), *rows = read_rows(path)
+    (_, header), *rows = read_rows(path, notes)
     names = [canonical(name) for name in header]
     table = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], names, dtype=str)
     if is_workbook(path):
@@ -229,7 +229,10 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, str]:
 
 
 def read_columns(
-    path: str | Path, names: Sequence[str], ids: Sequence[str]
+    path: str | Path,
+    names: Sequence[str],
+    ids: Sequence[str],
+    notes: list[str] | None = None,
 ) -> dict[str, dict[str, str]]:
     """Return columns of a table, matched to samples by their ids.
 
@@ -242,6 +245,8 @@ def read_columns(
     ids : sequence of str
         The ids of the samples. One column of the table must contain each of them exactly once,
         perhaps in another spelling of the same canonical form.
+    notes : list of str, optional
+        Notes on how a workbook was read are added to it.
 
     Returns
     -------
@@ -256,7 +261,7 @@ def read_columns(
     UsageError
         If a column does not exist.
     """
-    table, _ = read_table(path)
+    table, _ = read_table(path, notes)
     columns = table.columns.tolist()
     known = match_names(list(names), columns)
     for name in names:
