@@ -277,6 +277,7 @@ def _test(
         z = difference / error
         p_wald = 2 * float(tail(-abs(z)))
         p = invert_interval(lambda at: _mover_interval(*intervals(at), error))
+        name = f"{name}, MOVER"
     else:
         error, name = np.nan, "distribution-free bound"
         p = _hoeffding_p(a, b, n_pairs)

@@ -143,7 +143,9 @@ def _accuracy(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
 
 def _balanced(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
     interval, p = balanced_accuracy_difference(arms[a], arms[b])
-    reason = "in place of accuracy, since only one of the arms is known to weight the classes"
+    reason = (
+        "in place of accuracy, since only one of the arms is known to weight the classes equally"
+    )
     known = bool(np.isfinite(interval.low))
     return Difference(
         a,
