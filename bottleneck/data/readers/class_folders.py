@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.folder_levels import (
-    Levels,
+    FolderLevels,
     doubt_folder,
     find_levels,
     propose_pattern,
@@ -169,7 +169,7 @@ def _describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list
     return notes
 
 
-def _doubt_one_class(folder: Path, samples: list[Sample], levels: Levels) -> str:
+def _doubt_one_class(folder: Path, samples: list[Sample], levels: FolderLevels) -> str:
     label = samples[0].label
     below = {sample.source.split("/")[levels.next] for sample in samples}
     inner = folder / samples[0].source.partition(f"{label}/")[0] / label
@@ -184,7 +184,7 @@ def _doubt_one_class(folder: Path, samples: list[Sample], levels: Levels) -> str
 
 
 def _describe_missing_images(
-    folder: Path, images: list[str], files: list[str], levels: Levels
+    folder: Path, images: list[str], files: list[str], levels: FolderLevels
 ) -> str:
     expected = "expected one subfolder with images per class, such as benign/ and malignant/"
     if images:

@@ -12,7 +12,7 @@ from bottleneck.data.readers.manifest import SPLITS
 from bottleneck.data.readers.mask_files import is_image_folder
 from bottleneck.plurals import counted
 
-__all__ = ["Levels", "doubt_folder", "find_levels", "propose_pattern"]
+__all__ = ["FolderLevels", "doubt_folder", "find_levels", "propose_pattern"]
 
 _CLASS_WORDS = frozenset(
     {"benign", "malignant", "malign", "normal", "abnormal", "healthy", "diseased", "disease"}
@@ -39,7 +39,7 @@ _MIN_PATIENTS, _PATIENTS_PER_CLASS, _MAX_CLASSES = 5, 2, 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Levels:
+class FolderLevels:
     """Which folders of a path have a meaning; 0 is the outermost.
 
     Attributes
@@ -68,7 +68,7 @@ class Levels:
         return max(self.label, -1 if self.split is None else self.split) + 1
 
 
-def find_levels(paths: Iterable[str]) -> Levels:
+def find_levels(paths: Iterable[str]) -> FolderLevels:
     """Return the meaning of the folders above images.
 
     The outermost folders are splits if all have names of splits, and otherwise classes. They are
@@ -103,14 +103,14 @@ def find_levels(paths: Iterable[str]) -> Levels:
     return dataclasses.replace(levels, split=0, notes=(note, *levels.notes))
 
 
-def propose_pattern(paths: Iterable[str], levels: Levels) -> str | None:
+def propose_pattern(paths: Iterable[str], levels: FolderLevels) -> str | None:
     """Return a note on folders below the classes that may be patients; None if there are none.
 
     Parameters
     ----------
     paths : iterable of str
         Paths of images, relative to the data set.
-    levels : Levels
+    levels : FolderLevels
         What ``find_levels`` returned for them.
     """
     start = levels.next
@@ -165,7 +165,7 @@ def doubt_folder(name: str, classes: Iterable[str]) -> str | None:
     return f"the folder is called '{name}': if it is one of the classes, pass the folder above it"
 
 
-def _find_classes(counts: Counter[tuple[str, ...]], depth: int) -> Levels:
+def _find_classes(counts: Counter[tuple[str, ...]], depth: int) -> FolderLevels:
     """Return the levels of folders without splits above; ``depth`` is that of the outer ones."""
     outer = {chain[0] for chain in counts}
     outer_of: dict[str, set[str]] = defaultdict(set)
@@ -176,7 +176,7 @@ def _find_classes(counts: Counter[tuple[str, ...]], depth: int) -> Levels:
             n_nested += n
     inner = set(outer_of)
     n_direct = counts.total() - n_nested
-    plain = Levels(label=depth)
+    plain = FolderLevels(label=depth)
     if doubt := _doubt_classes(outer, depth):
         return dataclasses.replace(plain, notes=(doubt,), certain=False)
     if len(outer) < 2 or any(map(_is_class, outer)):
@@ -232,7 +232,7 @@ def _doubt_classes(outer: set[str], depth: int) -> str | None:
     return None
 
 
-def _split_below(levels: Levels, inner: set[str], n_direct: int) -> Levels:
+def _split_below(levels: FolderLevels, inner: set[str], n_direct: int) -> FolderLevels:
     """Return the levels with the splits below the classes, if there are any."""
     if len(inner) < 2 or not all(map(_is_split, inner)) or levels.label:
         return levels
@@ -244,7 +244,7 @@ def _split_below(levels: Levels, inner: set[str], n_direct: int) -> Levels:
     return dataclasses.replace(levels, split=split, notes=(note,), certain=not n_direct)
 
 
-def _classes_inside(outer: set[str], inner: set[str], depth: int) -> Levels:
+def _classes_inside(outer: set[str], inner: set[str], depth: int) -> FolderLevels:
     above, meaning = "group", ""
     if all(map(_FOLD.fullmatch, outer)):
         above, meaning = "fold", ", which are read as published test folds"
@@ -255,10 +255,12 @@ def _classes_inside(outer: set[str], inner: set[str], depth: int) -> Levels:
         f"{counted(len(outer), 'folder')} such as '{min(outer)}'{meaning}. If that is wrong, pass "
         "a table"
     )
-    return Levels(label=depth + 1, above=above, notes=(note,))
+    return FolderLevels(label=depth + 1, above=above, notes=(note,))
 
 
-def _uncertain(levels: Levels, outer: set[str], reason: str, others: set[str]) -> Levels:
+def _uncertain(
+    levels: FolderLevels, outer: set[str], reason: str, others: set[str]
+) -> FolderLevels:
     note = (
         f"the classes are the outer folders ({_name(outer)}), but {reason} ({_name(others)}). If "
         "these are the classes, pass a table"
