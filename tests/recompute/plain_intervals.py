@@ -355,6 +355,39 @@ def auroc_interval(table: Table, positive: str | None) -> Bounds:
     return area_of(table, positive).interval()(LEVEL)
 
 
+def new_centre(values: list[float], errors: list[float]) -> tuple[float, float, float]:
+    """Return the mean AUROC of centres and the prediction interval of another one."""
+    value = np.array(values)
+    x, v = special.logit(value), (np.array(errors) / (value * (1 - value))) ** 2
+    k = len(x)
+
+    def projection(tau2: float) -> np.ndarray:
+        w = 1 / (v + tau2)
+        return np.diag(w) - np.outer(w, w) / w.sum()
+
+    def score(tau2: float) -> float:
+        """Return twice the derivative of the restricted likelihood."""
+        p = projection(tau2)
+        return float(x @ p @ p @ x - np.trace(p))
+
+    def likelihood(tau2: float) -> float:
+        w = 1 / (v + tau2)
+        return float(np.log(w).sum() - np.log(w.sum()) - x @ projection(tau2) @ x)
+
+    # Every maximum lies at 0 or where the derivative falls through 0.
+    most = 4 * max(np.ptp(x) ** 2, v.max())
+    grid = np.concatenate([[0.0], np.geomspace(1e-9 * most, most, 400)])
+    slopes = [score(t) for t in grid]
+    falls = [n for n in range(len(grid) - 1) if slopes[n] > 0 >= slopes[n + 1]]
+    maxima = [0.0, *(optimize.brentq(score, grid[n], grid[n + 1], xtol=1e-15) for n in falls)]
+    tau2 = max(maxima, key=likelihood)
+    w = 1 / (v + tau2)
+    mean = w @ x / w.sum()
+    error2 = max(1.0, w @ (x - mean) ** 2 / (k - 1)) / w.sum()
+    reach = t_quantile(k - 2) * np.sqrt(tau2 + error2)
+    return tuple(float(special.expit(mean + sign * reach)) for sign in (0, -1, 1))
+
+
 def inverted(interval: Callable[[float], Bounds]) -> float:
     """Return 1 minus the level at which a bound of the interval is 0."""
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from plain_intervals import (
+    area_of,
     auroc_interval,
     auroc_test,
     balanced_test,
@@ -31,6 +32,7 @@ from plain_intervals import (
     influence_intervals,
     joined_recalls,
     mcnemar,
+    new_centre,
     of_prevalence,
     proportion,
 )
@@ -58,6 +60,7 @@ NOT_COMPUTED = {
     r"\.subgroups\[": "the column of the subgroups is not in the predictions",
     r"\.learning_curve\.": "predictions of smaller training sets are not written",
     r"\.shifts\[": "computed from features",
+    r"(^|\.)conflicts\b": "copies with different labels are left out of the predictions",
 }
 Numbers = dict[str, float]
 
@@ -127,6 +130,8 @@ def compute_arm(
     numbers |= compute_metrics(f"{path}.metrics", table, positive, prevalence)
     counts = confusion(table.take(table.repeat == table.repeat.min())).tolist()
     numbers |= {f"{path}.confusion{key}": value for key, value in leaves(counts)}
+    if arm.get("centres"):
+        numbers |= compute_centres(f"{path}.centres", arm["centres"], table, positive)
     for name in table.classes if arm["per_class"] else ():
         numbers |= compute_metrics(f"{path}.per_class.{name}", table, name, None)
     if positive is None:
@@ -156,6 +161,24 @@ def compute_arm(
         curve = {"thresholds": at, "model": model, "everyone": everyone}
         for name, values in curve.items():
             numbers |= {f"{path}.decision_curve.{name}[{n}]": v for n, v in enumerate(values)}
+    return numbers
+
+
+def compute_centres(
+    path: str, centres: Mapping[str, Any], table: Table, positive: str | None
+) -> Numbers:
+    """Return the AUROC of each centre, and the prediction for a new one."""
+    numbers: Numbers = {}
+    parts = table.parts(table.fold)
+    areas = [area_of(part, positive) for part in parts]
+    for n, (part, area) in enumerate(zip(parts, areas, strict=True)):
+        where = f"{path}.each[{n}]"
+        numbers[f"{where}.n_samples"] = len(np.unique(part.ids))
+        numbers[f"{where}.n_patients"] = len(np.unique(part.units))
+        numbers |= metric(f"{where}.auroc", area.value, *area.interval()(0.95))
+    if centres["new_centre"]:
+        found = new_centre([a.value for a in areas], [a.error for a in areas])
+        numbers |= metric(f"{path}.new_centre", *found)
     return numbers
 
 

@@ -50,7 +50,7 @@ def run(*folders: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory) -> list[Path]:
-    """Two classes over folds and on an external cohort; three classes with repeats."""
+    """Two classes over folds and an external cohort; three classes with repeats; centres."""
     folder = tmp_path_factory.mktemp("reports")
     inside = [unequal(36), unequal(36, seed=1, recipe=VGG)]
     outside = [unequal(30, seed=7, **AWAY), unequal(30, seed=8, recipe=VGG, **AWAY)]
@@ -67,17 +67,24 @@ def reports(tmp_path_factory) -> list[Path]:
         external=unequal(24, classes=("a", "b", "c"), seed=7, **AWAY),
         protocol=Protocol(n_splits=2, repeats=2, inner_splits=2),
     )
-    made = [folder / "binary", folder / "several"]
-    write_report(binary, made[0])
-    write_report(several, made[1])
-    return made
+    at_centres = make_features(n_patients=100, images=1, signal=1.0, width=4)
+    centres = compare(
+        dataclasses.replace(at_centres, centres=np.array(list("vwxyz"))[np.arange(100) // 20]),
+        ["logistic"],
+        protocol=Protocol(kind="centres", inner_splits=2),
+    )
+    made = {"binary": binary, "several": several, "centres": centres}
+    for name, comparison in made.items():
+        write_report(comparison, folder / name)
+    return [folder / name for name in made]
 
 
 def test_every_number_is_computed_again(reports):
     result = run(*reports)
     assert result.returncode == 0, result.stdout + result.stderr
     found = re.findall(r"(\d+) numbers compared, largest deviation (\S+)", result.stdout)
-    assert [int(n) > least for (n, _), least in zip(found, (2000, 900), strict=True)] == [True] * 2
+    assert all(int(n) > least for (n, _), least in zip(found, (2000, 900, 600), strict=True))
+    assert json.loads((reports[2] / "results.json").read_text())["arms"][0]["centres"]["new_centre"]
     assert all(float(deviation) < 1e-6 for _, deviation in found)
     for kind in ("thresholds", "shifts[].mmd_p", "dataset.n_samples"):
         assert re.search(rf"not computed: \S*{re.escape(kind)}\S* \(\d+\): \w+", result.stdout)
