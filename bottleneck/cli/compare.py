@@ -82,6 +82,14 @@ def compare(
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Name samples and patients in the report.")
     ] = False,
+    inner_scores: Annotated[
+        bool,
+        typer.Option(
+            "--inner-scores",
+            help="Also write inner_scores.csv: the scores within each training set on which "
+            "thresholds and calibrations are set.",
+        ),
+    ] = False,
     jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     engine: Engine = "local",
     address: Address = None,
@@ -148,6 +156,7 @@ def compare(
             positive=positive,
             overwrite=overwrite,
             with_ids=with_ids,
+            inner_scores=inner_scores,
             jobs=jobs,
             quiet=quiet,
             predictions=predictions or [],
@@ -171,6 +180,7 @@ def run(
     *,
     overwrite: bool = False,
     with_ids: bool = False,
+    inner_scores: bool = False,
     jobs: int = -1,
     quiet: bool = False,
     **options: Any,
@@ -190,7 +200,10 @@ def run(
             note=show_note(quiet=quiet),
             **options,
         )
-    return comparison, write_report(comparison, output, with_ids=with_ids, overwrite=overwrite)
+    page = write_report(
+        comparison, output, with_ids=with_ids, overwrite=overwrite, inner_scores=inner_scores
+    )
+    return comparison, page
 
 
 def _read_subgroups(

@@ -40,6 +40,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "arms": [_arm(e) for e in comparison.evaluations],
         "comparisons": _differences(comparison.differences),
         "external": [_external(e) for e in comparison.external],
+        "conflicts": plain(comparison.conflicts, without_paths),
         "audit": None if comparison.audit is None else _audit(comparison.audit),
         "features": plain(comparison.features, without_paths),
     }
@@ -82,6 +83,7 @@ def _external(external: External) -> dict[str, Any]:
         "arms": [_arm(e) for e in external.evaluations],
         "comparisons": _differences(external.differences),
         "drops": plain(external.drops),
+        "conflicts": plain(external.conflicts, without_paths),
         "shifts": plain(external.shifts, without_paths),
     }
 

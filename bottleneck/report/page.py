@@ -22,6 +22,7 @@ from bottleneck.report import (
     json_record,
     labels,
     number_format,
+    paragraphs,
     redaction,
     summary,
     tables,
@@ -37,6 +38,9 @@ from bottleneck.report.figures import (
 
 __all__ = ["prepare_folder", "render", "write_report"]
 
+# Files that not every report has.
+_OPTIONAL = ("predictions_external.csv", "inner_scores.csv")
+
 
 def write_report(
     comparison: Comparison,
@@ -44,15 +48,16 @@ def write_report(
     *,
     with_ids: bool = False,
     overwrite: bool = False,
+    inner_scores: bool = False,
 ) -> Path:
     """Write the report of a comparison to a folder.
 
-    The files are ``report.html`` (self-contained), ``results.json``, ``table.md``,
-    ``table.csv``, ``predictions.csv`` and, with external cohorts, ``predictions_external.csv``.
-    Only the last two name samples and patients, unless ``with_ids`` is set. Files are written
-    atomically, and the same comparison gives the same bytes. Predictions keep ids and labels as
-    they are in the data set, even if a spreadsheet would read them as a formula (``=``, ``+``,
-    ``-``, ``@``), so that they can be matched with it.
+    The files are ``report.html`` (self-contained), ``results.json``, ``table.md``, ``table.csv``,
+    ``paragraphs.md``, ``predictions.csv``, with external cohorts ``predictions_external.csv``, and
+    on request ``inner_scores.csv``. Only the last three name samples and patients, unless
+    ``with_ids`` is set. Files are written atomically, and the same comparison gives the same
+    bytes. Predictions keep ids and labels as they are in the data set, even if a spreadsheet would
+    read them as a formula (``=``, ``+``, ``-``, ``@``), so that they can be matched with it.
 
     Parameters
     ----------
@@ -64,6 +69,9 @@ def write_report(
         Whether the page lists the samples misclassified by every arm, with their patients.
     overwrite : bool
         Whether a report in the folder is replaced.
+    inner_scores : bool
+        Whether ``inner_scores.csv`` is written: the scores within each training set on which
+        thresholds and calibrations are set; see ``tables.inner_frame``.
 
     Returns
     -------
@@ -86,11 +94,16 @@ def write_report(
         "predictions.csv": frame.to_csv(index=False, lineterminator="\n"),
         "table.md": tables.markdown_table(comparison),
         "table.csv": tables.csv_table(comparison),
-        "report.html": render(comparison, with_ids=with_ids),
+        "paragraphs.md": paragraphs.paragraphs_markdown(comparison),
     }
     if comparison.external:
         outside = tables.external_predictions_frame(comparison)
         files["predictions_external.csv"] = outside.to_csv(index=False, lineterminator="\n")
+    if inner_scores:
+        inner = tables.inner_frame(comparison)
+        files["inner_scores.csv"] = inner.to_csv(index=False, lineterminator="\n")
+    # Last, since it marks the folder as one that holds a report.
+    files["report.html"] = render(comparison, with_ids=with_ids, inner_scores=inner_scores)
     try:
         for name, text in files.items():
             # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
@@ -152,7 +165,7 @@ class _Section:
     external: External | None = None
 
 
-def render(comparison: Comparison, *, with_ids: bool = False) -> str:
+def render(comparison: Comparison, *, with_ids: bool = False, inner_scores: bool = False) -> str:
     """Return the HTML of ``report.html``, as ``write_report`` writes it."""
     shared, own = redaction.shared_and_own(comparison.features)
     return (
@@ -165,6 +178,9 @@ def render(comparison: Comparison, *, with_ids: bool = False) -> str:
             protocol=comparison.protocol,
             version=__version__,
             with_ids=with_ids,
+            inner_scores=inner_scores,
+            methods=paragraphs.methods_paragraph(comparison),
+            findings=paragraphs.results_paragraph(comparison),
             sections=_sections(comparison, with_ids=with_ids),
             warnings=comparison.warnings,
             summary=summary.summarise(comparison),
@@ -256,6 +272,7 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
         (comparison.audit, _Section("audit", "Leak audit", "audit")),
         (with_ids, _Section("missed", "Samples misclassified by every arm", "missed")),
         (True, _Section("protocol", "Protocol", "protocol")),
+        (True, _Section("text", "Paragraphs for a manuscript", "text")),
         (any(e.cost for e in arms), _Section("costs", "Costs of training", "costs")),
         (comparison.features, _Section("features", "Features", "features")),
         (True, _Section("limits", "Limits of use", "limits")),

@@ -33,6 +33,7 @@ __all__ = [
     "external_predictions_frame",
     "external_table",
     "format_metric",
+    "inner_frame",
     "markdown_table",
     "predictions_frame",
     "results",
@@ -73,6 +74,36 @@ def external_predictions_frame(comparison: Comparison) -> pd.DataFrame:
     for frame, external in zip(frames, comparison.external, strict=True):
         frame.insert(0, "cohort", external.dataset["name"])
     return pd.concat(frames, ignore_index=True)
+
+
+def inner_frame(comparison: Comparison) -> pd.DataFrame:
+    """Return the scores on which thresholds and calibrations are set.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Result of ``compare``.
+
+    Returns
+    -------
+    DataFrame
+        Columns arm, repeat, fold, id, group, label and score_<class> for every class. The rows of
+        a repeat and fold are the training set of that test fold, with the out-of-fold scores of
+        its inner folds; for a trained network they are its validation set. Arms without inner
+        scores have no rows. With ``unit`` "patient", a row is a patient.
+    """
+    import pandas as pd
+
+    frames = [
+        part.to_frame().drop(columns="predicted").assign(arm=name)
+        for name, parts in comparison.inner.items()
+        for part in parts
+    ]
+    named = ["arm", "repeat", "fold", "id", "group", "label"]
+    scores = [f"score_{name}" for name in comparison.classes]
+    if not frames:
+        return pd.DataFrame(columns=[*named, *scores])
+    return pd.concat(frames, ignore_index=True)[[*named, *scores]]
 
 
 def csv_table(comparison: Comparison) -> str:

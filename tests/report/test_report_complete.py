@@ -64,6 +64,7 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
         "Cohort",
         "Leak audit",
         "Protocol",
+        "Paragraphs for a manuscript",
         "Costs of training",
         "Features",
         "Limits of use",

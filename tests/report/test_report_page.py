@@ -21,7 +21,14 @@ from bottleneck.report.number_format import p_value
 from bottleneck.report.page import prepare_folder, render, write_report
 from bottleneck.report.summary import missed_by_all, summarise
 
-FILES = {"report.html", "results.json", "table.md", "table.csv", "predictions.csv"}
+FILES = {
+    "report.html",
+    "results.json",
+    "table.md",
+    "table.csv",
+    "paragraphs.md",
+    "predictions.csv",
+}
 
 
 def lead(comparison: Comparison) -> str:
@@ -34,7 +41,7 @@ def page(binary: Comparison) -> Page:
     return Page(render(binary))
 
 
-def test_writes_the_five_files_and_nothing_else(binary: Comparison, tmp_path: Path) -> None:
+def test_writes_its_files_and_nothing_else(binary: Comparison, tmp_path: Path) -> None:
     path = write_report(binary, tmp_path / "report")
     assert path == tmp_path / "report" / "report.html"
     assert {p.name for p in path.parent.iterdir()} == FILES
@@ -76,6 +83,7 @@ def test_page_has_every_section(page: Page, binary: Comparison) -> None:
         "Confusion matrices",
         "Cohort",
         "Protocol",
+        "Paragraphs for a manuscript",
         "Features",
         "Limits of use",
         "Reporting checklist",

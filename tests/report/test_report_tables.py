@@ -45,6 +45,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "arms",
         "comparisons",
         "external",
+        "conflicts",
         "audit",
         "features",
     ]

@@ -36,3 +36,19 @@ const watch = new ResizeObserver((entries) => {
   }
 });
 document.querySelectorAll(".scroll").forEach((part) => watch.observe(part));
+// Select a paragraph, and copy it where the browser lets a page do so.
+document.querySelectorAll(".copied").forEach((text) => {
+  const button = document.createElement("button");
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    getSelection().selectAllChildren(text);
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Selected: copy it with Ctrl+C";
+    }
+  });
+  text.after(button);
+});

@@ -1,0 +1,219 @@
+"""A methods and a results paragraph with the numbers of a comparison, ready to copy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bottleneck import __version__
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.plurals import counted
+from bottleneck.report.labels import metric_label
+from bottleneck.report.number_format import p_value, prose, signed, three
+from bottleneck.report.redaction import visible
+from bottleneck.report.summary import interval_methods, summarise
+
+__all__ = ["methods_paragraph", "paragraphs_markdown", "results_paragraph"]
+
+_OPTION = re.compile(r" \(--[^()]*\)")
+_DECISIONS = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+
+
+def methods_paragraph(comparison: Comparison) -> str:
+    """Return how the comparison was done, as a paragraph for a manuscript.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Result of ``compare``.
+
+    Returns
+    -------
+    str
+        Data set, leak audit, protocol, features, intervals and tests, on one line.
+    """
+    protocol, audit = comparison.protocol, comparison.audit
+    arms = [e for e in comparison.evaluations if e.backbone is not None]
+    frozen = list(dict.fromkeys(f"{e.backbone} ({e.weights})" for e in arms))
+    sentences = [_used(comparison.dataset)]
+    if audit is not None:
+        sentences.append(f"A leak audit before any training gave: {audit.verdict}. {audit.ties}")
+    if comparison.conflicts is not None:
+        sentences.append(f"{comparison.conflicts.words}.")
+    sentences.append(str(protocol["words"]))
+    if frozen:
+        sentences.append(f"Features were those of frozen networks: {', '.join(frozen)}.")
+    methods = [
+        f"{', '.join(map(metric_label, names))}: {method}"
+        for method, names in interval_methods(comparison.evaluations)
+    ]
+    if methods:
+        sentences.append(f"Confidence intervals: {'; '.join(methods)}.")
+    if protocol.get("primary"):
+        sentences.append(f"Primary comparison: {protocol['primary']}.")
+    sentences.append(f"Software: bottleneck {__version__}.")
+    return _text(sentences)
+
+
+def results_paragraph(comparison: Comparison) -> str:
+    """Return the results of a comparison, as a paragraph for a manuscript.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Result of ``compare``.
+
+    Returns
+    -------
+    str
+        Numbers of samples, the AUROC of every arm, the primary differences of the arm with the
+        highest AUROC, external cohorts, and all warnings, on one line. Numbers have the decimals
+        of the tables.
+    """
+    summary = summarise(comparison)
+    best = summary.best
+    arms = [e for e in comparison.evaluations if e.uses_images]
+    blind = [e for e in comparison.evaluations if not e.uses_images]
+    sentences = [
+        _used(comparison.dataset),
+        f"Results are from {summary.tested_on} in {summary.design}.",
+    ]
+    if arms:
+        listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in arms)
+        sentences.append(f"{_auroc(comparison)}: {listed}.")
+    if best is not None:
+        sentences += _decisions(best, comparison.positive)
+        sentences += _differences(comparison, best)
+    if blind:
+        listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in blind)
+        sentences.append(f"Without images, the AUROC was: {listed}.")
+    if comparison.conflicts is not None and best is not None:
+        for effect in comparison.conflicts.auroc:
+            if effect.arm == best.name and effect.without and effect.with_them:
+                sentences.append(
+                    f"AUROC of {best.name} without the copies that have different labels: "
+                    f"{_figure(effect.without)}; with them: {_figure(effect.with_them)}."
+                )
+    if best is not None:
+        sentences += [_external(cohort, best) for cohort in comparison.external]
+    if comparison.warnings:
+        sentences.append(f"Limitations: {'; '.join(w.rstrip('.') for w in comparison.warnings)}.")
+    return _text(sentences)
+
+
+def paragraphs_markdown(comparison: Comparison) -> str:
+    """Return both paragraphs as the file ``paragraphs.md``."""
+    return (
+        f"## Methods\n\n{methods_paragraph(comparison)}\n\n"
+        f"## Results\n\n{results_paragraph(comparison)}\n"
+    )
+
+
+def _text(sentences: list[str]) -> str:
+    """Join sentences on one line, without options of the command line."""
+    whole = " ".join(sentence for sentence in sentences if sentence)
+    return visible(prose(_OPTION.sub("", whole)))
+
+
+def _used(dataset: Mapping[str, Any]) -> str:
+    """Return the numbers of samples and patients, of each class and of those excluded."""
+    n, patients, positive = dataset["n_samples"], dataset["n_patients"], dataset["positive"]
+    of = f" of {counted(patients, 'patient')}" if patients else ""
+    classes = ", ".join(f"{count} {label}" for label, count in dataset["classes"].items())
+    text = f"The data set {dataset['name']} had {counted(n, 'sample')}{of} ({classes}"
+    if positive is not None:
+        text += f"; prevalence of {positive} {100 * dataset['classes'][positive] / n:.1f} %"
+    excluded = dict(dataset["excluded"])
+    if dataset["failures"]:
+        excluded["unreadable"] = dataset["failures"]
+    if not excluded:
+        return f"{text})."
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in excluded.items())
+    return (
+        f"{text}), after {counted(sum(excluded.values()), 'sample')} had been excluded ({reasons})."
+    )
+
+
+def _auroc(comparison: Comparison) -> str:
+    if comparison.positive is None:
+        return "Macro-averaged one-vs-rest AUROC"
+    return f"AUROC for {comparison.positive}"
+
+
+def _figure(metric: Metric | None) -> str:
+    """Return a value with its interval, and the caveat if the interval is not reliable."""
+    if metric is None:
+        return "not defined"
+    if metric.low is None or metric.high is None:
+        return three(metric.value)
+    caveat = ", estimate only" if metric.estimate_only else ""
+    interval = f"95 % CI {three(metric.low)} to {three(metric.high)}{caveat}"
+    return f"{three(metric.value)} ({interval})"
+
+
+def _decisions(best: Evaluation, positive: str | None) -> list[str]:
+    known = [name for name in _DECISIONS if name in best.metrics]
+    if not known:
+        return []
+    labels = {name: metric_label(name) for name in known}
+    listed = "; ".join(
+        f"{label if label.isupper() else label.lower()} {_figure(best.metrics[name])}"
+        for name, label in labels.items()
+    )
+    averaged = "" if positive is not None else ", averaged over the classes"
+    return [f"The predicted classes of {best.name} had{averaged}: {listed}."]
+
+
+def _differences(comparison: Comparison, best: Evaluation) -> list[str]:
+    primary = [
+        d
+        for d in comparison.differences
+        if d.metric == "auroc" and d.role == "primary" and best.name in (d.a, d.b)
+    ]
+    if not primary:
+        return []
+    listed = "; ".join(_difference(d) for d in primary)
+    return [f"Differences of the AUROC (first arm minus second): {listed}."]
+
+
+def _difference(difference: Difference) -> str:
+    d = difference
+    facts = []
+    if d.low is not None and d.high is not None:
+        caveat = ", estimate only" if "estimate only" in (d.method or "") else ""
+        facts.append(f"95 % CI {signed(d.low)} to {signed(d.high)}{caveat}")
+    if d.p_adjusted is not None:
+        facts.append(f"p {_equals(d.p_adjusted)}, adjusted by Holm's method")
+    elif d.p is not None:
+        facts.append(f"p {_equals(d.p)}")
+    return f"{d.a} and {d.b} {signed(d.value)}" + (f" ({'; '.join(facts)})" if facts else "")
+
+
+def _equals(p: float) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _external(external: External, best: Evaluation) -> str:
+    dataset = external.dataset
+    patients = dataset["n_patients"]
+    size = counted(dataset["n_samples"], "sample")
+    size += f" of {counted(patients, 'patient')}" if patients else ""
+    for drop in external.drops:
+        if drop.arm == best.name and drop.metric == "auroc":
+            change = drop.difference
+            interval = (
+                f" (95 % CI {signed(change.low)} to {signed(change.high)})"
+                if change.low is not None and change.high is not None
+                else ""
+            )
+            limits = "; ".join(w.rstrip(".") for w in external.warnings)
+            return (
+                f"In the external cohort {dataset['name']} ({size}), the AUROC of {best.name} was "
+                f"{_figure(drop.outside)}, a difference of {signed(change.value)}{interval} to the "
+                f"internal value"
+                f"{f' ({limits})' if limits else ''}."
+            )
+    return ""
