@@ -108,8 +108,9 @@ def write_report(
         for name, text in files.items():
             # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
             write_whole(folder / name, text.encode(errors="backslashreplace"))
-        if not comparison.external:  # Of an earlier comparison that this one replaces.
-            (folder / "predictions_external.csv").unlink(missing_ok=True)
+        for name in _OPTIONAL:
+            if name not in files:  # Of an earlier comparison that this one replaces.
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise _not_writable(folder, error) from None
     return folder / "report.html"

@@ -54,6 +54,7 @@ NOT_COMPUTED = {
     r"(^|\.)dataset\.": "counts of the data set, of which the predictions may hold a part",
     r"^protocol\.": "options of the run",
     r"^audit\.": "computed from images and feature files",
+    r"(^|\.)conflicts\.": "computed from predictions of samples that are left out",
     r"^features\[": "records of the extraction",
     r"\.(seconds|cost|chosen)\b": "records of the training",
     r"\.operating_points\[\]\.(target|thresholds)": "chosen on inner scores of the training sets",
