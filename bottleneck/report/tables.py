@@ -142,12 +142,16 @@ def markdown_table(comparison: Comparison) -> str:
         lines[-1] = lines[-1].removesuffix("\n>")
         lines.append("")
     lines += _markdown_rows(comparison.evaluations)
-    lines += ["", _markdown(_caption(comparison)), ""]
+    every = [e.metrics for e in comparison.evaluations]
+    lines += ["", _markdown(_caption(comparison) + _dagger_note(every)), ""]
     for external in comparison.external:
         lines += [
             *_markdown_rows(external.evaluations),
             "",
-            _markdown(_external_caption(external)),
+            _markdown(
+                _external_caption(external)
+                + _dagger_note([e.metrics for e in external.evaluations])
+            ),
             "",
         ]
     return "\n".join(lines)
@@ -203,7 +207,7 @@ def centres_table(comparison: Comparison) -> Table | None:
     """
     from rich.text import Text
 
-    from bottleneck.report.terminal import make_table
+    from bottleneck.report.terminal import WIDTH, make_table
 
     best = best_arm(comparison.evaluations)
     if best is None or best.centres is None:
@@ -211,9 +215,7 @@ def centres_table(comparison: Comparison) -> Table | None:
     found = best.centres
     caption = f"AUROC of {visible(best.name)} in each centre, trained on the others."
     caption += f" There is {found.note}." if found.note else _NEW_CENTRE
-    daggers = caveats(found.each)
-    caption += f" † estimate only: {'; '.join(daggers)}." if daggers else ""
-    table = make_table(caption=caption)
+    table = make_table(caption=caption + _dagger_note(found.each), min_width=WIDTH)
     table.add_column("Centre", overflow="fold")
     for name in ("n", "Patients", "AUROC"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -251,7 +253,8 @@ def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, cap
     binary = ("auroc", "accuracy", "sensitivity", "specificity")
     wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
     names = [n for n in wanted if n in metric_names(e.metrics for e in evaluations)]
-    table = make_table(caption=caption)
+    shown = [e.metrics.get(n) for e in evaluations for n in names]
+    table = make_table(caption=caption + _dagger_note(shown))
     table.add_column("Arm", overflow="fold", min_width=12)
     table.add_column("n", justify="right", no_wrap=True)
     for name in names:
@@ -285,19 +288,17 @@ def _caption(comparison: Comparison) -> str:
     caption = visible(f"Data set {_cohort(comparison.dataset)}, {classes}") + "."
     if comparison.protocol["kind"] == "centres":
         caption += f" {describe_target(comparison.protocol['folds'])}"
-    return caption + _dagger_note(comparison.evaluations)
+    return caption
 
 
 def _external_caption(external: External) -> str:
     cohort = visible(_cohort(external.dataset))
-    caption = (
-        f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
-    )
-    return caption + _dagger_note(external.evaluations)
+    return f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
 
 
-def _dagger_note(evaluations: Sequence[Evaluation]) -> str:
-    texts = caveats([e.metrics for e in evaluations])
+def _dagger_note(shown: Any) -> str:
+    """Return what the dagger in a table means, for the metrics that it shows."""
+    texts = caveats(shown)
     return f" † estimate only: {'; '.join(texts)}." if texts else ""
 
 

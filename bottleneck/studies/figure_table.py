@@ -12,7 +12,7 @@ from bottleneck import __version__
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.labels import metric_label
-from bottleneck.report.number_format import duration, p_value
+from bottleneck.report.number_format import dagger, duration, p_value
 from bottleneck.report.redaction import plain, without_paths
 from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
@@ -269,7 +269,7 @@ def _describe_test(test: TestResult) -> str:
 def _over_lines(metric: Metric | None) -> str:
     if metric is None or metric.low is None or metric.high is None:
         return format_metric(metric)
-    return f"{metric.value:.3f}\n{metric.low:.2f}–{metric.high:.2f}"
+    return f"{metric.value:.3f}\n{metric.low:.2f}–{metric.high:.2f}{dagger(metric)}"
 
 
 def _markdown(result: StudyResult) -> Iterator[str]:

@@ -14,8 +14,10 @@ from rich.console import Console
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
-from bottleneck.report.labels import metric_names
+from bottleneck.report.labels import caveats, metric_names
+from bottleneck.report.number_format import bounds
 from bottleneck.report.page import write_report
+from bottleneck.report.tables import format_metric
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 
@@ -210,3 +212,14 @@ def test_unusual_metrics_come_after_the_usual_ones(binary: Comparison) -> None:
     assert names[-1] == "brier_score"
     assert "| Brier score |" in tables.markdown_table(comparison)
     assert "n/a |\n" in tables.markdown_table(comparison)
+
+
+def test_an_interval_that_is_an_estimate_only_has_a_dagger_and_a_reason() -> None:
+    few = Metric(0.8, 0.6, 0.9, "DeLong; estimate only: 7 patients in the smaller class, 95%")
+    assert format_metric(few) == "0.800 [0.600, 0.900]†"
+    assert bounds(few) == "0.600–0.900†"
+    enough, none = Metric(0.8, 0.6, 0.9, "DeLong, 95%"), Metric(0.8)
+    assert format_metric(enough) == "0.800 [0.600, 0.900]"
+    assert caveats([{"auroc": enough, "f1": none}, (few, few), None]) == [
+        "7 patients in the smaller class"
+    ]
