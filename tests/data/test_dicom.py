@@ -194,7 +194,7 @@ def floating() -> bytes:
         (bundled("no_meta.dcm"), "not an image in a supported format"),
         (
             dicom(RAMP, WindowCenter=3, WindowWidth=0),
-            "WindowWidth is 0, and LINEAR needs at least 1",
+            "WindowWidth is 0, and LINEAR needs at least 1: correct its header",
         ),
         (dicom(RAMP, RescaleSlope="1e308", RescaleIntercept="0"), "is not a finite number"),
         (

@@ -40,6 +40,24 @@ def test_images_of_few_levels_are_refused(low: int, span: int, seed: int) -> Non
         refuse_faint(counts, "a 16-bit image", "save it with 8 bits")
 
 
+@given(st.integers(0, 2**32), st.floats(0.006, 0.99), st.booleans())
+def test_dark_values_and_white_text_are_no_image(seed: int, share: float, inverted: bool) -> None:
+    # 12-bit values in 16 bits are levels 0 to 16, whatever share of the pixels is burned in.
+    levels = np.random.default_rng(seed).integers(0, 17, 5000)
+    levels[: int(share * 5000)] = 255
+    levels = 255 - levels if inverted else levels
+    counts = np.bincount(levels, minlength=256)
+    with pytest.raises(DecodeError, match=r"levels are .* and (0|255) of 0–255: save it"):
+        refuse_faint(counts, "a 16-bit image", "save it")
+    refuse_faint(counts, "a palette", "", is_deep=False)  # Drawings are black and white.
+    # Three levels are an image, and so is what has one level on black.
+    half = np.bincount(np.concatenate([levels, np.full(400, 128)]), minlength=256)
+    refuse_faint(half, "a 16-bit image", "save it")
+    phantom = np.bincount(np.where(levels == 255, 0, 150 + levels % 3), minlength=256)
+    if 0.006 < phantom[0] / 5000 < 0.994:
+        refuse_faint(phantom, "a 16-bit image", "save it")
+
+
 def test_one_channel_in_use_is_an_image() -> None:
     black, ramp = np.eye(256, dtype=int)[0] * 256, np.ones(256, int)
     refuse_faint(np.stack([black, black, ramp]), "an image", "")

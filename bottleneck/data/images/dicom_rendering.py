@@ -17,7 +17,7 @@ from pydicom.pixels.processing import convert_color_space
 from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import StoredFormat
 from bottleneck.data.images.dicom_tables import find_depth, read_palette
-from bottleneck.data.images.dicom_windowing import ADVICE, grey_levels
+from bottleneck.data.images.dicom_windowing import advise, grey_levels
 from bottleneck.data.images.display import (
     AS_STORED,
     NOT_DISPLAYED,
@@ -48,12 +48,15 @@ class Levels:
         What the user can do if it is refused.
     is_padding : ndarray of bool, shape (n_words,), optional
         Words that are not counted.
+    is_deep : bool
+        Whether values have more than 8 bits.
     """
 
     table: NDArray[np.uint8]
     kind: str
     advice: str
     is_padding: NDArray[np.bool_] | None = None
+    is_deep: bool = False
 
 
 def render(
@@ -121,7 +124,7 @@ def render(
             counts += _count_levels(image, shown, part, levels.is_padding)
         result.paste(image, box)  # It becomes RGB.
     if levels.kind:
-        refuse_faint(counts.reshape(-1, 256), levels.kind, levels.advice)
+        refuse_faint(counts.reshape(-1, 256), levels.kind, levels.advice, is_deep=levels.is_deep)
     return result
 
 
@@ -158,11 +161,12 @@ def _grey(
     return Levels(
         table=_rounded(255 - shown if _is_inverted(elements, colours, notes) else shown),
         # An image of few bits that no table and no window changes may be black.
-        kind=f"a {stored.bits}-bit DICOM image {made_by}"
+        kind=f"a DICOM image of {stored.bits} bits {made_by}"
         if is_deep or not _is_declared(values, shown)
         else "",
-        advice=ADVICE,
+        advice=advise(is_deep),
         is_padding=is_padding,
+        is_deep=is_deep,
     )
 
 
@@ -223,8 +227,8 @@ def _refuse_supplemental_palette(
 def _colour(stored: StoredFormat) -> Levels:
     values = stored.values()
     levels = _rounded(levels_in_range(values, values.min(), values.max()))
-    kind = f"a {stored.bits}-bit DICOM image in colour" if stored.bits > 8 else ""
-    return Levels(levels, kind, _COLOUR_ADVICE)
+    kind = f"a DICOM image in colour of {stored.bits} bits" if stored.bits > 8 else ""
+    return Levels(levels, kind, _COLOUR_ADVICE, is_deep=True)
 
 
 def _rounded(levels: NDArray) -> NDArray[np.uint8]:

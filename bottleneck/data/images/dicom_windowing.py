@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_tables import find_depth, read_table
 from bottleneck.data.images.display import (
+    AS_STORED,
     Display,
     levels_in_range,
     refuse_faint,
@@ -18,14 +19,20 @@ from bottleneck.data.images.display import (
 )
 from bottleneck.errors import DecodeError
 
-__all__ = ["ADVICE", "grey_levels"]
+__all__ = ["advise", "grey_levels"]
 
-ADVICE = (
-    "give a window (--window CENTRE,WIDTH), scale each image by its own values (--rescale), or "
-    "write WindowCenter and WindowWidth into the file"
-)
+# Each with the one that it needs, and the value that changes nothing.
+_RESCALE = (("RescaleSlope", "RescaleIntercept", 1), ("RescaleIntercept", "RescaleSlope", 0))
 
-_RESCALE = ("RescaleSlope", "RescaleIntercept")
+
+def advise(is_deep: bool) -> str:
+    """Return what the user can do about an image of more than 8 bits, or of fewer."""
+    if not is_deep:  # ``Display`` does not change it.
+        return "correct its header, or save it as an 8-bit PNG"
+    return (
+        "give a window (--window CENTRE,WIDTH), scale each image by its own values (--rescale), or "
+        "write WindowCenter and WindowWidth into the file"
+    )
 
 
 def grey_levels(
@@ -62,19 +69,21 @@ def grey_levels(
     DecodeError
         If an element is not valid, or a level is not a finite number.
     """
-    measured, declared = _measure(elements, values, notes)
+    is_stored = display == AS_STORED
+    voi = _find_table(elements, "VOILUTSequence") if is_stored else None
+    window = _find_window(elements) if is_stored and voi is None else display.window
+    is_absolute = voi is not None or window is not None
+    measured, declared = _measure(elements, values, is_absolute, notes)
+    if display.rescale:
+        return _rescale(measured, count()), "scaled by its own values"
     if display.window is not None:
         kind = "with the window {:g},{:g}".format(*display.window)
         return windowed(measured, display.window), kind
-    if display.rescale:
-        return _rescale(measured, count()), "scaled by its own values"
-    for item in elements.items("VOILUTSequence"):
-        if "LUTDescriptor" in item and "LUTData" in item:
-            # C.11.2.1.1: the first value is signed if what is looked up can be negative.
-            table = read_table(item, bool(measured.min() < 0), measured, notes)
-            levels = table.look_up(measured) / float((1 << find_depth([table], notes)) - 1) * 255
-            return levels, "with the VOI LUT of its header"
-    window = _find_window(elements)
+    if voi is not None:
+        # C.11.2.1.1: the first value is signed if what is looked up can be negative.
+        table = read_table(voi, bool(measured.min() < 0), measured, notes)
+        levels = table.look_up(measured) / float((1 << find_depth([table], notes)) - 1) * 255
+        return levels, "with the VOI LUT of its header"
     if window is not None:
         kind = "with the window {:g},{:g} of its header".format(*window)
         return _finite(_windowed(elements, measured, *window)), kind
@@ -82,23 +91,44 @@ def grey_levels(
 
 
 def _measure(
-    elements: Elements, values: NDArray, notes: list[str]
+    elements: Elements, values: NDArray, is_absolute: bool, notes: list[str]
 ) -> tuple[NDArray[np.floating], tuple[float, float]]:
-    """Return measured values (C.11.1), and the range that is declared for them."""
-    for item in elements.items("ModalityLUTSequence"):
-        if "LUTDescriptor" in item and "LUTData" in item:
-            table = read_table(item, bool(values.min() < 0), values, notes)
-            top = (1 << find_depth([table], notes)) - 1
-            return table.look_up(values).astype(np.float64), (0.0, float(top))
-    for name, other in (_RESCALE, _RESCALE[::-1]):
-        if name in elements and other not in elements:
-            notes.append(f"{name} without {other}: not applied")
-            return values.astype(np.float64), (float(values.min()), float(values.max()))
+    """Return measured values (C.11.1), and the range that is declared for them.
+
+    A slope or an intercept alone is ignored by some readers, and others add the default of the
+    missing one. This is an error if a window or table shows the absolute values.
+    """
+    item = _find_table(elements, "ModalityLUTSequence")
+    if item is not None:
+        table = read_table(item, bool(values.min() < 0), values, notes)
+        top = (1 << find_depth([table], notes)) - 1
+        return table.look_up(values).astype(np.float64), (0.0, float(top))
+    for name, other, default in _RESCALE:
+        if name not in elements or other in elements:
+            continue
+        value = elements.number(name, default)
+        if is_absolute and value != default:
+            raise DecodeError(
+                f"{name} is {value:g} and {other} is missing, which readers understand "
+                f"differently: write {other} into the file"
+                + ", or scale each image by its own values (--rescale)"
+                * (len(values) > 256)
+            )
+        notes.append(f"{name} without {other}: not applied")
+        return values.astype(np.float64), (float(values.min()), float(values.max()))
     slope = elements.number("RescaleSlope", 1)
     if slope == 0:
         raise DecodeError("RescaleSlope is 0, which makes all values of the image the same")
     measured = _finite(values * slope + elements.number("RescaleIntercept", 0))
     return measured, (float(measured.min()), float(measured.max()))
+
+
+def _find_table(elements: Elements, sequence: str) -> Elements | None:
+    """Return the first item of a sequence that has a table."""
+    for item in elements.items(sequence):
+        if "LUTDescriptor" in item and "LUTData" in item:
+            return item
+    return None
 
 
 def _find_window(elements: Elements) -> tuple[float, float] | None:
@@ -117,11 +147,13 @@ def _windowed(
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         raise DecodeError(
             f"VOILUTFunction is '{function[:20]}', and the standard has LINEAR, LINEAR_EXACT and "
-            f"SIGMOID: {ADVICE}"
+            f"SIGMOID: {advise(len(measured) > 256)}"
         )
     if width <= 0 or (width < 1 and function == "LINEAR"):
         least = "at least 1" if function == "LINEAR" else "more than 0"
-        raise DecodeError(f"WindowWidth is {width:g}, and {function} needs {least}: {ADVICE}")
+        raise DecodeError(
+            f"WindowWidth is {width:g}, and {function} needs {least}: {advise(len(measured) > 256)}"
+        )
     if function == "LINEAR":
         return windowed(measured, (centre, width))
     if function == "LINEAR_EXACT":
@@ -131,7 +163,7 @@ def _windowed(
 
 def _rescale(measured: NDArray, counts: NDArray) -> NDArray[np.floating]:
     if not counts.any():
-        refuse_faint(counts, "a DICOM image", ADVICE)
+        refuse_faint(counts, "a DICOM image", advise(is_deep=True))
     order = np.argsort(measured, kind="stable")
     low, high = used_range(counts[order])
     return levels_in_range(measured, measured[order[low]], measured[order[high]])

@@ -118,11 +118,17 @@ def used_range(counts: NDArray) -> tuple[int, int]:
     return int(np.argmax(below > _TAIL)), int(np.argmax(below >= 1 - _TAIL))
 
 
-def refuse_faint(counts: NDArray, kind: str, advice: str) -> None:
+def refuse_faint(counts: NDArray, kind: str, advice: str, *, is_deep: bool = True) -> None:
     """Raise an error if levels show almost no image.
 
-    With the 0.5th and the 99.5th percentile of the levels, 0 to 255, of each channel, the image is
-    refused if p99.5 − p0.5 ≤ 32 in every channel.
+    With the 0.5th and the 99.5th percentile of the levels, 0 to 255, of a channel, the image is
+    refused if every channel has
+
+    - p99.5 − p0.5 ≤ 32, or, if the image had more than 8 bits,
+    - p99.5 ≤ 32 without the pixels of its brightest level: dark values, and white text or
+      saturated pixels, however many, or
+    - p0.5 ≥ 223 without the pixels of its darkest level: the same in an inverted image, or values
+      above their window and black padding.
 
     Parameters
     ----------
@@ -132,6 +138,8 @@ def refuse_faint(counts: NDArray, kind: str, advice: str) -> None:
         What the image is, for the message: "a 16-bit image".
     advice : str
         What the user can do about it.
+    is_deep : bool
+        Whether the image had more than 8 bits. Others may be black and white.
 
     Raises
     ------
@@ -141,10 +149,30 @@ def refuse_faint(counts: NDArray, kind: str, advice: str) -> None:
     channels = np.reshape(counts, (-1, 256))
     if not channels.any():
         raise DecodeError(f"{kind} that holds nothing but padding: {advice}")
-    ranges = [used_range(channel) for channel in channels]
-    if all(high - low <= FAINT for low, high in ranges):
-        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    ranges = [_faint_range(channel, is_deep) for channel in channels]
+    if all(ranges):
+        lows, highs, single = zip(*filter(None, ranges), strict=True)
+        low, high = min(lows), max(highs)
+        used = [f"{low}–{high}" if low < high else f"{low}", *map(str, {*single} - {None})]
         raise DecodeError(
-            f"{kind} that would show almost nothing, since its levels are {low}–{high} of 0–255: "
-            f"{advice}"
+            f"{kind} that would show almost nothing, since its levels are {' and '.join(used)} of "
+            f"0–255: {advice}"
         )
+
+
+def _faint_range(counts: NDArray, is_deep: bool) -> tuple[int, int, int | None] | None:
+    """Return the lowest and highest level of a channel that shows almost nothing, or None.
+
+    The third number is the level that is left out, if one is.
+    """
+    low, high = used_range(counts)
+    if high - low <= FAINT:
+        return low, high, None
+    if not is_deep:
+        return None
+    darkest, *_, brightest = np.flatnonzero(counts).tolist()
+    low, high = used_range(np.where(np.arange(256) == brightest, 0, counts))
+    if high <= FAINT:
+        return low, high, brightest
+    low, high = used_range(np.where(np.arange(256) == darkest, 0, counts))
+    return (low, high, darkest) if low >= 255 - FAINT else None

@@ -37,11 +37,14 @@ class Conversion:
         What the user can do if it shows almost nothing.
     is_displayed : bool
         Whether a window or rescaling applies to it.
+    is_deep : bool
+        Whether it had more than 8 bits.
     """
 
     kind: str
     advice: str
     is_displayed: bool = False
+    is_deep: bool = False
 
     @classmethod
     def of_depth(cls, depth: str, grey: bool) -> Conversion:
@@ -50,6 +53,7 @@ class Conversion:
             return cls(
                 f"a colour image of {depth}",
                 "scale it to the full range, or save it with 8 bits per channel",
+                is_deep=True,
             )
         if depth == "int8":
             return cls("a grey image of int8", "scale it to the full range")
@@ -58,6 +62,7 @@ class Conversion:
             "scale it to the full range, save it with 8 bits, or state how its values become grey "
             "levels (--window CENTRE,WIDTH or --rescale)",
             is_displayed=True,
+            is_deep=True,
         )
 
     @classmethod
