@@ -244,6 +244,20 @@ def test_every_kind_of_drawn_text_is_gone() -> None:
         assert after[changed].max() < 140
 
 
+@pytest.mark.parametrize("quality", [60, 90])
+@pytest.mark.parametrize("size", [18, 24, 36])
+def test_lines_are_masked_as_a_whole_after_compression(size: int, quality: int) -> None:
+    for word in ("TIRADS 4", "malignant", "Benign, 2.3 cm", "DOE^JANE 12-03-1960"):
+        for colour in ("white", "yellow"):
+            image = Image.new("RGB", (640, 90))
+            ImageDraw.Draw(image).text((20, 20), word, colour, font_size=size)
+            buffer = io.BytesIO()
+            image.save(buffer, "JPEG", quality=quality)
+            masked = mask_text(decode(buffer.getvalue()))
+            assert not len(find_text(masked))
+            assert np.asarray(masked).max() < 90  # No part of a letter; a halo may stay.
+
+
 def test_phantoms_hold_nothing_to_mask() -> None:
     dataset = phantom_dataset(n_patients=8)
     for sample in dataset.samples:

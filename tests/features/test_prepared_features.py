@@ -191,9 +191,9 @@ def test_what_masking_hides_is_not_learnt(tmp_path: Path) -> None:
         grain = np.random.default_rng(number).gamma(4, 12, (90, 120))
         image = Image.fromarray(grain.clip(0, 255).astype(np.uint8)).convert("RGB")
         draw = ImageDraw.Draw(image)
-        draw.rectangle((0, 0, 120, 24), "black")
+        draw.rectangle((0, 0, 120, 34), "black")
         word = ("benign", "MALIGNANT")[number // 2 % 2]
-        draw.text((4, 4), word, "white", font_size=14)
+        draw.text((4, 9), word, "white", font_size=14)
         image.save(tmp_path / "scans" / f"{number:03d}.png")
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score

@@ -2,8 +2,8 @@
 
 A letter drawn by a scanner or a person is a thin bright stroke on a dark background, next to or
 above other letters of its height. Speckle, calcifications and fasciae have some of these
-properties, but not all. Letters on bright tissue, bold letters, and fewer than three together are
-neither detected nor masked.
+properties, but not all. Not detected, and not masked, are letters on bright tissue, dim and bold
+ones, those lower than 6 pixels, several that touch, and fewer than three together.
 """
 
 from __future__ import annotations
@@ -74,11 +74,12 @@ def _pairs(letters: Boxes) -> tuple[Boxes, Boxes]:
 def mask_text(image: Image.Image) -> Image.Image:
     """Return an image with its burned-in text filled with the ground that it stands on.
 
-    Masked are the letters that ``find_text`` detects, and smaller or cut bright strokes on dark
-    ground that lead to them in steps of at most 1.5 times the letters' height. Each is filled
-    together with a margin of half its height, at least 2 pixels, for its blurred edge. The fill is
-    the median of the dark pixels around it, in each channel. This is repeated until no text is
-    detected, at most five times.
+    Masked are the letters that ``find_text`` detects; smaller or cut bright strokes on dark ground
+    that lead to them in steps of at most 1.5 times the letters' height; and the gaps of a line that
+    are at most twice as wide as its letters are high, where letters may be that were not detected.
+    Each is filled together with a margin of half its height, at least 2 pixels, for its blurred
+    edge. The fill is the median of the dark pixels around it, in each channel. This is repeated
+    until no text is detected, at most five times.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def mask_text(image: Image.Image) -> Image.Image:
 
 def _filled(pixels: NDArray[np.uint8], letters: Boxes) -> NDArray[np.uint8]:
     """Return pixels with the strokes of text and a margin around each filled with their ground."""
-    boxes = _with_strokes_nearby(letters, pixels.max(-1))
+    boxes = _with_gaps(_with_strokes_nearby(letters, pixels.max(-1)))
     margin = np.maximum(_height(boxes) // 2, 2)[:, None] * _OUTWARDS
     limits = [pixels.shape[1], pixels.shape[0]] * 2
     grounds = []
@@ -131,6 +132,18 @@ def _with_strokes_nearby(letters: Boxes, grey: NDArray[np.uint8]) -> Boxes:
     areas, _ = ndimage.label(joined)
     area = areas[boxes[:, 1], boxes[:, 0]]
     return boxes[np.isin(area, area[: len(letters)])]
+
+
+def _with_gaps(boxes: Boxes) -> Boxes:
+    """Return boxes, and the gaps between neighbours in a line."""
+    a, b = (boxes[numbers] for numbers in _pairs(boxes))
+    least = np.minimum(_height(a), _height(b))
+    gap = _gap(a, b, 0, 2)
+    is_gap = (a[:, 0] < b[:, 0]) & (gap > 0) & (gap <= 2 * least)
+    is_gap &= _gap(a, b, 1, 3) <= -0.5 * least
+    a, b = a[is_gap], b[is_gap]
+    top, bottom = np.minimum(a[:, 1], b[:, 1]), np.maximum(a[:, 3], b[:, 3])
+    return np.concatenate([boxes, np.stack([a[:, 2], top, b[:, 0], bottom], axis=1)])
 
 
 def _find_strokes(
