@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from bottleneck.data.samples import (
     values_of,
 )
 from bottleneck.data.spelling_keys import match_names
-from bottleneck.data.spelling_variants import APART, unify_spellings
+from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.plurals import counted
 
@@ -112,9 +113,6 @@ class ImageDataset:
     description : mapping of str to str
         Text for a report: where the labels come from ("labels") and what the images show
         ("images"). Either may be missing.
-    doubt : str or None
-        Why this is probably not the data set that the user meant, and what to do. Extraction
-        refuses it.
 
     Raises
     ------
@@ -145,7 +143,6 @@ class ImageDataset:
     excluded: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     description: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    doubt: str | None = None
 
     def __post_init__(self) -> None:
         if not self.samples:
@@ -171,9 +168,9 @@ class ImageDataset:
         if isinstance(samples, SampleTable):
             samples.is_unified = True
         object.__setattr__(self, "samples", samples)
-        # Names that stay apart are noted again of every part of a data set.
-        known = {note.split("'")[0] for note in self.notes if APART in note}
-        new = tuple(n for n in notes if APART not in n or n.split("'")[0] not in known)
+        # What stays as it is would be noted again of every part of a data set, with other names.
+        known = set(map(_without_names, self.notes))
+        new = tuple(note for note in notes if _without_names(note) not in known)
         object.__setattr__(self, "notes", self.notes + new)
 
     def __len__(self) -> int:
@@ -288,6 +285,10 @@ class ImageDataset:
             if key in first or len(first) < n_patients:
                 first.add(key)
                 yield sample
+
+
+def _without_names(note: str) -> str:
+    return re.sub(r"'[^']*'| ?\(.*\)|\d+", "", note)
 
 
 def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bottleneck.data.identifiers import canonical, has_lost_digits, legible
 from bottleneck.data.missing_values import is_class_word, may_be_missing, means_nothing
 from bottleneck.data.samples import Sample, examples
+from bottleneck.data.spelling_keys import N_DIGITS, is_rounded, loose_key
 from bottleneck.errors import DataError
 from bottleneck.plurals import counted
 
@@ -17,16 +18,24 @@ NOUNS = {"label": ("class", "classes"), "group": ("patient", "patients")}
 NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
 # A word such as "None" is a class if at least this share of the images has it.
 _FREQUENT = 0.2
+# So few images may have a long number that ends in zeros by chance.
+_FEW = 2
 
-# 2-Jan, Jan-02, 2. Jan, 01/02/2024 and 2024-02-01: what spreadsheets make of 1-2 and 01/02.
-_MONTHS = "jan feb m[aä]r mrz apr avr ma[iy] jui?n jui?l aug ao[uû]t? sep o[ck]t nov de[cz]"
+# 2-Jan, Jan-02, 2. Jan, 01/02/2024, 2024/1/2 and 1月2日: what spreadsheets make of 1-2 and 01/02.
+_MONTHS = "jan ene gen feb f[eé]v m[aä]r mrz apr abr avr ma[gijy] jui?n giu jui?l lug aug ago "
+_MONTHS += "ao[uû]t? sep set o[ckt]t out nov d[eéi][czs]"
 _MONTH = f"(?:{_MONTHS.replace(' ', '|')})[a-z.]{{0,2}}"
 _DATE = re.compile(
-    rf"\d{{1,2}}[-. ]{{1,2}}{_MONTH}(?:[-. ]\d{{2,4}})?|{_MONTH}[-. ]\d{{2,4}}|\d{{4}}-\d\d-\d\d"
-    r"|\d{1,2}([./])\d{1,2}\1\d{4}",
+    rf"\d{{1,2}}[-. ]{{1,2}}{_MONTH}(?:[-. ]\d{{2,4}})?|{_MONTH}[-. ]\d{{2,4}}"
+    r"|\d{4}([-/])\d{1,2}\1\d{1,2}|\d{1,2}([./])\d{1,2}\2\d{4}|(?:\d{4}年)?\d{1,2}月(?:\d{1,2}日)?",
     re.IGNORECASE,
 )
-_LOST_LETTER = re.compile(r"[^\W\d_]\?[^\W\d_]")
+# A letter that became "?", and symbols next to a letter that stand for bytes in other encodings.
+_LOST_LETTER = re.compile(
+    r"[^\W\d_]\?[^\W\d_]|[∂∆∏∑√∞∫≈≠≤≥◊\u2500-\u259f]+\w|\w[¸ⁿ²³∂∆∏∑√∞∫≈≠≤≥◊\u2500-\u259f]+[^\W\d_]"
+)
+# Between two labels of one image.
+_BETWEEN_LABELS = re.compile(r"[;|,/&+]")
 
 
 def is_missing(field: str, name: str) -> bool:
@@ -51,11 +60,13 @@ def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]
             return "formula"
         if is_missing(field, name):
             return "missing"
-        if name.isalnum():
+        if field == "group" and name.isdigit() and len(name) > N_DIGITS:
+            return "rounded" if is_rounded(name) else "long"
+        if name.isascii() and name.isalnum():
             return "" if name == text else "respelled"
         if field == "group" and _DATE.fullmatch(name):
             return "date"
-        if "?" in name and _LOST_LETTER.search(name):
+        if _LOST_LETTER.search(name) or (field == "group" and "?" in name):
             return "letter"
         return "" if name == text else "respelled"
 
@@ -84,8 +95,14 @@ def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]
         )
     if "letter" in found:
         notes.append(
-            f"the {noun} {legible(found['letter'][0])} may have lost a letter where it has '?'; "
-            "export the table again as UTF-8"
+            f"the {noun} {legible(found['letter'][0])} may have lost a letter, or may have been "
+            "read in another encoding; export the table again as UTF-8"
+        )
+    if "long" not in found and found.get("rounded", ("", 0))[1] > _FEW:
+        notes.append(
+            f"the {noun} '{found['rounded'][0]}' looks like a number that a spreadsheet or a join "
+            f"of tables rounded, like all {nouns} of more than {N_DIGITS} digits, so different "
+            f"{nouns} may have become one; compare the {nouns} with the original data"
         )
     changes = not set(found) <= {""}
     if "missing" not in found:
@@ -106,8 +123,22 @@ def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]
     return [*notes, note], True
 
 
+def _note_several(classes: Iterable[str]) -> list[str]:
+    """Return a note on a class that consists of another and something else: "benign;cyst"."""
+    keys = {loose_key(name): name for name in classes}
+    for name in classes:
+        parts = [loose_key(part) for part in _BETWEEN_LABELS.split(name)]
+        found = [keys[part] for part in parts if part in keys]
+        if found and len(list(filter(None, parts))) > 1:
+            return [
+                f"the class '{name}' stays a class of its own, but may be '{found[0]}' and a "
+                "second label; if it is, write one label for each image"
+            ]
+    return []
+
+
 def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
-    """Return notes about labels that may mean that there is no label.
+    """Return notes about labels that may be several, or may mean that there is no label.
 
     "None" and "unknown" are classes if at least a fifth of the images has them.
 
@@ -122,7 +153,7 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
         If fewer images have such a label.
     """
     counts = dict(examples(samples, "label", str).values())
-    notes = []
+    notes = _note_several(counts)
     for name, n in counts.items():
         if not (may_be_missing(name) or is_class_word(name)):
             continue

@@ -72,6 +72,9 @@ def _fold_character(character: str) -> str:
     category = unicodedata.category(character)
     if character.isspace() or category in ("Zs", "Zl", "Zp"):
         return " "
+    if "\x80" <= character <= "\x9f":  # An encoding of Windows that was read as Latin-1.
+        character = bytes([ord(character)]).decode("cp1252", "ignore")
+        return _fold_character(character) if character else ""
     if category in ("Cc", "Cf") or ord(character) in _TAGS:
         return ""
     if category == "Nd":

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from urllib.parse import unquote
 
 from bottleneck.data.identifiers import canonical
 
 __all__ = [
     "N_DIGITS",
+    "is_rounded",
     "loose_key",
     "match_ids",
     "match_names",
     "near_key",
+    "roundings",
     "truth_value",
     "wide_key",
 ]
@@ -24,20 +27,36 @@ __all__ = [
 _LOOK_ALIKE = str.maketrans(
     "АВЕКМНОРСТХУІЈЅ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "يىك", "ABEKMHOPCTXYIJS" + "ABEZHIKMNOPTYX" + "ییک"
 )
-# Spreadsheets keep so many digits of a number, and write zeros for the others.
+# A double-precision number keeps so many digits of any integer; spreadsheets show zeros for others.
 N_DIGITS = 15
+_N_SHARED = 12
+# More digits than any identifier has; the largest number of double precision has 309.
+_MOST_DIGITS = 64
 
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+")
+# Groups of three digits, or as in India: 12,34,567.
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[.,' ]\d{3})+|[1-9]\d?(?:,\d\d)+,\d{3}")
 _DECIMALS = re.compile(r"(\d+),(\d+)")
 _SHORT_SCIENTIFIC = re.compile(r"([1-9])e0?([0-9])")
-_SEPARATORS = re.compile(r"[\s_.,:;/\\()\[\]{}#\"'-]+")
-_AROUND = "_:;/\\()[]{}#\"' "
+# Also the marks of footnotes, and of the parts of a name in DICOM; not + and <, as in "HER2+".
+_MARKS = "_:;/\\()[]{}#\"'^=*†‡§|%$&@!~°"
+_SEPARATORS = re.compile(rf"[\s.,{re.escape(_MARKS)}-]+")
+_AROUND = f"{_MARKS} "
+# Between so many digits a separator makes a long number legible; in 1-2 it has a meaning.
+_IN_LONG_NUMBER = re.compile(
+    r"(?<=\d{3})[-_/ ](?=\d\d)|(?<=\d\d)[-_/ ](?=\d{3})|(?<=\d{4}-\d\d)-(?=\d\d)"
+)
+_URN = "urn:uuid:"
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _UUID_DIGITS = 32
 _UUID = re.compile(r"[0-9a-f]{32}")
 _NEGATIVE = re.compile(r"-\d+([.,]\d+)?")
 _END_ZEROS = re.compile(r"(-?\d+[.,]\d*?)0+")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+# P7.0: a number that a join made a decimal, after other letters.
+_FLOAT_AT_END = re.compile(r"([^.,]*[^\W\d_][^.,]*\d)[.,]0+")
+# 0.30000000000000004: a decimal with the error of its binary form.
+_BINARY = re.compile(r"(\d+)[.,](\d{7,})")
+_SECONDS = re.compile(r"(\d{1,2}:\d\d):00(?:\.0+)?")
 
 # What programs write for true and false in several languages; then words of people, which may also
 # mean something else.
@@ -59,7 +78,7 @@ def loose_key(text: str) -> str:
     >>> loose_key("P 7"), loose_key("Bösartig"), loose_key("7,5")
     ('p7', 'bösartig', '7.5')
     """
-    text = _fold_case(text)
+    text = _fold_case(text).removeprefix(_URN)
     if len(text) >= _UUID_DIGITS and _UUID.fullmatch(bare := re.sub("[{}-]", "", text)):
         return bare
     if _THOUSANDS.fullmatch(text):
@@ -82,8 +101,8 @@ def _fold_case(text: str) -> str:
 def near_key(text: str) -> str:
     """Return a key that names share which may be one name, or may be two.
 
-    It ignores separators, except between two digits, zeros before a number and at the end of its
-    decimals, and accents.
+    It ignores accents, separators (but not between two digits, unless the number is long), zeros
+    before a number and at the end of its decimals, and what floating point and clocks add.
 
     Examples
     --------
@@ -99,10 +118,17 @@ def near_key(text: str) -> str:
             inner = text = f"0{inner}"
         if _THOUSANDS.fullmatch(inner):
             text = re.sub(r"\D", "", inner)
-        elif match := _END_ZEROS.fullmatch(inner):
+        elif match := _BINARY.fullmatch(inner):
+            text = f"{round(Decimal(f'{match[1]}.{match[2]}'), 5).normalize():f}"
+        elif match := (
+            _END_ZEROS.fullmatch(inner)
+            or _FLOAT_AT_END.fullmatch(inner)
+            or _SECONDS.fullmatch(inner)
+        ):
             text = match[1]
         # A minus sign before a number is part of it: 1 and -1 are often classes.
         is_negative = _NEGATIVE.fullmatch(inner) is not None
+        text = _IN_LONG_NUMBER.sub("", text)
         text = "-" * is_negative + _SEPARATORS.sub(_replace_separator, text)
     if match := _SHORT_SCIENTIFIC.fullmatch(text):
         text = match[1] + "0" * int(match[2])
@@ -118,7 +144,7 @@ def wide_key(text: str) -> str:
     """Return a key that names share which share a ``loose_key``, and numbers that may be equal.
 
     These are numbers that differ in leading zeros, in three zeros at the end (7.000 can be 7, and
-    can be 7000), or after the 15 digits that spreadsheets keep.
+    can be 7000), or after their first 12 digits, which rounding to 15 digits rarely changes.
 
     Examples
     --------
@@ -129,10 +155,53 @@ def wide_key(text: str) -> str:
     if key.isdigit():
         key = key.lstrip("0") or "0"
         if len(key) > N_DIGITS:
-            return f"{key[:N_DIGITS]} {len(key)}"
+            return f"{key[:_N_SHARED]} {len(key)}"
         while key.endswith("000") and len(key) > 3:
             key = key[:-3]
     return key
+
+
+def roundings(name: str) -> set[str]:
+    """Return what a whole number of more than 15 digits becomes in programs that round it.
+
+    Excel writes zeros after 15 digits, LibreOffice and R round there, JavaScript after 17, and a
+    join in pandas leaves the nearest number of double precision. The number itself is left out.
+
+    Parameters
+    ----------
+    name : str
+        A canonical name.
+
+    Returns
+    -------
+    set of str
+        Empty for other names.
+
+    Examples
+    --------
+    >>> sorted(roundings("9007199254740993")), roundings("P7")
+    (['9007199254740990', '9007199254740992'], set())
+    """
+    if not (name.isascii() and name.isdigit() and N_DIGITS < len(name) < _MOST_DIGITS):
+        return set()
+    double = float(name)
+    kept = [name[:N_DIGITS].ljust(len(name), "0"), str(int(double))]
+    # The second of each is of a program that reads the rounded number as double precision again.
+    for text in (f"{double:.{N_DIGITS - 1}e}", f"{double:.16e}", repr(double)):
+        kept += [f"{Decimal(text):f}", str(int(float(text)))]
+    return {text.removesuffix(".0") for text in kept} - {name}
+
+
+def is_rounded(name: str) -> bool:
+    """Return whether a whole number of more than 15 digits looks as if a program had rounded it.
+
+    Examples
+    --------
+    >>> is_rounded("1234567890123450"), is_rounded("1234567890123456")
+    (True, False)
+    """
+    is_double = int(name) > 2**53 and len(name) < _MOST_DIGITS and float(name) == int(name)
+    return is_double or not name[N_DIGITS:].strip("0")
 
 
 def truth_value(text: str, *, strict: bool = False) -> str | None:

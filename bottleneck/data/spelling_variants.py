@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bottleneck.data.doubtful_names import NOUNS, check_names, is_missing
 from bottleneck.data.identifiers import canonical, legible
 from bottleneck.data.samples import Sample, alike, collect, examples
-from bottleneck.data.spelling_keys import N_DIGITS, loose_key, near_key, truth_value, wide_key
+from bottleneck.data.spelling_keys import (
+    N_DIGITS,
+    loose_key,
+    near_key,
+    roundings,
+    truth_value,
+    wide_key,
+)
 from bottleneck.errors import DataError
 from bottleneck.plurals import counted
 
-__all__ = ["APART", "unify_spellings"]
+__all__ = ["unify_spellings"]
 
 # What notes say of names that stay apart.
-APART = "count as two"
+_APART = "count as two"
 _THREE_ZEROS = re.compile(r"([1-9]\d{0,2})[.,]000")
 
 # Renames of names, and notes about them.
@@ -113,20 +120,18 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
         renames |= words
         notes += more
     if rounded:
+        one, other = rounded[0]
         notes.append(
-            f"the {nouns} '{rounded[0][0]}' and '{rounded[0][1]}' {APART}, but spreadsheets keep "
-            f"{N_DIGITS} digits of a number and write zeros for the others: compare them with the "
-            "original data"
+            f"the {nouns} '{one}' and '{other}' {_APART}, but spreadsheets and joins of tables "
+            f"round numbers of more than {N_DIGITS} digits in this way: compare the {nouns} with "
+            "the original data"
         )
     return renames, notes + _note_near(samples, field)
 
 
-def _find_rounded(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return a number with zeros for the digits that a spreadsheet drops, and one with digits."""
-    long = [name for name in names if name.isdigit() and len(name) > N_DIGITS]
-    zeros = [name for name in long if not name[N_DIGITS:].strip("0")]
-    others = [name for name in long if name not in zeros]
-    return [(zeros[0], others[0])] if zeros and others else []
+def _find_rounded(names: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return each long number that another one becomes by rounding, and that other one."""
+    return [(other, name) for name in names for other in sorted(roundings(name) & names.keys())]
 
 
 def _describe(pairs: list[tuple[str, str]], noun: str, nouns: str, words: str) -> list[str]:
@@ -214,7 +219,7 @@ def _note_near(samples: Sequence[Sample], field: str) -> list[str]:
         return []
     one, other = _show(*pairs[0])
     return [
-        f"the {nouns} {one} and {other} {APART}; if they are one, write them in one way"
+        f"the {nouns} {one} and {other} {_APART}; if they are one, write them in one way"
         + (f" ({len(pairs)} names are as similar to another)" if len(pairs) > 1 else "")
     ]
 
@@ -227,6 +232,6 @@ def _note_ids(samples: Sequence[Sample]) -> list[str]:
         return []
     (one, _), (other, _) = groups[0][:2]
     return [
-        f"the ids {legible(one)} and {legible(other)} differ only in spelling and {APART} "
+        f"the ids {legible(one)} and {legible(other)} differ only in spelling and {_APART} "
         f"images; if they are one, delete one of them ({counted(len(groups), 'such id')})"
     ]

@@ -27,7 +27,7 @@ from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.errors import DataError, FeatureFileError
+from bottleneck.errors import FeatureFileError
 from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
@@ -134,7 +134,7 @@ def extract(
     WeightsError
         If the weights are not available or do not fit.
     DataError
-        If not one image can be used, or the data set is in doubt (``ImageDataset.doubt``).
+        If not one image can be used.
     FeatureFileError
         If the feature file is damaged, belongs to another data set, or is being written by
         another run.
@@ -174,8 +174,6 @@ def extract_all(
         One for each backbone and layer, the layers of a backbone next to each other. Those of
         one recipe are extracted once, and have one feature file.
     """
-    if dataset.doubt:
-        raise DataError(dataset.doubt)
     chosen = ExtractionOptions(**options)
     groups = _group(backbones, chosen)
     if len(groups) > 1:

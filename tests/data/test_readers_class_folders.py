@@ -111,10 +111,26 @@ def test_folders_without_classes_are_refused_with_advice(tmp_path, paths, messag
     assert message in str(caught.value)
 
 
-def test_one_class_is_read_with_a_doubt(tmp_path):
-    dataset = load_dataset(touch(tmp_path, "archive/1.png", "archive/deep/2.png"))
-    assert dataset.classes == ("archive",)
-    assert "has only one class, 'archive'" in dataset.doubt
+def test_one_class_is_refused(tmp_path):
+    with pytest.raises(DataError, match="has only one class, 'archive'"):
+        load_dataset(touch(tmp_path, "archive/1.png", "archive/deep/2.png"))
+
+
+def test_folders_of_systems_are_no_classes(tmp_path):
+    names = ["@eaDir/1.png/THUMB.jpg", "$RECYCLE.BIN/1.png", "a/@eaDir/1.png/THUMB.jpg"]
+    names += ["System Volume Information/1.png", "lost+found/1.png", "#recycle/1.png"]
+    dataset = load_dataset(touch(tmp_path, "a/1.png", "b/2.png", "a/desktop.ini", *names))
+    assert ids(dataset) == ["a/1.png", "b/2.png"]
+    assert dataset.excluded == {}
+
+
+@pytest.mark.parametrize("word", ["_tumor", "-roi", " - Copy", "_rot90"])
+def test_images_with_the_name_of_another_and_a_word_get_a_note(tmp_path, word):
+    names = [f"{a}/{n}{w}.png" for a in "ab" for n in range(3) for w in ("", word)]
+    (note,) = load_dataset(touch(tmp_path / "x", *names)).notes
+    assert f"6 images with the name of another and a word, such as 'a/0{word}.png'" in note
+    series = [f"{a}/{n}_{k}.png" for a in "ab" for n in range(3) for k in range(3)]
+    assert load_dataset(touch(tmp_path / "y", *series)).notes == ()
 
 
 def test_missing_and_unreadable_folders(tmp_path, monkeypatch):

@@ -172,26 +172,30 @@ def test_splits_below_the_classes(tmp_path):
         (["p1/benign/1.png", "p2/benign/2.png"], "a table with the columns path and label"),
     ],
 )
-def test_one_class_is_refused_by_extract(tmp_path, paths, remedy):
-    from bottleneck.features.extraction import extract
-
-    dataset = load_dataset(make(tmp_path / "data", paths))
-    # Before the name of the network is looked at, or the output folder is made.
+def test_one_class_is_refused(tmp_path, paths, remedy):
     with pytest.raises(DataError, match=r"has only one class, .* Expected one subfolder") as caught:
-        extract(dataset, "no such network", output=tmp_path / "out")
+        load_dataset(make(tmp_path / "data", paths))
     assert remedy in str(caught.value)
-    assert not (tmp_path / "out").exists()
 
 
-def test_one_class_in_a_table_is_not_doubted(tmp_path):
+def test_one_class_in_a_table_is_read(tmp_path):
     make(tmp_path, ["a/1.png", "a/2.png"])
     (tmp_path / "t.csv").write_text("path,label\na/1.png,malignant\na/2.png,malignant\n")
-    assert load_dataset(tmp_path / "t.csv").doubt is None
+    assert load_dataset(tmp_path / "t.csv").classes == ("malignant",)
+
+
+@pytest.mark.parametrize("above", [("trn", "tst"), ("inside", "outside"), ("2019", "2020")])
+def test_few_folders_with_every_class_are_no_patients(tmp_path, above):
+    paths = [f"{a}/{b}/{n}.png" for a in above for b in ("benign", "malignant") for n in range(2)]
+    dataset = load_dataset(make(tmp_path, paths))
+    assert dataset.classes == ("benign", "malignant")
+    assert dataset.n_groups is None
+    assert f"2 folders such as '{above[0]}', which are not used" in dataset.notes[0]
 
 
 def test_a_class_that_is_a_link_is_named_where_one_class_is_refused(tmp_path):
     make(tmp_path, ["data/benign/1.png", "far/malignant/2.png"])
     (tmp_path / "data" / "malignant").symlink_to(tmp_path / "far" / "malignant")
-    doubt = load_dataset(tmp_path / "data").doubt
-    assert "has only one class, 'benign'" in doubt
-    assert "Symbolic links left out: 1 to folders, such as 'malignant'" in doubt
+    with pytest.raises(DataError, match="has only one class, 'benign'") as caught:
+        load_dataset(tmp_path / "data")
+    assert "Symbolic links left out: 1 to folders, such as 'malignant'" in str(caught.value)

@@ -260,3 +260,21 @@ def test_real_ddti_crops():
     assert tuple(s.label for s in dataset.samples) == label
     assert tuple(s.fold for s in dataset.samples) == fold
     assert all(dataset.read(s).startswith(b"\x89PNG") for s in dataset.samples[:5])
+
+
+def test_a_row_that_is_no_image_gets_a_note(write):
+    rows = "path,label,patient\na.png,ill,1\nb.png,well,2\nTotal,2,\n"
+    assert load_dataset(write(rows)).notes == (
+        "no image of the class '2' exists, such as 'Total'. Delete the rows that are no images, "
+        "and correct the paths of the others",
+    )
+    one_missing = rows.replace("Total,2", "e.png,ill")
+    assert load_dataset(write(one_missing)).notes == ()
+
+
+def test_patients_in_the_first_of_their_rows_only_get_a_note(write):
+    rows = ["a.png,ill,1", "b.png,ill,", "c.png,well,2", "d.png,well,"]
+    (note,) = load_dataset(write("\n".join(["path,label,patient", *rows]))).notes
+    assert note.startswith("2 images without a patient, while each patient has one image")
+    rows[1] += "1"
+    assert load_dataset(write("\n".join(["path,label,patient", *rows]))).notes == ()

@@ -282,3 +282,32 @@ def test_metadata_and_predictions_in_a_workbook(tmp_path: Path) -> None:
     test, _ = read_predictions(workbook(tmp_path, rows, "predictions.xlsx"))
     assert test.labels.tolist() == ["1", "0"]
     assert test.scores.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("number_format", "shown"),
+    [
+        ("0000;-0000", "0007"),
+        ("[Red]0000", "0007"),
+        ("[$-407]0000", "0007"),
+        ("0000_)", "0007"),
+        ('"_;"000', "7"),
+        ('"P_"000;@', "P_007"),
+        ("#,##0", "7"),
+        ("0.00", "7"),
+    ],
+)
+def test_formats_with_several_sections(tmp_path: Path, number_format: str, shown: str) -> None:
+    book = openpyxl.load_workbook(workbook(tmp_path, [["x"], [7]]))
+    book.active["A2"].number_format = number_format
+    book.save(tmp_path / "formats.xlsx")
+    assert list(read_rows(tmp_path / "formats.xlsx"))[1] == (2, [shown])
+
+
+def test_a_sheet_without_the_table_is_named(folder: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["The data are in the second sheet"])
+    book.create_sheet("data").append(HEADER)
+    book.save(folder / "second.xlsx")
+    with pytest.raises(DataError, match="the sheet 'Sheet' is read; 1 other sheet is not"):
+        load_dataset(folder / "second.xlsx")

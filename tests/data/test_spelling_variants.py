@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import random
+import string
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,12 +132,98 @@ def test_a_number_that_a_spreadsheet_rounded_gets_a_note() -> None:
     assert of_patients("1234567890123456", "1234567890123457").notes == ()
 
 
+def _programs(name: str) -> dict[str, str]:
+    """Return what programs write for a whole number, by what they do to it."""
+    number = int(name)
+    return {
+        "Excel": name[:15].ljust(len(name), "0"),
+        "LibreOffice": str(int(f"{Decimal(f'{float(number):.14e}'):f}")),
+        "pandas": str(pd.Series([number, None], dtype=float).astype("Int64")[0]),
+        "numpy": str(np.array([number]).astype(float).astype(np.int64)[0]),
+        "JSON": f"{Decimal(json.dumps(float(number))):f}".removesuffix(".0"),
+    }
+
+
+@pytest.mark.parametrize("n_digits", [16, 17, 18])
+def test_a_number_that_any_program_rounded_gets_a_note(n_digits: int) -> None:
+    rng = random.Random(n_digits)
+    for _ in range(50):
+        name = str(rng.randrange(10 ** (n_digits - 1), 10**n_digits))
+        for program, rounded in _programs(name).items():
+            assert rounded == name or result(name, rounded) == "two patients, noted", program
+
+
+@pytest.mark.parametrize("program", ["Excel", "LibreOffice", "pandas", "numpy"])
+def test_numbers_that_were_all_rounded_get_a_note(program: str) -> None:
+    rng = random.Random(0)
+    names = [str(rng.randrange(10**17, 10**18)) for _ in range(3)]
+    (note,) = of_patients(*(_programs(name)[program] for name in names)).notes
+    assert "looks like a number that a spreadsheet or a join of tables rounded" in note
+    assert of_patients(*names).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("P7", "P7.0"),
+        ("Doe^Jane", "Doe^Jane^^^"),
+        ("Doe^Jane", "Doe, Jane"),
+        ("P7", "P7*"),
+        ("P7", "†P7"),
+        ("1:30", "01:30:00"),
+        ("123-45-6789", "123456789"),
+        ("20240102", "2024-01-02"),
+        ("0.3", "0.30000000000000004"),
+        ("7", "6.9999999999999"),
+        ("Müller", "M√ºller"),
+        ("Müller", "M├╝ller"),
+        ("Müller", "Mⁿller"),
+        ("José", "Jos?"),
+        ("山田 7", "?? 7"),
+    ],
+)
+def test_what_programs_make_of_a_name_is_noted(one: str, other: str) -> None:
+    made = of_patients(one, other)
+    assert made.n_groups == 2
+    assert any(legible(other) in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("O’Brien", "O\x92Brien"),
+        ("1234567", "12,34,567"),
+        ("550e8400-e29b-41d4-a716-446655440000", "urn:uuid:550E8400-e29b-41d4-a716-446655440000"),
+        ("1234567890123456789", "1234567890123456789.0"),
+    ],
+)
+def test_what_programs_make_of_a_name_is_one_patient(one: str, other: str) -> None:
+    assert result(one, other) == "one patient"
+
+
+def test_names_of_random_letters_stay_apart() -> None:
+    rng = random.Random(0)
+    letters = string.ascii_letters + string.digits + "-_"
+    names = {"".join(rng.choices(letters, k=8)) for _ in range(1000)}
+    assert of_patients(*names).n_groups == len(names)
+
+
+def test_a_class_with_two_labels_gets_a_note(tmp_path: Path) -> None:
+    made = load_dataset(table(tmp_path, ["benign,1", "malignant,2", "benign;cyst,3"]))
+    assert "the class 'benign;cyst' stays a class of its own, but may be 'benign'" in made.notes[0]
+    made = load_dataset(table(tmp_path, ["HER2+,1", "HER2-,2", "N/A,3"]))
+    assert not any("second label" in note for note in made.notes)
+
+
 def test_a_formula_is_refused() -> None:
     with pytest.raises(DataError, match="the patient '=A2&B2' is a formula"):
         of_patients("=A2&B2", "7")
 
 
-@pytest.mark.parametrize("date", ["2-Jan", "Jan-02", "02. Mrz", "2024-02-01", "01/02/2024"])
+DATES = ["2-Jan", "Jan-02", "02. Mrz", "2024-02-01", "01/02/2024", "2024/2/1", "1月2日", "2-ene"]
+
+
+@pytest.mark.parametrize("date", DATES)
 def test_a_name_that_looks_like_a_date_gets_a_note(date: str) -> None:
     (note,) = of_patients("1-2-x", date).notes
     assert f"the patient '{date}' looks like a date" in note
@@ -228,8 +319,11 @@ def test_a_fold_in_two_spellings(tmp_path: Path) -> None:
 def test_folders_of_one_class(tmp_path: Path) -> None:
     make_images(tmp_path / "Benign", 1)
     make_images(tmp_path / "benign ", 1)
+    with pytest.raises(DataError, match="has only one class"):
+        load_dataset(tmp_path)
+    make_images(tmp_path / "malignant", 1)
     dataset = load_dataset(tmp_path)
-    assert dataset.classes == ("Benign",)
+    assert dataset.classes == ("Benign", "malignant")
     assert "'Benign' and 'benign'" in dataset.notes[-1]
 
 

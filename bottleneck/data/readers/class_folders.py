@@ -15,13 +15,16 @@ from bottleneck.data.readers.folder_levels import (
     propose_pattern,
 )
 from bottleneck.data.readers.manifest import SPLITS
-from bottleneck.data.readers.mask_files import same_but_suffix, split_masks
+from bottleneck.data.readers.mask_files import same_but_suffix, same_but_word, split_masks
 from bottleneck.data.readers.untrusted_files import is_image, list_files
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
 from bottleneck.plurals import counted
 
 __all__ = ["name_patients", "read_class_folders"]
+
+# So few images may have the name of another by chance.
+_MANY = 3
 
 
 def read_class_folders(folder: Path) -> ImageDataset:
@@ -41,13 +44,13 @@ def read_class_folders(folder: Path) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        Samples sorted by path. With only one class, ``doubt`` says what to do.
+        Samples sorted by path.
 
     Raises
     ------
     DataError
-        If no image is in a class folder, or if there is only one class and a table, which
-        probably contains the labels.
+        If no image is in a class folder, or there is only one class. The folder is then probably
+        one level too high or too low, or a table in it contains the labels.
     """
     listing = list_files(folder)
     files, excluded = listing.files, listing.excluded
@@ -97,10 +100,10 @@ def read_class_folders(folder: Path) -> ImageDataset:
         notes=tuple(notes),
     )
     # Only the data set knows whether two folders are two spellings of one class.
-    if len(dataset.classes) > 1:
-        return dataset
-    doubt = ". ".join((_doubt_one_class(folder, samples, levels), *listing.notes))
-    return dataclasses.replace(dataset, doubt=doubt)
+    if len(dataset.classes) < 2:
+        message = _describe_one_class(folder, samples, levels)
+        raise DataError(". ".join((message, *listing.notes)))
+    return dataset
 
 
 def name_patients(dataset: ImageDataset) -> ImageDataset:
@@ -119,7 +122,7 @@ def name_patients(dataset: ImageDataset) -> ImageDataset:
     """
     levels = find_levels(values_of(dataset.samples, "source"))
     if levels.above != "group":
-        if dataset.n_groups is not None or dataset.doubt is not None:
+        if dataset.n_groups is not None:
             return dataset
         note = propose_pattern(values_of(dataset.samples, "source"), levels)
         return dataclasses.replace(dataset, notes=(*dataset.notes, note)) if note else dataset
@@ -166,10 +169,16 @@ def _describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list
             f"{counted(len(twins), 'pair')} of images with the same name but another suffix, such "
             f"as '{one}' and '{other}'. If one is a mask or a copy, remove it or pass a table"
         )
+    if len(named_alike := same_but_word(images)) >= _MANY:
+        one, other = named_alike[0]
+        notes.append(
+            f"{counted(len(named_alike), 'image')} with the name of another and a word, such as "
+            f"'{one}' and '{other}'. If they are masks or copies, remove them or pass a table"
+        )
     return notes
 
 
-def _doubt_one_class(folder: Path, samples: list[Sample], levels: FolderLevels) -> str:
+def _describe_one_class(folder: Path, samples: list[Sample], levels: FolderLevels) -> str:
     label = samples[0].label
     below = {sample.source.split("/")[levels.next] for sample in samples}
     inner = folder / samples[0].source.partition(f"{label}/")[0] / label

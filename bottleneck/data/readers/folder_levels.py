@@ -23,6 +23,7 @@ _CLASS_WORDS = frozenset(
     | {"良性", "恶性", "惡性", "正常"}
 )
 _FOLD = re.compile(r"(?:cv|folds?)[ _-]*\d+", re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _CENTRE = re.compile(
     r"(?:site|centre|center|hospital|clinic|scanner|device)(?:[ _-]*\w{1,2}|[ _-]+.+)",
     re.IGNORECASE,
@@ -181,9 +182,10 @@ def _find_classes(counts: Counter[tuple[str, ...]], depth: int) -> FolderLevels:
         return dataclasses.replace(plain, notes=(doubt,), certain=False)
     if len(outer) < 2 or any(map(_is_class, outer)):
         return _split_below(plain, inner, n_direct)
+    n_pairs = sum(map(len, outer_of.values()))
     are_classes = len(inner) <= _MAX_CLASSES and 2 * sum(map(_is_class, inner)) >= len(inner)
     if n_direct < n_nested and are_classes:
-        return _classes_inside(outer, inner, depth)
+        return _classes_inside(outer, inner, depth, _may_be_patients(outer, n_pairs))
     deeper = {chain[2] for chain in counts if len(chain) > 2}
     if deeper and all(map(_is_class, deeper)):
         return _uncertain(plain, outer, "folders two levels below are named like classes", deeper)
@@ -191,7 +193,6 @@ def _find_classes(counts: Counter[tuple[str, ...]], depth: int) -> FolderLevels:
     if inner and all(map(_is_split, inner)):
         return _split_below(plain, inner, n_direct)
     if repeats and not n_direct:
-        n_pairs = sum(map(len, outer_of.values()))
         may_be_classes = not any(_is_split(name) or _is_no_patient(name) for name in inner)
         if may_be_classes and _are_above_classes(outer, len(inner), n_pairs):
             return _classes_inside(outer, inner, depth)
@@ -211,9 +212,14 @@ def _are_above_classes(outer: set[str], n_inner: int, n_pairs: int) -> bool:
     if all(map(_FOLD.fullmatch, outer)) or all(map(_CENTRE.fullmatch, outer)):
         return True
     n_enough = max(_MIN_PATIENTS, _PATIENTS_PER_CLASS * n_inner)
-    # A patient has a number, or is of one class. A class is on most sites and of most kinds.
-    are_patients = all(map(_has_digit, outer)) or n_pairs <= 1.2 * len(outer)
-    return n_inner <= _MAX_CLASSES and len(outer) >= n_enough and are_patients
+    is_enough = n_inner <= _MAX_CLASSES and len(outer) >= n_enough
+    return is_enough and _may_be_patients(outer, n_pairs)
+
+
+def _may_be_patients(outer: set[str], n_pairs: int) -> bool:
+    """Return whether each folder has a number or one class; a site or year has most classes."""
+    have_numbers = all(map(_has_digit, outer)) and not all(map(_YEAR.fullmatch, outer))
+    return have_numbers or n_pairs <= 1.2 * len(outer)
 
 
 def _doubt_classes(outer: set[str], depth: int) -> str | None:
@@ -244,8 +250,10 @@ def _split_below(levels: FolderLevels, inner: set[str], n_direct: int) -> Folder
     return dataclasses.replace(levels, split=split, notes=(note,), certain=not n_direct)
 
 
-def _classes_inside(outer: set[str], inner: set[str], depth: int) -> FolderLevels:
-    above, meaning = "group", ""
+def _classes_inside(
+    outer: set[str], inner: set[str], depth: int, are_patients: bool = True
+) -> FolderLevels:
+    above, meaning = ("group", "") if are_patients else (None, ", which are not used")
     if all(map(_FOLD.fullmatch, outer)):
         above, meaning = "fold", ", which are read as published test folds"
     elif all(map(_CENTRE.fullmatch, outer)):

@@ -13,7 +13,7 @@ from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.data.readers.csv_tables import read_rows
 from bottleneck.data.readers.table_columns import REQUIRED, choose_columns, note_columns
 from bottleneck.data.readers.table_paths import TablePaths
-from bottleneck.data.samples import Sample, collect, count_named, repeated_ids
+from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, values_of
 from bottleneck.errors import DataError, UsageError
 from bottleneck.plurals import counted
 
@@ -34,6 +34,9 @@ SPLITS = {
 _GENERIC_NAMES = frozenset(
     {"annotations", "data", "dataset", "index", "labels", "manifest", "metadata", "test", "train"}
 )
+
+# So large a share of rows without a patient may belong to the patients above.
+_MANY_BLANK = 1 / 3
 
 Row = dict[str, str]
 
@@ -82,17 +85,22 @@ def read_manifest(
     columns = columns or {}
     notes: list[str] = []
     _, header = next(read_rows(path, notes))
-    notes += note_columns(path, header, columns)
+    try:
+        notes += note_columns(path, header, columns)
+    except DataError as error:
+        raise DataError(". ".join((str(error), *notes))) from None
 
     def open_paths() -> TablePaths:
         rows = (row for _, row in _read_roles(path, columns))
         return TablePaths(folder, lambda: (row["path"] for row in rows), moved=images is not None)
 
     paths = open_paths()
-    samples = collect(sample for _, sample in _read_samples(path, columns, paths, excluded))
+    existing = Counter[str]()
+    rows = _read_samples(path, columns, paths, excluded, existing)
+    samples = collect(sample for _, sample in rows)
     if repeated := repeated_ids(samples):
         # The table is read a second time, only to write this message.
-        rows = _read_samples(path, columns, open_paths(), Counter())
+        rows = _read_samples(path, columns, open_paths(), Counter(), Counter())
         (first, one), (second, other), *_ = (row for row in rows if row[1].id == repeated[0])
         n_others = len(repeated) - 1
         raise DataError(
@@ -114,8 +122,28 @@ def read_manifest(
         samples=samples,
         images=FileSource(folder),
         excluded=excluded,
-        notes=(*notes, *paths.notes()),
+        notes=(*notes, *paths.notes(), *_doubt_rows(samples, existing)),
     )
+
+
+def _doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterator[str]:
+    """Yield notes on rows that may be no images, and on patients that may be of the row above."""
+    absent = {label for label in values_of(samples, "label") if not existing[label]}
+    if absent:
+        sample = next(sample for sample in samples if sample.label in absent)
+        several = f" ({len(absent)} such classes)" if len(absent) > 1 else ""
+        yield (
+            f"no image of the class '{sample.label}' exists, such as '{sample.source}'{several}. "
+            "Delete the rows that are no images, and correct the paths of the others"
+        )
+    n_named, n_distinct = count_named(samples, "group")
+    n_blank = len(samples) - n_named
+    if 1 < n_named == n_distinct and n_blank > _MANY_BLANK * len(samples):
+        yield (
+            f"{counted(n_blank, 'image')} without a patient, while each patient has one image; "
+            "these count as patients of their own. If a blank field means the patient above it, "
+            "fill it in"
+        )
 
 
 def _refuse_repeated_files(
@@ -138,18 +166,27 @@ def _refuse_repeated_files(
 
 
 def _read_samples(
-    path: Path, columns: Mapping[str, str], paths: TablePaths, excluded: Counter[str]
+    path: Path,
+    columns: Mapping[str, str],
+    paths: TablePaths,
+    excluded: Counter[str],
+    existing: Counter[str],
 ) -> Iterator[tuple[int, Sample]]:
-    """Yield the line and the sample of each usable row; count the others in ``excluded``."""
+    """Yield the line and the sample of each usable row; count the others in ``excluded``.
+
+    Images that exist are counted by label in ``existing``.
+    """
     for line, row in _read_roles(path, columns):
         place = f"{path.name}, line {line}"
         if lacking := [role for role in REQUIRED if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
             continue
+        n_before = paths.n_existing
         name, source, reason = paths.locate(row["path"], place)
         if reason:
             excluded[reason] += 1
             continue
+        existing[row["label"]] += paths.n_existing - n_before
         yield (
             line,
             Sample(

@@ -11,13 +11,14 @@ from pathlib import PurePosixPath
 
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 
-__all__ = ["is_image_folder", "same_but_suffix", "split_masks"]
+__all__ = ["is_image_folder", "same_but_suffix", "same_but_word", "split_masks"]
 
 _MASK = (
     "masks?|msk|segmentations?|segmented|seg|labels?|labelmap|gt|ground[ _-]?truth|annotations?|"
     "annotated|contours?|overlays?|superpixels"
 )
 _IMAGE = "images?|imgs?|jpegimages|originals?|orig|inputs?|raw|photos?|frames?|scans?|pictures?"
+_WORD_AT_END = re.compile(r"(.*[^/ ._-])[ ._-]+\(?[^\W\d_][^\s/._-]*")
 _NUMBER = re.compile(r"[ ._-]*\(?\d+\)?$")
 
 
@@ -92,6 +93,19 @@ def same_but_suffix(images: Iterable[str]) -> list[tuple[str, str]]:
         for (root, suffix), (other, other_suffix) in pairs
         if root == other and {suffix.casefold(), other_suffix.casefold()} <= IMAGE_SUFFIXES
     ]
+
+
+def same_but_word(images: Iterable[str]) -> list[tuple[str, str]]:
+    """Return paths that have the name of another and a word, each with that one.
+
+    Examples
+    --------
+    >>> same_but_word(["a/1.png", "a/1_roi.png", "a/1 - Copy.png", "a/1_2.png"])
+    [('a/1_roi.png', 'a/1.png'), ('a/1 - Copy.png', 'a/1.png')]
+    """
+    by_root = {posixpath.splitext(path)[0]: path for path in images}
+    pairs = ((path, _WORD_AT_END.fullmatch(root)) for root, path in by_root.items())
+    return [(path, by_root[match[1]]) for path, match in pairs if match and match[1] in by_root]
 
 
 def _stem(path: str) -> str:

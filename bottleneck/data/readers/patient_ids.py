@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.data.images.decode import LOADING, decode, is_dicom
-from bottleneck.data.readers.untrusted_files import N_FIRST_BYTES, PICTURE_SUFFIXES
+from bottleneck.data.images.decode import LOADING, decode
+from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
+from bottleneck.data.readers.untrusted_files import PICTURE_SUFFIXES
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError
 
@@ -162,7 +163,7 @@ def _read_patient(images: FileSource, source: str) -> str | None:
         return None
     try:
         with images.open(source) as file:
-            if not is_dicom(file.read(N_FIRST_BYTES)):
+            if not is_dicom(file.read(SIGNATURE_BYTES)):
                 return None
             file.seek(0)
             with LOADING:

@@ -25,6 +25,7 @@ _MAX_ROWS = 1_048_576
 _DIGITS = 15
 # A number format that shows a number with leading zeros, and perhaps a text before it.
 _ZEROS = re.compile(r"((?:\"[^\"]*\"|\\.)*)(0+)")
+_NOT_SHOWN = re.compile(r"(\"[^\"]*\"|\\.)|\[[^\]]*\]|[_*].")
 
 
 @dataclasses.dataclass
@@ -205,6 +206,9 @@ def _to_text(cell: Any) -> str:
     if isinstance(value, datetime.datetime):
         is_date = value.time() == datetime.time()
         return value.date().isoformat() if is_date else value.isoformat(" ")
+    if isinstance(value, datetime.timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     return str(value)
 
 
@@ -213,7 +217,9 @@ def _number_to_text(value: int, number_format: str) -> str:
     if len(text) > _DIGITS and not text[_DIGITS:].strip("0"):
         # Digits may be lost; scientific notation says so.
         return f"{value:.{_DIGITS - 1}E}"
-    if match := _ZEROS.fullmatch(number_format):
+    # The format of positive numbers, without colours, conditions and padding.
+    shown = _NOT_SHOWN.sub(r"\1", number_format.split(";")[0])
+    if match := _ZEROS.fullmatch(shown):
         before = re.sub(r"\"([^\"]*)\"|\\(.)", r"\1\2", match[1])
         return before + text.zfill(len(match[2]))
     return text

@@ -8,13 +8,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from bottleneck.data.images.decode import is_dicom
+from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
 from bottleneck.errors import DataError
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_COORDINATE",
-    "N_FIRST_BYTES",
     "PICTURE_SUFFIXES",
     "Listing",
     "is_image",
@@ -37,11 +36,13 @@ _LINKED_FOLDER = "symbolic link to a folder"
 # In pixels. No image is so large; a coordinate beyond is an error.
 MAX_COORDINATE = 100_000
 
-# So many bytes of a file show whether it is DICOM, also without a preamble.
-N_FIRST_BYTES = 4096
-
 # What looks like a suffix may be the last number of a UID, or of "slice 1.5mm".
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}~?", re.ASCII)
+# Files and folders of operating systems and network storage, in lower case.
+_CLUTTER = frozenset(
+    {"thumbs.db", "desktop.ini", "dicomdir", "__macosx", "icon\r", "@eadir", "@tmp", "#recycle"}
+    | {"#snapshot", "@recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
 _FIRST_BYTES_OF_PICTURES = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|II[*+]\0|MM\0[*+]|GIF8[79]a|RIFF....WEBP"
     rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|BM....\0\0\0\0|P[1-6]\s+(?:#|\d)",
@@ -71,7 +72,8 @@ class Listing:
 def list_files(folder: Path) -> Listing:
     """Return the files below a folder, at any depth.
 
-    Hidden files, ``Thumbs.db``, ``DICOMDIR`` and ``__MACOSX`` are ignored. Symbolic links to
+    Hidden files, ``DICOMDIR``, and what systems put into folders (``Thumbs.db``, ``__MACOSX``, the
+    previews of a Synology in ``@eaDir``) are ignored. Symbolic links to
     folders are not followed, and links to files only if they stay inside: a downloaded data set
     must not give access to other files of this machine.
 
@@ -116,7 +118,7 @@ def is_image(path: Path) -> bool:
         return suffix in IMAGE_SUFFIXES
     try:
         with path.open("rb") as file:
-            start = file.read(N_FIRST_BYTES)
+            start = file.read(SIGNATURE_BYTES)
     except OSError:
         return False
     return is_dicom(start) or _FIRST_BYTES_OF_PICTURES.match(start) is not None
@@ -144,7 +146,7 @@ def _describe_links(excluded: Counter[str], links: dict[str, str]) -> tuple[str,
 
 
 def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in ("thumbs.db", "dicomdir", "__macosx")
+    return name.startswith(".") or name.casefold() in _CLUTTER
 
 
 def _refuse(error: OSError) -> None:
