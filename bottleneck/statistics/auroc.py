@@ -96,7 +96,8 @@ def cv_auc_interval(
 
     Scores of different folds come from different models and are never ranked together. The
     variance is that of LeDell, Petersen & van der Laan (2015, Electronic Journal of
-    Statistics 9:1583); the interval is symmetric on the logit scale, as for
+    Statistics 9:1583) with a small-sample factor for each class, n / (n - number of folds),
+    as DeLong's has with one fold; the interval is symmetric on the logit scale, as for
     ``roc_auc_interval``. LeDell's variance takes the models as given and the folds as
     independent, but a patient who is tested in one fold was in the training sets of the
     others. In simulations the true variance is up to 2.3 times as large, the more features
@@ -115,8 +116,8 @@ def cv_auc_interval(
     level : float
         Confidence level.
     corrected : bool
-        Whether to multiply the variance. False gives LeDell's own, whose interval is too
-        short.
+        Whether to multiply the variance by ``overlap_factor``. False gives LeDell's with the
+        small-sample factor alone, whose interval is too short.
 
     Returns
     -------

@@ -2,8 +2,8 @@
 
 One estimator serves all cases. The influence of each sample on the AUROC is summed by
 patient, and the squares of these sums are added up. With one fold and one sample per patient
-the result is DeLong's variance, with one fold Obuchowski's, with several folds LeDell's. For
-a difference of two AUROCs, the influences are subtracted first.
+the result is DeLong's variance, with one fold Obuchowski's, with several folds LeDell's with a
+small-sample factor. For a difference of two AUROCs, the influences are subtracted first.
 """
 
 from __future__ import annotations
@@ -214,7 +214,8 @@ class AurocEstimator:
         f = I / (I - 1). With one sample per patient it is the variance of DeLong, DeLong &
         Clarke-Pearson (1988, Biometrics 44:837). Over folds it is the influence-curve
         estimate of LeDell, Petersen & van der Laan (2015, Electronic Journal of
-        Statistics 9:1583), with I - n_folds in place of I - 1.
+        Statistics 9:1583) with these small-sample factors, with I - n_folds in place of
+        I - 1; LeDell's own has none.
 
         Parameters
         ----------

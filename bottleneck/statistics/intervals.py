@@ -212,9 +212,9 @@ def holds_level(
         class has at most four times as many. In ``benchmarks/coverage.md``, for AUROCs up to
         0.97, the 95 % intervals then cover 93 % or more, and the tests at the 5 % level
         reject up to 7 % of true null hypotheses, within the error of the simulation. Below
-        that, coverage drops to 89 %, and DeLong's test rejects up to 10 %. Over folds the
+        that, coverage drops to 89.3 %, and DeLong's test rejects up to 10.4 %. Over folds the
         AUPRC needs 20 patients of the smaller class per fold: the average precision of few
-        positive samples is biased upwards, and its interval covers as little as 86 %.
+        positive samples is biased upwards, and its interval covers as little as 86.5 %.
         False below an effective number of 10: where one patient has 60 of the 74 samples of a
         class, the variance of that patient cannot be estimated, and the interval of the AUROC
         covers 57 to 69 %.

@@ -45,8 +45,8 @@ def mmd_test(
 
     The two cohorts are treated alike, so that the test is exact. Two usual choices break
     this. With the mean over the images of a patient in place of one image, tests at the 5 %
-    level reject up to 12 % if one cohort has a single image per patient and the other up to
-    six. If the features are standardised by the first cohort alone, they reject 11 % with 40
+    level reject up to 11.6 % if one cohort has a single image per patient and the other up to
+    six. If the features are standardised by the first cohort alone, they reject 11.4 % with 40
     and 20 patients and 512 features. The price is power if all patients have several images
     (``benchmarks/shift.md``).
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +106,27 @@ def test_bad_input_is_refused(made: Path) -> None:
         assert result.exit_code == 2, result.output
         assert "Traceback" not in result.output
         assert phrase in " ".join(result.stderr.split())
+
+
+def test_audit_compare_and_report_state_one_fact_in_one_sentence(
+    made: Path, tmp_path: Path
+) -> None:
+    facts = json.loads(run("audit", feature_file(made), "--json").stdout)
+    said = " ".join(run("audit", feature_file(made)).stdout.split())
+    assert f"{facts['verdict']} {facts['ties']}" in said
+    options = ["--folds", "2", "--head", "logistic", "--jobs", "1"]
+    compared = run("compare", feature_file(made), *options, "--output", tmp_path / "report")
+    assert compared.exit_code == 0, compared.output
+    note = " ".join(compared.stderr.split())
+    assert f"note: Leak audit: {facts['verdict']}. {facts['ties']}" in note
+    record = json.loads((tmp_path / "report" / "results.json").read_text())["audit"]
+    assert {k: record[k] for k in ("verdict", "ties", "leaks")} == {
+        k: facts[k] for k in ("verdict", "ties", "leaks")
+    }
+    texts = {finding["text"] for finding in facts["findings"]}
+    assert {finding["text"] for finding in record["findings"]} == texts
+    page = re.sub(r"<[^>]+>", " ", (tmp_path / "report" / "report.html").read_text())
+    page = " ".join(html.unescape(page).split())
+    assert f"Leak audit: {facts['verdict']} . {facts['ties']}" in page
+    assert f"{facts['verdict'].capitalize()} in 12 samples of 12 patients" in page
+    assert facts["ties"] in (tmp_path / "report" / "paragraphs.md").read_text()

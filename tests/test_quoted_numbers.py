@@ -1,0 +1,62 @@
+"""Numbers that texts quote from the tables of the benchmarks are the numbers that stand there."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+#: A rate that a text quotes, with the file of the table in the same paragraph.
+RATE = r"(?:cover|reject)s? (?:up to |as little as |at most )?[\d.]+(?: to [\d.]+)? %"
+
+
+@pytest.fixture(scope="module")
+def quotes() -> ModuleType:
+    path = CHECKOUT / "benchmarks" / "quotes.py"
+    spec = importlib.util.spec_from_file_location("quotes_benchmark", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_quoted_numbers_stand_in_the_tables(quotes: ModuleType) -> None:
+    wrong = [f"{q.path}: {quoted} % for {wanted} %" for q, quoted, wanted in quotes.differences()]
+    assert wrong == [], "python benchmarks/quotes.py --write corrects them"
+
+
+def test_the_numbers_are_those_of_the_table_by_eye(quotes: ModuleType, tmp_path: Path) -> None:
+    text = "## Cross-validation\n\nWorst:\n\n| a | size: x |\n| --- | --- |\n| 1 | **0.064** |\n\n"
+    text += "All cells:\n\n| a | size: x |\n| --- | --- |\n| 1 | 0.021 |\n| 2 | **0.064** |\n"
+    (tmp_path / "t.md").write_text(text)
+    made = quotes.Quote("", "", str(tmp_path / "t.md"), "Cross", ("size: x",), max)
+    # Not 6: a size of 6.4 % is more than "at most 6 %".
+    assert quotes.tabled(made) == "6.4"
+    assert quotes.tabled(made._replace(extreme=min)) == "2.1"
+    assert quotes.tabled(made._replace(rows=lambda row: row["a"] == "1", extreme=min)) == "2.1"
+    with pytest.raises(SystemExit, match="has no column"):
+        quotes.tabled(made._replace(columns=("size: y",)))
+
+
+def test_a_decision_quotes_no_rate_of_a_table_unchecked(quotes: ModuleType) -> None:
+    checked = {q.path: [] for q in quotes.QUOTES}
+    for quote in quotes.QUOTES:
+        checked[quote.path].append(quote)
+    for path, known in checked.items():
+        text = (CHECKOUT / path).read_text(encoding="utf-8")
+        spans = [quotes.find(quote, text).span() for quote in known]
+        for paragraph in re.finditer(r"(?:.+\n)+", text):
+            if "benchmarks/" not in paragraph[0] or not path.endswith(".md"):
+                continue
+            flat = re.sub(r"\s", " ", paragraph[0])
+            for rate in re.finditer(RATE, flat):
+                at = paragraph.start() + rate.end()
+                is_checked = any(low <= at - 1 and at - 3 <= high for low, high in spans)
+                assert is_checked, f"add '{rate[0]}' of {path} to QUOTES of benchmarks/quotes.py"
