@@ -15,6 +15,7 @@ from bottleneck.evaluation.results import Evaluation
 __all__ = [
     "GROUPS",
     "METRICS",
+    "accuracy_note",
     "caveats",
     "grouped_metrics",
     "metric_label",
@@ -114,3 +115,20 @@ def caveats(results: Any) -> list[str]:
 def n_samples(evaluation: Evaluation) -> int:
     """Return the number of samples that an arm was tested on; repeats count once."""
     return len(np.unique(evaluation.predictions.ids))
+
+
+def accuracy_note(evaluations: Sequence[Evaluation]) -> str:
+    """Return a sentence on accuracies that cannot be compared; empty if all can.
+
+    Where the classes have different numbers of samples, an arm that weights them equally gives
+    up accuracy, and predicting the most frequent class may beat it.
+    """
+    labels, counts = np.unique(evaluations[0].predictions.labels, return_counts=True)
+    weighted = {e.weights_classes for e in evaluations}
+    if len(set(counts.tolist())) == 1 or True not in weighted or len(weighted) == 1:
+        return ""
+    return (
+        f"Accuracy favours arms without equal class weights: always predicting "
+        f"'{labels[counts.argmax()]}' reaches {counts.max() / counts.sum():.3f}. Compare them with "
+        f"the other arms by balanced accuracy."
+    )

@@ -218,6 +218,7 @@ def _environment() -> Environment:
         "time": number_format.duration,
     }
     environment.globals |= {
+        "accuracy_note": labels.accuracy_note,
         "targets": summary.targets,
         "caveats": labels.caveats,
         "benefits": summary.net_benefits,

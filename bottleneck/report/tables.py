@@ -18,7 +18,13 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.plurals import counted
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
-from bottleneck.report.labels import caveats, metric_label, metric_names, n_samples
+from bottleneck.report.labels import (
+    accuracy_note,
+    caveats,
+    metric_label,
+    metric_names,
+    n_samples,
+)
 from bottleneck.report.number_format import dagger
 from bottleneck.report.redaction import visible, without_paths
 
@@ -288,12 +294,20 @@ def _caption(comparison: Comparison) -> str:
     caption = visible(f"Data set {_cohort(comparison.dataset)}, {classes}") + "."
     if comparison.protocol["kind"] == "centres":
         caption += f" {describe_target(comparison.protocol['folds'])}"
-    return caption
+    return caption + _accuracy_note(comparison.evaluations)
 
 
 def _external_caption(external: External) -> str:
     cohort = visible(_cohort(external.dataset))
-    return f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
+    caption = (
+        f"External cohort {cohort}: tested once, with heads trained on all of the first cohort."
+    )
+    return caption + _accuracy_note(external.evaluations)
+
+
+def _accuracy_note(evaluations: Sequence[Evaluation]) -> str:
+    note = accuracy_note(evaluations)
+    return f" {visible(note)}" if note else ""
 
 
 def _dagger_note(shown: Any) -> str:

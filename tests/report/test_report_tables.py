@@ -223,3 +223,19 @@ def test_an_interval_that_is_an_estimate_only_has_a_dagger_and_a_reason() -> Non
     assert caveats([{"auroc": enough, "f1": none}, (few, few), None]) == [
         "7 patients in the smaller class"
     ]
+
+
+def test_accuracies_of_arms_with_and_without_class_weights_have_a_note(binary) -> None:
+    labels = binary.evaluations[0].predictions.labels
+    name, share = "benign", float(np.mean(labels == "benign"))
+    words = f"always predicting '{name}' reaches {share:.3f}"
+    assert share > 0.5
+    assert words in tables.markdown_table(binary)
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.summary_table(binary))
+    assert words in " ".join(console.file.getvalue().split())
+    alike = dataclasses.replace(
+        binary, evaluations=[e for e in binary.evaluations if e.weights_classes]
+    )
+    assert len(alike.evaluations) > 1
+    assert "always predicting" not in tables.markdown_table(alike)
