@@ -30,6 +30,8 @@ __all__ = [
 _TAIL = 0.005
 # An eighth of the 256 levels. 99 % of the pixels of 481 thyroid images span 98 levels or more.
 FAINT = 32
+# Largest fraction of pixels at the edges of white text or of black regions.
+_EDGES = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +127,9 @@ def refuse_faint(counts: NDArray, kind: str, advice: str, *, is_deep: bool = Tru
     refused if every channel has
 
     - p99.5 − p0.5 ≤ 32, or, if the image had more than 8 bits,
-    - p99.5 ≤ 32 without the pixels of its brightest level: dark values, and white text or
-      saturated pixels, however many, or
-    - p0.5 ≥ 223 without the pixels of its darkest level: the same in an inverted image, or values
-      above their window and black padding.
+    - n(33–222) ≤ min(0.02 n(0–255), n(0–32), n(223–255)), where n counts the pixels with levels
+      from … to: dark values with white text, however much, or a window beside most values. Pixels
+      between black and white may be the edges of the text.
 
     Parameters
     ----------
@@ -149,30 +150,17 @@ def refuse_faint(counts: NDArray, kind: str, advice: str, *, is_deep: bool = Tru
     channels = np.reshape(counts, (-1, 256))
     if not channels.any():
         raise DecodeError(f"{kind} that holds nothing but padding: {advice}")
-    ranges = [_faint_range(channel, is_deep) for channel in channels]
-    if all(ranges):
-        lows, highs, single = zip(*filter(None, ranges), strict=True)
-        low, high = min(lows), max(highs)
-        used = [f"{low}–{high}" if low < high else f"{low}", *map(str, {*single} - {None})]
+    ranges = [used_range(channel) for channel in channels]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if all(high - low <= FAINT for low, high in ranges):
         raise DecodeError(
-            f"{kind} that would show almost nothing, since its levels are {' and '.join(used)} of "
-            f"0–255: {advice}"
+            f"{kind} that would show almost nothing, since its levels are {low}–{high} of 0–255: "
+            f"{advice}"
         )
+    if is_deep and all(map(_is_black_and_white, channels)):
+        raise DecodeError(f"{kind} that would show almost nothing but black and white: {advice}")
 
 
-def _faint_range(counts: NDArray, is_deep: bool) -> tuple[int, int, int | None] | None:
-    """Return the lowest and highest level of a channel that shows almost nothing, or None.
-
-    The third number is the level that is left out, if one is.
-    """
-    low, high = used_range(counts)
-    if high - low <= FAINT:
-        return low, high, None
-    if not is_deep:
-        return None
-    darkest, *_, brightest = np.flatnonzero(counts).tolist()
-    low, high = used_range(np.where(np.arange(256) == brightest, 0, counts))
-    if high <= FAINT:
-        return low, high, brightest
-    low, high = used_range(np.where(np.arange(256) == darkest, 0, counts))
-    return (low, high, darkest) if low >= 255 - FAINT else None
+def _is_black_and_white(counts: NDArray) -> bool:
+    black, between, white = np.add.reduceat(counts, (0, FAINT + 1, 255 - FAINT)).tolist()
+    return between <= min(_EDGES * (black + between + white), black, white)
