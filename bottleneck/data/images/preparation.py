@@ -2,7 +2,8 @@
 
 The steps have this order: a window or rescaling, in which values of more than 8 bits become grey
 levels; masking of burned-in text; masking of what lies outside the scanned sector; and a filter
-against speckle. None is done unless asked for.
+against speckle. None is done unless asked for. A change of what a step does needs a new
+``bottleneck.data.images.decode.POLICY``, which every recipe contains.
 """
 
 from __future__ import annotations
