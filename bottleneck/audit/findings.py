@@ -13,6 +13,7 @@ from bottleneck.audit.image_check import ImageCheck
 from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.duplicates.label_conflicts import find_conflicting
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
@@ -268,10 +269,12 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     *others, last = score.columns
     auroc, columns = score.auroc, f"{', '.join(others)} and {last}" if others else last
     target = f"'{score.label}' against the rest" if len(features.classes) > 2 else "the label"
+    lacking = shortage(np.where(features.y == score.label, "it", "rest"), features.patients)
+    caution = f"; {ESTIMATE_ONLY}: {lacking} in the smaller class" if lacking else ""
     verb = "predicts" if len(score.columns) == 1 else "predict"
     text = (
         f"Without any image, {columns} {verb} {target} with an AUROC of {auroc.value:.2f} "
-        f"({auroc.level:.0%} interval {auroc.low:.2f} to {auroc.high:.2f})"
+        f"({auroc.level:.0%} interval {auroc.low:.2f} to {auroc.high:.2f}{caution})"
     )
     flagged = auroc.low > 0.5 and auroc.value >= METADATA_AUROC
     if flagged and len(score.alone) > 1:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
+from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.duplicates.label_conflicts import LabelConflicts
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY, shortage
 from bottleneck.evaluation.results import ConflictSummary
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import Head

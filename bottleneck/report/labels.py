@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY
 from bottleneck.evaluation.results import Evaluation
 
 __all__ = [

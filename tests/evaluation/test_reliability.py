@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_predictions import predict, with_probabilities
 
+from bottleneck.data.splits.shortage import shortage
 from bottleneck.evaluation.metrics.calibration import bin_probabilities
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
@@ -15,7 +16,7 @@ from bottleneck.evaluation.metrics.metric_intervals import (
     compute_intervals_per_class,
 )
 from bottleneck.evaluation.metrics.operating_points import apply_thresholds
-from bottleneck.evaluation.metrics.reliability import caveat, shortage
+from bottleneck.evaluation.metrics.reliability import caveat
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.predictions import Predictions
 

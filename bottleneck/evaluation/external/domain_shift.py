@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
+from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
 from bottleneck.evaluation.metrics.metric_values import as_metric
-from bottleneck.evaluation.metrics.reliability import ESTIMATE_ONLY, shortage
 from bottleneck.evaluation.results import Shift
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
