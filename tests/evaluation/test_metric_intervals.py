@@ -272,3 +272,20 @@ def _large_sample_metrics() -> dict[str, float]:
     arm = _with_sampled_labels(400_000, 0.15, seed=1)
     weighted = WeightedMetrics(arm, "p")
     return dict(zip(weighted.names, weighted.evaluate(), strict=True))
+
+
+def test_the_mean_ppv_joins_wilsons_intervals_of_the_predicted_classes() -> None:
+    arm = predict(90, classes=("a", "b", "c"))
+    rare = np.where((arm.predicted == "c") & (np.arange(90) > 20), "a", arm.predicted)
+    arm = dataclasses.replace(arm, predicted=rare)
+    found = compute_intervals(arm, positive=None)["ppv"]
+    bounds = []
+    for name in arm.classes:
+        said = arm.predicted == name
+        hits = int((arm.labels[said] == name).sum())
+        bounds.append((hits / said.sum(), *proportion_confint(hits, said.sum(), method="wilson")))
+    values, lows, highs = np.array(bounds).T
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - np.linalg.norm(values - lows) / 3)
+    assert found.high == pytest.approx(values.mean() + np.linalg.norm(highs - values) / 3)
+    assert "PPVs joined (Wilson)" in found.method

@@ -138,8 +138,13 @@ def proportion(table: Table, hits: np.ndarray, of: np.ndarray) -> tuple[float, f
 
 
 def joined_recalls(table: Table, positive: str | None, metric: str) -> Bounds:
-    """Combine the intervals of the recalls of all classes, or of two sides (MOVER)."""
+    """Combine the intervals of the recalls of all classes, or of two sides (MOVER).
+
+    For "ppv", those of the predicted classes.
+    """
     label, predicted = table.label, table.predicted
+    if metric == "ppv":
+        label, predicted = predicted, label
     if positive is not None:
         label, predicted = label == positive, predicted == positive
     sides = np.unique(label)
@@ -149,7 +154,7 @@ def joined_recalls(table: Table, positive: str | None, metric: str) -> Bounds:
     shares = [np.mean(label == side) for side in sides]
 
     def compute(recall: np.ndarray) -> float:
-        if metric == "balanced_accuracy":
+        if metric in ("balanced_accuracy", "ppv"):
             return float(np.mean(recall))
         tn, tp = shares * recall
         fp, fn = shares - shares * recall
@@ -190,6 +195,8 @@ def influence_intervals(table: Table, positive: str | None) -> dict[str, Bounds]
         found[name] = t_interval(value, variance, degrees, -1.0 if name == "mcc" else 0.0, 1.0)
         if name in ("f1", "mcc") and positive is not None and not np.isfinite(found[name][0]):
             found[name] = joined_recalls(table, positive, name)
+        if name == "ppv":
+            found[name] = joined_recalls(table, None, name)
     return found
 
 

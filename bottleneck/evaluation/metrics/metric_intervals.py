@@ -73,7 +73,8 @@ def compute_intervals(
         Predictions of one arm.
     positive : str or None
         The positive class. With None, the intervals are those of the averages over classes:
-        the auroc by the mean influence of the classes; specificity, ppv and npv like f1.
+        the auroc by the mean influence of the classes; ppv like balanced_accuracy, because a
+        class that is seldom predicted has too few influence values; specificity and npv like f1.
         Calibration metrics then have an interval for each class only.
     names : collection of str
         The metrics to compute.
@@ -105,6 +106,7 @@ def compute_intervals(
     intervals["balanced_accuracy"] = _join_recalls(predictions, overlap=overlap)
     if positive is None:
         intervals["sensitivity"] = intervals["balanced_accuracy"]
+        intervals["ppv"] = _join_recalls(predictions, metric="ppv", overlap=overlap)
     if rest := set(names) - set(intervals) - {"ece", "auroc", *lines}:
         linear = _of_influence(predictions, positive, rest)
         intervals = {**linear, **intervals}
@@ -258,18 +260,25 @@ def _join_recalls(
     metric: str = "balanced_accuracy",
     overlap: float | None = None,
 ) -> Interval | None:
-    """Combine the intervals of the recalls of all classes, or of one class and the rest (MOVER)."""
+    """Combine the intervals of the recalls of all classes, or of one class and the rest (MOVER).
+
+    For "ppv" it combines those of the predicted classes in the same way.
+    """
     labels, predicted = predictions.labels, predictions.predicted
+    if metric == "ppv":
+        labels, predicted = predicted, labels
     if positive is not None:
         labels, predicted = labels == positive, predicted == positive
     sides = [labels == name for name in np.unique(labels)]
     recalls = [_proportion(predictions, predicted == labels, of, overlap) for of in sides]
-    if len(sides) < (2 if positive is not None else len(predictions.classes)):
+    if len(sides) < (2 if positive is not None else len(predictions.classes)) or None in recalls:
         return None
     share = np.array([of.mean() for of in sides])
 
+    averages = ("balanced_accuracy", "ppv")
+
     def compute(recall: NDArray[np.float64]) -> float:
-        if metric == "balanced_accuracy":
+        if metric in averages:
             return float(recall.mean())
         # Rows and columns: the rest, the positive class.
         table = share[:, None] * np.array([[recall[0], 1 - recall[0]], [1 - recall[1], recall[1]]])
@@ -291,7 +300,7 @@ def _join_recalls(
         value,
         value - float(np.linalg.norm(down)),
         value + float(np.linalg.norm(up)),
-        error if metric == "balanced_accuracy" else np.nan,
+        error if metric in averages else np.nan,
         known[0].level,
-        f"recalls joined ({known[0].method})",
+        f"{'PPVs' if metric == 'ppv' else 'recalls'} joined ({known[0].method})",
     )
