@@ -46,7 +46,7 @@ _CELLS = 20_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """Two rows of the same image.
+    """Two rows of one image, or nearly: a copy, or a neighbouring frame of one recording.
 
     Attributes
     ----------

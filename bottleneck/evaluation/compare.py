@@ -67,6 +67,7 @@ def evaluate(
     positive: str | None = None,
     measures: Measures = Measures(),
     n_jobs: int | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate one head on features by nested cross-validation.
 
@@ -76,7 +77,7 @@ def evaluate(
         Features, or a feature file.
     head : {"svm", "logistic", "mlp", "prior"}
         The head.
-    protocol, positive, measures, n_jobs
+    protocol, positive, measures, n_jobs, note
         As for ``compare``, which also returns warnings.
 
     Returns
@@ -90,7 +91,13 @@ def evaluate(
         As ``compare`` does.
     """
     arms = compare(
-        features, (head,), protocol=protocol, positive=positive, measures=measures, n_jobs=n_jobs
+        features,
+        (head,),
+        protocol=protocol,
+        positive=positive,
+        measures=measures,
+        n_jobs=n_jobs,
+        note=note,
     ).evaluations
     return arms[-1] if head == "prior" else arms[0]
 
@@ -205,6 +212,7 @@ def compare(
         plan.conflicts,
         count,
         positive,
+        plan,
     )
     if measures.learning_curve:
         evaluations = add_learning_curves(

@@ -140,6 +140,7 @@ def measure_conflicts(
     conflicts: LabelConflicts,
     count: Aggregation,
     positive: str | None,
+    plan: FoldPlan | None = None,
 ) -> ConflictSummary | None:
     """Measure the AUROC of every arm with and without copies that have different labels.
 
@@ -156,6 +157,8 @@ def measure_conflicts(
         Turns predictions of images into those of the protocol's unit; see ``unit_aggregation``.
     positive : str or None
         The positive class.
+    plan : FoldPlan or None
+        The folds, which may not test all samples; by default all are tested.
 
     Returns
     -------
@@ -166,10 +169,12 @@ def measure_conflicts(
         return None
     ids = features.ids[conflicts.rows]
     stated = dict(zip(ids.tolist(), features.y[conflicts.rows].tolist(), strict=True))
+    needed = set(ids.tolist() if plan is None else features.ids[_tested(plan)].tolist())
+    needed &= stated.keys()
     effects = []
     for name, predictions in arms:
         among = np.isin(predictions.ids, ids)
-        whole = set(ids.tolist()) <= set(predictions.ids.tolist())
+        whole = bool(needed) and needed <= set(predictions.ids.tolist())
         pairs = zip(predictions.ids.tolist(), predictions.labels.tolist(), strict=True)
         labels = np.array([stated.get(i, label) for i, label in pairs], str)
         everyone = replace(predictions, labels=labels)
@@ -189,6 +194,12 @@ def measure_conflicts(
         words=conflicts.words,
         auroc=tuple(effects),
     )
+
+
+def _tested(plan: FoldPlan) -> NDArray[np.intp]:
+    """Return the rows that some fold tests, or would test if they were not left out."""
+    used = (plan.rows[fold.test] for fold in plan.folds)
+    return np.unique(np.concatenate([*used, *plan.dropped_tests]))
 
 
 def _auroc(predictions: Predictions, count: Aggregation, positive: str | None) -> Metric | None:

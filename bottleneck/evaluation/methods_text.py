@@ -120,6 +120,7 @@ def describe_protocol(
         "unit": protocol.unit,
         "aggregate": protocol.aggregate if protocol.unit == "patient" else None,
         "allow_leakage": protocol.allow_leakage,
+        "conflicts": protocol.conflicts,
         "prevalence": measures.prevalence,
         "primary": _describe_primary(differences),
         "words": words,

@@ -276,8 +276,9 @@ class Comparison:
     protocol : mapping
         kind ("cross-validation", "fixed split", "given folds" or "centres"), folds, repeats,
         inner_folds, seed, grouped (bool), unit ("image" or "patient"), aggregate ("mean",
-        "max" or None), allow_leakage (bool), primary ("auroc: DeLong …"), prevalence (float
-        or None), and ``words``: some sentences for a methods section.
+        "max" or None), allow_leakage (bool), conflicts ("drop", "keep" or "majority"), primary
+        ("auroc: DeLong …"), prevalence (float or None), and ``words``: some sentences for a
+        methods section.
     classes : tuple of str
         All labels, sorted.
     positive : str or None

@@ -182,3 +182,19 @@ def test_an_external_cohort_leaves_them_out_too() -> None:
     assert cohort.warnings[0].startswith("2 sets of copies (4 images) have different labels")
     assert not set(LOST) & set(cohort.evaluations[0].predictions.ids)
     assert cohort.conflicts.auroc[0].with_them.value < cohort.conflicts.auroc[0].without.value
+
+
+def test_a_fixed_split_is_scored_with_the_copies_that_it_tests() -> None:
+    # The first pair is in the training set, the second in the test set.
+    f = with_conflicts(splits=np.where(np.arange(82) < 40, "train", "test"))
+    found = compare(f, ["logistic"], positive="malignant", protocol=Protocol(inner_splits=2))
+    effect = found.conflicts.auroc[0]
+    assert (found.conflicts.dropped, found.dataset["n_samples"]) == (4, 78)
+    p = found.evaluations[0].predictions
+    assert len(p) == 40
+    assert effect.without.value == pytest.approx(
+        roc_auc_score(p.labels == "malignant", p.scores[:, 1]), abs=1e-12
+    )
+    # The two add one score for each class: half of each comparison that they are in.
+    assert effect.with_them.value != effect.without.value
+    assert "conflicts" in found.protocol

@@ -48,6 +48,7 @@ def test_data_set_and_protocol_are_described():
         "unit": "image",
         "aggregate": None,
         "allow_leakage": False,
+        "conflicts": "drop",
         "prevalence": None,
     }
     assert "3 folds, stratified by class" in words

@@ -243,8 +243,8 @@ def _refuse_unfit(
             raise ProtocolError(
                 f"the folds of '{name}' test {len(tested)} of the {len(samples)} samples "
                 f"that have features ({missing} are missing): arms on different samples are "
-                f"not compared. Predict the missing ones, or extract features of the same "
-                f"samples"
+                f"not compared. Predict the missing ones, extract features of the same samples, "
+                f"or choose what was chosen there for copies with different labels (--conflicts)"
             )
     for fold in folds:
         for rows, what in ((fold.train, "train on"), (fold.test, "test on")):
