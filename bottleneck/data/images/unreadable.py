@@ -27,6 +27,16 @@ _OTHER_FORMATS = {
     rb"\x1f\x8b": "gzip",
     rb"PK\x03\x04": "ZIP",
     rb"\x89HDF": "HDF5",
+    rb"NRRD\d": "NRRD",
+    rb"ObjectType ?=": "MetaImage",
+    rb"\x93NUMPY": "NumPy",
+    rb"MATLAB 5": "MATLAB",
+}
+# What a failed transfer leaves in place of an image, and what to do.
+_FAILED_TRANSFERS = {
+    rb"version https://git-lfs": "a pointer of Git LFS, not the image: run 'git lfs pull'",
+    rb"\s*<(!DOCTYPE )?html": "a web page, not an image: download the image again",
+    rb"\0{1000}|\0+$": "zero bytes in place of an image: copy or download it again",
 }
 # What the messages of decoders mean; the first pattern that matches counts.
 _MEANINGS = {
@@ -76,6 +86,9 @@ def _unidentified(data: bytes) -> str:
         return f"{_jpeg_kind(data)} is not supported: save it as PNG"
     if re.match(_OWN_FORMATS, data, re.DOTALL):
         return "damaged image: its header is broken"
+    for pattern, reason in _FAILED_TRANSFERS.items():
+        if re.match(pattern, data, re.IGNORECASE):
+            return reason
     for pattern, name in _OTHER_FORMATS.items():
         if re.match(pattern, data[:400], re.DOTALL):
             return f"{name}: not an image in a supported format; save it as PNG or JPEG"
