@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -18,6 +19,12 @@ NOUNS = {"label": ("class", "classes"), "group": ("patient", "patients")}
 NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
 # A word such as "None" is a class if at least this share of the images has it.
 _FREQUENT = 0.2
+# No patient, and no class next to 0; next to 1 alone it is the other class.
+_UNASSIGNED = "-1"
+# Short words that differ in one letter are often different: ill and all.
+_MIN_LETTERS = 5
+# Of more classes than these, names that differ in one letter are not searched for.
+_MAX_CLASSES = 100
 # So few images may have a long number that ends in zeros by chance.
 _FEW = 2
 
@@ -40,7 +47,8 @@ _BETWEEN_LABELS = re.compile(r"[;|,/&+]")
 
 def is_missing(field: str, name: str) -> bool:
     """Return whether a canonical name in a field of samples means that there is none."""
-    return means_nothing(name) or (field == "group" and may_be_missing(name))
+    is_code = field == "group" and (may_be_missing(name) or name == _UNASSIGNED)
+    return means_nothing(name) or is_code
 
 
 def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]:
@@ -137,6 +145,36 @@ def _note_several(classes: Iterable[str]) -> list[str]:
     return []
 
 
+def _note_one_edit(classes: Sequence[str]) -> list[str]:
+    """Return a note on two words that are classes, and may be one that was typed in two ways."""
+    words = [name for name in classes if name.isalpha()]
+    for one, other in itertools.combinations(words[:_MAX_CLASSES], 2):
+        if _is_one_edit(one.casefold(), other.casefold()):
+            return [
+                f"the classes '{one}' and '{other}' count as two; if one is a short form or was "
+                "mistyped, write them in one way"
+            ]
+    return []
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    """Return whether a word begins with another, or differs from it in one letter of five."""
+    short, long = sorted((one, other), key=len)
+    if long.startswith(short):
+        return len(long) >= _MIN_LETTERS
+    begin = _count_shared(short, long)
+    end = _count_shared(short[begin:][::-1], long[begin:][::-1])
+    rest = short[begin : len(short) - end], long[begin : len(long) - end]
+    is_swapped = len(rest[0]) == 2 and rest[0] == rest[1][::-1]
+    return len(short) >= _MIN_LETTERS and (len(rest[1]) == 1 or is_swapped)
+
+
+def _count_shared(one: str, other: str) -> int:
+    """Return how many letters two words have in common at their beginnings."""
+    pairs = zip(one, other, strict=False)
+    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
 def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
     """Return notes about labels that may be several, or may mean that there is no label.
 
@@ -153,18 +191,19 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
         If fewer images have such a label.
     """
     counts = dict(examples(samples, "label", str).values())
-    notes = _note_several(counts)
+    notes = _note_several(counts) + _note_one_edit(list(counts))
     for name, n in counts.items():
-        if not (may_be_missing(name) or is_class_word(name)):
+        is_unclear = may_be_missing(name) or (name == _UNASSIGNED and "0" in counts)
+        if not (is_unclear or is_class_word(name)):
             continue
         who = f"{n} of {counted(len(samples), 'image')}"
-        if may_be_missing(name) and n < _FREQUENT * len(samples):
+        if is_unclear and n < _FREQUENT * len(samples):
             raise DataError(
                 f"is '{name}', the label of {who}, a class, or does it mean that there is no "
                 f"label? If there is none, empty these fields in the table, and the images are "
                 "left out; if it is a class, give it a name that states it, such as 'no nodule'"
             )
-        if may_be_missing(name):
+        if is_unclear:
             notes.append(
                 f"'{name}' is read as a class ({who}); if it means that there is no label, empty "
                 "these fields in the table"

@@ -24,11 +24,17 @@ _ERROR = re.compile(r"#[¡¿]?[^\W\d_][^\W\d_/0 ]*(?:/0)?[!?]|#+|#?err:?\d+!?|\.
 _UNCLEAR_WORDS = """
     none - ? ?? ??? unknown unk missing undefined nil unspecified unlabeled unlabelled nodata
     tbd pending unbekannt inconnu desconocido desconhecido sconosciuto onbekend okänd ukendt
-    неизвестно nieznane 不明 未知 k.a. s/d n/d
+    неизвестно nieznane 不明 未知 k.a. s/d n/d nd n.d. / \\ * _ ~ …
+    void empty blank error loading... nonetype inf -inf ungraded ungradable excluded
+    -9 -99 -999 -9999 -99999
 """
 _UNCLEAR = frozenset(_UNCLEAR_WORDS.split()) | {
+    "[object object]",
+    "not assessed",
     "not available",
     "not applicable",
+    "not done",
+    "not graded",
     "not known",
     "not recorded",
     "not stated",

@@ -185,11 +185,13 @@ def roundings(name: str) -> set[str]:
     if not (name.isascii() and name.isdigit() and N_DIGITS < len(name) < _MOST_DIGITS):
         return set()
     double = float(name)
-    kept = [name[:N_DIGITS].ljust(len(name), "0"), str(int(double))]
-    # The second of each is of a program that reads the rounded number as double precision again.
-    for text in (f"{double:.{N_DIGITS - 1}e}", f"{double:.16e}", repr(double)):
-        kept += [f"{Decimal(text):f}", str(int(float(text)))]
-    return {text.removesuffix(".0") for text in kept} - {name}
+    kept = {name[:N_DIGITS].ljust(len(name), "0"), str(int(double))}
+    for n_decimals in (14, 15, 16):
+        text = f"{double:.{n_decimals}e}"
+        digits, exponent = text[0] + text[2 : 2 + n_decimals], int(text.partition("e")[2])
+        # Another program may read the rounded number as double precision again.
+        kept |= {digits[: exponent + 1].ljust(exponent + 1, "0"), str(int(float(text)))}
+    return kept - {name}
 
 
 def is_rounded(name: str) -> bool:

@@ -84,7 +84,7 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
     notes: list[str] = []
     spelled: list[tuple[str, str]] = []
     joined: list[tuple[str, str]] = []
-    rounded: list[tuple[str, str]] = []
+    rounded: tuple[str, str] | None = None
     renames: dict[str, str] = {}
     for group in alike(samples, field, wide_key):
         # Spellings of each canonical name, and canonical names of each loose key.
@@ -97,7 +97,7 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
             if first.setdefault(name, text) != text:
                 spelled.append((first[name], text))
             n_images[name] = n_images.get(name, 0) + n
-        rounded += _find_rounded(n_images)
+        rounded = rounded or _find_rounded(n_images)
         families: dict[str, list[str]] = {}
         for name in n_images:
             families.setdefault(loose_key(name), []).append(name)
@@ -120,7 +120,7 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
         renames |= words
         notes += more
     if rounded:
-        one, other = rounded[0]
+        one, other = rounded
         notes.append(
             f"the {nouns} '{one}' and '{other}' {_APART}, but spreadsheets and joins of tables "
             f"round numbers of more than {N_DIGITS} digits in this way: compare the {nouns} with "
@@ -129,9 +129,10 @@ def _plan(samples: Sequence[Sample], field: str) -> _Plan:
     return renames, notes + _note_near(samples, field)
 
 
-def _find_rounded(names: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Return each long number that another one becomes by rounding, and that other one."""
-    return [(other, name) for name in names for other in sorted(roundings(name) & names.keys())]
+def _find_rounded(names: Mapping[str, int]) -> tuple[str, str] | None:
+    """Return a long number that another one becomes by rounding, and that other one."""
+    pairs = ((name, roundings(name) & names.keys()) for name in names)
+    return next(((min(others), name) for name, others in pairs if others), None)
 
 
 def _describe(pairs: list[tuple[str, str]], noun: str, nouns: str, words: str) -> list[str]:

@@ -208,6 +208,33 @@ def test_names_of_random_letters_stay_apart() -> None:
     assert of_patients(*names).n_groups == len(names)
 
 
+@pytest.mark.parametrize("word", ["bening", "benigne", "bnign", "Beniqn", "B", "Ben"])
+def test_a_class_that_may_be_mistyped_gets_a_note(tmp_path: Path, word: str) -> None:
+    made = load_dataset(table(tmp_path, [f"benign,{word}", f"malignant,{word}", f"{word},3"]))
+    assert made.class_counts[word] == 1
+    assert f"the classes 'benign' and '{word}' count as two; if one is a short" in made.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "labels", [("normal", "abnormal"), ("I", "II", "III"), ("ductal", "lobular"), ("T1", "T2")]
+)
+def test_classes_that_are_no_misspellings(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    made = load_dataset(table(tmp_path, [f"{label},{label}" for label in labels]))
+    assert not any("count as two" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("code", ["-9", "-99.0", "-999", "-1"])
+def test_codes_for_a_missing_value(tmp_path: Path, code: str) -> None:
+    rows = [f"{n % 2},P{n}" for n in range(12)]
+    made = load_dataset(table(tmp_path, [*rows, f"1,{code}", f"0,{code}"]))
+    assert [sample.group for sample in made.samples[-2:]] == [None, None]
+    assert "which names nobody" in made.notes[-1]
+    with pytest.raises(DataError, match=f"is '{canonical(code)}', the label of 1 of 13 images"):
+        load_dataset(table(tmp_path, [*rows, f"{code},P9"]))
+    made = load_dataset(table(tmp_path, [f"{n % 2 * 2 - 1},P{n}" for n in range(12)]))
+    assert (made.classes, made.notes) == (("-1", "1"), ())
+
+
 def test_a_class_with_two_labels_gets_a_note(tmp_path: Path) -> None:
     made = load_dataset(table(tmp_path, ["benign,1", "malignant,2", "benign;cyst,3"]))
     assert "the class 'benign;cyst' stays a class of its own, but may be 'benign'" in made.notes[0]
