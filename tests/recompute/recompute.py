@@ -100,6 +100,7 @@ def compute_metrics(
     bounds["balanced_accuracy"] = joined_recalls(table, None, "balanced_accuracy")
     if positive is None:
         bounds["sensitivity"] = bounds["balanced_accuracy"]
+        bounds["ppv"] = joined_recalls(table, None, "ppv")
     else:
         true, called = table.label == positive, table.predicted == positive
         sides = {"sensitivity": true, "specificity": ~true, "ppv": called, "npv": ~called}
