@@ -120,7 +120,9 @@ def plan_folds(
         folds=folds,
         duplicates=duplicates,
         conflicts=conflicts,
-        dropped_tests=_place_dropped(samples, names, rows, conflicts.dropped, folds),
+        dropped_tests=_place_dropped(
+            samples, names, rows, conflicts.dropped, folds, given=given is not None
+        ),
         words=words,
     )
 
@@ -175,7 +177,13 @@ def _count_divided(folds: Folds, groups: Strings | None) -> int:
 
 
 def _place_dropped(
-    samples: SplitColumns, names: Strings | None, rows: Rows, dropped: Rows, folds: Folds
+    samples: SplitColumns,
+    names: Strings | None,
+    rows: Rows,
+    dropped: Rows,
+    folds: Folds,
+    *,
+    given: bool,
 ) -> tuple[Rows, ...]:
     """Return the dropped rows that each fold would have tested.
 
@@ -183,8 +191,9 @@ def _place_dropped(
     folds, groups of which nothing is left take turns.
     """
     own = np.char.add("sample ", samples.ids) if names is None else names
-    column = {"fixed split": samples.splits, "centres": samples.centres}.get(folds.kind)
-    if folds.kind == "given folds" and samples.folds is not None:
+    columns = {"fixed split": samples.splits, "centres": samples.centres}
+    column = None if given else columns.get(folds.kind)
+    if folds.kind == "given folds" and not given:
         column = samples.folds
     placed: list[list[int]] = [[] for _ in folds]
     by_repeat: dict[int, list[int]] = {}
@@ -200,7 +209,7 @@ def _place_dropped(
         turns = {group: turn % len(numbers) for turn, group in enumerate(lost)}
         for row in dropped.tolist():
             place = left.get(column[row]) if column is not None else where.get(own[row])
-            if place is None and folds.kind == "cross-validation":
+            if place is None and column is None and len(numbers) > 1:
                 place = turns.get(own[row])
             if place is not None:
                 placed[numbers[place]].append(row)

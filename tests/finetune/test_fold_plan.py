@@ -107,6 +107,10 @@ def test_no_tied_pair_is_on_two_sides_and_compare_takes_it(
     tested = tested[tested["part"] == "test"]
     assert sorted(arm.predictions.ids) == sorted(tested["id"])
     assert len(tested) == 58
+    # The frozen arms test the copies of different labels too, for the figure with them.
+    effects = {effect.arm: effect for effect in comparison.conflicts.auroc}
+    assert effects.pop(arm.name).with_them is None
+    assert all(effect.with_them is not None for effect in effects.values())
     (fc,) = train_on_features(
         features, quick(epochs=1, backbone="new_fc"), protocol=ONE, output=tmp_path / "fc"
     )

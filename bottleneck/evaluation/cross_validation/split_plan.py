@@ -122,7 +122,12 @@ def plan_split(
 def _tested_by(
     arm: ImportedArm, features: FeatureSet, plan: FoldPlan
 ) -> tuple[NDArray[np.intp], ...]:
-    """Return the dropped rows that imported predictions test in each fold."""
+    """Return the dropped rows that imported predictions test in each fold.
+
+    A network that was trained in this way holds none of them; they are then placed by group.
+    """
+    if not np.isin(features.ids[plan.conflicts.dropped], arm.test.ids).any():
+        return plan.dropped_tests
     row = {features.ids[row]: row for row in plan.conflicts.dropped.tolist()}
     test = arm.test
     at = []
