@@ -194,3 +194,26 @@ def test_a_frame_may_be_in_several_fragments() -> None:
             PixelData=encapsulate([stream], fragments_per_frame=3, has_bot=has_bot),
         )
         assert (decoded(parts) == decoded(made)).all()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (uid.JPEGLosslessSV1, lambda words: imagecodecs.ljpeg_encode(words, bitspersample=12)),
+        (uid.JPEG2000Lossless, lambda words: imagecodecs.jpeg2k_encode(
+            words, level=0, codecformat="j2k", bitspersample=12)),
+    ],
+)  # fmt: skip
+def test_a_sign_that_a_shorter_stream_may_hold_is_refused(syntax: uid.UID, encode: Any) -> None:
+    # The highest of 12 bits is a sign if the header states 12 bits, and unclear if it states 16.
+    values = STEPS.astype(np.int16) * 16 - 1500
+    window = {"WindowCenter": 0, "WindowWidth": 4000}
+    stream = encode((values & 0xFFF).astype(np.uint16))
+    expected = decoded(dicom(values, bits=12, **window))
+    assert (decoded(dicom(values, syntax, stream=stream, bits=12, **window)) == expected).all()
+    with pytest.raises(DecodeError, match=r"16 bits, the compressed stream has 12.*unclear"):
+        decode(dicom(values, syntax, stream=stream, bits=16, **window))
+    positive = (STEPS * 9).astype(np.int16)  # Less than 2048: the same in both readings.
+    stream = encode(positive.astype(np.uint16))
+    expected = decoded(dicom(positive, **window))
+    assert (decoded(dicom(positive, syntax, stream=stream, **window)) == expected).all()

@@ -93,6 +93,20 @@ def test_png_of_every_depth(bits: int) -> None:
         assert_close(shown, palette[grey] * (alpha[grey] / 255)[:, :, None])
 
 
+def test_pixels_outside_their_palette_are_refused() -> None:
+    # Viewers show them as black.
+    indices = RNG.integers(0, 16, (HEIGHT, WIDTH))
+    indices[0, 0] = 15
+    palette = RNG.integers(0, 256, (16, 3)).astype(np.uint8)
+    for make in (
+        lambda n: png(indices, 4, 3, PLTE=palette[:n].tobytes()),
+        lambda n: bmp(indices, 8, palette[:n]),
+    ):
+        assert_close(levels(make(16)), palette[indices].astype(float), 0)
+        with pytest.raises(DecodeError, match="not in its palette"):
+            decode(make(15))
+
+
 def test_one_transparent_colour() -> None:
     samples = RNG.integers(0, 256, (HEIGHT, WIDTH, 3))
     samples[::2] = samples[0, 0]

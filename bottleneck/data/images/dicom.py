@@ -24,6 +24,8 @@ This policy adds to that of ``bottleneck.data.images.decode``; sections refer to
   if the stream has a colour transform.
 - Optional elements that are present and empty count as absent; of several values, the first that is
   not empty counts. A value that is not valid is refused with the name of its element.
+- Signed values in a JPEG, JPEG-LS or unsigned JPEG 2000 stream of fewer bits than BitsStored are
+  refused if one of them may be negative.
 - Bits above BitsStored are ignored if they are an overlay or a sign, and refused otherwise. A
   HighBit other than BitsStored − 1 is read if the bits below the value are unused (C.7.6.3.1).
 - A file without a preamble, or without a transfer syntax, is read as Implicit VR Little Endian, or

@@ -16,7 +16,7 @@ from pydicom import uid
 
 from bottleneck.errors import DecodeError
 
-__all__ = ["SYNTAXES", "decode_jpeg"]
+__all__ = ["SYNTAXES", "decode_jpeg", "find_precision"]
 
 SYNTAXES = (
     uid.JPEGBaseline8Bit,
@@ -132,6 +132,11 @@ def decode_jpeg(
         return out, "RGB"
     imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB", out=out)
     return out, "RGB" if space == "RGB" else colours
+
+
+def find_precision(frame: bytes) -> int:
+    """Return how many bits per value a JPEG or JPEG-LS stream states."""
+    return _read_header(frame).precision
 
 
 def _find_colours(stream: StreamHeader, colours: str, notes: list[str]) -> str:

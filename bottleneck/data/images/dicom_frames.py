@@ -227,12 +227,30 @@ def _read_compressed(
     if syntax in dicom_codecs.SYNTAXES:
         refuse_size(stored.columns, stored.rows, frame.count(b"\xff\xda"))
         shape = (stored.rows, stored.columns, *((3,) * (stored.samples == 3)))
-        return dicom_codecs.decode_jpeg(frame, shape, stored.colours, notes)
+        values, colours = dicom_codecs.decode_jpeg(frame, shape, stored.colours, notes)
+        _refuse_lost_sign(values, dicom_codecs.find_precision(frame), stored)
+        return values, colours
     if syntax == uid.RLELossless:
         _refuse_runs(frame, stored.columns * stored.rows)
         return _decode(data, stored, syntax), stored.colours
     _refuse_jpeg_2000(frame, stored)
-    return _decode(data, stored, syntax), _find_colours(frame, stored.colours)
+    values = _decode(data, stored, syntax)
+    if not frame[42] & 0x80:  # Otherwise the stream itself is signed (ISO/IEC 15444-1, A.5.1).
+        _refuse_lost_sign(values, frame[42] + 1, stored)
+    return values, _find_colours(frame, stored.colours)
+
+
+def _refuse_lost_sign(values: NDArray, precision: int, stored: StoredFormat) -> None:
+    """Raise an error if signed values may have their sign in the highest bit of a shorter stream.
+
+    JPEG and JPEG-LS have no sign: the highest of 12 bits in 16 may be one, or a large value.
+    """
+    if stored.is_signed and precision < stored.bits and (values >> (precision - 1)).any():
+        raise DecodeError(
+            f"the DICOM header states signed values of {stored.bits} bits, the compressed stream "
+            f"has {precision} bits, so that their sign is unclear: save it as Explicit VR Little "
+            "Endian"
+        )
 
 
 def _decode(

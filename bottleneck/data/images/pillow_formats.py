@@ -85,7 +85,10 @@ def read_with_pillow(
             return _read_netpbm(data, opened, samples, display)
         if image.format == "PNG" and opened.tile[0][3] == "LA;16B":
             return _read_png_with_alpha(opened, samples, display)
+        n_colours = _count_colours(opened)
         image.load()
+        if image.mode == "P" and any(image.histogram()[n_colours:]):
+            raise DecodeError("damaged image: pixels that are not in its palette")
         if samples.bits < 8:  # Pillow shifts samples to the left.
             top = (2**samples.bits - 1) << (8 - samples.bits)
             table = level_table((0, top), np.dtype(np.uint8))
@@ -133,6 +136,12 @@ def _png_samples(image: ImageFile.ImageFile) -> _Samples:
     if image.mode == "RGB" and "transparency" in image.info:
         raise DecodeError("a 16-bit PNG with one transparent colour: save it without transparency")
     return _Samples(16, 0, 65535)
+
+
+def _count_colours(image: Image.Image) -> int:
+    """Return the number of colours in the palette of an image that is not loaded yet."""
+    palette = image.palette
+    return len(palette.palette) // len(palette.rawmode or palette.mode) if palette else 0
 
 
 def _read_png_with_alpha(
