@@ -63,3 +63,26 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         read_columns(path, ["sex"], IDS)
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_columns(tmp_path / "absent.csv", ["sex"], IDS)
+
+
+def test_numbers_of_rows_are_not_taken_for_ids(tmp_path):
+    ids = [str(n) for n in range(8)]
+    table = pd.DataFrame({"id": ids, "age": [f"age {n}" for n in ids]})
+    shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
+    shuffled.to_csv(tmp_path / "table.csv")
+    assert read_columns(tmp_path / "table.csv", ["age"], ids)["age"] == dict(
+        zip(ids, table["age"], strict=True)
+    )
+    # The index is complete, but the column of the ids lacks one.
+    shuffled.replace({"id": {"3": "x"}}).to_csv(tmp_path / "table.csv")
+    with pytest.raises(DataError, match="nearest: 'id' with 7"):
+        read_columns(tmp_path / "table.csv", ["age"], ids)
+    shuffled.rename(columns={"id": "sample"}).to_csv(tmp_path / "table.csv")
+    with pytest.raises(DataError, match="the columns '' and 'sample'"):
+        read_columns(tmp_path / "table.csv", ["age"], ids)
+    # Another column may hold each id several times.
+    other = pd.DataFrame({"id": [f"other {n}" for n in ids], "age": "x"})
+    both = pd.concat([other, table]).rename(columns={"id": "sample"})
+    both.insert(0, "bed", [*ids, *ids])
+    both.to_csv(tmp_path / "table.csv", index=False)
+    assert read_columns(tmp_path / "table.csv", ["age"], ids)["age"]["3"] == "age 3"

@@ -224,7 +224,7 @@ def test_two_spellings_of_one_file_are_refused(tmp_path, names):
 
 def test_paths_without_suffix_are_explained(tmp_path):
     write(tmp_path, "scans/a.png")
-    with pytest.raises(DataError, match=r"There is 'scans/a\.png': write paths with suffix"):
+    with pytest.raises(DataError, match=r"There is 'scans/a\.png': write paths like this"):
         load_dataset(table(tmp_path, "scans/a"))
 
 

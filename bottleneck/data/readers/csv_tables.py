@@ -269,7 +269,7 @@ def read_columns(
             raise unknown_name(f"column of {Path(path).name}", name, columns)
         if columns.count(known[name]) > 1:
             raise DataError(f"{path} has several columns '{known[name]}'; rename all but one")
-    key, keys = _find_ids(table, ids)
+    key, keys = _find_ids(table, ids, path)
     wanted = set(ids)
     is_wanted = keys.isin(wanted)
     n_matched = len(set(keys[is_wanted]))
@@ -291,17 +291,34 @@ def read_columns(
     }
 
 
-def _find_ids(table: pd.DataFrame, ids: Sequence[str]) -> tuple[int, pd.Series]:
-    """Return the column with most of the ids, as they are spelled in ``ids``."""
+def _find_ids(table: pd.DataFrame, ids: Sequence[str], path: str | Path) -> tuple[int, pd.Series]:
+    """Return the column with most of the ids, as they are spelled in ``ids``.
+
+    A column "id" is preferred: the numbers of the rows may be ids of other samples.
+    """
     wanted = set(ids)
+
+    def rate(column: pd.Series) -> tuple[int, bool]:
+        matched = column[column.isin(wanted)]
+        return matched.nunique(), matched.is_unique
+
+    names = table.columns.tolist()
     columns = [table.iloc[:, n] for n in range(table.shape[1])]
-    counts = [len(wanted.intersection(column)) for column in columns]
-    if max(counts) < len(wanted):
+    rates = list(map(rate, columns))
+    if max(rates)[0] < len(wanted):
         known = match_ids([text for column in columns for text in set(column)], ids)
         columns = [column.map(lambda text: known.get(text, text)) for column in columns]
-        counts = [len(wanted.intersection(column)) for column in columns]
-    key = counts.index(max(counts))
-    return key, columns[key]
+        rates = list(map(rate, columns))
+    if "id" in names and 2 * rates[names.index("id")][0] >= len(wanted):
+        return names.index("id"), columns[names.index("id")]
+    most = [n for n, rated in enumerate(rates) if rated == max(rates)]
+    for n in most[1:]:
+        if rates[n] == (len(wanted), True) and not columns[n].equals(columns[most[0]]):
+            raise DataError(
+                f"the columns '{names[most[0]]}' and '{names[n]}' of {Path(path).name} both "
+                "contain the sample ids, in another order; name the column of the ids 'id'"
+            )
+    return most[0], columns[most[0]]
 
 
 def _join_spellings(values: Sequence[str]) -> list[str]:

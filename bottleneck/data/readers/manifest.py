@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.identifiers import legible
 from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.data.readers.csv_tables import read_rows
 from bottleneck.data.readers.table_columns import REQUIRED, choose_columns, note_columns
@@ -113,7 +114,7 @@ def read_manifest(
     if samples and not paths.n_existing:
         raise DataError(
             f"none of the {len(samples)} images in {path.name} exists, for example "
-            f"'{samples[0].source}'. {paths.explain_missing(samples[0].source)}"
+            f"{legible(samples[0].source)}. {paths.explain_missing(samples[0].source)}"
         )
     if paths.n_respelled:
         _refuse_repeated_files(path, columns, samples)

@@ -130,8 +130,8 @@ class TablePaths:
                     return f"They begin in another folder: pass --images {folder}"
             parent, last = posixpath.split(example)
             for names in self._list(parent).values():
-                if posixpath.splitext(names[0])[0] == last:
-                    return f"There is '{posixpath.join(parent, names[0])}': write paths with suffix"
+                if posixpath.splitext(names[0])[0] in (last, posixpath.splitext(last)[0]):
+                    return f"There is '{posixpath.join(parent, names[0])}': write paths like this"
             return (
                 f"Paths are relative to {self._folder}, with '/' between folders; name another "
                 "folder with --images FOLDER"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import Finding
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.data.spelling_keys import loose_key
+from bottleneck.data.spelling_keys import near_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
@@ -123,7 +123,7 @@ def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
         return []
     # Two tables may spell one patient in two ways, which must not hide a leak.
     inside, outside = (
-        np.array([_person_key(name) for name in groups.tolist()])
+        np.array([near_key(name) for name in groups.tolist()])
         for groups in (internal.groups, external.groups)
     )
     shared = np.setdiff1d(np.intersect1d(inside, outside), [""])
@@ -137,11 +137,6 @@ def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
         f"patients they were trained on; leave these out of one data set."
     )
     return [Finding("shared patients", "warning", len(shared), text, rows=tuple(rows.tolist()))]
-
-
-def _person_key(name: str) -> str:
-    key = loose_key(name)
-    return key.lstrip("0") or "0" if key.isdigit() else key
 
 
 def _find_missing_classes(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
