@@ -238,7 +238,7 @@ def test_what_is_not_valid_is_named_with_its_value(name: str, value: bytes, says
 
 
 def test_pixel_data_may_be_padded() -> None:
-    for more in (b"\0\0", bytes(100), bytes(8000)):
+    for more in (b"\0\0", b"\1\2\3\4", bytes(100), b"\xff" * 8000):
         made = PLAIN | {"PixelData": ("OW", WIDE.tobytes() + more)}
         assert (grey(file_of(made)) == grey(file_of(PLAIN))).all()
     odd = RAMP[:15, :15].copy()
@@ -248,7 +248,16 @@ def test_pixel_data_may_be_padded() -> None:
 
 @pytest.mark.parametrize(
     ("length", "says"),
-    [(8190, r"8,190 of 8,192 bytes"), (100, r"100 of 8,192"), (16384, r"several frames, or val")],
+    [
+        (8190, r"8,190 of 8,192 bytes"),
+        (100, r"100 of 8,192"),
+        (
+            8320,
+            r"8,320 bytes of pixel data, where the header describes 8,192: several frames, or val",
+        ),
+        (12288, r"several frames, or val"),  # 12-bit values where 8 bits are stated, for example.
+        (16384, r"several frames, or val"),
+    ],
 )
 def test_pixel_data_of_another_length_are_refused(length: int, says: str) -> None:
     data = np.resize(WIDE, 8192).tobytes()[:length]

@@ -34,6 +34,8 @@ SYNTAXES = (*_NATIVE, *_PYDICOM, *dicom_codecs.SYNTAXES)
 # The first bytes of JPEG and JPEG-LS, and of JPEG 2000.
 _STARTS = (b"\xff\xd8", b"\xff\x4f")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# In bytes, of any value, behind uncompressed pixels; more are of one value.
+_MAX_PADDING = 64
 _ADVICE = "save it as RGB with 8 bits"
 _NATIVE_COLOURS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *_COLOURS[:3])
 
@@ -200,7 +202,9 @@ def _read_native(data: bytes, vr: str, stored: StoredFormat, syntax: str) -> tup
         n_bytes = n_bytes // 3 * 2
     if len(data) < n_bytes:
         raise DecodeError(f"damaged image: {len(data):,} of {n_bytes:,} bytes of pixel data")
-    if len(data) >= 2 * n_bytes:
+    surplus = data[n_bytes:]
+    is_padding = len(surplus) <= _MAX_PADDING or not surplus.strip(surplus[-1:])
+    if len(surplus) >= n_bytes or not is_padding:
         raise DecodeError(
             f"{len(data):,} bytes of pixel data, where the header describes {n_bytes:,}: several "
             "frames, or values of another size"
