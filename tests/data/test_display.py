@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_windowing
 
-from bottleneck.data.images.display import Display, refuse_faint, used_range, windowed
+from bottleneck.data.images.display import Conversion, Display, refuse_faint, used_range, windowed
 from bottleneck.errors import DecodeError, UsageError
+
+DEEP = Conversion("a 16-bit image", "save it with 8 bits", is_deep=True)
 
 
 @given(st.floats(-2000, 4000), st.floats(1.5, 5000))
@@ -35,9 +37,9 @@ def test_images_of_few_levels_are_refused(low: int, span: int, seed: int) -> Non
     counts = np.bincount(levels, minlength=256)
     if p[1] - p[0] <= 32:
         with pytest.raises(DecodeError, match=r"shows? almost nothing.*save it"):
-            refuse_faint(counts, "a 16-bit image", "save it with 8 bits")
+            refuse_faint(counts, DEEP)
     else:
-        refuse_faint(counts, "a 16-bit image", "save it with 8 bits")
+        refuse_faint(counts, DEEP)
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 0.99), st.floats(0, 0.5), st.booleans())
@@ -53,22 +55,22 @@ def test_dark_values_and_white_text_are_no_image(
     levels[:n_edges] = source.integers(33, 223, n_edges)
     counts = np.bincount(255 - levels if is_inverted else levels, minlength=256)
     with pytest.raises(DecodeError, match=r"show almost nothing.*: save it"):
-        refuse_faint(counts, "a 16-bit image", "save it")
+        refuse_faint(counts, DEEP)
     if share < 0.99:
-        refuse_faint(counts, "a drawing with a palette", "", is_deep=False)
+        refuse_faint(counts, Conversion("a drawing with a palette", ""))
     # A uniform object on black, a hot spot, and three levels are images.
     for object_ in (np.full(400, 150), np.linspace(33, 255, 150), np.full(400, 60)):
         shown = np.concatenate([source.integers(0, 17, 10_000), object_.astype(int)])
-        refuse_faint(np.bincount(shown, minlength=256), "a 16-bit image", "save it")
+        refuse_faint(np.bincount(shown, minlength=256), DEEP)
 
 
 def test_one_channel_in_use_is_an_image() -> None:
     black, ramp = np.eye(256, dtype=int)[0] * 256, np.ones(256, int)
-    refuse_faint(np.stack([black, black, ramp]), "an image", "")
+    refuse_faint(np.stack([black, black, ramp]), DEEP)
     with pytest.raises(DecodeError):
-        refuse_faint(np.stack([black, black, black]), "an image", "")
+        refuse_faint(np.stack([black, black, black]), DEEP)
     with pytest.raises(DecodeError, match="padding"):
-        refuse_faint(np.zeros((3, 256), int), "an image", "")
+        refuse_faint(np.zeros((3, 256), int), DEEP)
 
 
 @given(st.lists(st.integers(0, 400), min_size=3, max_size=60).filter(any))

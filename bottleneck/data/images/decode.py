@@ -250,8 +250,7 @@ def _decode_other(data: bytes, display: Display, notes: list[str]) -> Image.Imag
     if display != AS_STORED and not (conversion and conversion.is_displayed):
         notes.append(NOT_DISPLAYED)
     if conversion is not None:
-        counts = np.array(image.histogram())
-        refuse_faint(counts, conversion.kind, conversion.advice, is_deep=conversion.is_deep)
+        refuse_faint(np.array(image.histogram()), conversion)
     return image
 
 

@@ -21,6 +21,7 @@ from bottleneck.data.images.dicom_windowing import advise, grey_levels
 from bottleneck.data.images.display import (
     AS_STORED,
     NOT_DISPLAYED,
+    Conversion,
     Display,
     levels_in_range,
     refuse_faint,
@@ -42,21 +43,15 @@ class Levels:
     ----------
     table : ndarray of uint8, shape (n_words,) or (n_words, 3)
         Levels of one channel or three.
-    kind : str
-        What the image is, for ``refuse_faint``; "" if it may show nothing.
-    advice : str
-        What the user can do if it is refused.
+    conversion : Conversion or None
+        What made them, for ``refuse_faint``; None if the image may show nothing.
     is_padding : ndarray of bool, shape (n_words,), optional
         Words that are not counted.
-    is_deep : bool
-        Whether values have more than 8 bits.
     """
 
     table: NDArray[np.uint8]
-    kind: str
-    advice: str
+    conversion: Conversion | None
     is_padding: NDArray[np.bool_] | None = None
-    is_deep: bool = False
 
 
 def render(
@@ -120,11 +115,11 @@ def render(
         if colours in _YBR:
             shown = convert_color_space(shown, "YBR_FULL", "RGB")
         image = Image.fromarray(shown)
-        if levels.kind:
+        if levels.conversion is not None:
             counts += _count_levels(image, shown, part, levels.is_padding)
         result.paste(image, box)  # It becomes RGB.
-    if levels.kind:
-        refuse_faint(counts.reshape(-1, 256), levels.kind, levels.advice, is_deep=levels.is_deep)
+    if levels.conversion is not None:
+        refuse_faint(counts, levels.conversion)
     return result
 
 
@@ -158,16 +153,13 @@ def _grey(
     is_deep = stored.bits > 8
     shown, made_by = grey_levels(elements, values, count, display if is_deep else Display(), notes)
     _refuse_supplemental_palette(elements, values, count, stored, notes)
-    return Levels(
-        table=_rounded(255 - shown if _is_inverted(elements, colours, notes) else shown),
-        # An image of few bits that no table and no window changes may be black.
-        kind=f"a DICOM image of {stored.bits} bits {made_by}"
-        if is_deep or not _is_declared(values, shown)
-        else "",
-        advice=advise(is_deep),
-        is_padding=is_padding,
-        is_deep=is_deep,
-    )
+    conversion = None
+    # An image of few bits that no table and no window changes may be black.
+    if is_deep or not _is_declared(values, shown):
+        kind = f"a DICOM image of {stored.bits} bits {made_by}"
+        conversion = Conversion(kind, advise(is_deep), is_deep=is_deep)
+    shown = 255 - shown if _is_inverted(elements, colours, notes) else shown
+    return Levels(_rounded(shown), conversion, is_padding)
 
 
 def _is_inverted(elements: Elements, colours: str, notes: list[str]) -> bool:
@@ -202,7 +194,8 @@ def _palette(elements: Elements, stored: StoredFormat, notes: list[str]) -> Leve
     tables = read_palette(elements, stored.is_signed, values, notes)
     top = (1 << find_depth(tables, notes)) - 1
     levels = [_rounded(table.look_up(values) * (255 / top)) for table in tables]
-    return Levels(np.stack(levels, -1), "a DICOM image with a palette", _COLOUR_ADVICE)
+    conversion = Conversion("a DICOM image with a palette", _COLOUR_ADVICE)
+    return Levels(np.stack(levels, -1), conversion)
 
 
 def _refuse_supplemental_palette(
@@ -227,8 +220,10 @@ def _refuse_supplemental_palette(
 def _colour(stored: StoredFormat) -> Levels:
     values = stored.values()
     levels = _rounded(levels_in_range(values, values.min(), values.max()))
-    kind = f"a DICOM image in colour of {stored.bits} bits" if stored.bits > 8 else ""
-    return Levels(levels, kind, _COLOUR_ADVICE, is_deep=True)
+    if stored.bits <= 8:
+        return Levels(levels, None)
+    kind = f"a DICOM image in colour of {stored.bits} bits"
+    return Levels(levels, Conversion(kind, _COLOUR_ADVICE, is_deep=True))
 
 
 def _rounded(levels: NDArray) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_tables import find_depth, read_table
 from bottleneck.data.images.display import (
     AS_STORED,
+    Conversion,
     Display,
     levels_in_range,
     refuse_faint,
@@ -163,7 +164,7 @@ def _windowed(
 
 def _rescale(measured: NDArray, counts: NDArray) -> NDArray[np.floating]:
     if not counts.any():
-        refuse_faint(counts, "a DICOM image", advise(is_deep=True))
+        refuse_faint(counts, Conversion("a DICOM image", advise(is_deep=True)))
     order = np.argsort(measured, kind="stable")
     low, high = used_range(counts[order])
     return levels_in_range(measured, measured[order[low]], measured[order[high]])

@@ -18,6 +18,7 @@ __all__ = [
     "AS_STORED",
     "FAINT",
     "NOT_DISPLAYED",
+    "Conversion",
     "Display",
     "levels_in_range",
     "refuse_faint",
@@ -75,6 +76,52 @@ NOT_DISPLAYED = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """How an image that is more than plain 8-bit pixels got its levels, for ``refuse_faint``.
+
+    Attributes
+    ----------
+    kind : str
+        What the image is: "a 16-bit grey image".
+    advice : str
+        What the user can do if it shows almost nothing.
+    is_displayed : bool
+        Whether a window or rescaling applies to it.
+    is_deep : bool
+        Whether it had more than 8 bits.
+    """
+
+    kind: str
+    advice: str
+    is_displayed: bool = False
+    is_deep: bool = False
+
+    @classmethod
+    def of_depth(cls, depth: str, grey: bool) -> Conversion:
+        """Return that of an image of a depth such as "16 bits" or "int8"."""
+        if not grey:
+            return cls(
+                f"a colour image of {depth}",
+                "scale it to the full range, or save it with 8 bits per channel",
+                is_deep=True,
+            )
+        if depth == "int8":
+            return cls("a grey image of int8", "scale it to the full range")
+        return cls(
+            f"a grey image of {depth}",
+            "scale it to the full range, save it with 8 bits, or state how its values become grey "
+            "levels (--window CENTRE,WIDTH or --rescale)",
+            is_displayed=True,
+            is_deep=True,
+        )
+
+    @classmethod
+    def of_palette(cls) -> Conversion:
+        """Return that of an image with a palette."""
+        return cls("an image with a palette", "check the palette, or save it as 8-bit RGB")
+
+
 def windowed(values: NDArray, window: tuple[float, float]) -> NDArray[np.float64]:
     """Return the levels, 0 to 255, of values in a window (PS3.3, C.11.2.1.2.1, LINEAR).
 
@@ -120,7 +167,7 @@ def used_range(counts: NDArray) -> tuple[int, int]:
     return int(np.argmax(below > _TAIL)), int(np.argmax(below >= 1 - _TAIL))
 
 
-def refuse_faint(counts: NDArray, kind: str, advice: str, *, is_deep: bool = True) -> None:
+def refuse_faint(counts: NDArray, conversion: Conversion) -> None:
     """Raise an error if levels show almost no image.
 
     With the 0.5th and the 99.5th percentile of the levels, 0 to 255, of a channel, the image is
@@ -135,18 +182,15 @@ def refuse_faint(counts: NDArray, kind: str, advice: str, *, is_deep: bool = Tru
     ----------
     counts : ndarray of int, shape (256,) or (n_channels, 256)
         How many pixels have each level, without padding.
-    kind : str
-        What the image is, for the message: "a 16-bit image".
-    advice : str
-        What the user can do about it.
-    is_deep : bool
-        Whether the image had more than 8 bits. Others may be black and white.
+    conversion : Conversion
+        How the image got these levels.
 
     Raises
     ------
     DecodeError
         If the image is refused.
     """
+    kind, advice = conversion.kind, conversion.advice
     channels = np.reshape(counts, (-1, 256))
     if not channels.any():
         raise DecodeError(f"{kind} that holds nothing but padding: {advice}")
@@ -157,7 +201,7 @@ def refuse_faint(counts: NDArray, kind: str, advice: str, *, is_deep: bool = Tru
             f"{kind} that would show almost nothing, since its levels are {low}–{high} of 0–255: "
             f"{advice}"
         )
-    if is_deep and all(map(_is_black_and_white, channels)):
+    if conversion.is_deep and all(map(_is_black_and_white, channels)):
         raise DecodeError(f"{kind} that would show almost nothing but black and white: {advice}")
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from bottleneck.data.images.display import AS_STORED, Display
+from bottleneck.data.images.display import AS_STORED, Conversion, Display
 from bottleneck.data.images.rgb_conversion import (
-    Conversion,
+    conversion_of,
     flattened,
     grey_image,
     level_table,
@@ -96,7 +96,7 @@ def read_with_pillow(
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode[0] in "IF":
             return _deep_grey(image, samples, display)
-        conversion = Conversion.of_image(image)
+        conversion = conversion_of(image)
         if samples.bits > 8:
             conversion = Conversion.of_depth(f"{samples.bits} bits", grey=False)
         return flattened(image), conversion

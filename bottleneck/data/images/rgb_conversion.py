@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from bottleneck.data.images.display import (
     AS_STORED,
+    Conversion,
     Display,
     levels_in_range,
     windowed,
@@ -19,67 +19,21 @@ from bottleneck.data.images.display import (
 from bottleneck.data.images.size_limits import strips
 from bottleneck.errors import DecodeError
 
-__all__ = ["Conversion", "flattened", "grey_image", "level_table", "looked_up"]
+__all__ = ["conversion_of", "flattened", "grey_image", "level_table", "looked_up"]
 
 
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
-@dataclasses.dataclass(frozen=True)
-class Conversion:
-    """How an image that is more than plain 8-bit pixels got its levels, for a refusal.
-
-    Attributes
-    ----------
-    kind : str
-        What the image is: "a 16-bit grey image".
-    advice : str
-        What the user can do if it shows almost nothing.
-    is_displayed : bool
-        Whether a window or rescaling applies to it.
-    is_deep : bool
-        Whether it had more than 8 bits.
-    """
-
-    kind: str
-    advice: str
-    is_displayed: bool = False
-    is_deep: bool = False
-
-    @classmethod
-    def of_depth(cls, depth: str, grey: bool) -> Conversion:
-        """Return that of an image of a depth such as "16 bits" or "int8"."""
-        if not grey:
-            return cls(
-                f"a colour image of {depth}",
-                "scale it to the full range, or save it with 8 bits per channel",
-                is_deep=True,
-            )
-        if depth == "int8":
-            return cls("a grey image of int8", "scale it to the full range")
-        return cls(
-            f"a grey image of {depth}",
-            "scale it to the full range, save it with 8 bits, or state how its values become grey "
-            "levels (--window CENTRE,WIDTH or --rescale)",
-            is_displayed=True,
-            is_deep=True,
-        )
-
-    @classmethod
-    def of_image(cls, image: Image.Image) -> Conversion | None:
-        """Return that of a loaded 8-bit image; None for plain grey and RGB."""
-        if image.mode == "CMYK":
-            return cls("a CMYK image", "save it as 8-bit RGB")
-        if _is_transparent(image) or "transparency" in image.info:
-            return cls("an image with transparency", "save it without an alpha channel")
-        if image.mode in ("P", "PA"):
-            return cls.of_palette()
-        return None
-
-    @classmethod
-    def of_palette(cls) -> Conversion:
-        """Return that of an image with a palette."""
-        return cls("an image with a palette", "check the palette, or save it as 8-bit RGB")
+def conversion_of(image: Image.Image) -> Conversion | None:
+    """Return how a loaded 8-bit image got its levels; None for plain grey and RGB."""
+    if image.mode == "CMYK":
+        return Conversion("a CMYK image", "save it as 8-bit RGB")
+    if _is_transparent(image) or "transparency" in image.info:
+        return Conversion("an image with transparency", "save it without an alpha channel")
+    if image.mode in ("P", "PA"):
+        return Conversion.of_palette()
+    return None
 
 
 def grey_image(

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tifffile import TIFF, TiffFile, TiffPage
 
-from bottleneck.data.images.display import AS_STORED, Display
+from bottleneck.data.images.display import AS_STORED, Conversion, Display
 from bottleneck.data.images.pillow_formats import FRAMES
 from bottleneck.data.images.rgb_conversion import (
-    Conversion,
+    conversion_of,
     flattened,
     grey_image,
     level_table,
@@ -158,7 +158,7 @@ def _read_with_pillow(
         if palette is not None:
             colours = looked_up(np.asarray(image), palette)
             return Image.fromarray(colours), Conversion.of_palette()
-        return flattened(image), Conversion.of_image(image)
+        return flattened(image), conversion_of(image)
 
 
 def _refuse_jpeg_streams(data: bytes, page: TiffPage) -> None:
@@ -219,7 +219,7 @@ def _read_with_tifffile(
         levels = levels[:, :, :3] if tags.alpha == 1 else levels
         mode = {CMYK: "CMYK", YCBCR: "YCbCr"}.get(tags.photometric)
         image = Image.fromarray(np.ascontiguousarray(levels), mode)
-    conversion = Conversion.of_image(image)
+    conversion = conversion_of(image)
     if tags.bits > 8 or tags.kind != "uint":
         conversion = Conversion.of_depth(f"{tags.kind}{tags.bits}", tags.is_grey)
     return flattened(image), conversion
