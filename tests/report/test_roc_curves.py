@@ -103,3 +103,20 @@ def test_few_arms_have_bands_and_of_many_the_best(binary: Comparison) -> None:
     assert arms_with_band(binary.evaluations) == [best]
     few = make_comparison(heads=("svm", "logistic"), sources=(("a", "b", 1.0),), n=90)
     assert arms_with_band(few.evaluations) == list(few.evaluations[:2])
+
+
+def test_band_over_folds_holds_the_diagonal_of_a_model_without_skill() -> None:
+    """Without the factor of overlapping training sets, 5 of these 40 bands exclude it."""
+    rng = np.random.default_rng(4)
+    truth, folds = np.arange(90) < 45, np.arange(90) % 3
+    excluded = 0
+    for _ in range(40):
+        x, score = rng.normal(size=(90, 15)), np.empty(90)
+        for fold in range(3):
+            test = folds == fold
+            one, zero = (x[~test & (truth == side)].mean(axis=0) for side in (True, False))
+            score[test] = x[test] @ (one - zero)
+        band = roc_band(dataclasses.replace(one_test_set(truth, score), folds=folds), "b")
+        at = np.isin(band.fpr, (0.25, 0.5, 0.75))
+        excluded += ((band.fpr < band.low) | (band.fpr > band.high))[at].any()
+    assert excluded <= 2
