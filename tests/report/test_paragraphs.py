@@ -35,7 +35,7 @@ def compared() -> Comparison:
         ["logistic"],
         positive="malignant",
         measures=Measures(at_sensitivity=0.85),
-        protocol=Protocol(kind="cv", n_splits=4, inner_splits=3, repeats=2),
+        protocol=Protocol(kind="cv", n_splits=3, inner_splits=2),
     )
 
 
@@ -64,7 +64,7 @@ def test_the_paragraphs_have_the_numbers_of_the_table(compared: Comparison, tmp_
     for sentence in (
         "had 78 samples of 40 patients (39 benign, 39 malignant; prevalence of malignant 50.0 %)",
         "after 2 samples had been excluded (copies with different labels: 2)",
-        "4-fold cross-validation, repeated 2 times",
+        "3-fold cross-validation",
         "Limitations: 1 set of copies (2 images) has different labels",
     ):
         assert sentence in results.replace("‑", "-")
@@ -112,7 +112,7 @@ def test_thresholds_and_calibration_follow_from_the_inner_scores(
     for e in compared.evaluations[:2]:
         (point,) = (p for p in e.operating_points if p.held == "sensitivity")
         folds = [rows for _, rows in inner[inner["arm"] == e.name].groupby(["repeat", "fold"])]
-        assert len(folds) == len(point.thresholds) == 8
+        assert len(folds) == len(point.thresholds) == 3
         for rows, threshold in zip(folds, point.thresholds, strict=True):
             test = tests[
                 (tests["arm"] == e.name)
