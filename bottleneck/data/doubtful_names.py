@@ -21,6 +21,8 @@ NOUNS |= {"fold": ("fold", "folds"), "centre": ("centre", "centres")}
 _FREQUENT = 0.2
 # No patient, and no class next to 0; next to 1 alone it is the other class.
 _UNASSIGNED = "-1"
+# So many classes of one image, for half of the images, are hardly classes.
+_MANY = 10
 # Short words that differ in one letter are often different: ill and all.
 _MIN_LETTERS = 5
 # Of more classes than these, names that differ in one letter are not searched for.
@@ -192,6 +194,12 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
     """
     counts = dict(examples(samples, "label", str).values())
     notes = _note_several(counts) + _note_one_edit(list(counts))
+    alone = [name for name, n in counts.items() if n == 1]
+    if len(alone) >= max(_MANY, len(samples) / 2):
+        notes.append(
+            f"{len(alone)} of {len(counts)} classes have one image, such as {legible(alone[0])}; "
+            "if these are texts or measurements, name another column with --label-column"
+        )
     for name, n in counts.items():
         is_unclear = may_be_missing(name) or (name == _UNASSIGNED and "0" in counts)
         if not (is_unclear or is_class_word(name)):

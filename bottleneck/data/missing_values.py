@@ -13,8 +13,8 @@ __all__ = ["blank_if_missing", "is_class_word", "may_be_missing", "means_nothing
 _NOTHING_WORDS = """
     na n/a n.a. n.a #na nan -nan +nan <na> nat null (null) <null> [null] \\n
     . .. ... .. -- --- ---- () [] {} (blank) (leer) (vide) (none) <none>
-    #n/a #n/d #n/v #nv #n/b #i/t #yok #н/д #δ/υ #hiányzik #není_k_dispozici #getting_data
-    1.#ind -1.#ind 1.#qnan -1.#qnan
+    #n/a #n/d #n/v #nv #n/b #i/t #yok #н/д #δ/υ #hiányzik #není_k_dispozici
+    #nedostupný #getting_data 1.#ind -1.#ind 1.#qnan -1.#qnan
 """
 _NOTHING = frozenset(_NOTHING_WORDS.split()) | {"", "#n/a n/a"}
 # Errors of spreadsheets in any language: #VALUE!, #WERT!, #¿NOMBRE?, #ДЕЛ/0!, #####, Err:502;

@@ -55,7 +55,7 @@ _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 # P7.0: a number that a join made a decimal, after other letters.
 _FLOAT_AT_END = re.compile(r"([^.,]*[^\W\d_][^.,]*\d)[.,]0+")
 # 0.30000000000000004: a decimal with the error of its binary form.
-_BINARY = re.compile(r"(\d+)[.,](\d{7,})")
+_BINARY = re.compile(r"(\d+)[.,](\d*(?:0{5}|9{5})\d*)")
 _SECONDS = re.compile(r"(\d{1,2}:\d\d):00(?:\.0+)?")
 
 # What programs write for true and false in several languages; then words of people, which may also

@@ -235,6 +235,11 @@ def test_codes_for_a_missing_value(tmp_path: Path, code: str) -> None:
     assert (made.classes, made.notes) == (("-1", "1"), ())
 
 
+def test_measurements_are_hardly_classes(tmp_path: Path) -> None:
+    made = load_dataset(table(tmp_path, [f"{n / 7:.3f},P{n}" for n in range(12)]))
+    assert made.notes[-1].startswith("12 of 12 classes have one image, such as '0'")
+
+
 def test_a_class_with_two_labels_gets_a_note(tmp_path: Path) -> None:
     made = load_dataset(table(tmp_path, ["benign,1", "malignant,2", "benign;cyst,3"]))
     assert "the class 'benign;cyst' stays a class of its own, but may be 'benign'" in made.notes[0]
