@@ -310,8 +310,9 @@ def test_without_the_extra_the_message_says_how_to_install_it(tmp_path: Path) ->
 
 
 def test_nothing_of_it_is_imported_for_other_images(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    Image.fromarray(RAMP).save(tmp_path / "a" / "1.png")
+    for number, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(RAMP + np.uint8(number)).save(tmp_path / name / "1.png")
     assert run(UNTOUCHED, tmp_path) == "[]\n"
 
 

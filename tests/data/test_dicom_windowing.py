@@ -180,6 +180,16 @@ def test_a_stated_window_replaces_that_of_the_file(elements: dict[str, Any]) -> 
         decode(made, display=Display(window=(90_000, 10)))
 
 
+@pytest.mark.parametrize(("slope", "centre", "width"), [("0.001", 2.0, 3.0), ("0.0001", 0.2, 0.25)])
+def test_a_stated_window_of_fractions_has_its_width(
+    slope: str, centre: float, width: float
+) -> None:
+    made = dicom(WIDE, bits=12, RescaleSlope=slope, RescaleIntercept=0)
+    levels = np.clip((WIDE * float(slope) - centre) / width + 0.5, 0, 1) * 255  # C.11.2.1.3.2
+    shown = np.asarray(decode(made, display=Display(window=(centre, width))))[..., 0]
+    assert abs(shown - levels).max() <= 0.5 + 1e-9
+
+
 @pytest.mark.parametrize("slope", [1.0, -0.5])
 @pytest.mark.parametrize("kind", [np.uint16, np.int16])
 def test_rescaling_uses_the_values_of_the_image(kind: Any, slope: float) -> None:

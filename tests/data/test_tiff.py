@@ -284,6 +284,13 @@ def test_stored_values_are_shown_through_a_window_or_rescaled(kind: str, bits: i
         assert np.abs(inverted - (255 - expected)).max() <= 1
 
 
+def test_a_window_of_fractions_has_its_width() -> None:
+    values = RNG.random((40, 48, 1)).astype(np.float32)
+    data = tiff(Layout(kind="float", bits=32), values)
+    shown = np.asarray(decode(data, display=Display((0.5, 1)))).astype(float)
+    assert np.abs(shown - values * 255).max() <= 0.5 + 1e-4
+
+
 def test_values_that_are_not_finite_are_refused() -> None:
     values = np.full((40, 48, 1), np.nan, np.float32)
     with pytest.raises(DecodeError, match="not finite"):

@@ -160,6 +160,7 @@ def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
 
 def test_a_link_that_runs_in_a_circle_is_left_out(tmp_path: Path) -> None:
     make_images(tmp_path / "a", 1)
+    make_images(tmp_path / "b", 1)
     (tmp_path / "a" / "x.png").symlink_to("x.png")
     assert load_dataset(tmp_path).excluded == {"broken link or special file": 1}
 
@@ -196,5 +197,6 @@ def test_tables_that_would_burst_are_refused(tmp_path: Path, text: str, says: st
 @pytest.mark.parametrize("pattern", ["a{99999999999999999999}", "(" * 5000 + ")" * 5000, "["])
 def test_patterns_that_no_engine_takes_are_refused(tmp_path: Path, pattern: str) -> None:
     make_images(tmp_path / "a", 1)
+    make_images(tmp_path / "b", 1)
     with pytest.raises(UsageError, match="is not a regular expression"):
         load_dataset(tmp_path, patient_pattern=pattern)

@@ -79,7 +79,8 @@ def grey_levels(
         return _rescale(measured, count()), "scaled by its own values"
     if display.window is not None:
         kind = "with the window {:g},{:g}".format(*display.window)
-        return windowed(measured, display.window), kind
+        is_whole = bool((measured == np.rint(measured)).all())
+        return windowed(measured, display.window, exact=not is_whole), kind
     if voi is not None:
         # C.11.2.1.1: the first value is signed if what is looked up can be negative.
         table = read_table(voi, bool(measured.min() < 0), measured, notes)
@@ -155,10 +156,8 @@ def _windowed(
         raise DecodeError(
             f"WindowWidth is {width:g}, and {function} needs {least}: {advise(len(measured) > 256)}"
         )
-    if function == "LINEAR":
-        return windowed(measured, (centre, width))
-    if function == "LINEAR_EXACT":
-        return levels_in_range(measured, centre - width / 2, centre + width / 2)
+    if function != "SIGMOID":
+        return windowed(measured, (centre, width), exact=function == "LINEAR_EXACT")
     return 255 / (1 + np.exp(-4 * (measured - centre) / width))
 
 

@@ -45,7 +45,7 @@ class Display:
     ----------
     window : tuple of float, optional
         Centre and width, in the unit of the measured values, such as HU; it replaces the windows
-        and VOI LUTs of files.
+        and VOI LUTs of files. It is LINEAR for whole numbers and otherwise LINEAR_EXACT.
     rescale : bool
         Scale the values of each image, from the 0.5th to the 99.5th percentile, to 0–255.
 
@@ -122,7 +122,9 @@ class Conversion:
         return cls("an image with a palette", "check the palette, or save it as 8-bit RGB")
 
 
-def windowed(values: NDArray, window: tuple[float, float]) -> NDArray[np.float64]:
+def windowed(
+    values: NDArray, window: tuple[float, float], *, exact: bool = False
+) -> NDArray[np.float64]:
     """Return the levels, 0 to 255, of values in a window (PS3.3, C.11.2.1.2.1, LINEAR).
 
     Parameters
@@ -132,6 +134,9 @@ def windowed(values: NDArray, window: tuple[float, float]) -> NDArray[np.float64
     window : tuple of float
         Centre and width; the width is at least 1 in the standard's formula, and smaller widths
         are taken as 1.
+    exact : bool
+        Whether the window is from centre − width / 2 to centre + width / 2 (C.11.2.1.3.2,
+        LINEAR_EXACT), as is right for values that are not whole numbers.
 
     Examples
     --------
@@ -139,6 +144,8 @@ def windowed(values: NDArray, window: tuple[float, float]) -> NDArray[np.float64
     [0.0, 128.0, 255.0]
     """
     centre, width = window
+    if exact:
+        return levels_in_range(values, centre - width / 2, centre + width / 2)
     if width <= 1:
         return np.where(values > centre - 0.5, 255.0, 0.0)
     scaled = (values - (centre - 0.5)) / (width - 1) + 0.5

@@ -149,7 +149,7 @@ def _conversion(
 ) -> Callable[[NDArray], NDArray[np.float64]]:
     """Return the function from stored values to levels, 0 to 255."""
     if display.window is not None:
-        return functools.partial(windowed, window=display.window)
+        return functools.partial(windowed, window=display.window, exact=values.dtype.kind == "f")
     low, high = declared or (0, 0)
     if display.rescale:  # The 0.5th and the 99.5th percentile, as ``used_range`` counts them.
         tail = values.size // 200
