@@ -40,8 +40,9 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 # A letter that became "?", and symbols next to a letter that stand for bytes in other encodings.
+_SYMBOLS = "‰¥§®©¢£¶∂∆∏∑√∞∫≈≠≤≥◊"
 _LOST_LETTER = re.compile(
-    r"[^\W\d_]\?[^\W\d_]|[∂∆∏∑√∞∫≈≠≤≥◊\u2500-\u259f]+\w|\w[¸ⁿ²³∂∆∏∑√∞∫≈≠≤≥◊\u2500-\u259f]+[^\W\d_]"
+    rf"[^\W\d_]\?[^\W\d_]|[{_SYMBOLS}]+\w|\w[¸ⁿ²³{_SYMBOLS}]+[^\W\d_]|[\u2500-\u259f]|[{_SYMBOLS}]{{2}}"
 )
 # Between two labels of one image.
 _BETWEEN_LABELS = re.compile(r"[;|,/&+]")

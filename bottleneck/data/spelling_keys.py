@@ -44,6 +44,7 @@ _AROUND = f"{_MARKS} "
 # Between so many digits a separator makes a long number legible; in 1-2 it has a meaning.
 _IN_LONG_NUMBER = re.compile(
     r"(?<=\d{3})[-_/ ](?=\d\d)|(?<=\d\d)[-_/ ](?=\d{3})|(?<=\d{4}-\d\d)-(?=\d\d)"
+    r"|(?<=[a-z]\d)[-_/ ](?=\d{4})"
 )
 _URN = "urn:uuid:"
 _ACCENTS = re.compile("[\u0300-\u036f]")

@@ -209,7 +209,7 @@ def _note_near(samples: Sequence[Sample], field: str) -> list[str]:
     """Return a note about names that stay apart but may be one."""
     _, nouns = NOUNS[field]
     pairs = []
-    for group in alike(samples, field, near_key):
+    for group in [*alike(samples, field, near_key), *_find_lost_letters(samples, field)]:
         names: dict[str, str] = {}
         for text, _ in group:
             if not is_missing(field, canonical(text)):
@@ -223,6 +223,23 @@ def _note_near(samples: Sequence[Sample], field: str) -> list[str]:
         f"the {nouns} {one} and {other} {_APART}; if they are one, write them in one way"
         + (f" ({len(pairs)} names are as similar to another)" if len(pairs) > 1 else "")
     ]
+
+
+def _find_lost_letters(samples: Sequence[Sample], field: str) -> list[list[tuple[str, int]]]:
+    """Return pairs of names of which one is the other without the letters that are not ASCII."""
+    if len(examples(samples, field, lambda text: str(text.isascii()))) < 2:
+        return []
+    pairs = []
+    for group in alike(samples, field, _ascii_key):
+        is_ascii = [canonical(text).isascii() for text, _ in group]
+        if len(set(is_ascii)) > 1:
+            pairs.append([group[is_ascii.index(True)], group[is_ascii.index(False)]])
+    return pairs
+
+
+def _ascii_key(text: str) -> str:
+    name = canonical(text)
+    return near_key(name.encode("ascii", "ignore").decode()) or name
 
 
 def _note_ids(samples: Sequence[Sample]) -> list[str]:
