@@ -6,7 +6,10 @@ import re
 
 from bottleneck.data.identifiers import canonical
 
-__all__ = ["blank_if_missing", "is_class_word", "may_be_missing", "means_nothing"]
+__all__ = ["UNASSIGNED", "blank_if_missing", "is_class_word", "may_be_missing", "means_nothing"]
+
+# No patient, and no class next to 0; next to 1 alone it is the other class.
+UNASSIGNED = "-1"
 
 # In lower case. What databases, R, Python, SAS and people write where there is no value. NA is
 # also Namibia and sodium, but far more often nothing.

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bottleneck.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.doubtful_names import check_unclear_labels
 from bottleneck.data.readers.class_folders import name_patients, read_class_folders
 from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
 from bottleneck.data.readers.manifest import read_manifest
@@ -18,6 +17,7 @@ from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError
 
 __all__ = ["load_dataset"]
