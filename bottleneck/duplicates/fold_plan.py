@@ -13,7 +13,13 @@ from bottleneck.data.splits.folds import make_folds, note_duplicates, refuse_sin
 from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.duplicates.label_conflicts import LabelConflicts, resolve_conflicts
-from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, describe_ties, join_by_images
+from bottleneck.duplicates.leak_safe_groups import (
+    LeakSafeGroups,
+    describe_ties,
+    forget,
+    join_by_images,
+)
+from bottleneck.errors import ProtocolError
 from bottleneck.plurals import counted
 
 __all__ = ["FoldPlan", "Given", "plan_folds"]
@@ -103,13 +109,23 @@ def plan_folds(
     duplicates = search()
     conflicts = resolve_conflicts(duplicates, samples.y, samples.ids, protocol.conflicts)
     rows = conflicts.kept
-    joined = not protocol.allow_leakage
-    names = duplicates.names if joined else samples.patients
     y = conflicts.y[rows]
-    if given is None:
-        folds = _draw(samples, protocol, rows, conflicts.y, _take(names, rows) if joined else None)
-    else:
-        names, folds = _accept(samples, protocol, duplicates, rows, y, given)
+    found = [duplicates]
+    if len(conflicts.dropped):
+        # Copies that are left out are no leak where the data set's own split divides them.
+        found.append(forget(duplicates, samples.patients, samples.ids, conflicts.dropped))
+    for last, ties in zip((*(False for _ in found[1:]), True), found, strict=True):
+        try:
+            if given is None:
+                names = samples.patients if protocol.allow_leakage else ties.names
+                groups = None if protocol.allow_leakage else _take(names, rows)
+                folds = _draw(samples, protocol, rows, conflicts.y, groups)
+            else:
+                names, folds = _accept(samples, protocol, ties, rows, y, given)
+            break
+        except ProtocolError:
+            if last:
+                raise
     words = describe_ties(duplicates, samples.patients, len(everything))
     if conflicts.sets:
         words += f" {conflicts.words}."

@@ -25,6 +25,7 @@ __all__ = [
     "LeakSafeGroups",
     "connect",
     "describe_ties",
+    "forget",
     "join_by_images",
     "leak_safe_groups",
 ]
@@ -159,6 +160,28 @@ def join_by_images(
         if p.identical or search is None or p.agreement >= search.threshold
     ]
     return duplicates.names if len(pairs) == len(duplicates.pairs) else _join(patients, ids, pairs)
+
+
+def forget(
+    duplicates: LeakSafeGroups,
+    patients: Strings | None,
+    ids: Strings,
+    rows: NDArray[np.intp],
+) -> LeakSafeGroups:
+    """Return the duplicates, and the groups that they join, without those of some rows.
+
+    Parameters
+    ----------
+    duplicates : LeakSafeGroups
+        Result of ``leak_safe_groups``.
+    patients, ids : ndarray of str, shape (n_samples,), or None
+        As for ``leak_safe_groups``.
+    rows : ndarray of int
+        Rows that join nobody.
+    """
+    gone = set(rows.tolist())
+    pairs = tuple(p for p in duplicates.pairs if p.a not in gone and p.b not in gone)
+    return LeakSafeGroups(_join(patients, ids, pairs), pairs, duplicates.search)
 
 
 def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_samples: int) -> str:

@@ -198,3 +198,17 @@ def test_a_fixed_split_is_scored_with_the_copies_that_it_tests() -> None:
     # The two add one score for each class: half of each comparison that they are in.
     assert effect.with_them.value != effect.without.value
     assert "conflicts" in found.protocol
+
+
+def test_copies_that_are_left_out_are_no_leak_of_the_data_sets_own_split() -> None:
+    # The first pair is in two centres: without it, no image is on both sides.
+    f = with_conflicts(centres=np.where(np.arange(82) // 2 % 4 < 2, "north", "south"))
+    f.centres[4:8] = ["north", "north", "south", "south"]
+    f.centres[[80, 81]] = ["north", "south"]
+    centres = Protocol(kind="centres", inner_splits=2)
+    found = compare(f, ["logistic"], positive="malignant", protocol=centres)
+    assert len(found.evaluations[0].predictions) == 78
+    assert not found.audit.leaks
+    assert found.conflicts.auroc[0].with_them is not None
+    with pytest.raises(ProtocolError, match="2 groups of identical"):
+        compare(f, ["logistic"], protocol=dataclasses.replace(centres, conflicts="keep"))
