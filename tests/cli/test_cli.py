@@ -100,6 +100,7 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
     assert result.stdout.startswith("random weights: the figures mean nothing\n")
     assert "positive class: malignant" in " ".join(result.stdout.split())
     assert {p.name for p in (here / "report").iterdir()} == {
+        "paragraphs.md",
         "report.html",
         "results.json",
         "predictions.csv",
