@@ -610,17 +610,17 @@ def run_repeated_metrics(cell: Cell, n: int) -> dict[str, float]:
 
 
 PARTS = {
-    "test": (test_cells, run_test_set, 800, "One test set"),
+    "test": (test_cells, run_test_set, 400, "One test set"),
     "small": (small_cells, run_test_set, 600, "Few patients in the smaller class"),
     "metrics": (metric_cells, run_metrics, 800, "Every metric, one test set"),
-    "bootstrap": (bootstrap_cells, run_bootstrap, 300, "Next to the bootstrap"),
+    "bootstrap": (bootstrap_cells, run_bootstrap, 150, "Next to the bootstrap"),
     "classes": (class_cells, run_classes, 800, "Averages over three classes"),
-    "folds": (fold_cells, run_cross_validation, 300, "Cross-validation"),
-    "fold metrics": (fold_cells, run_fold_metrics, 300, "Every metric, cross-validation"),
+    "folds": (fold_cells, run_cross_validation, 150, "Cross-validation"),
+    "fold metrics": (fold_cells, run_fold_metrics, 200, "Every metric, cross-validation"),
     "repeated metrics": (
         repeat_cells,
         run_repeated_metrics,
-        300,
+        150,
         "Every metric, repeated cross-validation",
     ),
 }

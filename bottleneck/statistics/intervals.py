@@ -217,7 +217,7 @@ def holds_level(
         positive samples is biased upwards, and its interval covers as little as 86.5 %.
         False below an effective number of 10: where one patient has 60 of the 74 samples of a
         class, the variance of that patient cannot be estimated, and the interval of the AUROC
-        covers 57 to 69 %.
+        covers 51 to 81 %. From 10 on it covers 93 % or more, whatever the sizes.
 
     Examples
     --------
