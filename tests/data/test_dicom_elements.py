@@ -145,25 +145,32 @@ def test_the_first_window_that_is_not_empty_counts(centre: bytes, width: bytes) 
     assert (grey(file_of(made)) == grey(file_of(PLAIN))).all()
 
 
-@pytest.mark.parametrize("empty", [{}, {"RescaleIntercept": ("DS", b"")}])
-def test_half_a_rescaling_is_applied_by_some_readers_only(empty: dict[str, Any]) -> None:
-    # C.11.1 requires both elements. pydicom and DCMTK ignore one alone; GDCM and fo-dicom do not.
-    made = PLAIN | {"RescaleSlope": ("DS", b"2 ")} | empty
-    with pytest.raises(DecodeError, match=r"RescaleSlope is 2 and RescaleIntercept is missing"):
+def test_a_slope_without_an_intercept_is_not_applied() -> None:
+    # C.11.1: both are required of a rescaling, as pydicom and DCMTK require them.
+    shown, notes = decode_with_notes(file_of(PLAIN | {"RescaleSlope": ("DS", b"2 ")}))
+    assert (np.asarray(shown)[..., 0] == grey(file_of(PLAIN))).all()
+    assert notes == ("RescaleSlope without RescaleIntercept: not applied",)
+
+
+@pytest.mark.parametrize("empty", [{}, {"RescaleSlope": ("DS", b"")}])
+def test_an_intercept_without_a_slope_is_not_guessed(empty: dict[str, Any]) -> None:
+    # pydicom and DCMTK ignore it, GDCM and fo-dicom do not.
+    made = PLAIN | {"RescaleIntercept": ("DS", b"-1024 ")} | empty
+    with pytest.raises(DecodeError, match=r"RescaleIntercept is -1024 and RescaleSlope is missing"):
         decode(file_of(made))
-    with pytest.raises(DecodeError, match=r"write RescaleIntercept into the file"):
+    with pytest.raises(DecodeError, match=r"write RescaleSlope into the file"):
         decode(file_of(made), display=Display(window=(2048, 4096)))
     # These do not depend on it.
     without = {name: value for name, value in made.items() if not name.startswith("Window")}
-    unscaled = {name: value for name, value in without.items() if name != "RescaleSlope"}
+    unscaled = {name: value for name, value in without.items() if not name.startswith("Rescale")}
     shown, notes = decode_with_notes(file_of(without))
     assert (np.asarray(shown)[..., 0] == grey(file_of(unscaled))).all()
-    assert notes == ("RescaleSlope without RescaleIntercept: not applied",)
+    assert notes == ("RescaleIntercept without RescaleSlope: not applied",)
     for one in (without, made):
         scaled = decode(file_of(one), display=Display(rescale=True))
         expected = decode(file_of(unscaled), display=Display(rescale=True))
         assert (np.asarray(scaled) == np.asarray(expected)).all()
-    made |= {"RescaleSlope": ("DS", b"1 ")}
+    made |= {"RescaleIntercept": ("DS", b"0 ")}
     assert (grey(file_of(made)) == grey(file_of(PLAIN))).all()
 
 

@@ -6,8 +6,8 @@ This policy adds to that of ``bottleneck.data.images.decode``; sections refer to
   (C.11.1). The first VOI LUT, or else the first window (LINEAR, LINEAR_EXACT or SIGMOID), converts
   these to grey levels (C.11.2). MONOCHROME1 is inverted (C.7.6.3.1.2), and so is MONOCHROME2 with
   PresentationLUTShape INVERSE (C.11.6), with a note. The result has 8 bits.
-- RescaleSlope or RescaleIntercept alone is refused where a VOI LUT or a window would show the
-  difference, and ignored with a note where not.
+- RescaleSlope or RescaleIntercept alone is ignored with a note; an intercept alone is refused where
+  a VOI LUT or a window would show the difference.
 - Without a VOI LUT and a window, the range that BitsStored and PixelRepresentation declare, or that
   the modality LUT declares, is scaled to 0–255; 8-bit values are unchanged.
 - ``Display.window`` and ``Display.rescale`` replace the VOI LUTs and windows of grey images with

@@ -22,8 +22,7 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["advise", "grey_levels"]
 
-# Each with the one that it needs, and the value that changes nothing.
-_RESCALE = (("RescaleSlope", "RescaleIntercept", 1), ("RescaleIntercept", "RescaleSlope", 0))
+_RESCALE = ("RescaleSlope", "RescaleIntercept")
 
 
 def advise(is_deep: bool) -> str:
@@ -97,31 +96,31 @@ def _measure(
 ) -> tuple[NDArray[np.floating], tuple[float, float]]:
     """Return measured values (C.11.1), and the range that is declared for them.
 
-    A slope or an intercept alone is ignored by some readers, and others add the default of the
-    missing one. This is an error if a window or table shows the absolute values.
+    Both of slope and intercept are required (C.11.1), and one alone is ignored. An intercept alone
+    is an error if a window or table shows absolute values: some readers apply it, and CT without
+    its intercept is far beside its windows.
     """
     item = _find_table(elements, "ModalityLUTSequence")
     if item is not None:
         table = read_table(item, bool(values.min() < 0), values, notes)
         top = (1 << find_depth([table], notes)) - 1
         return table.look_up(values).astype(np.float64), (0.0, float(top))
-    for name, other, default in _RESCALE:
-        if name not in elements or other in elements:
-            continue
-        value = elements.number(name, default)
-        if is_absolute and value != default:
-            raise DecodeError(
-                f"{name} is {value:g} and {other} is missing, which readers understand "
-                f"differently: write {other} into the file"
-                + ", or scale each image by its own values (--rescale)"
-                * (len(values) > 256)
-            )
-        notes.append(f"{name} without {other}: not applied")
-        return values.astype(np.float64), (float(values.min()), float(values.max()))
+    intercept = elements.number("RescaleIntercept", 0)
+    if is_absolute and intercept != 0 and "RescaleSlope" not in elements:
+        raise DecodeError(
+            f"RescaleIntercept is {intercept:g} and RescaleSlope is missing, which readers "
+            "understand differently: write RescaleSlope into the file"
+            + ", or scale each image by its own values (--rescale)"
+            * (len(values) > 256)
+        )
+    for name, other in (_RESCALE, _RESCALE[::-1]):
+        if name in elements and other not in elements:
+            notes.append(f"{name} without {other}: not applied")
+            return values.astype(np.float64), (float(values.min()), float(values.max()))
     slope = elements.number("RescaleSlope", 1)
     if slope == 0:
         raise DecodeError("RescaleSlope is 0, which makes all values of the image the same")
-    measured = _finite(values * slope + elements.number("RescaleIntercept", 0))
+    measured = _finite(values * slope + intercept)
     return measured, (float(measured.min()), float(measured.max()))
 
 
