@@ -212,7 +212,7 @@ def holds_level(
         class has at most four times as many. In ``benchmarks/coverage.md``, for AUROCs up to
         0.97, the 95 % intervals then cover 93 % or more, and the tests at the 5 % level
         reject up to 7 % of true null hypotheses, within the error of the simulation. Below
-        that, coverage drops to 89.3 %, and DeLong's test rejects up to 10.4 %. Over folds the
+        that, coverage drops to 88.7 %, and DeLong's test rejects up to 9.4 %. Over folds the
         AUPRC needs 20 patients of the smaller class per fold: the average precision of few
         positive samples is biased upwards, and its interval covers as little as 82.0 %.
         False below an effective number of 10: where one patient has 60 of the 74 samples of a

@@ -57,8 +57,9 @@ def compute_intervals(
       independent.
     - f1, mcc, auprc, brier: t interval from influence values summed by patient, on the logit
       scale (mcc: Fisher's z). In ``benchmarks/coverage.md`` this covers about as well
-      as a bootstrap of patients (BCa), at a fraction of its time. At 1, f1 and mcc have no influence values; then the intervals of
-      sensitivity and specificity are combined, as for balanced_accuracy.
+      as a bootstrap of patients (BCa), at a fraction of its time. At 1, f1 and mcc have no
+      influence values; then the intervals of sensitivity and specificity are combined, as for
+      balanced_accuracy.
       Patients are sampled, so that the numbers of patients in each class are random. These
       metrics depend on them, and the influence values are not centred within classes.
     - calibration_slope and calibration_intercept: ``calibration_line``.
