@@ -31,9 +31,8 @@ HEADER = "id,label,score_a,score_b"
         (f"{HEADER}\n1\0,a,1,2\n", "NUL bytes"),
         (f"{HEADER}\n1,a,1,2,9\n", "line 2: 5 fields, but the header has 4"),
         ("id,label,score_,score_b\n1,b,1,2\n", "names no class"),
-        (f"{HEADER}\n1,a,1,2\n".encode("utf-16"), "not UTF-8 text"),
         (f"{HEADER}\né,a,1,2\n".encode("latin-1"), "not UTF-8 text"),
-        (f"{HEADER}\n1,a,1\n2\n", "label ''"),
+        (f"{HEADER}\n1,a,1\n2\n", "line 2: score_b needs a number, not ''"),
         (b"", "is empty"),
     ],
 )

@@ -167,6 +167,8 @@ def scan(folder: Path, data: bytes) -> tuple[Path, Read]:
     path = folder / "a" / "1.dcm"
     path.parent.mkdir()
     path.write_bytes(data)
+    (folder / "b").mkdir()  # A folder of one class is refused.
+    Image.new("L", (9, 9)).save(folder / "b" / "1.png")
 
     def read() -> None:
         load_dataset(folder)
