@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.splits.protocol import Folds, Protocol
-from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
-from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
+from bottleneck.data.splits.protocol import Protocol
+from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.errors import MissingExtraError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import (
     FoldSplit,
-    hold_out,
-    read_folds,
+    divide,
+    plan_training,
     refuse_shared_patients,
     split_table,
 )
@@ -216,10 +215,10 @@ def _train_arms(
     if config.precision == "auto":
         native = devices.native_precision(devices.resolve_device(config.device))
         config = dataclasses.replace(config, precision=native)
-    plan = _plan(inputs, protocol, folds_from, progress)
+    plan = plan_training(inputs, protocol, folds_from, progress)
     if note is not None:
         note(f"Leak audit: {plan.words}")
-    parts = _divide(inputs, plan, config.validation)
+    parts = divide(plan, inputs.splits, config.validation)
     refuse_shared_patients(split_table(parts, inputs.ids, inputs.groups))
     inputs.notes += plan.folds.warnings
     if len(plan.conflicts.relabelled):
@@ -238,38 +237,6 @@ def _train_arms(
             locked=False,
         )
     return tuple(trained)
-
-
-def _plan(
-    inputs: Inputs, protocol: Protocol, folds_from: str | Path | None, progress: Progress | None
-) -> FoldPlan:
-    def search() -> LeakSafeGroups:
-        if progress is not None:
-            progress(0, 1, "searching for duplicates")
-        return inputs.leak_safe_groups
-
-    if folds_from is None:
-        return plan_folds(inputs, protocol, search)
-    path = Path(folds_from)
-
-    def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
-        return read_folds(path, inputs.ids, ids, y, groups, protocol.seed)
-
-    return plan_folds(inputs, protocol, search, given=given)
-
-
-def _divide(inputs: Inputs, plan: FoldPlan, share: float) -> list[FoldSplit]:
-    """Return the folds with their validation sets, as rows of all samples."""
-    splits = None if inputs.splits is None else inputs.splits[plan.rows]
-    return [
-        dataclasses.replace(
-            part,
-            train=plan.rows[part.train],
-            validation=plan.rows[part.validation],
-            test=plan.rows[part.test],
-        )
-        for part in hold_out(plan.folds, plan.y, plan.groups, splits, share)
-    ]
 
 
 def _inputs_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,22 @@ from numpy.typing import NDArray
 from bottleneck.data.readers.csv_tables import read_table
 from bottleneck.data.spelling_keys import match_ids
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.data.splits.protocol import Fold, Folds
+from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bottleneck.finetune.training_data import Inputs
+
 __all__ = [
     "FoldSplit",
+    "divide",
     "fold_name",
     "hold_out",
+    "plan_training",
     "read_folds",
     "refuse_shared_patients",
     "split_table",
@@ -59,6 +65,65 @@ class FoldSplit:
 def fold_name(repeat: int, fold: int) -> str:
     """Return the name of the folder of a fold."""
     return f"fold-{repeat}-{fold}"
+
+
+def plan_training(
+    inputs: Inputs,
+    protocol: Protocol,
+    folds_from: str | Path | None,
+    progress: Callable[[int, int, str], None] | None,
+) -> FoldPlan:
+    """Return the folds of a training, which are those of a comparison.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The samples.
+    protocol : Protocol
+        How they are divided.
+    folds_from : str or Path, optional
+        A table for ``read_folds``, in place of new folds.
+    progress : callable, optional
+        Told that duplicates are searched for.
+    """
+
+    def search() -> LeakSafeGroups:
+        if progress is not None:
+            progress(0, 1, "searching for duplicates")
+        return inputs.leak_safe_groups
+
+    if folds_from is None:
+        return plan_folds(inputs, protocol, search)
+    path = Path(folds_from)
+
+    def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
+        return read_folds(path, inputs.ids, ids, y, groups, protocol.seed)
+
+    return plan_folds(inputs, protocol, search, given=given)
+
+
+def divide(plan: FoldPlan, splits: Strings | None, share: float) -> list[FoldSplit]:
+    """Return the folds of a plan with their validation sets, as rows of all samples.
+
+    Parameters
+    ----------
+    plan : FoldPlan
+        The folds.
+    splits : ndarray of str, shape (n_samples,), or None
+        The data set's own split.
+    share : float
+        Share of each training set that becomes its validation set.
+    """
+    splits = None if splits is None else splits[plan.rows]
+    return [
+        dataclasses.replace(
+            part,
+            train=plan.rows[part.train],
+            validation=plan.rows[part.validation],
+            test=plan.rows[part.test],
+        )
+        for part in hold_out(plan.folds, plan.y, plan.groups, splits, share)
+    ]
 
 
 def hold_out(
