@@ -42,7 +42,8 @@ def fit(
     head : {"svm", "logistic", "mlp", "prior"}
         Name of the head.
     inner_splits : int
-        Number of folds, grouped by patient, of the search for hyperparameters.
+        Number of folds of the search for hyperparameters. They keep patients, and patients that
+        share copies of an image, together.
     seed : int
         Seed of these folds and of the head.
     positive : str or None
@@ -76,9 +77,11 @@ def fit(
     if has_fixed_split(features.splits):
         rows, _ = fixed_split(features.splits, patients)
         trained_on = "training and validation parts"
-    groups = None if patients is None else patients[rows]
     y = features.y[rows]
-    refuse_single(y, groups)
+    refuse_single(y, None if patients is None else patients[rows])
+    # As in a comparison, copies of one image are not in different inner folds.
+    names = features.leak_safe_groups.names
+    groups = None if names is None else names[rows]
     if set(y) != set(features.classes):
         raise ProtocolError(
             f"a head needs training samples of every class, but the {len(y)} training samples "
@@ -105,7 +108,7 @@ def fit(
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
         trained_on=trained_on,
         n_samples=len(rows),
-        n_patients=None if groups is None else len(np.unique(groups)),
+        n_patients=None if patients is None else len(np.unique(patients[rows])),
         inner_score=result.score,
         chosen=dict(result.chosen),
         converged=result.converged,

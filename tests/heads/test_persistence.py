@@ -20,6 +20,7 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.heads.fit import fit
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.heads.persistence import Model, load_model, model_file_name
+from bottleneck.heads.search import search
 
 
 @pytest.fixture
@@ -249,3 +250,21 @@ def test_the_predicted_class_has_the_largest_score(name):
     if name == "svm_2018":
         voted = model.estimator.predict(fresh.X.astype(float))
         assert (voted != predictions.predicted).any()
+
+
+def test_copies_are_in_one_inner_fold(monkeypatch):
+    # Every image of one patient is also an image of another one.
+    f = make_features(n_patients=24, images=2)
+    pixels = np.array([f"{i % 24:064d}" for i in range(48)])
+    f = dataclasses.replace(f, pixels=pixels, y=np.tile(f.y[:24], 2))
+    passed = []
+
+    def spy(head, X, y, groups, **options):
+        passed.append(groups)
+        return search(head, X, y, groups, **options)
+
+    monkeypatch.setattr("bottleneck.heads.fit.search", spy)
+    model = fit(f, "logistic", inner_splits=2)
+    (groups,) = passed
+    assert (groups[:24] == groups[24:]).all()
+    assert model.n_patients == 24
