@@ -91,8 +91,8 @@ def roc_band(
     The curves of all test folds and repeats are then averaged. The models are not refitted.
     Over folds, the distances from the mean bootstrap curve are therefore multiplied by the
     square root of ``overlap_factor``, like the standard error of the AUROC. Without it, the
-    band of a model without skill excludes the diagonal in 6 to 12 % of comparisons
-    (``benchmarks/null.md``).
+    band of a model without skill excluded the diagonal in 6 to 12 % of comparisons with
+    permuted labels; with it, the rates are those of ``benchmarks/null.md``.
 
     Parameters
     ----------
