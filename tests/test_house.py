@@ -48,6 +48,13 @@ def test_import_order_in_contributing_is_the_contract() -> None:
     assert [step[0] for step in ranks] == sorted({step[0] for step in ranks})
 
 
+def test_no_page_has_a_path_of_the_machine_that_wrote_it() -> None:
+    # Measurements are written by programs, and what these print may hold warnings with paths.
+    pages = [CHECKOUT / page for page in PAGES] + sorted((CHECKOUT / "benchmarks").glob("*.md"))
+    path = re.compile(rf"{re.escape(str(CHECKOUT))}|{re.escape(sys.prefix)}|/(site|dist)-packages/")
+    assert not [page.name for page in pages if path.search(page.read_text())]
+
+
 def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 

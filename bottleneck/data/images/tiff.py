@@ -269,7 +269,7 @@ def _refuse_missing_codec(tags: Tags, page: TiffPage) -> None:
     if tags.compression == "no" and tags.bits in (8, 16, 32, 64) and page.fillorder == 1:
         return
     try:
-        import imagecodecs  # noqa: F401
+        import imagecodecs  # noqa: F401  # tifffile uses it; imported here for the message.
     except ImportError:
         raise MissingExtraError(
             f"the data set contains TIFF files ({tags.compression} compression, {tags.bits} bits) "
