@@ -33,7 +33,7 @@ def extract(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="Folder with one subfolder per class, CSV manifest, DDTI or TN5000 folder, "
+            help="Folder with one subfolder per class, table (CSV, .xlsx), DDTI or TN5000 folder, "
             "MedMNIST .npz, or `phantom`. Default: the one named in bottleneck.toml, else "
             "`phantom`.",
             show_default=False,

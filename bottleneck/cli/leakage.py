@@ -52,7 +52,7 @@ def leakage(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="As for extract: a folder, a CSV manifest, a MedMNIST .npz, or `phantom`.",
+            help="As for extract: a folder, a table, a MedMNIST .npz, or `phantom`.",
             show_default="the one named in bottleneck.toml, else phantom",
         ),
     ] = None,

@@ -18,7 +18,7 @@ PANEL = "Reading the data set"
 
 
 def _column(of: str) -> typer.models.OptionInfo:
-    return typer.Option(help=f"CSV column of {of}.", rich_help_panel=PANEL)
+    return typer.Option(help=f"Column of {of} in a table.", rich_help_panel=PANEL)
 
 
 Name: TypeAlias = Annotated[
@@ -49,7 +49,7 @@ class ImageOptions:
     images: Annotated[
         str | None,
         typer.Option(
-            help="Folder of the images of a CSV manifest, also if they were moved; by default the "
+            help="Folder of the images of a table, also if they were moved; by default the "
             "table's.",
             rich_help_panel=PANEL,
         ),

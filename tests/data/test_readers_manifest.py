@@ -1,4 +1,4 @@
-"""Reader of a CSV manifest: columns, dialects, paths and repeated rows."""
+"""Reader of a table of images: columns, dialects, paths and repeated rows."""
 
 import csv
 from collections import Counter
@@ -70,7 +70,9 @@ def test_images_in_another_folder(write, tmp_path):
         assert [dataset.read(s) for s in dataset.samples] == [b"b", b"c"]
     with pytest.raises(UsageError, match=r"--images: the folder '.*/nowhere' does not exist"):
         load_dataset(table, images=tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="folder of classes; --images is only for CSV"):
+    with pytest.raises(
+        UsageError, match="folder of classes; --images is only for tables of images"
+    ):
         load_dataset(tmp_path, images=tmp_path)
 
 

@@ -45,9 +45,9 @@ def load_dataset(
     ``source``                                            is read as
     ====================================================  =======================
     the word ``"phantom"``                                the embedded phantom
-    an Excel workbook                                     CSV manifest
+    an Excel workbook                                     table of images
     another zip archive, or a file called ``.npz``        MedMNIST
-    another file                                          CSV manifest
+    another file                                          table of images
     a folder with ``Annotations`` and ``JPEGImages``      TN5000
     a folder with files ``1.xml``, ``2.xml`` ...          DDTI
     another folder                                        one subfolder per class
@@ -60,10 +60,10 @@ def load_dataset(
         folder, with the options stated there unless they are given here; without such a file, the
         phantom. ``ImageDataset.notes`` states which one was used.
     columns : mapping of str to str, optional
-        For a CSV manifest: the columns by role, such as ``{"path": "image"}``. Roles are
+        For a table of images: the columns by role, such as ``{"path": "image"}``. Roles are
         path, label, patient, split, fold, centre and id.
     images : str or Path, optional
-        For a CSV manifest: the folder that its paths are relative to; by default the table's.
+        For a table of images: the folder that its paths are relative to; by default the table's.
         Absolute paths that do not exist are read below it, without their beginning.
     patient_pattern : str, optional
         Regular expression that extracts the patient from the path of an image, for data
@@ -151,10 +151,10 @@ def _read(
             f"'{source}' is read as {kind}, which has no regions to crop; "
             f"only these formats have: {', '.join(_WITH_REGIONS)}"
         )
-    if columns and kind != "CSV manifest":
+    if columns and kind != "table of images":
         raise UsageError(f"'{source}' is read as {kind}, which has no columns to name")
-    if images is not None and kind != "CSV manifest":
-        raise UsageError(f"'{source}' is read as {kind}; --images is only for CSV manifests")
+    if images is not None and kind != "table of images":
+        raise UsageError(f"'{source}' is read as {kind}; --images is only for tables of images")
     if kind == _PHANTOM:
         from bottleneck.data.phantom.generator import phantom_dataset
 
@@ -163,7 +163,7 @@ def _read(
     match kind:
         case "MedMNIST":
             return read_medmnist(path)
-        case "CSV manifest":
+        case "table of images":
             return read_manifest(path, columns=columns, images=images)
         case "TN5000":
             return read_tn5000(path, crop=crop)
@@ -193,15 +193,16 @@ def _find_format(source: str | Path) -> str:
                 "'CSV UTF-8', and pass that"
             )
         if is_workbook(path):
-            return "CSV manifest"
+            return "table of images"
         with path.open("rb") as file:
             is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
-            return "MedMNIST" if is_archive else "CSV manifest"
+            return "MedMNIST" if is_archive else "table of images"
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         reason = getattr(error, "strerror", None) or error
         raise DataError(
             f"the data set '{source}' cannot be read: {reason}. Pass a folder with one subfolder "
-            f"per class, a CSV file, a MedMNIST .npz, or 'phantom' for the embedded data set"
+            "per class, a table (CSV, .xlsx), a MedMNIST .npz, or 'phantom' for the embedded data "
+            "set"
         ) from error
 
 

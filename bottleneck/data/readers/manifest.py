@@ -1,4 +1,4 @@
-"""Reader of data sets that a CSV table describes: one row per image."""
+"""Reader of data sets that a table describes: one row per image."""
 
 from __future__ import annotations
 
