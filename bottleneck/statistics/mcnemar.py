@@ -166,7 +166,8 @@ def _score_test(only_a: float, only_b: float, n: float, level: float) -> tuple[f
 
     def bound(sign: int) -> float:
         end, beside = -float(sign), difference - sign * 1e-12
-        if sign * excess(end, sign) <= 0:
+        # A difference of -1 or 1 is its own bound; rounding errors could hide that.
+        if sign * (difference - end) <= 1e-12 or sign * excess(end, sign) <= 0:
             return end
         # The test says on which side of 0 the bound lies.
         if sign * z > reach:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -67,6 +67,12 @@ def test_macro_differences_agree_with_their_p_values(data, level):
 
 
 @settings(max_examples=150, deadline=None)
+@example(
+    rows=[(True, False, 0), (True, False, 0), (True, False, 1)],
+    grouped=True,
+    level=0.8,
+    overlap=5.2,
+)
 @given(
     st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 30)), min_size=1, max_size=60),
     st.booleans(),
