@@ -40,7 +40,8 @@ from bottleneck.features.run_settings import choose_plan, choose_recipe, explain
 from bottleneck.features.selection import select_unread
 from bottleneck.features.shared_pass import make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
-from bottleneck.files import lock, make_folder
+from bottleneck.files.locks import lock
+from bottleneck.files.writing import make_folder
 
 __all__ = ["Extraction", "Progress", "extract", "extract_all"]
 

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.files import replacing
+from bottleneck.files.writing import replacing
 from bottleneck.finetune.validation_split import fold_name
 
 __all__ = ["RunFolder", "network_file", "write_json", "write_table"]

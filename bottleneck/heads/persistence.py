@@ -18,7 +18,8 @@ import numpy as np
 from bottleneck.backbones.recipe import name_differences
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.files import find_bomb, write_whole
+from bottleneck.files.archives import find_bomb
+from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, predicted_classes

@@ -16,7 +16,7 @@ from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.files import write_whole
+from bottleneck.files.writing import write_whole
 from bottleneck.report import (
     checklist,
     json_record,

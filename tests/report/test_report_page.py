@@ -15,7 +15,7 @@ from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
-from bottleneck.files import write_whole
+from bottleneck.files.writing import write_whole
 from bottleneck.report.figures.flow_diagram import flow
 from bottleneck.report.number_format import p_value
 from bottleneck.report.page import prepare_folder, render, write_report

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bottleneck.backbones.layouts import keras
 from bottleneck.errors import WeightsError
-from bottleneck.files import find_bomb
+from bottleneck.files.archives import find_bomb
 
 __all__ = ["State", "read_checkpoint"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from bottleneck.backbones.recipe import slug
 from bottleneck.config import data_folder, read_configuration
 from bottleneck.errors import UsageError, WeightsError
-from bottleneck.files import replacing, write_whole
+from bottleneck.files.writing import replacing, write_whole
 from bottleneck.schema import from_table, schema
 
 __all__ = ["WeightsRecord", "find_record", "folder_path", "read_records", "sha256_of", "store_file"]

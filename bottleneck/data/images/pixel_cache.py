@@ -23,7 +23,7 @@ from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError
-from bottleneck.files import replacing
+from bottleneck.files.writing import replacing
 
 __all__ = ["PixelCache"]
 

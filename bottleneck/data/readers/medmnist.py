@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
-from bottleneck.files import find_bomb
+from bottleneck.files.archives import find_bomb
 
 __all__ = ["ArraySource", "read_medmnist"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.errors import DataError
-from bottleneck.files import find_bomb
+from bottleneck.files.archives import find_bomb
 from bottleneck.plurals import counted
 
 __all__ = ["is_workbook", "read_sheet"]

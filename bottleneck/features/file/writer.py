@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.features.file.format import FAILURE, OPTIONAL_FIELDS, TEXT, THUMBNAIL
 from bottleneck.features.rows import ImageRow
-from bottleneck.files import replacing
+from bottleneck.files.writing import replacing
 
 __all__ = ["write_features"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bottleneck.files import replacing, write_whole
+from bottleneck.files.writing import replacing, write_whole
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are in /proc")

@@ -1,23 +1,16 @@
-"""Files that are written whole or not at all, locks, and archives that are safe to unpack."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
+from bottleneck.errors import UsageError
 
-from bottleneck.errors import FeatureFileError, UsageError
-
-__all__ = ["find_bomb", "lock", "make_folder", "replacing", "write_whole"]
-
-# Images and coefficients shrink to a tenth at best; deflate can reach a thousandth.
-_MAX_RATIO = 200
-_SMALL = 1_048_576
+__all__ = ["make_folder", "replacing", "write_whole"]
 
 
 @contextmanager
@@ -102,58 +95,3 @@ def make_folder(folder: Path) -> Path:
             "choose another with --output"
         ) from None
     return folder
-
-
-@contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Keep other extractions from writing a feature file while the block runs.
-
-    Raises
-    ------
-    FeatureFileError
-        If another extraction holds the lock, or the file system has no locks.
-    """
-    try:
-        held = filelock.FileLock(path.with_name(f".{path.name}.lock")).acquire(timeout=0)
-    except filelock.Timeout:
-        raise FeatureFileError(
-            f"{path} is being written by another extraction; wait for it, or choose another "
-            "--output"
-        ) from None
-    # NotImplementedError where the file system has no locks at all.
-    except (OSError, NotImplementedError) as error:
-        raise FeatureFileError(
-            f"{path} cannot be locked against other extractions: "
-            f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
-            "that has locks"
-        ) from None
-    with held:
-        yield
-
-
-def find_bomb(archive: zipfile.ZipFile) -> str | None:
-    """Return why an archive is not safe to unpack in memory; None if it is.
-
-    Parameters
-    ----------
-    archive : ZipFile
-        Opened for reading; nothing in it is unpacked.
-
-    Returns
-    -------
-    str or None
-        Names a member that takes more than 1 MiB, and more than 200 times what it takes in
-        the archive.
-    """
-    assert archive.fp is not None
-    size = archive.fp.seek(0, os.SEEK_END)
-    # The sizes of members are what the archive says; several may share the same bytes.
-    members = [(m.filename, m.file_size, min(m.compress_size, size)) for m in archive.infolist()]
-    members.append(("all together", sum(unpacked for _, unpacked, _ in members), size))
-    for name, unpacked, packed in members:
-        if unpacked > max(_SMALL, _MAX_RATIO * packed):
-            return (
-                f"{name}: {packed:,} bytes that would become {unpacked:,}, more than "
-                f"{_MAX_RATIO} times as many"
-            )
-    return None
