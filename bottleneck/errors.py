@@ -21,6 +21,7 @@ the message and ends with exit code 2; it never shows a traceback for these.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ProtocolError",
     "UsageError",
     "WeightsError",
+    "describe_os_error",
     "first_line",
     "unknown_name",
 ]
@@ -87,6 +89,31 @@ class ProtocolError(BottleneckError):
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class name if there is no message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+# Failures of the storage. The file may be sound, and the same read may succeed later.
+_OF_THE_STORAGE = {
+    errno.EIO: "the disk or the network storage failed",
+    getattr(errno, "ESTALE", -1): "the network storage has lost the file",
+    getattr(errno, "EREMOTEIO", -2): "the network storage failed",
+    errno.ETIMEDOUT: "the network storage does not answer",
+}
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return the reason of a failed read or write, for a message.
+
+    Examples
+    --------
+    >>> describe_os_error(OSError(2, "No such file or directory"))
+    'No such file or directory'
+    >>> describe_os_error(OSError(5, "Input/output error"))
+    'Input/output error: the disk or the network storage failed, which says nothing about the file'
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    if (whose := _OF_THE_STORAGE.get(error.errno or 0)) is not None:
+        return f"{reason}: {whose}, which says nothing about the file"
+    return reason
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:

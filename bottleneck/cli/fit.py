@@ -20,7 +20,7 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cluster import share_out
-from bottleneck.errors import UsageError
+from bottleneck.files.writing import make_folder
 from bottleneck.plurals import counted
 from bottleneck.report.terminal import wrap
 
@@ -84,13 +84,7 @@ def run(
     from bottleneck.heads.fit import fit as fit_head
     from bottleneck.heads.persistence import model_file_name
 
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the output folder {output} cannot be created: {error.strerror}; "
-            "choose another with --output"
-        ) from None
+    make_folder(output)
     if not quiet:
         say(wrap(f"training {head} on {features.name} …"))
     model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)

@@ -203,7 +203,7 @@ def extract_all(
                 targets.setdefault(path, (tap, recipe, plan))
                 paths.setdefault(backbone, []).append(path)
         for path in targets:  # All of them, before anything is begun.
-            stack.enter_context(lock(path))
+            stack.enter_context(lock(path, "extraction", FeatureFileError))
         with _explained_errors(list(targets)), contextlib.ExitStack() as opened:
             queue = opened.enter_context(WriteQueue(engine.clock, 2 * len(targets)))
             members = []

@@ -8,33 +8,44 @@ from pathlib import Path
 
 import filelock
 
-from bottleneck.errors import FeatureFileError
+from bottleneck.errors import BottleneckError, UsageError, describe_os_error
 
 __all__ = ["lock"]
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Keep other extractions from writing a feature file while the block runs.
+def lock(path: Path, run: str, error: type[BottleneckError] = UsageError) -> Iterator[None]:
+    """Keep other runs from writing a file or a folder while the block runs.
+
+    Parameters
+    ----------
+    path : Path
+        A folder that exists, or a file in one.
+    run : str
+        What the other run is, for the message: "extraction", "training".
+    error : type
+        Class of the error.
 
     Raises
     ------
-    FeatureFileError
-        If another extraction holds the lock, or the file system has no locks.
+    BottleneckError
+        Of the class ``error``, if another run holds the lock, or the file system has no locks.
     """
+    name = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
-        held = filelock.FileLock(path.with_name(f".{path.name}.lock")).acquire(timeout=0)
+        if name.is_symlink():  # Somebody planted it; the library would refuse to follow it.
+            name.unlink()
+        held = filelock.FileLock(name, mode=0o600).acquire(timeout=0)
     except filelock.Timeout:
-        raise FeatureFileError(
-            f"{path} is being written by another extraction; wait for it, or choose another "
-            "--output"
+        raise error(
+            f"{path} is being written by another {run}; wait for it, or choose another --output"
         ) from None
     # NotImplementedError where the file system has no locks at all.
-    except (OSError, NotImplementedError) as error:
-        raise FeatureFileError(
-            f"{path} cannot be locked against other extractions: "
-            f"{getattr(error, 'strerror', None) or error}; choose an --output on a file system "
-            "that has locks"
+    except (OSError, NotImplementedError) as cause:
+        reason = describe_os_error(cause) if isinstance(cause, OSError) else cause
+        raise error(
+            f"{path} cannot be locked against another {run}: {reason}; choose an --output on a "
+            "file system that has locks"
         ) from None
     with held:
         yield

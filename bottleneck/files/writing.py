@@ -1,68 +1,192 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and follow no link that somebody planted."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from bottleneck.errors import UsageError
+from bottleneck.errors import UsageError, describe_os_error
 
-__all__ = ["make_folder", "replacing", "write_whole"]
+try:
+    import fcntl
+except ImportError:  # Windows deletes no open file; it needs no lock to tell which ones are used.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["create_file", "make_folder", "replacing", "sweep", "write_whole"]
+
+_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.writing", re.DOTALL)
+# O_NOFOLLOW is absent from Windows, and O_BINARY from everything else.
+_CREATE = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_umask_lock = threading.Lock()
 
 
 @contextmanager
 def replacing(
-    path: Path, *, locked: bool = False, durable: bool = True, folder: Path | None = None
-) -> Iterator[Path]:
-    """Yield a temporary file that replaces a target when the block ends.
+    path: Path, *, durable: bool = True, private: bool = False, folder: Path | None = None
+) -> Iterator[BinaryIO]:
+    """Yield a new file that replaces a target when the block ends.
 
-    Whatever happens inside the block, the target is the old file or the new one.
+    Whatever happens inside the block, the target is the old file or the new one. The new file has
+    a random name, and is never opened through a link. Nobody else may read it before it is
+    finished. If the process is killed, ``sweep`` removes it later.
 
     Parameters
     ----------
     path : Path
-        The target; replaced where it exists.
-    locked : bool
-        Whether a lock keeps other processes from writing the same target. Then the temporary
-        file always has the same name, so that the remains of a killed run are overwritten; else
-        each thread has a file of its own.
+        The target; replaced where it exists. A symbolic link is replaced, not followed.
     durable : bool
         Whether to wait until the disk has the file; else a power cut may leave any bytes in it.
+    private : bool
+        Whether only the user may read the finished file. Otherwise its permissions follow the
+        umask.
     folder : Path, optional
-        Where the temporary file is made, on the target's disk; by default the target's folder.
+        Where the new file is made, on the target's disk; by default the target's folder.
 
     Yields
     ------
-    Path
-        The temporary file, to be written inside the block.
+    BinaryIO
+        The new file, opened for reading and writing; the block must not close it.
 
     Raises
     ------
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
-    own = "" if locked else f".{os.getpid()}.{threading.get_ident()}"
-    temporary = (folder or path.parent) / f".{path.name}{own}.writing"
+    temporary, file = _create_unfinished(folder or path.parent, path.name)
     try:
-        yield temporary
-        if durable:
-            # Opened for writing: Windows flushes no file that is open for reading alone.
-            with temporary.open("r+b") as written:
-                os.fsync(written.fileno())
-        temporary.replace(path)
+        with file:
+            yield file
+            file.flush()
+            if not private:
+                _follow_umask(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
+            if os.name == "nt":  # Windows renames no open file.
+                file.close()
+            # Renamed while it is locked, so that no sweep can take it for abandoned.
+            temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write bytes to a file that appears whole or not at all; raise what ``replacing`` raises."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    with replacing(path, private=private) as file:
+        file.write(data)
+
+
+def create_file(path: Path) -> BinaryIO:
+    """Create an empty file that only the user may read, and open it for reading and writing.
+
+    Raises
+    ------
+    FileExistsError
+        If the name exists; also if it is a symbolic link, wherever that leads.
+    OSError
+        If the folder cannot be written.
+    """
+    return os.fdopen(os.open(path, _CREATE, 0o600), "w+b")
+
+
+def make_folder(folder: Path, *, option: str = "--output", private: bool = False) -> Path:
+    """Make an output folder where it is absent, check that it can be written, and sweep it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    option : str
+        The option that names it, for the message.
+    private : bool
+        Whether a new folder is one that only the user may read.
+
+    Returns
+    -------
+    Path
+        The same folder.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written.
+    """
+    try:
+        folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
+        sweep(folder)
+        probe, file = _create_unfinished(folder, "probe")
+        file.close()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {folder} cannot be written: {describe_os_error(error)}; "
+            f"choose another with {option}"
+        ) from None
+    return folder
+
+
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files of runs that were killed; those of running ones stay.
+
+    A run that writes holds a lock on its unfinished file, which ends with the process. On a file
+    system without locks nothing is removed.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _UNFINISHED.fullmatch(entry.name)]
+    for name in names:
+        path = folder / name
+        with contextlib.suppress(OSError):  # Another process was first, or is writing it.
+            if fcntl and not path.is_symlink():
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(path, flags)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(descriptor)
+            else:
+                path.unlink()
+
+
+def _create_unfinished(folder: Path, name: str) -> tuple[Path, BinaryIO]:
+    """Create a file of an unpredictable name, and lock it against ``sweep``."""
+    while True:
+        # A name of at most 255 bytes, whatever the target's.
+        short = os.fsdecode(os.fsencode(name)[:200])
+        path = folder / f".{short}.{secrets.token_hex(8)}.writing"
+        file = create_file(path)
+        if fcntl:
+            with contextlib.suppress(OSError):  # A file system without locks is never swept.
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink or os.name == "nt":
+            return path, file
+        file.close()  # Swept by another run before it was locked.
+
+
+def _follow_umask(descriptor: int) -> None:
+    """Give a file the permissions that a file has that is created in the usual way."""
+    if os.name == "nt":
+        return
+    with _umask_lock:  # Only by changing it can a process know its umask.
+        umask = os.umask(0o077)
+        os.umask(umask)
+    with contextlib.suppress(PermissionError):  # Some network storage has its own permissions.
+        os.fchmod(descriptor, 0o666 & ~umask)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -74,24 +198,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def make_folder(folder: Path) -> Path:
-    """Make an output folder where it is absent, and return it.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(
-            f"the output folder {folder} cannot be written: {error.strerror or error}; "
-            "choose another with --output"
-        ) from None
-    return folder

@@ -234,7 +234,6 @@ def _train_arms(
         write_json(
             output / "seeds.json",
             {"seeds": [arm.seed for arm in trained], "auroc": summarise_seeds(trained)},
-            locked=False,
         )
     return tuple(trained)
 

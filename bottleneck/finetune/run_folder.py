@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.files.writing import replacing
+from bottleneck.files.locks import lock
+from bottleneck.files.writing import replacing, sweep, write_whole
 from bottleneck.finetune.validation_split import fold_name
 
 __all__ = ["RunFolder", "network_file", "write_json", "write_table"]
@@ -55,7 +55,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             known = self._known()
             if known is None:
-                write_json(path / _INPUTS, inputs, locked=False)
+                write_json(path / _INPUTS, inputs)
         except OSError as error:
             raise UsageError(
                 f"the output folder {path} cannot be written: {error.strerror or error}; choose "
@@ -88,24 +88,14 @@ class RunFolder:
         UsageError
             If another run has locked it.
         """
-        try:
-            with filelock.FileLock(self.path / ".lock", timeout=0):
-                yield
-        except filelock.Timeout:
-            raise UsageError(
-                f"{self.path} is being written by another training; wait for it, or choose another "
-                "--output"
-            ) from None
-        except NotImplementedError as error:
-            raise UsageError(
-                f"{self.path} cannot be locked against other trainings: {error}; choose an "
-                "--output on a file system that has locks"
-            ) from None
+        with lock(self.path, "training"):
+            yield
 
     def fold(self, name: str) -> Path:
         """Return the folder of a fold, and create it where it does not exist."""
         path = self.path / name
         path.mkdir(exist_ok=True)
+        sweep(path)
         return path
 
     def finished(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]] | None:
@@ -130,12 +120,13 @@ class RunFolder:
         network: Mapping[str, Any],
     ) -> None:
         """Record a fold as finished, with its network, and delete its checkpoints."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         folder = self.fold(name)
-        with replacing(folder / _WEIGHTS, locked=True) as path:
-            save_file({key: tensor.contiguous() for key, tensor in network.items()}, path)
-        with replacing(folder / _SCORES, locked=True) as path, path.open("wb") as file:
+        write_whole(
+            folder / _WEIGHTS, save({key: tensor.contiguous() for key, tensor in network.items()})
+        )
+        with replacing(folder / _SCORES) as file:
             np.savez(file, allow_pickle=False, **scores)
         write_json(folder / _DONE, {"run": self.hash, **record})
         self._tidy(folder)
@@ -151,16 +142,14 @@ def network_file(path: Path, repeat: int, fold: int) -> Path:
     return path / fold_name(repeat, fold) / _WEIGHTS
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = True) -> None:
-    """Write a JSON file atomically; ``locked`` as for ``replacing``."""
-    with replacing(path, locked=locked) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode())
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV file atomically, in a locked folder."""
-    with replacing(path, locked=True) as temporary:
-        table.to_csv(temporary, index=False)
+    """Write a CSV file atomically."""
+    write_whole(path, table.to_csv(index=False).encode(errors="backslashreplace"))
 
 
 def _difference(known: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

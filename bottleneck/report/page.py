@@ -16,7 +16,7 @@ from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.files.writing import write_whole
+from bottleneck.files.writing import make_folder, write_whole
 from bottleneck.report import (
     checklist,
     json_record,
@@ -142,11 +142,9 @@ def prepare_folder(folder: Path, result: str = "", *, overwrite: bool = False) -
                 f"{folder / result} exists: replace it with --overwrite (in Python: "
                 "overwrite=True), or choose another folder with --output"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / ".writable", b"")
-        (folder / ".writable").unlink(missing_ok=True)  # another run may have removed it
     except OSError as error:
         raise _not_writable(folder, error) from None
+    make_folder(folder, option="--output (in Python: folder)")
 
 
 def _not_writable(folder: Path, error: OSError) -> UsageError:

@@ -140,7 +140,9 @@ def test_a_file_that_says_nothing_of_its_origin_needs_a_name(tmp_path):
 
 
 def test_a_file_of_torchvision_is_known_by_its_hash(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "sha256_of", lambda path: "f37072fd" + 56 * "0")
+    sha256 = "f37072fd" + 56 * "0"
+    monkeypatch.setattr(folder, "sha256_of", lambda path: sha256)
+    monkeypatch.setattr(folder, "_copy", lambda source, target: sha256)
     record = index.import_file(resnet18(tmp_path / "x.pth"))
     assert (record.weights, record.licence) == ("imagenet", "bsd-3-clause")
     assert record.source.endswith("resnet18-f37072fd.pth")

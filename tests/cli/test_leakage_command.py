@@ -109,7 +109,7 @@ def test_bad_input_is_refused_before_anything_is_extracted(here: Path) -> None:
         ([*COLUMNS, *QUICK, *SMALL, "--rotation", "200"], "rotation must be a number"),
         ([*COLUMNS, *QUICK, *SMALL, "--head", "forest"], "unknown head 'forest'"),
         ([*COLUMNS, *QUICK, *SMALL, "--positive", "yes"], "unknown positive label 'yes'"),
-        ([*COLUMNS, *QUICK, *SMALL, "--output", "file"], "another folder with --output"),
+        ([*COLUMNS, *QUICK, *SMALL, "--output", "file"], "choose another with --output"),
     ):
         result = run("leakage", *arguments)
         assert result.exit_code == 2, result.output

@@ -47,10 +47,10 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
     os.environ.update(job.surroundings)
     import torch
 
-    from bottleneck import files
     from bottleneck.data.dataset import FileSource
     from bottleneck.features import extraction
     from bottleneck.features.file import journal, stored_rows, writer
+    from bottleneck.files import writing
     from bottleneck.testing import tiny_backbone
 
     def tell(stage: str) -> None:
@@ -87,7 +87,7 @@ def run(job: Job, output: Path, events: Connection | None = None) -> None:
         telling(journal.Journal, "_replay", "start")
         telling(journal.Journal, "_write", "batch")
         telling(writer, "_write_rows", "writing")
-        telling(files, "_sync_folder", "closing")
+        telling(writing, "_sync_folder", "closing")
         telling(Path, "replace", "closing")
         telling(Path, "unlink", "closing")
     dataset = dataset_of(job.folder)

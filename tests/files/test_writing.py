@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bottleneck.files.writing import replacing, write_whole
+from bottleneck.errors import UsageError
+from bottleneck.files.writing import create_file, make_folder, replacing, sweep, write_whole
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bottleneck.files.writing import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions and no such links")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are in /proc")
@@ -43,11 +57,64 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     target.write_bytes(b"old")
 
     def write() -> None:
-        with replacing(target) as beside:
-            beside.write_bytes(b"ha")
+        with replacing(target) as file:
+            file.write(b"ha")
             raise failure
 
     with pytest.raises(type(failure)):
         write()
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@posix
+def test_a_link_under_any_name_is_replaced_and_never_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    folder = tmp_path / "output"
+    folder.mkdir()
+    for name in ("results.json", ".results.json.writing", ".probe", ".writable"):
+        (folder / name).symlink_to(victim)
+    make_folder(folder)
+    write_whole(folder / "results.json", b"{}")
+    assert victim.read_bytes() == b"precious"
+    assert (folder / "results.json").read_bytes() == b"{}"
+    with pytest.raises(FileExistsError):
+        create_file(folder / ".probe")
+
+
+@posix
+def test_an_unfinished_file_is_private_and_a_finished_one_follows_the_umask(tmp_path: Path) -> None:
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    umask = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "table.csv"):
+            assert [mode(path) for path in tmp_path.iterdir()] == [0o600]
+        write_whole(tmp_path / "pixels", b"", private=True)
+    finally:
+        os.umask(umask)
+    assert mode(tmp_path / "table.csv") == 0o640
+    assert mode(tmp_path / "pixels") == 0o600
+
+
+def test_what_a_killed_run_left_is_swept_and_what_a_running_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "model.skops"])
+    (left,) = tmp_path.iterdir()
+    with replacing(tmp_path / "model.skops") as file:
+        file.write(b"whole")
+        assert len(list(tmp_path.iterdir())) == 2
+        sweep(tmp_path)
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.skops"]
+    assert (tmp_path / "model.skops").read_bytes() == b"whole"
+
+
+@posix
+def test_an_output_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"file cannot be written: .*--output"):
+        make_folder(tmp_path / "file")

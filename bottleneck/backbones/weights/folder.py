@@ -11,8 +11,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.config import data_folder, read_configuration
@@ -23,6 +23,7 @@ from bottleneck.schema import from_table, schema
 __all__ = ["WeightsRecord", "find_record", "folder_path", "read_records", "sha256_of", "store_file"]
 
 _VARIABLE = "BOTTLENECK_WEIGHTS"
+_BLOCK = 1 << 20
 
 
 @schema(kw_only=False)
@@ -144,11 +145,10 @@ def store_file(source: Path, record: WeightsRecord) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if source.resolve() != target.resolve():
-            with replacing(target) as partial:
-                shutil.copyfile(source, partial)
-                if sha256_of(partial) != record.sha256:
+            with source.open("rb") as original, replacing(target) as copy:
+                if _copy(original, copy) != record.sha256:
                     raise WeightsError(
-                        f"the copy of {source} in {folder} is damaged: is the disk full?"
+                        f"{source} changed while it was copied to {folder}; repeat the command"
                     )
         text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False)
         record_path = target.with_name(f"{name}.json")
@@ -163,6 +163,15 @@ def store_file(source: Path, record: WeightsRecord) -> Path:
             f"another one with the environment variable {_VARIABLE}"
         ) from None
     return target
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> str:
+    """Copy a file, and return the sha256 of the bytes that were copied."""
+    digest = hashlib.sha256()
+    while block := source.read(_BLOCK):
+        digest.update(block)
+        target.write(block)
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

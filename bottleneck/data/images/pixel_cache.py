@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError
-from bottleneck.files.writing import replacing
+from bottleneck.files.writing import replacing, sweep
 
 __all__ = ["PixelCache"]
 
@@ -31,8 +30,6 @@ __all__ = ["PixelCache"]
 _FORMAT = 3
 _DIGEST = 32
 _THUMBNAIL = THUMBNAIL_SIDE**2
-# Seconds after which an unfinished file is no longer being written: a day.
-_ABANDONED = 86400
 
 
 class PixelCache:
@@ -64,8 +61,10 @@ class PixelCache:
         self._folder = self.folder / f"{_FORMAT}-{POLICY}-{decoder}"
         self._unfinished = self._folder / "unfinished"
         try:
-            self._unfinished.mkdir(parents=True, exist_ok=True)
-            _clear(self._unfinished)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._folder, self._unfinished):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            sweep(self._unfinished)
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -180,15 +179,7 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
 
 
 def _write(path: Path, data: bytes, unfinished: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     # A file that a power cut damaged is noticed by its hash.
-    with replacing(path, durable=False, folder=unfinished) as temporary:
-        temporary.write_bytes(data)
-
-
-def _clear(unfinished: Path) -> None:
-    """Remove files of writers that were killed; other writers may be on any machine."""
-    for path in unfinished.iterdir():
-        with contextlib.suppress(OSError):  # Another process was first, or owns the file.
-            if path.stat().st_mtime < time.time() - _ABANDONED:
-                path.unlink()
+    with replacing(path, durable=False, private=True, folder=unfinished) as file:
+        file.write(data)

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -58,7 +58,7 @@ def write_features(
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
-    with replacing(path, locked=True) as beside, _created(beside) as file:
+    with replacing(path) as target, _hdf5(target) as file:
         # Contiguous, so that readers can map them into memory; floats hardly compress.
         file.create_dataset("embeddings", shape, "<f4")
         columns = _columns(dataset)
@@ -93,8 +93,8 @@ class _Sink(io.FileIO):
 
 
 @contextlib.contextmanager
-def _created(path: Path) -> Iterator[h5py.File]:
-    with _Sink(path, "w+") as sink:
+def _hdf5(target: BinaryIO) -> Iterator[h5py.File]:
+    with _Sink(target.fileno(), "r+", closefd=False) as sink:
         try:
             with h5py.File(sink, "w") as file:
                 yield file
