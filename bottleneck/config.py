@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import platformdirs
 from pydantic import BeforeValidator
 
-from bottleneck.errors import UsageError
+from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.schema import Expected, Field, from_table, schema
 
 __all__ = [
@@ -143,7 +143,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
         if isinstance(error, OSError):
-            reason = f"{error.strerror or error}; a TOML file is needed"
+            reason = f"{describe_os_error(error)}; a TOML file is needed"
         elif reason.startswith("Invalid value"):
             reason += """; text must stand in quotes, such as name = "mine\""""
         raise UsageError(f"the {what} {path} cannot be read: {reason}") from error

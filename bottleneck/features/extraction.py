@@ -27,7 +27,7 @@ from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.errors import FeatureFileError
+from bottleneck.errors import FeatureFileError, describe_os_error
 from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
@@ -340,7 +340,7 @@ def _explained_errors(paths: Sequence[Path]) -> Iterator[None]:
     except OSError as error:
         kept = any(path.exists() or log_path(path).exists() for path in paths)
         raise FeatureFileError(
-            f"{paths[0]} cannot be written: {error.strerror or error}. What was finished is "
+            f"{paths[0]} cannot be written: {describe_os_error(error)}. What was finished is "
             f"{'kept' if kept else 'gone with its folder'}; fix the cause and repeat the "
             "command"
         ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,8 +35,7 @@ def lock(path: Path, run: str, error: type[BottleneckError] = UsageError) -> Ite
     """
     name = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
-        if name.is_symlink():  # Somebody planted it; the library would refuse to follow it.
-            name.unlink()
+        _unlink_planted(name)
         held = filelock.FileLock(name, mode=0o600).acquire(timeout=0)
     except filelock.Timeout:
         raise error(
@@ -49,3 +50,11 @@ def lock(path: Path, run: str, error: type[BottleneckError] = UsageError) -> Ite
         ) from None
     with held:
         yield
+
+
+def _unlink_planted(name: Path) -> None:
+    """Remove a lock file that is a link, which the library could truncate or change the mode of."""
+    with contextlib.suppress(FileNotFoundError):
+        status = name.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            name.unlink()

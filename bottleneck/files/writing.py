@@ -6,20 +6,28 @@ import contextlib
 import os
 import re
 import secrets
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bottleneck.errors import UsageError, describe_os_error
+from bottleneck.errors import BottleneckError, UsageError, describe_os_error
 
 try:
     import fcntl
 except ImportError:  # Windows deletes no open file; it needs no lock to tell which ones are used.
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["create_file", "make_folder", "replacing", "sweep", "write_whole"]
+__all__ = [
+    "continue_file",
+    "create_file",
+    "make_folder",
+    "replacing",
+    "sweep",
+    "write_whole",
+]
 
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{16}\.writing", re.DOTALL)
 # O_NOFOLLOW is absent from Windows, and O_BINARY from everything else.
@@ -31,6 +39,8 @@ _CREATE = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+# An existing file is opened without waiting for the reader of a pipe.
+_CONTINUE = _CREATE & ~(os.O_CREAT | os.O_EXCL) | getattr(os, "O_NONBLOCK", 0)
 _umask_lock = threading.Lock()
 
 
@@ -104,6 +114,65 @@ def create_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, _CREATE, 0o600), "w+b")
 
 
+def continue_file(path: Path, what: str, error: type[BottleneckError] = UsageError) -> BinaryIO:
+    """Open a file that an earlier run left, to continue it in place; create it where absent.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What it is, for the message: "the log of an extraction".
+    error : type
+        Class of the error.
+
+    Raises
+    ------
+    BottleneckError
+        Of the class ``error``, if the name is a link, another name of a file that has several, no
+        regular file, or a file of another user, who could read what is written.
+    OSError
+        If it cannot be opened or created.
+    """
+    try:
+        return create_file(path)
+    except FileExistsError:
+        pass
+    try:
+        descriptor = os.open(path, _CONTINUE)
+    except OSError:
+        if not path.is_symlink() and not path.is_dir():
+            raise
+        why = "a symbolic link" if path.is_symlink() else "a folder"
+    else:
+        try:
+            why = _why_not_ours(path, os.fstat(descriptor))
+            if not why:
+                return os.fdopen(descriptor, "r+b")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise error(f"{path} is {why}, not {what}: remove it, and repeat the command")
+
+
+def _why_not_ours(path: Path, status: os.stat_result) -> str:
+    """Return why an open file is none that this user's run has left; "" if it may be one."""
+    if not stat.S_ISREG(status.st_mode):
+        return "no regular file"
+    if status.st_nlink > 1:
+        return f"one of {status.st_nlink} names of a file (hard links)"
+    if os.name != "nt" and status.st_uid != os.geteuid():
+        # Network storage may give all files to one user: then also a new one.
+        probe, file = _create_unfinished(path.parent, "probe")
+        with file:
+            owner = os.fstat(file.fileno()).st_uid
+        probe.unlink(missing_ok=True)
+        if owner != status.st_uid:
+            return "a file of another user"
+    return ""
+
+
 def make_folder(folder: Path, *, option: str = "--output", private: bool = False) -> Path:
     """Make an output folder where it is absent, check that it can be written, and sweep it.
 
@@ -124,8 +193,9 @@ def make_folder(folder: Path, *, option: str = "--output", private: bool = False
     Raises
     ------
     UsageError
-        If it cannot be written.
+        If it cannot be written, or the way to it is a symbolic link of another user.
     """
+    _refuse_planted(folder, option)
     try:
         folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
         sweep(folder)
@@ -133,11 +203,32 @@ def make_folder(folder: Path, *, option: str = "--output", private: bool = False
         file.close()
         probe.unlink(missing_ok=True)
     except OSError as error:
+        is_other = isinstance(error, FileExistsError)
+        reason = "it is no folder" if is_other else describe_os_error(error)
         raise UsageError(
-            f"the output folder {folder} cannot be written: {describe_os_error(error)}; "
-            f"choose another with {option}"
+            f"the output folder {folder} cannot be written: {reason}; choose another with {option}"
         ) from None
     return folder
+
+
+def _refuse_planted(folder: Path, option: str) -> None:
+    """Refuse a folder behind a link that another user may have planted, as Linux does in /tmp.
+
+    A link is followed that belongs to this user, to root, or to the owner of the folder that it
+    is in, who could change anything there.
+    """
+    if os.name == "nt":
+        return
+    path = Path.cwd() / folder
+    for link in (path, *path.parents):
+        with contextlib.suppress(OSError):  # What cannot be looked at is explained by mkdir.
+            status = link.lstat()
+            trusted = (0, os.geteuid(), link.parent.stat().st_uid)
+            if stat.S_ISLNK(status.st_mode) and status.st_uid not in trusted:
+                raise UsageError(
+                    f"the output folder {folder} leads over {link}, a symbolic link of another "
+                    f"user: name the folder itself, or another one, with {option}"
+                )
 
 
 def sweep(folder: Path) -> None:

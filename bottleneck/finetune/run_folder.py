@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bottleneck.errors import UsageError
+from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import replacing, sweep, write_whole
 from bottleneck.finetune.validation_split import fold_name
@@ -58,7 +58,7 @@ class RunFolder:
                 write_json(path / _INPUTS, inputs)
         except OSError as error:
             raise UsageError(
-                f"the output folder {path} cannot be written: {error.strerror or error}; choose "
+                f"the output folder {path} cannot be written: {describe_os_error(error)}; choose "
                 "another with --output"
             ) from None
         if known is not None and known != inputs:

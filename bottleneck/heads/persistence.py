@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.errors import ModelError, UsageError
+from bottleneck.errors import ModelError, UsageError, describe_os_error
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.writing import write_whole
@@ -177,7 +177,8 @@ class Model:
         try:
             write_whole(path, data)
         except OSError as error:
-            raise ModelError(f"cannot write the model to {path}: {error.strerror}") from error
+            reason = describe_os_error(error)
+            raise ModelError(f"cannot write the model to {path}: {reason}") from error
         return path
 
 
@@ -207,7 +208,7 @@ def load_model(path: str | Path) -> Model:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read the model {path}: {describe_os_error(error)}") from error
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             bomb = find_bomb(archive)

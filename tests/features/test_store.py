@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +22,8 @@ from PIL import Image
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import pixel_facts
 from bottleneck.errors import DataError, FeatureFileError
+from bottleneck.features.file import hdf5_guard
+from bottleneck.features.file.reader import load_features
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.rows import ImageRow, ImageTable
@@ -139,3 +145,31 @@ def test_a_log_of_another_recipe(dataset: ImageDataset, tmp_path: Path) -> None:
     other = dataclasses.replace(RECIPE, pooling="max")
     with pytest.raises(FeatureFileError, match="belongs to another recipe"):
         FeatureStore(path, dataset, other, WIDTH, SETTINGS, WriteQueue(Clock(1), 2))
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("after", [0, 5])
+def test_a_disk_that_fails_is_not_called_a_damaged_file(
+    dataset: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    after: int,
+) -> None:
+    path, rows = tmp_path / "x.h5", load(dataset)
+    with opened(dataset, path) as store:
+        store.append(rows, np.zeros((6, WIDTH), np.float32))
+        store.finish(table_of(rows), dict)
+    reads = itertools.count()
+    read = hdf5_guard.WatchedFile.readinto
+
+    def failing(self: hdf5_guard.WatchedFile, buffer: Any) -> int | None:
+        if next(reads) >= after:
+            self.error = OSError(code, os.strerror(code))
+            raise self.error
+        return read(self, buffer)
+
+    monkeypatch.setattr(hdf5_guard.WatchedFile, "readinto", failing)
+    with pytest.raises(FeatureFileError, match=r"cannot be read: .* storage") as caught:
+        load_features(path)
+    assert "damaged" not in str(caught.value)

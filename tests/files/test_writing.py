@@ -7,11 +7,20 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bottleneck.errors import UsageError
-from bottleneck.files.writing import create_file, make_folder, replacing, sweep, write_whole
+from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.files.locks import lock
+from bottleneck.files.writing import (
+    continue_file,
+    create_file,
+    make_folder,
+    replacing,
+    sweep,
+    write_whole,
+)
 
 KILLED = """
 import os, signal, sys
@@ -118,3 +127,65 @@ def test_an_output_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError, match=r"file cannot be written: .*--output"):
         make_folder(tmp_path / "file")
+
+
+@posix
+def test_only_the_log_of_an_own_run_is_continued(tmp_path: Path) -> None:
+    log, victim = tmp_path / "log", tmp_path / "victim"
+    with continue_file(log, "a log") as file:
+        file.write(b"one")
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    with continue_file(log, "a log") as file:
+        assert file.read() == b"one"
+    victim.write_bytes(b"precious")
+    (tmp_path / "symbolic").symlink_to(victim)
+    (tmp_path / "hard").hardlink_to(victim)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in {
+        "symbolic": "a symbolic link",
+        "hard": "one of 2 names of a file",
+        "folder": "a folder",
+        "pipe": "no regular file",
+    }.items():
+        with pytest.raises(FeatureFileError, match=f"{name} is {why}.*, not a log: remove it"):
+            continue_file(tmp_path / name, "a log", FeatureFileError)
+    assert victim.read_bytes() == b"precious"
+
+
+as_root = pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() != 0, reason="only root can give files to another user"
+)
+
+
+@as_root
+def test_a_file_of_another_user_is_not_continued(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"theirs")
+    os.chown(tmp_path / "log", 12345, 12345)
+    with pytest.raises(UsageError, match="log is a file of another user, not a log"):
+        continue_file(tmp_path / "log", "a log")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@as_root
+def test_an_output_behind_a_link_of_another_user_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "output").symlink_to(tmp_path / "disk")
+    make_folder(tmp_path / "output" / "features")
+    os.chown(tmp_path / "output", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(UsageError, match=r"output, a symbolic link of another user: .*--output"):
+        make_folder(tmp_path / "output" / "features")
+
+
+@posix
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_under_the_name_of_a_link_leaves_what_it_leads_to(tmp_path: Path, link: Any) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    victim.chmod(0o644)
+    link(tmp_path / ".model.skops.lock", victim)
+    with lock(tmp_path / "model.skops", "training"):
+        pass
+    assert victim.read_bytes() == b"precious"
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / ".model.skops.lock").stat().st_mode) == 0o600

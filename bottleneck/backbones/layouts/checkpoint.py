@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bottleneck.backbones.layouts import keras
-from bottleneck.errors import WeightsError
+from bottleneck.errors import WeightsError, describe_os_error
 from bottleneck.files.archives import find_bomb
 
 __all__ = ["State", "read_checkpoint"]
@@ -50,7 +50,7 @@ def read_checkpoint(path: Path) -> dict[str, State]:
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise WeightsError(f"{path} cannot be read: {describe_os_error(error)}") from None
     if not head:
         raise WeightsError(f"{path} is empty: the download or copy failed; repeat it")
     if head.lstrip()[:1] == b"<":

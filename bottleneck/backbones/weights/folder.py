@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.config import data_folder, read_configuration
-from bottleneck.errors import UsageError, WeightsError
+from bottleneck.errors import UsageError, WeightsError, describe_os_error
 from bottleneck.files.writing import replacing, write_whole
 from bottleneck.schema import from_table, schema
 
@@ -159,7 +159,7 @@ def store_file(source: Path, record: WeightsRecord) -> Path:
                 old.unlink()
     except OSError as error:
         raise WeightsError(
-            f"the weights folder {folder} cannot be written: {error.strerror or error}; choose "
+            f"the weights folder {folder} cannot be written: {describe_os_error(error)}; choose "
             f"another one with the environment variable {_VARIABLE}"
         ) from None
     return target

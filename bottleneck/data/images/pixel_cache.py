@@ -21,7 +21,7 @@ from PIL import Image, features
 from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.samples import Box
-from bottleneck.errors import UsageError
+from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.files.writing import replacing, sweep
 
 __all__ = ["PixelCache"]
@@ -102,8 +102,8 @@ class PixelCache:
             return _read(self._path(sha256, region, codec, display))
         except OSError as error:
             raise UsageError(
-                f"the pixel cache {self.folder} cannot be read: {error.strerror or error}. Make it "
-                "readable, name another --pixel-cache, or leave it out"
+                f"the pixel cache {self.folder} cannot be read: {describe_os_error(error)}. Make "
+                "it readable, name another --pixel-cache, or leave it out"
             ) from None
 
     def keep(
@@ -144,7 +144,7 @@ class PixelCache:
 
     def _unwritable(self, error: OSError) -> UsageError:
         return UsageError(
-            f"the pixel cache {self.folder} cannot be written: {error.strerror or error}. Make "
+            f"the pixel cache {self.folder} cannot be written: {describe_os_error(error)}. Make "
             "room, name another --pixel-cache, or leave it out"
         )
 

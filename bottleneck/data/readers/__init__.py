@@ -18,7 +18,7 @@ from bottleneck.data.readers.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.unclear_labels import check_unclear_labels
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import DataError, UsageError, describe_os_error
 
 __all__ = ["load_dataset"]
 
@@ -198,7 +198,7 @@ def _find_format(source: str | Path) -> str:
             is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
             return "MedMNIST" if is_archive else "table of images"
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
-        reason = getattr(error, "strerror", None) or error
+        reason = describe_os_error(error) if isinstance(error, OSError) else error
         raise DataError(
             f"the data set '{source}' cannot be read: {reason}. Pass a folder with one subfolder "
             "per class, a table (CSV, .xlsx), a MedMNIST .npz, or 'phantom' for the embedded data "

@@ -15,7 +15,7 @@ from bottleneck.data.identifiers import canonical
 from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.data.readers.spreadsheets import is_workbook, read_sheet
 from bottleneck.data.spelling_keys import loose_key, match_ids, match_names
-from bottleneck.errors import DataError, unknown_name
+from bottleneck.errors import DataError, describe_os_error, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
     except csv.Error as error:
         raise DataError(f"the table {path} cannot be read: {_explain(error)}") from error
     except OSError as error:
-        raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"the table {path} cannot be read: {describe_os_error(error)}") from error
 
 
 def _explain(error: csv.Error) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, describe_os_error
 from bottleneck.files.archives import find_bomb
 from bottleneck.plurals import counted
 
@@ -107,7 +107,7 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f"the table {path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"the table {path} cannot be read: {describe_os_error(error)}") from error
     # A damaged workbook makes openpyxl raise almost anything.
     except (
         zipfile.BadZipFile,

@@ -15,7 +15,7 @@ from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.data.readers.xml_files import parse_xml
 from bottleneck.data.samples import Box, Sample, collect
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, describe_os_error
 
 __all__ = ["read_tn5000"]
 
@@ -140,7 +140,7 @@ def _read_splits(folder: Path, files: list[str], images: Collection[str]) -> dic
             is_utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             lines = data.decode("utf-16" if is_utf_16 else "utf-8-sig").splitlines()
         except OSError as error:
-            raise DataError(f"{place} cannot be read: {error.strerror or error}") from error
+            raise DataError(f"{place} cannot be read: {describe_os_error(error)}") from error
         except ValueError as error:
             raise DataError(f"{place} cannot be read: it is not UTF-8 text; save it so") from error
         for name in (_find_name(line.strip(), images) for line in lines if line.strip()):

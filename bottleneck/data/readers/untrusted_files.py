@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, describe_os_error
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -150,4 +150,5 @@ def _is_clutter(name: str) -> bool:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
+    reason = describe_os_error(error)
+    raise DataError(f"the folder {error.filename} cannot be read: {reason}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
 
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, describe_os_error
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -71,7 +71,7 @@ def parse_xml(path: Path) -> Element:
             raise DataError(f"{path.name} is larger than 5 MB and cannot be an annotation")
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path.name} cannot be read: {describe_os_error(error)}") from error
     try:
         # White space before the declaration is a common slip.
         text = _decode(data, path.name).lstrip()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE
-from bottleneck.errors import BottleneckError, FeatureFileError
+from bottleneck.errors import BottleneckError, FeatureFileError, describe_os_error
 from bottleneck.features.file.hdf5_guard import WatchedFile, measure_texts
 
 __all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
@@ -65,6 +65,12 @@ class Members:
             raised = source.error if source else None
             if raised is not None and not isinstance(raised, Exception):
                 raise raised from None  # Ctrl-C
+            failed = raised or error
+            if isinstance(failed, OSError) and failed.errno is not None:
+                raise FeatureFileError(
+                    f"{path} cannot be read: {describe_os_error(failed)}; repeat the command when "
+                    "it can be read again"
+                ) from None
             cause = raised or str(error).partition("(")[2].rstrip(")") or error
             raise FeatureFileError(
                 f"{path} is damaged, or no HDF5 file ({cause}); "

@@ -16,7 +16,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from bottleneck.data.samples import Sample
 from bottleneck.disk_backed import DiskDict
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.rows import ImageRow, Stamp, row_key
+from bottleneck.files.writing import continue_file
 
 __all__ = ["Journal"]
 
@@ -60,7 +61,7 @@ class Journal:
     Raises
     ------
     FeatureFileError
-        If the file is no log, or belongs to another recipe.
+        If the file is no log, is a link, or belongs to another recipe or user.
     OSError
         If it cannot be written.
     """
@@ -75,7 +76,7 @@ class Journal:
         self._n, self._resumed = 0, False
         # Number of each batch's first row, and start and end of its payload.
         self._first, self._start, self._end = array("q"), array("q"), array("q")
-        self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
+        self._file = continue_file(path, "the log of an extraction", FeatureFileError)
         try:
             self._replay(recipe_hash)
         except BaseException:
@@ -131,7 +132,7 @@ class Journal:
         self.settings = dict(settings)
 
     def _records(self) -> Iterator[tuple[int, bytes]]:
-        size = self.path.stat().st_size
+        size = os.fstat(self._file.fileno()).st_size
         while len(head := self._file.read(_HEAD.size)) == _HEAD.size:
             magic, length, checksum = _HEAD.unpack(head)
             start = self._file.tell()
