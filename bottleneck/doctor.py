@@ -66,8 +66,9 @@ def _check_name_clash() -> Iterator[Check]:
         "name",
         "broken",
         f"the PyPI package Bottleneck {version} is in this environment and installs a module of "
-        "the same name; pandas and this package would import each other's. Fix it with\n"
-        "  pip uninstall Bottleneck && pip install --force-reinstall --no-deps bottleneck-features",
+        "the same name; pandas and this package would import each other's. Fix it with "
+        "`pip uninstall Bottleneck && pip install --force-reinstall --no-deps "
+        "bottleneck-features`",
     )
 
 

@@ -24,6 +24,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from bottleneck.plain_text import visible
+
 __all__ = [
     "BottleneckError",
     "ClusterError",
@@ -43,7 +45,25 @@ __all__ = [
 
 
 class BottleneckError(Exception):
-    """Base of all errors that bottleneck raises on purpose."""
+    """Base of all errors that bottleneck raises on purpose.
+
+    Parameters
+    ----------
+    *lines : str
+        The message, and further lines such as a command. Names in them may come from files that
+        others made, so ``str`` returns each as one line without control characters.
+
+    Examples
+    --------
+    >>> print(BottleneckError("this needs pydicom. Install it with", "  pip install pydicom"))
+    this needs pydicom. Install it with
+      pip install pydicom
+    >>> print(BottleneckError("no file 'a\\nb'"))
+    no file 'a\\x0ab'
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(visible(str(line)) for line in self.args)
 
 
 class UsageError(BottleneckError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -26,10 +27,11 @@ from bottleneck.cli import (
     run,
     weights,
 )
-from bottleneck.cli.console import say
+from bottleneck.cli.console import say, say_paragraph
 from bottleneck.cli.interrupts import interruptible
+from bottleneck.cli.streams import open_streams
 from bottleneck.errors import BottleneckError
-from bottleneck.report.terminal import wrap
+from bottleneck.plain_text import visible
 
 # These commands keep finished features and trained networks when they are interrupted.
 _RESUMABLE = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
@@ -41,6 +43,32 @@ class _Commands(TyperGroup):
     Any other exception is a bug and is shown with its traceback.
     """
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and exit; errors of its options are printed as ours are."""
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except Exception as error:
+            # The class is click's, or that of the copy which newer versions of Typer contain.
+            if not standalone_mode or not hasattr(error, "format_message"):
+                raise
+            context = getattr(error, "ctx", None)
+            if message := error.format_message():  # Empty where the help was printed in its place.
+                if context is not None:
+                    say(context.get_usage(), f"Try '{context.command_path} --help' for help.")
+                _say_error(visible(message))
+            code = getattr(error, "exit_code", 2)
+        if not standalone_mode:
+            return code
+        sys.exit(code if isinstance(code, int) else 0)
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
 
@@ -49,14 +77,21 @@ class _Commands(TyperGroup):
             with interruptible():
                 return super().invoke(ctx)
         except BottleneckError as error:
-            # Paths that the user typed, alone or after "--option=", are not broken at their spaces.
-            typed = [word.partition("=")[2] if word[:2] == "--" else word for word in sys.argv[1:]]
-            say(wrap(f"error: {error}", whole=filter(None, typed)))
+            _say_error(error)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             kept = " Finished work is kept; repeat the command to continue."
             say("interrupted." + (kept if ctx.invoked_subcommand in _RESUMABLE else ""))
             raise typer.Exit(130) from None
+        except EOFError as error:  # Typer would take it for the user's Ctrl-D.
+            raise RuntimeError("a file ended too early") from error
+
+
+def _say_error(error: object) -> None:
+    # Paths that the user typed, alone or after "--option=", are not broken at their spaces.
+    typed = [word.partition("=")[2] if word[:2] == "--" else word for word in sys.argv[1:]]
+    for line in f"error: {error}".split("\n"):
+        say_paragraph(line, whole=filter(None, typed))
 
 
 app = typer.Typer(
@@ -114,8 +149,12 @@ app.add_typer(weights.weights, name="weights")
 
 def main() -> None:
     """Run the command line."""
+    open_streams()
     try:
         app(prog_name="bottleneck")
+    except BottleneckError as error:  # Outside of a command: --help, --version.
+        _say_error(error)
+        sys.exit(2)
     finally:
         # Everything is printed and saved. A further Ctrl-C must end the process at once: without
         # a traceback, and even if a thread is still waiting for a lock.

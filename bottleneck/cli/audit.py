@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, show, show_json
+from bottleneck.cli.console import Json, Quiet, fold, progress, show, show_json
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.plurals import counted
-from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.audit.audit import Audit
@@ -60,8 +59,7 @@ def audit(
     if as_json:
         show_json(_as_json(audited, loaded, with_ids=with_ids))
         return
-    for paragraph in _describe(audited, loaded, with_ids=with_ids, quiet=quiet):
-        show(paragraph)
+    show(*_describe(audited, loaded, with_ids=with_ids, quiet=quiet))
 
 
 def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:
@@ -71,22 +69,22 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
         else counted(audited.n_patients, "patient")
     )
     images = counted(audited.n_samples, "image")
-    paragraphs = [
-        wrap(f"{audited.dataset}: {images}, {patients}: {audited.verdict}"),
-        wrap(audited.ties),
+    lines = [
+        *fold(f"{audited.dataset}: {images}, {patients}: {audited.verdict}"),
+        *fold(audited.ties),
     ]
     for finding in audited.findings:
         if quiet and finding.severity == "note":
             continue
         mark = f"{finding.severity:<8} "
-        paragraphs.append(wrap(finding.text, mark))
+        lines += fold(finding.text, mark)
         if with_ids:
             hanging = " " * len(mark)
             samples = _list_samples(finding, features)
-            paragraphs += [f"{hanging}{sample}" for sample in samples[:_SHOWN]]
+            lines += [f"{hanging}{sample}" for sample in samples[:_SHOWN]]
             if len(samples) > _SHOWN:
-                paragraphs.append(f"{hanging}… and {len(samples) - _SHOWN} more; --json lists all")
-    return paragraphs
+                lines.append(f"{hanging}… and {len(samples) - _SHOWN} more; --json lists all")
+    return lines
 
 
 def _list_samples(finding: Finding, features: FeatureSet) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, show, show_json
+from bottleneck.cli.console import Json, Quiet, show, show_json, show_table
 
 
 def backbones(
@@ -33,6 +33,6 @@ def backbones(
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    show(table)
+    show_table(table)
     if not name and not quiet:
         show("Any other timm model: timm/NAME[.TAG]. Weights: `bottleneck weights list`.")

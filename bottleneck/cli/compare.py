@@ -18,6 +18,8 @@ from bottleneck.cli.console import (
     show,
     show_json,
     show_note,
+    show_paragraph,
+    show_table,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
@@ -236,15 +238,14 @@ def _read_subgroups(
 def print_result(comparison: Comparison, page: Path) -> None:
     """Print the warnings, the tables and the path of the report."""
     from bottleneck.report.tables import centres_table, external_table, summary_table
-    from bottleneck.report.terminal import wrap
 
     for warning in comparison.warnings:
-        show(wrap(warning))
-    show(summary_table(comparison))
+        show_paragraph(warning)
+    show_table(summary_table(comparison))
     if (centres := centres_table(comparison)) is not None:
-        show(centres)
+        show_table(centres)
     for external in comparison.external:
         for warning in external.warnings:
-            show(wrap(f"{external.dataset['name']}: {warning}"))
-        show(external_table(external))
+            show_paragraph(f"{external.dataset['name']}: {warning}")
+        show_table(external_table(external))
     show(f"Report: {page}")

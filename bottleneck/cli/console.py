@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.streams import terminal_file
+from bottleneck.plain_text import visible
+from bottleneck.report.terminal import wrap
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Task
+    from rich.table import Table
 
 Quiet = Annotated[
     bool,
@@ -36,47 +42,66 @@ Overwrite = Annotated[
 _bars: list[Any] = []
 
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
+# Characters of a text next to a progress bar. Half of the widest terminals has fewer.
+_LONGEST = 300
 
 
-def say(text: str) -> None:
-    """Print a note or an error to stderr.
+def say(*lines: str) -> None:
+    """Print lines to stderr: a note or an error.
 
-    The terminal breaks long lines, so that a command in the text can be copied whole.
+    A line break within a line is part of a name, and is escaped like all that could steer the
+    terminal. The terminal breaks long lines, so that a command in the text can be copied whole.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    console = _console(error=True)
     if _bars and _bars[-1].live.is_started:  # The bar stays below the text.
         console = _bars[-1].console
-    console.print(_harmless(text), soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console.print("\n".join(map(visible, lines)), soft_wrap=True)
+
+
+def say_paragraph(text: str, mark: str = "", whole: Iterable[str] = ()) -> None:
+    """Print a text to stderr, folded as by ``report.terminal.wrap``."""
+    say(*fold(text, mark, whole))
 
 
 def show_note(*, quiet: bool) -> Callable[[str], None] | None:
     """Return a function that prints a note at once, also below a progress bar; None if quiet."""
-    from bottleneck.report.terminal import wrap
-
-    return None if quiet else lambda text: say(wrap(text, "note: "))
+    return None if quiet else lambda text: say_paragraph(text, "note: ")
 
 
-def show(result: Any) -> None:
-    """Print a result to stdout: text, in which the terminal breaks long lines, or a rich table."""
+def show(*lines: str) -> None:
+    """Print lines to stdout; line breaks in them and long lines are treated as by ``say``."""
+    _console().print("\n".join(map(visible, lines)), soft_wrap=True)
+
+
+def show_paragraph(text: str, mark: str = "") -> None:
+    """Print a text to stdout, folded as by ``report.terminal.wrap``."""
+    show(*fold(text, mark))
+
+
+def show_table(table: Table) -> None:
+    """Print a table of ``report.terminal.make_table`` to stdout."""
+    _console().print(table)
+
+
+def fold(text: str, mark: str = "", whole: Iterable[str] = ()) -> list[str]:
+    """Return the lines of a text, as ``report.terminal.wrap`` folds it."""
+    return wrap(visible(text), mark, map(visible, whole)).split("\n")
+
+
+def _console(*, error: bool = False) -> Console:
+    """Return a console that prints text as it is: without markup, emoji codes and highlighting."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    is_text = isinstance(result, str)
-    console.print(_harmless(result) if is_text else result, soft_wrap=is_text)
-
-
-def _harmless(text: str) -> str:
-    """Replace control characters, which file names and labels may contain, by visible ones."""
-    from bottleneck.report.redaction import visible
-
-    return "\n".join(visible(line) for line in text.split("\n"))
+    file = terminal_file() if error else None
+    return Console(file=file, stderr=error, highlight=False, markup=False, emoji=False)
 
 
 def show_json(result: Any) -> None:
-    """Print a result as JSON to stdout."""
-    typer.echo(json.dumps(result, indent=2, default=str))
+    """Print a result as JSON to stdout, in ASCII; numbers that JSON does not have become null."""
+    from bottleneck.report.redaction import plain
+
+    text = json.dumps(plain(result), indent=2, allow_nan=False)
+    typer.echo(text.replace("\x7f", "\\u007f"))  # The one control character that is left.
 
 
 @contextlib.contextmanager
@@ -98,12 +123,11 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     if quiet:
         yield lambda done, total, text: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    console = Console(stderr=True)
+    console = _console(error=True)
 
     class Bar(Progress):
         def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
@@ -116,10 +140,10 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     shortened = Column(no_wrap=True, max_width=console.width // 2)
     whole = Column(no_wrap=True)  # In a narrow terminal the bar and the text are shortened.
     columns = (
-        TextColumn("{task.description}", table_column=shortened),
+        TextColumn("{task.description}", table_column=shortened, markup=False),
         BarColumn(None),
         MofNCompleteColumn(table_column=whole),
-        TextColumn("{task.fields[rate]}", table_column=whole),
+        TextColumn("{task.fields[rate]}", table_column=whole, markup=False),
         Left(table_column=whole),
     )
     bar = Bar(*columns, console=console, expand=True)
@@ -129,6 +153,7 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
 
     def move(done: int, total: int, text: str) -> None:
         nonlocal n_before, last
+        text = visible(text[:_LONGEST])
         if done < last:  # The first call, or the first call of the next task.
             n_before = done  # Steps of an earlier run do not count for the rate of this one.
         last = done

@@ -10,9 +10,8 @@ import typer
 from bottleneck.cli import compare as compare_command
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
-from bottleneck.cli.console import Json, Quiet, say, show_json
+from bottleneck.cli.console import Json, Quiet, say, say_paragraph, show_json
 from bottleneck.errors import WeightsError, first_line
-from bottleneck.report.terminal import wrap
 
 
 def demo(
@@ -51,7 +50,7 @@ def demo(
     except WeightsError as error:
         if weights != "imagenet":
             raise
-        say(wrap(first_line(error), "note: "))
+        say_paragraph(first_line(error), "note: ")
         say("note: the demo continues with random weights")
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
@@ -74,4 +73,4 @@ def demo(
 def step(command: str, *, quiet: bool) -> None:
     """Print the command that a step of the demo corresponds to."""
     if not quiet:
-        say(f"\n$ bottleneck {command}")
+        say("", f"$ bottleneck {command}")

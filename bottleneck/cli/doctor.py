@@ -6,8 +6,7 @@ import dataclasses
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, show, show_json
-from bottleneck.report.terminal import wrap
+from bottleneck.cli.console import Json, Quiet, show_json, show_paragraph
 
 
 def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
@@ -24,6 +23,6 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
         for check in checks:
             if quiet and check.state == "ok":
                 continue
-            show(wrap(f"{check.what}: {check.text}", f"{check.state:<7} "))
+            show_paragraph(f"{check.what}: {check.text}", f"{check.state:<7} ")
     if any(check.state == "broken" for check in checks):
         raise typer.Exit(1)

@@ -13,13 +13,13 @@ from bottleneck.cli.console import (
     Quiet,
     progress,
     say,
+    say_paragraph,
     show,
     show_json,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions, ImageKind, LabelSource
 from bottleneck.features.options import ExtractionOptions
-from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
@@ -81,7 +81,7 @@ def run(
 ) -> list[Extraction]:
     """Extract several backbones and layers in one pass, and print what was done."""
     if not quiet:
-        say(wrap(data.summary))
+        say_paragraph(data.summary)
         say(f"loading {', '.join(backbones)} …")
     from bottleneck.features.extraction import extract_all
 
@@ -92,11 +92,11 @@ def run(
     for number, result in enumerate(results):
         if not quiet:
             for note in result.notes[len(data.notes) :]:  # The others were printed on loading.
-                say(wrap(note, "note: "))
+                say_paragraph(note, "note: ")
         if not quiet and number == 0:
             _print_failures(result)
         if not as_json:
-            show(_summary(result))
+            show(*_summary(result))
     if not quiet and any(result.n_extracted for result in results):
         _print_stages(results[0])
     return results
@@ -105,18 +105,20 @@ def run(
 def _print_stages(result: Extraction) -> None:
     for stage in result.stages:
         say(f"{stage.name:>10}: {stage.busy:.1f} s busy, {stage.waiting:.1f} s waiting")
-    say(wrap(f"bottleneck: {result.bottleneck}; faster with {result.advice}"))
+    say_paragraph(f"bottleneck: {result.bottleneck}; faster with {result.advice}")
 
 
 def _print_failures(result: Extraction) -> None:
     for identity, reason in result.failures[:5]:
-        say(wrap(f"{identity}: {reason}", "left out: ", whole=[identity]))
+        # The reason may have a command on a line of its own.
+        reason = " ".join(reason.split())
+        say_paragraph(f"{identity}: {reason}", "left out: ", whole=[identity])
     more = len(result.failures) - 5
     if more > 0:
-        say(wrap(f"… and {more} more; `bottleneck inspect {result.path}` lists all"))
+        say_paragraph(f"… and {more} more; `bottleneck inspect {result.path}` lists all")
 
 
-def _summary(result: Extraction) -> str:
+def _summary(result: Extraction) -> tuple[str, str]:
     new, known, copies = result.n_extracted, result.n_known, result.n_copies
     done = f"{new} new, {known} known"
     if copies:
@@ -126,4 +128,4 @@ def _summary(result: Extraction) -> str:
     elif not copies:
         done = f"nothing to do: all {known} images are known"
     failed = f", {len(result.failures)} left out" if result.failures else ""
-    return f"{result.path}\n  {new + known + copies} × {result.width} ({done}{failed})"
+    return str(result.path), f"  {new + known + copies} × {result.width} ({done}{failed})"

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, progress, say, show, show_json, show_note
+from bottleneck.cli.console import (
+    Json,
+    Quiet,
+    progress,
+    say,
+    say_paragraph,
+    show,
+    show_json,
+    show_note,
+    show_table,
+)
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import PANEL, DatasetOptions, refuse_idle
 from bottleneck.data.splits.protocol import Protocol
@@ -18,7 +28,7 @@ from bottleneck.finetune.training_options import (
     parse_class_weights,
     read_training_options,
 )
-from bottleneck.report.terminal import WIDTH, make_table, wrap
+from bottleneck.report.terminal import WIDTH, make_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -122,9 +132,9 @@ def _print(trained: Sequence[Trained], notes: Sequence[str]) -> None:
     from bottleneck.finetune.cross_validate import summarise_seeds
 
     for note in notes:
-        say(wrap(note, "note: "))
+        say_paragraph(note, "note: ")
     for arm in trained:
-        show(_table(arm))
+        show_table(_table(arm))
     if len(trained) > 1:
         auroc = summarise_seeds(trained)["test"]
         show(

@@ -14,7 +14,7 @@ from bottleneck.cli.console import (
     Engine,
     Json,
     Quiet,
-    say,
+    say_paragraph,
     show,
     show_json,
 )
@@ -22,7 +22,6 @@ from bottleneck.cli.inputs import choose_features
 from bottleneck.cluster import share_out
 from bottleneck.files.writing import make_folder
 from bottleneck.plurals import counted
-from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.heads.persistence import Model
@@ -66,7 +65,7 @@ def fit(
     if any(model.recipe["weights"] == "random" for _, model in results):
         show(RANDOM_WEIGHTS)
     for path, model in results:
-        show(_summary(path, model))
+        show(*_summary(path, model))
 
 
 def run(
@@ -86,16 +85,17 @@ def run(
 
     make_folder(output)
     if not quiet:
-        say(wrap(f"training {head} on {features.name} …"))
+        say_paragraph(f"training {head} on {features.name} …")
     model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
     return model.save(output / model_file_name(features, head)), model
 
 
-def _summary(path: Path, model: Model) -> str:
+def _summary(path: Path, model: Model) -> tuple[str, str]:
     chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
     patients = f" of {counted(model.n_patients, 'patient')}" if model.n_patients else ""
     samples = counted(model.n_samples, "sample")
-    return f"{path}\n  {model.head} ({chosen}), trained on {model.trained_on} ({samples}{patients})"
+    trained = f"trained on {model.trained_on} ({samples}{patients})"
+    return str(path), f"  {model.head} ({chosen}), {trained}"
 
 
 def _as_json(path: Path, model: Model) -> dict[str, Any]:

@@ -42,10 +42,10 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
             chosen = Counter(
                 path.parent / f"{slug(name)}--*.h5" for path, name in zip(files, names, strict=True)
             )
-            lines = "\n".join(
+            lines = (
                 f"  bottleneck {command} {path}   ({counted(n, 'file')})"
                 for path, n in sorted(chosen.items())
             )
             folders = ", ".join(dict.fromkeys(str(path.parent) for path in files))
-            raise UsageError(f"{folders}: features of several data sets; choose one:\n{lines}")
+            raise UsageError(f"{folders}: features of several data sets; choose one:", *lines)
     return files

@@ -19,6 +19,8 @@ from bottleneck.cli.console import (
     show,
     show_json,
     show_note,
+    show_paragraph,
+    show_table,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions
@@ -26,7 +28,7 @@ from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
-from bottleneck.report.terminal import WIDTH, make_table, wrap
+from bottleneck.report.terminal import WIDTH, make_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -148,11 +150,12 @@ def leakage(
         return
     for warning in experiment.warnings:
         if warning != RANDOM_WEIGHTS:  # The extraction has shown it.
-            show(wrap(warning))
-    show(_table(experiment))
+            show_paragraph(warning)
+    show_table(_table(experiment))
     for paragraph in _explain(experiment):
-        show("\n" + wrap(paragraph))
-    show(f"\nTable: {output / 'leakage.csv'}, .json and .md")
+        show()
+        show_paragraph(paragraph)
+    show("", f"Table: {output / 'leakage.csv'}, .json and .md")
 
 
 def _display(preprocessing: str | None, backbone: str) -> Display:
@@ -187,7 +190,8 @@ def _table(experiment: LeakExperiment) -> Table:
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in experiment.rows:
-        table.add_row(Text(_name(row)), *(_figure(row, figure, "\n") for figure in _COLUMNS))
+        figures = (Text(_figure(row, figure, "\n")) for figure in _COLUMNS)
+        table.add_row(_name(row), *figures)
     return table
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from bottleneck.cli.console import say
+from bottleneck.cli.console import say_paragraph
 from bottleneck.errors import UsageError
-from bottleneck.report.terminal import wrap
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
@@ -74,7 +73,7 @@ class ImageOptions:
         others = {key: value for key, value in vars(self).items() if not key.endswith("_column")}
         loaded = load_dataset(dataset, columns=self.columns, **others, **options)
         for note in loaded.notes if not quiet else ():
-            say(wrap(note, "note: "))
+            say_paragraph(note, "note: ")
         return loaded
 
 

@@ -13,15 +13,16 @@ from bottleneck.cli.console import (
     Overwrite,
     Quiet,
     progress,
-    say,
+    say_paragraph,
     show,
     show_json,
     show_note,
+    show_paragraph,
+    show_table,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions
 from bottleneck.errors import UsageError
-from bottleneck.report.terminal import wrap
 from bottleneck.studies.overrides import CHANGES, Overrides
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def reproduce(
 
     if name is None:
         for known in PUBLISHED:
-            show(wrap(f"{known}: {load_study(known).title}"))
+            show_paragraph(f"{known}: {load_study(known).title}")
         return
     show_study(load_study(name), data, options, options.overrides(numbers), reading)
 
@@ -154,7 +155,7 @@ def _show_check(study: Study, *, as_json: bool) -> None:
         show_json({"study": study.name, "contradictions": [vars(one) for one in contradicting]})
         return
     for line in contradictions(study, contradicting):
-        show(wrap(line))
+        show_paragraph(line)
 
 
 def show_study(
@@ -187,7 +188,7 @@ def show_study(
 
         for line in describe(study):
             mark = "- " if line.startswith("- ") else ""
-            say(wrap(line.removeprefix(mark), mark))
+            say_paragraph(line.removeprefix(mark), mark)
     from bottleneck.report.number_format import duration
     from bottleneck.studies.figure_table import as_json as to_json
     from bottleneck.studies.figure_table import lines, tables, write
@@ -212,9 +213,9 @@ def show_study(
         show_json(to_json(result))
         return
     for table in tables(result):
-        show(table)
+        show_table(table)
     for line in lines(result):
-        show(wrap(line))
+        show_paragraph(line)
     show(f"Table: {path}, study.json")
     for protocol in result.protocols:
         show(f"Report: {protocol.report}")

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, show, show_json
+from bottleneck.cli.console import Json, Quiet, show, show_json, show_table
+from bottleneck.plain_text import visible
 
 Backbone = Annotated[str, typer.Argument(help="A name that `bottleneck backbones` lists.")]
 
@@ -43,7 +44,7 @@ def list_weights(
         return
     if backbone:
         for row in rows:
-            show("\n".join(f"{key:<14} {value or '–'}" for key, value in row.items()) + "\n")
+            show(*(f"{key:<14} {value or '–'}" for key, value in row.items()), "")
     else:
         columns = ("backbone", "weights", "licence")
         _show_table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
@@ -59,7 +60,7 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(value or "–") for value in row.values()))
-    show(table)
+    show_table(table)
 
 
 @weights.command("fetch")
@@ -120,9 +121,9 @@ def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> No
         return
     licence = record.licence or "not stated"
     show(
-        f"{folder / record.file}\n"
-        f"layout {record.layout}, sha256 {record.sha256}, licence {licence}\n"
-        f"Use it with: --backbone {record.encoder} --weights {record.weights}"
+        str(folder / record.file),
+        f"layout {record.layout}, sha256 {record.sha256}, licence {licence}",
+        f"Use it with: --backbone {record.encoder} --weights {record.weights}",
     )
 
 
@@ -142,7 +143,9 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
         for verdict in verdicts:
             if quiet and verdict.state == "ok":
                 continue
-            show(f"{verdict.state:<8} {verdict.file}: {verdict.text}")
+            # The text is that of an error, and may have further lines.
+            text = f"{verdict.state:<8} {visible(verdict.file)}: {verdict.text}"
+            show(*text.split("\n"))
         if not verdicts:
             show(f"{folder_path()} contains no weights")
     if any(verdict.state == "broken" for verdict in verdicts):

@@ -192,8 +192,8 @@ def summarise_seeds(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
 def _refuse_missing() -> None:
     if find_spec("lightning") is None:
         raise MissingExtraError(
-            "training needs Lightning, which is not installed. Install it with\n"
-            "  pip install 'bottleneck-features[finetune]'"
+            "training needs Lightning, which is not installed. Install it with",
+            "  pip install 'bottleneck-features[finetune]'",
         )
 
 

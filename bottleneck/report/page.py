@@ -17,6 +17,7 @@ from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.files.writing import make_folder, write_whole
+from bottleneck.plain_text import visible
 from bottleneck.report import (
     checklist,
     json_record,
@@ -200,7 +201,7 @@ def _environment() -> Environment:
         loader=PackageLoader("bottleneck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: redaction.visible(value) if type(value) is str else value,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

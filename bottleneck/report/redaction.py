@@ -1,11 +1,10 @@
-"""Provenance for the report: without absolute paths, readable, and safe to display."""
+"""Provenance for the report: without absolute paths, and readable."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from bottleneck.data.images.preparation import name_mask
 
-__all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "visible", "without_paths"]
+__all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "without_paths"]
 
 # An absolute path within a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may contain
 # spaces; without quotes it follows a space, bracket, equals sign or file://. The slashes of
@@ -62,14 +61,6 @@ def without_paths(text: str) -> str:
     if "\n" not in text and _is_absolute(text):
         return _last_part(text)
     return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
-
-
-def visible(text: str) -> str:
-    """Escape invisible characters, and those that change the direction of text."""
-    return "".join(
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escape(c)
-        for c in text
-    )
 
 
 def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,8 +166,3 @@ def _is_absolute(text: str) -> bool:
 
 def _last_part(path: str) -> str:
     return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bottleneck.evaluation.methods_text import describe_target
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.plain_text import visible
 from bottleneck.plurals import counted
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
@@ -26,7 +27,7 @@ from bottleneck.report.labels import (
     n_samples,
 )
 from bottleneck.report.number_format import dagger
-from bottleneck.report.redaction import visible, without_paths
+from bottleneck.report.redaction import without_paths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,7 +212,6 @@ def centres_table(comparison: Comparison) -> Table | None:
     rich.table.Table or None
         One row per centre, and one for a new centre; None if no centres were left out.
     """
-    from rich.text import Text
 
     from bottleneck.report.terminal import WIDTH, make_table
 
@@ -228,9 +228,9 @@ def centres_table(comparison: Comparison) -> Table | None:
     for centre in found.each:
         patients = "–" if centre.n_patients is None else str(centre.n_patients)
         row = (str(centre.n_samples), patients, format_metric(centre.auroc))
-        table.add_row(Text(visible(centre.name)), *map(Text, row))
+        table.add_row(centre.name, *row)
     if found.new_centre is not None:
-        table.add_row("a new centre", "", "", Text(format_metric(found.new_centre)))
+        table.add_row("a new centre", "", "", format_metric(found.new_centre))
     return table
 
 
@@ -270,7 +270,7 @@ def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, cap
     for e in evaluations:
         metrics = (e.metrics.get(n) for n in names)
         table.add_row(
-            Text(visible(e.name)),
+            e.name,
             str(n_samples(e)),
             *(Text(_over_two_lines(m)) for m in metrics),
         )

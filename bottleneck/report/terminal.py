@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.plain_text import visible_lines
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -59,16 +61,21 @@ def wrap(text: str, mark: str = "", whole: Iterable[str] = ()) -> str:
 
 
 def make_table(title: str = "", caption: str = "", **options: Any) -> Table:
-    """Return an empty table in the style of all commands; options are those of ``rich``."""
+    """Return an empty table in the style of all commands; options are those of ``rich``.
+
+    Texts of its cells, title and caption are not markup, and are safe to print. A cell of several
+    lines must be a ``rich`` Text, which is printed as it is.
+    """
     from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    return Table(
-        title=Text(title) if title else None,
+    from bottleneck.report.plain_table import PlainTable
+
+    return PlainTable(
+        title=Text(visible_lines(title)) if title else None,
         title_justify="left",
         title_style="",
-        caption=Text(caption) if caption else None,
+        caption=Text(visible_lines(caption)) if caption else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bottleneck import __version__
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.plain_text import visible
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import dagger, duration, p_value
 from bottleneck.report.redaction import plain, without_paths
@@ -174,7 +175,7 @@ def _metric_names(arms: Sequence[StudyArmResult]) -> list[str]:
 
 
 def _table(result: StudyResult, title: str) -> Table:
-    table = make_table(f"{result.first_line}\n{title}", width=WIDTH)
+    table = make_table(f"{visible(result.first_line)}\n{visible(title)}", width=WIDTH)
     table.add_column("Arm", overflow="fold", min_width=_ARM_WIDTH)
     return table
 
@@ -195,9 +196,7 @@ def _figures(
             figure = arm.published.get(name)
             above = f"{'' if figure is None else figure.text}\n" if is_published else ""
             cells.append(above + _over_lines(arm.metrics.get(name)))
-        table.add_row(
-            Text(arm.name), "published\nours" if is_published else "ours", *map(Text, cells)
-        )
+        table.add_row(arm.name, "published\nours" if is_published else "ours", *map(Text, cells))
     return table
 
 
@@ -218,7 +217,7 @@ def _spreads(
     for arm in arms:
         spread: Mapping[str, Spread] = getattr(arm, field)
         n = next(iter(spread.values())).n
-        table.add_row(Text(arm.name), *(Text(_format_spread(spread.get(x))) for x in shown), str(n))
+        table.add_row(arm.name, *(Text(_format_spread(spread.get(x))) for x in shown), str(n))
     return table
 
 
@@ -230,7 +229,7 @@ def _costs(result: StudyResult, protocol: StudyProtocolResult) -> Table:
         table.add_column(heading, justify="right")
     for arm in protocol.arms:
         if arm.cost:
-            table.add_row(Text(arm.name), *map(Text, _format_cost(arm)))
+            table.add_row(arm.name, *map(Text, _format_cost(arm)))
     return table
 
 

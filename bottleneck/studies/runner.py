@@ -138,8 +138,9 @@ def _refuse_without_lightning() -> None:
     if find_spec("lightning") is None:
         raise MissingExtraError(
             "this study trains networks, which needs Lightning, and it is not installed. Install "
-            "it with\n  pip install 'bottleneck-features[finetune]'\nor take frozen arms only "
-            "(--arm NAME)"
+            "it with",
+            "  pip install 'bottleneck-features[finetune]'",
+            "or take frozen arms only (--arm NAME)",
         )
 
 

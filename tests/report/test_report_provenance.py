@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from report.factory import provenance
 
-from bottleneck.report.redaction import fields, plain, shared_and_own, visible, without_paths
+from bottleneck.plain_text import visible
+from bottleneck.report.redaction import fields, plain, shared_and_own, without_paths
 
 
 @pytest.mark.parametrize(

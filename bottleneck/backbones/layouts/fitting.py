@@ -95,7 +95,7 @@ def find_fit(entries: Mapping[str, State], encoder: Encoder, *, prefer: str = ""
     fits = list(_fits(entries, encoder, layouts_of(encoder)))
     exact = [fit for fit in fits if not fit.problems]
     if not exact:
-        raise WeightsError(_describe(fits, entries, encoder, what))
+        raise WeightsError(*_describe(fits, entries, encoder, what))
     best = min(exact, key=lambda fit: (not _is_average(fit), fit.layout.name != prefer))
     rivals = {f.part for f in exact if _is_average(f) == _is_average(best)}
     if len(rivals) > 1:
@@ -193,7 +193,9 @@ def _is_average(fit: Fit) -> bool:
     return re.search(r"(^|[._])ema([._]|$)", f"{fit.entry}.{fit.prefix}", re.I) is not None
 
 
-def _describe(fits: list[Fit], entries: Mapping[str, State], encoder: Encoder, what: str) -> str:
+def _describe(
+    fits: list[Fit], entries: Mapping[str, State], encoder: Encoder, what: str
+) -> list[str]:
     # The intended layout is probably the one in which the fewest tensors are missing.
     nearest = min(fits, key=lambda fit: (len(fit.missing), fit.problems))
     part = f", {nearest.part}" if nearest.part else ""
@@ -209,4 +211,4 @@ def _describe(fits: list[Fit], entries: Mapping[str, State], encoder: Encoder, w
     lines.append(f"  layouts tried: {', '.join(encoder.layouts)}")
     if others := [e.name for e in fitting_encoders(entries) if e is not encoder]:
         lines.append(f"The file fits another network: --backbone {' or '.join(others)}")
-    return "\n".join(lines)
+    return lines

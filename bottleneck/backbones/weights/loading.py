@@ -242,13 +242,13 @@ def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: st
     return WeightsError(
         f"the weights '{published.weights}' of {encoder.name} ({published.file} of "
         f"{published.repository or published.home}) are neither on this machine nor available "
-        f"from the hub: {cause}.\n"
-        f"On a machine with internet, download {address}\n"
-        "Copy the file to this machine and import it once:\n"
+        f"from the hub: {cause}.",
+        f"On a machine with internet, download {address}",
+        "Copy the file to this machine and import it once:",
         f"  bottleneck weights import {published.file} --backbone {encoder.name} "
-        f"--as {published.weights}\n"
+        f"--as {published.weights}",
         "Then repeat the command. To use a file of your own: --weights FILE. To only try out the "
-        "software: --weights random, with which results are meaningless."
+        "software: --weights random, with which results are meaningless.",
     )
 
 
@@ -261,8 +261,8 @@ def _never_published(encoder: Encoder, weights: str) -> WeightsError | UsageErro
     others = [e.name for e in ENCODERS.values() if e.find_published(weights)]
     return WeightsError(
         f"no {weights} weights are published for {encoder.name}. They exist for "
-        f"{', '.join(others)}: choose one of these with --backbone.\n"
+        f"{', '.join(others)}: choose one of these with --backbone.",
         f"To use a file of your own: --weights FILE; or, once, "
         f"`bottleneck weights import FILE --backbone {encoder.name} --as NAME`, and then "
-        "--weights NAME"
+        "--weights NAME",
     )

@@ -62,7 +62,8 @@ try:
 except ImportError as error:
     raise MissingExtraError(
         f"the data set contains DICOM files, and a package that reads them is missing ({error}). "
-        "Install it with\n  pip install 'bottleneck-features[medical]'"
+        "Install it with",
+        "  pip install 'bottleneck-features[medical]'",
     ) from None
 
 from bottleneck.data.images.dicom_elements import Elements

@@ -259,8 +259,8 @@ def _read_jpeg_2000(
     except ImportError:
         raise MissingExtraError(
             "the data set contains JPEG 2000 images of more than 8 bits, and a package that reads "
-            "them is missing (imagecodecs). Install it with\n"
-            "  pip install 'bottleneck-features[medical]'"
+            "them is missing (imagecodecs). Install it with",
+            "  pip install 'bottleneck-features[medical]'",
         ) from None
     values = imagecodecs.jpeg2k_decode(data)
     if values.ndim == 2:

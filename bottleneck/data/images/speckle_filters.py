@@ -103,7 +103,9 @@ def refuse_without_nlm() -> None:
     if find_spec("skimage") is None:
         raise MissingExtraError(
             "non-local means (denoise nlm) need scikit-image, and it is not installed. Install it "
-            "with\n  pip install 'bottleneck-features[denoise]'\nor choose median or lee"
+            "with",
+            "  pip install 'bottleneck-features[denoise]'",
+            "or choose median or lee",
         )
 
 

@@ -273,6 +273,6 @@ def _refuse_missing_codec(tags: Tags, page: TiffPage) -> None:
     except ImportError:
         raise MissingExtraError(
             f"the data set contains TIFF files ({tags.compression} compression, {tags.bits} bits) "
-            "for which a package is missing (imagecodecs). Install it with\n"
-            "  pip install 'bottleneck-features[medical]'"
+            "for which a package is missing (imagecodecs). Install it with",
+            "  pip install 'bottleneck-features[medical]'",
         ) from None
