@@ -29,6 +29,7 @@ from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.table_text import frame_csv, markdown_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -257,11 +258,9 @@ def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
 
 
 def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> None:
-    from bottleneck.report.tables import BOM
-
     frame = experiment.to_frame().assign(warnings=" | ".join(experiment.warnings))
-    rows = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    (folder / "leakage.csv").write_text(BOM + rows, encoding="utf-8")
+    rows = frame_csv(frame, float_format="%.6g", bom=True)
+    (folder / "leakage.csv").write_text(rows, encoding="utf-8")
     headings = [heading.replace("\n", ", ") for heading in _COLUMNS.values()]
     lines = [
         f"| {' | '.join(['Protocol', *headings])} |",
@@ -269,10 +268,11 @@ def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> N
     ]
     for row in experiment.rows:
         figures = [_figure(row, figure) for figure in _COLUMNS]
-        lines.append(f"| {' | '.join([_name(row), *figures])} |")
-    warnings = [f"> **{warning}**" for warning in experiment.warnings]
+        lines.append(f"| {' | '.join([markdown_text(_name(row)), *figures])} |")
+    warnings = [f"> **{markdown_text(warning)}**" for warning in experiment.warnings]
     table = "\n".join(lines)
-    text = "\n\n".join([*warnings, table, _caption(experiment), *_explain(experiment)])
+    below = (_caption(experiment), *_explain(experiment))
+    text = "\n\n".join([*warnings, table, *map(markdown_text, below)])
     (folder / "leakage.md").write_text(text + "\n", encoding="utf-8")
     # Last, since it marks the folder as one that holds a result.
     (folder / "leakage.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

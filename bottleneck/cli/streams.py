@@ -54,8 +54,8 @@ class _Output(_Stream):
             if error.errno == errno.EPIPE:
                 raise SystemExit(_BROKEN_PIPE) from None
             raise UsageError(
-                f"the standard output cannot be written: {error.strerror}. All files of the "
-                "command are complete; direct its output to where there is space, and repeat it"
+                f"the standard output cannot be written: {error.strerror}. Files that the command "
+                "has written are complete; direct its output to where there is space, and repeat it"
             ) from None
 
 

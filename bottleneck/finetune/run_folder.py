@@ -17,6 +17,7 @@ from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import replacing, sweep, write_whole
 from bottleneck.finetune.validation_split import fold_name
+from bottleneck.table_text import frame_csv
 
 __all__ = ["RunFolder", "network_file", "write_json", "write_table"]
 
@@ -149,7 +150,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV file atomically."""
-    write_whole(path, table.to_csv(index=False).encode(errors="backslashreplace"))
+    write_whole(path, frame_csv(table).encode())
 
 
 def _difference(known: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

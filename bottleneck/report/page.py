@@ -36,6 +36,7 @@ from bottleneck.report.figures import (
     plots,
     roc_curves,
 )
+from bottleneck.table_text import frame_csv
 
 __all__ = ["prepare_folder", "render", "write_report"]
 
@@ -57,8 +58,8 @@ def write_report(
     ``paragraphs.md``, ``predictions.csv``, with external cohorts ``predictions_external.csv``, and
     on request ``inner_scores.csv``. Only the last three name samples and patients, unless
     ``with_ids`` is set. Files are written atomically, and the same comparison gives the same
-    bytes. Predictions keep ids and labels as they are in the data set, even if a spreadsheet would
-    read them as a formula (``=``, ``+``, ``-``, ``@``), so that they can be matched with it.
+    bytes. Ids and labels that a spreadsheet would compute, or that hold control characters, are
+    guarded as by ``table_text.csv_cell``; ``compare`` and ``finetune`` read them as they were.
 
     Parameters
     ----------
@@ -92,22 +93,21 @@ def write_report(
     frame = tables.predictions_frame(comparison.evaluations)
     files = {
         "results.json": data + "\n",
-        "predictions.csv": frame.to_csv(index=False, lineterminator="\n"),
+        "predictions.csv": frame_csv(frame),
         "table.md": tables.markdown_table(comparison),
         "table.csv": tables.csv_table(comparison),
         "paragraphs.md": paragraphs.paragraphs_markdown(comparison),
     }
     if comparison.external:
         outside = tables.external_predictions_frame(comparison)
-        files["predictions_external.csv"] = outside.to_csv(index=False, lineterminator="\n")
+        files["predictions_external.csv"] = frame_csv(outside)
     if inner_scores:
         inner = tables.inner_frame(comparison)
-        files["inner_scores.csv"] = inner.to_csv(index=False, lineterminator="\n")
+        files["inner_scores.csv"] = frame_csv(inner)
     # Last, since it marks the folder as one that holds a report.
     files["report.html"] = render(comparison, with_ids=with_ids, inner_scores=inner_scores)
     try:
         for name, text in files.items():
-            # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
             write_whole(folder / name, text.encode(errors="backslashreplace"))
         for name in _OPTIONAL:
             if name not in files:  # Of an earlier comparison that this one replaces.

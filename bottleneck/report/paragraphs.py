@@ -14,6 +14,7 @@ from bottleneck.plurals import counted
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import p_value, prose, signed, three
 from bottleneck.report.summary import interval_methods, summarise
+from bottleneck.table_text import markdown_text
 
 __all__ = ["methods_paragraph", "paragraphs_markdown", "results_paragraph"]
 
@@ -106,8 +107,8 @@ def results_paragraph(comparison: Comparison) -> str:
 def paragraphs_markdown(comparison: Comparison) -> str:
     """Return both paragraphs as the file ``paragraphs.md``."""
     return (
-        f"## Methods\n\n{methods_paragraph(comparison)}\n\n"
-        f"## Results\n\n{results_paragraph(comparison)}\n"
+        f"## Methods\n\n{markdown_text(methods_paragraph(comparison))}\n\n"
+        f"## Results\n\n{markdown_text(results_paragraph(comparison))}\n"
     )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +25,13 @@ from bottleneck.report.labels import (
 )
 from bottleneck.report.number_format import dagger
 from bottleneck.report.redaction import without_paths
+from bottleneck.table_text import csv_text, markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 __all__ = [
-    "BOM",
     "centres_table",
     "csv_table",
     "external_predictions_frame",
@@ -47,9 +44,6 @@ __all__ = [
     "row_shares",
     "summary_table",
 ]
-
-# Byte order mark: Excel reads a CSV file as UTF-8 only if it begins with it.
-BOM = "\ufeff"
 
 _NEW_CENTRE = " For a new centre: the mean and a 95 % prediction interval, which is approximate."
 
@@ -121,13 +115,11 @@ def csv_table(comparison: Comparison) -> str:
     """
     names = metric_names(e.metrics for e in comparison.evaluations)
     bounded = [n for n in names if any(_bounds(e, n) for e in comparison.evaluations)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     warnings = " | ".join(map(_one_line, comparison.warnings))
     header = ["arm", "n", "positive"]
     for name in names:
         header += [name, f"{name}_low", f"{name}_high"] if name in bounded else [name]
-    writer.writerow([*header, "warnings"])
+    rows = [[*header, "warnings"]]
     for e in comparison.evaluations:
         row = [e.name, str(n_samples(e)), comparison.positive or ""]
         for name in names:
@@ -135,8 +127,8 @@ def csv_table(comparison: Comparison) -> str:
             row.append("" if metric is None or math.isnan(metric.value) else f"{metric.value:.3f}")
             if name in bounded:
                 row += [f"{bound:.3f}" for bound in _bounds(e, name)] or ["", ""]
-        writer.writerow([*row, warnings])
-    return BOM + out.getvalue()
+        rows.append([*row, warnings])
+    return csv_text(rows, bom=True)
 
 
 def markdown_table(comparison: Comparison) -> str:
@@ -144,18 +136,18 @@ def markdown_table(comparison: Comparison) -> str:
 
     Each external cohort has a table of its own below.
     """
-    lines = [f"> **{_markdown(_one_line(w))}**\n>" for w in comparison.warnings]
+    lines = [f"> **{markdown_text(_one_line(w))}**\n>" for w in comparison.warnings]
     if lines:
         lines[-1] = lines[-1].removesuffix("\n>")
         lines.append("")
     lines += _markdown_rows(comparison.evaluations)
     every = [e.metrics for e in comparison.evaluations]
-    lines += ["", _markdown(_caption(comparison) + _dagger_note(every)), ""]
+    lines += ["", markdown_text(_caption(comparison) + _dagger_note(every)), ""]
     for external in comparison.external:
         lines += [
             *_markdown_rows(external.evaluations),
             "",
-            _markdown(
+            markdown_text(
                 _external_caption(external)
                 + _dagger_note([e.metrics for e in external.evaluations])
             ),
@@ -245,7 +237,7 @@ def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:
     lines = ["| " + " | ".join(["Arm", "n", *(metric_label(n) for n in names)]) + " |"]
     lines.append("| --- |" + " ---: |" * (len(names) + 1))
     for e in evaluations:
-        cells = [_markdown(visible(e.name)), str(n_samples(e))]
+        cells = [markdown_text(e.name), str(n_samples(e))]
         cells += [format_metric(e.metrics.get(n)) for n in names]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
@@ -331,7 +323,3 @@ def _bounds(evaluation: Evaluation, name: str) -> Sequence[float]:
 
 def _one_line(text: str) -> str:
     return visible(" ".join(without_paths(text).split()))
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", text)

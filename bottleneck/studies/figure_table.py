@@ -27,6 +27,7 @@ from bottleneck.studies.study_results import (
     StudyResult,
     TestResult,
 )
+from bottleneck.table_text import markdown_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -272,23 +273,24 @@ def _over_lines(metric: Metric | None) -> str:
 
 
 def _markdown(result: StudyResult) -> Iterator[str]:
-    yield f"> **{_escape(result.first_line)}**"
+    yield f"> **{markdown_text(result.first_line)}**"
     for line in describe(result.study):
-        yield from ([""] if not line.startswith("- ") else [])
-        yield _escape(line)
+        mark = "- " if line.startswith("- ") else ""
+        yield from ([] if mark else [""])
+        yield mark + markdown_text(line.removeprefix(mark))
     for protocol in result.protocols:
         for title, arms in _blocks(protocol):
             names = _metric_names(arms)
             heads = [f"{metric_label(x)}, {who}" for x in names for who in ("published", "ours")]
-            yield from ("", f"**{_escape(title)}**", "")
+            yield from ("", f"**{markdown_text(title)}**", "")
             yield f"| {' | '.join(['Arm', *heads, 'SD over seeds', 'SD over folds'])} |"
             yield "| --- |" + " ---: |" * (len(heads) + 2)
             for arm in arms:
-                cells = [_escape(arm.name)]
+                cells = [markdown_text(arm.name)]
                 for name in names:
                     figure = arm.published.get(name)
                     cells += [
-                        "" if figure is None else figure.text,
+                        "" if figure is None else markdown_text(figure.text),
                         format_metric(arm.metrics.get(name)),
                     ]
                 for spread in (arm.over_seeds, arm.over_folds):
@@ -301,10 +303,6 @@ def _markdown(result: StudyResult) -> Iterator[str]:
         yield "| --- |" + " ---: |" * 4
         for arm in protocol.arms:
             if arm.cost:
-                yield f"| {' | '.join([_escape(arm.name), *_format_cost(arm)])} |"
+                yield f"| {' | '.join([markdown_text(arm.name), *_format_cost(arm)])} |"
     for line in lines(result):
-        yield from ("", _escape(line))
-
-
-def _escape(text: str) -> str:
-    return "".join(f"\\{c}" if c in "\\`*[]<>|" else c for c in text)
+        yield from ("", markdown_text(line))

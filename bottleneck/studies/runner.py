@@ -28,6 +28,7 @@ from bottleneck.studies.split import Split, describe_split, split_samples
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 from bottleneck.studies.subset import select_samples, take_patients
+from bottleneck.table_text import frame_csv
 
 if TYPE_CHECKING:
     from bottleneck.finetune.cross_validate import Trained
@@ -251,7 +252,8 @@ def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
         )
         for fold in folds
     ]
-    pd.concat(tables, ignore_index=True).to_csv(path, index=False, lineterminator="\n")
+    table = pd.concat(tables, ignore_index=True)
+    path.write_bytes(frame_csv(table).encode())
 
 
 def _train(

@@ -18,11 +18,11 @@ from bottleneck.report.terminal import wrap
 
 
 def test_names_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    say("left out: \x1b[2J\x1b]0;title\x07\u202egnp.a\udce9: damaged\nnext line")
+    say("left out: \x1b[2J\x1b]0;title\x07\u202egnp.a\udce9: damaged\nnext line", "further line")
     show("\x1b[31mred\u202e\udce9")
     said = capfd.readouterr()
-    expected = "left out: \\x1b[2J\\x1b]0;title\\x07\\u202egnp.a\\udce9: damaged\nnext line\n"
-    assert said.err == expected
+    name = "\\x1b[2J\\x1b]0;title\\x07\\u202egnp.a\\udce9"
+    assert said.err == f"left out: {name}: damaged\\x0anext line\nfurther line\n"
     assert said.out == "\\x1b[31mred\\u202e\\udce9\n"
 
 

@@ -11,6 +11,7 @@ import pytest
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
+from bottleneck.data.readers.csv_tables import read_table
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
@@ -120,12 +121,12 @@ def test_predictions_are_read_back_as_they_were(binary: Comparison, tmp_path) ->
 def test_hostile_ids_and_labels_are_read_back_as_they_were(tmp_path) -> None:
     cohort = make_cohort(HOSTILE, 90)
     ids = cohort.ids.astype("U40")
-    ids[:6] = ["=1+1", "+x", "-y", "@z", 'a,"b"\r\n;c', " 007 "]
+    ids[:6] = ["=1+1", "+x", "-y", "@z", 'a,"b"\r\n;=c', " 007 "]
     hostile = make_comparison(
         HOSTILE, cohort=dataclasses.replace(cohort, ids=ids), positive=HOSTILE[0]
     )
     write_report(hostile, tmp_path)
-    frame = pd.read_csv(tmp_path / "predictions.csv", dtype=str, keep_default_na=False)
+    frame, _ = read_table(tmp_path / "predictions.csv")
     arm = frame[frame["arm"] == hostile.evaluations[0].name]
     expected = hostile.evaluations[0].predictions
     assert arm["id"].tolist() == expected.ids.tolist()

@@ -16,6 +16,7 @@ from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.data.readers.spreadsheets import is_workbook, read_sheet
 from bottleneck.data.spelling_keys import loose_key, match_ids, match_names
 from bottleneck.errors import DataError, describe_os_error, unknown_name
+from bottleneck.table_text import read_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,8 +207,8 @@ def read_table(path: str | Path, notes: list[str] | None = None) -> tuple[pd.Dat
     Returns
     -------
     table : DataFrame of str
-        The fields, indexed by line number. Column names are in their canonical form; several
-        columns may have the same name.
+        The fields, indexed by line number, without the guards of ``table_text.csv_cell``.
+        Column names are in their canonical form; several columns may have the same name.
     delimiter : str
         The separator of the fields; a comma for a workbook.
 
@@ -220,8 +221,9 @@ def read_table(path: str | Path, notes: list[str] | None = None) -> tuple[pd.Dat
 
     path = Path(path)
     (_, header), *rows = read_rows(path, notes)
-    names = [canonical(name) for name in header]
-    table = pd.DataFrame([row for _, row in rows], [line for line, _ in rows], names, dtype=str)
+    names = [canonical(read_cell(name)) for name in header]
+    texts = [list(map(read_cell, row)) for _, row in rows]
+    table = pd.DataFrame(texts, [line for line, _ in rows], names, dtype=str)
     if is_workbook(path):
         return table, ","
     with _open_text(path) as file:
