@@ -8,6 +8,7 @@ the infinitesimal jackknife).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,32 +58,155 @@ def confusion_metrics(tables: NDArray, chosen: Sequence[int]) -> NDArray:
     ndarray, shape (..., len(CONFUSION_METRICS))
         NaN for a metric that is not defined.
     """
-    hits = np.diagonal(tables, axis1=-2, axis2=-1)
-    true, predicted, total = tables.sum(-1), tables.sum(-2), tables.sum((-2, -1))
-    rest = total[..., None] - true - predicted + hits
-    recall = _divide(hits, true)
-    by_class = [
-        recall,
-        _divide(rest, total[..., None] - true),
-        _divide(hits, predicted),
-        _divide(rest, total[..., None] - predicted),
-        _divide(2 * hits, true + predicted),
-    ]
-    means = [metric[..., list(chosen)].mean(-1) for metric in by_class]
-    accuracy = _divide(hits.sum(-1), total)
-    if len(chosen) == 1:
-        (one,) = chosen
-        hits, true, predicted = (
-            np.stack([a[..., one], b], -1)
-            for a, b in (
-                (hits, rest[..., one]),
-                (true, total - true[..., one]),
-                (predicted, total - predicted[..., one]),
-            )
+    counts = _Counts(
+        np.diagonal(tables, axis1=-2, axis2=-1),
+        tables.sum(-1),
+        tables.sum(-2),
+        tables.sum((-2, -1)),
+    )
+    return _measure(counts, chosen)
+
+
+class _Counts(NamedTuple):
+    """What the metrics need of a confusion matrix: its diagonal and sums, not its cells."""
+
+    hits: NDArray
+    """Diagonal, shape (..., n_classes)."""
+    true: NDArray
+    """Sums of the rows, shape (..., n_classes)."""
+    predicted: NDArray
+    """Sums of the columns, shape (..., n_classes)."""
+    total: NDArray
+    """Sum of all cells, shape (...)."""
+
+    def against_rest(self, one: int) -> _Counts:
+        """Return the counts of one class and the rest."""
+        hits, true, predicted = (a[..., one] for a in self[:3])
+        rest = self.total - true - predicted + hits
+        pairs = ((rest, hits), (self.total - true, true), (self.total - predicted, predicted))
+        return _Counts(*(np.stack(pair, -1) for pair in pairs), self.total)
+
+    def ratios(self) -> dict[str, tuple[NDArray, NDArray]]:
+        """Return numerators and denominators of the metrics of each class against the rest."""
+        whole = self.total[..., None]
+        rest = whole - self.true - self.predicted + self.hits
+        return {
+            "sensitivity": (self.hits, self.true),
+            "specificity": (rest, whole - self.true),
+            "ppv": (self.hits, self.predicted),
+            "npv": (rest, whole - self.predicted),
+            "f1": (2 * self.hits, self.true + self.predicted),
+        }
+
+    def correlation(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Return the numerator of the MCC, and the two factors below its square root."""
+        return (
+            self.total * self.hits.sum(-1) - (self.true * self.predicted).sum(-1),
+            self.total**2 - (self.true**2).sum(-1),
+            self.total**2 - (self.predicted**2).sum(-1),
         )
-    spread = (total**2 - (true**2).sum(-1)) * (total**2 - (predicted**2).sum(-1))
-    correlation = _divide(total * hits.sum(-1) - (true * predicted).sum(-1), np.sqrt(spread))
-    return np.stack([accuracy, recall.mean(-1), *means, correlation], -1)
+
+
+def _measure(counts: _Counts, chosen: Sequence[int]) -> NDArray:
+    """Compute ``CONFUSION_METRICS``, shape (..., len(CONFUSION_METRICS))."""
+    by_class = [_divide(part, whole) for part, whole in counts.ratios().values()]
+    joint = counts if len(chosen) > 1 else counts.against_rest(chosen[0])
+    covariance, true, predicted = joint.correlation()
+    return np.stack(
+        [
+            _divide(counts.hits.sum(-1), counts.total),
+            by_class[0].mean(-1),
+            *(metric[..., list(chosen)].mean(-1) for metric in by_class),
+            _divide(covariance, np.sqrt(true * predicted)),
+        ],
+        -1,
+    )
+
+
+def _differentiate(
+    counts: _Counts, chosen: Sequence[int], repeats: Ints, labels: Ints, predicted: Ints
+) -> Floats:
+    """Return the derivatives of ``CONFUSION_METRICS`` with respect to the sample weights.
+
+    Parameters
+    ----------
+    counts : _Counts
+        Numbers of samples, shape (n_repeats, n_classes).
+    chosen : sequence of int
+        As for ``confusion_metrics``.
+    repeats, labels, predicted : ndarray of int64, shape (n_samples,)
+        Repeat of each sample, and its place in the confusion matrix of that repeat.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(CONFUSION_METRICS), n_samples)
+        For a metric that is the mean of ratios a / b, that of (a' - (a / b) b') / b, where a'
+        and b' are 1 or 0, or 2 for the hits in F1. A class of a sample changes the ratios of
+        that class, or of all others; their sum is that of all classes without it. NaN where
+        the metric is not defined.
+    """
+    hit = (labels == predicted).astype(float)
+    total = counts.total[repeats]
+    shares = np.zeros(counts.hits.shape[-1])
+    shares[list(chosen)] = 1 / len(chosen)
+
+    def terms(name: str, share: Floats | float) -> tuple[tuple[Floats, Floats, Floats], ...]:
+        part, whole = counts.ratios()[name]
+        of_part = _divide(share, whole, empty=0.0)
+        both = (of_part, of_part * _divide(part, whole, empty=0.0))
+        return tuple(
+            (a[repeats, labels], a[repeats, predicted], a.sum(-1)[repeats]) for a in both
+        )
+
+    def recall(share: Floats | float) -> Floats:
+        (own, _, _), (lost, _, _) = terms("sensitivity", share)
+        return hit * own - lost
+
+    def precision() -> Floats:
+        (_, own, _), (_, lost, _) = terms("ppv", shares)
+        return hit * own - lost
+
+    def of_the_rest(name: str, side: int) -> Floats:
+        (one, other, every), lost = terms(name, shares)
+        return every - one - other + hit * one - (lost[2] - lost[side])
+
+    def f1() -> Floats:
+        (own, _, _), (one, other, _) = terms("f1", shares)
+        return 2 * hit * own - one - other
+
+    slopes = [
+        (hit - (counts.hits.sum(-1) / counts.total)[repeats]) / total,
+        recall(1 / len(shares)),
+        recall(shares),
+        of_the_rest("specificity", 0),
+        precision(),
+        of_the_rest("npv", 1),
+        f1(),
+        _differentiate_correlation(counts, chosen, repeats, labels, predicted),
+    ]
+    undefined = 0 * _measure(counts, chosen)[repeats].T
+    return np.array(slopes) + undefined
+
+
+def _differentiate_correlation(
+    counts: _Counts, chosen: Sequence[int], repeats: Ints, labels: Ints, predicted: Ints
+) -> Floats:
+    """Return the derivatives of the Matthews correlation coefficient."""
+    if len(chosen) == 1:
+        counts = counts.against_rest(chosen[0])
+        labels, predicted = ((a == chosen[0]).astype(np.int64) for a in (labels, predicted))
+    total, hits = counts.total[repeats], counts.hits.sum(-1)[repeats]
+    covariance, *squares = (a[repeats] for a in counts.correlation())
+    value = _divide(covariance, np.sqrt(squares[0] * squares[1]))
+    rise = (
+        hits
+        + total * (labels == predicted)
+        - counts.predicted[repeats, labels]
+        - counts.true[repeats, predicted]
+    )
+    spread = _divide(total - counts.true[repeats, labels], squares[0])
+    spread += _divide(total - counts.predicted[repeats, predicted], squares[1])
+    return _divide(rise, np.sqrt(squares[0] * squares[1])) - value * spread
 
 
 def average_precision(true: NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
@@ -161,10 +285,10 @@ class WeightedMetrics:
         self._chosen = [n for n, name in enumerate(classes) if positive in (None, name)]
         self._repeats = np.unique(predictions.repeats, return_inverse=True)[1]
         self._n_repeats = int(self._repeats.max()) + 1
-        self._shape = (self._n_repeats, len(classes), len(classes))
-        codes = (np.searchsorted(classes, v) for v in (predictions.labels, predictions.predicted))
-        self._cells = np.ravel_multi_index((self._repeats, *codes), self._shape)
-        truth = predictions.labels[:, None] == classes[self._chosen]
+        self._shape = (self._n_repeats, len(classes))
+        self._labels = np.searchsorted(classes, predictions.labels)
+        self._predicted = np.searchsorted(classes, predictions.predicted)
+        truth = self._labels[:, None] == self._chosen
         folds = encode_folds(predictions)
         fold_rows = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
         self._ranked = [
@@ -192,9 +316,8 @@ class WeightedMetrics:
         ndarray of float64, shape (len(names), ...)
             Means over repeats, and for auprc over folds; NaN for a metric that is not defined.
         """
-        w = np.ones(len(self._cells)) if weights is None else weights
-        tables = self._sum(w, self._cells, self._shape)
-        values = list(np.moveaxis(confusion_metrics(tables, self._chosen).mean(-2), -1, 0))
+        w = np.ones(len(self._labels)) if weights is None else weights
+        values = list(np.moveaxis(_measure(self._count(w), self._chosen).mean(-2), -1, 0))
         values.append(
             np.mean([average_precision(t, s, w[..., rows]) for rows, t, s in self._ranked], axis=0)
         )
@@ -203,6 +326,17 @@ class WeightedMetrics:
             errors = self._sum(w * self._errors, self._repeats, shape)
             values.append((errors / self._sum(w, self._repeats, shape)).mean(-1))
         return np.array(values)
+
+    def _count(self, weights: Floats) -> _Counts:
+        labels, predicted = (
+            self._repeats * self._shape[1] + codes for codes in (self._labels, self._predicted)
+        )
+        return _Counts(
+            self._sum(weights * (self._labels == self._predicted), labels, self._shape),
+            self._sum(weights, labels, self._shape),
+            self._sum(weights, predicted, self._shape),
+            self._sum(weights, self._repeats, self._shape[:1]),
+        )
 
     @staticmethod
     def _sum(weights: Floats, codes: Ints, shape: tuple[int, ...]) -> Floats:
@@ -219,17 +353,14 @@ class WeightedMetrics:
         ndarray of float64, shape (len(names), n_samples)
             Derivatives with respect to the weights, at weights of 1.
         """
-        counts = np.bincount(self._cells, minlength=int(np.prod(self._shape)))
-        counts = counts.reshape(self._shape)
-        size = self._shape[1] * self._shape[2]
-        # Complex-step differentiation has no rounding error.
-        step = 1e-20j * np.eye(size).reshape(size, 1, *self._shape[1:])
-        slopes = confusion_metrics(counts + step, self._chosen).imag / 1e-20 / self._n_repeats
-        by_cell = np.moveaxis(slopes, 0, 1).reshape(-1, len(CONFUSION_METRICS))
-        precision = np.zeros(len(self._cells))
+        n = len(self._labels)
+        slopes = _differentiate(
+            self._count(np.ones(n)), self._chosen, self._repeats, self._labels, self._predicted
+        )
+        precision = np.zeros(n)
         for rows, true, score in self._ranked:
             precision[rows] += _precision_gradient(true, score) / len(self._ranked)
-        gradients = [*by_cell[self._cells].T, precision]
+        gradients = [*slopes / self._n_repeats, precision]
         if self._errors is not None:
             size_of = np.bincount(self._repeats)[self._repeats]
             means = np.bincount(self._repeats, self._errors) / np.bincount(self._repeats)
