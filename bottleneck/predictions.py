@@ -28,9 +28,11 @@ _COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
 _ROUNDING = 5e-3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
     """Predictions of an arm for every test sample.
+
+    Its arrays must not be changed, since some of what follows from them is remembered.
 
     Attributes
     ----------

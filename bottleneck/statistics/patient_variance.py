@@ -69,30 +69,43 @@ def patient_variance(
     sizes = np.bincount(cells)
     means = np.bincount(cells, influence) / np.maximum(sizes, 1)
     centred = influence - means[cells]
-    codes = patients * n_classes + labels
-    sums = np.bincount(codes, centred, n_patients * n_classes).reshape(n_patients, n_classes)
-    has = np.bincount(codes, minlength=n_patients * n_classes).reshape(sums.shape) > 0
+    # Most patients have samples of one class: only the pairs that occur are held.
+    pairs, pair = np.unique(patients * n_classes + labels, return_inverse=True)
+    sums = np.bincount(pair, centred)
+    owner, of_class = np.divmod(pairs, n_classes)
 
     # A patient counts once in each stratum; every stratum costs one degree of freedom.
-    appearances = patients * n_strata + strata
-    counts = np.array([len(np.unique(appearances[labels == c])) for c in range(n_classes)])
-    used = np.array([len(np.unique(strata[labels == c])) for c in range(n_classes)])
-    counts, used = counts[present := counts > 0], used[present]
-    sums, has = sums[:, present], has[:, present]
-    n_appearances = len(np.unique(appearances))
-    if (counts <= used).any():
+    appearances = np.unique(patients * n_strata + strata, return_inverse=True)[1]
+    n_appearances = int(appearances.max()) + 1
+    counts = np.bincount(np.unique(labels * n_appearances + appearances) // n_appearances)
+    used = np.bincount(np.unique(cells) // n_strata)
+    present = counts > 0
+    if (counts <= used)[present].any():
         return np.nan, 0.0
-    factors = counts / (counts - used)
-    total = sums.sum(axis=1)
-    within = (sums**2).sum(axis=0)
+    factors = np.divide(counts, counts - used, out=np.ones(n_classes), where=present)
+    total = np.bincount(owner, sums, n_patients)
+    within = np.bincount(of_class, sums**2, n_classes)
     between = float(total @ total - within.sum())
     variance = float(factors @ within) + n_appearances / (n_appearances - n_strata) * between
     if not variance > _ROUNDING:
         return 0.0, 0.0
     lost = n_strata * n_patients / n_appearances
-    kinds = np.unique(has, axis=0, return_inverse=True)[1].ravel()
-    squares = [total[kinds == kind] ** 2 for kind in range(kinds.max() + 1)]
-    return variance, degrees_of_freedom(squares, lost)
+    kinds = _number_sets(owner, of_class)
+    order = np.argsort(kinds, kind="stable")
+    ends = np.flatnonzero(np.diff(kinds[order])) + 1
+    return variance, degrees_of_freedom(np.split(total[order] ** 2, ends), lost)
+
+
+def _number_sets(owner: Ints, members: Ints) -> Ints:
+    """Return the same number for all owners of the same members; both are sorted by owner."""
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    sizes = np.diff(starts, append=len(owner))
+    numbers = members[starts]
+    known: dict[bytes, int] = {}
+    for n in np.flatnonzero(sizes > 1).tolist():
+        key = members[starts[n] : starts[n] + sizes[n]].tobytes()
+        numbers[n] = known.setdefault(key, -1 - len(known))
+    return numbers
 
 
 def degrees_of_freedom(strata: Iterable[Floats], lost: float = 1.0) -> float:

@@ -19,6 +19,7 @@ from bottleneck.evaluation.metrics.row_groups import (
     encode_folds,
     encode_patients,
     independent_units,
+    remember,
     split_folds,
 )
 from bottleneck.predictions import Predictions
@@ -128,6 +129,7 @@ def _fit_sigmoid(training: Predictions) -> Any:
     return calibrator.fit(_log_odds(training), training.labels)
 
 
+@remember
 def calibration_line(
     predictions: Predictions, positive: str, level: float = 0.95
 ) -> tuple[Interval, Interval]:

@@ -90,8 +90,10 @@ def compute_intervals(
         not vary are left out.
     """
     correct = predictions.labels == predictions.predicted
-    intervals: dict[str, Interval | None]
-    intervals = {"accuracy": _proportion(predictions, correct, np.ones_like(correct), overlap)}
+    intervals: dict[str, Interval | None] = {}
+    if "accuracy" in names:
+        everyone = np.ones_like(correct)
+        intervals["accuracy"] = _proportion(predictions, correct, everyone, overlap)
     if positive is not None:
         true, predicted = predictions.labels == positive, predictions.predicted == positive
         correct = true == predicted
@@ -104,7 +106,8 @@ def compute_intervals(
         intervals |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
     if "auroc" in names and _can_be_ranked(predictions, positive):
         intervals["auroc"] = _auroc(predictions, positive)
-    intervals["balanced_accuracy"] = _join_recalls(predictions, overlap=overlap)
+    if "balanced_accuracy" in names or positive is None:
+        intervals["balanced_accuracy"] = _join_recalls(predictions, overlap=overlap)
     if positive is None:
         intervals["sensitivity"] = intervals["balanced_accuracy"]
         intervals["ppv"] = _join_recalls(predictions, metric="ppv", overlap=overlap)
@@ -137,12 +140,9 @@ def compute_intervals_per_class(predictions: Predictions) -> dict[str, dict[str,
     dict of str to dict of str to Interval
         By class, the result of ``compute_intervals`` without accuracy and balanced accuracy.
     """
+    names = [name for name in METRICS if name not in ("accuracy", "balanced_accuracy")]
     return {
-        name: {
-            metric: interval
-            for metric, interval in compute_intervals(predictions, positive=name).items()
-            if metric not in ("accuracy", "balanced_accuracy")
-        }
+        name: compute_intervals(predictions, positive=name, names=names)
         for name in predictions.classes
     }
 

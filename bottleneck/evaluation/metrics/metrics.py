@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from bottleneck.errors import unknown_name
 from bottleneck.evaluation.metrics.calibration import calibration_error, calibration_line
@@ -140,8 +141,6 @@ def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDA
     ndarray of float64, shape (n_repeats * n_folds,)
         In order of repeats and folds; NaN for a fold that lacks a class.
     """
-    from sklearn.metrics import roc_auc_score
-
     names = positive_classes(predictions, positive)
     chosen = np.isin(predictions.classes, names)
     folds = encode_folds(predictions)
@@ -149,13 +148,15 @@ def fold_aurocs(predictions: Predictions, *, positive: str | None = None) -> NDA
     for fold in range(folds.max() + 1):
         rows = folds == fold
         truth = predictions.labels[rows, np.newaxis] == np.array(names)
-        defined = truth.any(axis=0) & ~truth.all(axis=0)
-        scores = predictions.scores[rows][:, chosen]
-        aurocs.append(
-            np.mean([roc_auc_score(t, s) for t, s in zip(truth.T, scores.T, strict=True)])
-            if defined.all()
-            else np.nan
-        )
+        n_true = truth.sum(axis=0)
+        pairs = n_true * (len(truth) - n_true)
+        if not pairs.all():
+            aurocs.append(np.nan)
+            continue
+        # The statistic of Mann & Whitney, with the mean rank of equal scores.
+        ranks = rankdata(predictions.scores[rows][:, chosen], axis=0)
+        above = (ranks * truth).sum(axis=0) - n_true * (n_true + 1) / 2
+        aurocs.append(float((above / pairs).mean()))
     return np.array(aurocs)
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Concatenate, ParamSpec, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +14,39 @@ from bottleneck.errors import ProtocolError
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
 
-__all__ = ["encode_folds", "encode_patients", "independent_units", "match_folds", "split_folds"]
+__all__ = [
+    "encode_folds",
+    "encode_patients",
+    "independent_units",
+    "match_folds",
+    "remember",
+    "split_folds",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def remember(
+    function: Callable[Concatenate[Predictions, P], R],
+) -> Callable[Concatenate[Predictions, P], R]:
+    """Let a function of predictions compute each result once, as long as the predictions exist.
+
+    With hundreds of classes, each of them needs the same patients and folds, and its calibration
+    is needed for the class and for the mean over the classes.
+    """
+    results: weakref.WeakKeyDictionary[Predictions, dict[Hashable, R]]
+    results = weakref.WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def recall(predictions: Predictions, *args: P.args, **kwargs: P.kwargs) -> R:
+        known = results.setdefault(predictions, {})
+        key = (args, tuple(kwargs.items()))
+        if key not in known:
+            known[key] = function(predictions, *args, **kwargs)
+        return known[key]
+
+    return recall
 
 
 def independent_units(predictions: Predictions) -> NDArray[np.str_]:
@@ -17,11 +54,13 @@ def independent_units(predictions: Predictions) -> NDArray[np.str_]:
     return predictions.ids if predictions.groups is None else predictions.groups
 
 
+@remember
 def encode_patients(predictions: Predictions) -> NDArray[np.int64]:
     """Return the codes, from 0, of the patients, or of the samples if no patients are known."""
     return as_codes("groups", independent_units(predictions), len(predictions))
 
 
+@remember
 def encode_folds(predictions: Predictions) -> NDArray[np.int64]:
     """Return the codes, from 0, of the folds of all repeats, in order of repeats."""
     numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds

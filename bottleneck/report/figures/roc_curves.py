@@ -114,7 +114,7 @@ def roc_band(
     p = predictions
     weights = _draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
     folds = np.unique(np.stack([p.repeats, p.folds]), axis=1).T
-    curves = []
+    total, known = np.zeros((DRAWS, len(_GRID))), np.zeros((DRAWS, 1))
     for repeat, fold in folds:
         rows = (p.repeats == repeat) & (p.folds == fold)
         for name in p.classes if positive is None else (positive,):
@@ -122,14 +122,16 @@ def roc_band(
             if truth.all() or not truth.any():
                 return None
             scores = p.scores[rows, p.classes.index(name)]
-            curves.append(_resampled_curves(truth, scores, weights[:, rows]))
+            curves = _resampled_curves(truth, scores, weights[:, rows])
+            whole = np.isfinite(curves[:, :1])
+            known += whole
+            total += np.where(whole, curves, 0)
     # A bootstrap sample can leave a fold without a class; its curve is then left out of the
     # mean. If this happens in all folds of more than a few samples, there is no band.
-    known = np.isfinite(curves)[:, :, :1].sum(axis=0)
     drawn = known[:, 0] > 0
     if drawn.mean() < level:
         return None
-    mean = np.nansum(curves, axis=0)[drawn] / known[drawn]
+    mean = total[drawn] / known[drawn]
     tail = (1 - level) / 2
     low, high = np.quantile(mean, [tail, 1 - tail], axis=0)
     overlap = overlap_factor(encode_folds(p), encode_patients(p), by_fold=True)
