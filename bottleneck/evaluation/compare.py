@@ -205,7 +205,13 @@ def compare(
     counted = [arm.map(test=count, inner=count) for arm in in_order]
     names = () if first.centres is None else np.unique(first.centres).tolist()
     centres = names if folds.kind == "centres" else ()
-    evaluations = [evaluate_arm(arm, positive, measures, centres=centres) for arm in counted]
+    evaluations = []
+    for n, arm in enumerate(counted):
+        if progress is not None:
+            progress(n, len(counted), f"metrics of {arm.name}")
+        evaluations.append(
+            evaluate_arm(arm, positive, measures, centres=centres, progress=progress)
+        )
     conflicts = measure_conflicts(
         [(arm.name, tested[arm.name]) for arm in in_order],
         all_samples,
@@ -218,7 +224,7 @@ def compare(
         evaluations = add_learning_curves(
             evaluations, arms, folds, samples, count=count, positive=positive, options=options
         )
-    differences = pairwise_differences(evaluations, positive)
+    differences = pairwise_differences(evaluations, positive, progress)
     external_results = [
         validate_externally(
             cohort,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
+from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
 from bottleneck.evaluation.metrics.centres import evaluate_centres
@@ -15,7 +16,7 @@ from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
     compute_intervals,
-    compute_intervals_per_class,
+    compute_intervals_of_class,
 )
 from bottleneck.evaluation.metrics.metric_values import (
     Difference,
@@ -25,7 +26,7 @@ from bottleneck.evaluation.metrics.metric_values import (
 )
 from bottleneck.evaluation.metrics.metrics import (
     compute_metrics,
-    compute_metrics_per_class,
+    compute_metrics_of_class,
     count_confusion,
     fold_aurocs,
 )
@@ -50,6 +51,7 @@ def evaluate_arm(
     measures: Measures,
     *,
     centres: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Compute all metrics of an arm.
 
@@ -63,6 +65,8 @@ def evaluate_arm(
         Settings of the metrics.
     centres : sequence of str
         Names of the centres that the folds test, in order; empty for other protocols.
+    progress : callable or None
+        Called with the number of classes measured against the rest, their total and a text.
 
     Returns
     -------
@@ -73,17 +77,17 @@ def evaluate_arm(
     bounds = compute_intervals(test, positive=positive)
     metrics = {name: as_metric(value, bounds.get(name)) for name, value in values.items()}
     points: list[OperatingPoint] = []
-    per_class = {}
+    per_class: dict[str, dict[str, Metric]] = {}
     calibration = curve = None
     if positive is None:
-        class_bounds = compute_intervals_per_class(test)
-        per_class = {
-            name: {
-                metric: as_metric(value, class_bounds[name].get(metric))
-                for metric, value in class_values.items()
+        for n, name in enumerate(test.classes, 1):
+            class_bounds = compute_intervals_of_class(test, name)
+            per_class[name] = {
+                metric: as_metric(value, class_bounds.get(metric))
+                for metric, value in compute_metrics_of_class(test, name).items()
             }
-            for name, class_values in compute_metrics_per_class(test).items()
-        }
+            if progress is not None:
+                progress(n, len(test.classes), f"metrics of {arm.name}")
     else:
         if measures.prevalence is not None:
             shares = metrics["sensitivity"], metrics["specificity"]
@@ -150,7 +154,7 @@ def auroc_metric(predictions: Predictions, positive: str | None) -> Metric:
 
 
 def pairwise_differences(
-    evaluations: Sequence[Evaluation], positive: str | None
+    evaluations: Sequence[Evaluation], positive: str | None, progress: Progress | None = None
 ) -> tuple[Difference, ...]:
     """Return the differences between all pairs of arms, with intervals and tests.
 
@@ -160,6 +164,8 @@ def pairwise_differences(
         Arms on the same samples in the same folds.
     positive : str or None
         The positive class.
+    progress : callable or None
+        Called with the number of pairs tested, their total and a text.
 
     Returns
     -------
@@ -184,12 +190,20 @@ def pairwise_differences(
             f"{test.method}{caution}, {test.level:.0%}",
             "primary" if {a, b} <= family else "secondary",
         )
-        for a, b, test, p_adjusted in paired_tests(arms, positive, family=list(family))
+        for a, b, test, p_adjusted in paired_tests(
+            arms, positive, family=list(family), progress=_tell(progress, "AUROC")
+        )
     )
     weighted = {e.name: e.weights_classes for e in evaluations}
     of_accuracy = caveat(evaluations[0].predictions, "accuracy")
     secondary = (
         dataclasses.replace(one, method=f"{one.method}{of_accuracy}")
-        for one in secondary_tests(arms, weighted)
+        for one in secondary_tests(arms, weighted, _tell(progress, "accuracy"))
     )
     return (*primary, *secondary)
+
+
+def _tell(progress: Progress | None, metric: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(done, total, f"testing differences of the {metric}")

@@ -9,19 +9,28 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bottleneck.statistics.arguments import check_level
 from bottleneck.statistics.auroc import auc_intervals, variance_name
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
-from bottleneck.statistics.auroc_variance import AurocEstimator
+from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.intervals import Interval
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
 
-__all__ = ["AucDifference", "cv_auc_difference", "delong_test", "macro_auc_difference"]
+__all__ = [
+    "AucDifference",
+    "RankedScore",
+    "cv_auc_difference",
+    "delong_test",
+    "macro_auc_difference",
+    "macro_difference",
+    "ranked_difference",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +127,8 @@ def delong_test(
     '0.32, p = 0.114'
     """
     estimator = AurocEstimator(y_true, groups)
-    return _auc_difference(estimator, score_a, score_b, level, normal=True)
+    a, b = (RankedScore.of(estimator, score) for score in (score_a, score_b))
+    return ranked_difference(estimator, a, b, level)
 
 
 def cv_auc_difference(
@@ -172,33 +182,54 @@ def cv_auc_difference(
     True
     """
     estimator = AurocEstimator(y_true, groups, folds)
-    return _auc_difference(estimator, score_a, score_b, level, normal=False)
+    a, b = (RankedScore.of(estimator, score) for score in (score_a, score_b))
+    return ranked_difference(estimator, a, b, level)
 
 
-def _auc_difference(
-    estimator: AurocEstimator,
-    score_a: ArrayLike,
-    score_b: ArrayLike,
-    level: float,
-    *,
-    normal: bool,
+class RankedScore(NamedTuple):
+    """What the tests need of one score; it is computed once for many pairs."""
+
+    ranks: NDArray[np.float64]
+    """Ranks within folds, shape (n_samples,)."""
+    influence: AurocInfluence
+    """The AUROC, and the influence of each patient."""
+    interval: Callable[[float], Interval]
+    """The interval of the AUROC as a function of its level."""
+
+    @classmethod
+    def of(cls, estimator: AurocEstimator, score: ArrayLike) -> RankedScore:
+        """Rank a score, and compute its AUROC."""
+        ranks = estimator.rank(score)
+        influence = estimator.influence(ranks)
+        return cls(ranks, influence, auc_intervals(estimator, ranks, influence))
+
+
+def ranked_difference(
+    estimator: AurocEstimator, a: RankedScore, b: RankedScore, level: float = 0.95
 ) -> AucDifference:
+    """Test two scores as ``delong_test`` does, or over several folds as ``cv_auc_difference``.
+
+    Parameters
+    ----------
+    estimator : AurocEstimator
+        Samples, patients and folds of both scores.
+    a, b : RankedScore
+        The scores, from ``RankedScore.of``.
+    level : float
+        Confidence level.
+    """
     check_level(level)
-    rank_a, rank_b = estimator.rank(score_a), estimator.rank(score_b)
-    a, b = estimator.influence(rank_a), estimator.influence(rank_b)
-    name = variance_name(estimator)
-    same = np.array_equal(rank_a, rank_b)
-    if same and a.value not in (0.0, 1.0):
-        return _no_difference(a.value, level, name)
+    name, value = variance_name(estimator), a.influence.value
+    same = np.array_equal(a.ranks, b.ranks)
+    if same and value not in (0.0, 1.0):
+        return _no_difference(value, level, name)
     # Two scores that separate these few samples may differ on others.
-    variance, degrees = (np.nan, 0.0) if same else estimator.variance(a - b)
-    interval_a = auc_intervals(estimator, rank_a, a)
-    interval_b = auc_intervals(estimator, rank_b, b)
+    variance, degrees = (np.nan, 0.0) if same else estimator.variance(a.influence - b.influence)
     return _test(
-        lambda at: (interval_a(at), interval_b(at)),
+        lambda at: (a.interval(at), b.interval(at)),
         level,
         float(np.sqrt(variance * estimator.overlap)),
-        special.ndtr if normal else functools.partial(special.stdtr, degrees),
+        special.ndtr if estimator.n_folds == 1 else functools.partial(special.stdtr, degrees),
         name,
         estimator.n_pairs,
     )
@@ -251,8 +282,13 @@ def macro_auc_difference(
     >>> bool(test.p < 0.05)
     True
     """
-    check_level(level)
     a, b = (MacroAuroc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
+    return macro_difference(a, b, level)
+
+
+def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDifference:
+    """Test two models on the same samples as ``macro_auc_difference`` does."""
+    check_level(level)
     influence = a.influence - b.influence
     variance, degrees = a.variance(influence)
     error = float(np.sqrt(variance))

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bottleneck.evaluation.metrics.metric_intervals import (
     compute_intervals,
-    compute_intervals_per_class,
+    compute_intervals_of_class,
 )
 from bottleneck.evaluation.metrics.metrics import METRICS, PROBABILITY_METRICS
 from bottleneck.evaluation.metrics.weighted_metrics import WeightedMetrics
@@ -132,7 +132,7 @@ def test_only_what_is_asked_for_is_computed() -> None:
 
 def test_every_class_has_the_intervals_of_its_own() -> None:
     arm = with_probabilities(predict(90, classes=("a", "b", "c")))
-    apart = compute_intervals_per_class(arm)
+    apart = {name: compute_intervals_of_class(arm, name) for name in arm.classes}
     assert list(apart) == ["a", "b", "c"]
     expected = roc_auc_interval(arm.labels == "b", arm.scores[:, 1])
     assert apart["b"]["auroc"] == expected

@@ -15,7 +15,7 @@ from bottleneck.evaluation.metrics.metrics import (
     METRICS,
     PROBABILITY_METRICS,
     compute_metrics,
-    compute_metrics_per_class,
+    compute_metrics_of_class,
     count_confusion,
     fold_aurocs,
 )
@@ -198,7 +198,7 @@ def test_brier_score_of_probabilities_against_scikit_learn():
     assert one["brier"] == pytest.approx(reference.brier_score_loss(y == "b", shares[:, 1]))
     total = reference.brier_score_loss(y, shares, scale_by_half=False)
     assert all_classes["brier"] == pytest.approx(total / 3)
-    apart = compute_metrics_per_class(p)
+    apart = {name: compute_metrics_of_class(p, name) for name in p.classes}
     assert apart["b"] == {k: v for k, v in one.items() if "accuracy" not in k}
     for metric in ("auprc", "brier", "ece", "calibration_slope", "sensitivity"):
         mean = np.mean([apart[c][metric] for c in "abc"])

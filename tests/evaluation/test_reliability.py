@@ -13,7 +13,7 @@ from bottleneck.evaluation.metrics.calibration import bin_probabilities
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
     compute_intervals,
-    compute_intervals_per_class,
+    compute_intervals_of_class,
 )
 from bottleneck.evaluation.metrics.operating_points import apply_thresholds
 from bottleneck.evaluation.metrics.reliability import caveat
@@ -40,7 +40,7 @@ def test_every_interval_of_a_set_with_one_large_patient_is_an_estimate_only(repe
     assert WORDS in auroc_interval(arm, "malignant").method
     assert all(
         WORDS in interval.method
-        for intervals in compute_intervals_per_class(arm).values()
+        for intervals in (compute_intervals_of_class(arm, name) for name in arm.classes)
         for interval in intervals.values()
     )
     point = apply_thresholds(
@@ -70,7 +70,7 @@ def test_a_class_is_counted_against_the_rest() -> None:
     arm = predict(300, classes=("a", "b", "c"))
     kept = np.flatnonzero((arm.labels != "c") | (np.arange(300) < 24))
     arm = arm.take(kept)  # 100, 100 and 8
-    apart = compute_intervals_per_class(arm)
+    apart = {name: compute_intervals_of_class(arm, name) for name in arm.classes}
     assert "8 samples in the smaller class" in apart["c"]["auroc"].method
     assert "estimate only" not in apart["a"]["auroc"].method
     assert "8 samples" in caveat(arm) == caveat(arm, "accuracy", "a")

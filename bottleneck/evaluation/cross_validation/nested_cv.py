@@ -114,6 +114,8 @@ def run_arms(
         for arm, fold in tasks
     )
     done: list[_FoldResult] = []
+    if options.progress is not None:
+        options.progress(0, len(tasks), arms[0].name)
     try:
         for (arm, _), result in zip(tasks, results, strict=True):
             done.append(result)

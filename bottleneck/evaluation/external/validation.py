@@ -90,7 +90,12 @@ def validate_externally(
     # The columns of subgroups belong to the internal data set.
     measures = dataclasses.replace(measures, subgroups={})
     evaluations = [
-        evaluate_arm(arm.map(test=count_test, inner=count_inner), positive, measures)
+        evaluate_arm(
+            arm.map(test=count_test, inner=count_inner),
+            positive,
+            measures,
+            progress=options.progress,
+        )
         for arm in predicted
     ]
     summary = measure_conflicts(tested, external, conflicts, count_test, positive)
@@ -98,7 +103,7 @@ def validate_externally(
     return External(
         dataset=describe_dataset(used[0], positive, conflicts),
         evaluations=tuple(evaluations),
-        differences=pairwise_differences(evaluations, positive),
+        differences=pairwise_differences(evaluations, positive, options.progress),
         drops=performance_drops(internal, evaluations),
         shifts=tuple(map(measure_shift, sets, used)),
         definitions=describe_cohorts(sets[0], used[0]),
@@ -136,12 +141,12 @@ def run_external(
     """
     external = cohort[0]
     by_recipe = {one.recipe_hash: one for one in cohort}
-    stacked = [
-        dataclasses.replace(
-            arm, X=np.concatenate([arm.X, _external_rows(arm, external, by_recipe)])
-        )
-        for arm in arms
-    ]
+    # Arms of one feature set share its rows.
+    joint = {
+        id(arm.X): np.concatenate([arm.X, _external_rows(arm, external, by_recipe)])
+        for arm in {id(arm.X): arm for arm in reversed(arms)}.values()
+    }
+    stacked = [dataclasses.replace(arm, X=joint[id(arm.X)]) for arm in arms]
     n = len(samples)
     both = LabelledSamples(
         ids=np.concatenate([samples.ids, external.ids]),

@@ -33,7 +33,7 @@ __all__ = [
     "auroc_interval",
     "binarise",
     "compute_intervals",
-    "compute_intervals_per_class",
+    "compute_intervals_of_class",
     "proportion_interval",
 ]
 
@@ -127,24 +127,23 @@ def compute_intervals(
     return qualify_all(known, predictions, positive)
 
 
-def compute_intervals_per_class(predictions: Predictions) -> dict[str, dict[str, Interval]]:
-    """Compute the confidence intervals of the metrics of every class against the rest.
+def compute_intervals_of_class(predictions: Predictions, name: str) -> dict[str, Interval]:
+    """Compute the confidence intervals of the metrics of one class of several against the rest.
 
     Parameters
     ----------
     predictions : Predictions
         Predictions of one arm.
+    name : str
+        The class.
 
     Returns
     -------
-    dict of str to dict of str to Interval
-        By class, the result of ``compute_intervals`` without accuracy and balanced accuracy.
+    dict of str to Interval
+        The result of ``compute_intervals`` without accuracy and balanced accuracy.
     """
-    names = [name for name in METRICS if name not in ("accuracy", "balanced_accuracy")]
-    return {
-        name: compute_intervals(predictions, positive=name, names=names)
-        for name in predictions.classes
-    }
+    names = [metric for metric in METRICS if metric not in ("accuracy", "balanced_accuracy")]
+    return compute_intervals(predictions, positive=name, names=names)
 
 
 def proportion_interval(

@@ -31,7 +31,7 @@ __all__ = [
     "METRICS",
     "PROBABILITY_METRICS",
     "compute_metrics",
-    "compute_metrics_per_class",
+    "compute_metrics_of_class",
     "count_confusion",
     "fold_aurocs",
     "positive_classes",
@@ -79,28 +79,24 @@ def compute_metrics(predictions: Predictions, *, positive: str | None = None) ->
     return {name: values[name] for name in METRICS if name in values}
 
 
-def compute_metrics_per_class(predictions: Predictions) -> dict[str, dict[str, float]]:
-    """Compute the metrics of every class against the rest.
+def compute_metrics_of_class(predictions: Predictions, name: str) -> dict[str, float]:
+    """Compute the metrics of one class of several against the rest.
 
     Parameters
     ----------
     predictions : Predictions
         One row per test sample and repeat.
+    name : str
+        The class.
 
     Returns
     -------
-    dict of str to dict of str to float
-        By class, the result of ``compute_metrics`` without accuracy and balanced accuracy,
-        which have one value over all classes.
+    dict of str to float
+        The result of ``compute_metrics`` without accuracy and balanced accuracy, which have
+        one value over all classes.
     """
-    return {
-        name: {
-            metric: value
-            for metric, value in compute_metrics(predictions, positive=name).items()
-            if metric not in ("accuracy", "balanced_accuracy")
-        }
-        for name in predictions.classes
-    }
+    values = compute_metrics(predictions, positive=name)
+    return {m: v for m, v in values.items() if m not in ("accuracy", "balanced_accuracy")}
 
 
 def count_confusion(predictions: Predictions, repeat: int = 0) -> NDArray[np.int64]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +16,14 @@ from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
+from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_tests import (
     AucDifference,
-    cv_auc_difference,
-    delong_test,
-    macro_auc_difference,
+    RankedScore,
+    macro_difference,
+    ranked_difference,
 )
+from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.corrections import holm
 from bottleneck.statistics.intervals import CORRECTED, Interval, influence_interval
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
@@ -40,7 +43,11 @@ class AurocTest(NamedTuple):
 
 
 def paired_tests(
-    arms: Mapping[str, Predictions], positive: str | None, *, family: Sequence[str]
+    arms: Mapping[str, Predictions],
+    positive: str | None,
+    *,
+    family: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[AurocTest]:
     """Test the difference in AUROC of every pair of arms.
 
@@ -53,6 +60,8 @@ def paired_tests(
     family : sequence of str
         Names of the arms of the primary comparisons. The p values of their pairs are adjusted
         by Holm's method; those of other pairs are not.
+    progress : callable or None
+        Called with the number of pairs tested and their total.
 
     Returns
     -------
@@ -60,18 +69,13 @@ def paired_tests(
         One test per pair, in the order of ``arms``.
     """
     pairs, results = list(itertools.combinations(arms, 2)), []
-    for a, b in pairs:
-        folds, patients = encode_folds(arms[a]), encode_patients(arms[a])
-        if positive is None:
-            labels, scores = arms[a].labels, (arms[a].scores, arms[b].scores)
-            results.append(macro_auc_difference(labels, *scores, folds, patients))
-            continue
-        true, score, groups = binarise(arms[a], positive)
-        other = binarise(arms[b], positive)[1]
-        if not folds.any():
-            results.append(delong_test(true, score, other, groups))
-        else:
-            results.append(cv_auc_difference(true, score, other, folds, groups))
+    if not pairs:
+        return []
+    test = _pair_test(arms, positive)
+    for n, (a, b) in enumerate(pairs, 1):
+        results.append(test(a, b))
+        if progress is not None:
+            progress(n, len(pairs))
     primary = [
         n for n, pair in enumerate(pairs) if set(pair) <= set(family) and np.isfinite(results[n].p)
     ]
@@ -82,8 +86,30 @@ def paired_tests(
     ]
 
 
+def _pair_test(
+    arms: Mapping[str, Predictions], positive: str | None
+) -> Callable[[str, str], AucDifference]:
+    """Return the test of two arms by name. The AUROC of each arm is estimated once."""
+    first = next(iter(arms.values()))
+    folds = encode_folds(first)
+    if positive is None:
+        patients = encode_patients(first)
+        means = functools.cache(
+            lambda name: MacroAuroc(first.labels, arms[name].scores, folds, patients)
+        )
+        return lambda a, b: macro_difference(means(a), means(b))
+    true, _, groups = binarise(first, positive)
+    estimator = AurocEstimator(true, groups, folds)
+    ranked = functools.cache(
+        lambda name: RankedScore.of(estimator, binarise(arms[name], positive)[1])
+    )
+    return lambda a, b: ranked_difference(estimator, ranked(a), ranked(b))
+
+
 def secondary_tests(
-    arms: Mapping[str, Predictions], weighted: Mapping[str, bool | None]
+    arms: Mapping[str, Predictions],
+    weighted: Mapping[str, bool | None],
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Difference]:
     """Test the difference in accuracy, or in balanced accuracy, of every pair of arms.
 
@@ -94,6 +120,8 @@ def secondary_tests(
     weighted : mapping of str to bool or None
         Whether the classes were weighted equally in the training of each arm; None where it
         is not known.
+    progress : callable or None
+        Called with the number of pairs tested and their total.
 
     Returns
     -------
@@ -105,21 +133,30 @@ def secondary_tests(
         frequent class may beat it. Balanced accuracy is therefore the metric of two arms of
         which only one weights the classes; see ``balanced_accuracy_difference``.
     """
-    return [
-        _balanced(a, b, arms)
-        if weighted[a] is not weighted[b] and _is_unequal(arms[a])
-        else _accuracy(a, b, arms)
-        for a, b in itertools.combinations(arms, 2)
-    ]
+    pairs, results = list(itertools.combinations(arms, 2)), []
+    repeated = any(np.ptp(arm.repeats) > 0 for arm in arms.values())
+    firsts = (
+        {name: arm.take(arm.repeats == arm.repeats.min()) for name, arm in arms.items()}
+        if repeated
+        else arms
+    )
+    unequal = bool(pairs) and _is_unequal(arms[pairs[0][0]])
+    for n, (a, b) in enumerate(pairs, 1):
+        balanced = weighted[a] is not weighted[b] and unequal
+        results.append(
+            _balanced(a, b, arms) if balanced else _accuracy(a, b, firsts, repeated=repeated)
+        )
+        if progress is not None:
+            progress(n, len(pairs))
+    return results
 
 
 def _is_unequal(predictions: Predictions) -> bool:
     return len(set(Counter(predictions.labels.tolist()).values())) > 1
 
 
-def _accuracy(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
-    first = arms[a].repeats == arms[a].repeats.min()
-    one, other = (arms[name].take(first) for name in (a, b))
+def _accuracy(a: str, b: str, firsts: Mapping[str, Predictions], *, repeated: bool) -> Difference:
+    one, other = firsts[a], firsts[b]
     patients = encode_patients(one)
     test = mcnemar_test(
         one.predicted == one.labels,
@@ -127,7 +164,7 @@ def _accuracy(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
         patients,
         overlap=overlap_factor(encode_folds(one), patients),
     )
-    method = test.method if first.all() else f"{test.method}, first repeat"
+    method = f"{test.method}, first repeat" if repeated else test.method
     return Difference(
         a,
         b,

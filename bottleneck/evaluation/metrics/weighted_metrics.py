@@ -83,8 +83,12 @@ class _Counts(NamedTuple):
         """Return the counts of one class and the rest."""
         hits, true, predicted = (a[..., one] for a in self[:3])
         rest = self.total - true - predicted + hits
-        pairs = ((rest, hits), (self.total - true, true), (self.total - predicted, predicted))
-        return _Counts(*(np.stack(pair, -1) for pair in pairs), self.total)
+        return _Counts(
+            np.stack([rest, hits], -1),
+            np.stack([self.total - true, true], -1),
+            np.stack([self.total - predicted, predicted], -1),
+            self.total,
+        )
 
     def ratios(self) -> dict[str, tuple[NDArray, NDArray]]:
         """Return numerators and denominators of the metrics of each class against the rest."""
@@ -152,11 +156,9 @@ def _differentiate(
 
     def terms(name: str, share: Floats | float) -> tuple[tuple[Floats, Floats, Floats], ...]:
         part, whole = counts.ratios()[name]
-        of_part = _divide(share, whole, empty=0.0)
+        of_part = _divide(np.asarray(share), whole, empty=0.0)
         both = (of_part, of_part * _divide(part, whole, empty=0.0))
-        return tuple(
-            (a[repeats, labels], a[repeats, predicted], a.sum(-1)[repeats]) for a in both
-        )
+        return tuple((a[repeats, labels], a[repeats, predicted], a.sum(-1)[repeats]) for a in both)
 
     def recall(share: Floats | float) -> Floats:
         (own, _, _), (lost, _, _) = terms("sensitivity", share)
