@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import platformdirs
 from pydantic import BeforeValidator
 
-from bottleneck.errors import UsageError, describe_os_error
+from bottleneck.errors import UsageError
+from bottleneck.files.small_files import read_small
 from bottleneck.schema import Expected, Field, from_table, schema
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
 
 CONFIGURATION_FILE = "bottleneck.toml"
 _APPLICATION = "bottleneck-features"
+# Bytes of a TOML file, and dots of a line: the time of the parser grows with the square of the
+# parts of a dotted key.
+_MAX_TOML, _MAX_DOTS = 262_144, 200
 
 
 def _refuse_empty(path: object) -> object:
@@ -136,14 +140,22 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If it cannot be read, or is not TOML.
+        If it cannot be read, is not TOML, or is larger than 256 KiB.
     """
+    data = read_small(path, what, limit=_MAX_TOML)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        text = data.decode()
+        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {_MAX_DOTS} dots")
+        return tomllib.loads(text)
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text; save it so"
+    except RecursionError:
+        reason = "its tables are nested too deeply"
+    except ValueError as error:
         reason = str(error)
-        if isinstance(error, OSError):
-            reason = f"{describe_os_error(error)}; a TOML file is needed"
-        elif reason.startswith("Invalid value"):
+        if reason.startswith("Invalid value"):
             reason += """; text must stand in quotes, such as name = "mine\""""
-        raise UsageError(f"the {what} {path} cannot be read: {reason}") from error
+        elif "integer string conversion" in reason:
+            reason = "a number has thousands of digits"
+    raise UsageError(f"the {what} {path} cannot be read: {reason}")

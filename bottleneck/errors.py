@@ -7,6 +7,7 @@
     ├── DataError           a data set that cannot be read or used
     │   └── DecodeError     one image that cannot be decoded; becomes a row in ``failures``
     ├── FeatureFileError    a feature file that is damaged, foreign or incompatible
+    ├── StorageError        a disk or network storage that failed while an image was read
     ├── DeviceError         a GPU that failed
     ├── WeightsError        weights that are missing, damaged or of another network
     ├── MissingExtraError   an optional dependency that is not installed
@@ -36,10 +37,13 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ProtocolError",
+    "StorageError",
     "UsageError",
     "WeightsError",
     "describe_os_error",
     "first_line",
+    "is_of_storage",
+    "storage_failure",
     "unknown_name",
 ]
 
@@ -80,6 +84,10 @@ class DecodeError(DataError):
 
 class FeatureFileError(BottleneckError):
     """A feature file that is damaged, foreign or incompatible."""
+
+
+class StorageError(BottleneckError):
+    """A disk or network storage that failed while an image was read."""
 
 
 class DeviceError(BottleneckError):
@@ -134,6 +142,28 @@ def describe_os_error(error: OSError) -> str:
     if (whose := _OF_THE_STORAGE.get(error.errno or 0)) is not None:
         return f"{reason}: {whose}, which says nothing about the file"
     return reason
+
+
+def is_of_storage(error: OSError) -> bool:
+    """Return whether a read failed because of the storage, whatever the file contains."""
+    return error.errno in _OF_THE_STORAGE
+
+
+def storage_failure(name: str, error: OSError) -> StorageError:
+    """Return the error for an image that the storage did not give.
+
+    Parameters
+    ----------
+    name : str
+        Id or path of the image.
+    error : OSError
+        One for which ``is_of_storage`` is true.
+    """
+    return StorageError(
+        f"'{name}' cannot be read: {describe_os_error(error)}. Nothing about it was recorded, and "
+        "what was finished is kept: repeat the command when the storage works, or take the image "
+        "out of the data set"
+    )
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:

@@ -23,7 +23,13 @@ from bottleneck.data.samples import (
 )
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.data.spelling_variants import unify_spellings
-from bottleneck.errors import DataError, UsageError, unknown_name
+from bottleneck.errors import (
+    DataError,
+    UsageError,
+    is_of_storage,
+    storage_failure,
+    unknown_name,
+)
 from bottleneck.plurals import counted
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
@@ -56,7 +62,10 @@ class FileSource:
     def read(self, source: str) -> bytes:
         """Return the bytes of a file; raise the same errors as ``open``."""
         with self.open(source) as file:
-            return file.read()
+            data = file.read(_MAX_BYTES + 1)  # It may grow while it is read.
+        if len(data) > _MAX_BYTES:
+            raise DataError(f"it grows: no image has more than {_MAX_BYTES:,} bytes")
+        return data
 
     def open(self, source: str) -> BinaryIO:
         """Return a file that is open for reading.
@@ -68,13 +77,18 @@ class FileSource:
         DataError
             If it is not a regular file, or is larger than any image that can be decoded.
         """
-        path = self.root / source
-        status = path.stat()  # Opening a named pipe would block until another program writes.
-        if not stat.S_ISREG(status.st_mode):
+        # Opening a named pipe would wait until another program writes. What is opened is checked,
+        # not what had the name before.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        path = os.path.join(self.root, source)  # noqa: PTH118
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # A socket cannot be opened.
             raise DataError("a folder or special file, not an image")
-        if status.st_size > _MAX_BYTES:
-            raise DataError(f"{status.st_size:,} bytes: no image has more than {_MAX_BYTES:,}")
-        return path.open("rb")
+        file = os.fdopen(os.open(path, flags), "rb")
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size <= _MAX_BYTES:
+            return file
+        file.close()
+        raise DataError(f"{status.st_size:,} bytes: no image has more than {_MAX_BYTES:,}")
 
     def stamp(self, source: str) -> tuple[int, int]:
         """Return the size in bytes and the modification time in nanoseconds of a file.
@@ -225,8 +239,27 @@ class ImageDataset:
         return fingerprint_of(self.samples)
 
     def read(self, sample: Sample) -> bytes:
-        """Return the encoded bytes of a sample's image."""
-        return self.images.read(sample.source)
+        """Return the encoded bytes of a sample's image.
+
+        Raises
+        ------
+        OSError, DataError
+            If the image cannot be read.
+        StorageError
+            If the storage failed, which says nothing about the image.
+        """
+        try:
+            return self.images.read(sample.source)
+        except OSError as error:
+            if not is_of_storage(error):
+                raise
+        # Once more: a file that was replaced on a server is there under its name.
+        try:
+            return self.images.read(sample.source)
+        except OSError as error:
+            if not is_of_storage(error):
+                raise
+            raise storage_failure(sample.id, error) from None
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.

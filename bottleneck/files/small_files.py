@@ -18,6 +18,8 @@ _READ = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+# Bytes that are read at once where the size is not known.
+_BLOCK = 1_048_576
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -47,12 +49,15 @@ def open_regular(path: Path, what: str, error: type[BottleneckError] = UsageErro
     try:
         descriptor = os.open(path, _READ)
     except OSError as cause:
+        if path.is_socket():  # The one kind that cannot be opened at all.
+            raise _irregular(path, what, error, stat.S_IFSOCK) from None
         raise _unreadable(path, what, error, cause) from None
+    except ValueError:
+        raise error(f"the {what} {str(path)!r} cannot be read: its path contains NUL") from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
-        raise error(f"the {what} {path} is {kind}; name a regular file")
+        raise _irregular(path, what, error, mode)
     return os.fdopen(descriptor, "rb")
 
 
@@ -80,16 +85,25 @@ def read_small(
     """
     with open_regular(path, what, error) as file:
         try:
-            # The size is not asked for: files of /proc have none, and others may grow.
-            data = file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+            parts = [file.read(size + 1)] if size <= limit else []
+            # Files of /proc state no size, and others grow. None: nothing without waiting.
+            while parts and parts[-1] and size <= limit:
+                parts.append(file.read(_BLOCK))
+                size = max(size, sum(map(len, filter(None, parts))))
         except OSError as cause:
             raise _unreadable(path, what, error, cause) from None
-    if len(data) > limit:
+    if size > limit:
         raise error(
             f"the {what} {path} is larger than {limit:,} bytes, the most that is read; is it the "
             "right file?"
         )
-    return data
+    return b"".join(filter(None, parts))
+
+
+def _irregular(path: Path, what: str, error: type[BottleneckError], mode: int) -> BottleneckError:
+    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    return error(f"the {what} {path} is {kind}; name a regular file")
 
 
 def _unreadable(

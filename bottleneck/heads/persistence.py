@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import zipfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from bottleneck.backbones.recipe import name_differences
 from bottleneck.errors import ModelError, UsageError, describe_os_error
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files.archives import find_bomb
+from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite, score_classes
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Model", "load_model", "model_file_name"]
 
 _FORMAT = "bottleneck-model/1"
+# Bytes of a file, and of the description of its objects.
+_MAX_BYTES, _MAX_SCHEMA = 2**31, 4_194_304
 
 # The types of our heads that skops does not trust by default.
 _TRUSTED = (
@@ -205,17 +210,13 @@ def load_model(path: str | Path) -> Model:
 
     path = Path(path)
     trusted = list(_TRUSTED)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {describe_os_error(error)}") from error
+    data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            bomb = find_bomb(archive)
-        if bomb:
-            raise ModelError(
-                f"{path} was not loaded, because it may be a decompression bomb: {bomb}"
-            )
+            if bomb := _find_burst(archive, len(data)):
+                raise ModelError(
+                    f"{path} was not loaded, because it may be a decompression bomb: {bomb}"
+                )
         untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
         content: Any = None if untrusted else skops.io.loads(data, trusted=trusted)
     except ModelError:
@@ -249,6 +250,40 @@ def load_model(path: str | Path) -> Model:
     except (AttributeError, KeyError, TypeError, UsageError, ValueError) as error:
         raise ModelError(f"{path} is not a model of bottleneck: {error}") from error
     return model
+
+
+def _find_burst(archive: zipfile.ZipFile, size: int) -> str | None:
+    """Return why an archive would take more memory than its bytes; None if it would not."""
+    if bomb := find_bomb(archive):
+        return bomb
+    for member in archive.infolist():
+        if member.compress_type != zipfile.ZIP_STORED:
+            return f"{member.filename} is compressed, and models are not"
+        if member.filename == "schema.json" and member.file_size > _MAX_SCHEMA:
+            return f"schema.json has {member.file_size:,} bytes, and {_MAX_SCHEMA:,} are allowed"
+    if (unpacked := sum(member.file_size for member in archive.infolist())) > size:
+        return f"its {size:,} bytes would become {unpacked:,}"
+    names = Counter(name for name, _ in set(_named_files(json.loads(archive.read("schema.json")))))
+    if repeated := [name for name, n in names.items() if n > 1]:
+        return f"it would read {repeated[0]} {names[repeated[0]]} times"
+    return None
+
+
+def _named_files(schema: object) -> Iterator[tuple[str, object]]:
+    """Yield the members that hold the arrays of a description, with the id of the object.
+
+    skops builds an object once, however often its id is named.
+    """
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting += node.values()
+            if isinstance(node.get("file"), str):
+                known = node.get("__id__")
+                yield node["file"], known if isinstance(known, int) else id(node)
+        elif isinstance(node, list):
+            waiting += node
 
 
 def _check_types(model: Model) -> None:

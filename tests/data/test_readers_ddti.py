@@ -223,7 +223,7 @@ BOMB = (
         (b"", "50.xml is not readable XML"),
         (b'<?xml version="1.0" encoding="nonsense"?><case/>', "50.xml is not readable XML"),
         (b"<a>" * 500_000, "50.xml is not readable XML"),
-        (b"<case>" + b" " * 5_000_000 + b"</case>", "larger than 5 MB"),
+        (b"<case>" + b" " * 5_000_000 + b"</case>", "larger than 5,000,000 bytes"),
     ],
     ids=["bomb", "utf-16 bomb", "external", "cut", "empty", "encoding", "deep", "huge"],
 )

@@ -32,7 +32,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> N
         for path, why in {
             tmp_path / "pipe": "is a pipe",
             tmp_path / "folder": "is a folder",
-            tmp_path / "socket": "cannot be read",
+            tmp_path / "socket": "is a socket",
             tmp_path / "absent": "cannot be read: No such file",
             Path("/dev/zero"): "is a device",
         }.items():

@@ -211,7 +211,7 @@ def test_files_that_are_no_models_are_refused(tmp_path, model):
     dump(path, ["a", "list"])
     with pytest.raises(ModelError, match="is not a model of bottleneck"):
         load_model(path)
-    with pytest.raises(ModelError, match=r"cannot read the model .*No such file"):
+    with pytest.raises(ModelError, match=r"the model .* cannot be read: No such file"):
         load_model(tmp_path / "none.skops")
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from bottleneck.data.images.decode import decode
 from bottleneck.errors import DecodeError, UsageError
+from bottleneck.files.small_files import read_small
 
 __all__ = ["encode_mask", "find_sector", "read_mask"]
 
@@ -127,17 +128,11 @@ def encode_mask(path: str | Path) -> str:
         If there is no such image, or it is no mask, or it keeps nothing.
     """
     try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError):
+        data = read_small(Path(path), "sector mask", limit=_LONGEST)
+    except UsageError as error:
         raise UsageError(
-            f"the sector must be auto, or the path of a mask image, not '{path}', which cannot be "
-            "read"
+            f"the sector must be auto, or the path of a mask image (a black-and-white PNG): {error}"
         ) from None
-    if len(data) > _LONGEST:
-        raise UsageError(
-            f"the sector mask {path} has {len(data)} bytes, and {_LONGEST} are allowed: save it as "
-            "a black-and-white PNG"
-        )
     if data.startswith(b"\xff\xd8"):
         raise UsageError(
             f"the sector mask {path} is a JPEG, which changes black pixels: save it as a PNG"

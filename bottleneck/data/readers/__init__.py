@@ -19,11 +19,16 @@ from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, describe_os_error
+from bottleneck.files.small_files import open_regular
 
 __all__ = ["load_dataset"]
 
 _PHANTOM = "phantom"
 _CLASS_FOLDERS = "folder of classes"
+_NEEDED = (
+    "Pass a folder with one subfolder per class, a table (CSV, .xlsx), a MedMNIST .npz, or "
+    "'phantom' for the embedded data set"
+)
 _WITH_REGIONS = ("DDTI", "TN5000")
 
 
@@ -192,18 +197,20 @@ def _find_format(source: str | Path) -> str:
                 f"'{source}' is a spreadsheet in another format than .xlsx; save it as .xlsx or "
                 "'CSV UTF-8', and pass that"
             )
-        if is_workbook(path):
-            return "table of images"
-        with path.open("rb") as file:
-            is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
-            return "MedMNIST" if is_archive else "table of images"
-    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
-        reason = describe_os_error(error) if isinstance(error, OSError) else error
-        raise DataError(
-            f"the data set '{source}' cannot be read: {reason}. Pass a folder with one subfolder "
-            "per class, a table (CSV, .xlsx), a MedMNIST .npz, or 'phantom' for the embedded data "
-            "set"
-        ) from error
+        return _find_file_format(path)
+    except OSError as error:
+        reason = describe_os_error(error)
+        raise DataError(f"the data set '{source}' cannot be read: {reason}. {_NEEDED}") from error
+
+
+def _find_file_format(path: Path) -> str:
+    try:
+        file = open_regular(path, "data set", DataError)
+    except DataError as error:
+        raise DataError(f"{error}. {_NEEDED}") from None
+    with file:
+        is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
+    return "MedMNIST" if is_archive and not is_workbook(path) else "table of images"
 
 
 def _check_name(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from bottleneck.data.missing_values import blank_if_missing
 from bottleneck.data.readers.spreadsheets import is_workbook, read_sheet
 from bottleneck.data.spelling_keys import loose_key, match_ids, match_names
 from bottleneck.errors import DataError, describe_os_error, unknown_name
+from bottleneck.files.small_files import open_regular
 from bottleneck.table_text import read_cell
 
 if TYPE_CHECKING:
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["read_columns", "read_rows", "read_table"]
 
-# Characters. A longer first line is not the header of a table.
-_MAX_HEADER = 1_000_000
+# Characters. A longer line is none of a table.
+_MAX_LINE = 1_000_000
+# Bytes of a file; columns, as many as Excel has; and fields of a table that is kept in memory.
+_MAX_BYTES, _MAX_COLUMNS, _MAX_FIELDS = 2**31, 16_384, 50_000_000
 # Characters and rows that show which separator a table has.
 _SAMPLE, _N_ROWS = 16_384, 50
 _DELIMITERS = ",;\t|"
@@ -83,6 +87,11 @@ def read_rows(path: Path, notes: list[str] | None = None) -> Iterator[tuple[int,
             continue
         if not header:
             header, names, n_columns = fields, list(map(canonical, fields)), len(fields)
+            if n_columns > _MAX_COLUMNS:
+                raise DataError(
+                    f"the table {path} has {n_columns:,} columns, and {_MAX_COLUMNS:,} are "
+                    "allowed; is it the right file?"
+                )
         if any(map(str.strip, fields[n_columns:])):
             raise DataError(
                 f"{path}, line {line}: {len(fields)} fields, but the header has {n_columns}; put "
@@ -100,7 +109,8 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
             return
         with _open_text(path) as file:
             delimiter, n_before = _find_delimiter(file, path)
-            reader = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+            lines = _read_lines(file, path)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
             for fields in reader:
                 if any("\0" in field for field in fields):
                     raise DataError(f"{path} contains NUL bytes and is not a text file")
@@ -114,6 +124,17 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
         raise DataError(f"the table {path} cannot be read: {_explain(error)}") from error
     except OSError as error:
         raise DataError(f"the table {path} cannot be read: {describe_os_error(error)}") from error
+
+
+def _read_lines(file: TextIO, path: Path) -> Iterator[str]:
+    """Yield the lines of a table, of a limited length and all together of a limited size."""
+    left = _MAX_BYTES
+    while line := file.readline(_MAX_LINE):
+        left -= len(line)
+        if len(line) == _MAX_LINE or left < 0:
+            most = f"a line of {_MAX_LINE:,} characters" if left >= 0 else f"{_MAX_BYTES:,} bytes"
+            raise DataError(f"the table {path} has more than {most}; is it the right file?")
+        yield line
 
 
 def _explain(error: csv.Error) -> str:
@@ -134,8 +155,13 @@ def _explain(error: csv.Error) -> str:
 
 def _open_text(path: Path) -> TextIO:
     """Open a table in the encoding that its first bytes show."""
-    with path.open("rb") as file:
-        start = file.read(_SAMPLE)
+    with open_regular(path, "table", DataError) as opened:
+        if os.fstat(opened.fileno()).st_size > _MAX_BYTES:
+            raise DataError(
+                f"the table {path} is larger than {_MAX_BYTES:,} bytes, the most that is read; is "
+                "it the right file?"
+            )
+        start = opened.read(_SAMPLE) or b""
     for signature, what in _NO_TEXT.items():
         if start.lstrip().lower().startswith(signature):
             raise DataError(
@@ -150,7 +176,8 @@ def _open_text(path: Path) -> TextIO:
     # One kind of line end: another one in a field without quotes is an error, not a new row.
     outside = re.sub(r'"[^"]*"', "", start.decode(encoding, "ignore"))
     end = re.search(r"\r\n?|\n", outside)
-    return path.open(encoding=encoding, newline="\r" if end and end[0] == "\r" else "\n")
+    newline = "\r" if end and end[0] == "\r" else "\n"
+    return io.TextIOWrapper(open_regular(path, "table", DataError), encoding, newline=newline)
 
 
 def _find_delimiter(file: TextIO, path: Path) -> tuple[str, int]:
@@ -158,8 +185,8 @@ def _find_delimiter(file: TextIO, path: Path) -> tuple[str, int]:
 
     ``file`` is at the header then.
     """
-    first = file.readline(_MAX_HEADER)
-    if len(first) == _MAX_HEADER:
+    first = file.readline(_MAX_LINE)
+    if len(first) == _MAX_LINE:
         raise DataError(f"{path} is not a table: its first line does not end")
     if match := _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n")):
         return match[1].replace("\\t", "\t"), 1
@@ -220,7 +247,16 @@ def read_table(path: str | Path, notes: list[str] | None = None) -> tuple[pd.Dat
     import pandas as pd
 
     path = Path(path)
-    (_, header), *rows = read_rows(path, notes)
+    rows = []
+    for line, fields in read_rows(path, notes):
+        rows.append((line, fields))
+        # Fields that a row lacks are "" in memory, and nothing in the file.
+        if len(rows) * len(fields) > _MAX_FIELDS:
+            raise DataError(
+                f"the table {path} has more than {_MAX_FIELDS:,} fields, the most that is kept in "
+                "memory; leave out the rows and columns that are not needed"
+            )
+    (_, header), *rows = rows
     names = [canonical(read_cell(name)) for name in header]
     texts = [list(map(read_cell, row)) for _, row in rows]
     table = pd.DataFrame(texts, [line for line, _ in rows], names, dtype=str)

@@ -22,6 +22,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
 from bottleneck.files.archives import find_bomb
+from bottleneck.files.small_files import open_regular
 
 __all__ = ["ArraySource", "read_medmnist"]
 
@@ -71,7 +72,11 @@ class ArraySource:
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[np.uint8]]:
-        with _reporting(self.path), np.load(self.path, allow_pickle=False) as archive:
+        with (
+            _reporting(self.path),
+            open_regular(self.path, "data set", DataError) as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             return {split: archive[f"{split}_images"] for split in _SPLITS}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,14 +103,14 @@ def read_medmnist(path: Path) -> ImageDataset:
         If the file is damaged or not a MedMNIST data set, or contains volumes or several labels
         per image.
     """
-    with _reporting(path):
+    with _reporting(path), open_regular(path, "data set", DataError) as file:
         n_images = 0
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             if bomb := find_bomb(archive):
                 raise DataError(f"{path.name} is not read: it may be a decompression bomb: {bomb}")
             for split in _SPLITS:
-                images = _read_header(archive, f"{split}_images")
-                labels = _read_header(archive, f"{split}_labels")
+                images = _read_header(path.name, archive, f"{split}_images")
+                labels = _read_header(path.name, archive, f"{split}_labels")
                 _check_headers(f"{path.name}, {split}", images, labels)
                 n_images += images[0][0]
         if n_images * _MIN_BYTES > path.stat().st_size:
@@ -113,7 +118,8 @@ def read_medmnist(path: Path) -> ImageDataset:
                 f"{path.name} declares {n_images:,} images in {path.stat().st_size:,} bytes, but "
                 f"even empty images take {_MIN_BYTES} bytes each; is it truncated?"
             )
-        with np.load(path, allow_pickle=False) as arrays:
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
             numbers = {split: arrays[f"{split}_labels"].ravel() for split in _SPLITS}
     samples = collect(
         Sample(id=source, source=source, label=str(label), split=split)
@@ -130,13 +136,12 @@ def read_medmnist(path: Path) -> ImageDataset:
     return ImageDataset(name=path.stem, samples=samples, images=ArraySource(path), notes=notes)
 
 
-def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
+def _read_header(file_name: str, archive: zipfile.ZipFile, name: str) -> _Header:
     """Return the shape and type of an array without loading it."""
     if f"{name}.npy" not in archive.namelist():
         present = ", ".join(archive.namelist()[:8]) or "nothing"
         raise DataError(
-            f"{Path(str(archive.filename)).name} is not a MedMNIST data set: it lacks {name} and "
-            f"contains {present}"
+            f"{file_name} is not a MedMNIST data set: it lacks {name} and contains {present}"
         )
     with archive.open(f"{name}.npy") as file:
         version = npy.read_magic(file)

@@ -13,7 +13,7 @@ from bottleneck.data.images.decode import LOADING, decode
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
 from bottleneck.data.readers.untrusted_files import PICTURE_SUFFIXES
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import DataError, UsageError, is_of_storage, storage_failure
 
 __all__ = ["find_patients", "read_patients"]
 
@@ -170,5 +170,9 @@ def _read_patient(images: FileSource, source: str) -> str | None:
                 from bottleneck.data.images.dicom import read_patient
 
             return read_patient(file) or ""
-    except (OSError, DataError, ValueError):  # ValueError: the path contains a NUL
+    except OSError as error:
+        if is_of_storage(error):  # Without its patient, it could be on both sides of a split.
+            raise storage_failure(source, error) from None
+        return None
+    except (DataError, ValueError):  # ValueError: the path contains a NUL
         return None

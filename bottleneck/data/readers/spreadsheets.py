@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 import re
 import warnings
 import zipfile
@@ -14,6 +15,7 @@ from typing import Any
 
 from bottleneck.errors import DataError, describe_os_error
 from bottleneck.files.archives import find_bomb
+from bottleneck.files.small_files import open_regular, read_small
 from bottleneck.plurals import counted
 
 __all__ = ["is_workbook", "read_sheet"]
@@ -21,6 +23,17 @@ __all__ = ["is_workbook", "read_sheet"]
 _SUFFIXES = (".xlsx", ".xlsm")
 # Excel has no more rows.
 _MAX_ROWS = 1_048_576
+# Bytes of a workbook, of all its parts when unpacked, and fields including the blank ones.
+_MAX_BYTES, _MAX_UNPACKED, _MAX_FIELDS = 134_217_728, 1_073_741_824, 100_000_000
+# Bytes of each part when unpacked, and tags and attributes in it, which may all be in memory at
+# once: of a sheet (five million cells), of the texts of all cells, and of any other.
+_LIMITS = {
+    "sheet": (536_870_912, 20_000_000),
+    "texts": (134_217_728, 4_194_304),
+    "other": (16_777_216, 1_048_576),
+}
+_SHEET_TYPE = "worksheet+xml"
+_BLOCK = 1_048_576
 # Excel keeps 15 digits of a number.
 _DIGITS = 15
 # A number format that shows a number with leading zeros, and perhaps a text before it.
@@ -55,7 +68,7 @@ def is_workbook(path: Path) -> bool:
     if path.suffix.casefold() in _SUFFIXES:
         return True
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "table", DataError) as file:
             if file.read(4) != b"PK\x03\x04":
                 return False
             with zipfile.ZipFile(file) as archive:
@@ -92,9 +105,11 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
     import openpyxl
 
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        data = read_small(path, "workbook", limit=_MAX_BYTES, error=DataError)
+        with io.BytesIO(data) as file, zipfile.ZipFile(file) as archive:
             if bomb := find_bomb(archive):
                 raise DataError(f"{path.name} is not read: it may be a decompression bomb: {bomb}")
+            _check_parts(archive, path)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Of styles and other things that are not read.
                 book = openpyxl.load_workbook(
@@ -127,6 +142,37 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
+def _check_parts(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse a workbook with a part that would take too much memory or time."""
+    from defusedxml.ElementTree import fromstring
+
+    left = _MAX_UNPACKED
+    for member in archive.infolist():
+        most_bytes, most_tags = _LIMITS[_kind_of_part(member.filename)]
+        left -= member.file_size
+        tags = 0
+        # A tag takes four bytes. What a part says of its size is not believed.
+        if most_tags < member.file_size <= most_bytes:
+            with archive.open(member) as part:
+                while block := part.read(_BLOCK):
+                    tags += max(block.count(b"<"), block.count(b"="))
+        if member.file_size > most_bytes or tags > most_tags or left < 0:
+            raise DataError(
+                f"{path.name} is too large to be read as a workbook ({member.filename}): save the "
+                "sheet with the table alone, or as 'CSV UTF-8'"
+            )
+    for part in fromstring(archive.read("[Content_Types].xml"), forbid_dtd=True):
+        kind = _kind_of_part(part.get("PartName", "").removeprefix("/"))
+        if kind == "sheet" and not part.get("ContentType", "").endswith(_SHEET_TYPE):
+            raise ValueError("something else under the name of a sheet")
+
+
+def _kind_of_part(name: str) -> str:
+    if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+        return "sheet"
+    return "texts" if name.casefold().endswith("sharedstrings.xml") else "other"
+
+
 def _read_book(
     book: Any, archive: zipfile.ZipFile, path: Path, notes: list[str]
 ) -> Iterator[tuple[int, list[str]]]:
@@ -146,6 +192,7 @@ def _read_book(
     if any(last > first for _, first, _, last in layout.merged):
         notes.append(f"{path.name}: the value of merged cells is read in each of their rows")
     sheet.reset_dimensions()  # Some programs write wrong ones.
+    left = _MAX_FIELDS
     merged = iter(layout.merged)
     following = next(merged, None)
     filled: list[tuple[int, int, str]] = []
@@ -155,6 +202,12 @@ def _read_book(
         for column, _, text in filled:
             fields += [""] * (column - len(fields))
             fields[column - 1] = text
+        left -= len(fields) + len(filled)
+        if left < 0:
+            raise DataError(
+                f"{path.name} has more than {_MAX_FIELDS:,} fields with the blank ones; delete "
+                "what is right of the table and below it, or save the table as 'CSV UTF-8'"
+            )
         while following is not None and following[1] <= line:
             column, first, _, last = following
             if first < last and column <= len(fields):
@@ -170,6 +223,7 @@ def _read_layout(archive: zipfile.ZipFile, part: str, path: Path) -> _Layout:
 
     layout = _Layout()
     rows: Any = None
+    n_rows = 0
     with archive.open(part) as file:
         for event, element in iterparse(file, events=("start", "end")):
             tag = element.tag.rpartition("}")[2]
@@ -183,7 +237,8 @@ def _read_layout(archive: zipfile.ZipFile, part: str, path: Path) -> _Layout:
                         "stored value; open the file in a spreadsheet and save it again"
                     )
             elif tag == "row":
-                if int(element.get("r", 1)) > _MAX_ROWS:
+                n_rows += 1
+                if max(n_rows, int(element.get("r", 1))) > _MAX_ROWS:
                     raise DataError(f"{path.name} has more than {_MAX_ROWS:,} rows")
                 layout.n_hidden += element.get("hidden") in ("1", "true")
                 rows.clear()

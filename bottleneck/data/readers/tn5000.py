@@ -15,12 +15,15 @@ from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.data.readers.xml_files import parse_xml
 from bottleneck.data.samples import Box, Sample, collect
-from bottleneck.errors import DataError, describe_os_error
+from bottleneck.errors import DataError
+from bottleneck.files.small_files import read_small
 
 __all__ = ["read_tn5000"]
 
 _LABELS = {"0": "benign", "1": "malignant"}
 _SPLITS = ("train", "val", "test")
+# In bytes; the published lists have some ten thousand.
+_MAX_LIST = 16_777_216
 
 # Pascal VOC's lists may state in a second column whether the image shows the class of the list.
 _SECOND_COLUMN = re.compile(r"\s+(-1|0|1)$")
@@ -136,11 +139,9 @@ def _read_splits(folder: Path, files: list[str], images: Collection[str]) -> dic
         path = folder / lists.get(name.casefold(), name)
         place = f"the list ImageSets/Main/{path.name} of '{folder}'"
         try:
-            data = path.read_bytes()
+            data = read_small(path, "list", limit=_MAX_LIST, error=DataError)
             is_utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             lines = data.decode("utf-16" if is_utf_16 else "utf-8-sig").splitlines()
-        except OSError as error:
-            raise DataError(f"{place} cannot be read: {describe_os_error(error)}") from error
         except ValueError as error:
             raise DataError(f"{place} cannot be read: it is not UTF-8 text; save it so") from error
         for name in (_find_name(line.strip(), images) for line in lines if line.strip()):

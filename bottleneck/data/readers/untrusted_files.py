@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
-from bottleneck.errors import DataError, describe_os_error
+from bottleneck.errors import DataError, describe_os_error, is_of_storage, storage_failure
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -119,7 +119,9 @@ def is_image(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             start = file.read(SIGNATURE_BYTES)
-    except OSError:
+    except OSError as error:
+        if is_of_storage(error):
+            raise storage_failure(path.name, error) from None
         return False
     return is_dicom(start) or _FIRST_BYTES_OF_PICTURES.match(start) is not None
 

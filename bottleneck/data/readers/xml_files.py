@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import defusedxml.ElementTree
 from defusedxml import DefusedXmlException
 
-from bottleneck.errors import DataError, describe_os_error
+from bottleneck.errors import DataError
+from bottleneck.files.small_files import read_small
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -66,12 +67,7 @@ def parse_xml(path: Path) -> Element:
         If the file is not XML, is not in the declared encoding, declares entities or a document
         type, or is larger than 5 MB.
     """
-    try:
-        if path.stat().st_size > _MAX_XML_BYTES:
-            raise DataError(f"{path.name} is larger than 5 MB and cannot be an annotation")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {describe_os_error(error)}") from error
+    data = read_small(path, "annotation", limit=_MAX_XML_BYTES, error=DataError)
     try:
         # White space before the declaration is a common slip.
         text = _decode(data, path.name).lstrip()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bottleneck.errors import DataError
+from bottleneck.files.small_files import read_small
 
 __all__ = ["read_training", "training_cost"]
 
+# Bytes; a record has some hundred a fold and epoch.
+_MAX_BYTES = 67_108_864
 # Fields that a report shows: of the training, of its options, and of each epoch.
 _COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
 _OPTIONS = ("network", "seed", "config", "versions")
@@ -26,12 +30,15 @@ def read_training(path: Path) -> Mapping[str, Any]:
     DataError
         If the file cannot be read, or is no JSON object.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
+    data = read_small(path, "record of a training", limit=_MAX_BYTES, error=DataError)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise DataError(
+            f"{path} does not describe a training: it is no JSON; remove it, or copy it again"
+        ) from None
     if not isinstance(content, dict):
         raise DataError(f"{path} does not describe a training: a JSON object is needed")
     return content

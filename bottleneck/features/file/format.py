@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bottleneck.data.images.decode import THUMBNAIL_SIDE
 from bottleneck.errors import BottleneckError, FeatureFileError, describe_os_error
 from bottleneck.features.file.hdf5_guard import WatchedFile, measure_texts
+from bottleneck.files.small_files import open_regular
 
 __all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
 
@@ -52,11 +54,16 @@ class Members:
                 f"{path} is a folder, where a feature file (.h5) was expected: name a file in it, "
                 "or make one of the images in it with `bottleneck extract`"
             )
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise FeatureFileError(f"feature file {path} does not exist")
+        opened = open_regular(path, "feature file", FeatureFileError)
         source: WatchedFile | None = None
         try:
-            with WatchedFile(path) as source, h5py.File(source, "r") as file:
+            with (
+                opened,
+                WatchedFile(opened.fileno(), closefd=False) as source,
+                h5py.File(source, "r") as file,
+            ):
                 yield cls(path, file)
         except BottleneckError:
             raise
