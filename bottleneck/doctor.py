@@ -107,20 +107,28 @@ def _check_devices() -> Iterator[Check]:
 
 def _check_weights_folder() -> Iterator[Check]:
     try:
-        from bottleneck.backbones.weights.folder import folder_path, read_records
+        from bottleneck.backbones.weights.folder import find_folder, read_records
 
-        folder = folder_path()
-        records = read_records(folder) if folder.is_dir() else {}
+        used = find_folder()
+        records = read_records(used.path) if used.path.is_dir() else {}
+        open_to_others = used.open_to_others()
     except Exception as error:  # noqa: BLE001  # A broken torch stops this too.
         yield Check("weights folder", "broken", str(error))
         return
     missing = [path.name for path in records if not path.is_file()]
     if missing:
-        yield Check("weights folder", "broken", f"{folder} lacks {', '.join(missing)}")
-    elif folder.is_dir():
-        yield Check("weights folder", "ok", f"{folder}, {counted(len(records), 'weight file')}")
+        yield Check("weights folder", "broken", f"{used.text} lacks {', '.join(missing)}")
+    elif used.path.is_dir():
+        state: Literal["ok", "note"] = "note" if used.is_from_project else "ok"
+        yield Check("weights folder", state, f"{used.text}, {counted(len(records), 'weight file')}")
     else:
-        text = f"{folder} does not exist yet; `bottleneck weights fetch` creates it"
+        text = f"{used.text} does not exist yet; `bottleneck weights fetch` creates it"
+        yield Check("weights folder", "note", text)
+    if open_to_others:
+        text = (
+            f"every user of this machine can change {', '.join(open_to_others[:5])} in "
+            f"{used.path}: chmod -R o-w {used.path}"
+        )
         yield Check("weights folder", "note", text)
 
 

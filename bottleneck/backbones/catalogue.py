@@ -11,8 +11,39 @@ __all__ = ["ENCODERS", "Encoder", "PublishedWeights", "find_encoder"]
 _RADIMAGENET_HUB = "Lab-Rasool/RadImageNet"
 _RADIMAGENET_HOME = "https://github.com/BMEII-AI/RadImageNet"
 _RADIMAGENET_LICENCE = "mit (BMEII-AI/RadImageNet)"
-# Stated by third parties and not verified: displayed as claimed, never compared with a file.
-_CLAIMED = {"ResNet50.pt": "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3f3d0bbab0734"}
+# The revision and the sha256 of files on the hub. Publishers do not state them: each is here
+# because at least two projects that do not depend on each other pin the same value. Other files
+# have the revision and the sha256 that the hub states when they are downloaded.
+_PINS: dict[str, tuple[str | None, str]] = {
+    "Lab-Rasool/RadImageNet/ResNet50.pt": (
+        None,
+        "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3f3d0bbab0734",
+    ),
+    "timm/densenet121.tv_in1k/model.safetensors": (
+        None,
+        "c894c6d9caa317a8ca1942986dee7a16a86c77734a4d691d2abe05389cfef358",
+    ),
+    "timm/resnet18.tv_in1k/model.safetensors": (
+        "bbd144b3e5565108aad885f145491d11bc6ce807",
+        "694f673df6520a3158624e8a89af086f59923ee4cd7436fe5bc3bc71d295ad81",
+    ),
+    "timm/resnet50.tv_in1k/model.safetensors": (
+        "78f3ecfdb38e06d9b8397f662e7ab8fee96026fa",
+        "5d061a3c593d795bfe682d9b152bafbcf550579873492def3515b46db1189888",
+    ),
+    "timm/swin_tiny_patch4_window7_224.ms_in1k/model.safetensors": (
+        "4cc3a7275b50b53a7bec45f32c236ebe64227cff",
+        "fb01861f793143135fa0d6cd97b1631e4b33eaa3ee162bbea9e62de1c76ebac1",
+    ),
+    "timm/swinv2_tiny_window8_256.ms_in1k/model.safetensors": (
+        "650d02aabf05e8adbd060a739ab39e39f53da639",
+        "c47f52b4556ff4436aa9502f5efbc93aac77fdab42d9d70dd845931757ff5d65",
+    ),
+    "timm/vgg16.tv_in1k/model.safetensors": (
+        "b8d8aa2dd860af9233c8c67385a8097fd6c35d3f",
+        "57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +64,11 @@ class PublishedWeights:
         Name of the preprocessing that the weights expect.
     licence : str or None
         The licence that the publisher states.
-    claimed_sha256 : str or None
-        The sha256 that third parties state.
+    revision : str or None
+        The commit of the repository that is downloaded; None for the newest, which the record and
+        the provenance then name.
+    sha256 : str or None
+        The sha256 of the file, if it is known: another file is not used.
     """
 
     weights: str
@@ -43,7 +77,8 @@ class PublishedWeights:
     home: str
     preprocessing: str
     licence: str | None = None
-    claimed_sha256: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +147,13 @@ class Encoder:
             return ()
         repository = f"timm/{self.timm}"
         home = f"https://huggingface.co/{repository}"
-        return (PublishedWeights("imagenet", "model.safetensors", repository, home, "timm"),)
+        file = "model.safetensors"
+        revision, sha256 = _PINS.get(f"{repository}/{file}", (None, None))
+        return (
+            PublishedWeights(
+                "imagenet", file, repository, home, "timm", revision=revision, sha256=sha256
+            ),
+        )
 
     def _radimagenet(self) -> tuple[PublishedWeights, ...]:
         if self.radimagenet is None:
@@ -135,7 +176,7 @@ class Encoder:
             _RADIMAGENET_HOME,
             "radimagenet",
             _RADIMAGENET_LICENCE,
-            _CLAIMED.get(file),
+            *_PINS.get(f"{_RADIMAGENET_HUB}/{file}", (None, None)),
         )
         return torch, keras
 

@@ -68,6 +68,39 @@ def show_note(*, quiet: bool) -> Callable[[str], None] | None:
     return None if quiet else lambda text: say_paragraph(text, "note: ")
 
 
+def announce_weights_folder(weights: str | None = None, *, quiet: bool) -> None:
+    """Print which weights folder is in use, and a warning where a downloaded project may name it.
+
+    With ``--quiet`` only the warning is printed. The client of the hub then shows no bar either.
+
+    Parameters
+    ----------
+    weights : str, optional
+        What ``--weights`` says; nothing is printed for random weights and for a file.
+    quiet : bool
+        Whether ``--quiet`` was given.
+    """
+    from bottleneck.backbones.weights.folder import find_folder, needs_folder
+
+    if weights is not None and not needs_folder(weights):
+        return
+    used = find_folder()
+    if used.is_from_project:
+        text = (
+            f"the weights folder is {used.text}. If you did not write that file, check that these "
+            "are the weights that you want"
+        )
+        say_paragraph(text, "note: ", whole=[str(used.path)])
+    elif not quiet:
+        say(f"weights folder: {used.text}")
+    if quiet:
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            disable_progress_bars,
+        )
+
+        disable_progress_bars()
+
+
 def show(*lines: str) -> None:
     """Print lines to stdout; line breaks in them and long lines are treated as by ``say``."""
     _console().print("\n".join(map(visible, lines)), soft_wrap=True)

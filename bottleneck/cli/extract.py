@@ -11,6 +11,7 @@ from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Json,
     Quiet,
+    announce_weights_folder,
     progress,
     say,
     say_paragraph,
@@ -83,6 +84,7 @@ def run(
     if not quiet:
         say_paragraph(data.summary)
         say(f"loading {', '.join(backbones)} …")
+    announce_weights_folder(options.get("weights", "imagenet"), quiet=quiet)
     from bottleneck.features.extraction import extract_all
 
     with progress(quiet=quiet, unit="images") as show_progress:

@@ -11,6 +11,7 @@ import typer
 from bottleneck.cli.console import (
     Json,
     Quiet,
+    announce_weights_folder,
     progress,
     say,
     say_paragraph,
@@ -107,6 +108,8 @@ def finetune(
         data = options.load(dataset, quiet=quiet, limit=limit)
     if not quiet:
         say("loading …")
+    if data is not None:
+        announce_weights_folder(chosen.weights or "imagenet", quiet=quiet)
     from bottleneck.finetune.cross_validate import finetune as train
     from bottleneck.finetune.cross_validate import train_on_features
 

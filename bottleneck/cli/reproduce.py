@@ -12,6 +12,7 @@ from bottleneck.cli.console import (
     Json,
     Overwrite,
     Quiet,
+    announce_weights_folder,
     progress,
     say_paragraph,
     show,
@@ -189,6 +190,8 @@ def show_study(
         for line in describe(study):
             mark = "- " if line.startswith("- ") else ""
             say_paragraph(line.removeprefix(mark), mark)
+    if options.weights != ["random"]:
+        announce_weights_folder(quiet=options.quiet)
     from bottleneck.report.number_format import duration
     from bottleneck.studies.figure_table import as_json as to_json
     from bottleneck.studies.figure_table import lines, tables, write

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, show, show_json, show_table
+from bottleneck.cli.console import (
+    Json,
+    Quiet,
+    announce_weights_folder,
+    show,
+    show_json,
+    show_table,
+)
 from bottleneck.plain_text import visible
 
 Backbone = Annotated[str, typer.Argument(help="A name that `bottleneck backbones` lists.")]
@@ -35,7 +42,7 @@ def list_weights(
 
     Example: `bottleneck weights list resnet50`
     """
-    from bottleneck.backbones.weights.folder import folder_path
+    from bottleneck.backbones.weights.folder import find_folder
     from bottleneck.backbones.weights.index import describe_weights
 
     rows = describe_weights(backbone)
@@ -49,7 +56,7 @@ def list_weights(
         columns = ("backbone", "weights", "licence")
         _show_table([{k: row[k] for k in columns} | {"here": row["here"] or "no"} for row in rows])
     if not quiet:
-        show(f"Weights folder: {folder_path()}")
+        show(f"Weights folder: {find_folder().text}")
 
 
 def _show_table(rows: list[dict[str, Any]]) -> None:
@@ -76,6 +83,7 @@ def fetch_weights(
     """
     from bottleneck.backbones.weights.index import fetch
 
+    announce_weights_folder(quiet=quiet)
     path, record = fetch(backbone, name)
     _show_record(record, path.parent, quiet=quiet, as_json=as_json)
 
@@ -108,6 +116,7 @@ def import_weights(
     from bottleneck.backbones.weights.folder import folder_path
     from bottleneck.backbones.weights.index import import_file
 
+    announce_weights_folder(quiet=quiet)
     record = import_file(file, name=backbone, weights=name)
     _show_record(record, folder_path(), quiet=quiet, as_json=as_json)
 
@@ -120,9 +129,11 @@ def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> No
         show(str(folder / record.file))
         return
     licence = record.licence or "not stated"
+    revision = [f"revision {record.revision} of {record.source}"] if record.revision else []
     show(
         str(folder / record.file),
         f"layout {record.layout}, sha256 {record.sha256}, licence {licence}",
+        *revision,
         f"Use it with: --backbone {record.encoder} --weights {record.weights}",
     )
 
@@ -133,9 +144,11 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
 
     Example: `bottleneck weights verify`
     """
-    from bottleneck.backbones.weights.folder import folder_path
+    from bottleneck.backbones.weights.folder import find_folder
     from bottleneck.backbones.weights.index import verify
 
+    if not as_json:
+        announce_weights_folder(quiet=quiet)
     verdicts = verify()
     if as_json:
         show_json([dataclasses.asdict(verdict) for verdict in verdicts])
@@ -147,6 +160,6 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
             text = f"{verdict.state:<8} {visible(verdict.file)}: {verdict.text}"
             show(*text.split("\n"))
         if not verdicts:
-            show(f"{folder_path()} contains no weights")
+            show(f"{find_folder().path} contains no weights")
     if any(verdict.state == "broken" for verdict in verdicts):
         raise typer.Exit(2)

@@ -16,7 +16,13 @@ __all__ = ["lock"]
 
 
 @contextmanager
-def lock(path: Path, run: str, error: type[BottleneckError] = UsageError) -> Iterator[None]:
+def lock(
+    path: Path,
+    run: str,
+    error: type[BottleneckError] = UsageError,
+    *,
+    other: str = "another --output",
+) -> Iterator[None]:
     """Keep other runs from writing a file or a folder while the block runs.
 
     Parameters
@@ -27,6 +33,8 @@ def lock(path: Path, run: str, error: type[BottleneckError] = UsageError) -> Ite
         What the other run is, for the message: "extraction", "training".
     error : type
         Class of the error.
+    other : str
+        What else the user can choose, for the message.
 
     Raises
     ------
@@ -39,14 +47,14 @@ def lock(path: Path, run: str, error: type[BottleneckError] = UsageError) -> Ite
         held = filelock.FileLock(name, mode=0o600).acquire(timeout=0)
     except filelock.Timeout:
         raise error(
-            f"{path} is being written by another {run}; wait for it, or choose another --output"
+            f"{path} is being written by another {run}; wait for it, or choose {other}"
         ) from None
     # NotImplementedError where the file system has no locks at all.
     except (OSError, NotImplementedError) as cause:
         reason = describe_os_error(cause) if isinstance(cause, OSError) else cause
         raise error(
-            f"{path} cannot be locked against another {run}: {reason}; choose an --output on a "
-            "file system that has locks"
+            f"{path} cannot be locked against another {run}: {reason}; choose {other} "
+            "on a file system that has locks"
         ) from None
     with held:
         yield

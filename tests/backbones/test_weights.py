@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
     def answer(name: str, found: bool):
         def ask(published):
             asked.append(name)
-            return resnet18(tmp_path / f"{name}.pth") if found else None
+            return hub.HubFile(resnet18(tmp_path / f"{name}.pth")) if found else None
 
         return ask
 
@@ -80,7 +81,8 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
     assert locate(encoder, "imagenet").path == tmp_path / "cache.pth"
     index.import_file(tmp_path / "hub.pth", weights="imagenet", name="resnet18")
     asked.clear()
-    assert locate(encoder, "imagenet").path == place / "resnet18--imagenet.pth"
+    (stored,) = place.glob("resnet18--imagenet-*.pth")
+    assert locate(encoder, "imagenet").path == stored
     assert locate(encoder, str(tmp_path / "hub.pth")).path == tmp_path / "hub.pth"
     assert asked == []
 
@@ -88,28 +90,30 @@ def test_the_order_is_path_folder_cache_hub(place, tmp_path, monkeypatch):
 def test_import_keeps_hash_layout_and_origin(place, tmp_path):
     file = resnet18(tmp_path / "mine.pth")
     record = index.import_file(file, weights="thyroid", name="resnet18")
+    sha256 = folder.sha256_of(file)
     assert record == WeightsRecord(
         encoder="resnet18",
         weights="thyroid",
-        file="resnet18--thyroid.pth",
-        sha256=folder.sha256_of(file),
+        file=f"resnet18--thyroid-{sha256[:8]}.pth",
+        sha256=sha256,
         layout="torchvision",
         source="mine.pth",
     )
-    stored = json.loads((place / "resnet18--thyroid.pth.json").read_text())
+    stored = json.loads((place / "resnet18--thyroid.json").read_text())
     assert WeightsRecord(**stored) == record
     backbone = load_backbone("resnet18", weights="thyroid")
     assert (backbone.weights.name, backbone.weights.sha256) == ("thyroid", record.sha256)
     assert backbone.digest == load_backbone("resnet18", weights=str(file)).digest
-    assert not list(place.glob(".*"))
+    assert [path.name for path in place.glob(".*")] == [".lock"]
 
 
 def test_a_second_import_takes_the_place_of_the_first(place, tmp_path):
     index.import_file(resnet18(tmp_path / "a.pth"), weights="mine", name="resnet18")
     second = index.import_file(resnet18(tmp_path / "b.pt", seed=1), weights="mine", name="resnet18")
     assert sorted(p.name for p in place.iterdir()) == [
-        "resnet18--mine.pt",
-        "resnet18--mine.pt.json",
+        ".lock",
+        f"resnet18--mine-{second.sha256[:8]}.pt",
+        "resnet18--mine.json",
     ]
     assert load_backbone("resnet18", weights="mine").weights.sha256 == second.sha256
 
@@ -140,12 +144,13 @@ def test_a_file_that_says_nothing_of_its_origin_needs_a_name(tmp_path):
 
 
 def test_a_file_of_torchvision_is_known_by_its_hash(tmp_path, monkeypatch):
-    sha256 = "f37072fd" + 56 * "0"
-    monkeypatch.setattr(folder, "sha256_of", lambda path: sha256)
-    monkeypatch.setattr(folder, "_copy", lambda source, target: sha256)
-    record = index.import_file(resnet18(tmp_path / "x.pth"))
+    file = resnet18(tmp_path / "x.pth")
+    name = f"resnet18-{folder.sha256_of(file)[:8]}.pth"
+    published = [SimpleNamespace(url=f"https://download.example/{name}")]
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda name: published)
+    record = index.import_file(file)
     assert (record.weights, record.licence) == ("imagenet", "bsd-3-clause")
-    assert record.source.endswith("resnet18-f37072fd.pth")
+    assert record.source.endswith(name)
 
 
 def test_a_file_that_fits_two_encoders_is_not_guessed(tmp_path):
@@ -192,11 +197,15 @@ def test_weights_that_are_not_finite_are_refused_before_anything_is_computed(
 
 def test_fetch_puts_what_the_hub_has_into_the_folder(place, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        hub, "download", lambda published: radimagenet_resnet50(tmp_path / published.file)
+        hub,
+        "download",
+        lambda published: hub.HubFile(
+            radimagenet_resnet50(tmp_path / published.file), revision=40 * "a"
+        ),
     )
     path, record = index.fetch("resnet50", "radimagenet")
-    assert path == place / "resnet50--radimagenet.pt"
-    assert record.source == "Lab-Rasool/RadImageNet"
+    assert path == place / f"resnet50--radimagenet-{record.sha256[:8]}.pt"
+    assert (record.source, record.revision) == ("Lab-Rasool/RadImageNet", 40 * "a")
     assert record.sha256 == folder.sha256_of(path)
 
 
@@ -223,20 +232,22 @@ def test_unknown_weights_are_named_with_the_known(tmp_path):
 
 
 def test_verify_finds_what_changed(place, tmp_path):
-    for number in range(3):
+    names = [
         index.import_file(
             resnet18(tmp_path / "x.pth", seed=number), weights=f"w{number}", name="resnet18"
-        )
-    with (place / "resnet18--w0.pth").open("r+b") as file:
+        ).file
+        for number in range(3)
+    ]
+    with (place / names[0]).open("r+b") as file:
         file.seek(-2000, os.SEEK_END)
         file.write(b"changed")
-    (place / "resnet18--w1.pth").unlink()
+    (place / names[1]).unlink()
     resnet18(place / "stray.pth")
     verdicts = {verdict.file: verdict for verdict in index.verify()}
     assert {name: v.state for name, v in verdicts.items()} == {
-        "resnet18--w0.pth": "broken",
-        "resnet18--w1.pth": "broken",
-        "resnet18--w2.pth": "ok",
+        names[0]: "broken",
+        names[1]: "broken",
+        names[2]: "ok",
         "stray.pth": "unknown",
     }
     with pytest.raises(WeightsError, match="copy it there"):
@@ -244,8 +255,8 @@ def test_verify_finds_what_changed(place, tmp_path):
 
 
 def test_a_file_that_is_not_the_recorded_one_is_not_used(place, tmp_path):
-    index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
-    resnet18(place / "resnet18--mine.pth", seed=5)
+    record = index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
+    resnet18(place / record.file, seed=5)
     with pytest.raises(WeightsError, match="was changed: its sha256 is"):
         load_backbone("resnet18", weights="mine")
 
@@ -259,9 +270,9 @@ def test_a_damaged_record_is_named(place, text):
 
 
 def test_a_record_cannot_name_a_file_outside(place, tmp_path):
-    index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18")
-    record = place / "resnet18--mine.pth.json"
-    record.write_text(record.read_text().replace("resnet18--mine.pth", "../x.pth"))
+    name = index.import_file(resnet18(tmp_path / "x.pth"), weights="mine", name="resnet18").file
+    record = place / "resnet18--mine.json"
+    record.write_text(record.read_text().replace(name, "../x.pth"))
     with pytest.raises(WeightsError, match="in another folder"):
         load_backbone("resnet18", weights="mine")
 
@@ -322,9 +333,9 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     first = start(*extract, **offline)
     assert first.returncode == 2
     assert "HF_HUB_OFFLINE is set" in " ".join(first.stderr.split())
-    assert "https://huggingface.co/timm/resnet18.tv_in1k/resolve/main/model.safetensors" in (
-        first.stderr
-    )
+    revision = ENCODERS["resnet18"].find_published("imagenet").revision
+    address = f"https://huggingface.co/timm/resnet18.tv_in1k/resolve/{revision}/model.safetensors"
+    assert address in first.stderr
     command = next(line for line in first.stderr.splitlines() if "weights import" in line).split()
     assert "Traceback" not in first.stderr
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,8 +16,16 @@ from torch import Tensor
 from bottleneck.backbones.layouts import keras
 from bottleneck.errors import WeightsError, describe_os_error
 from bottleneck.files.archives import find_bomb
+from bottleneck.files.small_files import open_regular
 
-__all__ = ["State", "read_checkpoint"]
+__all__ = [
+    "MAX_BYTES",
+    "State",
+    "parse_checkpoint",
+    "read_checkpoint",
+    "read_weights",
+    "refuse_foreign",
+]
 
 State = Mapping[str, Tensor]
 
@@ -23,6 +33,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
 # Deeper than training scripts nest the network, but not as deep as the state of optimisers.
 _MAX_DEPTH = 3
+# More than the largest weights in timm have.
+MAX_BYTES = 32 << 30
 
 
 def read_checkpoint(path: Path) -> dict[str, State]:
@@ -44,47 +56,95 @@ def read_checkpoint(path: Path) -> dict[str, State]:
     WeightsError
         If the file is missing, damaged or not a weight file, or contains other Python objects.
     """
-    if not path.is_file():
-        raise WeightsError(f"weight file {path} does not exist")
+    return parse_checkpoint(read_weights(path), path)
+
+
+def read_weights(path: Path) -> bytes:
+    """Return the bytes of a weight file, read once.
+
+    What is hashed and what is parsed are these bytes, even if the file changes meanwhile.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or not a regular file, cannot be read, or has more bytes than any
+        weight file or than fit twice into the memory of this machine.
+    """
+    with open_regular(path, "weight file", WeightsError) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES or 2 * size > _memory():
+            raise WeightsError(
+                f"{path} has {size:,} bytes: too many for a weight file on this machine, which "
+                "needs twice as much memory to read it"
+            )
+        try:
+            data = file.read(size + 1)
+        except MemoryError:
+            raise WeightsError(f"{path} cannot be read: there is not enough memory") from None
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be read: {describe_os_error(error)}") from None
+    if len(data) != size:
+        raise WeightsError(f"{path} changed while it was read; repeat the command")
+    return data
+
+
+def _memory() -> int:
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {describe_os_error(error)}") from None
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 2 * MAX_BYTES
+
+
+def parse_checkpoint(data: bytes, path: Path) -> dict[str, State]:
+    """Return the named tensors in the bytes of a weight file; see ``read_checkpoint``.
+
+    Parameters
+    ----------
+    data : bytes
+        From ``read_weights``.
+    path : Path
+        The file, for messages; its suffix tells ``.safetensors`` apart.
+    """
+    refuse_foreign(data[:512], path)
+    if data.startswith(_HDF5):
+        return {"": keras.read_hdf5(data, path)}
+    if path.suffix == ".safetensors":
+        return {"": _parse_safetensors(data, path)}
+    return _parse_torch(data, path)
+
+
+def refuse_foreign(head: bytes, path: Path) -> None:
+    """Raise an error where the first 512 bytes show a failed download."""
     if not head:
         raise WeightsError(f"{path} is empty: the download or copy failed; repeat it")
     if head.lstrip()[:1] == b"<":
         raise WeightsError(f"{path} is a web page, not weights: the download failed; repeat it")
     if head.startswith(_LFS):
         raise WeightsError(f"{path} is a Git LFS pointer, not weights; fetch it: git lfs pull")
-    if head.startswith(_HDF5):
-        return {"": keras.read_hdf5(path)}
-    if path.suffix == ".safetensors":
-        return {"": _read_safetensors(path)}
-    return _read_torch(path, is_pickle=head.startswith(b"\x80"))
 
 
-def _read_safetensors(path: Path) -> State:
+def _parse_safetensors(data: bytes, path: Path) -> State:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        return load_file(path)
+        return load(data)
     except SafetensorError as error:
         raise WeightsError(f"{path} is damaged, or not a safetensors file: {error}") from None
 
 
-def _read_torch(path: Path, *, is_pickle: bool) -> dict[str, State]:
+def _parse_torch(data: bytes, path: Path) -> dict[str, State]:
+    is_pickle = data.startswith(b"\x80")
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 bomb = find_bomb(archive)
             if bomb:
                 raise WeightsError(f"{path} is not read: it may be a decompression bomb: {bomb}")
         with warnings.catch_warnings():
             # torch warns about a pickle that it did not write; such a file is refused anyway.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     # For damaged bytes, torch.load raises any error of zipfile, pickle and its own readers.

@@ -24,17 +24,19 @@ __all__ = ["FAMILIES", "adapt", "read_hdf5", "rename"]
 _COUNTED = re.compile(r"^(conv2d|batch_normalization)(?:_v\d+)?(?:_(\d+))?$")
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 _RESNET_EPS = 1.001e-5
-# Time limit of reading: the start of a process, and a transfer from a slow disk.
+# Time limit of parsing: the start of a process, and what a slow machine takes.
 _SECONDS, _BYTES_PER_SECOND = 30.0, 5_000_000
 
 
-def read_hdf5(path: Path) -> dict[str, Tensor]:
+def read_hdf5(data: bytes, path: Path) -> dict[str, Tensor]:
     """Return the tensors of a legacy Keras weight file.
 
     Parameters
     ----------
-    path : Path
+    data : bytes
         An ``.h5`` file that ``save_weights`` of Keras 1 or 2, or ``save`` of Keras 2 or 3, wrote.
+    path : Path
+        The file, for messages.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
     WeightsError
         If the file is damaged, or in another layout.
     """
-    layers = _read_layers(path)
+    layers = _read_layers(data, path)
     first: dict[str, int] = {}
     for name, arrays in layers.items():
         counted = _COUNTED.match(name)
@@ -68,12 +70,13 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
-    """Read the file in a separate process: see keras_hdf5.py."""
-    limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
+def _read_layers(data: bytes, path: Path) -> dict[str, list[np.ndarray]]:
+    """Parse the bytes in a separate process: see keras_hdf5.py."""
+    limit = _SECONDS + len(data) / _BYTES_PER_SECOND
     try:
         done = subprocess.run(
-            [sys.executable, "-P", keras_hdf5.__file__, str(path)],
+            [sys.executable, "-P", keras_hdf5.__file__, f"{math.ceil(limit)}"],
+            input=data,
             capture_output=True,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             timeout=limit,

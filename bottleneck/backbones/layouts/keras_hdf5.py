@@ -1,10 +1,11 @@
-"""A program that reads a legacy Keras weight file: ``python -P keras_hdf5.py FILE``.
+"""A program that reads a legacy Keras weight file: ``python -P keras_hdf5.py SECONDS < FILE``.
 
 It runs in a process of its own, because damaged bytes can make HDF5 loop endlessly or crash. It
 imports nothing else of the package, as these imports would take longer than the reading. It
 writes one line of JSON to stdout: either ``layers``, a list of names with the shapes of their
 arrays, followed by the arrays as float32; or ``problem``, a text that continues a sentence
-beginning with the file's name.
+beginning with the file's name. It takes the bytes, and not the name, of the file: these bytes
+were hashed, and the file may change.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -25,16 +25,16 @@ _SPARE = 1 << 30
 Layers = dict[str, list[np.ndarray]]
 
 
-def read_layers(path: Path) -> Layers | str:
+def read_layers(data: bytes) -> Layers | str:
     """Return the arrays of each layer in the order of the file, or the problem as text."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(h5py.h5f.open_file_image(data)) as file:
             # A saved model has its weights one level deeper.
             group = file.get("model_weights", file)
             names = _attribute(group, "layer_names")
             if names is None:
                 return _foreign(group)
-            budget = _MemoryBudget(path)
+            budget = _MemoryBudget(file, len(data))
             return {name: _arrays(group[name], budget) for name in names}
     # Damaged files may raise errors of any type.
     except Exception as error:  # noqa: BLE001
@@ -44,15 +44,15 @@ def read_layers(path: Path) -> Layers | str:
 class _MemoryBudget:
     """The number of bytes that the arrays of a file may still take."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = str(path)
-        self.left = _MAX_RATIO * path.stat().st_size
+    def __init__(self, file: h5py.File, size: int) -> None:
+        self._file = _number(file)
+        self.left = _MAX_RATIO * size
 
     def take(self, member: Any) -> np.ndarray:
         # A link may lead to another file.
         if (
             not isinstance(member, h5py.Dataset)
-            or member.file.filename != self._file
+            or _number(member) != self._file
             or member.is_virtual
             or member.external
         ):
@@ -63,6 +63,11 @@ class _MemoryBudget:
         if self.left < 0:
             raise ValueError(f"its weights take over {_MAX_RATIO} times as many bytes as the file")
         return np.asarray(member, dtype="<f4")
+
+
+def _number(member: Any) -> int:
+    """Return HDF5's number of the open file that contains an object."""
+    return int(h5py.h5o.get_info(member.id).fileno)
 
 
 def _attribute(group: Any, name: str) -> list[str] | None:
@@ -93,20 +98,21 @@ def _foreign(group: Any) -> str:
     return "is an HDF5 file without Keras weights: it has no layer_names"
 
 
-def _limit_memory(path: Path) -> None:
-    # Windows has no such limit.
+def _limit(size: int, seconds: int) -> None:
+    # Windows has no such limits. The time ends this process where nobody is left to end it.
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
-        bound = _SPARE + 2 * _MAX_RATIO * path.stat().st_size
+        bound = _SPARE + 2 * (_MAX_RATIO + 1) * size
         resource.setrlimit(resource.RLIMIT_AS, (bound, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
 
 def main() -> None:
     """Write the answer to stdout."""
-    path = Path(sys.argv[1])
-    _limit_memory(path)
-    layers = read_layers(path)
+    data = sys.stdin.buffer.read()
+    _limit(len(data), int(sys.argv[1]))
+    layers = read_layers(data)
     if isinstance(layers, str):
         answer: dict[str, Any] = {"problem": layers}
         arrays = []

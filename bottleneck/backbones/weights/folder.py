@@ -1,8 +1,10 @@
 """The weights folder, which can be copied to a machine without internet.
 
-For each set of weights it contains two files: the weight file, and a record with the same name
-plus ``.json``. ``bottleneck weights import`` and ``fetch`` write them; docs/weights.md describes
-them. To move weights, copy both files.
+For each set of weights it contains two files: a record, ``BACKBONE--WEIGHTS.json``, and the weight
+file that the record names. The name of the weight file contains the beginning of its sha256, so
+that other weights have another name: whenever an import is killed, the record that is there names
+a file that is there too. ``bottleneck weights import`` and ``fetch`` write them; docs/weights.md
+describes them. To move weights, copy both files.
 """
 
 from __future__ import annotations
@@ -11,19 +13,41 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
+import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from bottleneck.backbones.recipe import slug
-from bottleneck.config import data_folder, read_configuration
+from bottleneck.config import CONFIGURATION_FILE, data_folder, read_configuration
 from bottleneck.errors import UsageError, WeightsError, describe_os_error
-from bottleneck.files.writing import replacing, write_whole
-from bottleneck.schema import from_table, schema
+from bottleneck.files.locks import lock
+from bottleneck.files.small_files import open_regular, read_small
+from bottleneck.files.writing import replacing, sweep, write_whole
+from bottleneck.schema import Expected, from_table, schema
 
-__all__ = ["WeightsRecord", "find_record", "folder_path", "read_records", "sha256_of", "store_file"]
+__all__ = [
+    "WeightsFolder",
+    "WeightsRecord",
+    "find_folder",
+    "find_record",
+    "folder_path",
+    "names_file",
+    "needs_folder",
+    "read_records",
+    "sha256_of",
+    "store_weights",
+]
 
 _VARIABLE = "BOTTLENECK_WEIGHTS"
-_BLOCK = 1 << 20
+_MAX_RECORD = 100_000
+_OTHER_FOLDER = f"another folder with the environment variable {_VARIABLE}"
+
+_Hash = Annotated[
+    str, StringConstraints(pattern="^[0-9a-f]{64}$"), Expected("64 hexadecimal digits")
+]
 
 
 @schema(kw_only=False)
@@ -46,28 +70,94 @@ class WeightsRecord:
         The licence that its publisher states.
     preprocessing : str or None
         Name of the preprocessing that the weights expect; None for that of the layout.
+    revision : str or None
+        The commit of the hub repository that the file was downloaded from.
     """
 
     encoder: str
     weights: str
     file: str
-    sha256: str
+    sha256: _Hash
     layout: str
     source: str
     licence: str | None = None
     preprocessing: str | None = None
+    revision: str | None = None
 
 
-def folder_path() -> Path:
-    """Return the path of the weights folder, whether or not it exists.
+@dataclasses.dataclass(frozen=True)
+class WeightsFolder:
+    """The weights folder that is in use.
+
+    Attributes
+    ----------
+    path : Path
+        Its path, whether or not it exists.
+    author : str
+        What names it: the environment variable, ``bottleneck.toml``, or "" for the user's own.
+    """
+
+    path: Path
+    author: str
+
+    @property
+    def text(self) -> str:
+        """The folder and what names it, in words."""
+        return f"{self.path.absolute()}{f', named by {self.author}' if self.author else ''}"
+
+    @property
+    def is_from_project(self) -> bool:
+        """Whether a file in the current folder names it, which may have come with a download."""
+        return self.author.startswith(CONFIGURATION_FILE)
+
+    def open_to_others(self) -> list[str]:
+        """Return which of the folder and its files every user of this machine can change."""
+        if os.name == "nt":
+            return []
+        names = []
+        for path in (self.path, *(sorted(self.path.iterdir()) if self.path.is_dir() else ())):
+            try:
+                mode = path.lstat().st_mode
+            except OSError:  # Removed meanwhile, or not there.
+                continue
+            if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
+                names.append("the folder itself" if path == self.path else path.name)
+        return names
+
+
+def needs_folder(weights: str) -> bool:
+    """Return whether weights are searched in the folder: not random ones, nor the path of a file.
+
+    Examples
+    --------
+    >>> [needs_folder(weights) for weights in ("imagenet", "random", "mine.pth")]
+    [True, False, False]
+    """
+    return weights not in ("random", "none") and not names_file(weights)
+
+
+def names_file(weights: str) -> bool:
+    """Return whether the name of weights is the path of a file."""
+    path = Path(weights)
+    return bool(path.suffix or os.sep in weights or path.is_file())
+
+
+def find_folder() -> WeightsFolder:
+    """Return the weights folder that is in use.
 
     It is ``BOTTLENECK_WEIGHTS``; else ``folder`` in the table ``[weights]`` of
     ``bottleneck.toml``; else ``weights`` in the user's data folder.
     """
     if variable := os.environ.get(_VARIABLE):
-        return Path(variable)
-    table = read_configuration().weights
-    return table.folder if table else data_folder() / "weights"
+        return WeightsFolder(Path(variable), f"the environment variable {_VARIABLE}")
+    if table := read_configuration().weights:
+        return WeightsFolder(table.folder, f"{CONFIGURATION_FILE} in the current folder")
+    return WeightsFolder(data_folder() / "weights", "")
+
+
+def folder_path() -> Path:
+    """Return the path of the weights folder, whether or not it exists; see ``find_folder``."""
+    return find_folder().path
 
 
 def read_records(folder: Path) -> dict[Path, WeightsRecord]:
@@ -86,15 +176,15 @@ def read_records(folder: Path) -> dict[Path, WeightsRecord]:
 
 
 def _read_record(path: Path) -> WeightsRecord:
+    data = read_small(path, "record", limit=_MAX_RECORD, error=WeightsError)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        record = from_table(WeightsRecord, fields, path.name)
-    except (OSError, ValueError, RecursionError, UsageError) as error:
+        record = from_table(WeightsRecord, json.loads(data), path.name)
+    except (ValueError, RecursionError, UsageError) as error:
         raise WeightsError(
             f"the record {path} cannot be read: {error}. Import the weight file again with "
             "`bottleneck weights import`"
         ) from None
-    if Path(record.file).name != record.file:
+    if Path(record.file).name != record.file or record.file in ("", ".", ".."):
         raise WeightsError(f"the record {path} names a file in another folder: {record.file}")
     return record
 
@@ -105,76 +195,115 @@ def find_record(encoder: str, weights: str) -> tuple[Path, WeightsRecord] | None
     Raises
     ------
     WeightsError
-        If the record exists, but not the file.
+        If the record exists, but not the file; or if two records have these names.
     """
     folder = folder_path()
-    for path, record in read_records(folder).items():
-        if (record.encoder, record.weights) == (encoder, weights):
-            if not path.is_file():
-                raise WeightsError(
-                    f"the weights folder has a record of {path}, but not the file: copy it there"
-                )
-            return path, record
-    return None
+    found = [
+        (path, record)
+        for path, record in read_records(folder).items()
+        if (record.encoder, record.weights) == (encoder, weights)
+    ]
+    if not found:
+        return None
+    if len(found) > 1:
+        names = " and ".join(path.name for path, _ in found)
+        raise WeightsError(
+            f"the weights folder {folder} has several weights '{weights}' of {encoder}: {names}. "
+            "Remove all but one, each with its record"
+        )
+    path, record = found[0]
+    if not path.is_file():
+        raise WeightsError(
+            f"the weights folder has a record of {path}, but not the file: copy it there"
+        )
+    return path, record
 
 
-def store_file(source: Path, record: WeightsRecord) -> Path:
-    """Copy a weight file into the weights folder and write its record.
+def store_weights(data: bytes, suffix: str, record: WeightsRecord) -> Path:
+    """Write weights and their record into the weights folder, in place of those of the same name.
+
+    Whenever this is killed, the folder has the old weights with their record, or the new ones.
 
     Parameters
     ----------
-    source : Path
-        The weight file.
+    data : bytes
+        The content of the weight file.
+    suffix : str
+        The suffix of its name.
     record : WeightsRecord
-        Its record; ``file`` is replaced by the name of the copy.
+        Its record; ``file`` is replaced by the name in the folder.
 
     Returns
     -------
     Path
-        The path of the copy.
+        The weight file in the folder.
 
     Raises
     ------
     WeightsError
-        If the folder cannot be written, or the copy differs from the original.
+        If the folder cannot be written, or belongs to another run at the moment.
     """
     folder = folder_path()
-    name = f"{slug(record.encoder)}--{slug(record.weights)}{source.suffix}"
-    target = folder / name
-    record = dataclasses.replace(record, file=name)
+    stem = f"{slug(record.encoder)}--{slug(record.weights)}"
+    # A suffix of records would make the weights one of them.
+    known = re.fullmatch(r"\.\w{1,16}", suffix, re.ASCII) and suffix != ".json"
+    target = folder / f"{stem}-{record.sha256[:8]}{suffix if known else '.bin'}"
+    record_path = folder / f"{stem}.json"
+    record = dataclasses.replace(record, file=target.name)
+    text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if source.resolve() != target.resolve():
-            with source.open("rb") as original, replacing(target) as copy:
-                if _copy(original, copy) != record.sha256:
-                    raise WeightsError(
-                        f"{source} changed while it was copied to {folder}; repeat the command"
-                    )
-        text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False)
-        record_path = target.with_name(f"{name}.json")
-        write_whole(record_path, f"{text}\n".encode())
-        # Remove earlier weights of the same name that had another suffix.
-        for old in folder.glob(f"{target.stem}.*"):
-            if old not in (target, record_path) and old.resolve() != source.resolve():
-                old.unlink()
+        with lock(folder, "import of weights", WeightsError, other=_OTHER_FOLDER):
+            sweep(folder)
+            _refuse_other(record_path, record)
+            if target.is_symlink() or not target.is_file() or sha256_of(target) != record.sha256:
+                with replacing(target) as file:
+                    file.write(data)
+            # From here on the new weights are in use.
+            write_whole(record_path, f"{text}\n".encode(errors="replace"))
+            _remove_earlier(folder, stem)
     except OSError as error:
         raise WeightsError(
             f"the weights folder {folder} cannot be written: {describe_os_error(error)}; choose "
-            f"another one with the environment variable {_VARIABLE}"
+            f"{_OTHER_FOLDER}"
         ) from None
     return target
 
 
-def _copy(source: BinaryIO, target: BinaryIO) -> str:
-    """Copy a file, and return the sha256 of the bytes that were copied."""
-    digest = hashlib.sha256()
-    while block := source.read(_BLOCK):
-        digest.update(block)
-        target.write(block)
-    return digest.hexdigest()
+def _refuse_other(path: Path, record: WeightsRecord) -> None:
+    """Raise an error if a record has the name of this one, but is of other weights."""
+    if not path.exists():
+        return
+    try:
+        there = _read_record(path)
+    except WeightsError:  # Damaged: it is replaced.
+        return
+    if (there.encoder, there.weights) != (record.encoder, record.weights):
+        raise WeightsError(
+            f"the weights '{there.weights}' of {there.encoder} have the same file name, {path}: "
+            "choose another name with --as"
+        )
+
+
+def _remove_earlier(folder: Path, stem: str) -> None:
+    """Remove weights of one name that no record names, as an import leaves that was killed."""
+    pattern = re.compile(rf"{re.escape(stem)}-[0-9a-f]{{8}}\.\w+", re.ASCII)
+    named = {path.name for path in read_records(folder)}
+    for path in folder.iterdir():
+        if pattern.fullmatch(path.name) and path.name not in named and path.suffix != ".json":
+            path.unlink()
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the sha256 of a file as 64 hexadecimal digits.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be read, or is not a regular file.
+    """
+    with open_regular(path, "weight file", WeightsError) as file:
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be read: {describe_os_error(error)}") from None

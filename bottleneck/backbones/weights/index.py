@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights, find_encoder
 from bottleneck.backbones.layer_listing import width_of
-from bottleneck.backbones.layouts.checkpoint import read_checkpoint
 from bottleneck.backbones.layouts.fitting import fitting_encoders
-from bottleneck.backbones.weights import folder, hub
+from bottleneck.backbones.weights import folder
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import (
+    WeightContent,
     WeightFile,
     find_local,
+    fit_content,
     fit_file,
     licence_of,
     locate,
-    unavailable_weights,
+    locate_published,
+    read_content,
+    readable,
 )
 from bottleneck.errors import UsageError, WeightsError
 
@@ -35,8 +39,9 @@ class FileCheck:
     ----------
     file : str
         Name of the file.
-    state : {"ok", "broken", "unknown"}
-        "unknown" means that the file has no record.
+    state : {"ok", "broken", "unknown", "open"}
+        "unknown" means that the file has no record, "open" that every user of this machine can
+        change it.
     text : str
         The result in words.
     """
@@ -58,8 +63,9 @@ def describe_weights(name: str | None = None) -> list[dict[str, Any]]:
     -------
     list of dict
         One row per set of weights: "backbone"; "weights"; "width", of a pooled feature vector;
-        "file"; "source"; "licence"; "preprocessing"; "sha256", of the file on this machine, or as
-        third parties claim it; "here", the path on this machine or None.
+        "file"; "source"; "licence"; "preprocessing"; "revision", the commit on the hub; "sha256",
+        of the file on this machine, or as third parties claim it; "here", the path on this machine
+        or None.
 
     Raises
     ------
@@ -86,7 +92,7 @@ def _published_row(encoder: Encoder, published: PublishedWeights) -> dict[str, A
     if stored:
         return _local_row(encoder, *stored)
     path = find_local(encoder, published)
-    claimed = published.claimed_sha256
+    known = published.sha256
     return {
         "backbone": encoder.name,
         "weights": published.weights,
@@ -95,7 +101,8 @@ def _published_row(encoder: Encoder, published: PublishedWeights) -> dict[str, A
         "source": published.repository or published.home,
         "licence": licence_of(encoder, published),
         "preprocessing": published.preprocessing,
-        "sha256": f"{claimed} (claimed by third parties)" if claimed else None,
+        "revision": published.revision,
+        "sha256": f"{known} (claimed by third parties, and required)" if known else None,
         "here": str(path) if path else None,
     }
 
@@ -109,6 +116,7 @@ def _local_row(encoder: Encoder, path: Path, record: WeightsRecord) -> dict[str,
         "source": record.source,
         "licence": record.licence,
         "preprocessing": record.preprocessing or record.layout,
+        "revision": record.revision,
         "sha256": record.sha256,
         "here": str(path),
     }
@@ -143,13 +151,7 @@ def fetch(name: str, weights: str = "imagenet") -> tuple[Path, WeightsRecord]:
     if published is None:
         locate(encoder, weights)  # Raises an error for an unknown name.
         raise UsageError(f"'{weights}' is not published; files need `bottleneck weights import`")
-    if published.repository is None:
-        raise unavailable_weights(encoder, published, "they are not on the hub")
-    try:
-        path = hub.cached_file(published) or hub.download(published)
-    except hub.HubError as error:
-        raise unavailable_weights(encoder, published, str(error)) from None
-    return _store(encoder, published.weights, path, published)
+    return _store(encoder, published.weights, locate_published(encoder, published), published)
 
 
 def import_file(
@@ -179,11 +181,15 @@ def import_file(
     WeightsError
         If the file does not fit the encoder, or no encoder.
     """
-    encoder = find_encoder(name) if name else _recognise_encoder(path)
+    if name is not None:
+        find_encoder(name)  # An unknown name is reported before the file is read.
+    located = WeightFile(path, path.stem, path.name)
+    content = read_content(located)
+    encoder = find_encoder(name) if name else _recognise_encoder(content, path)
     if weights and (entry := encoder.find_published(weights)):
         weights = entry.weights
-    fit, sha256 = fit_file(encoder, WeightFile(path, path.stem, path.name))
-    published = _recognise_published(encoder, path, fit.layout.name, sha256, weights)
+    fit = fit_content(encoder, path, content)
+    published = _recognise_published(encoder, path, fit.layout.name, content.sha256, weights)
     weights = weights or (published.weights if published else None)
     if weights is None:
         raise UsageError(
@@ -195,11 +201,11 @@ def import_file(
             f"weights cannot be called '{weights}', which --weights would read as something else; "
             "choose another name"
         )
-    return _store(encoder, weights, path, published)[1]
+    return _store(encoder, weights, located, published, content)[1]
 
 
-def _recognise_encoder(path: Path) -> Encoder:
-    fitting = fitting_encoders(read_checkpoint(path))
+def _recognise_encoder(content: WeightContent, path: Path) -> Encoder:
+    fitting = fitting_encoders(content.entries)
     if not fitting:
         raise WeightsError(
             f"{path.name} does not fit any encoder of `bottleneck backbones` exactly. Name the "
@@ -238,9 +244,15 @@ def _of_torchvision(encoder: Encoder, sha256: str) -> PublishedWeights | None:
 
 
 def _store(
-    encoder: Encoder, weights: str, path: Path, published: PublishedWeights | None
+    encoder: Encoder,
+    weights: str,
+    located: WeightFile,
+    published: PublishedWeights | None,
+    content: WeightContent | None = None,
 ) -> tuple[Path, WeightsRecord]:
-    fit, sha256 = fit_file(encoder, WeightFile(path, weights, path.name))
+    path = located.path
+    content = content or read_content(located)
+    fit = fit_content(encoder, path, content)
     # What a publisher states applies to its own file, not to a conversion for another library.
     stated = published.preprocessing if published else None
     if stated in encoder.layouts and stated != fit.layout.name:
@@ -249,13 +261,14 @@ def _store(
         encoder=encoder.name,
         weights=weights,
         file=path.name,
-        sha256=sha256,
+        sha256=content.sha256,
         layout=fit.layout.name,
-        source=(published.repository or published.home) if published else path.name,
+        source=(published.repository or published.home) if published else readable(path.name),
         licence=licence_of(encoder, published) if published else None,
         preprocessing=stated,
+        revision=located.revision,
     )
-    target = folder.store_file(path, record)
+    target = folder.store_weights(content.data, path.suffix, record)
     return target, dataclasses.replace(record, file=target.name)
 
 
@@ -265,29 +278,43 @@ def verify() -> list[FileCheck]:
     Returns
     -------
     list of FileCheck
-        One for each record, and one for each file without a record.
+        One for each record, one for each file without a record, and one if others can change them.
 
     Raises
     ------
     WeightsError
         If a record is damaged.
     """
-    path_of_folder = folder.folder_path()
+    used = folder.find_folder()
+    records = folder.read_records(used.path)
+    names = Counter((record.encoder, record.weights) for record in records.values())
     checks = []
-    records = folder.read_records(path_of_folder)
     for path, record in records.items():
         try:
             if not path.is_file():
                 raise WeightsError("only the record is here, the file is missing: copy it here")
+            if names[record.encoder, record.weights] > 1:
+                raise WeightsError(
+                    f"several files are '{record.weights}' of {record.encoder}: remove all but "
+                    "one, each with its record"
+                )
             located = WeightFile(path, record.weights, record.source, sha256=record.sha256)
             fit, _ = fit_file(find_encoder(record.encoder), located)
         except (UsageError, WeightsError) as error:
             checks.append(FileCheck(path.name, "broken", str(error)))
         else:
             text = f"{record.encoder}, {record.weights}, layout {fit.layout.name}"
+            if path.is_symlink():
+                text += f", a link to {path.readlink()}"
             checks.append(FileCheck(path.name, "ok", text))
-    for path in sorted(path_of_folder.iterdir()) if path_of_folder.is_dir() else ():
+    for path in sorted(used.path.iterdir()) if used.path.is_dir() else ():
         if path.suffix != ".json" and path not in records and not path.name.startswith("."):
             text = "no record: import it with `bottleneck weights import`"
             checks.append(FileCheck(path.name, "unknown", text))
+    if names_of_open := used.open_to_others():
+        text = (
+            f"every user of this machine can change {', '.join(names_of_open)}: "
+            f"chmod -R o-w {used.path}"
+        )
+        checks.append(FileCheck(used.path.name, "open", text))
     return checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from bottleneck.backbones import networks
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights
-from bottleneck.backbones.layouts.checkpoint import read_checkpoint
+from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, read_weights
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.weights import folder, hub
@@ -19,13 +20,18 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 
 __all__ = [
+    "WeightContent",
     "WeightFile",
     "Weights",
     "find_local",
+    "fit_content",
     "fit_file",
     "licence_of",
     "load_network",
     "locate",
+    "locate_published",
+    "read_content",
+    "readable",
     "unavailable_weights",
 ]
 
@@ -46,6 +52,8 @@ class Weights:
         sha256 of the file; None for random weights.
     licence : str or None
         The licence that the publisher states.
+    revision : str or None
+        The commit of the hub repository that the file is from.
     layout : str or None
         Name of the layout in which the file was recognised.
     part : str
@@ -61,6 +69,7 @@ class Weights:
     layout: str | None = None
     part: str = ""
     variant: str = ""
+    revision: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that can be written as JSON."""
@@ -75,12 +84,14 @@ class WeightFile:
     ----------
     path : Path
         The file.
-    name, source, licence
+    name, source, licence, revision
         See ``Weights``.
     preprocessing : str or None
         Name of the preprocessing that the weights expect; None for that of the layout.
     sha256 : str or None
         The expected sha256, if it is known.
+    remedy : str
+        What to do if the file is damaged.
     """
 
     path: Path
@@ -89,6 +100,27 @@ class WeightFile:
     licence: str | None = None
     preprocessing: str | None = None
     sha256: str | None = None
+    revision: str | None = None
+    remedy: str = "copy or import the file again"
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightContent:
+    """What a weight file contained when it was read.
+
+    Attributes
+    ----------
+    data : bytes
+        All its bytes.
+    sha256 : str
+        The sha256 of ``data``.
+    entries : dict
+        The tensors in ``data``, from ``parse_checkpoint``.
+    """
+
+    data: bytes = dataclasses.field(repr=False)
+    sha256: str
+    entries: dict[str, State] = dataclasses.field(repr=False)
 
 
 def load_network(
@@ -141,9 +173,44 @@ def load_network(
         layout=fit.layout.name,
         part=fit.part,
         variant=fit.layout.variant,
+        revision=located.revision,
     )
     name = preprocessing or located.preprocessing or fit.layout.name
     return network, loaded, find_preprocessing(name, encoder, sha256)
+
+
+def read_content(located: WeightFile) -> WeightContent:
+    """Return what a weight file contains; a known sha256 is compared before anything is parsed.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, or has another sha256 than expected.
+    """
+    path = located.path
+    data = read_weights(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if located.sha256 not in (None, sha256):
+        raise WeightsError(
+            f"{path} was changed: its sha256 is {sha256}, but {located.sha256} is known for it; "
+            f"{located.remedy}"
+        )
+    return WeightContent(data, sha256, parse_checkpoint(data, path))
+
+
+def fit_content(encoder: Encoder, path: Path, content: WeightContent) -> Fit:
+    """Return how the content of a weight file fits an encoder.
+
+    Raises
+    ------
+    WeightsError
+        If it does not fit, or holds NaN or infinity.
+    """
+    # timm publishes safetensors files. The same names in another format are from torchvision.
+    prefer = "timm" if path.suffix == ".safetensors" else "torchvision"
+    fit = find_fit(content.entries, encoder, prefer=prefer, what=path.name)
+    networks.refuse_not_finite(fit.state, path.name)
+    return fit
 
 
 def fit_file(encoder: Encoder, located: WeightFile) -> tuple[Fit, str]:
@@ -152,22 +219,10 @@ def fit_file(encoder: Encoder, located: WeightFile) -> tuple[Fit, str]:
     Raises
     ------
     WeightsError
-        If the file is damaged, has another sha256 than expected, does not fit, or holds NaN or
-        infinity.
+        What ``read_content`` and ``fit_content`` raise.
     """
-    path = located.path
-    entries = read_checkpoint(path)
-    sha256 = folder.sha256_of(path)
-    if located.sha256 not in (None, sha256):
-        raise WeightsError(
-            f"{path} was changed: its sha256 is {sha256}, but its record states "
-            f"{located.sha256}. Copy or import the file again"
-        )
-    # timm publishes safetensors files. The same names in another format are from torchvision.
-    prefer = "timm" if path.suffix == ".safetensors" else "torchvision"
-    fit = find_fit(entries, encoder, prefer=prefer, what=path.name)
-    networks.refuse_not_finite(fit.state, path.name)
-    return fit, sha256
+    content = read_content(located)
+    return fit_content(encoder, located.path, content), content.sha256
 
 
 def locate(encoder: Encoder, weights: str) -> WeightFile:
@@ -188,21 +243,43 @@ def locate(encoder: Encoder, weights: str) -> WeightFile:
         If the weights are not available.
     """
     path = Path(weights)
-    if path.suffix or os.sep in weights or path.is_file():
+    if folder.names_file(weights):
         named = next((p for p in encoder.published if p.file == path.name), None)
         stated = named.preprocessing if named and path.suffix == ".h5" else None
         # The weights in a file random.pth must not be called "random".
         name = path.name if path.stem == "random" else path.stem
-        return WeightFile(path, name, path.name, preprocessing=stated)
+        return WeightFile(path, readable(name), readable(path.name), preprocessing=stated)
     published = encoder.find_published(weights)
     stored = folder.find_record(encoder.name, published.weights if published else weights)
     if stored:
         path, record = stored
         return WeightFile(
-            path, weights, record.source, record.licence, record.preprocessing, record.sha256
+            path,
+            weights,
+            record.source,
+            record.licence,
+            record.preprocessing,
+            record.sha256,
+            record.revision,
         )
     if published is None:
         raise _never_published(encoder, weights)
+    return locate_published(encoder, published)
+
+
+def readable(name: str) -> str:
+    """Return a file name as text that can be written into a record, whatever its bytes."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def locate_published(encoder: Encoder, published: PublishedWeights) -> WeightFile:
+    """Return the file of published weights from the hub's cache or the hub.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are not available.
+    """
     cached = hub.cached_file(published)
     if cached is None:
         if published.repository is None:
@@ -212,18 +289,24 @@ def locate(encoder: Encoder, weights: str) -> WeightFile:
         except hub.HubError as error:
             raise unavailable_weights(encoder, published, str(error)) from None
     return WeightFile(
-        cached,
-        weights,
+        cached.path,
+        published.weights,
         str(published.repository),
         licence_of(encoder, published),
         published.preprocessing,
+        cached.sha256,
+        cached.revision,
+        remedy="delete it, and the next run downloads it again",
     )
 
 
 def find_local(encoder: Encoder, published: PublishedWeights) -> Path | None:
     """Return the path of published weights in the weights folder or the hub's cache, or None."""
     stored = folder.find_record(encoder.name, published.weights)
-    return stored[0] if stored else hub.cached_file(published)
+    if stored:
+        return stored[0]
+    cached = hub.cached_file(published)
+    return cached.path if cached else None
 
 
 def licence_of(encoder: Encoder, published: PublishedWeights) -> str | None:
@@ -235,8 +318,11 @@ def licence_of(encoder: Encoder, published: PublishedWeights) -> str | None:
 
 def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: str) -> WeightsError:
     """Return the error for published weights that are not available, with instructions."""
+    revision = published.revision or "main"
     if published.repository:
-        address = f"https://huggingface.co/{published.repository}/resolve/main/{published.file}"
+        address = (
+            f"https://huggingface.co/{published.repository}/resolve/{revision}/{published.file}"
+        )
     else:
         address = f"{published.file} from the links on {published.home}"
     return WeightsError(
