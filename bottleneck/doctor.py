@@ -107,15 +107,15 @@ def _check_devices() -> Iterator[Check]:
 
 def _check_weights_folder() -> Iterator[Check]:
     try:
-        from bottleneck.backbones.weights.folder import find_folder, read_records
+        from bottleneck.backbones.weights.folder import find_folder, is_file, read_records
 
         used = find_folder()
-        records = read_records(used.path) if used.path.is_dir() else {}
+        records = read_records(used.path)
         open_to_others = used.open_to_others()
+        missing = [path.name for path in records if not is_file(path)]
     except Exception as error:  # noqa: BLE001  # A broken torch stops this too.
         yield Check("weights folder", "broken", str(error))
         return
-    missing = [path.name for path in records if not path.is_file()]
     if missing:
         yield Check("weights folder", "broken", f"{used.text} lacks {', '.join(missing)}")
     elif used.path.is_dir():

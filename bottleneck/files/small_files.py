@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -49,7 +50,8 @@ def open_regular(path: Path, what: str, error: type[BottleneckError] = UsageErro
     try:
         descriptor = os.open(path, _READ)
     except OSError as cause:
-        if path.is_socket():  # The one kind that cannot be opened at all.
+        # The one kind that cannot be opened at all. Other errors would be raised again here.
+        if cause.errno in (errno.ENXIO, errno.EOPNOTSUPP) and path.is_socket():
             raise _irregular(path, what, error, stat.S_IFSOCK) from None
         raise _unreadable(path, what, error, cause) from None
     except ValueError:

@@ -30,7 +30,7 @@ from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import WeightFile, read_content
 from bottleneck.cli.app import app
 from bottleneck.doctor import diagnose
-from bottleneck.errors import WeightsError
+from bottleneck.errors import UsageError, WeightsError
 
 SMALL = "timm/test_resnet.r160_in1k"
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,6 +137,9 @@ def test_files_that_never_end_or_take_all_memory(
     for name in ("nul\0.pth", "x" * 300 + ".pth"):
         with pytest.raises(WeightsError, match="cannot be read"):
             read_checkpoint(tmp_path / name)
+    for name in ("nul\0", "x" * 300):
+        with pytest.raises(UsageError, match="unknown weights"):
+            load_backbone(SMALL, weights=name)
 
 
 def test_a_file_name_of_any_bytes(place: Path, tmp_path: Path) -> None:
@@ -173,6 +176,8 @@ def test_records_that_mislead(place: Path, tmp_path: Path) -> None:
         ({"file": ".."}, "another folder"),
         ({"file": ""}, "another folder"),
         ({"file": "/etc/passwd"}, "another folder"),
+        ({"file": "x" * 300}, "but not the file"),
+        ({"file": "x\0"}, "but not the file"),
         ({"sha256": ""}, "64 hexadecimal digits"),
         ({"sha256": record.sha256.upper()}, "64 hexadecimal digits"),
         ({"revision": 3}, "revision"),
@@ -196,6 +201,19 @@ def test_records_that_mislead(place: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"has several weights 'mine' .*a\.safetensors"):
         load_backbone(SMALL, weights="mine")
     assert {check.state for check in index.verify()} == {"broken"}
+
+
+def test_folders_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for name in ("file", "x" * 300):
+        monkeypatch.setenv("BOTTLENECK_WEIGHTS", str(tmp_path / name))
+        with pytest.raises(WeightsError, match=r"the weights folder .* cannot be read"):
+            load_backbone(SMALL, weights="mine")
+        with pytest.raises(WeightsError, match=r"the weights folder .* cannot be"):
+            imported(tmp_path, 1)
+        with pytest.raises(WeightsError, match=r"the weights folder .* cannot be read"):
+            index.verify()
+        assert any("cannot be read" in check.text for check in diagnose())
 
 
 def test_two_names_that_become_one_file_name(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ __all__ = [
     "find_folder",
     "find_record",
     "folder_path",
+    "is_file",
+    "list_files",
     "names_file",
     "needs_folder",
     "read_records",
@@ -115,7 +117,7 @@ class WeightsFolder:
         if os.name == "nt":
             return []
         names = []
-        for path in (self.path, *(sorted(self.path.iterdir()) if self.path.is_dir() else ())):
+        for path in (self.path, *list_files(self.path)):
             try:
                 mode = path.lstat().st_mode
             except OSError:  # Removed meanwhile, or not there.
@@ -139,7 +141,15 @@ def needs_folder(weights: str) -> bool:
 def names_file(weights: str) -> bool:
     """Return whether the name of weights is the path of a file."""
     path = Path(weights)
-    return bool(path.suffix or os.sep in weights or path.is_file())
+    return bool(path.suffix or os.sep in weights or is_file(path))
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is that of a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def find_folder() -> WeightsFolder:
@@ -160,6 +170,26 @@ def folder_path() -> Path:
     return find_folder().path
 
 
+def list_files(folder: Path) -> list[Path]:
+    """Return what a weights folder contains, by name; nothing if there is no folder.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        reason = describe_os_error(error) if isinstance(error, OSError) else error
+        raise WeightsError(
+            f"the weights folder {folder} cannot be read: {reason}; correct it, or choose "
+            f"{_OTHER_FOLDER}"
+        ) from None
+
+
 def read_records(folder: Path) -> dict[Path, WeightsRecord]:
     """Return all records of a folder by the paths of their weight files.
 
@@ -169,9 +199,10 @@ def read_records(folder: Path) -> dict[Path, WeightsRecord]:
         If a record is damaged.
     """
     records = {}
-    for path in sorted(folder.glob("*.json")):
-        record = _read_record(path)
-        records[folder / record.file] = record
+    for path in list_files(folder):
+        if path.suffix == ".json" and not path.name.startswith("."):
+            record = _read_record(path)
+            records[folder / record.file] = record
     return records
 
 
@@ -212,7 +243,7 @@ def find_record(encoder: str, weights: str) -> tuple[Path, WeightsRecord] | None
             "Remove all but one, each with its record"
         )
     path, record = found[0]
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(
             f"the weights folder has a record of {path}, but not the file: copy it there"
         )
@@ -289,7 +320,7 @@ def _remove_earlier(folder: Path, stem: str) -> None:
     """Remove weights of one name that no record names, as an import leaves that was killed."""
     pattern = re.compile(rf"{re.escape(stem)}-[0-9a-f]{{8}}\.\w+", re.ASCII)
     named = {path.name for path in read_records(folder)}
-    for path in folder.iterdir():
+    for path in list_files(folder):
         if pattern.fullmatch(path.name) and path.name not in named and path.suffix != ".json":
             path.unlink()
 

@@ -291,7 +291,7 @@ def verify() -> list[FileCheck]:
     checks = []
     for path, record in records.items():
         try:
-            if not path.is_file():
+            if not folder.is_file(path):
                 raise WeightsError("only the record is here, the file is missing: copy it here")
             if names[record.encoder, record.weights] > 1:
                 raise WeightsError(
@@ -307,7 +307,7 @@ def verify() -> list[FileCheck]:
             if path.is_symlink():
                 text += f", a link to {path.readlink()}"
             checks.append(FileCheck(path.name, "ok", text))
-    for path in sorted(used.path.iterdir()) if used.path.is_dir() else ():
+    for path in folder.list_files(used.path):
         if path.suffix != ".json" and path not in records and not path.name.startswith("."):
             text = "no record: import it with `bottleneck weights import`"
             checks.append(FileCheck(path.name, "unknown", text))
