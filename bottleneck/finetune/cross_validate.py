@@ -32,7 +32,7 @@ from bottleneck.predictions import Predictions, predicted_classes
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
-    from bottleneck.finetune.run_folder import RunFolder
+    from bottleneck.finetune.run_folder import RunFolder, Scores
     from bottleneck.finetune.training_data import Inputs
 
 __all__ = ["Trained", "finetune", "summarise_seeds", "train_on_features"]
@@ -120,7 +120,7 @@ def finetune(
     progress : callable, optional
         Called with the number of batches done, their largest possible number, and a text.
     note : callable, optional
-        Called with a sentence on copies, before any training.
+        Called with a sentence on copies, before any training, and on each damaged file.
 
     Returns
     -------
@@ -208,7 +208,8 @@ def _train_arms(
     note: Callable[[str], None] | None,
 ) -> tuple[Trained, ...]:
     from bottleneck.features import devices
-    from bottleneck.finetune.run_folder import RunFolder, write_json
+    from bottleneck.finetune.run_folder import RunFolder
+    from bottleneck.finetune.saved_files import write_json
 
     if seeds < 1:
         raise UsageError(f"the number of seeds must be at least 1, not {seeds}")
@@ -227,7 +228,7 @@ def _train_arms(
     for number in range(seeds):
         chosen = dataclasses.replace(config, seed=config.seed + number)
         path = output if seeds == 1 else output / f"seed-{chosen.seed}"
-        folder = RunFolder(path, _inputs_of(inputs, chosen, parts, plan))
+        folder = RunFolder(path, _inputs_of(inputs, chosen, parts, plan), note)
         with folder.locked():
             trained.append(_train_arm(inputs, chosen, plan, parts, folder, progress))
     if seeds > 1:
@@ -264,7 +265,7 @@ def _train_arm(
     import pandas as pd
 
     from bottleneck.finetune.classifier import count_parameters, describe_trainable
-    from bottleneck.finetune.run_folder import write_json, write_table
+    from bottleneck.finetune.saved_files import write_json, write_table
 
     layers = describe_trainable(inputs.network(config.seed))
     n_trained, n_all = count_parameters(layers)
@@ -336,10 +337,10 @@ def _train_fold(
     progress: Progress | None,
     number: int,
     n_parts: int,
-) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+) -> tuple[dict[str, Any], Scores]:
     from bottleneck.finetune.trainer import auroc, predict_rows, train_network
 
-    known = folder.finished(part.name)
+    known = folder.finished(part, len(inputs.classes))
     if known is not None:
         return known
 
@@ -349,7 +350,8 @@ def _train_fold(
 
     text = f"seed {config.seed}, fold {number + 1}/{n_parts}"
     path = folder.fold(part.name)
-    network, record = train_network(inputs, part, config, path, move, text)
+    checkpoint = folder.checkpoint(part.name)
+    network, record = train_network(inputs, part, config, checkpoint, move, text, folder.note)
     scores = {
         name: predict_rows(inputs, network, getattr(part, name), config, path)
         for name in ("test", "validation")
@@ -363,8 +365,7 @@ def _train_fold(
         **{f"{k}_auroc": auroc(inputs.labels[getattr(part, k)], v) for k, v in scores.items()},
         **record,
     }
-    folder.finish(part.name, record, scores, network.state_dict())
-    return record, scores
+    return folder.finish(part.name, record, scores, network.state_dict()), scores
 
 
 def _predictions(

@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le, MinLen
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.errors import DataError, ModelError
+from bottleneck.errors import DataError, ModelError, UsageError
+from bottleneck.finetune.fold_record import FileRecord
+from bottleneck.finetune.saved_files import DamagedFile, Seal, read_object, read_sealed
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.schema import from_table, schema
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
 
 __all__ = ["predict"]
+
+
+@schema
+class _Fold:
+    """The fields of a fold that a prediction needs."""
+
+    repeat: int
+    fold: int
+    files: Mapping[str, FileRecord]
+
+
+@schema
+class _Training:
+    """The fields of a ``training.json`` that a prediction needs."""
+
+    seed: Annotated[int, Ge(0), Le(2**63)]
+    classes: Annotated[tuple[str, ...], MinLen(2)]
+    config: TrainingOptions
+    folds: tuple[_Fold, ...]
 
 
 def predict(
@@ -49,32 +72,39 @@ def predict(
     Raises
     ------
     ModelError
-        If there is no such network, or it is damaged.
+        If there is no such network, or it is damaged, or not the one of the record.
     DataError
         If the classes differ.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     from bottleneck.finetune.image_data import ImageInputs
     from bottleneck.finetune.run_folder import network_file
     from bottleneck.finetune.trainer import predict_rows
 
     path = Path(path)
+    record = _read_record(path / "training.json")
+    file = network_file(path, repeat, fold)
+    sealed = [one.files for one in record.folds if (one.repeat, one.fold) == (repeat, fold)]
+    if not sealed or file.name not in sealed[0]:
+        raise ModelError(f"{path} holds no network of repeat {repeat}, fold {fold}")
+    of_file = sealed[0][file.name]
     try:
-        record = json.loads((path / "training.json").read_text(encoding="utf-8"))
-        tensors = load_file(network_file(path, repeat, fold))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            f"{path} holds no network of repeat {repeat}, fold {fold} that can be read: {error}"
-        ) from None
-    inputs = ImageInputs(dataset, TrainingOptions(**record["config"]), backbone)
-    if list(inputs.classes) != record["classes"]:
+        tensors = load(read_sealed(file, "network", Seal(of_file.size, of_file.sha256)))
+    except DamagedFile as damaged:
+        raise ModelError(f"{file} {damaged.reason}; repeat the training, which mends it") from None
+    except SafetensorError:
+        raise ModelError(f"{file} is no safetensors file; repeat the training") from None
+    except UsageError as error:
+        raise ModelError(str(error)) from None
+    inputs = ImageInputs(dataset, record.config, backbone)
+    if inputs.classes != record.classes:
         raise DataError(
-            f"the network was trained on the classes {', '.join(record['classes'])}; the data set "
+            f"the network was trained on the classes {', '.join(record.classes)}; the data set "
             f"'{dataset.name}' has {', '.join(inputs.classes)}"
         )
-    network = inputs.network(record["seed"])
+    network = inputs.network(record.seed)
     try:
         network.load_state_dict(tensors)
     except RuntimeError:
@@ -94,4 +124,25 @@ def predict(
         scores=scores,
         classes=inputs.classes,
         kind="probability",
+    )
+
+
+def _read_record(path: Path) -> _Training:
+    try:
+        content = read_object(path, "training record")
+        folds = content.get("folds")
+        if isinstance(folds, list):
+            folds = [_take(one, _Fold) for one in folds]
+        return from_table(_Training, _take({**content, "folds": folds}, _Training), str(path))
+    except DamagedFile as damaged:
+        raise ModelError(f"{path} {damaged.reason}; repeat the training, which mends it") from None
+    except (UsageError, RecursionError) as error:
+        raise ModelError(f"the training in {path.parent} is unknown: {error}") from None
+
+
+def _take(content: Any, kind: type) -> Any:
+    """Return the fields of a record that a schema has."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return (
+        {k: v for k, v in content.items() if k in names} if isinstance(content, dict) else content
     )

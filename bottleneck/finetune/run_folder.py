@@ -4,35 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bottleneck.errors import UsageError, describe_os_error
+from bottleneck.errors import UsageError
+from bottleneck.files.archives import find_bomb
 from bottleneck.files.locks import lock
-from bottleneck.files.writing import replacing, sweep, write_whole
-from bottleneck.finetune.validation_split import fold_name
-from bottleneck.table_text import frame_csv
+from bottleneck.files.writing import make_folder, sweep
+from bottleneck.finetune.fold_record import check_record
+from bottleneck.finetune.saved_files import (
+    DamagedFile,
+    Seal,
+    explained_writes,
+    is_there,
+    read_sealed,
+    read_sealed_json,
+    write_sealed,
+    write_sealed_json,
+)
+from bottleneck.finetune.validation_split import FoldSplit, fold_name
 
-__all__ = ["RunFolder", "network_file", "write_json", "write_table"]
+if TYPE_CHECKING:
+    from bottleneck.finetune.training_checkpoint import CheckpointFile
+
+__all__ = ["RunFolder", "network_file"]
 
 _INPUTS = "run.json"
+_CHECKPOINT = "last.ckpt"
 _DONE = "fold.json"
 _WEIGHTS = "network.safetensors"
 _SCORES = "scores.npz"
 _SHOWN = 4
 
+Scores = Mapping[str, NDArray[np.float64]]
+
 
 class RunFolder:
     """The folder of one seed, with a subfolder for each fold.
 
-    A fold is finished when its ``fold.json`` exists, which is written last. Files are written
-    under another name and then moved into place.
+    A fold is finished when its ``fold.json`` exists, which is written last and has the checksums
+    of the others. A damaged file is set aside as ``NAME.damaged``, and its fold is trained again.
 
     Parameters
     ----------
@@ -40,6 +58,8 @@ class RunFolder:
         The folder.
     inputs : mapping
         Everything that determines the result: options, data, folds.
+    note : callable, optional
+        Called with a sentence on each damaged file.
 
     Raises
     ------
@@ -47,22 +67,18 @@ class RunFolder:
         If the folder cannot be written, or holds a training of something else.
     """
 
-    def __init__(self, path: Path, inputs: Mapping[str, Any]) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, inputs: Mapping[str, Any], note: Callable[[str], None] | None = None
+    ) -> None:
+        self.path = make_folder(path)
+        self.note = note or (lambda _: None)
         # The values as they are read back from JSON.
         inputs = json.loads(json.dumps(inputs))
         self.hash = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            known = self._known()
-            if known is None:
-                write_json(path / _INPUTS, inputs)
-        except OSError as error:
-            raise UsageError(
-                f"the output folder {path} cannot be written: {describe_os_error(error)}; choose "
-                "another with --output"
-            ) from None
-        if known is not None and known != inputs:
+        known = self._known()
+        if known is None:
+            write_sealed_json(path / _INPUTS, inputs)
+        elif known != inputs:
             raise UsageError(
                 f"{path} holds another training: {_difference(known, inputs)}. Name another folder "
                 "with --output, or remove this one"
@@ -70,15 +86,17 @@ class RunFolder:
 
     def _known(self) -> dict[str, Any] | None:
         path = self.path / _INPUTS
-        if not path.exists():
+        if not is_there(path, "record"):
             return None
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise UsageError(
-                f"{path} is damaged, so the training in {self.path} is unknown: remove the folder, "
-                "or choose another with --output"
-            ) from None
+            known = read_sealed_json(path, "record")
+            if not isinstance(known.get("config"), dict):
+                raise DamagedFile(path, "does not describe a training")
+        except DamagedFile as damaged:
+            # Every file of a fold also states the training that it belongs to.
+            self.note(damaged.set_aside())
+            return None
+        return known
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -95,62 +113,111 @@ class RunFolder:
     def fold(self, name: str) -> Path:
         """Return the folder of a fold, and create it where it does not exist."""
         path = self.path / name
-        path.mkdir(exist_ok=True)
-        sweep(path)
+        with explained_writes(path):
+            path.mkdir(exist_ok=True)
+            sweep(path)
         return path
 
-    def finished(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]] | None:
-        """Return the record of a fold and its scores by set; None where it is not finished."""
-        folder = self.fold(name)
-        if not (folder / _DONE).exists():
+    def checkpoint(self, name: str) -> CheckpointFile:
+        """Return the checkpoint of a fold."""
+        from bottleneck.finetune.training_checkpoint import CheckpointFile
+
+        return CheckpointFile(self.fold(name) / _CHECKPOINT, f"{self.hash} {name}")
+
+    def finished(self, part: FoldSplit, n_classes: int) -> tuple[dict[str, Any], Scores] | None:
+        """Return the record of a fold and its scores by set; None where it must be trained.
+
+        Parameters
+        ----------
+        part : FoldSplit
+            The fold.
+        n_classes : int
+            Number of columns of its scores.
+
+        Raises
+        ------
+        UsageError
+            If a file belongs to another training, or cannot be read or set aside.
+        """
+        folder = self.fold(part.name)
+        if not is_there(folder / _DONE, "record"):
+            if (folder / _WEIGHTS).exists() and not any(folder.glob("*.ckpt")):
+                self.note(f"{folder / _DONE} is missing. The fold is trained again.")
             return None
-        record = json.loads((folder / _DONE).read_text(encoding="utf-8"))
-        if record.pop("run") != self.hash:
-            raise UsageError(
-                f"{folder} is of another training: remove it, or name another --output"
-            )
+        try:
+            content = read_sealed_json(folder / _DONE, "record")
+            if content.pop("run", None) != self.hash:
+                raise UsageError(
+                    f"{folder} is of another training: remove it, or name another --output"
+                )
+            check_record(folder / _DONE, content, part)
+            read_sealed(folder / _WEIGHTS, "network", _seal(content, _WEIGHTS))
+            scores = _read_scores(folder / _SCORES, _seal(content, _SCORES), part, n_classes)
+        except DamagedFile as damaged:
+            self.note(f"{damaged.set_aside()} The fold is trained again.")
+            with explained_writes(folder / _DONE):
+                (folder / _DONE).unlink(missing_ok=True)
+            return None
         self._tidy(folder)
-        with np.load(folder / _SCORES) as scores:
-            return record, dict(scores)
+        return content, scores
 
     def finish(
-        self,
-        name: str,
-        record: Mapping[str, Any],
-        scores: Mapping[str, NDArray[np.float64]],
-        network: Mapping[str, Any],
-    ) -> None:
-        """Record a fold as finished, with its network, and delete its checkpoints."""
+        self, name: str, record: Mapping[str, Any], scores: Scores, network: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Record a fold as finished, with its network, and delete its checkpoints.
+
+        Returns
+        -------
+        dict
+            The record, with size and SHA-256 of each file.
+        """
         from safetensors.torch import save
 
         folder = self.fold(name)
-        write_whole(
-            folder / _WEIGHTS, save({key: tensor.contiguous() for key, tensor in network.items()})
-        )
-        with replacing(folder / _SCORES) as file:
-            np.savez(file, allow_pickle=False, **scores)
-        write_json(folder / _DONE, {"run": self.hash, **record})
+        packed = io.BytesIO()
+        np.savez(packed, allow_pickle=False, **scores)
+        tensors = save({key: tensor.contiguous() for key, tensor in network.items()})
+        files = {
+            _WEIGHTS: write_sealed(folder / _WEIGHTS, tensors)._asdict(),
+            _SCORES: write_sealed(folder / _SCORES, packed.getvalue())._asdict(),
+        }
+        record = {**record, "files": files}
+        write_sealed_json(folder / _DONE, {"run": self.hash, **record})
         self._tidy(folder)
+        return record
 
     def _tidy(self, folder: Path) -> None:
         # A kill may have left checkpoints in the folder of a finished fold.
         for checkpoint in folder.glob("*.ckpt"):
-            checkpoint.unlink()
+            with explained_writes(checkpoint):
+                checkpoint.unlink()
+
+
+def _seal(record: Mapping[str, Any], name: str) -> Seal:
+    return Seal(**record["files"][name])
+
+
+def _read_scores(path: Path, seal: Seal, part: FoldSplit, n_classes: int) -> Scores:
+    data = io.BytesIO(read_sealed(path, "scores", seal))
+    wanted = {name: (len(getattr(part, name)), n_classes) for name in ("test", "validation")}
+    try:
+        with zipfile.ZipFile(data) as archive:
+            bomb = find_bomb(archive)
+        data.seek(0)
+        if bomb is None:
+            with np.load(data, allow_pickle=False) as file:
+                scores = dict(file)
+            shapes = {name: values.shape for name, values in scores.items()}
+            if shapes == wanted and all(v.dtype == np.float64 for v in scores.values()):
+                return scores
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError):
+        pass
+    raise DamagedFile(path, "does not hold the scores of this fold")
 
 
 def network_file(path: Path, repeat: int, fold: int) -> Path:
     """Return the path of a fold's network in a run's folder."""
     return path / fold_name(repeat, fold) / _WEIGHTS
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode())
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV file atomically."""
-    write_whole(path, frame_csv(table).encode())
 
 
 def _difference(known: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

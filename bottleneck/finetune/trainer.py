@@ -7,7 +7,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, DistributedSampler
 
 from bottleneck.errors import UsageError
@@ -25,6 +26,8 @@ from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.early_stopping import Course, Curve, Move, Validated, best_epoch, is_over
 from bottleneck.finetune.losses import build_loss, weigh_classes
 from bottleneck.finetune.lr_schedule import make_scheduler
+from bottleneck.finetune.saved_files import DamagedFile
+from bottleneck.finetune.training_checkpoint import CheckpointFile
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.transforms import derive_seed
@@ -32,7 +35,6 @@ from bottleneck.finetune.validation_split import FoldSplit
 
 __all__ = ["auroc", "predict_rows", "train_network"]
 
-_CHECKPOINT = "last.ckpt"
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -103,8 +105,10 @@ class _Training(Validated):
         _, first = np.unique(rows.cpu().numpy(), return_index=True)
         logits, rows = logits[first], rows[first]
         labels = self.inputs.labels[rows.cpu().numpy()]
-        self.val_loss = float(self.loss(logits, torch.from_numpy(labels).to(logits.device)))
         self.val_auroc = auroc(labels, logits.double().softmax(1).cpu().numpy())
+        self.val_loss = float(self.loss(logits, torch.from_numpy(labels).to(logits.device)))
+        if not math.isfinite(self.val_loss):
+            raise _not_finite("validation loss")
 
     def configure_optimizers(self) -> Any:
         config = self.config
@@ -132,9 +136,10 @@ def train_network(
     inputs: Inputs,
     part: FoldSplit,
     config: TrainingOptions,
-    folder: Path,
+    checkpoint: CheckpointFile,
     move: Move | None,
     text: str,
+    note: Callable[[str], None],
 ) -> tuple[Classifier, dict[str, Any]]:
     """Train a network, or continue an interrupted training.
 
@@ -146,13 +151,16 @@ def train_network(
         Rows of the training and validation sets.
     config : TrainingOptions
         Options, with a precision other than "auto".
-    folder : Path
-        Folder of the checkpoint.
+    checkpoint : CheckpointFile
+        Written after every epoch. One that exists is continued; a damaged one is set aside, and
+        the training starts again.
     move : callable or None
         Progress, as for the public functions: called with the number of batches done, their
         largest possible number, and a text.
     text : str
         What is being trained, for the progress.
+    note : callable
+        Called with a sentence on a damaged checkpoint.
 
     Returns
     -------
@@ -162,17 +170,16 @@ def train_network(
         curve, chosen_epoch, seconds of all epochs, images_seen, device, peak_memory_bytes, and
         peak_memory_of: "device", or "process" for the process since its start.
     """
-    checkpoint = folder / _CHECKPOINT
     device = devices.resolve_device(config.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with torch.random.fork_rng(devices=[]), _quiet():
-        module = _Training(inputs, part, config)
-        if not (checkpoint.exists() and is_over(_read_course(checkpoint)["curve"], config)):
-            course = Course(config, move if config.devices == 1 else None, text)
-            trainer = _trainer(config, folder, [course], n_devices=config.devices)
-            _fit(trainer, module, checkpoint if checkpoint.exists() else None)
-    state = _read_course(checkpoint)
+        try:
+            module = _train(inputs, part, config, checkpoint, move, text)
+        except DamagedFile as damaged:
+            note(f"{damaged.set_aside()} The fold is trained again from its start.")
+            module = _train(inputs, part, config, checkpoint, move, text)
+    state = checkpoint.read_course()
     curve: Curve = state["curve"]
     module.network.load_state_dict(state["best"])
     used = _n_used(len(part.train), config)
@@ -185,6 +192,25 @@ def train_network(
         "peak_memory_bytes": max(row["peak_memory_bytes"] for row in curve),
         "peak_memory_of": "device" if device.type == "cuda" else "process",
     }
+
+
+def _train(
+    inputs: Inputs,
+    part: FoldSplit,
+    config: TrainingOptions,
+    checkpoint: CheckpointFile,
+    move: Move | None,
+    text: str,
+) -> _Training:
+    """Train until the training is over, from the checkpoint where there is one."""
+    module = _Training(inputs, part, config)
+    if not (checkpoint.exists() and is_over(checkpoint.read_course()["curve"], config)):
+        course = Course(config, move if config.devices == 1 else None, text)
+        trainer = _trainer(
+            config, checkpoint.path.parent, [course], checkpoint, n_devices=config.devices
+        )
+        _fit(trainer, module, checkpoint)
+    return module
 
 
 def predict_rows(
@@ -217,14 +243,17 @@ def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> floa
     from sklearn.metrics import roc_auc_score
 
     if not np.isfinite(probabilities).all():
-        raise UsageError(
-            "the network's outputs are not finite: use a smaller --learning-rate, or "
-            "--precision fp32"
-        )
+        raise _not_finite("network's output")
     if probabilities.shape[1] == 2:
         return float(roc_auc_score(labels, probabilities[:, 1]))
     truth = labels[:, None] == np.arange(probabilities.shape[1])
     return float(roc_auc_score(truth, probabilities, average="macro"))
+
+
+def _not_finite(what: str) -> UsageError:
+    return UsageError(
+        f"the {what} is not finite: use a smaller --learning-rate, or --precision fp32"
+    )
 
 
 def _n_used(n: int, config: TrainingOptions) -> int:
@@ -260,15 +289,20 @@ def _loader(
 
 
 def _trainer(
-    config: TrainingOptions, folder: Path, callbacks: list[Callback], *, n_devices: int
+    config: TrainingOptions,
+    folder: Path,
+    callbacks: list[Callback],
+    checkpoint: CheckpointFile | None = None,
+    *,
+    n_devices: int,
 ) -> pl.Trainer:
     device = devices.resolve_device(config.device)
-    if callbacks:
+    if checkpoint is not None:
         callbacks = [
             *callbacks,
             ModelCheckpoint(
                 folder,
-                filename=_CHECKPOINT.removesuffix(".ckpt"),
+                filename=checkpoint.path.stem,
                 save_on_train_epoch_end=True,
                 enable_version_counter=False,
             ),
@@ -284,7 +318,8 @@ def _trainer(
         max_epochs=config.epochs,
         accumulate_grad_batches=config.accumulate,
         callbacks=callbacks,
-        enable_checkpointing=bool(callbacks),
+        plugins=[] if checkpoint is None else [checkpoint],
+        enable_checkpointing=checkpoint is not None,
         # train_dataloader returns the order of a single epoch.
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
@@ -296,24 +331,31 @@ def _trainer(
     )
 
 
-def _fit(trainer: pl.Trainer, module: _Training, checkpoint: Path | None) -> None:
+def _fit(trainer: pl.Trainer, module: _Training, checkpoint: CheckpointFile) -> None:
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
+        trainer.fit(module, ckpt_path=str(checkpoint.path) if checkpoint.exists() else None)
     except SystemExit:
         # Lightning turns Ctrl-C into an exit and disables the signal.
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
+    except ProcessRaisedException as error:
+        # Errors of the processes of several devices arrive as the text of their tracebacks.
+        _, ours, message = error.msg.rpartition("\nbottleneck.")
+        if not ours:
+            raise
+        raise UsageError(message.partition(": ")[2].strip()) from None
+    except ProcessExitedException as error:
+        raise UsageError(
+            f"a process of the training was ended ({error.signal_name or error.exit_code}), "
+            "perhaps for lack of memory. Finished epochs are kept: repeat the command, with a "
+            "smaller --batch-size if it happens again"
+        ) from None
     except torch.OutOfMemoryError:
         raise UsageError(
             f"batches of {module.config.batch_size} do not fit into the device's memory; use a "
             "smaller --batch-size, with --accumulate for steps of the same size"
         ) from None
-
-
-def _read_course(checkpoint: Path) -> dict[str, Any]:
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return state["callbacks"][Course.__qualname__]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from made_features import make_features
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.cross_validation.imported_predictions import load_imported
 
 QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
 
@@ -106,6 +107,28 @@ def test_a_record_of_a_training_that_does_not_end_is_refused(features, alone, tm
     (tmp_path / "training.json").write_text(deep)
     with pytest.raises(DataError, match="config is nested too deeply"):
         compare(features, ["logistic"], predictions=[tmp_path], protocol=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"seconds": 1e400}', "seconds cannot be inf"),
+        ('{"seconds": NaN}', "seconds cannot be nan"),
+        ('{"images_seen": 1' + "0" * 400 + "}", "images_seen cannot be a whole number of so many"),
+        ('{"images_seen": true}', "images_seen cannot be True"),
+        ('{"device": ["cpu"]}', "device cannot be"),
+        ('{"name": {"a": 1}}', "name must be a text"),
+        ('{"name": "' + "x" * 2000 + '"}', "name must be a text"),
+        ('{"config": {"epochs": 1' + "0" * 400 + "}}", "config has a number"),
+        ('{"folds": [{"curve": [{"epoch": 1, "val_loss": Infinity}]}]}', "val_loss cannot be inf"),
+        ('{"seconds": 1', "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
+    ],
+)
+def test_a_record_with_absurd_values_is_refused(written, text, message):
+    written.with_name("training.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_imported(written)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,9 @@ _MAX_BYTES = 67_108_864
 _COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
 _OPTIONS = ("network", "seed", "config", "versions")
 _CURVES = ("epoch", "train_loss", "val_loss", "val_auroc")
+# No training takes more bytes or seconds; losses may be negative.
+_MAX_NUMBER = 1e18
+_MAX_TEXT = 1000
 
 
 def read_training(path: Path) -> Mapping[str, Any]:
@@ -57,8 +59,11 @@ def training_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If a field has the wrong type, or is nested too deeply.
+        If a field has the wrong type, is no finite number below 10¹⁸ where a number is needed, or
+        is nested too deeply.
     """
+    if not _is_text(training.get("name") or ""):
+        raise DataError(f"{path} does not describe a training: name must be a text")
     cost = {field: training[field] for field in _COST if training.get(field) is not None}
     curves = [
         {"repeat": fold.get("repeat", 0), "fold": fold.get("fold", 0)}
@@ -68,13 +73,20 @@ def training_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
     ]
     for fields in (cost, *curves):
         for name, value in fields.items():
-            kind = str if name == "device" else (int, float, types.NoneType)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise DataError(f"{path} does not describe a training: {name} cannot be {value!r}")
+            fits = _is_text(value) if name == "device" else value is None or _is_number(value)
+            if not fits:
+                raise DataError(
+                    f"{path} does not describe a training: {name} cannot be {_shorten(value)}"
+                )
     options = {field: training[field] for field in _OPTIONS if training.get(field) is not None}
     for name, value in options.items():
         if not _is_shallow(value):
             raise DataError(f"{path} does not describe a training: {name} is nested too deeply")
+        if not _is_plain(value):
+            raise DataError(
+                f"{path} does not describe a training: {name} has a number that is not finite or "
+                f"too large, or a text above {_MAX_TEXT:,} characters"
+            )
     if curves:
         cost["curves"] = curves
     if options:
@@ -87,6 +99,31 @@ def _is_shallow(value: Any, levels: int = 3) -> bool:
         return True
     children = value.values() if isinstance(value, dict) else value
     return levels > 0 and all(_is_shallow(child, levels - 1) for child in children)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_text, value)) and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool) or _is_text(value) or _is_number(value, 2**64)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_TEXT
+
+
+def _is_number(value: Any, limit: float = _MAX_NUMBER) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= limit  # Not a NaN either.
+
+
+def _shorten(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > _MAX_NUMBER:
+        return "a whole number of so many digits"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _objects(fields: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:
