@@ -35,6 +35,7 @@ from bottleneck.plurals import counted
 __all__ = ["Audit", "audit_features", "restate"]
 
 Strings: TypeAlias = NDArray[np.str_]
+Progress: TypeAlias = Callable[[int, int, str], None]
 
 _SEVERITIES = ("leak", "warning", "note")
 _ABOUT_FOLDS = ("shared patients", "identical images", "near-duplicates")
@@ -95,7 +96,7 @@ def audit_features(
     dataset: ImageDataset | None = None,
     folds: Sequence[str] | Strings | None = None,
     joined: bool = True,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Audit:
     """Search a feature set for leaks.
 
@@ -113,7 +114,7 @@ def audit_features(
         then a leak only where the given folds separate them. False for folds that keep patients
         together and nothing else.
     progress : callable or None
-        Called with the number of images read, their total, and a description.
+        Called with the number of images or steps done, their total, and a description.
 
     Returns
     -------
@@ -134,8 +135,8 @@ def audit_features(
         features = load_features(features)
     divisions = _name_divisions(features, folds)
     images = None if dataset is None else check_images(features, dataset, progress)
-    groups = _group(features, images)
-    metadata, about_metadata = _test_metadata(features)
+    groups = _group(features, images, progress)
+    metadata, about_metadata = _test_metadata(features, progress)
     largest, about_group = describe_largest_group(features.patients, groups.names)
     findings = [
         *describe_shared_patients(features, divisions),
@@ -221,9 +222,11 @@ def _name_divisions(
     return {"folds": column}
 
 
-def _group(features: FeatureSet, images: ImageCheck | None) -> LeakSafeGroups:
+def _group(
+    features: FeatureSet, images: ImageCheck | None, progress: Progress | None
+) -> LeakSafeGroups:
     if features.thumbnails is not None or images is None:
-        return features.leak_safe_groups
+        return features.join_duplicates(progress)
     return leak_safe_groups(
         images.thumbnails,
         features.patients,
@@ -233,12 +236,15 @@ def _group(features: FeatureSet, images: ImageCheck | None) -> LeakSafeGroups:
         features=features.X,
         searched=images.checked,
         order_by=features.fold_columns,
+        progress=progress,
     )
 
 
-def _test_metadata(features: FeatureSet) -> tuple[MetadataScore | None, list[Finding]]:
+def _test_metadata(
+    features: FeatureSet, progress: Progress | None
+) -> tuple[MetadataScore | None, list[Finding]]:
     try:
-        score = predict_from_metadata(features)
+        score = predict_from_metadata(features, progress)
     except ProtocolError as error:
         text = f"Whether metadata predict the label was not tested: {error}."
         return None, [Finding("not checked", "note", 0, text)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -83,13 +83,17 @@ def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
     return {name: values for name, values in columns.items() if len(np.unique(values)) > 1}
 
 
-def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
+def predict_from_metadata(
+    features: FeatureSet, progress: Callable[[int, int, str], None] | None = None
+) -> MetadataScore | None:
     """Cross-validate a classifier of the metadata alone.
 
     Parameters
     ----------
     features : FeatureSet
         The features.
+    progress : callable or None
+        Called with the number of columns tested, their total and a text.
 
     Returns
     -------
@@ -106,8 +110,13 @@ def predict_from_metadata(features: FeatureSet) -> MetadataScore | None:
         return None
     refuse_single(features.y, features.patients)
     folds = inner_folds(features.y, features.patients, _FOLDS, seed=0)
-    scores = {name: _cross_validate({name: columns[name]}, features.y, folds) for name in columns}
-    joint = _cross_validate(columns, features.y, folds)
+    tried: dict[str, dict[str, NDArray]] = {name: {name: columns[name]} for name in columns}
+    scores = {}
+    for n, (name, some) in enumerate({**tried, "": columns}.items()):
+        if progress is not None:
+            progress(n, len(columns) + 1, "predicting the label from metadata")
+        scores[name] = _cross_validate(some, features.y, folds)
+    joint = scores.pop("")
     fold = np.empty(len(features), int)
     for number, (_, rows) in enumerate(folds):
         fold[rows] = number

@@ -15,6 +15,7 @@ from bottleneck.duplicates.near_duplicates import (
     MANY,
     DuplicatePair,
     NearDuplicateSearch,
+    Progress,
     find_identical,
     find_near_duplicates,
 )
@@ -63,6 +64,7 @@ def leak_safe_groups(
     features: NDArray[np.float32] | None = None,
     searched: NDArray[np.intp] | None = None,
     order_by: Sequence[Strings] = (),
+    progress: Progress | None = None,
 ) -> LeakSafeGroups:
     """Join the patients that share identical or near-duplicate images.
 
@@ -85,6 +87,8 @@ def leak_safe_groups(
     order_by : sequence of ndarray of str, shape (n_samples,)
         Columns, such as labels and folds, by which images that occur more than 32 times are
         ordered before neighbours are paired; see ``find_identical``.
+    progress : callable or None
+        Called with the number of images done, their total and a text.
 
     Returns
     -------
@@ -116,7 +120,9 @@ def leak_safe_groups(
             thumbnails[first],
             round_aspects(sizes, len(ids))[first],
             owners[first],
-            None if features is None else features[first],
+            features,
+            rows=first,
+            progress=progress,
         )
         search = dataclasses.replace(search, pairs=tuple(_spread(search.pairs, first, pixels)))
         pairs += search.pairs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ __all__ = [
 
 Strings: TypeAlias = NDArray[np.str_]
 Rows: TypeAlias = NDArray[np.intp]
+Progress: TypeAlias = Callable[[int, int, str], None]
+T = TypeVar("T")
+R = TypeVar("R")
 
 _NEIGHBOURS = 10
 _HASH_WIDTH = 64
@@ -42,6 +46,7 @@ _COPIED, _FEW, _UTMOST = 0.05, 400, 0.99
 # Images that occur more often are paired with their neighbours, not each with each.
 MANY = 32
 _CELLS = 20_000_000
+_TILE = 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,6 +140,9 @@ def find_near_duplicates(
     aspects: NDArray[np.float64],
     patients: Strings,
     features: NDArray[np.float32] | None = None,
+    *,
+    rows: Rows | None = None,
+    progress: Progress | None = None,
 ) -> NearDuplicateSearch:
     """Find near-duplicates among images that are not identical.
 
@@ -152,8 +160,12 @@ def find_near_duplicates(
         Width over height of the images.
     patients : ndarray of str, shape (n,)
         Patient of each image.
-    features : ndarray of float32, shape (n, n_features), or None
+    features : ndarray of float32, shape (n_all, n_features), or None
         Features that confirm doubtful pairs; without them no doubtful pair counts.
+    rows : ndarray of int, shape (n,), or None
+        Row of each image in ``features``; by default they have the same order.
+    progress : callable or None
+        Called with the number of images done, their total and a text.
 
     Returns
     -------
@@ -163,13 +175,14 @@ def find_near_duplicates(
     Notes
     -----
     The search costs 37 · 64 · n² multiplications in blocked matrix products and memory for
-    n² in blocks of 20 million cells; the alignment takes about 2 ms per image.
+    n² in blocks of 20 million cells per processor core; turning and aligning an image takes about
+    1 ms. ``benchmarks/growth.md`` has the times.
     """
     n = len(thumbnails)
     compared = n * (n - 1) // 2
     units = unit_pixels(thumbnails)
-    candidates = _search(thumbnails, aspects)
-    agreement = _align(candidates, thumbnails, aspects, units)
+    candidates = _search(thumbnails, aspects, progress)
+    agreement = _align(candidates, thumbnails, aspects, units, progress)
     chance = _sample_agreement(thumbnails, aspects, units, patients)
     first = min(_extrapolate(chance, (0.5, 0.9), compared, _FALSE_PAIRS), _MOST)
     most = _MOST
@@ -183,11 +196,19 @@ def find_near_duplicates(
     expected = min(_DOUBTFUL_PAIRS, _RARE * compared)
     doubtful = min(_extrapolate(chance, (0.9, 0.99), compared, expected), threshold)
     matched = candidates[agreement >= doubtful]
-    directions = None if features is None else _standardise(features)
-    similar = 1.0 if directions is None else _similarity_by_chance(directions, patients, matched)
+    similar, cosines = 1.0, None
+    if features is not None:
+        standardise = _standardiser(features, np.arange(n) if rows is None else rows)
+        similar = _similarity_by_chance(standardise, patients, matched)
+        cosines = np.concatenate(
+            [
+                np.einsum("ij,ij->i", *(standardise(side) for side in part.T))
+                for part in np.array_split(matched, len(matched) // 1000 + 1)
+            ]
+        )
     pairs = []
-    for (i, j), r in zip(matched, agreement[agreement >= doubtful], strict=True):
-        cosine = None if directions is None else float(directions[i] @ directions[j])
+    for k, ((i, j), r) in enumerate(zip(matched, agreement[agreement >= doubtful], strict=True)):
+        cosine = None if cosines is None else float(cosines[k])
         if r >= threshold or (cosine is not None and cosine > similar):
             pairs.append(DuplicatePair(int(i), int(j), False, float(r), cosine))
     certain = float(np.clip(reached, threshold, _UTMOST))
@@ -196,13 +217,15 @@ def find_near_duplicates(
     )
 
 
-def _search(thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64]) -> Rows:
+def _search(
+    thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64], progress: Progress | None
+) -> Rows:
     """Return the pairs of nearest neighbours by hash, shape (n_pairs, 2), a < b, sorted."""
     n = len(thumbnails)
     if n <= _NEIGHBOURS + 1:
         return np.array(list(itertools.combinations(range(n), 2)), np.intp).reshape(-1, 2)
     parts = np.array_split(thumbnails, n // 1000 + 1)
-    base = np.concatenate([flip_free_hash(part) for part in parts])
+    base = np.concatenate(list(_in_threads(flip_free_hash, parts)))
     mean = base.mean(0)
     sample = np.random.default_rng(0).permutation(n)[:5000]
     axes = np.linalg.svd(base[sample] - mean, full_matrices=False)[2][:_HASH_WIDTH].T
@@ -212,39 +235,91 @@ def _search(thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64]) -> Rows
         length = np.linalg.norm(projected, axis=-1, keepdims=True)
         return projected / np.maximum(length, 1e-6)
 
-    base = project(base)
-    neighbours = []
+    base = np.ascontiguousarray(project(base).T)
+
+    def find_nearest(rows: Rows) -> Rows:
+        aspect = aspects[rows[0]]
+        turned = np.concatenate(
+            [project(flip_free_hash(turn(thumbnails[r], aspect, step=5))) for r in _few(rows)]
+        )
+        turned = np.ascontiguousarray(turned.swapaxes(0, 1))
+        nearness = np.empty((len(rows), n), np.float32)
+        # In tiles that stay in the processor's cache.
+        for start in range(0, n, _TILE):
+            tile = nearness[:, start : start + _TILE]
+            others = base[:, start : start + _TILE]
+            np.matmul(turned[0], others, out=tile)
+            products = np.empty_like(tile)
+            for hashes in turned[1:]:
+                np.maximum(tile, np.matmul(hashes, others, out=products), out=tile)
+        nearness[np.arange(len(rows)), rows] = -np.inf
+        nearest = np.argpartition(nearness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
+        return np.stack([np.repeat(rows, _NEIGHBOURS), nearest.ravel()], axis=1)
+
     height = max(1, min(256, _CELLS // n))
+    blocks: list[Rows] = []
     for aspect in np.unique(aspects):
         same_aspect = np.flatnonzero(aspects == aspect)
-        for rows in np.array_split(same_aspect, -(-len(same_aspect) // height)):
-            turned = project(flip_free_hash(turn(thumbnails[rows], aspect, step=5)))
-            nearness = turned[:, 0] @ base.T
-            for hashes in turned.swapaxes(0, 1)[1:]:
-                np.maximum(nearness, hashes @ base.T, out=nearness)
-            nearness[np.arange(len(rows)), rows] = -np.inf
-            nearest = np.argpartition(nearness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
-            neighbours.append(np.stack([np.repeat(rows, _NEIGHBOURS), nearest.ravel()], axis=1))
+        blocks += np.array_split(same_aspect, -(-len(same_aspect) // height))
+    neighbours, done = [], 0
+    for block, pairs in zip(blocks, _in_threads(find_nearest, blocks), strict=True):
+        neighbours.append(pairs)
+        done += len(block)
+        if progress is not None:
+            progress(done, n, "searching for near-duplicates")
     return np.unique(np.sort(np.concatenate(neighbours), axis=1), axis=0)
 
 
+def _few(rows: Rows) -> list[Rows]:
+    """Split rows into so few that all their rotations stay in the processor's cache."""
+    return np.array_split(rows, -(-len(rows) // 8))
+
+
 def _align(
-    pairs: Rows, thumbnails: NDArray, aspects: NDArray, units: NDArray[np.float32]
+    pairs: Rows,
+    thumbnails: NDArray,
+    aspects: NDArray,
+    units: NDArray[np.float32],
+    progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """Return the agreement of pairs, the better of turning one image or the other."""
+    if not len(pairs):
+        return np.empty(0)
+    # Each image is turned once, for all pairs that it is in.
+    result = np.full(2 * len(pairs), -1.0)
+    images, others = pairs.T.ravel(), pairs[:, ::-1].T.ravel()
+    order = np.argsort(images, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(images[order])) + 1)
+
+    def align(some: Sequence[Rows]) -> None:
+        for chosen in some:
+            one = images[chosen[0]]
+            result[chosen] = agree(thumbnails[one], aspects[one], units[others[chosen]])
+
+    parts = [groups[start : start + 64] for start in range(0, len(groups), 64)]
+    done = 0
+    for part, _ in zip(parts, _in_threads(align, parts), strict=True):
+        done += len(part)
+        if progress is not None:
+            progress(done, len(groups), "aligning similar images")
+    return result.reshape(2, -1).max(axis=0)
+
+
+def _in_threads(work: Callable[[T], R], parts: Sequence[T]) -> Iterator[R]:
+    """Yield the result of each part in order, computed by one thread per processor core.
+
+    The products are so small that threads of the matrix library would wait for each other longer
+    than they work. The results do not depend on the number of threads.
+    """
+    from joblib import cpu_count
     from threadpoolctl import threadpool_limits
 
-    result = np.full(len(pairs), -1.0)
-    # On such small products, threads wait for each other longer than they work.
-    with threadpool_limits(1):
-        for column in (0, 1):
-            order = np.argsort(pairs[:, column], kind="stable")
-            ends = np.flatnonzero(np.diff(pairs[order, column])) + 1
-            for chosen in np.split(order, ends) if len(order) else ():
-                one = pairs[chosen[0], column]
-                agreement = agree(thumbnails[one], aspects[one], units[pairs[chosen, 1 - column]])
-                result[chosen] = np.maximum(result[chosen], agreement)
-    return result
+    pool = ThreadPoolExecutor(cpu_count())
+    try:
+        with threadpool_limits(1):
+            yield from pool.map(work, parts)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _sample_agreement(
@@ -275,23 +350,41 @@ def _extrapolate(
     return float(np.tanh(z))
 
 
-def _standardise(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    spread = X.std(0)
-    scaled = (X - X.mean(0)) / np.where(spread > 0, spread, 1)
-    return scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-6)
+def _standardiser(X: NDArray[np.float32], rows: Rows) -> Callable[[Rows], NDArray[np.float32]]:
+    """Return a function of images that returns their standardised features, of length 1.
+
+    Only the rows asked for are held, since ``X`` can be most of the memory.
+    """
+    parts = np.array_split(rows, -(-len(rows) // 1000))
+    mean = np.sum([X[part].sum(0, dtype=np.float64) for part in parts], axis=0) / len(rows)
+    squares = np.zeros(X.shape[1])
+    for part in parts:
+        squares += ((X[part] - mean) ** 2).sum(0)
+    spread = np.sqrt(squares / len(rows))
+    # Values that are all the same differ from their mean by rounding errors only.
+    spread = np.where(spread > 1e-6 * np.abs(mean), spread, 1).astype(np.float32)
+    centre = mean.astype(np.float32)
+
+    def standardise(images: Rows) -> NDArray[np.float32]:
+        scaled = (X[rows[images]] - centre) / spread
+        return scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-6)
+
+    return standardise
 
 
 def _similarity_by_chance(
-    directions: NDArray[np.float32], patients: Strings, matched: Rows
+    standardise: Callable[[Rows], NDArray[np.float32]], patients: Strings, matched: Rows
 ) -> float:
     """Return the similarity that one in a thousand pairs of different patients exceeds.
 
     1 where there are too few pairs.
     """
-    rows = np.sort(np.random.default_rng(0).permutation(len(directions))[:_SIMILARITY_ROWS])
-    cosines = directions[rows] @ directions[rows].T
+    n = len(patients)
+    rows = np.sort(np.random.default_rng(0).permutation(n)[:_SIMILARITY_ROWS])
+    directions = standardise(rows)
+    cosines = directions @ directions.T
     counted = patients[rows][:, None] != patients[rows]
-    place = np.full(len(directions), -1)
+    place = np.full(n, -1)
     place[rows] = np.arange(len(rows))
     a, b = place[matched].T
     drawn = (a >= 0) & (b >= 0)

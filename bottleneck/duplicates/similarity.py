@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
-from scipy.fft import dctn
+from scipy.fft import dct
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE as SIDE
 
@@ -33,6 +33,9 @@ _BLUR = ndimage.gaussian_filter1d(np.eye(SIDE), 2, axis=0, mode="nearest").astyp
 _FREQUENCIES = 20
 _U, _V = (i[1:] for i in np.triu_indices(_FREQUENCIES))
 _U, _V = (i[_U + _V < _FREQUENCIES] for i in (_U, _V))
+
+# The lowest frequencies of the discrete cosine transform, as rows.
+_COSINES = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
 
 _BLOCK = 6
 _BLOCKS_THAT_AGREE = 2 / 3
@@ -56,9 +59,10 @@ def sharpen(images: NDArray) -> Floats:
     """
     images = np.asarray(images, np.float32)
     detail = images - _BLUR @ images @ _BLUR.T
+    size = np.abs(detail)
     # The square root would turn rounding errors into a pattern.
-    detail[np.abs(detail) < 0.1] = 0
-    return np.sign(detail) * np.sqrt(np.abs(detail))
+    size *= size >= 0.1
+    return np.copysign(np.sqrt(size, out=size), detail, out=detail)
 
 
 def round_aspects(sizes: NDArray | None, n: int) -> NDArray[np.float64]:
@@ -143,9 +147,12 @@ def flip_free_hash(images: NDArray) -> Floats:
     ndarray of float32, shape (..., n_coefficients)
     """
     detail = sharpen(images)
-    mean = (detail * _TAPER).sum((-2, -1), keepdims=True) / _TAPER.sum()
-    spectrum = np.abs(dctn((detail - mean) * _TAPER, axes=(-2, -1), norm="ortho"))
-    one, other = spectrum[..., _U, _V], spectrum[..., _V, _U]
+    detail *= _TAPER
+    mean = detail.sum((-2, -1), keepdims=True) / _TAPER.sum()
+    detail -= mean * _TAPER
+    spectrum = np.abs(_COSINES @ detail @ _COSINES.T).reshape(*detail.shape[:-2], -1)
+    one = spectrum[..., _U * _FREQUENCIES + _V]
+    other = spectrum[..., _V * _FREQUENCIES + _U]
     swapped = np.minimum(one, other)[..., _U < _V]
     return np.sqrt(np.concatenate([np.maximum(one, other), swapped], axis=-1))
 
@@ -162,10 +169,12 @@ def unit_pixels(images: NDArray) -> Floats:
     ndarray of float32, shape (..., n_pixels)
         Zeros for an image without any detail, which then resembles no other.
     """
-    pixels = sharpen(images)[..., _DISC]
-    pixels = pixels - pixels.mean(-1, keepdims=True)
+    detail = sharpen(images)
+    pixels = detail.reshape(*detail.shape[:-2], -1)[..., _DISC.ravel()]
+    pixels -= pixels.mean(-1, keepdims=True)
     length = np.linalg.norm(pixels, axis=-1, keepdims=True)
-    return np.where(length > 1e-3, pixels / np.maximum(length, 1e-3), 0)
+    pixels *= (length > 1e-3) / np.maximum(length, 1e-3)
+    return pixels
 
 
 def agree(thumbnail: NDArray, aspect: float, others: Floats) -> NDArray[np.float64]:

@@ -92,14 +92,17 @@ def test_the_audit_reads_the_images_again(folder: Path) -> None:
         ids=np.array([p.name for p in sorted(folder.iterdir())]),
         pixels=np.array([pixel_facts(image).pixels for image in images]),
     )
-    seen: list[int] = []
+    seen: dict[str, list[int]] = {}
     dataset = dataset_of(folder)
     found = audit_features(
-        features, dataset=dataset, progress=lambda done, total, text: seen.append(done)
+        features,
+        dataset=dataset,
+        progress=lambda done, total, text: seen.setdefault(text, []).append(done),
     )
     (text,) = [f for f in found.findings if f.kind == "burned-in text"]
     assert (text.severity, text.count, text.rows) == ("warning", 1, (11,))
-    assert seen == list(range(1, 13))
+    assert seen["checking the images"] == list(range(1, 13))
+    assert seen["searching for near-duplicates"][-1] == seen["aligning similar images"][-1] == 12
     # Features without thumbnails get them from the images.
     assert found.groups.search is not None
     assert not any("not searched for" in f.text for f in found.findings)

@@ -93,7 +93,11 @@ def plan_split(
         if progress is not None:
             progress(0, 1, "searching for leaks")
         no_folds = np.full(len(features), "")
-        audits.append(audit_features(features, dataset=dataset, folds=no_folds, joined=joined))
+        audits.append(
+            audit_features(
+                features, dataset=dataset, folds=no_folds, joined=joined, progress=progress
+            )
+        )
         return audits[0].groups
 
     def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:

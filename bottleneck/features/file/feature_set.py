@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,20 +106,43 @@ class FeatureSet(SplitColumns):
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
 
-    @cached_property
+    @property
     def leak_safe_groups(self) -> LeakSafeGroups:
         """Patients joined by identical and near-duplicate images; searched for once."""
+        return self.join_duplicates()
+
+    def join_duplicates(
+        self, progress: Callable[[int, int, str], None] | None = None
+    ) -> LeakSafeGroups:
+        """Return ``leak_safe_groups``, and show the progress of the first search.
+
+        Parameters
+        ----------
+        progress : callable or None
+            Called with the number of images done, their total and a text.
+        """
         from bottleneck.duplicates.leak_safe_groups import leak_safe_groups
 
-        return leak_safe_groups(
-            self.thumbnails,
-            self.patients,
-            self.ids,
-            pixels=self.pixels,
-            sizes=self.size,
-            features=self.X,
-            order_by=self.fold_columns,
+        if self._searched:
+            return self._searched[0]
+        self._searched.append(
+            leak_safe_groups(
+                self.thumbnails,
+                self.patients,
+                self.ids,
+                pixels=self.pixels,
+                sizes=self.size,
+                features=self.X,
+                order_by=self.fold_columns,
+                progress=progress,
+            )
         )
+        return self._searched[0]
+
+    @cached_property
+    def _searched(self) -> list[LeakSafeGroups]:
+        """Result of the search for duplicates, once it was made."""
+        return []
 
     @property
     def dataset(self) -> str:
