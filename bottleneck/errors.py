@@ -13,6 +13,7 @@
     ├── MissingExtraError   an optional dependency that is not installed
     ├── ModelError          a saved model that is damaged, untrusted or incompatible
     ├── ClusterError        a cluster that cannot be reached or cannot do the work
+    ├── ReportError         a part of a report that could not be drawn; the results stand
     └── ProtocolError       samples that cannot be split or compared as requested
 
 Messages say what was expected, what came, and what to do. The command line prints
@@ -37,6 +38,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ProtocolError",
+    "ReportError",
     "StorageError",
     "UsageError",
     "WeightsError",
@@ -108,6 +110,10 @@ class ModelError(BottleneckError):
 
 class ClusterError(BottleneckError):
     """A cluster that cannot be reached or cannot do the work."""
+
+
+class ReportError(BottleneckError):
+    """A part of a report that could not be drawn; the other files hold the results."""
 
 
 class ProtocolError(BottleneckError):

@@ -20,6 +20,10 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 Decoding = Literal["reference", "fast"]
 DECODINGS: tuple[Decoding, ...] = ("reference", "fast")
 _FAST = "-fast"
+# Characters of a name, and of a file's name before its hash. File systems allow 255.
+_LONGEST, _LONGEST_STEM = 100, 200
+# Names that Windows keeps for devices, whatever follows their first dot.
+_DEVICE = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Recipe:
         # ``slug`` would drop the sign of a window's centre.
         prepared = self.preprocessing.preparation.words.replace("-", "minus ")
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
-        return "--".join([*(slug(p) for p in parts if p), self.hash[:8]]) + ".h5"
+        stem = "--".join(slug(p) for p in parts if p)[:_LONGEST_STEM]
+        return f"{stem}--{self.hash[:8]}.h5"
 
 
 def framing(preprocessing: Preprocessing) -> Preprocessing:
@@ -99,8 +104,19 @@ def name_decoding(preprocessing: Preprocessing, decoding: Decoding) -> str:
 
 
 def slug(text: str) -> str:
-    """Return a name with only characters that every file system allows, and without "--"."""
-    return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip("-.") or "unnamed"
+    """Return a name that every file system allows for a file or folder, without "--".
+
+    Examples
+    --------
+    >>> slug("../Klinik A"), slug("con"), slug("甲")
+    ('Klinik-A', 'con_', 'unnamed')
+    """
+    name = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]+", "-", text)).strip("-.") or "unnamed"
+    if len(name) > _LONGEST:
+        digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+        name = f"{name[:_LONGEST].rstrip('-.')}-{digest[:8]}"
+    base, dot, rest = name.partition(".")
+    return f"{base}_{dot}{rest}" if _DEVICE.fullmatch(base) else name
 
 
 def name_differences(

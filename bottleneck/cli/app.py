@@ -79,9 +79,11 @@ class _Commands(TyperGroup):
         except BottleneckError as error:
             _say_error(error)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             kept = " Finished work is kept; repeat the command to continue."
             say("interrupted." + (kept if ctx.invoked_subcommand in _RESUMABLE else ""))
+            for note in getattr(interrupt, "__notes__", ()):  # From report.result_files.
+                say_paragraph(note)
             raise typer.Exit(130) from None
         except EOFError as error:  # Typer would take it for the user's Ctrl-D.
             raise RuntimeError("a file ended too early") from error

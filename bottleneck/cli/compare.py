@@ -24,9 +24,10 @@ from bottleneck.cli.console import (
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
+from bottleneck.cli.saving import save
 from bottleneck.cluster import share_out
 from bottleneck.data.splits.protocol import Protocol
-from bottleneck.errors import UsageError
+from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.evaluation.measures import MEASURING, Measures
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def compare(
         subgroups=_read_subgroups(files[0], subgroup or [], metadata, quiet=quiet), **measuring
     )
     with share_out(engine, address):
-        comparison, page = run(
+        comparison, folder, problem = run(
             files,
             head,
             output,
@@ -166,12 +167,7 @@ def compare(
             measures=measures,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )
-    if as_json:
-        from bottleneck.report.json_record import results
-
-        show_json(results(comparison))
-        return
-    print_result(comparison, page)
+    show_result(comparison, folder, problem, as_json=as_json)
 
 
 def run(
@@ -186,26 +182,25 @@ def run(
     jobs: int = -1,
     quiet: bool = False,
     **options: Any,
-) -> tuple[Comparison, Path]:
-    """Compare, write the report, and return the comparison with the path of the page."""
+) -> tuple[Comparison, Path, BottleneckError | None]:
+    """Compare and write the report; return the comparison, its folder, and what went wrong."""
     from bottleneck.evaluation.compare import compare as compare_arms
-    from bottleneck.report.page import prepare_folder, write_report
+    from bottleneck.report.page import FINISHED, write_report
+    from bottleneck.report.result_files import claim_folder
 
-    prepare_folder(output, "report.html", overwrite=overwrite)
-    with progress(quiet=quiet, unit="") as move:
-        comparison = compare_arms(
-            files,
-            tuple(heads),
-            protocol=protocol,
-            n_jobs=jobs,
-            progress=move,
-            note=show_note(quiet=quiet),
-            **options,
-        )
-    page = write_report(
-        comparison, output, with_ids=with_ids, overwrite=overwrite, inner_scores=inner_scores
-    )
-    return comparison, page
+    with claim_folder(output, FINISHED, "comparison", overwrite=overwrite):
+        with progress(quiet=quiet, unit="") as move:
+            comparison = compare_arms(
+                files,
+                tuple(heads),
+                protocol=protocol,
+                n_jobs=jobs,
+                progress=move,
+                note=show_note(quiet=quiet),
+                **options,
+            )
+        how = {"with_ids": with_ids, "inner_scores": inner_scores, "overwrite": True}
+        return comparison, *save(lambda place: write_report(comparison, place, **how), output)
 
 
 def _read_subgroups(
@@ -235,8 +230,24 @@ def _read_subgroups(
     return columns
 
 
-def print_result(comparison: Comparison, page: Path) -> None:
-    """Print the warnings, the tables and the path of the report."""
+def show_result(
+    comparison: Comparison, folder: Path, problem: BottleneckError | None, *, as_json: bool
+) -> None:
+    """Print the result that ``run`` returned, and raise what went wrong."""
+    if as_json:
+        from bottleneck.report.json_record import results
+
+        show_json(results(comparison))
+    else:
+        _print(comparison)
+        if problem is None:
+            show(f"Report: {folder / 'report.html'}")
+    if problem is not None:
+        raise problem
+
+
+def _print(comparison: Comparison) -> None:
+    """Print the warnings and the tables."""
     from bottleneck.report.tables import centres_table, external_table, summary_table
 
     for warning in comparison.warnings:
@@ -248,4 +259,3 @@ def print_result(comparison: Comparison, page: Path) -> None:
         for warning in external.warnings:
             show_paragraph(f"{external.dataset['name']}: {warning}")
         show_table(external_table(external))
-    show(f"Report: {page}")

@@ -10,7 +10,7 @@ import typer
 from bottleneck.cli import compare as compare_command
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
-from bottleneck.cli.console import Json, Quiet, say, say_paragraph, show_json
+from bottleneck.cli.console import Json, Quiet, say, say_paragraph
 from bottleneck.errors import WeightsError, first_line
 
 
@@ -59,15 +59,10 @@ def demo(
     for head in heads:
         fit_command.run(result.path, head, output / "models", quiet=quiet)
     step(" ".join(["compare", *(f"--head {head}" for head in heads)]), quiet=quiet)
-    comparison, page = compare_command.run(
+    made = compare_command.run(
         [result.path], heads, output / "report", Protocol(), overwrite=True, quiet=quiet
     )
-    if as_json:
-        from bottleneck.report.json_record import results
-
-        show_json(results(comparison))
-        return
-    compare_command.print_result(comparison, page)
+    compare_command.show_result(*made, as_json=as_json)
 
 
 def step(command: str, *, quiet: bool) -> None:

@@ -20,6 +20,7 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cluster import share_out
+from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.plurals import counted
 
@@ -86,8 +87,10 @@ def run(
     make_folder(output)
     if not quiet:
         say_paragraph(f"training {head} on {features.name} …")
-    model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
-    return model.save(output / model_file_name(features, head)), model
+    path = output / model_file_name(features, head)
+    with lock(path, "training"):
+        model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
+        return model.save(path), model
 
 
 def _summary(path: Path, model: Model) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,10 +25,10 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions
+from bottleneck.cli.saving import save
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
-from bottleneck.errors import UsageError
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.table_text import frame_csv, markdown_text
 
@@ -110,7 +111,7 @@ def leakage(
     )
     from bottleneck.features.file.reader import load_features
     from bottleneck.heads.head_catalogue import get_head
-    from bottleneck.report.page import prepare_folder
+    from bottleneck.report.result_files import claim_folder, write_files
 
     chosen = FIXED if head is None else get_head(head)
     plan = Protocol(kind="cv", **splitting)
@@ -119,7 +120,6 @@ def leakage(
     augmented = augment(data, augmentation, _display(preprocessing, backbone))
     refuse_large(len(augmented), chosen)
     _refuse_early(data, plan)
-    prepare_folder(output, "leakage.json", overwrite=overwrite)
     how: dict[str, Any] = {
         "weights": weights,
         "layers": extract_command.LAST,
@@ -128,27 +128,34 @@ def leakage(
         "batch_size": "auto" if batch_size is None else batch_size,
         "output": output / "features",
     }
-    (extracted,) = extract_command.run(augmented, [backbone], how, quiet=quiet, as_json=as_json)
-    with progress(quiet=quiet, unit="") as move:
-        experiment = run_leak_experiment(
-            load_features(extracted.path),
-            head=chosen,
-            protocol=plan,
-            n_jobs=jobs,
-            progress=move,
-            note=show_note(quiet=quiet),
-        )
-    facts = _as_json(experiment)
-    try:
-        _write(experiment, facts, output)
-    except OSError as error:
-        raise UsageError(
-            f"the table cannot be written to '{output}': {error.strerror or error}. Correct this, "
-            "or name another folder with --output"
-        ) from None
+    files: dict[str, Callable[[], str]] = {
+        "leakage.json": lambda: json.dumps(_as_json(experiment), indent=2) + "\n",
+        "leakage.csv": lambda: _csv(experiment),
+        "leakage.md": lambda: _markdown(experiment),
+    }
+    with claim_folder(output, ("leakage.json",), "leak experiment", overwrite=overwrite):
+        (extracted,) = extract_command.run(augmented, [backbone], how, quiet=quiet, as_json=as_json)
+        with progress(quiet=quiet, unit="") as move:
+            experiment = run_leak_experiment(
+                load_features(extracted.path),
+                head=chosen,
+                protocol=plan,
+                n_jobs=jobs,
+                progress=move,
+                note=show_note(quiet=quiet),
+            )
+        folder, problem = save(lambda place: write_files(place, files), output)
     if as_json:
-        show_json(facts)
-        return
+        show_json(_as_json(experiment))
+    else:
+        _print(experiment)
+        if problem is None:
+            show("", f"Table: {folder / 'leakage.csv'}, .json and .md")
+    if problem is not None:
+        raise problem
+
+
+def _print(experiment: LeakExperiment) -> None:
     for warning in experiment.warnings:
         if warning != RANDOM_WEIGHTS:  # The extraction has shown it.
             show_paragraph(warning)
@@ -156,7 +163,6 @@ def leakage(
     for paragraph in _explain(experiment):
         show()
         show_paragraph(paragraph)
-    show("", f"Table: {output / 'leakage.csv'}, .json and .md")
 
 
 def _display(preprocessing: str | None, backbone: str) -> Display:
@@ -257,10 +263,12 @@ def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
     return plain({"format": 1, "bottleneck": __version__} | facts, without_paths)
 
 
-def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> None:
+def _csv(experiment: LeakExperiment) -> str:
     frame = experiment.to_frame().assign(warnings=" | ".join(experiment.warnings))
-    rows = frame_csv(frame, float_format="%.6g", bom=True)
-    (folder / "leakage.csv").write_text(rows, encoding="utf-8")
+    return frame_csv(frame, float_format="%.6g", bom=True)
+
+
+def _markdown(experiment: LeakExperiment) -> str:
     headings = [heading.replace("\n", ", ") for heading in _COLUMNS.values()]
     lines = [
         f"| {' | '.join(['Protocol', *headings])} |",
@@ -272,7 +280,4 @@ def _write(experiment: LeakExperiment, facts: dict[str, Any], folder: Path) -> N
     warnings = [f"> **{markdown_text(warning)}**" for warning in experiment.warnings]
     table = "\n".join(lines)
     below = (_caption(experiment), *_explain(experiment))
-    text = "\n\n".join([*warnings, table, *map(markdown_text, below)])
-    (folder / "leakage.md").write_text(text + "\n", encoding="utf-8")
-    # Last, since it marks the folder as one that holds a result.
-    (folder / "leakage.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return "\n\n".join([*warnings, table, *map(markdown_text, below)]) + "\n"

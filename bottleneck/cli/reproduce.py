@@ -23,11 +23,13 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions
-from bottleneck.errors import UsageError
+from bottleneck.cli.saving import save
+from bottleneck.errors import ReportError, UsageError
 from bottleneck.studies.overrides import CHANGES, Overrides
 
 if TYPE_CHECKING:
     from bottleneck.studies.study import Study
+    from bottleneck.studies.study_results import StudyResult
 
 _MACHINE = "Machine"
 
@@ -192,12 +194,12 @@ def show_study(
             say_paragraph(line.removeprefix(mark), mark)
     if options.weights != ["random"]:
         announce_weights_folder(quiet=options.quiet)
-    from bottleneck.report.number_format import duration
+    from bottleneck.backbones.recipe import slug
     from bottleneck.studies.figure_table import as_json as to_json
-    from bottleneck.studies.figure_table import lines, tables, write
+    from bottleneck.studies.figure_table import write
     from bottleneck.studies.runner import run_study
 
-    output = options.output or Path("studies") / study.name
+    output = options.output or Path("studies") / slug(study.name)
     with progress(quiet=options.quiet, unit="") as move:
         result = run_study(
             study,
@@ -211,15 +213,29 @@ def show_study(
             progress=move,
             note=show_note(quiet=options.quiet),
         )
-    path = write(result, output)
+    output, problem = save(lambda place: write(result, place), output)
+    problems = [p.problem for p in result.protocols if p.problem]
     if options.as_json:
         show_json(to_json(result))
-        return
+    else:
+        _print(result, "" if problem else f"Table: {output / 'study.md'}, study.json")
+    if problem is not None:
+        problems.append(str(problem))
+    if problems:
+        raise ReportError(" ".join(problems))
+
+
+def _print(result: StudyResult, where: str) -> None:
+    from bottleneck.report.number_format import duration
+    from bottleneck.studies.figure_table import lines, tables
+
     for table in tables(result):
         show_table(table)
     for line in lines(result):
         show_paragraph(line)
-    show(f"Table: {path}, study.json")
+    if where:
+        show(where)
     for protocol in result.protocols:
-        show(f"Report: {protocol.report}")
+        if not protocol.problem:
+            show(f"Report: {protocol.report}")
     show(f"Time: {duration(result.seconds)}")

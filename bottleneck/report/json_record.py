@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.labels import n_samples
 from bottleneck.report.redaction import plain, without_paths
 
-__all__ = ["results"]
+__all__ = ["results", "results_text"]
 
 
 def results(comparison: Comparison) -> dict[str, Any]:
@@ -44,6 +45,12 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "audit": None if comparison.audit is None else _audit(comparison.audit),
         "features": plain(comparison.features, without_paths),
     }
+
+
+def results_text(comparison: Comparison) -> str:
+    """Return the text of ``results.json``."""
+    record = results(comparison)
+    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _arm(evaluation: Evaluation) -> dict[str, Any]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
-from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.files.writing import make_folder, write_whole
 from bottleneck.plain_text import visible
 from bottleneck.report import (
     checklist,
@@ -36,10 +34,13 @@ from bottleneck.report.figures import (
     plots,
     roc_curves,
 )
+from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.table_text import frame_csv
 
-__all__ = ["prepare_folder", "render", "write_report"]
+__all__ = ["FINISHED", "render", "write_report"]
 
+# Files by which a folder holds a report.
+FINISHED = ("report.html", "results.json")
 # Files that not every report has.
 _OPTIONAL = ("predictions_external.csv", "inner_scores.csv")
 
@@ -57,9 +58,10 @@ def write_report(
     The files are ``report.html`` (self-contained), ``results.json``, ``table.md``, ``table.csv``,
     ``paragraphs.md``, ``predictions.csv``, with external cohorts ``predictions_external.csv``, and
     on request ``inner_scores.csv``. Only the last three name samples and patients, unless
-    ``with_ids`` is set. Files are written atomically, and the same comparison gives the same
-    bytes. Ids and labels that a spreadsheet would compute, or that hold control characters, are
-    guarded as by ``table_text.csv_cell``; ``compare`` and ``finetune`` read them as they were.
+    ``with_ids`` is set. Files are written atomically, the results before the page is drawn, and
+    the same comparison gives the same bytes. Ids and labels that a spreadsheet would compute, or
+    that hold control characters, are guarded as by ``table_text.csv_cell``; ``compare`` and
+    ``finetune`` read them as they were.
 
     Parameters
     ----------
@@ -84,75 +86,33 @@ def write_report(
     ------
     UsageError
         If the folder cannot be created or written, or holds a report and ``overwrite`` is not set.
+    ReportError
+        If a file or a section of the page could not be drawn. The other files are complete.
     """
     folder = Path(folder)
-    prepare_folder(folder, "report.html", overwrite=overwrite)
-    data = json.dumps(
-        json_record.results(comparison), indent=2, ensure_ascii=False, allow_nan=False
-    )
-    frame = tables.predictions_frame(comparison.evaluations)
-    files = {
-        "results.json": data + "\n",
-        "predictions.csv": frame_csv(frame),
-        "table.md": tables.markdown_table(comparison),
-        "table.csv": tables.csv_table(comparison),
-        "paragraphs.md": paragraphs.paragraphs_markdown(comparison),
+    refuse_finished(folder, FINISHED, overwrite=overwrite)
+    frame = tables.predictions_frame
+    incomplete: list[str] = []
+    files: dict[str, Callable[[], str]] = {
+        "results.json": lambda: json_record.results_text(comparison),
+        "predictions.csv": lambda: frame_csv(frame(comparison.evaluations)),
     }
     if comparison.external:
-        outside = tables.external_predictions_frame(comparison)
-        files["predictions_external.csv"] = frame_csv(outside)
+        outside = tables.external_predictions_frame
+        files["predictions_external.csv"] = lambda: frame_csv(outside(comparison))
     if inner_scores:
-        inner = tables.inner_frame(comparison)
-        files["inner_scores.csv"] = frame_csv(inner)
-    # Last, since it marks the folder as one that holds a report.
-    files["report.html"] = render(comparison, with_ids=with_ids, inner_scores=inner_scores)
-    try:
-        for name, text in files.items():
-            write_whole(folder / name, text.encode(errors="backslashreplace"))
-        for name in _OPTIONAL:
-            if name not in files:  # Of an earlier comparison that this one replaces.
-                (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise _not_writable(folder, error) from None
+        files["inner_scores.csv"] = lambda: frame_csv(tables.inner_frame(comparison))
+    files |= {
+        "table.md": lambda: tables.markdown_table(comparison),
+        "table.csv": lambda: tables.csv_table(comparison),
+        "paragraphs.md": lambda: paragraphs.paragraphs_markdown(comparison),
+        "report.html": lambda: render(
+            comparison, with_ids=with_ids, inner_scores=inner_scores, incomplete=incomplete
+        ),
+    }
+    absent = tuple(name for name in _OPTIONAL if name not in files)
+    write_files(folder, files, incomplete, absent)
     return folder / "report.html"
-
-
-def prepare_folder(folder: Path, result: str = "", *, overwrite: bool = False) -> None:
-    """Create a folder for results, and check that it can be written and holds no other result.
-
-    Call it before a long computation whose results go there.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    result : str
-        Name of the file that a finished computation leaves in it.
-    overwrite : bool
-        Whether that file may be replaced.
-
-    Raises
-    ------
-    UsageError
-        If the folder cannot be created or written, or holds ``result`` and ``overwrite`` is not
-        set.
-    """
-    try:
-        if result and not overwrite and (folder / result).exists():
-            raise UsageError(
-                f"{folder / result} exists: replace it with --overwrite (in Python: "
-                "overwrite=True), or choose another folder with --output"
-            )
-    except OSError as error:
-        raise _not_writable(folder, error) from None
-    make_folder(folder, option="--output (in Python: folder)")
-
-
-def _not_writable(folder: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"the report cannot be written to '{folder}': {error.strerror or error}. "
-        "Choose another folder with --output (in Python: folder)"
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,9 +125,18 @@ class _Section:
     external: External | None = None
 
 
-def render(comparison: Comparison, *, with_ids: bool = False, inner_scores: bool = False) -> str:
-    """Return the HTML of ``report.html``, as ``write_report`` writes it."""
-    shared, own = redaction.shared_and_own(comparison.features)
+def render(
+    comparison: Comparison,
+    *,
+    with_ids: bool = False,
+    inner_scores: bool = False,
+    incomplete: list[str] | None = None,
+) -> str:
+    """Return the HTML of ``report.html``, as ``write_report`` writes it.
+
+    A section that cannot be drawn is named in ``incomplete``, and the page says so in its place;
+    without that list, the error is raised.
+    """
     return (
         _environment()
         .get_template("page.html.jinja")
@@ -179,8 +148,8 @@ def render(comparison: Comparison, *, with_ids: bool = False, inner_scores: bool
             version=__version__,
             with_ids=with_ids,
             inner_scores=inner_scores,
-            methods=paragraphs.methods_paragraph(comparison),
-            findings=paragraphs.results_paragraph(comparison),
+            methods=functools.partial(paragraphs.methods_paragraph, comparison),
+            findings=functools.partial(paragraphs.results_paragraph, comparison),
             sections=_sections(comparison, with_ids=with_ids),
             warnings=comparison.warnings,
             summary=summary.summarise(comparison),
@@ -188,9 +157,8 @@ def render(comparison: Comparison, *, with_ids: bool = False, inner_scores: bool
             if comparison.audit
             else None,
             record=json_record.results(comparison),
-            shared=shared,
-            own=list(zip(_labels(comparison), own, strict=True)),
             missed=summary.missed_by_all(comparison) if with_ids else [],
+            incomplete=incomplete,
         )
     )
 
@@ -224,6 +192,7 @@ def _environment() -> Environment:
         "frequent_choices": summary.frequent_choices,
         "decision": _drawn(plots.decision_svg),
         "differences": forest_plots.difference_tables,
+        "draw": _draw_section,
         "drops": forest_plots.drop_tables,
         "flatten": redaction.flatten,
         "flow": flow_diagram.flow,
@@ -234,6 +203,7 @@ def _environment() -> Environment:
         "metric_tables": labels.metric_tables,
         "n_samples": labels.n_samples,
         "quotes": checklist.quotes,
+        "recipes": _recipes,
         "roc": _roc,
         "shares": tables.row_shares,
         "styles_of": _styles,
@@ -241,6 +211,25 @@ def _environment() -> Environment:
         "training_keys": plots.training_keys,
     }
     return environment
+
+
+@pass_context
+def _draw_section(context: Context, section: _Section) -> Markup:
+    """Return the content of a section, or that it could not be drawn."""
+    incomplete: list[str] | None = context["incomplete"]
+    try:
+        template = _environment().get_template(f"{section.template}.html.jinja")
+        return Markup(template.render({**context.get_all(), "section": section}))
+    # Provenance and records of trainings come from files, and can make anything fail.
+    except Exception as error:
+        if incomplete is None:
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        incomplete.append(
+            f"the section '{section.title}' of report.html could not be drawn ({reason})"
+        )
+        text = visible(f"This section could not be drawn ({reason}).")
+        return Markup('<p class="note">{}</p>').format(text)
 
 
 def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
@@ -304,6 +293,14 @@ def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
         return None if svg is None else Markup(svg)
 
     return markup
+
+
+def _recipes(
+    comparison: Comparison,
+) -> tuple[dict[str, str], list[tuple[str, dict[str, str]]]]:
+    """Return what the recipes of all features share, and the rest of each, with its name."""
+    shared, own = redaction.shared_and_own(comparison.features)
+    return shared, list(zip(_labels(comparison), own, strict=True))
 
 
 def _labels(comparison: Comparison) -> list[str]:

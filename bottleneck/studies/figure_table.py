@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
-from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.plain_text import visible
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import dagger, duration, p_value
 from bottleneck.report.redaction import plain, without_paths
+from bottleneck.report.result_files import write_files
 from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.studies.consistency.check import Contradiction
@@ -96,20 +96,15 @@ def write(result: StudyResult, folder: Path) -> Path:
     ------
     UsageError
         If the folder cannot be written.
+    ReportError
+        If a file could not be made.
     """
-    path = folder / "study.md"
-    try:
-        path.write_text("\n".join(_markdown(result)) + "\n", encoding="utf-8")
-        # Last, since it marks the folder as one that holds a result.
-        (folder / "study.json").write_text(
-            json.dumps(as_json(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-    except OSError as error:
-        raise UsageError(
-            f"the table cannot be written to '{folder}': {error.strerror or error}. Name another "
-            "folder with --output"
-        ) from None
-    return path
+    files: dict[str, Callable[[], str]] = {
+        "study.json": lambda: json.dumps(as_json(result), indent=2, ensure_ascii=False) + "\n",
+        "study.md": lambda: "\n".join(_markdown(result)) + "\n",
+    }
+    write_files(folder, files)
+    return folder / "study.md"
 
 
 def as_json(result: StudyResult) -> dict[str, Any]:

@@ -13,14 +13,16 @@ from bottleneck.backbones.recipe import slug
 from bottleneck.data.augmented_copies import augment
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Folds
-from bottleneck.errors import MissingExtraError
+from bottleneck.errors import MissingExtraError, ReportError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import make_arms
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
-from bottleneck.report.page import prepare_folder, write_report
+from bottleneck.files.writing import make_folder, write_whole
+from bottleneck.report.page import write_report
+from bottleneck.report.result_files import claim_folder
 from bottleneck.studies.collect import collect_arms, collect_external, collect_tests
 from bottleneck.studies.consistency.check import check
 from bottleneck.studies.overrides import Overrides, apply_overrides
@@ -117,13 +119,13 @@ def run_study(
             external = take_patients(external, overrides.limit)
             changes = (*changes, f"at most {overrides.limit} of the external cohort")
     output = Path(output)
-    prepare_folder(output, "study.json", overwrite=overwrite)
     run = _Run(study, output, n_jobs, progress, note, extraction or {})
-    protocols = tuple(
-        _run_protocol(protocol, data, external, run)
-        for protocol in study.protocols
-        if protocol.default
-    )
+    with claim_folder(output, ("study.json",), "study", overwrite=overwrite):
+        protocols = tuple(
+            _run_protocol(protocol, data, external, run)
+            for protocol in study.protocols
+            if protocol.default
+        )
     return StudyResult(
         study=study,
         changes=changes,
@@ -149,7 +151,7 @@ def _run_protocol(
     protocol: StudyProtocol, data: ImageDataset, external: ImageDataset | None, run: _Run
 ) -> StudyProtocolResult:
     study, folder = run.study, run.output / slug(protocol.name)
-    prepare_folder(folder)
+    make_folder(folder)
     images = data if protocol.augment is None else augment(data, protocol.augment)
     frozen = [arm for arm in study.arms if not arm.is_trained]
     paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, run)
@@ -201,8 +203,18 @@ def _run_protocol(
         else collect_external(study, protocol, comparison, known, trained, cohort, positive),
         tests=collect_tests(study, comparison, known) if protocol.published else (),
         comparison=comparison,
-        report=write_report(comparison, folder / "report", overwrite=True),
+        report=folder / "report" / "report.html",
+        problem=_report(comparison, folder / "report"),
     )
+
+
+def _report(comparison: Comparison, folder: Path) -> str:
+    """Write the report of a protocol; return what went wrong, which must not end a study."""
+    try:
+        write_report(comparison, folder, overwrite=True)
+    except (ReportError, UsageError) as error:
+        return str(error)
+    return ""
 
 
 def _reword(comparison: Comparison, before: str, words: str) -> Comparison:
@@ -253,7 +265,7 @@ def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
         for fold in folds
     ]
     table = pd.concat(tables, ignore_index=True)
-    path.write_bytes(frame_csv(table).encode())
+    write_whole(path, frame_csv(table).encode(errors="backslashreplace"))
 
 
 def _train(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 from pydantic import AfterValidator
 
+from bottleneck.backbones.recipe import slug
 from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.display import AS_STORED
@@ -230,6 +231,13 @@ class Study:
                 raise UsageError(f"the study '{self.name}' needs at least one {what}")
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise UsageError(f"the study '{self.name}' has two {what}s named '{twice[0]}'")
+            folders: dict[str, str] = {}
+            for one in () if what == "published set" else names:
+                if (other := folders.setdefault(slug(one).casefold(), one)) != one:
+                    raise UsageError(
+                        f"the {what}s '{other}' and '{one}' of the study '{self.name}' would have "
+                        f"the same folder, '{slug(one)}': rename one of them"
+                    )
         if all(arm.is_trained for arm in self.arms):
             raise UsageError(
                 f"the study '{self.name}' needs a frozen arm, which the others are compared with"

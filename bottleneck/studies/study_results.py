@@ -100,6 +100,8 @@ class StudyProtocolResult:
         All arms, with intervals, tests and the leak audit.
     report : Path
         The page of the report.
+    problem : str
+        What of the report could not be written or drawn; empty if nothing.
     """
 
     protocol: StudyProtocol
@@ -109,6 +111,7 @@ class StudyProtocolResult:
     tests: tuple[TestResult, ...]
     comparison: Comparison
     report: Path
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,13 @@ def test_one_table_by_one_command(here: Path) -> None:
     (here / "leakage" / "leakage.md").mkdir()
     blocked = run(*same, "--overwrite")
     assert blocked.exit_code == 2
-    assert "the table cannot be written to 'leakage'" in " ".join(blocked.stderr.split())
+    message = " ".join(blocked.stderr.split())
+    assert "leakage.md cannot be written to 'leakage': Is a directory" in message
+    assert "leakage.json, leakage.csv are complete in leakage" in message
+    (copy,) = here.glob("leakage-*")
+    assert f"A copy of all results is in {copy.name}" in message
+    written = {path.name for path in copy.iterdir()}
+    assert written == {"leakage.json", "leakage.csv", "leakage.md"}
 
 
 def test_json_is_all_there_is_on_stdout(here: Path) -> None:

@@ -16,10 +16,9 @@ from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
-from bottleneck.files.writing import write_whole
 from bottleneck.report.figures.flow_diagram import flow
 from bottleneck.report.number_format import p_value
-from bottleneck.report.page import prepare_folder, render, write_report
+from bottleneck.report.page import render, write_report
 from bottleneck.report.summary import missed_by_all, summarise
 
 FILES = {
@@ -277,16 +276,6 @@ def test_file_names_that_are_no_utf8_can_be_written(tmp_path: Path) -> None:
     rows = dataclasses.replace(rows, ids=np.array([f"caf\udce9-{i}" for i in range(90)]))
     write_report(make_comparison(cohort=rows, heads=("svm",)), tmp_path, with_ids=True)
     assert "caf\\udce9-0" in (tmp_path / "predictions.csv").read_text("utf-8")
-
-
-def test_two_runs_may_look_at_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def removed_by_another(path: Path, data: bytes) -> None:
-        write_whole(path, data)
-        path.unlink()
-
-    monkeypatch.setattr("bottleneck.report.page.write_whole", removed_by_another)
-    prepare_folder(tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_report_is_replaced_only_on_request(binary: Comparison, tmp_path: Path) -> None:

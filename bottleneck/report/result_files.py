@@ -1,0 +1,141 @@
+"""Folders of results: claimed for one run, and written with the most important file first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bottleneck.errors import ReportError, UsageError, describe_os_error
+from bottleneck.files.locks import lock
+from bottleneck.files.writing import make_folder, write_whole
+
+__all__ = ["claim_folder", "refuse_finished", "write_files"]
+
+_OPTION = "--output (in Python: folder)"
+
+
+@contextlib.contextmanager
+def claim_folder(
+    folder: Path, results: Sequence[str], run: str, *, overwrite: bool = False
+) -> Iterator[None]:
+    """Make a folder for results, and keep other runs out of it while the block runs.
+
+    Enter it before a long computation whose results go there.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    results : sequence of str
+        Names of files that a finished computation leaves in it.
+    run : str
+        What the computation is, for the message of another: "comparison".
+    overwrite : bool
+        Whether these files may be replaced.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be created or written, another run is writing it, or it holds one of
+        ``results`` and ``overwrite`` is not set.
+    """
+    refuse_finished(folder, results, overwrite=overwrite)
+    make_folder(folder, option=_OPTION)
+    with lock(folder, run):
+        # Another run may have finished since.
+        refuse_finished(folder, results, overwrite=overwrite)
+        yield
+
+
+def refuse_finished(folder: Path, results: Sequence[str], *, overwrite: bool) -> None:
+    """Raise UsageError if a folder holds one of some files that must not be replaced."""
+    for name in () if overwrite else results:
+        with contextlib.suppress(OSError):  # Whatever is in its place is explained by make_folder.
+            if (folder / name).exists():
+                raise UsageError(
+                    f"{folder / name} exists: replace it with --overwrite (in Python: "
+                    "overwrite=True), or choose another folder with --output"
+                )
+
+
+def write_files(
+    folder: Path,
+    files: Mapping[str, Callable[[], str]],
+    incomplete: Sequence[str] = (),
+    absent: Sequence[str] = (),
+) -> None:
+    """Make the texts of files and write them, one after the other.
+
+    A file that cannot be made or written is missing, and does not keep the others from being
+    written. As soon as the first file is there, those of an earlier run are removed, so that a
+    folder never mixes the results of two runs.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; created if it does not exist.
+    files : mapping of str to callable
+        The function that returns the text of each file, by name; the most important first.
+    incomplete : sequence of str
+        What is missing in the files that were made; the functions may add to it.
+    absent : sequence of str
+        Files that an earlier run may have left, and this one does not write.
+
+    Raises
+    ------
+    UsageError
+        If files cannot be written. If it is the first one, nothing has changed.
+    ReportError
+        If files could not be made, or are incomplete.
+    """
+    make_folder(folder, option=_OPTION)
+    written: list[str] = []
+    unmade: list[str] = []
+    unwritten: dict[str, OSError] = {}
+    try:
+        for name, make in files.items():
+            try:
+                # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
+                data = make().encode(errors="backslashreplace")
+            # Records of other programs can make anything fail; the other results stand.
+            except Exception as error:  # noqa: BLE001
+                unmade.append(f"{name} could not be made ({type(error).__name__}: {error})")
+                continue
+            try:
+                write_whole(folder / name, data)
+            except OSError as error:
+                if not written:
+                    raise _unwritable(folder, "the results", error) from None
+                unwritten[name] = error
+                continue
+            if not written:
+                _remove([folder / other for other in (*files, *absent) if other != name])
+            written.append(name)
+    except BaseException as error:  # Ctrl-C, for one
+        if written and not isinstance(error, UsageError):
+            error.add_note(f"{_list(written)} in {folder}; the other files are missing.")
+        raise
+    complete = f"{_list(written)} in {folder}, and hold the same results" if written else ""
+    if unwritten:
+        first = next(iter(unwritten.values()))
+        raise UsageError(f"{_unwritable(folder, ' and '.join(unwritten), first)}. {complete}")
+    if problems := [*unmade, *incomplete]:
+        raise ReportError(f"{'; '.join(problems)}. {complete}")
+
+
+def _list(written: Sequence[str]) -> str:
+    return f"{', '.join(written)} {'is' if len(written) == 1 else 'are'} complete"
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _unwritable(folder: Path, what: str, error: OSError) -> UsageError:
+    return UsageError(
+        f"{what} cannot be written to '{folder}': {describe_os_error(error)}; choose another "
+        f"folder with {_OPTION}"
+    )
