@@ -39,7 +39,7 @@ from bottleneck.evaluation.cross_validation.learning_curve import add_learning_c
 from bottleneck.evaluation.cross_validation.nested_cv import (
     Progress,
     RunOptions,
-    count_inner_folds,
+    plan_inner_folds,
 )
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
@@ -185,12 +185,12 @@ def compare(
         first, protocol, imported=imported, dataset=dataset, progress=progress, note=note
     )
     plan, folds, samples = split.plan, split.folds, split.samples
-    inner = count_inner_folds(samples, folds, protocol.inner_splits)
+    inner = plan_inner_folds(samples, folds, options)
 
     # Predictions; copies with different labels that are left out are tested too, for one figure
     used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
     aligned = [align(arm, folds, samples, allow_leakage=protocol.allow_leakage) for arm in used]
-    predicted, tested = run_with_dropped(arms, first, plan, options)
+    predicted, tested = run_with_dropped(arms, first, plan, options, inner)
     for arm, theirs in zip(aligned, imported, strict=True):
         tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
     n_with_images = sum(arm.features is not None for arm in arms)
@@ -198,7 +198,9 @@ def compare(
 
     # Metrics and tests
     all_samples, sets = first, take_used(sets, plan)
-    first, arms = sets[0], take_rows(arms, plan.rows)
+    first = sets[0]
+    if measures.learning_curve or cohorts:
+        arms = take_rows(arms, plan.rows)
     count = unit_aggregation(protocol, positive, all_samples)
     columns = aggregate_columns(protocol, measures.subgroups, all_samples)
     measures = dataclasses.replace(measures, subgroups=columns)
@@ -243,9 +245,12 @@ def compare(
 
     # Report
     heads_used = [arm.head for arm in arms]
+    n_inner = [len(part) for part in inner]
     return Comparison(
         dataset=describe_dataset(first, positive, plan.conflicts),
-        protocol=describe_protocol(protocol, folds, inner, measures, heads_used, differences),
+        protocol=describe_protocol(
+            protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
+        ),
         classes=first.classes,
         positive=positive,
         evaluations=tuple(evaluations),

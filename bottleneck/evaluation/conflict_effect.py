@@ -14,7 +14,7 @@ from bottleneck.duplicates.label_conflicts import LabelConflicts, resolve_confli
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions, match_rows
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
+from bottleneck.evaluation.cross_validation.nested_cv import InnerFolds, RunOptions, run_arms
 from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
@@ -44,11 +44,11 @@ def decide_conflicts(features: FeatureSet, how: Conflicts) -> LabelConflicts:
 
 
 def take_rows(arms: Sequence[Arm], rows: NDArray[np.intp]) -> list[Arm]:
-    """Return arms with some of their rows, in this order."""
-    return [
-        arm if np.array_equal(rows, np.arange(len(arm.X))) else replace(arm, X=arm.X[rows])
-        for arm in arms
-    ]
+    """Return arms with some of their rows, in this order; arms of one feature set share them."""
+    if all(np.array_equal(rows, np.arange(len(arm.X))) for arm in arms):
+        return list(arms)
+    taken = {id(X): X[rows] for X in {id(arm.X): arm.X for arm in arms}.values()}
+    return [replace(arm, X=taken[id(arm.X)]) for arm in arms]
 
 
 def take_used(sets: Sequence[FeatureSet], plan: FoldPlan) -> list[FeatureSet]:
@@ -63,7 +63,11 @@ def take_used(sets: Sequence[FeatureSet], plan: FoldPlan) -> list[FeatureSet]:
 
 
 def run_with_dropped(
-    arms: Sequence[Arm], features: FeatureSet, plan: FoldPlan, options: RunOptions
+    arms: Sequence[Arm],
+    features: FeatureSet,
+    plan: FoldPlan,
+    options: RunOptions,
+    inner: Sequence[InnerFolds],
 ) -> tuple[list[ArmPredictions], dict[str, Predictions]]:
     """Train and test every arm, and test it on the copies that are left out as well.
 
@@ -77,7 +81,7 @@ def run_with_dropped(
         Features of all samples.
     plan : FoldPlan
         The samples that are used, and their folds.
-    options : RunOptions
+    options, inner
         As for ``run_arms``.
 
     Returns
@@ -98,7 +102,7 @@ def run_with_dropped(
     groups = None if plan.all_groups is None else plan.all_groups[rows]
     samples = LabelledSamples(features.ids[rows], plan.conflicts.y[rows], groups)
     wider = replace(plan.folds, folds=tuple(folds))
-    predicted = run_arms(take_rows(arms, rows), wider, samples, options)
+    predicted = run_arms(take_rows(arms, rows), wider, samples, options, inner)
     tested = {arm.name: arm.test for arm in predicted}
     if not len(dropped):
         return predicted, tested

@@ -18,6 +18,10 @@ from bottleneck.heads.head_catalogue import LARGE, Head
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+Rows = NDArray[np.intp]
+
+_BLOCK = 4096
+
 __all__ = ["SearchResult", "check_finite", "score_classes", "search"]
 
 
@@ -53,6 +57,8 @@ def search(
     y: NDArray[np.str_],
     groups: NDArray[np.str_] | None,
     *,
+    rows: Rows | None = None,
+    folds: Sequence[tuple[Rows, Rows]] | None = None,
     inner_splits: int = 5,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -70,11 +76,15 @@ def search(
     head : Head
         The head.
     X : ndarray of float, shape (n_samples, n_features)
-        Features of the training set.
+        Features.
     y : ndarray of str, shape (n_samples,)
         Labels.
     groups : ndarray of str, shape (n_samples,), or None
         Patients; an empty string for a row without one.
+    rows : ndarray of int or None
+        Rows of the training set; by default all. Large training sets are not copied.
+    folds : sequence of (ndarray of int, ndarray of int), or None
+        Inner folds, as places in the training set; by default those of ``inner_folds``.
     inner_splits : int
         Number of inner folds; fewer if a class has fewer patients.
     seed : int
@@ -108,20 +118,25 @@ def search(
             "the number of processes must not be 0; ask for 1 or more, or for -1 to use all cores"
         )
     check_finite(X)
-    head = head.for_samples(len(X))
-    if len(X) <= LARGE:
-        X = X.astype(np.float64)
+    rows = np.arange(len(X)) if rows is None else rows
+    head = head.for_samples(len(rows))
+    y, groups = y[rows], None if groups is None else groups[rows]
+    if len(rows) <= LARGE:
+        X, rows = X[rows].astype(np.float64), np.arange(len(rows))
     chosen: Mapping[str, Any] = {}
     score = inner_scores = None
     # One thread multiplies matrices of this size several times faster than many threads do, and
     # the results do not depend on the number of cores.
     with threadpool_limits(1), config_context(assume_finite=True):
         if head.grid:
-            folds = inner_folds(y, groups, inner_splits, seed)
-            chosen, score, inner_scores = _search_grid(head, X, y, folds, seed=seed, n_jobs=n_jobs)
+            if folds is None:
+                folds = inner_folds(y, groups, inner_splits, seed)
+            chosen, score, inner_scores = _search_grid(
+                head, X, y, rows, folds, seed=seed, n_jobs=n_jobs
+            )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            estimator = fit_pipeline(head.build(seed), chosen, X, y)
+            estimator = fit_pipeline(head.build(seed), chosen, X, y, rows)
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     for other in caught:
         if other not in stopped:
@@ -165,7 +180,11 @@ def _score(head: Head, classifier: Any, X: NDArray[np.floating]) -> NDArray[np.f
 
 def check_finite(X: NDArray[np.floating]) -> None:
     """Raise ``FeatureFileError`` if a feature is NaN or infinite."""
-    rows = int((~np.isfinite(X)).any(axis=1).sum())
+    # In blocks, since a mask of all features can be large.
+    rows = sum(
+        int((~np.isfinite(X[start : start + _BLOCK])).any(axis=1).sum())
+        for start in range(0, len(X), _BLOCK)
+    )
     if rows:
         raise FeatureFileError(
             f"the features of {rows} of {len(X)} samples are not finite (NaN or infinity): "
@@ -177,7 +196,8 @@ def _search_grid(
     head: Head,
     X: NDArray[np.floating],
     y: NDArray[np.str_],
-    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    rows: Rows,
+    folds: Sequence[tuple[Rows, Rows]],
     *,
     seed: int,
     n_jobs: int | None,
@@ -199,7 +219,7 @@ def _search_grid(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         results = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
-            delayed(_score_candidates)(head, candidates, X, y, train, test, seed)
+            delayed(_score_candidates)(head, candidates, X, y, rows, train, test, seed)
             for train, test in folds
         )
     means = np.mean([aurocs for aurocs, _ in results], axis=0)
@@ -215,15 +235,16 @@ def _score_candidates(
     candidates: Sequence[Mapping[str, Any]],
     X: NDArray[np.floating],
     y: NDArray[np.str_],
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
+    rows: Rows,
+    train: Rows,
+    test: Rows,
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the AUROC and the scores of every candidate in one fold."""
     from sklearn.metrics import get_scorer
     from threadpoolctl import threadpool_limits
 
-    from bottleneck.heads.shared_fits import fit_candidates
+    from bottleneck.heads.shared_fits import fit_candidates, fit_transform
 
     classes = np.unique(y)
     two = len(classes) == 2
@@ -233,7 +254,8 @@ def _score_candidates(
     aurocs = np.empty(len(candidates))
     scores = np.empty((len(candidates), len(test), len(classes)))
     with threadpool_limits(1):  # a worker process does not inherit the limit
-        X_train, X_test = transform.fit_transform(X[train]), transform.transform(X[test])
+        X_train = fit_transform(pipeline, X, rows[train])
+        X_test = transform.transform(X[rows[test]])
         for fitted in fit_candidates(classifier, candidates, X_train, y[train], X_test):
             aurocs[fitted.number] = auroc(fitted.classifier, fitted.inputs, y[test])
             scores[fitted.number] = _score(head, fitted.classifier, fitted.inputs)

@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from bottleneck.heads import shared_gram_svm
+from bottleneck.heads.head_catalogue import LARGE
 
-__all__ = ["FittedCandidate", "fit_candidates", "fit_pipeline"]
+__all__ = ["FittedCandidate", "fit_candidates", "fit_pipeline", "fit_transform"]
+
+_BLOCK = 4096
 
 
 class FittedCandidate(NamedTuple):
@@ -69,8 +74,45 @@ def fit_candidates(
             )
 
 
+def fit_transform(
+    pipeline: Pipeline, X: NDArray[np.floating], rows: NDArray[np.intp]
+) -> NDArray[np.floating]:
+    """Fit the scaler of a pipeline to some rows, and return the rows for its classifier.
+
+    Above ``LARGE`` rows, they are scaled in blocks. A scaler that is given all of them holds them
+    four more times, in float64, and liblinear converts them once more for each candidate.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        A scaler, or none, and a classifier. The scaler is fitted in place.
+    X : ndarray of float, shape (n_samples, n_features)
+        Samples.
+    rows : ndarray of int
+        Rows of ``X``.
+    """
+    if len(pipeline) == 1:
+        return X[rows]
+    transform, classifier = pipeline[:-1], pipeline[-1]
+    scaler = transform[-1]
+    if len(rows) <= LARGE or not isinstance(scaler, StandardScaler):
+        return transform.fit_transform(X[rows])
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
+    for block in blocks:
+        scaler.partial_fit(X[rows[block]])
+    dtype = np.float64 if isinstance(classifier, LinearSVC) else X.dtype
+    scaled = np.empty((len(rows), X.shape[1]), dtype)
+    for block in blocks:
+        scaled[block] = scaler.transform(X[rows[block]])
+    return scaled
+
+
 def fit_pipeline(
-    pipeline: Pipeline, chosen: Mapping[str, Any], X: NDArray[np.floating], y: NDArray
+    pipeline: Pipeline,
+    chosen: Mapping[str, Any],
+    X: NDArray[np.floating],
+    y: NDArray,
+    rows: NDArray[np.intp] | None = None,
 ) -> Pipeline:
     """Fit a pipeline with the chosen hyperparameters of its classifier.
 
@@ -82,18 +124,22 @@ def fit_pipeline(
         Hyperparameters of the classifier.
     X : ndarray of float, shape (n_samples, n_features)
         Samples.
-    y : ndarray, shape (n_samples,)
-        Their labels.
+    y : ndarray, shape (n_rows,)
+        Labels of the rows to fit.
+    rows : ndarray of int, shape (n_rows,), or None
+        Rows of ``X`` to fit; by default all.
 
     Returns
     -------
     Pipeline
-        Equal to ``pipeline.fit(X, y)``.
+        Equal to ``pipeline.fit(X[rows], y)``, but for rounding errors of the means and scales of
+        more than ``LARGE`` rows.
     """
     name, classifier = pipeline.steps[-1]
     classifier.set_params(**chosen)
-    if not shared_gram_svm.shares_kernels(classifier, [chosen]):
-        return pipeline.fit(X, y)
-    standardised = pipeline[:-1].fit_transform(X)
-    pipeline.steps[-1] = (name, shared_gram_svm.fit_one(classifier, standardised, y))
+    inputs = fit_transform(pipeline, X, np.arange(len(X)) if rows is None else rows)
+    if shared_gram_svm.shares_kernels(classifier, [chosen]):
+        pipeline.steps[-1] = (name, shared_gram_svm.fit_one(classifier, inputs, y))
+    else:
+        classifier.fit(inputs, y)
     return pipeline

@@ -166,11 +166,14 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
     chosen = [get_head(name) for name in names if name != "prior"]
     arms = []
     for one, label in zip(sets, _label(sets), strict=True):
-        X = one.X[match_rows(sets[0], one)]
+        rows = match_rows(sets[0], one)
+        # A copy of the features may be most of the memory.
+        X = one.X if np.array_equal(rows, np.arange(len(rows))) else one.X[rows]
         arms += [Arm(f"{label} + {head.name}", one, X, head) for head in chosen]
     if columns := describe_columns(sets[0]):
         arms.append(Arm(METADATA_ONLY, None, *encode_columns(columns)))
-    return [*arms, Arm(PRIOR_ONLY, None, sets[0].X, get_head("prior"))]
+    # The prior ignores its features; it is given one.
+    return [*arms, Arm(PRIOR_ONLY, None, sets[0].X[:, :1], get_head("prior"))]
 
 
 def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:

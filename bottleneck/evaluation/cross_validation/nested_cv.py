@@ -21,10 +21,12 @@ from bottleneck.heads.head_catalogue import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
 
-__all__ = ["Progress", "RunOptions", "count_inner_folds", "run_arms"]
+__all__ = ["InnerFolds", "Progress", "RunOptions", "plan_inner_folds", "run_arms"]
 
 Strings = NDArray[np.str_]
 Progress = Callable[[int, int, str], None]
+#: Rows to fit on and rows to score on, within a training set.
+InnerFolds = Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,23 +70,31 @@ class _FoldResult(NamedTuple):
     inner_scores: NDArray[np.float64] | None
 
 
-def count_inner_folds(samples: LabelledSamples, folds: Folds, inner_splits: int) -> tuple[int, int]:
-    """Return the smallest and largest number of inner folds that the training sets allow.
+def plan_inner_folds(
+    samples: LabelledSamples, folds: Folds, options: RunOptions
+) -> list[InnerFolds]:
+    """Return the inner folds of every training set, which all arms share.
 
     Raises
     ------
     ProtocolError
         If a training set allows none; the check comes before any fitting.
     """
-    counts = [
-        len(inner_folds(samples.y[f.train], samples.groups_of(f.train), inner_splits, f.seed))
-        for f in folds
-    ]
-    return min(counts), max(counts)
+    inner: list[InnerFolds] = []
+    for n, fold in enumerate(folds):
+        if options.progress is not None:
+            options.progress(n, len(folds), "dividing the training sets")
+        y, groups = samples.y[fold.train], samples.groups_of(fold.train)
+        inner.append(inner_folds(y, groups, options.inner_splits, fold.seed))
+    return inner
 
 
 def run_arms(
-    arms: Sequence[Arm], folds: Folds, samples: LabelledSamples, options: RunOptions
+    arms: Sequence[Arm],
+    folds: Folds,
+    samples: LabelledSamples,
+    options: RunOptions,
+    inner: Sequence[InnerFolds] | None = None,
 ) -> list[ArmPredictions]:
     """Train and test every arm in every fold.
 
@@ -98,6 +108,8 @@ def run_arms(
         Ids, labels and groups of the rows.
     options : RunOptions
         Inner folds, processes and progress.
+    inner : sequence of InnerFolds or None
+        From ``plan_inner_folds``; by default each arm divides the training sets itself.
 
     Returns
     -------
@@ -105,19 +117,20 @@ def run_arms(
         One per arm.
     """
     # Folds run in parallel; where there is only one, its search does.
-    outer, inner = (options.n_jobs, None) if len(folds) > 1 else (None, options.n_jobs)
-    tasks = [(arm, fold) for arm in arms for fold in folds]
+    outer, within = (options.n_jobs, None) if len(folds) > 1 else (None, options.n_jobs)
+    planned: Sequence[InnerFolds | None] = inner or [None] * len(folds)
+    tasks = [(arm, *part) for arm in arms for part in zip(folds, planned, strict=True)]
     results = joblib.Parallel(n_jobs=outer, return_as="generator")(
         joblib.delayed(_test)(
-            arm.head, arm.X, samples.y, samples.groups, fold, options.inner_splits, inner
+            arm.head, arm.X, samples.y, samples.groups, fold, options.inner_splits, part, within
         )
-        for arm, fold in tasks
+        for arm, fold, part in tasks
     )
     done: list[_FoldResult] = []
     if options.progress is not None:
         options.progress(0, len(tasks), arms[0].name)
     try:
-        for (arm, _), result in zip(tasks, results, strict=True):
+        for (arm, *_), result in zip(tasks, results, strict=True):
             done.append(result)
             if options.progress is not None:
                 options.progress(len(done), len(tasks), arm.name)
@@ -126,8 +139,10 @@ def run_arms(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             results.close()
+    # Columns that the predictions of all arms share.
+    blank = [[_Blank.of(samples, fold, rows) for rows in (fold.test, fold.train)] for fold in folds]
     return [
-        _join(arm, done[i * len(folds) : (i + 1) * len(folds)], folds, samples)
+        _join(arm, done[i * len(folds) : (i + 1) * len(folds)], blank, samples)
         for i, arm in enumerate(arms)
     ]
 
@@ -139,14 +154,17 @@ def _test(
     groups: Strings | None,
     fold: Fold,
     inner_splits: int,
+    inner: InnerFolds | None,
     n_jobs: int | None,
 ) -> _FoldResult:
     began = time.perf_counter()
     fitted = search(
         head,
-        X[fold.train],
-        y[fold.train],
-        None if groups is None else groups[fold.train],
+        X,
+        y,
+        groups,
+        rows=fold.train,
+        folds=inner,
         inner_splits=inner_splits,
         seed=fold.seed,
         n_jobs=n_jobs,
@@ -156,18 +174,38 @@ def _test(
     return _FoldResult(scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores)
 
 
+class _Blank(NamedTuple):
+    """What is known of predictions before they are made."""
+
+    ids: Strings
+    groups: Strings | None
+    repeats: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    labels: Strings
+
+    @classmethod
+    def of(cls, samples: LabelledSamples, fold: Fold, rows: NDArray[np.intp]) -> _Blank:
+        """Return the columns of some rows in a fold."""
+        return cls(
+            samples.ids[rows],
+            samples.groups_of(rows),
+            np.full(len(rows), fold.repeat),
+            np.full(len(rows), fold.index),
+            samples.y[rows],
+        )
+
+
 def _join(
-    arm: Arm, results: Sequence[_FoldResult], folds: Folds, samples: LabelledSamples
+    arm: Arm,
+    results: Sequence[_FoldResult],
+    blank: Sequence[Sequence[_Blank]],
+    samples: LabelledSamples,
 ) -> ArmPredictions:
     """Join the results of all folds of an arm."""
 
-    def predictions(fold: Fold, rows: NDArray[np.intp], scores: NDArray[np.float64]) -> Predictions:
+    def predictions(known: _Blank, scores: NDArray[np.float64]) -> Predictions:
         return Predictions(
-            ids=samples.ids[rows],
-            groups=samples.groups_of(rows),
-            repeats=np.full(len(rows), fold.repeat),
-            folds=np.full(len(rows), fold.index),
-            labels=samples.y[rows],
+            **known._asdict(),
             predicted=predicted_classes(scores, samples.classes),
             scores=scores,
             classes=samples.classes,
@@ -175,10 +213,10 @@ def _join(
         )
 
     test, inner = [], []
-    for fold, result in zip(folds, results, strict=True):
-        test.append(predictions(fold, fold.test, result.scores))
+    for (tested, trained), result in zip(blank, results, strict=True):
+        test.append(predictions(tested, result.scores))
         if (scores := result.inner_scores) is not None:
-            inner.append(predictions(fold, fold.train, scores))
+            inner.append(predictions(trained, scores))
     return ArmPredictions(
         name=arm.name,
         head=arm.head.name,
