@@ -20,10 +20,10 @@ _BLANK = frozenset(
         for code in range(first, last + 1)
     )
 )
-# Marks above and below one letter. Hebrew with accents has four; a hundred of them cover the
-# lines above.
+# Marks on one letter. Hebrew with accents has four; a hundred of them cover the lines above.
 _MOST_MARKS = 4
-_MARKS = frozenset({"Mn", "Me"})
+# Vowels and final consonants of Korean are drawn within the syllable before them.
+_JAMO = frozenset(map(chr, (*range(0x1160, 0x1200), *range(0xD7B0, 0xD800))))
 
 # Name of the error handler for an output that cannot show a character.
 READABLE = "bottleneck.readable"
@@ -84,7 +84,8 @@ def visible(text: str) -> str:
     shown = []
     n_marks = 0
     for character in text:
-        n_marks = n_marks + 1 if unicodedata.category(character) in _MARKS else 0
+        is_mark = unicodedata.category(character)[0] == "M" or character in _JAMO
+        n_marks = n_marks + 1 if is_mark else 0
         escaped = is_hidden(character) or n_marks > _MOST_MARKS
         shown.append(escape_character(character) if escaped else character)
     return "".join(shown)

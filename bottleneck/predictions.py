@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,7 @@ from bottleneck.data.samples import Sample
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import DataError
+from bottleneck.table_text import text_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,8 +101,6 @@ class Predictions:
 
         Where probabilities are known, it has the columns probability_* too.
         """
-        import pandas as pd
-
         columns = {
             "id": self.ids,
             "group": self.groups if self.groups is not None else "",
@@ -109,12 +109,7 @@ class Predictions:
             "label": self.labels,
             "predicted": self.predicted,
         }
-        try:
-            frame = pd.DataFrame(columns)
-        except UnicodeEncodeError:
-            # Arrow, which pandas uses where it is installed, refuses names that are not UTF-8.
-            with pd.option_context("mode.string_storage", "python"):
-                frame = pd.DataFrame(columns)
+        frame = text_frame(columns)
         for column, name in enumerate(self.classes):
             frame[f"score_{name}"] = self.scores[:, column]
         if self.probabilities is not None:
@@ -217,8 +212,6 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     DataError
         If the file cannot be read, or is no such table.
     """
-    import pandas as pd
-
     table = _Table(path)
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
     in_range = bool(np.all((scores >= 0) & (scores <= 1)))
@@ -246,10 +239,10 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
         raise DataError(f"{path} has no row of the part 'test'")
     validation = part == "validation"
     test = predictions.take(~validation)
-    keys = pd.DataFrame({"id": test.ids, "repeat": test.repeats})
-    if keys.duplicated().any():
+    keys = Counter(zip(test.ids.tolist(), test.repeats.tolist(), strict=True))
+    if repeated := [name for (name, _), n in keys.items() if n > 1]:
         raise DataError(
-            f"{path} predicts '{keys[keys.duplicated()]['id'].iloc[0]}' twice: "
+            f"{path} predicts '{repeated[0]}' twice: "
             "a table holds one arm, with every sample once per repeat"
         )
     return test, predictions.take(validation) if validation.any() else None

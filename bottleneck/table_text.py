@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bottleneck.plain_text import escape_character, is_hidden, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BOM", "csv_cell", "csv_text", "frame_csv", "markdown_text", "read_cell"]
+__all__ = ["BOM", "csv_cell", "csv_text", "frame_csv", "markdown_text", "read_cell", "text_frame"]
 
 # Byte order mark: Excel reads a CSV file as UTF-8 only if it begins with it.
 BOM = "\ufeff"
@@ -90,6 +92,22 @@ def csv_text(rows: Iterable[Sequence[object]], *, bom: bool = False) -> str:
     return (BOM if bom else "") + out.getvalue()
 
 
+def text_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table with texts that need not be valid Unicode, as names of files are not."""
+    import pandas as pd
+
+    try:
+        return pd.DataFrame(columns)
+    except UnicodeEncodeError:
+        # Arrow, which pandas uses where it is installed, refuses halves of surrogate pairs.
+        texts = {
+            name: pd.Series(values, dtype=object)
+            for name, values in columns.items()
+            if getattr(values, "dtype", np.dtype(int)).kind in "UO"
+        }
+        return pd.DataFrame({**columns, **texts})
+
+
 def frame_csv(frame: pd.DataFrame, *, float_format: str | None = None, bom: bool = False) -> str:
     """Return a table as the text of a CSV file, without its index; texts as in ``csv_cell``.
 
@@ -123,7 +141,7 @@ _SPECIAL = re.compile(
     r"|<(?=\S)|(?<=\S)>"  # Not in "p < 0.001".
     r"|(?<![^\W_])_|_(?![^\W_])"  # Not within a word: tp_fn.
     r"|&(?=#?\w+;)"  # The entity &lt;
-    r"|(?<=\w):(?=//)|(?<=\bwww)\.|(?<=\w)@(?=\w)"  # Addresses become links by themselves.
+    r"|(?<=\w):(?=//)|(?<=www)\.|(?<=\w)@(?=\w)"  # Addresses become links by themselves.
 )
 # What makes a heading, a list, a quotation or a rule of a line.
 _BLOCK = re.compile(r"(\d+)(?=[.)](?:\s|$))|(?=(?:#{1,6}|[+-])(?:\s|$)|>|[-=]{2,}\s*$)")

@@ -30,6 +30,7 @@ from bottleneck.errors import (
     storage_failure,
     unknown_name,
 )
+from bottleneck.plain_text import visible
 from bottleneck.plurals import counted
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
@@ -191,7 +192,7 @@ class ImageDataset:
         return len(self.samples)
 
     def __repr__(self) -> str:
-        return f"<ImageDataset {self.summary}>"
+        return f"<ImageDataset {visible(self.summary)}>"
 
     @property
     def summary(self) -> str:

@@ -29,6 +29,7 @@ from bottleneck.finetune.validation_split import (
     split_table,
 )
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.table_text import frame_csv
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -250,7 +251,7 @@ def _inputs_of(
         "config": config.decisive(),
         "data": inputs.digest,
         "network": inputs.described["network"],
-        "folds": hashlib.sha256(table.to_csv(index=False).encode()).hexdigest(),
+        "folds": hashlib.sha256(frame_csv(table).encode()).hexdigest(),
     }
 
 

@@ -17,6 +17,7 @@ from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import DataError, ProtocolError
+from bottleneck.table_text import text_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +219,8 @@ def read_folds(
     if frame.empty or numbers.isna().any(axis=None):
         raise DataError(f"{path} needs a whole number as repeat and fold of every row")
     spelled = match_ids(frame["id"], known.tolist())
-    frame = frame.assign(id=[spelled.get(text, text) for text in frame["id"]])
+    names = [spelled.get(text, text) for text in frame["id"]]
+    frame = frame.assign(id=pd.Series(names, frame.index, dtype=object))
     frame = frame[~frame["id"].isin(np.setdiff1d(known, ids))]
     row_of = {identity: row for row, identity in enumerate(ids)}
     if unknown := [i for i in frame["id"] if i not in row_of]:
@@ -257,7 +259,7 @@ def split_table(parts: Sequence[FoldSplit], ids: Strings, groups: Strings | None
 
     known = np.full(len(ids), "") if groups is None else groups
     tables = [
-        pd.DataFrame(
+        text_frame(
             {
                 "repeat": part.repeat,
                 "fold": part.fold,

@@ -30,7 +30,7 @@ from bottleneck.studies.split import Split, describe_split, split_samples
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 from bottleneck.studies.subset import select_samples, take_patients
-from bottleneck.table_text import frame_csv
+from bottleneck.table_text import frame_csv, text_frame
 
 if TYPE_CHECKING:
     from bottleneck.finetune.cross_validate import Trained
@@ -259,7 +259,7 @@ def _write_folds(folds: Folds, features: FeatureSet, path: Path) -> None:
     import pandas as pd
 
     tables = [
-        pd.DataFrame(
+        text_frame(
             {"id": features.ids[fold.test], "repeat": fold.repeat, "fold": fold.index},
         )
         for fold in folds

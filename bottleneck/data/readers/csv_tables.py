@@ -259,7 +259,12 @@ def read_table(path: str | Path, notes: list[str] | None = None) -> tuple[pd.Dat
     (_, header), *rows = rows
     names = [canonical(read_cell(name)) for name in header]
     texts = [list(map(read_cell, row)) for _, row in rows]
-    table = pd.DataFrame(texts, [line for line, _ in rows], names, dtype=str)
+    lines = [line for line, _ in rows]
+    try:
+        table = pd.DataFrame(texts, lines, names, dtype=str)
+    except UnicodeEncodeError:
+        # Arrow, which pandas uses where it is installed, refuses names that are not UTF-8.
+        table = pd.DataFrame(texts, lines, names, dtype=object)
     if is_workbook(path):
         return table, ","
     with _open_text(path) as file:
