@@ -61,7 +61,7 @@ def test_usual_names_and_numbers_are_unchanged(text: str) -> None:
 
 
 @given(st.lists(HOSTILE, min_size=2, max_size=4, unique=True), st.booleans())
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_tables_are_read_by_other_libraries_and_by_ours(names: list[str], bom: bool) -> None:
     text = csv_text([["name", "value"], *([name, -0.5] for name in names)], bom=bom)
     rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
@@ -79,7 +79,7 @@ IDS = st.lists(HOSTILE.filter(lambda name: "\0" not in name), min_size=4, max_si
 
 
 @given(IDS, st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_predictions_are_read_back_with_the_same_ids(
     tmp_path_factory: pytest.TempPathFactory, ids: list[str], data: st.DataObject
 ) -> None:
