@@ -1,11 +1,13 @@
-"""Text from files and other programs, made safe to print: no character of it is a command."""
+"""Text from files and other programs, made safe to print and to share."""
 
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
+from pathlib import PurePosixPath, PureWindowsPath
 
-__all__ = ["READABLE", "escape_character", "is_hidden", "visible", "visible_lines"]
+__all__ = ["READABLE", "escape_character", "is_hidden", "visible", "visible_lines", "without_paths"]
 
 # Control, format and surrogate characters, characters that no Unicode version known here has,
 # and line and paragraph separators.
@@ -24,6 +26,27 @@ _BLANK = frozenset(
 _MOST_MARKS = 4
 # Vowels and final consonants of Korean are drawn within the syllable before them.
 _JAMO = frozenset(map(chr, (*range(0x1160, 0x1200), *range(0xD7B0, 0xD800))))
+
+# The beginning of an absolute path: "/", "~/", "~user/", "C:\", "\\server", "$HOME/", "%HOME%\",
+# and "//server", which is not that of https://; and addresses of files.
+_ROOT = (
+    r"(?:(?:file|smb|nfs|cifs|afp|ftps?|sftp|scp|ssh|davs?):[\\/]+"
+    r"|~(?:[A-Za-z_][\w.-]*)?[\\/](?!/)|/(?!/)|//(?=[\w.])|[A-Za-z]:[\\/]|\\\\"
+    r"|\$\{?\w+\}?[\\/]|%\w+%[\\/])"
+)
+# What a path without quotes follows, so that the slashes of "and/or" and "mm/s" do not match.
+_BEFORE = r"(?<![^\s=:,;'\"(\[{<|>*`“„«‘→←@!&?#])(?<!:(?=//))"
+_REST = r"[^\s,;'\"`)\]}>|”“»’]"
+# Folders have spaces: up to three words that a separator follows belong to the path.
+_WORDS = r"(?: (?!-)[^\W\d][^\s,;:'\"`)\]}>|\\/]*){1,3}"
+_ABSOLUTE = re.compile(
+    rf"(?<='){_ROOT}(?:[^'\n]|(?<=\w)'(?=\w))+(?=')"
+    rf'|(?<="){_ROOT}[^"\n]+(?=")'
+    rf"|(?<=`){_ROOT}[^`\n]+(?=`)"
+    rf"|(?<=[“„]){_ROOT}[^”“\n]+(?=[”“])"
+    rf"|{_BEFORE}{_ROOT}{_REST}+(?:{_WORDS}[\\/]{_REST}+)*",
+    re.IGNORECASE,
+)
 
 # Name of the error handler for an output that cannot show a character.
 READABLE = "bottleneck.readable"
@@ -94,6 +117,31 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """Return a text with each of its lines as ``visible`` returns it."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def without_paths(text: str) -> str:
+    """Replace every absolute path in a text with its last part.
+
+    Examples
+    --------
+    >>> without_paths("see /data/anna/scans/1.png or file://server/anna/2.png, and/or 3.png")
+    'see 1.png or 2.png, and/or 3.png'
+    """
+    if "\n" not in text and _is_absolute(text):
+        return _last_part(text)
+    return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
+
+
+def _is_absolute(text: str) -> bool:
+    return (
+        PurePosixPath(text).is_absolute()
+        or PureWindowsPath(text).is_absolute()
+        or text.startswith(("~/", "~\\"))
+    )
+
+
+def _last_part(path: str) -> str:
+    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:

@@ -195,8 +195,9 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     path : str or Path
         A workbook or a CSV file with the columns of ``Predictions.to_frame``; numbers may have
         decimal commas where commas do not separate the fields. The columns id, label and
-        score_<class> for every class are needed. By default, predicted is the class of the
-        largest score, and repeat and fold are 0. The columns probability_<class> hold calibrated
+        score_<class> for every class are needed. A column predicted must name the class of the
+        largest score, or one of several; without it, the first of these is meant. By default,
+        repeat and fold are 0. The columns probability_<class> hold calibrated
         probabilities. A column part tells "test" rows from "validation" rows, which the model of
         the same repeat and fold was chosen on and its thresholds are set on.
 
@@ -217,16 +218,13 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     in_range = bool(np.all((scores >= 0) & (scores <= 1)))
     is_probability = in_range and np.allclose(scores.sum(1), 1, atol=_ROUNDING)
     repeats, folds = table.repeats_and_folds()
-    predicted = predicted_classes(scores, classes)
-    if "predicted" in table.frame:
-        predicted = table.spelled("predicted", classes, "predicts")
     predictions = Predictions(
         ids=table.text("id"),
         groups=table.groups(),
         repeats=repeats,
         folds=folds,
         labels=table.spelled("label", classes, "has the label"),
-        predicted=predicted,
+        predicted=table.predicted(scores),
         scores=scores,
         classes=classes,
         kind="probability" if is_probability else "decision",
@@ -297,6 +295,36 @@ class _Table:
                 + (what if name == "part" else f"{what} of {', '.join(known)}")
             )
         return np.array([found[text] for text in texts])
+
+    def predicted(self, scores: NDArray[np.float64]) -> NDArray[np.str_]:
+        """Return the predicted classes: the column's, if the scores do not contradict it."""
+        if "predicted" not in self.frame:
+            return predicted_classes(scores, self.classes)
+        predicted = self.spelled("predicted", self.classes, "predicts")
+        column = np.searchsorted(self.classes, predicted)
+        own = scores[np.arange(len(scores)), column]
+        # Of equal scores, a model may choose any. They are compared as they are written.
+        wrong = np.flatnonzero(own < scores.max(axis=1))
+        if not len(wrong):
+            return predicted
+        row = wrong[0]
+        best = int(scores[row].argmax())
+        name, other = self.classes[column[row]], self.classes[best]
+        larger, smaller = float(scores[row, best]), float(own[row])
+        advice = ""
+        if len(self.classes) == 2:
+            first, second = self.classes
+            advice = (
+                f" If a threshold t of score_{second} decides, write score_{second} - t in place "
+                f"of score_{second}, and 0 in place of score_{first}: the larger one then decides "
+                "in the same way, and columns probability_<class> may hold the probabilities."
+            )
+        raise DataError(
+            f"{self.path}, line {self.frame.index[row]}: predicted is '{name}', but score_{other} "
+            f"({larger}) is larger than score_{name} ({smaller}); so it is in {len(wrong)} of "
+            f"{len(predicted)} rows. Remove the column predicted to take the class of the largest "
+            f"score.{advice}"
+        )
 
     def groups(self) -> NDArray[np.str_] | None:
         """Return the patients in one spelling, "" where there is none; None without any."""

@@ -150,3 +150,44 @@ def test_the_table_of_a_frame_reads_as_pandas_writes_it(tmp_path):
     frame.to_csv(tmp_path / "p.csv", index=False)
     again = pd.read_csv(tmp_path / "p.csv")
     np.testing.assert_array_equal(again["score_malignant"], some().scores[:, 1])
+
+
+@pytest.mark.parametrize("kind", ["probability", "decision"])
+def test_a_predicted_class_that_its_scores_contradict_is_refused(tmp_path, kind):
+    path, rng = tmp_path / "scores.csv", np.random.default_rng(1)
+    p = rng.uniform(size=200).round(2)
+    scores = [1 - p, p] if kind == "probability" else [np.zeros(200), p - 0.5]
+    table = pd.DataFrame({"id": np.arange(200), "label": np.where(p > 0.6, "b", "a")})
+    table["predicted"] = np.where(p >= 0.3, "b", "a")
+    table["score_a"], table["score_b"] = scores
+    table.to_csv(path, index=False)
+    wrong = np.flatnonzero((p >= 0.3) & (p < 0.5))
+    with pytest.raises(DataError) as caught:
+        read_predictions(path)
+    message = str(caught.value)
+    assert f"line {wrong[0] + 2}: predicted is 'b', but score_a (" in message
+    assert f"in {len(wrong)} of 200 rows. Remove the column predicted" in message
+
+    # What the message says to do.
+    assert "write score_b - t in place of score_b, and 0 in place of score_a" in message
+    shifted = table.assign(score_b=scores[1] - (0.3 if kind == "probability" else -0.2), score_a=0)
+    shifted.assign(score_b=shifted["score_b"].round(6)).to_csv(path, index=False)
+    assert read_predictions(path)[0].predicted.tolist() == table["predicted"].tolist()
+    table.drop(columns="predicted").to_csv(path, index=False)
+    expected = np.where(scores[1] > scores[0], "b", "a").tolist()
+    assert read_predictions(path)[0].predicted.tolist() == expected
+
+
+def test_of_equal_scores_any_class_may_be_predicted(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text(
+        "id,label,predicted,score_a,score_b,score_c\n"
+        "1,a,b,0.4,0.4,0.2\n2,b,a,0.4,0.4,0.2\n3,c,c,0.3,0.3,0.3\n"
+    )
+    assert read_predictions(path)[0].predicted.tolist() == ["b", "a", "c"]
+    path.write_text(path.read_text().replace("1,a,b", "1,a,c"))
+    with pytest.raises(
+        DataError, match=r"line 2: predicted is 'c', but score_a \(0\.4\)"
+    ) as caught:
+        read_predictions(path)
+    assert "threshold" not in str(caught.value)

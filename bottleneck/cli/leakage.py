@@ -29,6 +29,7 @@ from bottleneck.cli.saving import save
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.plain_text import without_paths
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.table_text import frame_csv, markdown_text
 
@@ -253,7 +254,7 @@ def _explain(experiment: LeakExperiment) -> list[str]:
 
 def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
     from bottleneck import __version__
-    from bottleneck.report.redaction import plain, without_paths
+    from bottleneck.report.redaction import plain
 
     facts = dataclasses.asdict(experiment)
     for fact, row in zip(facts["rows"], experiment.rows, strict=True):
@@ -264,7 +265,8 @@ def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
 
 
 def _csv(experiment: LeakExperiment) -> str:
-    frame = experiment.to_frame().assign(warnings=" | ".join(experiment.warnings))
+    warnings = " | ".join(map(without_paths, experiment.warnings))
+    frame = experiment.to_frame().assign(warnings=warnings)
     return frame_csv(frame, float_format="%.6g", bom=True)
 
 
@@ -276,8 +278,12 @@ def _markdown(experiment: LeakExperiment) -> str:
     ]
     for row in experiment.rows:
         figures = [_figure(row, figure) for figure in _COLUMNS]
-        lines.append(f"| {' | '.join([markdown_text(_name(row)), *figures])} |")
-    warnings = [f"> **{markdown_text(warning)}**" for warning in experiment.warnings]
+        lines.append(f"| {' | '.join([_text(_name(row)), *figures])} |")
+    warnings = [f"> **{_text(warning)}**" for warning in experiment.warnings]
     table = "\n".join(lines)
     below = (_caption(experiment), *_explain(experiment))
-    return "\n\n".join([*warnings, table, *map(markdown_text, below)]) + "\n"
+    return "\n\n".join([*warnings, table, *map(_text, below)]) + "\n"
+
+
+def _text(text: str) -> str:
+    return markdown_text(without_paths(text))

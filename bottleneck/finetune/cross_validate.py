@@ -28,6 +28,7 @@ from bottleneck.finetune.validation_split import (
     refuse_shared_patients,
     split_table,
 )
+from bottleneck.plain_text import without_paths
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.table_text import frame_csv
 
@@ -306,7 +307,7 @@ def _train_arm(
         "device": ", ".join(sorted({r["device"] for r in records})),
         "peak_memory_bytes": max(r["peak_memory_bytes"] for r in records),
         "folds": records,
-        "notes": list(inputs.notes),
+        "notes": [without_paths(note) for note in inputs.notes],
         "versions": {
             "bottleneck": __version__,
             "python": platform.python_version(),

@@ -10,8 +10,9 @@ from bottleneck import __version__
 from bottleneck.audit.audit import Audit
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.plain_text import without_paths
 from bottleneck.report.labels import n_samples
-from bottleneck.report.redaction import plain, without_paths
+from bottleneck.report.redaction import plain, shareable
 
 __all__ = ["results", "results_text"]
 
@@ -30,21 +31,25 @@ def results(comparison: Comparison) -> dict[str, Any]:
         Metrics that are not defined are None. It contains no ids of samples or patients and
         no absolute paths. ``format`` is the version of its structure.
     """
-    return {
+    comparison = shareable(comparison)
+    record = {
         "format": 2,
         "bottleneck": __version__,
         "dataset": plain(comparison.dataset),
-        "protocol": plain(comparison.protocol, without_paths),
+        "protocol": plain(comparison.protocol),
         "classes": plain(comparison.classes),
         "positive": comparison.positive,
-        "warnings": plain(comparison.warnings, without_paths),
+        "warnings": plain(comparison.warnings),
         "arms": [_arm(e) for e in comparison.evaluations],
         "comparisons": _differences(comparison.differences),
         "external": [_external(e) for e in comparison.external],
-        "conflicts": plain(comparison.conflicts, without_paths),
+        "conflicts": plain(comparison.conflicts),
         "audit": None if comparison.audit is None else _audit(comparison.audit),
-        "features": plain(comparison.features, without_paths),
+        "features": plain(comparison.features),
     }
+    # Labels of classes may be paths too.
+    made: dict[str, Any] = plain(record, without_paths)
+    return made
 
 
 def results_text(comparison: Comparison) -> str:
@@ -66,10 +71,10 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": plain(e.operating_points),
         "calibration": plain(e.calibration),
         "decision_curve": plain(e.decision_curve),
-        "subgroups": plain(e.subgroups, without_paths),
+        "subgroups": plain(e.subgroups),
         "learning_curve": plain(e.learning_curve),
-        "centres": plain(e.centres, without_paths),
-        "cost": plain(e.cost, without_paths),
+        "centres": plain(e.centres),
+        "cost": plain(e.cost),
     }
 
 
@@ -85,13 +90,13 @@ def _differences(differences: Sequence[Difference]) -> list[dict[str, Any]]:
 def _external(external: External) -> dict[str, Any]:
     return {
         "dataset": plain(external.dataset),
-        "warnings": plain(external.warnings, without_paths),
-        "definitions": plain(external.definitions, without_paths),
+        "warnings": plain(external.warnings),
+        "definitions": plain(external.definitions),
         "arms": [_arm(e) for e in external.evaluations],
         "comparisons": _differences(external.differences),
         "drops": plain(external.drops),
-        "conflicts": plain(external.conflicts, without_paths),
-        "shifts": plain(external.shifts, without_paths),
+        "conflicts": plain(external.conflicts),
+        "shifts": plain(external.shifts),
     }
 
 
@@ -110,7 +115,7 @@ def _audit(audit: Audit) -> dict[str, Any]:
                 "kind": f.kind,
                 "severity": f.severity,
                 "count": f.count,
-                "text": without_paths(f.text),
+                "text": f.text,
             }
             for f in audit.findings
         ],

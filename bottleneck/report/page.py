@@ -91,6 +91,7 @@ def write_report(
     """
     folder = Path(folder)
     refuse_finished(folder, FINISHED, overwrite=overwrite)
+    comparison = redaction.shareable(comparison)
     frame = tables.predictions_frame
     incomplete: list[str] = []
     files: dict[str, Callable[[], str]] = {

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath, PureWindowsPath
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bottleneck.data.images.preparation import name_mask
+from bottleneck.evaluation.results import Comparison
+from bottleneck.plain_text import without_paths
+from bottleneck.predictions import Predictions
 
-__all__ = ["fields", "flatten", "plain", "readable", "shared_and_own", "without_paths"]
-
-# An absolute path within a text: "/data/x", "~/x", "C:\x", "\\server\x". In quotes it may contain
-# spaces; without quotes it follows a space, bracket, equals sign or file://. The slashes of
-# https:// and of "and/or" do not match.
-_ROOT = r"(?:~?/(?!/)|~\\|[A-Za-z]:[\\/]|\\\\)"
-_ABSOLUTE = re.compile(
-    rf"(?<='){_ROOT}[^']+(?=')"
-    rf'|(?<="){_ROOT}[^"]+(?=")'
-    rf"|(?:file:/*(?=/)|(?<![^\s=:,;'\"(\[{{<])){_ROOT}[^\s,;'\")\]}}>]+"
-)
+__all__ = [
+    "fields",
+    "flatten",
+    "plain",
+    "readable",
+    "shareable",
+    "shared_and_own",
+]
 
 
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:
@@ -34,7 +33,8 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     value : object
         Mapping, dataclass, sequence, array, NumPy scalar, path, number or text.
     text : callable
-        Function applied to all texts except the keys of mappings, such as ``without_paths``.
+        Function applied to all texts, the keys of mappings included, such as ``without_paths``.
+        Keys that become the same are numbered.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
         The converted value; NaN and infinity become None.
     """
     if isinstance(value, Mapping):
-        return {str(k): plain(v, text) for k, v in value.items()}
+        return _mapped(value, text, lambda inner: plain(inner, text))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name), text) for f in dataclasses.fields(value)}
     if isinstance(value, np.ndarray | np.generic):
@@ -56,11 +56,62 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     return text(str(value))
 
 
-def without_paths(text: str) -> str:
-    """Replace every absolute path in a text with its last part."""
-    if "\n" not in text and _is_absolute(text):
-        return _last_part(text)
-    return _ABSOLUTE.sub(lambda match: _last_part(match[0]), text)
+def _mapped(
+    value: Mapping[Any, Any], text: Callable[[str], str], convert: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """Return a mapping with converted values under keys that a function has changed."""
+    changed: dict[str, Any] = {}
+    taken = {str(key) for key in value}
+    for key, inner in value.items():
+        name = text(str(key))
+        if name != str(key):
+            name = _unused(name, taken)
+            taken.add(name)
+        changed[name] = convert(inner)
+    return changed
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: the name itself, or with a number."""
+    names = (name if n == 1 else f"{name} ({n})" for n in itertools.count(1))
+    return next(one for one in names if one not in taken)
+
+
+def shareable(comparison: Comparison) -> Comparison:
+    """Return a comparison whose texts hold no absolute paths, whatever its records say.
+
+    Labels of classes stay, and so do ids and patients. Arms whose names become the same are
+    numbered.
+    """
+    names = [e.name for e in comparison.evaluations]
+    known = {label: label for label in comparison.classes}
+    taken = {*names, *comparison.classes}
+    for name in names:
+        known[name] = name
+        if (short := without_paths(name)) != name:
+            known[name] = _unused(short, taken)
+            taken.add(known[name])
+    return _replace(comparison, lambda text: known.get(text) or without_paths(text))
+
+
+def _replace(value: Any, text: Callable[[str], str]) -> Any:
+    """Return a value with a function applied to all texts in it, except in predictions."""
+    if isinstance(value, Predictions | np.ndarray):
+        return value
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            return value
+        return _mapped(value, text, lambda inner: _replace(inner, text))
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_replace(inner, text) for inner in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f.name for f in dataclasses.fields(value) if f.init]
+        changed = {name: _replace(getattr(value, name), text) for name in fields}
+        if any(changed[name] is not getattr(value, name) for name in fields):
+            return dataclasses.replace(value, **changed)
+    return value
 
 
 def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,15 +205,3 @@ def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _is_absolute(text: str) -> bool:
-    return (
-        PurePosixPath(text).is_absolute()
-        or PureWindowsPath(text).is_absolute()
-        or text.startswith(("~/", "~\\"))
-    )
-
-
-def _last_part(path: str) -> str:
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path

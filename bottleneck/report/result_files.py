@@ -114,18 +114,18 @@ def write_files(
             written.append(name)
     except BaseException as error:  # Ctrl-C, for one
         if written and not isinstance(error, UsageError):
-            error.add_note(f"{_list(written)} in {folder}; the other files are missing.")
+            error.add_note(
+                f"Written to {folder}: {', '.join(written)}. The other files are missing."
+            )
         raise
-    complete = f"{_list(written)} in {folder}, and hold the same results" if written else ""
+    there = f"Written to {folder}: {', '.join(written) or 'nothing'}"
+    if written:
+        there += "; they hold the same results"
     if unwritten:
         first = next(iter(unwritten.values()))
-        raise UsageError(f"{_unwritable(folder, ' and '.join(unwritten), first)}. {complete}")
+        raise UsageError(f"{_unwritable(folder, ' and '.join(unwritten), first)}. {there}")
     if problems := [*unmade, *incomplete]:
-        raise ReportError(f"{'; '.join(problems)}. {complete}")
-
-
-def _list(written: Sequence[str]) -> str:
-    return f"{', '.join(written)} {'is' if len(written) == 1 else 'are'} complete"
+        raise ReportError(f"{'; '.join(problems)}. {there}")
 
 
 def _remove(paths: Sequence[Path]) -> None:

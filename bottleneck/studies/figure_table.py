@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.plain_text import visible
+from bottleneck.plain_text import visible, without_paths
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import dagger, duration, p_value
-from bottleneck.report.redaction import plain, without_paths
+from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import write_files
 from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
@@ -268,24 +268,24 @@ def _over_lines(metric: Metric | None) -> str:
 
 
 def _markdown(result: StudyResult) -> Iterator[str]:
-    yield f"> **{markdown_text(result.first_line)}**"
+    yield f"> **{_text(result.first_line)}**"
     for line in describe(result.study):
         mark = "- " if line.startswith("- ") else ""
         yield from ([] if mark else [""])
-        yield mark + markdown_text(line.removeprefix(mark))
+        yield mark + _text(line.removeprefix(mark))
     for protocol in result.protocols:
         for title, arms in _blocks(protocol):
             names = _metric_names(arms)
             heads = [f"{metric_label(x)}, {who}" for x in names for who in ("published", "ours")]
-            yield from ("", f"**{markdown_text(title)}**", "")
+            yield from ("", f"**{_text(title)}**", "")
             yield f"| {' | '.join(['Arm', *heads, 'SD over seeds', 'SD over folds'])} |"
             yield "| --- |" + " ---: |" * (len(heads) + 2)
             for arm in arms:
-                cells = [markdown_text(arm.name)]
+                cells = [_text(arm.name)]
                 for name in names:
                     figure = arm.published.get(name)
                     cells += [
-                        "" if figure is None else markdown_text(figure.text),
+                        "" if figure is None else _text(figure.text),
                         format_metric(arm.metrics.get(name)),
                     ]
                 for spread in (arm.over_seeds, arm.over_folds):
@@ -298,6 +298,10 @@ def _markdown(result: StudyResult) -> Iterator[str]:
         yield "| --- |" + " ---: |" * 4
         for arm in protocol.arms:
             if arm.cost:
-                yield f"| {' | '.join([markdown_text(arm.name), *_format_cost(arm)])} |"
+                yield f"| {' | '.join([_text(arm.name), *_format_cost(arm)])} |"
     for line in lines(result):
-        yield from ("", markdown_text(line))
+        yield from ("", _text(line))
+
+
+def _text(text: str) -> str:
+    return markdown_text(without_paths(text))

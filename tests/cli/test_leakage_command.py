@@ -76,7 +76,7 @@ def test_one_table_by_one_command(here: Path) -> None:
     assert blocked.exit_code == 2
     message = " ".join(blocked.stderr.split())
     assert "leakage.md cannot be written to 'leakage': Is a directory" in message
-    assert "leakage.json, leakage.csv are complete in leakage" in message
+    assert "Written to leakage: leakage.json, leakage.csv; they hold the same" in message
     (copy,) = here.glob("leakage-*")
     assert f"A copy of all results is in {copy.name}" in message
     written = {path.name for path in copy.iterdir()}

@@ -1,14 +1,20 @@
 """Provenance in the report: paths, invisible characters and units."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import hypothesis
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import strategies
 from report.factory import provenance
 
-from bottleneck.plain_text import visible
-from bottleneck.report.redaction import fields, plain, shared_and_own, without_paths
+from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.plain_text import visible, without_paths
+from bottleneck.report.page import write_report
+from bottleneck.report.redaction import fields, plain, shareable, shared_and_own
 
 
 @pytest.mark.parametrize(
@@ -105,3 +111,119 @@ def test_a_single_file_shares_nothing() -> None:
     shared, own = shared_and_own([provenance("resnet18", "a")])
     assert shared == {}
     assert own[0]["pooling"] == "gap"
+
+
+ROOTS = (
+    *("/", "//server/", "~/", "~anna/", "C:\\", "d:/", "\\\\server\\share\\", "\\\\?\\C:\\"),
+    *("file:///", "file://server/", "file:///C:/", "smb://server/", "sftp://me@host/"),
+    *("$HOME/", "${HOME}/", "%USERPROFILE%\\"),
+)
+#: What programs write around a path.
+AROUND = (
+    *("{}", "read {}", "{} is missing", "see ({})", "[{}]", "--out={}", "path: {}", "a,{}", "x;{}"),
+    *("'{}'", '"{}"', "`{}`", "“{}”", "PosixPath('{}')", '{{"path": "{}"}}', "<{}>", "a|{}|b"),
+    *("at {}:12", "{}, twice", "new\nline {}", "@{}", "one {} two", "→{}", "user@host:{}"),
+)
+
+
+@hypothesis.given(
+    root=strategies.sampled_from(ROOTS),
+    around=strategies.sampled_from(AROUND),
+    folders=strategies.lists(
+        strategies.sampled_from(["SECRET", "SECRET-1.2", "SECRET_ä", "SECRET SECRET"]),
+        min_size=1,
+        max_size=4,
+    ),
+    backslash=strategies.booleans(),
+)
+@hypothesis.settings(max_examples=600, derandomize=True, deadline=None)
+def test_no_folder_of_an_absolute_path_stays(
+    root: str, around: str, folders: list[str], backslash: bool
+) -> None:
+    separator = "\\" if backslash or "\\" in root else "/"
+    path = root + separator.join([*folders, "last.png"])
+    found = without_paths(around.format(path))
+    assert "SECRET" not in found
+    assert "last.png" in found
+    assert without_paths(found) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("3/4 of 7 / 8 n/a", "mm/s, w/o, and/or, km²/h", "a/b/c.png", "https://x.org/a b/c"),
+        *("ratio 1:2", "p < 0.05", "https://x.org:80/a", "images/SECRET/a.png", "±5 %/year"),
+    ],
+)
+def test_slashes_of_other_texts_stay(text: str) -> None:
+    assert without_paths(text) == text
+
+
+def test_no_file_of_a_report_holds_an_absolute_path(full: Comparison, tmp_path: Path) -> None:
+    path = "/home/SECRET/My SECRET/x.h5"
+    texts = [template.format(path) for template in ("{}", "of {} and", "file://{}", "'{}'")]
+    texts += ["C:\\Users\\SECRET\\x", "\\\\srv\\SECRET\\x", "~/SECRET/x", "$HOME/SECRET/x"]
+    nested = {path: [{text: text} for text in texts], **{t: {t: [t]} for t in texts}}
+
+    def spoil(arm: Evaluation) -> Evaluation:
+        return dataclasses.replace(
+            arm,
+            name=f"/home/SECRET/{arm.name}",
+            backbone=arm.backbone and path,
+            weights=arm.weights and path,
+            cost={**arm.cost, "device": path, "host": path, "more": nested},
+            subgroups=tuple(dataclasses.replace(s, column=path, value=path) for s in arm.subgroups),
+            chosen=tuple({**chosen, path: path} for chosen in arm.chosen),
+        )
+
+    arms = tuple(map(spoil, full.evaluations))
+    names = {old.name: new.name for old, new in zip(full.evaluations, arms, strict=True)}
+    differences = [
+        dataclasses.replace(d, a=names[d.a], b=names[d.b], method=f"by {path}")
+        for d in full.differences
+    ]
+    assert full.audit is not None
+    findings = tuple(dataclasses.replace(f, text=texts[1]) for f in full.audit.findings)
+    external = tuple(
+        dataclasses.replace(
+            one,
+            dataset={**one.dataset, "name": path},
+            warnings=tuple(texts),
+            evaluations=tuple(dataclasses.replace(e, name=names[e.name]) for e in one.evaluations),
+            differences=(),
+            drops=(),
+            conflicts=None,
+        )
+        for one in full.external
+    )
+    hostile = dataclasses.replace(
+        full,
+        dataset={**full.dataset, "name": path, "description": nested, path: path},
+        protocol={**full.protocol, "words": texts[1], "more": nested},
+        warnings=tuple(texts),
+        evaluations=arms,
+        differences=tuple(differences),
+        features=tuple({**one, **nested, "weights": nested} for one in full.features),
+        audit=dataclasses.replace(full.audit, findings=findings),
+        external=external,
+        conflicts=None,
+        inner={names[name]: parts for name, parts in full.inner.items()},
+    )
+    write_report(hostile, tmp_path, inner_scores=True)
+    for file in tmp_path.iterdir():
+        assert "SECRET" not in file.read_text(), file.name
+    record = json.loads((tmp_path / "results.json").read_text())
+    written = [arm["name"] for arm in record["arms"]]
+    assert len(set(written)) == len(written)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert sorted(table["arm"].unique()) == sorted(written)
+
+
+def test_names_that_become_the_same_are_numbered(binary: Comparison) -> None:
+    arms = [
+        dataclasses.replace(arm, name=name)
+        for arm, name in zip(binary.evaluations, ["/a/x", "/b/x", "x", "/c/benign"], strict=False)
+    ]
+    shared = shareable(dataclasses.replace(binary, evaluations=tuple(arms)))
+    assert [arm.name for arm in shared.evaluations] == ["x (2)", "x (3)", "x", "benign (2)"]
+    assert plain({"/a/x": 1, "x": 2, "/b/x": 3}, without_paths) == {"x (2)": 1, "x": 2, "x (3)": 3}

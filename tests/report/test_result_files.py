@@ -42,8 +42,7 @@ def test_a_section_that_cannot_be_drawn_leaves_the_others(odd: Comparison, tmp_p
         write_report(odd, tmp_path)
     message = str(caught.value)
     assert "the section 'Features' of report.html could not be drawn (OverflowError" in message
-    assert "results.json, predictions.csv, " in message
-    assert f"are complete in {tmp_path}" in message
+    assert f"Written to {tmp_path}: results.json, predictions.csv, " in message
     assert names(tmp_path) == FILES
     html = (tmp_path / "report.html").read_text()
     assert html.count("This section could not be drawn (OverflowError") == 1
@@ -137,7 +136,7 @@ def test_a_file_that_does_not_fit_is_missing_and_the_others_are_there(
     with pytest.raises(UsageError) as caught:
         write_files(tmp_path, {n: lambda: "text" for n in ("a.json", "b.csv", "c.md")})
     assert "b.csv cannot be written to" in str(caught.value)
-    assert "a.json, c.md are complete" in str(caught.value)
+    assert f"Written to {tmp_path}: a.json, c.md;" in str(caught.value)
 
 
 def test_two_runs_do_not_write_one_folder(tmp_path: Path) -> None:
