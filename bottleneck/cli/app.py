@@ -30,11 +30,14 @@ from bottleneck.cli import (
 from bottleneck.cli.console import say, say_paragraph
 from bottleneck.cli.interrupts import interruptible
 from bottleneck.cli.streams import open_streams
-from bottleneck.errors import BottleneckError
+from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.plain_text import visible
 
 # These commands keep finished features and trained networks when they are interrupted.
 _RESUMABLE = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
+
+
+_TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 
 
 class _Commands(TyperGroup):
@@ -74,6 +77,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            _refuse_timeouts()
             with interruptible():
                 return super().invoke(ctx)
         except BottleneckError as error:
@@ -94,6 +98,16 @@ def _say_error(error: object) -> None:
     typed = [word.partition("=")[2] if word[:2] == "--" else word for word in sys.argv[1:]]
     for line in f"error: {error}".split("\n"):
         say_paragraph(line, whole=filter(None, typed))
+
+
+def _refuse_timeouts() -> None:
+    """Report settings of the hub's client at which its import, and so that of timm, would fail."""
+    for name in _TIMEOUTS:
+        if (text := os.environ.get(name)) and not (text.isdecimal() and int(text)):
+            raise UsageError(
+                f"the environment variable {name} must be a whole number of seconds above 0, not "
+                f"'{text}'"
+            )
 
 
 app = typer.Typer(

@@ -147,8 +147,7 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
     from bottleneck.backbones.weights.folder import find_folder
     from bottleneck.backbones.weights.index import verify
 
-    if not as_json:
-        announce_weights_folder(quiet=quiet)
+    announce_weights_folder(quiet=quiet)
     verdicts = verify()
     if as_json:
         show_json([dataclasses.asdict(verdict) for verdict in verdicts])

@@ -6,9 +6,12 @@ import hashlib
 import os
 import random
 import resource
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,11 +102,13 @@ def test_a_cut_download_is_resumed(server: LoopbackHub, *, ranges: bool) -> None
     assert any("Range" in headers or "range" in headers for _, _, headers in server.requests)
 
 
-@pytest.mark.parametrize("cut_at", [600_000, 100_000, 0])
+@pytest.mark.parametrize(
+    ("cut_at", "ranges"), [(600_000, True), (600_000, False), (100_000, True), (0, True)]
+)
 def test_a_download_that_is_always_cut_leaves_nothing(
-    server: LoopbackHub, tmp_path: Path, cut_at: int
+    server: LoopbackHub, tmp_path: Path, cut_at: int, *, ranges: bool
 ) -> None:
-    server.cuts, server.cut_at = 100, cut_at
+    server.cuts, server.cut_at, server.ranges = 10**6, cut_at, ranges
     with pytest.raises(HubError, match="was cut off, and nothing of it is kept"):
         hub.download(PUBLISHED)
     assert blobs(tmp_path) == []
@@ -130,9 +135,6 @@ def test_other_content_than_known_is_refused_and_removed(
     with pytest.raises(HubError, match=f"not {good.sha256}, which is known for it; it was removed"):
         hub.download(replace(PUBLISHED, sha256=good.sha256))
     assert [path.name for path in blobs(tmp_path)] == [good.sha256]
-    # A cached file of another revision that has the known content is the known file.
-    cached = hub.cached_file(replace(PUBLISHED, revision=40 * "e", sha256=None))
-    assert cached is None
     assert good.path.read_bytes() == server.files[NAME][::-1]
 
 
@@ -152,6 +154,65 @@ def test_a_cached_file_that_changed_is_refused_before_it_is_parsed(
     monkeypatch.setattr("bottleneck.backbones.weights.loading.parse_checkpoint", parse)
     with pytest.raises(WeightsError, match=r"was changed: .* downloads it again"):
         load_backbone(SMALL)
+
+
+def test_a_cached_file_of_another_revision_needs_the_known_content(server: LoopbackHub) -> None:
+    good = hub.download(PUBLISHED)
+    other = replace(PUBLISHED, revision=40 * "e")
+    assert hub.cached_file(other) is None
+    assert hub.cached_file(replace(other, sha256=good.sha256)) == good
+    assert hub.cached_file(replace(other, sha256=64 * "c")) is None
+
+
+@pytest.mark.parametrize("drip", [0.02, pytest.param(20.0, marks=pytest.mark.slow)])
+def test_ctrl_c_during_a_download_leaves_nothing(
+    server: LoopbackHub, tmp_path: Path, drip: float
+) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    server.drip = drip
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hub.download(PUBLISHED)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert blobs(tmp_path) == []
+
+
+def test_remains_of_a_killed_download_are_removed(server: LoopbackHub, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "models--someone--weights" / "blobs"
+    folder.mkdir(parents=True)
+    for name, age in (("old", 4000), ("new", 60)):
+        (folder / f"{name}.incomplete").write_bytes(b"x")
+        os.utime(folder / f"{name}.incomplete", (time.time() - age,) * 2)
+    file = hub.download(PUBLISHED)
+    assert {path.name for path in blobs(tmp_path)} == {"new.incomplete", file.sha256}
+
+
+def test_a_download_of_another_process_is_waited_for(
+    server: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(watched_download, "STALL_SECONDS", 0.5)
+    server.get_seconds = 1.2
+    folder = tmp_path / "cache" / "models--someone--weights" / "blobs"
+    folder.mkdir(parents=True)
+    stop = threading.Event()
+
+    def write() -> None:
+        with (folder / "x.incomplete").open("wb", buffering=0) as file:
+            while not stop.wait(0.1):
+                file.write(b"x")
+
+    other = threading.Thread(target=write)
+    other.start()
+    try:
+        assert hub.download(PUBLISHED).revision == COMMIT
+    finally:
+        stop.set()
+        other.join()
 
 
 @pytest.mark.parametrize("etag", ["../../../../evil", "a/b", "..", "x" * 300])

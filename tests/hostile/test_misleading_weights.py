@@ -75,6 +75,15 @@ def test_a_checkpoint_that_would_burst(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "bomb.pth")
 
 
+def test_a_checkpoint_that_nests_the_same_dictionaries(tmp_path: Path) -> None:
+    nested: dict[str, object] = {"a": torch.ones(1)}
+    for _ in range(4):
+        nested = {f"k{n}": nested for n in range(300)}
+    torch.save(nested, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="no named tensors"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
 def keras_file(path: Path, change: Callable[[h5py.File], object] = lambda _: None) -> Path:
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = np.array(["conv2d_1", "conv2d_2"], h5py.string_dtype())

@@ -162,7 +162,7 @@ def _parse_torch(data: bytes, path: Path) -> dict[str, State]:
             f"{path} is damaged, or not a weight file. Supported are .safetensors, files of "
             "torch.save (.pt, .pth), and .h5 files of Keras"
         ) from None
-    entries = dict(_entries(loaded, "", 0))
+    entries = dict(_entries(loaded, "", 0, set()))
     if not entries:
         kind = type(loaded).__name__
         keys = ", ".join(map(str, list(loaded)[:8])) if isinstance(loaded, Mapping) else ""
@@ -171,15 +171,17 @@ def _parse_torch(data: bytes, path: Path) -> dict[str, State]:
     return entries
 
 
-def _entries(loaded: Any, position: str, depth: int) -> Iterator[tuple[str, State]]:
-    if not isinstance(loaded, Mapping) or depth > _MAX_DEPTH:
+def _entries(loaded: Any, position: str, depth: int, seen: set[int]) -> Iterator[tuple[str, State]]:
+    # A pickle of a few bytes can hold the same dictionary a million times.
+    if not isinstance(loaded, Mapping) or depth > _MAX_DEPTH or id(loaded) in seen:
         return
+    seen.add(id(loaded))
     state = {k: v for k, v in loaded.items() if isinstance(k, str) and _is_plain(v)}
     if state:
         yield position, state
     for key, value in loaded.items():
         if isinstance(key, str):
-            yield from _entries(value, f"{position}.{key}".lstrip("."), depth + 1)
+            yield from _entries(value, f"{position}.{key}".lstrip("."), depth + 1, seen)
 
 
 def _is_plain(value: Any) -> bool:

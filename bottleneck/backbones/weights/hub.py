@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,8 +29,9 @@ __all__ = ["HubError", "HubFile", "cached_file", "download"]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The client makes a file name of it.
-_ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+_ETAG = re.compile(r"[0-9A-Za-z_+=-][0-9A-Za-z_+=.-]{0,127}")
 _SECONDS = 10.0
+_ABANDONED_SECONDS = 3600.0
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -118,7 +121,7 @@ def download(published: PublishedWeights) -> HubFile:
 
 
 def _download_file(published: PublishedWeights, name: str, revision: str) -> HubFile:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     repository = str(published.repository)
     address = hf_hub_url(repository, name, revision=revision)
@@ -126,12 +129,15 @@ def _download_file(published: PublishedWeights, name: str, revision: str) -> Hub
     facts = watched(lambda _: get_hf_file_metadata(address, timeout=_SECONDS))
     commit, stated = _checked(facts, published, name)
     _refuse_full_disk(facts.size)
+    folder = Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}", "blobs")
+    _sweep(folder)
     path = Path(
         watched(
             # The cache finds a file without a known revision by the name "main" only.
             lambda bar: hf_hub_download(repository, name, revision=revision, tqdm_class=bar),
             facts.size,
             MAX_BYTES,
+            folder,
         )
     )
     if path.parent.name != commit:  # "main" moved between the two requests.
@@ -195,6 +201,14 @@ def _refuse_full_disk(size: int | None) -> None:
             f"{constants.HF_HUB_CACHE} has {free:,} left: free some space, or name another folder "
             "in HF_HUB_CACHE"
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what downloads left that were killed: the client never continues them."""
+    for path in folder.glob("*.incomplete"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
 
 
 def _remove(path: Path) -> None:

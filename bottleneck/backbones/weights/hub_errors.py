@@ -74,7 +74,9 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
         return HubError(
             f"the hub does not answer ({host}): check the connection, HF_ENDPOINT and the proxy"
         )
-    if names & {"NetworkError", "ProtocolError", "DecodingError"} or "Consistency check" in text:
+    # The client resumes by recursion.
+    cut = {"NetworkError", "ProtocolError", "DecodingError", "RecursionError"}
+    if names & cut or "Consistency check" in text:
         return HubError(
             f"the download from {host} was cut off, and nothing of it is kept: repeat the command"
         )

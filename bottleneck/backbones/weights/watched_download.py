@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bottleneck.backbones.weights.hub_errors import HubError
@@ -29,6 +30,15 @@ class _Watch:
         self.bound = min(limit, 2 * size + _SPARE) if size is not None else limit
         self.last = time.monotonic()
         self.stopped = False
+        self.sizes: dict[str, int] = {}
+
+    def look(self, folder: Path | None) -> None:
+        """Notice that another process comes further, for which the client waits."""
+        for path in folder.glob("*.incomplete") if folder else ():
+            with suppress(OSError):
+                size = path.stat().st_size
+                if size > self.sizes.get(path.name, 0):
+                    self.sizes[path.name], self.last = size, time.monotonic()
 
     def bar(self) -> type:
         """Return a class for the client's progress bar, which reports to this watch."""
@@ -50,7 +60,12 @@ class _Watch:
         return Bar
 
 
-def watched(work: Callable[[type], T], size: int | None = None, limit: int = 0) -> T:
+def watched(
+    work: Callable[[type], T],
+    size: int | None = None,
+    limit: int = 0,
+    folder: Path | None = None,
+) -> T:
     """Return what a download returns; raise ``HubError`` when it makes no progress.
 
     Parameters
@@ -61,6 +76,8 @@ def watched(work: Callable[[type], T], size: int | None = None, limit: int = 0) 
         The size of the file in bytes, if it is known.
     limit : int
         The most bytes that may come.
+    folder : Path, optional
+        Where other processes may write the same file, for which the client waits.
 
     Raises
     ------
@@ -73,32 +90,47 @@ def watched(work: Callable[[type], T], size: int | None = None, limit: int = 0) 
     results: list[T] = []
     errors: list[BaseException] = []
 
+    # Not Thread.join: interrupted by Ctrl-C, it takes the thread for finished.
+    finished = threading.Event()
+
     def run() -> None:
         try:
             results.append(work(watch.bar()))
         except BaseException as error:  # noqa: BLE001  # Raised in the thread that waits.
             errors.append(error)
+        finally:
+            finished.set()
 
-    thread = threading.Thread(target=run, name="download", daemon=True)
     with _quiet_client():
-        thread.start()
+        threading.Thread(target=run, name="download", daemon=True).start()
         try:
-            while thread.is_alive():
-                thread.join(0.2)
-                if thread.is_alive() and time.monotonic() - watch.last > STALL_SECONDS:
+            while not finished.wait(0.2):
+                watch.look(folder)
+                if time.monotonic() - watch.last > STALL_SECONDS:
                     raise HubError(
                         f"the download made no progress in {STALL_SECONDS:.0f} seconds, and "
                         "nothing of it is kept: repeat the command later"
                     )
         finally:
-            if thread.is_alive():  # Ctrl-C, or no progress: the thread removes what it wrote.
+            if not finished.is_set():  # Ctrl-C, or no progress: the thread removes what it wrote.
                 watch.stopped = True
                 with suppress(Exception):
                     close_session()
-                thread.join(2)
+                if not finished.wait(2) and folder:
+                    _remove_own(folder)
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove the unfinished file that this process has open, where the system tells it."""
+    with suppress(OSError):
+        for link in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                path = link.readlink()
+                if path.suffix == ".incomplete" and path.parent == folder.resolve():
+                    path.unlink()
 
 
 @contextmanager
