@@ -70,6 +70,8 @@ def read_weights(path: Path) -> bytes:
         If the file is missing or not a regular file, cannot be read, or has more bytes than any
         weight file or than fit twice into the memory of this machine.
     """
+    if not os.path.lexists(path):
+        raise WeightsError(f"weight file {path} does not exist")
     with open_regular(path, "weight file", WeightsError) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_BYTES or 2 * size > _memory():
