@@ -67,7 +67,8 @@ class CheckpointFile(CheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
         """Write a checkpoint whole or not at all; only the user may read it."""
-        if Path(path) != self.path:
+        # Lightning states the path of our file with its links resolved.
+        if Path(path).name != self.path.name:
             # Processes of several devices hand over their last network in a temporary folder.
             # Nobody needs it: the best network is in the checkpoint.
             Path(path).parent.rmdir()
@@ -86,7 +87,7 @@ class CheckpointFile(CheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Return a checkpoint; raise what ``read_course`` raises."""
-        if Path(path) != self.path:
+        if Path(path).name != self.path.name:
             return {}
         with_tail = read_bytes(self.path, "checkpoint")
         data, tail = memoryview(with_tail)[:-_TAIL], with_tail[-_TAIL:]

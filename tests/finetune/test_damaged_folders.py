@@ -148,7 +148,11 @@ def interrupt(dataset: ImageDataset, folder: Path, monkeypatch: pytest.MonkeyPat
 def test_a_damaged_checkpoint(
     trained: Trained, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "run"
+    # A relative path, through a link.
+    monkeypatch.chdir(tmp_path)
+    Path("real").mkdir()
+    Path("link").symlink_to("real")
+    folder = Path("link/run")
     interrupt(dataset, folder, monkeypatch)
     checkpoint = folder / "fold-0-1" / "last.ckpt"
     assert stat.S_IMODE(checkpoint.stat().st_mode) == 0o600
@@ -157,7 +161,7 @@ def test_a_damaged_checkpoint(
     assert set(torch.load(checkpoint, weights_only=True)) == {"fold", "content"}
 
     # Half a checkpoint; the rest of the training is as it would have been.
-    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    other = Path(shutil.copytree(folder, "other"))
     cut(other / "fold-0-1" / "last.ckpt")
     (note,) = again(dataset, other)
     assert note == (
