@@ -20,16 +20,41 @@ from typing import (
     get_origin,
 )
 
+from annotated_types import Ge, Le
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from bottleneck.errors import UsageError, unknown_name
 
-__all__ = ["Expected", "Field", "bare", "choices", "from_table", "option", "schema"]
+__all__ = [
+    "BatchSize",
+    "Count",
+    "Epochs",
+    "Expected",
+    "Field",
+    "Folds",
+    "Jobs",
+    "Patients",
+    "Processes",
+    "Repeats",
+    "Seconds",
+    "Seed",
+    "bare",
+    "check",
+    "choices",
+    "from_table",
+    "option",
+    "refuse_absurd",
+    "schema",
+]
 
 T = TypeVar("T")
 
 _RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+# Of a value in a message.
+_SHOWN = 80
+# Levels and values of a record in JSON.
+_MAX_DEPTH, _MAX_VALUES = 12, 1_000_000
 _UNKNOWN = "unexpected_keyword_argument"
 _MISSING = ("missing", "missing_keyword_only_argument", "missing_argument")
 _KINDS = {
@@ -49,10 +74,27 @@ class Expected:
     words: str
 
 
+# The ranges of numbers, for options in Python, on the command line and in files, and for records.
+# Each upper bound is beyond any use, and far below what a library could not hold.
+Seed = Annotated[int, Ge(0), Le(2**31 - 1)]  # A repeat adds its number, below numpy's 2³².
+Patients = Annotated[int, Ge(1), Le(10**9)]
+Folds = Annotated[int, Ge(2), Le(10_000)]
+Repeats = Annotated[int, Ge(1), Le(10_000)]
+Epochs = Annotated[int, Ge(1), Le(1_000_000)]
+BatchSize = Annotated[int, Ge(1), Le(65_536)]
+Processes = Annotated[int, Ge(1), Le(1_024)]
+Jobs = Annotated[
+    Annotated[int, Ge(1), Le(1_024)] | Annotated[int, Ge(-1_024), Le(-1)] | None,
+    Expected("from 1 to 1,024, or -1 to use all cores (-2: all but one)"),
+]
+Count = Annotated[int, Ge(0), Le(10**12)]
+Seconds = Annotated[float, Ge(0), Le(10**12)]
+
+
 @dataclass_transform(
     frozen_default=True, kw_only_default=True, field_specifiers=(Field, dataclasses.field)
 )
-def schema(cls: type[T] | None = None, *, kw_only: bool = True) -> Any:
+def schema(cls: type[T] | None = None, *, kw_only: bool = True, closed: bool = True) -> Any:
     """Make a frozen dataclass with values that pydantic checks.
 
     Types are strict: a bool is no number and "3" is no number, but a whole number is a float.
@@ -64,10 +106,13 @@ def schema(cls: type[T] | None = None, *, kw_only: bool = True) -> Any:
         A class with annotated fields.
     kw_only : bool
         Whether its arguments are keywords only.
+    closed : bool
+        Whether other fields are refused, not ignored.
     """
     if cls is None:
-        return functools.partial(schema, kw_only=kw_only)
-    made: Any = dataclass(frozen=True, kw_only=kw_only, config=_RULES)(cls)
+        return functools.partial(schema, kw_only=kw_only, closed=closed)
+    rules = _RULES if closed else ConfigDict(**{**_RULES, "extra": "ignore"})
+    made: Any = dataclass(frozen=True, kw_only=kw_only, config=rules)(cls)
     checked = made.__init__
 
     @functools.wraps(checked)
@@ -137,13 +182,89 @@ def from_table(cls: type[T], table: object, source: str) -> T:
         If a key is unknown or missing, or a value does not fit.
     """
     try:
+        refuse_absurd(table)
         made = TypeAdapter(cls).validate_json(json.dumps(table, default=str))
-    except ValidationError as error:
+    except ValueError as error:
+        if not isinstance(error, ValidationError):
+            raise UsageError(f"{source}: {error}") from None
         raise _explain(error, cls, table, source) from None
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     _refuse_time(cls, table, source)
     return made
+
+
+def check(kind: Any, value: Any, name: str) -> Any:
+    """Return a value after checking it.
+
+    Parameters
+    ----------
+    kind : type
+        Its type, such as ``Seed``.
+    value
+        The value.
+    name : str
+        Its name, for the message.
+
+    Raises
+    ------
+    UsageError
+        If it does not fit.
+
+    Examples
+    --------
+    >>> check(Seed, 10**20, "seed")
+    Traceback (most recent call last):
+        ...
+    bottleneck.errors.UsageError: seed must be a whole number of at least 0 and at most \
+2,147,483,647, not 100000000000000000000
+    """
+    try:
+        return TypeAdapter(kind, config=_RULES).validate_python(value)
+    except ValidationError:
+        raise UsageError(f"{name} must be {_expected(kind)}, not {_shorten(value)}") from None
+
+
+def refuse_absurd(content: object) -> None:
+    """Raise ValueError for content that no option or record has, however its fields are named.
+
+    Parameters
+    ----------
+    content
+        Values of a TOML or JSON file.
+
+    Raises
+    ------
+    ValueError
+        If tables or lists are nested more than 12 deep, there are more than a million values, or
+        a whole number has more than 64 bits.
+    """
+    waiting, n = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        n += 1
+        if depth > _MAX_DEPTH or n > _MAX_VALUES:
+            raise ValueError(
+                f"its tables and lists are nested more than {_MAX_DEPTH} deep"
+                if depth > _MAX_DEPTH
+                else f"it has more than {_MAX_VALUES:,} values"
+            )
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("a number has more than 64 bits")
+        if isinstance(value, collections.abc.Mapping):
+            waiting += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += [(inner, depth + 1) for inner in value]
+
+
+def _shorten(value: object) -> str:
+    """Return a value for a message, without its middle where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits.
+        return "a number of thousands of digits"
+    half = _SHOWN // 2
+    return text if len(text) <= _SHOWN else f"{text[:half]} … {text[-half:]}"
 
 
 def _refuse_time(cls: type, table: object, source: str) -> None:
@@ -194,7 +315,8 @@ def _explain(error: ValidationError, cls: type, table: object, source: str) -> U
         return UsageError(f"{before}{unknown_name(key, value, choices(bare(kind)))}")
     if chosen["type"] == "finite_number":
         return UsageError(f"{before}{key} must be a finite number, not {value}")
-    return UsageError(f"{before}{key or 'the content'} must be {_expected(kind)}, not {value!r}")
+    what = key or "the content"
+    return UsageError(f"{before}{what} must be {_expected(kind)}, not {_shorten(value)}")
 
 
 def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str], Any, Any]:
@@ -257,6 +379,10 @@ def bare(kind: Any) -> Any:
     return bare(branches[0]) if len(branches) == 1 else kind
 
 
+def _write_number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+
+
 def _branches(kind: Any) -> list[Any]:
     """Return the types of a union but None; empty for any other type."""
     if get_origin(kind) not in (Union, types.UnionType):
@@ -275,7 +401,7 @@ def _expected(kind: Any) -> str:
         if words := [one.words for one in about if isinstance(one, Expected)]:
             return words[0]
         limits = [
-            f"{words} {getattr(one, name):g}"
+            f"{words} {_write_number(getattr(one, name))}"
             for one in about
             for name, words in _LIMITS.items()
             if hasattr(one, name)

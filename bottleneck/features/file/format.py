@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE
 from bottleneck.errors import BottleneckError, FeatureFileError, describe_os_error
-from bottleneck.features.file.hdf5_guard import WatchedFile, measure_texts
+from bottleneck.features.file.hdf5_guard import TEXT_BYTES, WatchedFile, measure_texts
+from bottleneck.features.file.provenance_record import read_format, read_record
 from bottleneck.files.small_files import open_regular
 
 __all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
@@ -27,7 +27,11 @@ THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 # Members that exist only if some sample has a value in the field.
 OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
 
+HASHES, HASH = ("sha256", "pixels"), "S64"
+_TEXT = h5py.check_string_dtype(TEXT)
 _BLOCK = 65_536
+# Bytes: of the provenance; of an id, a path or a label of 1,000 characters; of a reason.
+_MAX_TEXT, _MAX_NAME, _MAX_REASON = 4_194_304, 4_000, 65_536
 
 
 class Members:
@@ -39,11 +43,14 @@ class Members:
         Path of the file, for messages.
     file : h5py.File
         Open for reading.
+    source : WatchedFile
+        The bytes of the same file.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    def __init__(self, path: Path, file: h5py.File, source: WatchedFile) -> None:
         self.path = path
         self._file = file
+        self._source = source
 
     @classmethod
     @contextlib.contextmanager
@@ -61,10 +68,10 @@ class Members:
         try:
             with (
                 opened,
-                WatchedFile(opened.fileno(), closefd=False) as source,
+                WatchedFile(opened.fileno()) as source,
                 h5py.File(source, "r") as file,
             ):
-                yield cls(path, file)
+                yield cls(path, file, source)
         except BottleneckError:
             raise
         # HDF5 notices damage only when a value is read, and raises errors of any type.
@@ -88,32 +95,30 @@ class Members:
         return name in self._file
 
     def __getitem__(self, name: str) -> h5py.Dataset:
-        """Return a member without checking it."""
-        return self._file[name]
+        """Return a member after checking that it is stored as the format says."""
+        return self._plain(name)
 
     def provenance(self) -> Mapping[str, Any]:
         """Return the provenance."""
         try:
             # HDF5 crashes if it reads a value of a damaged text type; asking for the type is safe.
-            kind = self._file.attrs.get_id("provenance").get_type()
-            if not isinstance(kind, h5py.h5t.TypeStringID):
-                raise TypeError
-            provenance = json.loads(self._file.attrs["provenance"])
-            version = provenance["format"]
-            dataset, recipe = dict(provenance["dataset"]), dict(provenance["recipe"])
-            names = [dataset["name"], recipe["backbone"], recipe["weights"]]
-            if not all(isinstance(name, str) for name in (*names, provenance["recipe_hash"])):
-                raise TypeError
-        except (KeyError, RecursionError, TypeError, ValueError):
+            attribute = self._file.attrs.get_id("provenance")
+            kind, size = attribute.get_type(), attribute.get_storage_size()
+            if not isinstance(kind, h5py.h5t.TypeStringID) or attribute.shape or size > _MAX_TEXT:
+                raise ValueError("no text of a usual size")
+            text = self._file.attrs["provenance"]
+            version = read_format(text)
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
+            reason = "" if isinstance(error, KeyError) else f" ({error})"
             raise FeatureFileError(
-                f"{self.path} is no feature file of bottleneck: it has no valid provenance"
+                f"{self.path} is no feature file of bottleneck: it has no valid provenance{reason}"
             ) from None
         if version != FORMAT:
             raise FeatureFileError(
                 f"{self.path} has format {version}; this version of bottleneck reads format "
                 f"{FORMAT}"
             )
-        return provenance
+        return read_record(text, self.path)
 
     def member(
         self,
@@ -121,24 +126,44 @@ class Members:
         n: int | None = None,
         *,
         ndim: int = 1,
-        kind: str = "SO",
+        kind: Any = TEXT,
         columns: int | None = None,
     ) -> h5py.Dataset:
-        """Return a member after checking its rows, dimensions, kind of data and columns."""
-        # A link to another file, or a size that the file cannot hold, can only be made to mislead.
-        link = self._file.get(name, getlink=True) if name in self else None
-        member = self._file[name] if isinstance(link, h5py.HardLink) else None
+        """Return a member after checking its rows, dimensions, type and columns."""
+        member = self._plain(name)
         if (
-            not isinstance(member, h5py.Dataset)
-            or member.is_virtual
-            or member.external
-            or member.ndim != ndim
-            or member.dtype.kind not in kind
+            member.ndim != ndim
+            or member.dtype != np.dtype(kind)
+            or (kind is TEXT and h5py.check_string_dtype(member.dtype) != _TEXT)
             or (n is not None and len(member) != n)
             or (columns is not None and member.shape[1] != columns)
-            or member.size * min(member.dtype.itemsize, 4) > self.path.stat().st_size
         ):
             raise self.malformed(name)
+        return member
+
+    def _plain(self, name: str) -> h5py.Dataset:
+        """Return a member that lies in the file as it will be in memory, in one piece.
+
+        All else can only be made to mislead: a link to another file, a size that the file does not
+        have, compressed or shared chunks.
+        """
+        link = self._file.get(name, getlink=True) if name in self else None
+        member = self._file[name] if isinstance(link, h5py.HardLink) else None
+        if not isinstance(member, h5py.Dataset):
+            raise self.malformed(name)
+        how, place = member.id.get_create_plist(), member.id.get_offset() or 0
+        n_texts = len(member.dtype.names or "1") if member.dtype.hasobject else 0
+        size = (member.size or 0) * (n_texts * TEXT_BYTES or member.dtype.itemsize)
+        if (
+            how.get_layout() != h5py.h5d.CONTIGUOUS
+            or how.get_nfilters()
+            or how.get_external_count()
+            or member.shape is None
+            or (size and (not place or member.id.get_storage_size() != size))
+            or place + size > self._source.size
+        ):
+            raise self.malformed(name)
+        self._source.allow(place, size)
         return member
 
     def malformed(self, name: str) -> FeatureFileError:
@@ -150,7 +175,7 @@ class Members:
 
     def thumbnails(self, n: int) -> h5py.Dataset:
         """Return the thumbnails after checking their shape."""
-        member = self.member("thumbnails", n, ndim=3, kind="u")
+        member = self.member("thumbnails", n, ndim=3, kind="u1")
         if member.shape[1:] != THUMBNAIL:
             raise FeatureFileError(
                 f"{self.path} is no valid feature file: 'thumbnails' has the shape "
@@ -161,16 +186,17 @@ class Members:
 
     def longest(self, member: h5py.Dataset) -> int:
         """Return the length in bytes of the longest text of a member, if it is safe to read."""
-        longest = measure_texts(self.path, self._file, member)
-        if longest is None:
+        longest = measure_texts(self._source, self._file, member)
+        most = _MAX_REASON if member.dtype.names else _MAX_NAME
+        if longest is None or longest > most:
             raise self.malformed(member.name)
         return longest
 
     def texts(self, name: str, n: int | None = None) -> NDArray[np.str_]:
         """Return all texts of a member."""
+        if name in HASHES:
+            return self.member(name, n, kind=HASH)[:].astype(str)
         member = self.member(name, n)
-        if member.dtype.kind != "O":
-            return np.asarray(member[:]).astype(str)
         # By blocks: a million texts at once would be a million objects.
         texts = np.empty(len(member), f"U{max(1, self.longest(member))}")
         for start in range(0, len(member), _BLOCK):
@@ -180,9 +206,7 @@ class Members:
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield id and reason of the samples without a row."""
         if "failures" in self:
-            member = self.member("failures", kind="V")
-            if member.dtype != FAILURE:
-                raise self.malformed("failures")
+            member = self.member("failures", kind=FAILURE)
             self.longest(member)
             for row in member[:]:
                 yield row["id"].decode(), row["reason"].decode()

@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-__all__ = ["WatchedFile", "measure_texts"]
+__all__ = ["TEXT_BYTES", "WatchedFile", "measure_texts"]
 
 # The first bytes of a heap, and the size of its head and of each entry's head (HDF5 format
 # specification, III.E, the global heap).
 _HEAP, _HEAD = b"GCOL\x01", 16
 # A row of text is a length and an address.
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
-# Bytes of text that every file may hold.
-_SMALL = 16_777_216
-# HDF5 reads at most so many bytes at once, except for numbers.
-_MOST_METADATA = 1_048_576
+TEXT_BYTES = _ROW.itemsize
+# Bytes that the texts of a member may take in every file, each as long as the longest.
+_SMALL = 4_194_304
+# HDF5 reads at most so many bytes at once, except for numbers and for a long text.
+_MOST_METADATA, _MOST_HEAP = 1_048_576, 16_777_216
 # Rows that are checked together.
 _ROWS = 65_536
 
 
-def measure_texts(path: Path, file: h5py.File, member: h5py.Dataset) -> int | None:
+def measure_texts(source: WatchedFile, file: h5py.File, member: h5py.Dataset) -> int | None:
     """Return the length of the longest text of a member in bytes.
 
     None if the texts are not stored as this package stores them, or would take more memory than
@@ -43,14 +43,13 @@ def measure_texts(path: Path, file: h5py.File, member: h5py.Dataset) -> int | No
     if place is None or sizes[0] != 8 or not is_text:
         return None
     total = longest = 0
-    with path.open("rb") as raw:
-        raw.seek(place)
-        for start in range(0, texts * len(member), _ROWS):
-            n = min(_ROWS, texts * len(member) - start)
-            lengths = np.frombuffer(raw.read(_ROW.itemsize * n), _ROW)["length"]
-            total += int(lengths.sum(dtype=np.int64))
-            longest = max(longest, int(lengths.max()))
-    size = path.stat().st_size
+    for start in range(0, texts * len(member), _ROWS):
+        n = min(_ROWS, texts * len(member) - start)
+        raw = source.bytes_at(place + start * _ROW.itemsize, _ROW.itemsize * n)
+        lengths = np.frombuffer(raw, _ROW)["length"]
+        total += int(lengths.sum(dtype=np.int64))
+        longest = max(longest, int(lengths.max()))
+    size = source.size
     return None if total > size or longest * len(member) > max(size, _SMALL) else longest
 
 
@@ -64,14 +63,34 @@ class WatchedFile(io.FileIO):
     ----------
     error : BaseException or None
         What ended a read; HDF5 replaces it by an error of its own.
+    size : int
+        Size of the file in bytes.
     """
 
     error: BaseException | None = None
 
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, closefd=False)
+        self.size = os.fstat(descriptor).st_size
+        self._numbers: set[tuple[int, int]] = set()
+
+    def allow(self, place: int, size: int) -> None:
+        """Allow long reads of a member."""
+        self._numbers.add((place, place + size))
+
+    def bytes_at(self, place: int, n: int) -> bytes:
+        """Return bytes of the file without checking them; fewer at its end."""
+        self.seek(place)
+        return self.read(n)
+
     def readinto(self, buffer: Any, /) -> int | None:
         """Read bytes; raise OSError if they contain an endless heap."""
         try:
-            place = self.tell()
+            place, wanted = self.tell(), memoryview(buffer).nbytes
+            if wanted > _MOST_HEAP and not any(
+                start <= place and place + wanted <= end for start, end in self._numbers
+            ):
+                raise OSError(f"a part of {wanted:,} bytes is none of its members")
             n = super().readinto(buffer)
             # Longer reads are of numbers: HDF5 reads a heap from its beginning, 4096 bytes first.
             if n and n <= _MOST_METADATA:
@@ -85,7 +104,7 @@ class WatchedFile(io.FileIO):
     def _check(self, place: int, n: int) -> None:
         # HDF5 may have read the first bytes of a heap in the read before.
         first = max(0, place - len(_HEAP) + 1)
-        data = self._bytes(first, place + n - first)
+        data = self.bytes_at(first, place + n - first)
         start = data.find(_HEAP)
         while start >= 0:
             if self._is_endless(first + start):
@@ -94,8 +113,10 @@ class WatchedFile(io.FileIO):
 
     def _is_endless(self, place: int) -> bool:
         """Return whether HDF5 would never reach the end of a heap."""
-        size = int.from_bytes(self._bytes(place + 8, 8), "little")
-        heap = self._bytes(place, min(size, os.fstat(self.fileno()).st_size))
+        size = int.from_bytes(self.bytes_at(place + 8, 8), "little")
+        if size > _MOST_HEAP:
+            raise OSError(f"a heap of its texts has {size:,} bytes")
+        heap = self.bytes_at(place, size)
         entry = _HEAD
         while entry + _HEAD <= len(heap):
             number = int.from_bytes(heap[entry : entry + 2], "little")
@@ -106,7 +127,3 @@ class WatchedFile(io.FileIO):
                 return True
             entry += step
         return False
-
-    def _bytes(self, place: int, n: int) -> bytes:
-        self.seek(place)
-        return self.read(n)

@@ -1,14 +1,16 @@
 """An append-only log of finished rows that a kill at any moment leaves readable.
 
 A record is a length, a checksum and a payload. A kill can cut off only the last record, and opening
-the log again drops it. The first record describes the run. Every other record holds a batch: a JSON
-line, the thumbnails, and the features as little-endian float32. The line also names the images
-that were read since the batch before: sample, source, key, and stamp of the file.
+the log again drops it. The first record names the recipe. Every other record holds a batch: a JSON
+line, the thumbnails, and the features as little-endian float32. The line also says how the batch
+was computed, and names the images that were read since the batch before: sample, source, key, and
+stamp of the file. There is no log before the first batch.
 """
 
 from __future__ import annotations
 
 import bisect
+import functools
 import json
 import os
 import struct
@@ -16,23 +18,59 @@ import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, BinaryIO, Self
 
 import numpy as np
+from annotated_types import Ge, Le, MaxLen
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Sample
 from bottleneck.disk_backed import DiskDict
-from bottleneck.errors import FeatureFileError
+from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.features.file.provenance_record import RecordedPlan
 from bottleneck.features.rows import ImageRow, Stamp, row_key
 from bottleneck.files.writing import continue_file
+from bottleneck.schema import Seconds, from_table, schema
 
 __all__ = ["Journal"]
 
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"BNJRNL02"
 _THUMBNAIL = THUMBNAIL_SIDE**2
+# Bytes of a record, and of its JSON, which takes up to twenty times as much memory. Longer batches
+# are several records.
+_MAX_RECORD, _MAX_LINE = 2**28, 2**23
+
+_Key = Annotated[str, MaxLen(256)]
+_Hash = Annotated[str, MaxLen(64)]
+_Name = Annotated[str, MaxLen(65_536)]
+_Side = Annotated[int, Ge(1), Le(2**31 - 1)]
+_Long = Annotated[int, Ge(-(2**63)), Le(2**63 - 1)]
+
+
+@schema
+class _Batch:
+    """The JSON line of a batch."""
+
+    width: Annotated[int, Ge(1), Le(2**24)]
+    seconds: Seconds
+    settings: Mapping[str, Any]
+    # Key, hash of the pixels, width and height, brightness.
+    rows: tuple[
+        tuple[
+            _Key, Annotated[str, MaxLen(64)], tuple[_Side, _Side], Annotated[float, Ge(0), Le(255)]
+        ],
+        ...,
+    ]
+    # Sample, source, key, size and time of the file.
+    read: tuple[tuple[_Name, _Name, _Key, _Long, _Long], ...]
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[_Batch]:
+    return TypeAdapter(_Batch)
 
 
 class Journal:
@@ -43,9 +81,9 @@ class Journal:
     Parameters
     ----------
     path : Path
-        Created where absent, continued where present.
+        Continued where present, and otherwise created with the first batch.
     settings : mapping
-        How the rows of a new log are computed. A log that exists keeps its own.
+        How rows are computed. A log that has rows keeps its own settings.
     recipe_hash : str
         Recipe of the rows.
 
@@ -57,6 +95,8 @@ class Journal:
         Key to number of the row, on the disk.
     seconds : float
         Duration of all runs that wrote into the log.
+    width : int or None
+        Length of its rows; None if it has none.
 
     Raises
     ------
@@ -76,11 +116,15 @@ class Journal:
         self._n, self._resumed = 0, False
         # Number of each batch's first row, and start and end of its payload.
         self._first, self._start, self._end = array("q"), array("q"), array("q")
-        self._file = continue_file(path, "the log of an extraction", FeatureFileError)
+        self._recipe_hash = recipe_hash
+        self.width: int | None = None
+        self._opened: BinaryIO | None = None
+        if not os.path.lexists(path):
+            return
         try:
-            self._replay(recipe_hash)
+            self._replay()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -94,41 +138,44 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._opened is not None:
+            self._opened.close()
 
-    def _replay(self, recipe_hash: str) -> None:
+    @property
+    def _file(self) -> BinaryIO:
+        if self._opened is None:
+            what = "the log of an extraction"
+            self._opened = continue_file(self.path, what, FeatureFileError)
+        return self._opened
+
+    def _replay(self) -> None:
         end = 0
         try:
             for start, payload in self._records():
                 if end:
                     self._replay_batch(start, payload)
-                elif json.loads(payload)["recipe_hash"] != recipe_hash:
+                elif json.loads(payload)["recipe_hash"] != self._recipe_hash:
                     raise FeatureFileError(
                         f"{self.path} belongs to another recipe; move it away and repeat"
                     )
-                else:
-                    self._take(json.loads(payload)["settings"])
                 end = start + len(payload)
-        except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        # A UsageError says that a field of a batch does not fit.
+        except (LookupError, TypeError, ValueError, RecursionError, UsageError):
             raise self._malformed() from None
         self._resumed = end > 0
         self._file.seek(end)
         self._file.truncate()
-        if not self._resumed:
-            header = {"recipe_hash": recipe_hash, "settings": self.settings}
-            self._write(json.dumps(header).encode())
 
     def _replay_batch(self, start: int, payload: bytes) -> None:
         batch = self._index(start, payload)
-        self._take(batch["settings"])
-        self._read_before.add(
-            (str(identity), json.dumps([str(source), str(key), int(size), int(time)]))
-            for identity, source, key, size, time in batch["read"]
-        )
+        if batch.rows:  # The options of a run without rows bind no other.
+            self._take(batch.settings)
+        self._read_before.add((identity, json.dumps(record)) for identity, *record in batch.read)
 
     def _take(self, settings: Mapping[str, Any]) -> None:
         if settings.keys() != self.settings.keys():
             raise ValueError("other settings than a run has")
+        from_table(RecordedPlan, settings, self.path.name)
         self.settings = dict(settings)
 
     def _records(self) -> Iterator[tuple[int, bytes]]:
@@ -140,6 +187,8 @@ class Journal:
                 raise self._malformed()
             if start + length > size:
                 return
+            if length > _MAX_RECORD:
+                raise self._malformed()
             payload = self._file.read(length)
             if zlib.crc32(payload) != checksum:
                 return
@@ -150,15 +199,18 @@ class Journal:
             f"{self.path} is no log of unfinished features; move it away and repeat"
         )
 
-    def _index(self, start: int, payload: bytes) -> dict[str, Any]:
-        line, _, raw = payload.partition(b"\n")
-        batch = json.loads(line)
-        rows = batch["rows"]
-        if len(raw) != (_THUMBNAIL + 4 * batch["width"]) * len(rows):
+    def _index(self, start: int, payload: bytes) -> _Batch:
+        end = payload.index(b"\n")
+        if end > _MAX_LINE:
+            raise ValueError("a batch of too many words")
+        batch = _adapter().validate_json(payload[:end])
+        rows = batch.rows
+        if len(payload) - end - 1 != (_THUMBNAIL + 4 * batch.width) * len(rows):
             raise ValueError("the number of features does not match the number of rows")
-        if any(len(row) != 4 or not isinstance(row[0], str) for row in rows):
-            raise ValueError("a row needs a key and three facts of its image")
-        self.seconds = batch["seconds"]
+        if rows and self.width not in (None, batch.width):
+            raise ValueError("rows of several lengths")
+        self.width = batch.width if rows else self.width
+        self.seconds = batch.seconds
         self._first.append(self._n)
         self._start.append(start)
         self._end.append(start + len(payload))
@@ -200,7 +252,15 @@ class Journal:
         }
         thumbnails = b"".join(fact.thumbnail for fact in facts)
         line = json.dumps(batch).encode()
+        size = len(line) + len(thumbnails) + features.nbytes
+        if (len(line) > _MAX_LINE or size > _MAX_RECORD // 2) and len(rows) + len(images_read) > 2:
+            n, m = len(rows) // 2, len(images_read) // 2
+            self.append(rows[:n], features[:n], seconds, images_read[:m])
+            self.append(rows[n:], features[n:], seconds, images_read[m:])
+            return
         payload = b"%s\n%s%s" % (line, thumbnails, features.astype("<f4").tobytes())
+        if not self._file.seek(0, os.SEEK_END):
+            self._write(json.dumps({"recipe_hash": self._recipe_hash}).encode())
         self._index(self._write(payload), payload)
 
     def _write(self, payload: bytes) -> int:

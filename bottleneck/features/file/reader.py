@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.features.file.format import OPTIONAL_FIELDS, Members
+from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
 
 __all__ = ["feature_files", "load_features", "read_provenance"]
 
-_TEXTS = ("sources", "sha256", "pixels")
+_TEXTS = ("sources", *HASHES)
 
 
 def feature_files(folder: Path) -> list[Path]:
@@ -61,7 +61,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
         ids = file.texts("ids")
         if len(set(ids.tolist())) < len(ids):
             raise file.malformed("ids")
-        X = file.member("embeddings", len(ids), ndim=2, kind="f")
+        X = file.member("embeddings", len(ids), ndim=2, kind="<f4")
         columns: dict[str, Any] = {
             name: file.texts(name, len(ids)) for name in OPTIONAL_FIELDS if name in file
         }
@@ -71,8 +71,8 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
             y=file.texts("labels", len(ids)),
             ids=ids,
             provenance=provenance,
-            size=file.member("size", len(ids), ndim=2, kind="i")[:],
-            brightness=file.member("brightness", len(ids), kind="f")[:],
+            size=file.member("size", len(ids), ndim=2, kind="<i4", columns=2)[:],
+            brightness=file.member("brightness", len(ids), kind="<f4")[:],
             thumbnails=_array(path, file.thumbnails(len(ids)), memory_map),
             failures=tuple(file.failures()),
             path=path,

@@ -101,6 +101,13 @@ class FeatureStore:
         self._refuse_foreign()
         self._journal = Journal(log_path(path), self._kept(settings), recipe.hash)
         self._seconds_before = self._journal.seconds
+        for held in (self._stored.width, self._journal.width):
+            if held not in (None, width):
+                self._journal.close()
+                raise FeatureFileError(
+                    f"{path} or its log holds rows of {held:,} numbers, and this recipe makes "
+                    f"{width:,}; move both away and repeat"
+                )
 
     def __enter__(self) -> Self:
         return self

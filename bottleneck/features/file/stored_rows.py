@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample, values_of
 from bottleneck.disk_backed import DiskArray, DiskDict
-from bottleneck.features.file.format import Members, take
+from bottleneck.features.file.format import HASH, HASHES, Members, take
 from bottleneck.features.rows import Stamp, row_key
 
 __all__ = ["StoredRows"]
@@ -34,12 +34,15 @@ class StoredRows:
     ----------
     provenance : mapping
         What the file says of itself; empty where there is no file.
+    width : int or None
+        Length of a row; None where there is no file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.provenance: Mapping[str, Any] = {}
         self._n = 0
+        self.width: int | None = None
         self._numbers: DiskDict[int] | None = None
         self._lock = threading.Lock()
         if path.exists():
@@ -54,14 +57,15 @@ class StoredRows:
             n = len(file.member("ids"))
             for name in ("ids", "sources"):
                 file.longest(file.member(name, n))
-            file.member("pixels", n)
-            file.member("sha256", n, kind="S")
+            for name in HASHES:
+                file.member(name, n, kind=HASH)
             if "regions" in file:
-                file.member("regions", n, ndim=2, kind="i", columns=4)
-            file.member("stamps", n, ndim=2, kind="i", columns=2)
-            file.member("size", n, ndim=2, kind="i", columns=2)
-            file.member("brightness", n, kind="f")
+                file.member("regions", n, ndim=2, kind="<i4", columns=4)
+            file.member("stamps", n, ndim=2, kind="<i8", columns=2)
+            file.member("size", n, ndim=2, kind="<i4", columns=2)
+            file.member("brightness", n, kind="<f4")
             file.thumbnails(n)
+            self.width = file.member("embeddings", n, ndim=2, kind="<f4").shape[1]
         self._n = n
 
     @property
@@ -166,7 +170,7 @@ class StoredRows:
             columns = [
                 take(file[name], numbers) for name in ("pixels", "size", "brightness", "thumbnails")
             ]
-            features = take(file.member("embeddings", len(self), ndim=2, kind="f"), numbers)
+            features = take(file.member("embeddings", len(self), ndim=2, kind="<f4"), numbers)
         pixels, sizes, brightness, thumbnails = columns
         facts = [
             PixelFacts(digest.decode(), (width, height), grey, thumbnail.tobytes())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.features.file.format import FAILURE, OPTIONAL_FIELDS, TEXT, THUMBNAIL
+from bottleneck.features.file.format import FAILURE, HASH, OPTIONAL_FIELDS, TEXT, THUMBNAIL
 from bottleneck.features.rows import ImageRow
 from bottleneck.files.writing import replacing
 
@@ -109,8 +109,8 @@ def _columns(dataset: ImageDataset) -> dict[str, _Column]:
         "ids": (TEXT, (), lambda row: row.sample.id),
         "labels": (TEXT, (), lambda row: row.sample.label),
         "sources": (TEXT, (), lambda row: row.sample.source),
-        "sha256": ("S64", (), lambda row: row.sha256),
-        "pixels": ("S64", (), lambda row: row.facts.pixels),
+        "sha256": (HASH, (), lambda row: row.sha256),
+        "pixels": (HASH, (), lambda row: row.facts.pixels),
         "size": ("<i4", (2,), lambda row: row.facts.size),
         "brightness": ("<f4", (), lambda row: row.facts.brightness),
         "thumbnails": ("u1", THUMBNAIL, lambda row: _square(row.facts.thumbnail)),
