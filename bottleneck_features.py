@@ -15,7 +15,7 @@ def main() -> None:
 
     if not hasattr(bottleneck, "load_dataset"):
         print(
-            f"error: 'import bottleneck' imports {bottleneck.__file__}, which is not "
+            f"error: 'import bottleneck' imports {bottleneck.__file__!a}, which is not "
             "bottleneck-features: the PyPI package Bottleneck has taken its place.\n"
             "The two cannot share an environment. Repair this one with:\n"
             "  pip uninstall Bottleneck\n"

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
-__all__ = ["READABLE", "escape_character", "is_hidden", "visible", "visible_lines", "without_paths"]
+__all__ = [
+    "READABLE",
+    "escape_character",
+    "is_hidden",
+    "json_text",
+    "visible",
+    "visible_lines",
+    "without_paths",
+]
 
 # Control, format and surrogate characters, characters that no Unicode version known here has,
 # and line and paragraph separators.
@@ -142,6 +152,27 @@ def _is_absolute(text: str) -> bool:
 
 def _last_part(path: str) -> str:
     return re.split(r"[\\/]", path.rstrip("\\/"))[-1] or path
+
+
+def json_text(value: Any) -> str:
+    """Return a value as indented JSON in which nothing is hidden, also not in its names.
+
+    Examples
+    --------
+    >>> print(json_text(["Müller", "\\x9b31m"]))
+    [
+      "Müller",
+      "\\u009b31m"
+    ]
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    hidden = {ord(c): json.dumps(c)[1:-1] for c in set(text) - {"\n"} if is_hidden(c)}
+    return text.translate(hidden | ({0x7F: "\\u007f"} if 0x7F in hidden else {}))
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:

@@ -44,6 +44,8 @@ _bars: list[Any] = []
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 # Characters of a text next to a progress bar. Half of the widest terminals has fewer.
 _LONGEST = 300
+# Characters of a line on stderr: more is the content of a file in place of a name.
+_LONGEST_LINE = 5000
 
 
 def say(*lines: str) -> None:
@@ -55,12 +57,12 @@ def say(*lines: str) -> None:
     console = _console(error=True)
     if _bars and _bars[-1].live.is_started:  # The bar stays below the text.
         console = _bars[-1].console
-    console.print("\n".join(map(visible, lines)), soft_wrap=True)
+    console.print("\n".join(visible(_shorten(line)) for line in lines), soft_wrap=True)
 
 
 def say_paragraph(text: str, mark: str = "", whole: Iterable[str] = ()) -> None:
     """Print a text to stderr, folded as by ``report.terminal.wrap``."""
-    say(*fold(text, mark, whole))
+    say(*fold(_shorten(text), mark, whole))
 
 
 def show_note(*, quiet: bool) -> Callable[[str], None] | None:
@@ -114,6 +116,14 @@ def show_paragraph(text: str, mark: str = "") -> None:
 def show_table(table: Table) -> None:
     """Print a table of ``report.terminal.make_table`` to stdout."""
     _console().print(table)
+
+
+def _shorten(text: str) -> str:
+    n_left_out = len(text) - _LONGEST_LINE
+    if n_left_out <= 0:
+        return text
+    half = _LONGEST_LINE // 2
+    return f"{text[:half]} … {n_left_out:,} more characters … {text[-half:]}"
 
 
 def fold(text: str, mark: str = "", whole: Iterable[str] = ()) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +28,7 @@ from bottleneck.cli.saving import save
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
-from bottleneck.plain_text import without_paths
+from bottleneck.plain_text import json_text, without_paths
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.table_text import frame_csv, markdown_text
 
@@ -130,7 +129,7 @@ def leakage(
         "output": output / "features",
     }
     files: dict[str, Callable[[], str]] = {
-        "leakage.json": lambda: json.dumps(_as_json(experiment), indent=2) + "\n",
+        "leakage.json": lambda: json_text(_as_json(experiment)) + "\n",
         "leakage.csv": lambda: _csv(experiment),
         "leakage.md": lambda: _markdown(experiment),
     }

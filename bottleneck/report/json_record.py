@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from bottleneck import __version__
 from bottleneck.audit.audit import Audit
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.plain_text import without_paths
+from bottleneck.plain_text import json_text, without_paths
 from bottleneck.report.labels import n_samples
 from bottleneck.report.redaction import plain, shareable
 
@@ -54,8 +53,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
 
 def results_text(comparison: Comparison) -> str:
     """Return the text of ``results.json``."""
-    record = results(comparison)
-    return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(results(comparison)) + "\n"
 
 
 def _arm(evaluation: Evaluation) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.plain_text import visible, without_paths
+from bottleneck.plain_text import json_text, visible, without_paths
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import dagger, duration, p_value
 from bottleneck.report.redaction import plain
@@ -100,7 +99,7 @@ def write(result: StudyResult, folder: Path) -> Path:
         If a file could not be made.
     """
     files: dict[str, Callable[[], str]] = {
-        "study.json": lambda: json.dumps(as_json(result), indent=2, ensure_ascii=False) + "\n",
+        "study.json": lambda: json_text(as_json(result)) + "\n",
         "study.md": lambda: "\n".join(_markdown(result)) + "\n",
     }
     write_files(folder, files)

@@ -26,6 +26,7 @@ from bottleneck.errors import UsageError, WeightsError, describe_os_error
 from bottleneck.files.locks import lock
 from bottleneck.files.small_files import open_regular, read_small
 from bottleneck.files.writing import replacing, sweep, write_whole
+from bottleneck.plain_text import json_text
 from bottleneck.schema import Expected, from_table, schema
 
 __all__ = [
@@ -281,7 +282,7 @@ def store_weights(data: bytes, suffix: str, record: WeightsRecord) -> Path:
     target = folder / f"{stem}-{record.sha256[:8]}{suffix if known else '.bin'}"
     record_path = folder / f"{stem}.json"
     record = dataclasses.replace(record, file=target.name)
-    text = json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False)
+    text = json_text(dataclasses.asdict(record))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder, "import of weights", WeightsError, other=_OTHER_FOLDER):
