@@ -36,7 +36,7 @@ from bottleneck.cli.console import (
 from bottleneck.config import read_configuration
 from bottleneck.data.readers.csv_tables import read_table
 from bottleneck.errors import BottleneckError, UsageError
-from bottleneck.plain_text import visible
+from bottleneck.plain_text import json_text, visible
 from bottleneck.report.terminal import make_table, wrap
 from bottleneck.table_text import frame_csv
 
@@ -302,6 +302,45 @@ def test_no_command_prints_a_name_as_it_is(tmp_path: Path) -> None:
     for table in [*tmp_path.rglob("*.csv"), *tmp_path.rglob("*.md")]:
         text = table.read_text(encoding="utf-8").removeprefix("\ufeff")
         assert HIDDEN.search(text.replace("\n", "")) is None, table
+
+
+OTHER_CODE = """
+import logging, sys, threading, warnings
+from bottleneck.cli.streams import open_streams
+open_streams()
+name = sys.argv[1].encode().decode("unicode_escape")
+warnings.warn(f"warned {name}")
+logging.warning("logged %s", name)
+print(f"printed {name}", file=sys.stderr)
+print(f"50 %\\r100 % {name}", end="", file=sys.stderr, flush=True)
+class Broken:
+    def __del__(self):
+        raise ValueError(f"ignored {name}")
+Broken()
+thread = threading.Thread(target=lambda: int(name))
+thread.start()
+thread.join()
+raise ValueError(f"raised {name}")
+"""
+
+
+def test_what_other_code_prints_is_text() -> None:
+    name = "x\x1b]0;t\x07\x9b5m\u202e"
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_CODE, ascii(name)[1:-1]], capture_output=True, check=False
+    )
+    printed = done.stderr.decode()
+    assert HIDDEN.search(re.sub("[\n\r]", "", printed)) is None, ascii(printed)
+    for word in ("warned", "logged", "printed", "50 %\r100 %", "ignored", "raised"):
+        assert f"{word} {visible(name)}" in printed
+    assert "in <lambda>" in printed
+
+
+@given(HOSTILE)
+def test_json_files_hide_nothing(name: str) -> None:
+    text = json_text({"name": name, f" {name}": [name]})
+    assert HIDDEN.search(text.replace("\n", "")) is None
+    assert json.loads(text) == {"name": name, f" {name}": [name]}
 
 
 def test_characters_that_an_output_lacks_become_others() -> None:
