@@ -54,7 +54,7 @@ def read_class_folders(folder: Path) -> ImageDataset:
     """
     listing = list_files(folder)
     files, excluded = listing.files, listing.excluded
-    every_image = [f for f in files if is_image(folder / f)]
+    every_image = [f for f in files if is_image(folder, f)]
     tables = [f for f in files if "/" not in f and f.casefold().endswith((".csv", ".tsv", ".xlsx"))]
     if others := len(files) - len(every_image):
         excluded["not an image file"] = others

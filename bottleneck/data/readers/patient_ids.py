@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import LOADING, decode
@@ -142,7 +142,7 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
 
 
 def _has_other_suffix(source: str) -> bool:
-    return PurePosixPath(source).suffix.casefold() in PICTURE_SUFFIXES
+    return os.path.splitext(source)[1].casefold() in PICTURE_SUFFIXES  # noqa: PTH122
 
 
 def _is_broken(images: FileSource, source: str) -> bool:

@@ -6,7 +6,9 @@ import dataclasses
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
 from bottleneck.errors import DataError, describe_os_error, is_of_storage, storage_failure
@@ -90,38 +92,57 @@ def list_files(folder: Path) -> Listing:
     resolved = folder.resolve()
     files, excluded = [], Counter[str]()
     links: dict[str, str] = {}
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [f for f in folders if not _is_clutter(f)]
-        prefix = Path(parent).relative_to(folder).as_posix().removeprefix(".")
-        prefix += "/" if prefix else ""
-        for name in folders + names:
-            if _is_clutter(name):
-                continue
-            # Building a Path for each of a million files takes longer than the system calls.
-            path, relative = f"{parent}{os.sep}{name}", prefix + name
-            is_folder = os.path.isdir(path)  # noqa: PTH112
-            if os.path.islink(path) and (is_folder or leads_out(Path(path), resolved)):  # noqa: PTH114
-                reason = _LINKED_FOLDER if is_folder else _LEADS_OUT
-                excluded[reason] += 1
-                links[reason] = min(links.get(reason, relative), relative)
-            elif os.path.isfile(path):  # noqa: PTH113
-                files.append(relative)
-            elif not is_folder:
-                excluded["broken link or special file"] += 1
+    for prefix, entry in _walk(folder):
+        relative = prefix + entry.name
+        # An entry knows its type without another system call, unless it is a link.
+        is_folder = _is(entry.is_dir)
+        if entry.is_symlink() and (is_folder or leads_out(Path(entry.path), resolved)):
+            reason = _LINKED_FOLDER if is_folder else _LEADS_OUT
+            excluded[reason] += 1
+            links[reason] = min(links.get(reason, relative), relative)
+        elif _is(entry.is_file):
+            files.append(relative)
+        elif not is_folder:
+            excluded["broken link or special file"] += 1
     return Listing(sorted(files), excluded, _describe_links(excluded, links))
 
 
-def is_image(path: Path) -> bool:
+def _walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield what is below a folder but clutter, each with the path of its folder in this one."""
+    prefixes = [""]
+    while prefixes:
+        prefix = prefixes.pop()
+        try:
+            with os.scandir(folder / prefix) as listed:
+                entries = [entry for entry in listed if not _is_clutter(entry.name)]
+        except OSError as error:
+            _refuse(error)
+        for entry in entries:
+            yield prefix, entry
+            if _is(entry.is_dir, follow_symlinks=False):
+                prefixes.append(f"{prefix}{entry.name}/")
+
+
+def _is(test: Callable[..., bool], **options: bool) -> bool:
+    """Return the answer; no where the system cannot tell, as for a link in a circle."""
+    try:
+        return test(**options)
+    except OSError:
+        return False
+
+
+def is_image(folder: Path, name: str) -> bool:
     """Return whether a file is an image: by its suffix or, without one, by its first bytes."""
-    suffix = path.suffix.casefold()
+    # Building a Path for each of a million files would take longer than listing them.
+    suffix = os.path.splitext(name)[1].casefold()  # noqa: PTH122
     if _SUFFIX.fullmatch(suffix):
         return suffix in IMAGE_SUFFIXES
     try:
-        with path.open("rb") as file:
+        with (folder / name).open("rb") as file:
             start = file.read(SIGNATURE_BYTES)
     except OSError as error:
         if is_of_storage(error):
-            raise storage_failure(path.name, error) from None
+            raise storage_failure(Path(name).name, error) from None
         return False
     return is_dicom(start) or _FIRST_BYTES_OF_PICTURES.match(start) is not None
 
@@ -151,6 +172,6 @@ def _is_clutter(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _CLUTTER
 
 
-def _refuse(error: OSError) -> None:
+def _refuse(error: OSError) -> NoReturn:
     reason = describe_os_error(error)
     raise DataError(f"the folder {error.filename} cannot be read: {reason}") from error
