@@ -23,6 +23,9 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    from bottleneck.cli.interrupts import end_at_once
+
+    end_at_once()  # While the modules load, there is nothing to keep.
     from bottleneck.cli.app import main as run
 
     run()

@@ -11,12 +11,15 @@ import gc
 import itertools
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import bottleneck
+from bottleneck import local_ray
 from bottleneck.errors import (
     BottleneckError,
     ClusterError,
@@ -25,6 +28,7 @@ from bottleneck.errors import (
     first_line,
     unknown_name,
 )
+from bottleneck.files.temporary import own_folder
 
 __all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
 
@@ -130,22 +134,29 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
             "streamed; run the command on a machine of the cluster, with --address HOST:PORT or "
             "through `ray job submit`"
         )
-    try:
-        # Ray itself would try for minutes.
-        host, colon, port = wanted.rpartition(":")
-        if colon and port.isdecimal():
-            socket.create_connection((host.strip("[]"), int(port)), _CONNECTION).close()
-        _start(ray, wanted, cores)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"the Ray cluster '{wanted}' cannot be reached ({first_line(error)}). Expected "
-            "HOST:PORT of a head that `ray start --head` started: run the command on a machine of "
-            "that cluster; `ray status` shows whether it runs"
-        ) from None
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            # Ray itself would try for minutes.
+            host, colon, port = wanted.rpartition(":")
+            if colon and port.isdecimal():
+                socket.create_connection((host.strip("[]"), int(port)), _CONNECTION).close()
+            if wanted == "local":
+                # Ray lets everybody write into its folder, so it is in one that nobody can enter.
+                folder = own_folder(short=True) / "ray"
+                stack.enter_context(local_ray.guarded(folder))
+                stack.callback(local_ray.read_token, ray)  # Later connections have another one.
+                stack.callback(ray.shutdown)
+                _start_here(ray, folder, cores)
+            else:
+                stack.callback(ray.shutdown)
+                _join(ray, wanted)
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
+            raise ClusterError(
+                f"the Ray cluster '{wanted}' cannot be reached ({first_line(error)}). Expected "
+                "HOST:PORT of a head that `ray start --head` started: run the command on a machine "
+                "of that cluster; `ray status` shows whether it runs"
+            ) from None
         yield
-    finally:
-        ray.shutdown()
 
 
 def _import() -> Any:
@@ -160,36 +171,41 @@ def _import() -> Any:
     return ray
 
 
-def _start(ray: Any, address: str, cores: int | None) -> None:
+def _start_here(ray: Any, folder: Path, cores: int | None) -> None:
+    # Workers on this machine inherit it, also those that Ray starts in advance.
+    path = {"PYTHONPATH": _python_path()}
+    with local_ray.private(ray), local_ray.environment(path):
+        # No web page for a Ray that runs only on this machine.
+        _init(ray, "local", num_cpus=cores, include_dashboard=False, _temp_dir=str(folder))
+
+
+def _join(ray: Any, address: str) -> None:
+    _init(ray, address, runtime_env={"env_vars": {"PYTHONPATH": _python_path()}})
+
+
+def _python_path() -> str:
     # Workers that see the folder of a checkout find the package there, if it is not installed.
     folders = [str(Path(bottleneck.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(folder for folder in folders if folder)
-    options: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}}
-    environment = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
-    if address == "local":
-        # Workers on this machine inherit it, also those that Ray starts in advance.
-        environment["PYTHONPATH"] = path
-        # No usage statistics, and no web page, for a Ray that runs only on this machine.
-        environment["RAY_USAGE_STATS_ENABLED"] = "0"
-        options = {"include_dashboard": False, "num_cpus": cores}
+    return os.pathsep.join(folder for folder in folders if folder)
+
+
+def _init(ray: Any, address: str, **options: Any) -> None:
     # Ray's daemons print to stdout, where results go, even with log_to_driver=False.
     ray._private.worker._worker_logs_enabled = False
-    with _environment(environment), _silence():
+    quiet = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
+    with local_ray.environment(quiet), _silence(), _own_sigterm():
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
 
 
 @contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+def _own_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM: Ray replaces it in the main thread."""
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,12 @@ PAGES = {
     for path in sorted((CHECKOUT / folder).glob("*.md"))
 }
 # Options of other programs: Ray, Slurm, and our benchmarks.
-FOREIGN = {"--port", "--nodes", "--ntasks-per-node", "--exclude", "--block", "--full"}
+FOREIGN = {"--port", "--nodes", "--ntasks-per-node", "--exclude", "--block", "--full"} | {
+    "--temp-dir",
+    "--generate",
+    "--include-dashboard",
+    "--node-ip-address",
+}
 
 
 def find(pattern: str) -> list[tuple[str, str]]:

@@ -28,9 +28,10 @@ from bottleneck.cli import (
     weights,
 )
 from bottleneck.cli.console import say, say_paragraph
-from bottleneck.cli.interrupts import interruptible
+from bottleneck.cli.interrupts import describe, end_at_once, interruptible
 from bottleneck.cli.streams import open_streams
 from bottleneck.errors import BottleneckError, UsageError
+from bottleneck.files.temporary import used_by_all
 from bottleneck.plain_text import visible
 
 # These commands keep finished features and trained networks when they are interrupted.
@@ -78,17 +79,18 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             _refuse_timeouts()
-            with interruptible():
+            with interruptible(), used_by_all():
                 return super().invoke(ctx)
         except BottleneckError as error:
             _say_error(error)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt as interrupt:
+        except KeyboardInterrupt as end:
+            number = getattr(end, "number", signal.SIGINT)
             kept = " Finished work is kept; repeat the command to continue."
-            say("interrupted." + (kept if ctx.invoked_subcommand in _RESUMABLE else ""))
-            for note in getattr(interrupt, "__notes__", ()):  # From report.result_files.
+            say(describe(number) + (kept if ctx.invoked_subcommand in _RESUMABLE else ""))
+            for note in getattr(end, "__notes__", ()):  # From report.result_files.
                 say_paragraph(note)
-            raise typer.Exit(130) from None
+            raise typer.Exit(128 + number) from None  # as a shell has it
         except EOFError as error:  # Typer would take it for the user's Ctrl-D.
             raise RuntimeError("a file ended too early") from error
 
@@ -172,6 +174,6 @@ def main() -> None:
         _say_error(error)
         sys.exit(2)
     finally:
-        # Everything is printed and saved. A further Ctrl-C must end the process at once: without
+        # Everything is printed and saved. A further signal must end the process at once: without
         # a traceback, and even if a thread is still waiting for a lock.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        end_at_once(silently=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
+import os
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,13 +18,16 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, DistributedSampler
 
-from bottleneck.errors import UsageError
+from bottleneck import worker_processes
+from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
+from bottleneck.files.temporary import own_folder
 from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.early_stopping import Course, Curve, Move, Validated, best_epoch, is_over
 from bottleneck.finetune.losses import build_loss, weigh_classes
@@ -35,6 +41,8 @@ from bottleneck.finetune.validation_split import FoldSplit
 
 __all__ = ["auroc", "predict_rows", "train_network"]
 
+# In seconds: what lies between the signals that a batch system sends to the processes of a job.
+_MOMENT = 0.5
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -58,6 +66,7 @@ class _Training(Validated):
             config.gamma,
             weigh_classes(config.class_weights, inputs.y[part.train], inputs.classes),
         )
+        self.main_process, self.temporary = os.getpid(), own_folder()
         self.outputs: list[tuple[Tensor, Tensor]] = []
         self.val_loss = self.val_auroc = float("nan")
 
@@ -72,6 +81,13 @@ class _Training(Validated):
     def val_dataloader(self) -> DataLoader[Item]:
         share = self.global_rank, self.trainer.world_size
         return _loader(self.inputs, self.part.validation, self.config, share=share)
+
+    def on_train_start(self) -> None:
+        if os.getpid() != self.main_process:  # One process per device.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            worker_processes.enter(
+                self.main_process, self.temporary, thread_stays=True, sigterm=True
+            )
 
     def on_train_epoch_start(self) -> None:
         self.network.train()
@@ -224,7 +240,8 @@ def predict_rows(
     module = _Predicting(network)
     with torch.random.fork_rng(devices=[]), _quiet():
         trainer = _trainer(config, folder, [], n_devices=1)
-        batches = trainer.predict(module, _loader(inputs, rows, config))
+        with _clean_ends(trainer):
+            batches = trainer.predict(module, _loader(inputs, rows, config))
     assert batches is not None
     return torch.cat([batch for batch in batches if isinstance(batch, Tensor)]).numpy()
 
@@ -282,10 +299,18 @@ def _loader(
         # Lightning's own sampler would shuffle the order again.
         sampler=DistributedSampler(items, world, rank, shuffle=False) if world > 1 else None,
         num_workers=workers,
+        # torch ends them with SIGTERM.
+        worker_init_fn=functools.partial(_enter_worker, os.getpid(), own_folder())
+        if workers
+        else None,
         pin_memory=on_gpu,
         # Without its own generator, it would draw from the one that dropout uses.
         generator=torch.Generator(),
     )
+
+
+def _enter_worker(parent: int, folder: Path, number: int) -> None:
+    worker_processes.enter(parent, folder, thread_stays=True, sigterm=True)
 
 
 def _trainer(
@@ -332,13 +357,9 @@ def _trainer(
 
 
 def _fit(trainer: pl.Trainer, module: _Training, checkpoint: CheckpointFile) -> None:
-    handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, ckpt_path=str(checkpoint.path) if checkpoint.exists() else None)
-    except SystemExit:
-        # Lightning turns Ctrl-C into an exit and disables the signal.
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
+        with _clean_ends(trainer):
+            trainer.fit(module, ckpt_path=str(checkpoint.path) if checkpoint.exists() else None)
     except ProcessRaisedException as error:
         # Errors of the processes of several devices arrive as the text of their tracebacks.
         _, ours, message = error.msg.rpartition("\nbottleneck.")
@@ -355,6 +376,29 @@ def _fit(trainer: pl.Trainer, module: _Training, checkpoint: CheckpointFile) -> 
         raise UsageError(
             f"batches of {module.config.batch_size} do not fit into the device's memory; use a "
             "smaller --batch-size, with --accumulate for steps of the same size"
+        ) from None
+
+
+@contextlib.contextmanager
+def _clean_ends(trainer: pl.Trainer) -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        # Lightning turns Ctrl-C and SIGTERM into an exit and disables the signal.
+        signal.signal(signal.SIGINT, handler)
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _MultiProcessingLauncher):
+            launcher.kill(signal.SIGKILL)  # Python would wait for the other devices' processes.
+        raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        # A batch system signals all processes; that of this one may be about to arrive.
+        time.sleep(_MOMENT)
+        raise UsageError(
+            f"a process that loads images ended ({first_line(error)}), which happens when the "
+            "memory is full. Finished epochs are kept: repeat the command with fewer --workers"
         ) from None
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.heads.head_catalogue import LARGE, Head
+from bottleneck.worker_processes import joblib_options, joblib_workers
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -216,9 +217,10 @@ def _search_grid(
     # These solvers release the GIL, so that threads can share the samples. liblinear cannot use
     # threads, which would draw from one random generator.
     threads = isinstance(head.build(seed)[-1], SVC | LogisticRegression)
-    with warnings.catch_warnings():
+    how = {"prefer": "threads"} if threads else joblib_options(n_jobs)
+    with warnings.catch_warnings(), joblib_workers():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        results = Parallel(n_jobs=n_jobs, prefer="threads" if threads else None)(
+        results = Parallel(n_jobs=n_jobs, **how)(
             delayed(_score_candidates)(head, candidates, X, y, rows, train, test, seed)
             for train, test in folds
         )

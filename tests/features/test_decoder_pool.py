@@ -99,8 +99,8 @@ def test_a_process_that_was_killed_is_replaced(pool: DecoderPool) -> None:
     np.testing.assert_array_equal(first.pixels[SQUARE], again.pixels[SQUARE])
 
 
-def set_up_to_crash(parent: int) -> None:
-    SET_UP(parent)
+def set_up_to_crash(*how: Any) -> None:
+    SET_UP(*how)
 
     def crash(data: bytes, *how: Any) -> tuple[Image.Image, tuple[str, ...]]:
         if data == encoded(99):
@@ -128,15 +128,16 @@ def test_images_are_not_blamed_for_processes_that_died_before(pool: DecoderPool)
     assert not set(before) & set(pids(pool))
 
 
-def test_ctrl_c_is_for_the_parent(pool: DecoderPool) -> None:
+def test_signals_are_for_the_parent(pool: DecoderPool) -> None:
     decoded(pool)
     before = pids(pool)
-    os.kill(before[0], signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(before[0], number)
     decoded(pool)
     assert pids(pool) == before
 
 
-def test_ctrl_c_does_not_reach_a_process_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_do_not_reach_a_process_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     # Blocked before its first instruction, not when its set-up comes to it.
     monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_nothing)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
@@ -145,15 +146,15 @@ def test_ctrl_c_does_not_reach_a_process_that_starts(monkeypatch: pytest.MonkeyP
         blocked = process.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
     finally:
         process.shutdown()
-    assert signal.SIGINT in blocked
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= set(blocked)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == before
 
 
-def set_up_nothing(parent: int) -> None:
+def set_up_nothing(*how: Any) -> None:
     pass
 
 
-def set_up_to_end(parent: int) -> None:
+def set_up_to_end(*how: Any) -> None:
     raise SystemExit(3)
 
 
@@ -192,8 +193,8 @@ def test_a_pixel_cache_that_cannot_be_used_is_no_fault_of_the_image(tmp_path: Pa
     pool.close()
 
 
-def set_up_to_print(parent: int) -> None:
-    SET_UP(parent)
+def set_up_to_print(*how: Any) -> None:
+    SET_UP(*how)
 
     def chatty(*task: Any) -> tuple[Image.Image, tuple[str, ...]]:
         print("printed by a library", flush=True)

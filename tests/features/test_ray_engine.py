@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,13 +20,14 @@ from made import dataset_of
 from made_features import make_features
 from PIL import Image
 
-from bottleneck import cluster
+from bottleneck import cluster, cluster_guard
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ClusterError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.files.temporary import own_folder
 from bottleneck.heads.fit import fit
 from bottleneck.testing import tiny_backbone
 
@@ -47,6 +50,43 @@ def two_actors() -> Iterator[None]:
     with cluster.connect(cores=2):
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_nobody_else_can_reach_the_cluster() -> None:
+    folder = own_folder(short=True)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    processes = [os.getpid(), *cluster_guard.find_writers(folder / "ray")]
+    assert len(processes) > 5
+    sockets = set()
+    for process in processes:
+        for opened in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(str(opened.readlink()))
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                listening.append(address.partition(":")[0])
+    assert len(listening) > 3
+    assert set(listening) <= {"0100007F", "0000000000000000FFFF00000100007F"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_the_token_of_the_cluster_is_on_no_disk() -> None:
+    folder = own_folder(short=True)
+    found = set()
+    for process in cluster_guard.find_writers(folder / "ray"):
+        variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        found |= {each[15:] for each in variables if each.startswith(b"RAY_AUTH_TOKEN=")}
+    (token,) = found
+    assert len(token) == 64
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert not (Path.home() / ".ray").exists()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    assert not any(token in path.read_bytes() for path in files)
 
 
 def columns(result: Extraction) -> dict[str, Any]:

@@ -75,7 +75,13 @@ def _read_layers(data: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     limit = _SECONDS + len(data) / _BYTES_PER_SECOND
     try:
         done = subprocess.run(
-            [sys.executable, "-P", keras_hdf5.__file__, f"{math.ceil(limit)}"],
+            [
+                sys.executable,
+                "-P",
+                keras_hdf5.__file__,
+                f"{math.ceil(limit)}",
+                f"{os.getpid()}",
+            ],
             input=data,
             capture_output=True,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},

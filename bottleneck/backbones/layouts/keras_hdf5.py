@@ -1,17 +1,19 @@
-"""A program that reads a legacy Keras weight file: ``python -P keras_hdf5.py SECONDS < FILE``.
+"""A program that reads a legacy Keras weight file: ``keras_hdf5.py SECONDS PARENT < FILE``.
 
 It runs in a process of its own, because damaged bytes can make HDF5 loop endlessly or crash. It
 imports nothing else of the package, as these imports would take longer than the reading. It
 writes one line of JSON to stdout: either ``layers``, a list of names with the shapes of their
 arrays, followed by the arrays as float32; or ``problem``, a text that continues a sentence
 beginning with the file's name. It takes the bytes, and not the name, of the file: these bytes
-were hashed, and the file may change.
+were hashed, and the file may change. It ends with the process PARENT.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import sys
 from typing import Any
 
@@ -21,6 +23,7 @@ import numpy as np
 # Compressed or 16-bit values take a few times as many bytes in memory as in the file.
 _MAX_RATIO = 8
 _SPARE = 1 << 30
+_PR_SET_PDEATHSIG = 1
 
 Layers = dict[str, list[np.ndarray]]
 
@@ -108,8 +111,22 @@ def _limit(size: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
 
+def _end_with(parent: int) -> None:
+    # No thread could watch: HDF5 does not release the interpreter.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # They are for the parent.
+        if hasattr(signal, name):
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.name != "nt" and os.getppid() != parent:
+        sys.exit(1)
+
+
 def main() -> None:
     """Write the answer to stdout."""
+    _end_with(int(sys.argv[2]))
     data = sys.stdin.buffer.read()
     _limit(len(data), int(sys.argv[1]))
     layers = read_layers(data)

@@ -20,6 +20,7 @@ from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamp
 from bottleneck.heads.head_catalogue import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.worker_processes import joblib_options, joblib_workers
 
 __all__ = ["InnerFolds", "Progress", "RunOptions", "plan_inner_folds", "run_arms"]
 
@@ -120,7 +121,8 @@ def run_arms(
     outer, within = (options.n_jobs, None) if len(folds) > 1 else (None, options.n_jobs)
     planned: Sequence[InnerFolds | None] = inner or [None] * len(folds)
     tasks = [(arm, *part) for arm in arms for part in zip(folds, planned, strict=True)]
-    results = joblib.Parallel(n_jobs=outer, return_as="generator")(
+    parallel = joblib.Parallel(outer, return_as="generator", **joblib_options(outer))
+    results = parallel(
         joblib.delayed(_test)(
             arm.head, arm.X, samples.y, samples.groups, fold, options.inner_splits, part, within
         )
@@ -130,8 +132,9 @@ def run_arms(
     if options.progress is not None:
         options.progress(0, len(tasks), arms[0].name)
     try:
-        for (arm, *_), result in zip(tasks, results, strict=True):
-            done.append(result)
+        for arm, *_ in tasks:
+            with joblib_workers():
+                done.append(next(results))
             if options.progress is not None:
                 options.progress(len(done), len(tasks), arm.name)
     finally:

@@ -7,14 +7,10 @@ busy.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bottleneck import worker_processes
 from bottleneck.data.images.decode import PixelFacts, codec, decode_with_notes, pixel_facts
 from bottleneck.data.images.display import Display
 from bottleneck.data.images.pixel_cache import PixelCache
@@ -32,6 +29,7 @@ from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, UsageError, first_line
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
+from bottleneck.files.temporary import own_folder
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
@@ -132,14 +130,15 @@ def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecut
 
     process = None
     try:
-        with _interrupts_blocked():
-            process = ProcessPoolExecutor(
-                1, initializer=_set_up_process, initargs=(os.getpid(),), env=_ENVIRONMENT
-            )
-            # A mask would not fit the small image.
-            plain = [dataclasses.replace(p, preparation=Preparation()) for p in preprocessings]
-            first = process.submit(_run_task, (_FIRST, "", None, plain), None)
-        first.result()
+        process = ProcessPoolExecutor(
+            1, initializer=_set_up_process, initargs=(os.getpid(), own_folder()), env=_ENVIRONMENT
+        )
+        # A mask would not fit the small image.
+        plain = [dataclasses.replace(p, preparation=Preparation()) for p in preprocessings]
+        # The process starts now. All processes of a program are started by one thread.
+        worker_processes.started(
+            lambda: process.submit(_run_task, (_FIRST, "", None, plain), None)
+        ).result()
     # Without shared memory or file descriptors, the executor itself cannot be made.
     except (OSError, NotImplementedError, BrokenProcessPool) as error:
         if process is not None:
@@ -151,32 +150,12 @@ def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecut
     return process
 
 
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C from a process that is started here: it inherits what this thread blocks."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows.
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _set_up_process(parent: int) -> None:
+def _set_up_process(parent: int, folder: Path) -> None:
     """Prepare a decoder process, which runs this first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent.
+    worker_processes.enter(parent, folder, thread_stays=True)
     import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
 
     os.dup2(2, 1)  # What a library prints does not belong into the output of the command.
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 _child_clock = Clock(1)
