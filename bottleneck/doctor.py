@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from importlib import import_module, metadata
 from pathlib import Path
@@ -160,8 +162,17 @@ def _check_hub_cache() -> Iterator[Check]:
         from huggingface_hub import constants
     except ImportError:
         return
-    state = "offline: HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "online"
-    yield Check("weights cache", "ok", f"{constants.HF_HUB_CACHE} ({state})")
+    from bottleneck.backbones.weights.hub_errors import harmless_address
+
+    state = f"online: {harmless_address(constants.ENDPOINT)}"
+    if constants.HF_HUB_OFFLINE:
+        state = "offline: HF_HUB_OFFLINE is set"
+    cache = Path(constants.HF_HUB_CACHE)
+    yield Check("weights cache", "ok", f"{cache} ({state})")
+    with contextlib.suppress(OSError):
+        if os.name != "nt" and cache.stat().st_mode & stat.S_IWOTH:
+            text = f"every user of this machine can change {cache}: chmod -R o-w {cache}"
+            yield Check("weights cache", "note", text)
 
 
 def _check_extras() -> Iterator[Check]:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from typer.core import TyperGroup
@@ -78,7 +79,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            _refuse_timeouts()
+            _refuse_hub_settings()
             with interruptible(), used_by_all():
                 return super().invoke(ctx)
         except BottleneckError as error:
@@ -102,8 +103,15 @@ def _say_error(error: object) -> None:
         say_paragraph(line, whole=filter(None, typed))
 
 
-def _refuse_timeouts() -> None:
+def _refuse_hub_settings() -> None:
     """Report settings of the hub's client at which its import, and so that of timm, would fail."""
+    try:
+        _ = urlsplit(os.environ.get("HF_ENDPOINT", "")).port
+    except ValueError:
+        raise UsageError(
+            "the environment variable HF_ENDPOINT is not an address such as "
+            "https://hub.example:8443"
+        ) from None
     for name in _TIMEOUTS:
         if (text := os.environ.get(name)) and not (text.isdecimal() and int(text)):
             raise UsageError(

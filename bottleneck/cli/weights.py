@@ -12,6 +12,7 @@ from bottleneck.cli.console import (
     Json,
     Quiet,
     announce_weights_folder,
+    say_paragraph,
     show,
     show_json,
     show_table,
@@ -114,10 +115,16 @@ def import_weights(
     Example: `bottleneck weights import model.safetensors --backbone vgg16 --as imagenet`
     """
     from bottleneck.backbones.weights.folder import folder_path
-    from bottleneck.backbones.weights.index import import_file
+    from bottleneck.backbones.weights.index import import_file, unlike_published
 
     announce_weights_folder(quiet=quiet)
     record = import_file(file, name=backbone, weights=name)
+    if unlike_published(record) and not quiet:
+        say_paragraph(
+            "this is another file than the published one: its sha256 differs. It may hold the same "
+            "tensors in another format",
+            "note: ",
+        )
     _show_record(record, folder_path(), quiet=quiet, as_json=as_json)
 
 

@@ -126,6 +126,7 @@ def test_radimagenet_is_recognised_by_the_names_in_the_file(tmp_path):
         "radimagenet",
     )
     assert record.licence == "mit (BMEII-AI/RadImageNet)"
+    assert index.unlike_published(record)
     backbone = load_backbone("resnet50", weights="radimagenet")
     assert backbone.preprocessing.channels == "BGR"
     assert backbone.preprocessing.mean == (0.5, 0.5, 0.5)
@@ -346,6 +347,7 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     imported = run(*command[1:])
     assert imported.exit_code == 0, imported.stderr
     assert "--backbone resnet18 --weights imagenet" in imported.stdout
+    assert "another file than the published one" in imported.stderr
     second = run(*extract)
     assert second.exit_code == 0, second.stderr
     assert "× 512" in second.stdout

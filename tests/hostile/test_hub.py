@@ -20,12 +20,14 @@ import pytest
 from backbones.loopback_hub import COMMIT, LoopbackHub, running_hub, use_endpoint
 from huggingface_hub import close_session, constants
 from safetensors.torch import save
+from typer.testing import CliRunner
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, PublishedWeights, find_encoder
 from bottleneck.backbones.networks import build
 from bottleneck.backbones.weights import hub, index, watched_download
 from bottleneck.backbones.weights.hub import HubError
+from bottleneck.cli.app import app
 from bottleneck.errors import WeightsError
 
 SMALL = "timm/test_resnet.r160_in1k"
@@ -41,6 +43,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback
     with running_hub(monkeypatch, tmp_path / "cache") as running:
         running.files[NAME] = random.Random(0).randbytes(1_000_000)
         yield running
+
+
+# Each attempt starts again and comes further than a piece.
+ENDLESS = pytest.param(600_000, False, marks=pytest.mark.slow)
 
 
 def blobs(tmp_path: Path) -> list[Path]:
@@ -103,7 +109,7 @@ def test_a_cut_download_is_resumed(server: LoopbackHub, *, ranges: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("cut_at", "ranges"), [(600_000, True), (600_000, False), (100_000, True), (0, True)]
+    ("cut_at", "ranges"), [(600_000, True), (100_000, True), (0, True), ENDLESS]
 )
 def test_a_download_that_is_always_cut_leaves_nothing(
     server: LoopbackHub, tmp_path: Path, cut_at: int, *, ranges: bool
@@ -192,6 +198,7 @@ def test_remains_of_a_killed_download_are_removed(server: LoopbackHub, tmp_path:
     assert {path.name for path in blobs(tmp_path)} == {"new.incomplete", file.sha256}
 
 
+@pytest.mark.slow
 def test_a_download_of_another_process_is_waited_for(
     server: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -327,6 +334,38 @@ def test_no_hub_at_all(monkeypatch: pytest.MonkeyPatch, server: LoopbackHub) -> 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
     with pytest.raises(HubError, match=r"^TRANSFORMERS_OFFLINE is set$"):
+        hub.download(PUBLISHED)
+
+
+def test_settings_that_mean_nothing(server: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, reason in (
+        ("HTTP_PROXY", "http://host:abc", "the address in HF_ENDPOINT, HTTPS_PROXY"),
+        ("HF_TOKEN", "a\xe9b", "HF_TOKEN has characters that no token has"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            close_session()
+            with pytest.raises(HubError, match=reason):
+                hub.download(PUBLISHED)
+    close_session()
+    for name, value in (
+        ("HF_ENDPOINT", "http://host:abc"),
+        ("HF_ENDPOINT", "http://[x"),
+        ("HF_HUB_ETAG_TIMEOUT", "soon"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "0"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "-1"),
+    ):
+        result = CliRunner().invoke(app, ["doctor"], env={name: value})
+        assert result.exit_code == 2
+        assert f"the environment variable {name}" in " ".join(result.stderr.split())
+
+
+def test_a_cache_that_cannot_be_written(
+    server: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(HubError, match=r"the hub's cache .* cannot be used"):
         hub.download(PUBLISHED)
 
 

@@ -61,6 +61,15 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
             f"{host} answers, but not as a hub does: check HF_ENDPOINT, and whether a proxy or a "
             "login page answers in its place"
         )
+    if names & {"LocalProtocolError", "UnicodeEncodeError"}:
+        return HubError("HF_TOKEN has characters that no token has: log in with `hf auth login`")
+    if "ImportError" in names:
+        return HubError("a SOCKS proxy needs a further package: pip install socksio")
+    if "InvalidURL" in names:
+        return HubError(
+            "the address in HF_ENDPOINT, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not one: correct "
+            "it"
+        )
     if "TooManyRedirects" in names:
         return HubError(f"{host} sends the request round in a circle: check HF_ENDPOINT")
     if "CERTIFICATE_VERIFY_FAILED" in text:
@@ -80,7 +89,9 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
         return HubError(
             f"the download from {host} was cut off, and nothing of it is kept: repeat the command"
         )
-    return _of_the_disk(chain) or HubError(f"{type(error).__name__}: {_one_line(text)}")
+    return _of_the_disk(chain) or HubError(
+        f"the hub's client fails with {type(error).__name__}: {_one_line(text)}"
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -26,7 +26,7 @@ from bottleneck.backbones.weights.loading import (
 )
 from bottleneck.errors import UsageError, WeightsError
 
-__all__ = ["FileCheck", "describe_weights", "fetch", "import_file", "verify"]
+__all__ = ["FileCheck", "describe_weights", "fetch", "import_file", "unlike_published", "verify"]
 
 _RESERVED = ("random",)
 
@@ -152,6 +152,15 @@ def fetch(name: str, weights: str = "imagenet") -> tuple[Path, WeightsRecord]:
         locate(encoder, weights)  # Raises an error for an unknown name.
         raise UsageError(f"'{weights}' is not published; files need `bottleneck weights import`")
     return _store(encoder, published.weights, locate_published(encoder, published), published)
+
+
+def unlike_published(record: WeightsRecord) -> bool:
+    """Return whether weights have a published name, but not the sha256 of the published file.
+
+    They may be the same tensors in another format. Where no sha256 is known, the answer is False.
+    """
+    published = find_encoder(record.encoder).find_published(record.weights)
+    return published is not None and published.sha256 not in (None, record.sha256)
 
 
 def import_file(
@@ -304,6 +313,8 @@ def verify() -> list[FileCheck]:
             checks.append(FileCheck(path.name, "broken", str(error)))
         else:
             text = f"{record.encoder}, {record.weights}, layout {fit.layout.name}"
+            if unlike_published(record):
+                text += ", another file than the published one"
             if path.is_symlink():
                 text += f", a link to {path.readlink()}"
             checks.append(FileCheck(path.name, "ok", text))
