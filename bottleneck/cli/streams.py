@@ -102,25 +102,28 @@ def open_streams() -> None:
             if null != descriptor:
                 os.dup2(null, descriptor)
                 os.close(null)
-    encoding, raw = _raw(sys.stdout, 1)
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_Output(raw)), encoding, READABLE, line_buffering=raw.isatty()
-    )
-    encoding, raw = _raw(sys.stderr, 2)
-    harmless = _Harmless(io.BufferedWriter(_Errors(raw)), encoding, READABLE)
-    harmless.terminal = io.TextIOWrapper(
-        io.BufferedWriter(_Errors(raw)), encoding, READABLE, line_buffering=True
-    )
-    sys.stderr = harmless
+    if (raw := _raw(sys.stdout, 1)) is not None:
+        output = io.BufferedWriter(_Output(raw))
+        encoding = _encoding(sys.stdout)
+        sys.stdout = io.TextIOWrapper(output, encoding, READABLE, line_buffering=raw.isatty())
+    if (raw := _raw(sys.stderr, 2)) is not None:
+        plain, coloured = (io.BufferedWriter(_Errors(raw)) for _ in range(2))
+        encoding = _encoding(sys.stderr)
+        harmless = _Harmless(plain, encoding, READABLE)
+        harmless.terminal = io.TextIOWrapper(coloured, encoding, READABLE, line_buffering=True)
+        sys.stderr = harmless
 
 
-def _raw(stream: TextIO | None, descriptor: int) -> tuple[str, io.RawIOBase]:
-    """Return the encoding and the unbuffered bytes of a standard stream."""
+def _raw(stream: TextIO | None, descriptor: int) -> io.RawIOBase | None:
+    """Return a standard stream without its buffer; None where it is no stream of bytes."""
     if stream is None:  # Python does this where the stream was closed.
-        return "utf-8", io.FileIO(descriptor, "w", closefd=False)
-    stream.flush()
-    buffer: Any = stream.buffer
-    return stream.encoding, cast(io.RawIOBase, getattr(buffer, "raw", buffer))
+        return io.FileIO(descriptor, "w", closefd=False)
+    buffer: Any = getattr(stream, "buffer", None)
+    return cast(io.RawIOBase | None, getattr(buffer, "raw", buffer))
+
+
+def _encoding(stream: TextIO | None) -> str:
+    return "utf-8" if stream is None else stream.encoding
 
 
 def terminal_file() -> TextIO:

@@ -222,6 +222,8 @@ def read_folds(
     names = [spelled.get(text, text) for text in frame["id"]]
     frame = frame.assign(id=pd.Series(names, frame.index, dtype=object))
     frame = frame[~frame["id"].isin(np.setdiff1d(known, ids))]
+    if "arm" in frame:  # All arms of a comparison are tested in the same folds.
+        frame = frame.drop_duplicates(["id", "repeat", "fold"])
     row_of = {identity: row for row, identity in enumerate(ids)}
     if unknown := [i for i in frame["id"] if i not in row_of]:
         raise DataError(

@@ -90,7 +90,10 @@ def test_folds_of_another_arm(tmp_path: Path) -> None:
         tmp_path / "predictions.xlsx", index=False
     )
     _, respelled = divide(Protocol(n_splits=5), **KNOWN, folds_from=tmp_path / "predictions.xlsx")
-    for one, other in zip([*drawn, *drawn], [*taken, *respelled], strict=True):
+    arms = [table[table["part"] != "train"].assign(arm=name) for name in ("svm", "logistic")]
+    pd.concat(arms).to_csv(path, index=False)
+    _, of_arms = divide(Protocol(n_splits=5), **KNOWN, folds_from=path)
+    for one, other in zip([*drawn] * 3, [*taken, *respelled, *of_arms], strict=True):
         assert (one.repeat, one.fold) == (other.repeat, other.fold)
         for name in ("train", "validation", "test"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
