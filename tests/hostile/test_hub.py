@@ -72,6 +72,14 @@ def test_a_mirror_on_another_port_and_path(
     assert hub.cached_file(replace(PUBLISHED, revision=40 * "a")) is None
 
 
+@pytest.mark.parametrize("etag", [None, "not-a-hash"])
+def test_a_mirror_that_sends_files_itself(server: LoopbackHub, etag: str | None) -> None:
+    server.direct, server.stated = True, etag
+    file = hub.download(PUBLISHED)
+    assert file.path.read_bytes() == server.files[NAME]
+    assert file.sha256 == hashlib.sha256(server.files[NAME]).hexdigest()
+
+
 def test_weights_of_a_hub_have_their_revision_and_are_used_without_it(
     server: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +285,7 @@ def test_a_login_page_in_place_of_the_hub(server: LoopbackHub, tmp_path: Path, p
 def test_slow_hubs_end_with_a_reason(
     server: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hub, "_SECONDS", 0.2)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
     monkeypatch.setattr(watched_download, "STALL_SECONDS", 0.5)
     server.head_seconds = 0.6
     with pytest.raises(HubError, match="does not answer in time"):

@@ -221,6 +221,16 @@ def test_folders_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "cannot be read" in diagnosis()
 
 
+def test_another_record_that_is_damaged_does_not_stop_an_import(
+    place: Path, tmp_path: Path
+) -> None:
+    imported(tmp_path, 1)
+    (place / "x.json").write_text("{")
+    record = imported(tmp_path, 2)
+    fields = json.loads((place / "timm-test_resnet.r160_in1k--mine.json").read_text())
+    assert fields["sha256"] == record.sha256
+
+
 def test_two_names_that_become_one_file_name(tmp_path: Path) -> None:
     imported(tmp_path, 1, "a b")
     with pytest.raises(WeightsError, match=r"the weights 'a b' .* choose another name with --as"):

@@ -320,7 +320,10 @@ def _refuse_other(path: Path, record: WeightsRecord) -> None:
 def _remove_earlier(folder: Path, stem: str) -> None:
     """Remove weights of one name that no record names, as an import leaves that was killed."""
     pattern = re.compile(rf"{re.escape(stem)}-[0-9a-f]{{8}}\.\w+", re.ASCII)
-    named = {path.name for path in read_records(folder)}
+    try:
+        named = {path.name for path in read_records(folder)}
+    except WeightsError:  # Another record is damaged, and may name any of the files.
+        return
     for path in list_files(folder):
         if pattern.fullmatch(path.name) and path.name not in named and path.suffix != ".json":
             path.unlink()

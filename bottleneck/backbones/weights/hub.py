@@ -30,7 +30,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The client makes a file name of it.
 _ETAG = re.compile(r"[0-9A-Za-z_+=-][0-9A-Za-z_+=.-]{0,127}")
-_SECONDS = 10.0
 _ABANDONED_SECONDS = 3600.0
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -63,10 +62,8 @@ def cached_file(published: PublishedWeights) -> HubFile | None:
 
     if published.repository is None:
         return None
-    revisions = dict.fromkeys([published.revision or "main", "main"])
-    if published.sha256 is None:
-        revisions = dict.fromkeys([published.revision or "main"])
     for name in _names(published):
+        revisions = [published.revision or "main", *(["main"] if _known(published, name) else [])]
         for revision in revisions:
             path = try_to_load_from_cache(published.repository, name, revision=revision)
             if not isinstance(path, str | os.PathLike):
@@ -125,8 +122,9 @@ def _download_file(published: PublishedWeights, name: str, revision: str) -> Hub
 
     repository = str(published.repository)
     address = hf_hub_url(repository, name, revision=revision)
+    seconds = constants.HF_HUB_ETAG_TIMEOUT
     # The client would retry a failing request for minutes; this one request finds out at once.
-    facts = watched(lambda _: get_hf_file_metadata(address, timeout=_SECONDS))
+    facts = watched(lambda _: get_hf_file_metadata(address, timeout=seconds))
     commit, stated = _checked(facts, published, name)
     _refuse_full_disk(facts.size)
     folder = Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}", "blobs")

@@ -78,7 +78,11 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
             "SSL_CERT_FILE"
         )
     if "TimeoutException" in names or "TimeoutError" in names:
-        return HubError(f"the hub does not answer in time ({host}): repeat the command later")
+        return HubError(
+            f"the hub does not answer in time ({host}): repeat the command later, or raise "
+            f"HF_HUB_ETAG_TIMEOUT ({constants.HF_HUB_ETAG_TIMEOUT} seconds) and "
+            f"HF_HUB_DOWNLOAD_TIMEOUT ({constants.HF_HUB_DOWNLOAD_TIMEOUT})"
+        )
     if "ConnectError" in names:
         return HubError(
             f"the hub does not answer ({host}): check the connection, HF_ENDPOINT and the proxy"
