@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import bottleneck
+from bottleneck.errors import one_line
 from bottleneck.plurals import counted
 
 __all__ = ["Check", "diagnose"]
@@ -85,7 +86,9 @@ def _check_packages() -> Iterator[Check]:
             module = import_module(name)
         # A broken binary package may raise any exception when it is loaded; report it.
         except Exception as error:  # noqa: BLE001
-            yield Check(name, "broken", f"cannot be imported ({type(error).__name__}: {error})")
+            yield Check(
+                name, "broken", f"cannot be imported ({type(error).__name__}: {one_line(error)})"
+            )
         else:
             yield Check(name, "ok", str(getattr(module, "__version__", "")))
 
@@ -104,7 +107,9 @@ def _check_devices() -> Iterator[Check]:
         yield Check("precision", "ok", f"auto means {precision} here")
     # Any error that keeps torch or torchvision from loading is reported by _check_packages.
     except Exception as error:  # noqa: BLE001
-        yield Check("device", "broken", f"cannot be checked ({type(error).__name__}: {error})")
+        yield Check(
+            "device", "broken", f"cannot be checked ({type(error).__name__}: {one_line(error)})"
+        )
 
 
 def _check_weights_folder() -> Iterator[Check]:

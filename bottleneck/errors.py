@@ -45,6 +45,7 @@ __all__ = [
     "describe_os_error",
     "first_line",
     "is_of_storage",
+    "one_line",
     "storage_failure",
     "unknown_name",
 ]
@@ -132,6 +133,17 @@ _OF_THE_STORAGE = {
     getattr(errno, "EREMOTEIO", -2): "the network storage failed",
     errno.ETIMEDOUT: "the network storage does not answer",
 }
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of another library's error on one line.
+
+    Examples
+    --------
+    >>> one_line(ImportError("no library:\\n  libcuda.so"))
+    'no library: libcuda.so'
+    """
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def describe_os_error(error: OSError) -> str:

@@ -97,7 +97,7 @@ def predict(
     except SafetensorError:
         raise ModelError(f"{file} is no safetensors file; repeat the training") from None
     except UsageError as error:
-        raise ModelError(str(error)) from None
+        raise ModelError(*error.args) from None
     inputs = ImageInputs(dataset, record.config, backbone)
     if inputs.classes != record.classes:
         raise DataError(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.errors import ModelError, UsageError, describe_os_error
+from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.small_files import read_small
@@ -139,8 +139,8 @@ class Model:
         # A damaged file can hold an estimator of the right type with inconsistent arrays.
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise ModelError(
-                f"the model cannot predict from these features ({error}); is its file damaged? "
-                f"Train the head again with fit"
+                f"the model cannot predict from these features ({one_line(error)}); is its file "
+                f"damaged? Train the head again with fit"
             ) from error
         return Predictions(
             ids=features.ids,
@@ -223,7 +223,8 @@ def load_model(path: str | Path) -> Model:
         raise
     except Exception as error:  # damaged bytes can make a parser raise anything
         raise ModelError(
-            f"{path} is damaged, or not a model of bottleneck ({type(error).__name__}: {error}): "
+            f"{path} is damaged, or not a model of bottleneck "
+            f"({type(error).__name__}: {one_line(error)}): "
             f"copy it again, or train the head again with fit"
         ) from error
     if untrusted:

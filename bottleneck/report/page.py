@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
+from bottleneck.errors import one_line
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.plain_text import visible
 from bottleneck.report import (
@@ -225,7 +226,7 @@ def _draw_section(context: Context, section: _Section) -> Markup:
     except Exception as error:
         if incomplete is None:
             raise
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         incomplete.append(
             f"the section '{section.title}' of report.html could not be drawn ({reason})"
         )

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bottleneck.errors import ReportError, UsageError, describe_os_error
+from bottleneck.errors import ReportError, UsageError, describe_os_error, one_line
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder, write_whole
 
@@ -100,7 +100,9 @@ def write_files(
                 data = make().encode(errors="backslashreplace")
             # Records of other programs can make anything fail; the other results stand.
             except Exception as error:  # noqa: BLE001
-                unmade.append(f"{name} could not be made ({type(error).__name__}: {error})")
+                unmade.append(
+                    f"{name} could not be made ({type(error).__name__}: {one_line(error)})"
+                )
                 continue
             try:
                 write_whole(folder / name, data)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bottleneck.backbones.layouts import keras
-from bottleneck.errors import WeightsError, describe_os_error
+from bottleneck.errors import WeightsError, describe_os_error, one_line
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.small_files import open_regular
 
@@ -132,7 +132,9 @@ def _parse_safetensors(data: bytes, path: Path) -> State:
     try:
         return load(data)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is damaged, or not a safetensors file: {error}") from None
+        raise WeightsError(
+            f"{path} is damaged, or not a safetensors file: {one_line(error)}"
+        ) from None
 
 
 def _parse_torch(data: bytes, path: Path) -> dict[str, State]:
