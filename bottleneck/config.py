@@ -14,7 +14,8 @@ from pydantic import BeforeValidator
 
 from bottleneck.errors import UsageError
 from bottleneck.files.small_files import read_small
-from bottleneck.schema import Expected, Field, from_table, schema
+from bottleneck.ranges import Expected
+from bottleneck.schema import Field, from_table, schema
 
 __all__ = [
     "CONFIGURATION_FILE",

@@ -20,32 +20,21 @@ from typing import (
     get_origin,
 )
 
-from annotated_types import Ge, Le
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from bottleneck.errors import UsageError, unknown_name
+from bottleneck.ranges import Expected, refuse_absurd
 
 __all__ = [
-    "BatchSize",
-    "Count",
-    "Epochs",
     "Expected",
     "Field",
-    "Folds",
-    "Jobs",
-    "Patients",
-    "Processes",
-    "Repeats",
-    "Seconds",
-    "Seed",
     "bare",
-    "check",
     "choices",
     "from_table",
     "option",
-    "refuse_absurd",
     "schema",
+    "validate",
 ]
 
 T = TypeVar("T")
@@ -53,8 +42,6 @@ T = TypeVar("T")
 _RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # Of a value in a message.
 _SHOWN = 80
-# Levels and values of a record in JSON.
-_MAX_DEPTH, _MAX_VALUES = 12, 1_000_000
 _UNKNOWN = "unexpected_keyword_argument"
 _MISSING = ("missing", "missing_keyword_only_argument", "missing_argument")
 _KINDS = {
@@ -65,30 +52,6 @@ _KINDS = {
     tuple: "a list",
 }
 _LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Expected:
-    """What a value must be, in words that follow "must be"; for use in ``Annotated``."""
-
-    words: str
-
-
-# The ranges of numbers, for options in Python, on the command line and in files, and for records.
-# Each upper bound is beyond any use, and far below what a library could not hold.
-Seed = Annotated[int, Ge(0), Le(2**31 - 1)]  # A repeat adds its number, below numpy's 2³².
-Patients = Annotated[int, Ge(1), Le(10**9)]
-Folds = Annotated[int, Ge(2), Le(10_000)]
-Repeats = Annotated[int, Ge(1), Le(10_000)]
-Epochs = Annotated[int, Ge(1), Le(1_000_000)]
-BatchSize = Annotated[int, Ge(1), Le(65_536)]
-Processes = Annotated[int, Ge(1), Le(1_024)]
-Jobs = Annotated[
-    Annotated[int, Ge(1), Le(1_024)] | Annotated[int, Ge(-1_024), Le(-1)] | None,
-    Expected("from 1 to 1,024, or -1 to use all cores (-2: all but one)"),
-]
-Count = Annotated[int, Ge(0), Le(10**12)]
-Seconds = Annotated[float, Ge(0), Le(10**12)]
 
 
 @dataclass_transform(
@@ -194,7 +157,7 @@ def from_table(cls: type[T], table: object, source: str) -> T:
     return made
 
 
-def check(kind: Any, value: Any, name: str) -> Any:
+def validate(kind: Any, value: Any, name: str) -> Any:
     """Return a value after checking it.
 
     Parameters
@@ -213,48 +176,16 @@ def check(kind: Any, value: Any, name: str) -> Any:
 
     Examples
     --------
-    >>> check(Seed, 10**20, "seed")
+    >>> from bottleneck.ranges import Seed
+    >>> validate(Seed, -1, "seed")
     Traceback (most recent call last):
         ...
-    bottleneck.errors.UsageError: seed must be a whole number of at least 0 and at most \
-2,147,483,647, not 100000000000000000000
+    bottleneck.errors.UsageError: seed must be a whole number from 0 to 2,147,483,647, not -1
     """
     try:
         return TypeAdapter(kind, config=_RULES).validate_python(value)
     except ValidationError:
         raise UsageError(f"{name} must be {_expected(kind)}, not {_shorten(value)}") from None
-
-
-def refuse_absurd(content: object) -> None:
-    """Raise ValueError for content that no option or record has, however its fields are named.
-
-    Parameters
-    ----------
-    content
-        Values of a TOML or JSON file.
-
-    Raises
-    ------
-    ValueError
-        If tables or lists are nested more than 12 deep, there are more than a million values, or
-        a whole number has more than 64 bits.
-    """
-    waiting, n = [(content, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        n += 1
-        if depth > _MAX_DEPTH or n > _MAX_VALUES:
-            raise ValueError(
-                f"its tables and lists are nested more than {_MAX_DEPTH} deep"
-                if depth > _MAX_DEPTH
-                else f"it has more than {_MAX_VALUES:,} values"
-            )
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError("a number has more than 64 bits")
-        if isinstance(value, collections.abc.Mapping):
-            waiting += [(inner, depth + 1) for inner in value.values()]
-        elif isinstance(value, list | tuple):
-            waiting += [(inner, depth + 1) for inner in value]
 
 
 def _shorten(value: object) -> str:
@@ -380,7 +311,7 @@ def bare(kind: Any) -> Any:
 
 
 def _write_number(limit: float) -> str:
-    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:,.10g}"
 
 
 def _branches(kind: Any) -> list[Any]:
@@ -406,6 +337,9 @@ def _expected(kind: Any) -> str:
             for name, words in _LIMITS.items()
             if hasattr(one, name)
         ]
+        if len(limits) == 2 and all(limit.startswith("at ") for limit in limits):
+            low, high = (limit.split()[-1] for limit in limits)
+            return f"{_expected(inner)} from {low} to {high}"
         joint = " of " if limits and limits[0].startswith("at ") else " "
         return joint.join([_expected(inner), *([" and ".join(limits)] if limits else [])])
     if branches := _branches(kind):

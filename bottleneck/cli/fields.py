@@ -14,6 +14,8 @@ from bottleneck.schema import bare, choices
 
 __all__ = ["Options", "takes_fields"]
 
+_MAX_DIGITS = 100
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -79,7 +81,7 @@ class Options:
         """Return the options that were given, and the command's own defaults."""
         given = {
             # A field such as "a number, or auto" comes as text.
-            name: int(value) if str(value).isdecimal() and _is_or_int(self._fields[name]) else value
+            name: int(value) if _is_number(value) and _is_or_int(self._fields[name]) else value
             for name, value in values.items()
             if value is not None
         }
@@ -133,6 +135,11 @@ def takes_fields(*kinds: type | Options) -> Callable[[Callable[..., None]], Call
         return called
 
     return decorate
+
+
+def _is_number(value: Any) -> bool:
+    # Python converts no text of thousands of digits; the schema refuses it as text.
+    return str(value).isdecimal() and len(str(value)) <= _MAX_DIGITS
 
 
 def _is_or_int(field: Any) -> bool:

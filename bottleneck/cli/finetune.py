@@ -29,7 +29,9 @@ from bottleneck.finetune.training_options import (
     parse_class_weights,
     read_training_options,
 )
+from bottleneck.ranges import Repeats
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.schema import validate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,6 +98,7 @@ def finetune(
         training["class_weights"] = parse_class_weights(training["class_weights"])
     chosen = read_training_options(config, **training) if config else TrainingOptions(**training)
     plan = Protocol(**splitting, seed=chosen.seed)
+    validate(Repeats, seeds, "the number of seeds")
     how: dict[str, Any] = {
         "protocol": plan,
         "folds_from": folds_from,

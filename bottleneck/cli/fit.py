@@ -23,6 +23,8 @@ from bottleneck.cluster import share_out
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.plurals import counted
+from bottleneck.ranges import Jobs, Seed
+from bottleneck.schema import validate
 
 if TYPE_CHECKING:
     from bottleneck.heads.persistence import Model
@@ -53,6 +55,8 @@ def fit(
 
     Example: `bottleneck fit --head svm --head logistic`
     """
+    validate(Jobs, jobs, "the number of processes")
+    validate(Seed, seed, "the seed")
     files = choose_features(features or [], "fit")
     with share_out(engine, address):
         results = [

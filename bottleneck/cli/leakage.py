@@ -28,8 +28,11 @@ from bottleneck.cli.saving import save
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.features.options import ExtractionOptions
 from bottleneck.plain_text import json_text, without_paths
+from bottleneck.ranges import Jobs
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.schema import validate
 from bottleneck.table_text import frame_csv, markdown_text
 
 if TYPE_CHECKING:
@@ -116,18 +119,20 @@ def leakage(
     chosen = FIXED if head is None else get_head(head)
     plan = Protocol(kind="cv", **splitting)
     augmentation = Augmentation(**changes, seed=plan.seed)
-    data = options.load(dataset, quiet=quiet, limit=limit)
-    augmented = augment(data, augmentation, _display(preprocessing, backbone))
-    refuse_large(len(augmented), chosen)
-    _refuse_early(data, plan)
+    validate(Jobs, jobs, "the number of processes")
     how: dict[str, Any] = {
         "weights": weights,
-        "layers": extract_command.LAST,
         "preprocessing": preprocessing,
         "precision": precision,
         "batch_size": "auto" if batch_size is None else batch_size,
         "output": output / "features",
     }
+    ExtractionOptions(**how)  # Refused before the data set is read.
+    how["layers"] = extract_command.LAST
+    data = options.load(dataset, quiet=quiet, limit=limit)
+    augmented = augment(data, augmentation, _display(preprocessing, backbone))
+    refuse_large(len(augmented), chosen)
+    _refuse_early(data, plan)
     files: dict[str, Callable[[], str]] = {
         "leakage.json": lambda: json_text(_as_json(experiment)) + "\n",
         "leakage.csv": lambda: _csv(experiment),

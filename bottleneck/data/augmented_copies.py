@@ -15,8 +15,10 @@ import io
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -24,6 +26,7 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.errors import DataError
+from bottleneck.ranges import Seed
 from bottleneck.schema import option, schema
 
 __all__ = ["Augmentation", "AugmentedSource", "augment", "original_ids"]
@@ -63,7 +66,7 @@ class Augmentation:
     '2 copies of each image: mirrored left to right at random, rotated by up to ±15°'
     """
 
-    copies: int = option(6, "Copies of each image.", panel=_PANEL, ge=1)
+    copies: Annotated[int, Ge(1), Le(10_000)] = option(6, "Copies of each image.", panel=_PANEL)
     flip: bool = option(True, "Mirror each copy left to right with probability 0.5.", panel=_PANEL)
     rotation: float = option(
         15.0, "Largest angle of rotation, in degrees.", panel=_PANEL, ge=0, le=180
@@ -75,7 +78,7 @@ class Augmentation:
         ge=0,
         le=255,
     )
-    seed: int = option(0, "Seed of the copies.", panel=_PANEL, ge=0)
+    seed: Seed = option(0, "Seed of the copies.", panel=_PANEL)
 
     @property
     def tag(self) -> str:

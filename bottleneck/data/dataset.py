@@ -32,6 +32,8 @@ from bottleneck.errors import (
 )
 from bottleneck.plain_text import visible
 from bottleneck.plurals import counted
+from bottleneck.ranges import Patients
+from bottleneck.schema import validate
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
@@ -292,10 +294,9 @@ class ImageDataset:
         Raises
         ------
         UsageError
-            If ``n_patients`` is below 1.
+            If ``n_patients`` is below 1, or no number of patients.
         """
-        if n_patients < 1:
-            raise UsageError(f"the limit must be at least 1 patient, not {n_patients}")
+        validate(Patients, n_patients, "the limit of patients")
         kept = collect(self._of_first(n_patients))
         if len(kept) == len(self.samples):
             return self

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from annotated_types import Ge
+from typing import Literal
 
 from bottleneck.backbones.recipe import Decoding, Precision
 from bottleneck.data.images.preparation import Preparation
+from bottleneck.ranges import BatchSize, Processes
 from bottleneck.schema import option, schema
 
 __all__ = ["ExtractionOptions"]
@@ -89,10 +88,10 @@ class ExtractionOptions(Preparation):
         name="decode",
     )
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", panel=_MACHINE)
-    batch_size: Annotated[int, Ge(1)] | Literal["auto"] = option(
+    batch_size: BatchSize | Literal["auto"] = option(
         "auto", "Images per batch, or auto.", panel=_MACHINE
     )
-    workers: Annotated[int, Ge(1)] | Literal["auto"] = option(
+    workers: Processes | Literal["auto"] = option(
         "auto",
         "Threads that decode (in long runs, a process each), or auto; with Ray, cores of an actor.",
         panel=_MACHINE,

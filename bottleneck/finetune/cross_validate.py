@@ -18,7 +18,7 @@ from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan
-from bottleneck.errors import MissingExtraError, UsageError
+from bottleneck.errors import MissingExtraError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import (
@@ -30,6 +30,8 @@ from bottleneck.finetune.validation_split import (
 )
 from bottleneck.plain_text import without_paths
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.ranges import Repeats
+from bottleneck.schema import validate
 from bottleneck.table_text import frame_csv
 
 if TYPE_CHECKING:
@@ -213,8 +215,7 @@ def _train_arms(
     from bottleneck.finetune.run_folder import RunFolder
     from bottleneck.finetune.saved_files import write_json
 
-    if seeds < 1:
-        raise UsageError(f"the number of seeds must be at least 1, not {seeds}")
+    validate(Repeats, seeds, "the number of seeds")
     if config.precision == "auto":
         native = devices.native_precision(devices.resolve_device(config.device))
         config = dataclasses.replace(config, precision=native)

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Le
 
 from bottleneck.backbones.recipe import Precision
 from bottleneck.config import read_toml
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
-from bottleneck.schema import Expected, from_table, option, schema
+from bottleneck.ranges import BatchSize, Epochs, Expected, Positive, Processes, Seed
+from bottleneck.schema import from_table, option, schema
 
 __all__ = [
     "TrainingAugmentation",
@@ -29,7 +30,7 @@ _AUGMENTATION = "Augmentation of training images"
 _WITHOUT_EFFECT = ("device", "workers")
 
 _Weights = Annotated[
-    Literal["none", "balanced"] | Mapping[str, Annotated[float, Gt(0)]],
+    Literal["none", "balanced"] | Mapping[str, Positive],
     Expected("none, balanced, or LABEL=NUMBER for each label"),
 ]
 
@@ -76,18 +77,19 @@ class NetworkOptions:
 class OptimisationOptions:
     """How the network is trained. Optimisers keep torch's defaults for all that is not here."""
 
-    epochs: int = option(30, "Maximum number of epochs.", panel=_TRAINING, ge=1)
+    epochs: Epochs = option(30, "Maximum number of epochs.", panel=_TRAINING)
     patience: int = option(
         5,
         "Stop after so many epochs without a better validation AUROC; 0: never.",
         panel=_TRAINING,
         ge=0,
+        le=1_000_000,
     )
-    batch_size: int = option(16, "Images per batch, on each device.", panel=_TRAINING, ge=1)
-    accumulate: int = option(1, "Batches per step of the optimiser.", panel=_TRAINING, ge=1)
+    batch_size: BatchSize = option(16, "Images per batch, on each device.", panel=_TRAINING)
+    accumulate: BatchSize = option(1, "Batches per step of the optimiser.", panel=_TRAINING)
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "Optimiser.", panel=_TRAINING)
-    learning_rate: float = option(1e-4, "Highest learning rate.", panel=_TRAINING, gt=0)
-    weight_decay: float = option(0.01, "Weight decay.", panel=_TRAINING, ge=0)
+    learning_rate: Positive = option(1e-4, "Highest learning rate.", panel=_TRAINING)
+    weight_decay: float = option(0.01, "Weight decay.", panel=_TRAINING, ge=0, le=1e9)
     momentum: float = option(0.9, "Momentum, for sgd only.", panel=_TRAINING, ge=0, le=1)
     schedule: Literal["constant", "linear", "cosine", "step"] = option(
         "cosine", "Learning rate after the warm-up.", panel=_TRAINING
@@ -99,14 +101,12 @@ class OptimisationOptions:
         ge=0,
         le=1,
     )
-    step_epochs: int = option(
-        10, "Epochs between drops, for --schedule step.", panel=_TRAINING, ge=1
-    )
+    step_epochs: Epochs = option(10, "Epochs between drops, for --schedule step.", panel=_TRAINING)
     step_factor: float = option(
         0.1, "Factor of each drop, for --schedule step.", panel=_TRAINING, gt=0, le=1
     )
     loss: Literal["cross_entropy", "focal"] = option("cross_entropy", "Loss.", panel=_TRAINING)
-    gamma: float = option(2.0, "Gamma of the focal loss.", panel=_TRAINING, ge=0)
+    gamma: float = option(2.0, "Gamma of the focal loss.", panel=_TRAINING, ge=0, le=1_000)
     class_weights: _Weights = option(
         "none",
         "Weights of the classes: none, balanced, or LABEL=NUMBER,LABEL=NUMBER.",
@@ -187,11 +187,11 @@ class TrainingOptions(TrainingAugmentation, OptimisationOptions, Preparation, Ne
         "auto", "Arithmetic (auto is bf16 where the hardware supports it).", panel=_MACHINE
     )
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", panel=_MACHINE)
-    devices: int = option(1, "Devices that share each step (DDP).", panel=_MACHINE, ge=1)
-    workers: Annotated[int, Ge(0)] | Literal["auto"] = option(
+    devices: Processes = option(1, "Devices that share each step (DDP).", panel=_MACHINE)
+    workers: Annotated[int, Ge(0), Le(1_024)] | Literal["auto"] = option(
         "auto", "Processes that read and augment images, or auto.", panel=_MACHINE
     )
-    seed: int = option(0, "Seed of folds, new weights, order, augmentation and dropout.", ge=0)
+    seed: Seed = option(0, "Seed of folds, new weights, order, augmentation and dropout.")
 
     @property
     def augmentation(self) -> TrainingAugmentation:

@@ -17,6 +17,8 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import Model
 from bottleneck.heads.search import search
+from bottleneck.ranges import Jobs, Seed
+from bottleneck.schema import validate
 
 __all__ = ["fit"]
 
@@ -66,6 +68,8 @@ def fit(
     FeatureFileError
         If a feature is not finite, or the file cannot be read.
     """
+    validate(Jobs, n_jobs, "the number of processes")
+    validate(Seed, seed, "the seed")
     if not isinstance(features, FeatureSet):
         features = load_features(features)
     positive = choose_positive(

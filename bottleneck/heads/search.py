@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.errors import FeatureFileError
 from bottleneck.heads.head_catalogue import LARGE, Head
+from bottleneck.ranges import FoldCount, Jobs, Seed
+from bottleneck.schema import validate
 from bottleneck.worker_processes import joblib_options, joblib_workers
 
 if TYPE_CHECKING:
@@ -114,10 +116,9 @@ def search(
 
     from bottleneck.heads.shared_fits import fit_pipeline
 
-    if n_jobs == 0:
-        raise UsageError(
-            "the number of processes must not be 0; ask for 1 or more, or for -1 to use all cores"
-        )
+    validate(Jobs, n_jobs, "the number of processes")
+    validate(Seed, seed, "the seed")
+    validate(FoldCount, inner_splits, "the number of inner folds")
     check_finite(X)
     rows = np.arange(len(X)) if rows is None else rows
     head = head.for_samples(len(rows))

@@ -18,6 +18,9 @@ Bools: TypeAlias = NDArray[np.bool_]
 _ROUNDING = 1e-12
 
 
+_MAX_PERMUTATIONS = 1_000_000
+
+
 class MmdResult(NamedTuple):
     """The squared maximum mean discrepancy, and the p value of its permutation test."""
 
@@ -86,8 +89,11 @@ def mmd_test(
     """
     from sklearn.preprocessing import StandardScaler
 
-    if permutations < 1:
-        raise UsageError(f"the number of permutations must be at least 1, not {permutations}")
+    if not 1 <= permutations <= _MAX_PERMUTATIONS:
+        raise UsageError(
+            f"the number of permutations must be at least 1 and at most {_MAX_PERMUTATIONS:,}, "
+            f"not {permutations}"
+        )
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(X))
     one_each = shuffled[np.unique(patients[shuffled], return_index=True)[1]]

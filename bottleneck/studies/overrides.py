@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from annotated_types import Ge
+from typing import Any
 
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import unknown_name
 from bottleneck.plurals import counted
+from bottleneck.ranges import Epochs, FoldCount, Patients, Repeats
 from bottleneck.schema import Field, option, schema
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 
@@ -55,18 +54,14 @@ class Overrides:
 
     weights: Mapping[str, str] = Field(default_factory=dict)
     backbones: Mapping[str, str] = Field(default_factory=dict)
-    limit: Annotated[int, Ge(1)] | None = option(
+    limit: Patients | None = option(
         None, "Number of patients, in proportion to the classes.", panel=CHANGES
     )
-    folds: Annotated[int, Ge(2)] | None = option(
-        None, "Folds of every cross-validation.", panel=CHANGES
-    )
-    epochs: Annotated[int, Ge(1)] | None = option(
+    folds: FoldCount | None = option(None, "Folds of every cross-validation.", panel=CHANGES)
+    epochs: Epochs | None = option(
         None, "Maximum number of epochs of every training.", panel=CHANGES
     )
-    seeds: Annotated[int, Ge(1)] | None = option(
-        None, "Networks of each trained arm and fold.", panel=CHANGES
-    )
+    seeds: Repeats | None = option(None, "Networks of each trained arm and fold.", panel=CHANGES)
     conflicts: Conflicts | None = option(
         None,
         "Copies of one image with different labels: drop (leave them out), keep, majority or stop.",

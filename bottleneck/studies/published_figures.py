@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from bottleneck.errors import UsageError
-from bottleneck.schema import Expected, Field, schema
+from bottleneck.ranges import Expected
+from bottleneck.schema import Field, schema
 
 __all__ = [
     "METRICS",
@@ -29,8 +30,9 @@ METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "ppv", "npv", "f1"
 
 _PRINTED = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?\s*(%?)")
 
-_Count = Annotated[int, Ge(0)]
-_Size = Annotated[int, Ge(1)]
+# The checks try every possible count.
+_Count = Annotated[int, Ge(0), Le(10_000_000)]
+_Size = Annotated[int, Ge(1), Le(10_000_000)]
 _Decimals = Annotated[int, Ge(0), Le(9)]
 _Printed = Annotated[
     str, Expected('written as it was printed, in quotes, such as "0.82" or "69.54 %"')

@@ -21,8 +21,10 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.files.writing import make_folder, write_whole
+from bottleneck.ranges import Jobs
 from bottleneck.report.page import write_report
 from bottleneck.report.result_files import claim_folder
+from bottleneck.schema import validate
 from bottleneck.studies.collect import collect_arms, collect_external, collect_tests
 from bottleneck.studies.consistency.check import check
 from bottleneck.studies.overrides import Overrides, apply_overrides
@@ -106,6 +108,7 @@ def run_study(
     BottleneckError
         If extraction, training or comparison fails.
     """
+    validate(Jobs, n_jobs, "the number of processes")
     began = time.perf_counter()
     study, changes = apply_overrides(study, overrides)
     if any(arm.is_trained for arm in study.arms):

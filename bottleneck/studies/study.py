@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
 from pydantic import AfterValidator
 
 from bottleneck.backbones.recipe import slug
@@ -19,6 +18,7 @@ from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import get_head
+from bottleneck.ranges import Count, FoldCount, Repeats, Seed
 from bottleneck.schema import Field, from_table, schema
 from bottleneck.studies.published_figures import PublishedSet, PublishedTest
 
@@ -29,8 +29,6 @@ _FOLDER = Path(__file__).parent / "published"
 #: Names of the studies that come with the package.
 PUBLISHED = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
-_Count = Annotated[int, Ge(0)]
-_Number = Annotated[int, Ge(1)]
 _Training = Annotated[Mapping[str, Any], AfterValidator(underscore_keys)]
 
 
@@ -145,13 +143,13 @@ class StudyProtocol:
 
     name: str
     kind: Literal["cv", "draw", "split"] = "cv"
-    folds: Annotated[int, Ge(2)] = 5
-    repeats: _Number = 1
-    seeds: _Number = 1
-    seed: _Count = 0
-    train: _Count = 0
-    validation: _Count = 0
-    test: _Count = 0
+    folds: FoldCount = 5
+    repeats: Repeats = 1
+    seeds: Repeats = 1
+    seed: Seed = 0
+    train: Count = 0
+    validation: Count = 0
+    test: Count = 0
     together: Literal["patient", "image"] = "patient"
     augment: Augmentation | None = None
     within: str | None = None

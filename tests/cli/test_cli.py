@@ -191,11 +191,13 @@ def test_unknown_names(with_features: Path) -> None:
     message = refused("extract", *QUICK, "--layer", "layer4.9")
     assert "unknown layer 'layer4.9' of resnet18; similar names: layer4" in message
     assert "unknown weights 'imagnet'" in refused("extract", "--weights", "imagnet")
-    number = "must be a whole number of at least 1, or auto, not"
-    assert f"batch_size {number} 'many'" in refused("extract", "--batch-size", "many")
-    assert f"workers {number} '²'" in refused("extract", "--workers", "²")
-    assert "number of processes must not be 0" in refused("compare", "--jobs", "0")
-    assert "number of processes must not be 0" in refused("fit", "--jobs", "0")
+    number = "must be a whole number from 1 to {}, or auto, not"
+    assert f"batch_size {number.format('65,536')} 'many'" in refused(
+        "extract", "--batch-size", "many"
+    )
+    assert f"workers {number.format('1,024')} '²'" in refused("extract", "--workers", "²")
+    assert "number of processes must be from 1 to 1,024" in refused("compare", "--jobs", "0")
+    assert "number of processes must be from 1 to 1,024" in refused("fit", "--jobs", "0")
     assert "weight file none.pth does not exist" in refused(
         "extract", "--backbone", "resnet18", "--weights", "none.pth"
     )

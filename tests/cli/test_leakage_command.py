@@ -109,7 +109,7 @@ def test_bad_input_is_refused_before_anything_is_extracted(here: Path) -> None:
         ([*COLUMNS, *QUICK], "too few for 5 folds"),
         (
             [*COLUMNS, *QUICK, *SMALL, "--copies", "0"],
-            "a whole number of at least 1, not 0",
+            "a whole number from 1 to 10,000, not 0",
         ),
         ([*COLUMNS, *QUICK, *SMALL, "--copies", "2000"], "24012 images, including copies"),
         ([*COLUMNS, *QUICK, *SMALL, "--rotation", "200"], "rotation must be a number"),

@@ -194,19 +194,19 @@ def test_extraction_keeps_copies_and_names_what_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "phrase"),
     [
-        (lambda: Augmentation(copies=0), UsageError, "copies must be a whole number of at least 1"),
+        (lambda: Augmentation(copies=0), UsageError, "copies must be a whole number from 1"),
         (lambda: Augmentation(copies=1.5), UsageError, "copies must be a whole number"),
-        (lambda: Augmentation(seed=-1), UsageError, "seed must be a whole number of at least 0"),
+        (lambda: Augmentation(seed=-1), UsageError, "seed must be a whole number from 0"),
         (
             lambda: Augmentation(rotation=math.nan),
             UsageError,
             "must be a finite number, not nan",
         ),
-        (lambda: Augmentation(rotation=181), UsageError, "of at least 0 and at most 180, not 181"),
+        (lambda: Augmentation(rotation=181), UsageError, "from 0 to 180, not 181"),
         (
             lambda: Augmentation(noise=-1),
             UsageError,
-            "a number of at least 0 and at most 255",
+            "a number from 0 to 255",
         ),
         (
             lambda: augment(augment(phantom_dataset(n_patients=2), STILL), STILL),

@@ -278,10 +278,13 @@ def test_inner_folds_of_a_training_part_with_mixed_patients_shrink_rather_than_f
     ("options", "message"),
     [
         ({"kind": "loocv"}, "unknown protocol 'loocv'.*auto, centres, cv, folds, split"),
-        ({"n_splits": 1}, "folds must be a whole number of at least 2, not 1"),
+        ({"n_splits": 1}, "folds must be a whole number from 2 to 10,000, not 1"),
         ({"n_splits": 2.5}, "not 2.5"),
-        ({"repeats": 0}, "repeats must be a whole number of at least 1, not 0"),
-        ({"inner_splits": 1}, "inner_splits must be a whole number of at least 2, not 1"),
+        ({"repeats": 0}, "repeats must be a whole number from 1 to 10,000, not 0"),
+        (
+            {"inner_splits": 1},
+            "inner_splits must be a whole number from 2 to 10,000, not 1",
+        ),
         ({"seed": -1}, "seed must be"),
     ],
 )

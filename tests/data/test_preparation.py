@@ -81,7 +81,7 @@ def test_colour_is_filtered_channel_by_channel_and_grey_stays_grey() -> None:
         ({"window": "40"}, "must be CENTRE,WIDTH, such as 40,400, not '40'"),
         ({"window": "40,5,400"}, "must be CENTRE,WIDTH"),
         ({"window": "a,b"}, "must be CENTRE,WIDTH"),
-        ({"window": (40, 0)}, "positive width, not 40,0"),
+        ({"window": (40, 0)}, "positive width, of at most 1,000,000,000, not 40,0"),
         ({"window": "40,-400"}, "positive width"),
         ({"window": "nan,400"}, "finite number"),
         ({"window": (40, 400), "rescale": True}, "exclude each other"),

@@ -198,7 +198,7 @@ def test_random_weights_and_missing_images_are_reported() -> None:
             "names no patients",
         ),
         (augmented(n_patients=6), {}, ProtocolError, "too few for 5 folds"),
-        (augmented(n_patients=20), {"n_jobs": 0}, UsageError, "processes must not be 0"),
+        (augmented(n_patients=20), {"n_jobs": 0}, UsageError, "processes must be from 1"),
         (augmented(n_patients=20), {"positive": "cancer"}, UsageError, "positive label"),
     ],
 )

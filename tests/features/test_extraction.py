@@ -324,8 +324,16 @@ def test_a_folder_that_cannot_be_written(image_folder: MakeImages, tmp_path: Pat
         ("precision", "fp8", "unknown precision 'fp8'"),
         ("device", "tpu", "unknown device 'tpu'"),
         ("device", "cuda:99", "no device 'cuda:99'"),
-        ("batch_size", 0, "batch_size must be a whole number of at least 1, or auto, not 0"),
-        ("workers", -1, "workers must be a whole number of at least 1, or auto, not -1"),
+        (
+            "batch_size",
+            0,
+            "batch_size must be a whole number from 1 to 65,536, or auto, not 0",
+        ),
+        (
+            "workers",
+            -1,
+            "workers must be a whole number from 1 to 1,024, or auto, not -1",
+        ),
     ],
 )
 def test_options_that_cannot_be(

@@ -58,10 +58,10 @@ def test_a_network_from_scratch(classes: Path, tmp_path: Path) -> None:
         (["--loss", "hinge"], "unknown loss 'hinge'"),
         (
             ["--workers", "many"],
-            "a whole number of at least 0, or auto, not 'many'",
+            "a whole number from 0 to 1,024, or auto, not 'many'",
         ),
         (["--class-weights", "benign=x"], "'x' is not a number"),
-        (["--seeds", "0", "--backbone", "small_cnn"], "seeds must be at least 1"),
+        (["--seeds", "0", "--backbone", "small_cnn"], "seeds must be a whole number from 1"),
         (["--backbone", "new_fc"], "trained on features: name a feature file"),
     ],
 )

@@ -54,21 +54,39 @@ def test_the_command_line_has_the_same_names() -> None:
         ({"epochz": 1}, "f.toml: unknown key 'epochz'; did you mean 'epochs'"),
         ({"loss": "hinge"}, "unknown loss 'hinge'. Known: cross_entropy, focal"),
         ({"optimizer": "lion"}, "Known: adam, adamw, sgd"),
-        ({"epochs": 0}, "f.toml: epochs must be a whole number of at least 1, not 0"),
-        ({"epochs": 2.5}, "epochs must be a whole number of at least 1, not 2.5"),
-        ({"epochs": "3"}, "epochs must be a whole number of at least 1, not '3'"),
-        ({"flip": True}, "flip must be a number of at least 0 and at most 1, not True"),
-        ({"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
+        (
+            {"epochs": 0},
+            "f.toml: epochs must be a whole number from 1 to 1,000,000, not 0",
+        ),
+        (
+            {"epochs": 2.5},
+            "epochs must be a whole number from 1 to 1,000,000, not 2.5",
+        ),
+        (
+            {"epochs": "3"},
+            "epochs must be a whole number from 1 to 1,000,000, not '3'",
+        ),
+        ({"flip": True}, "flip must be a number from 0 to 1, not True"),
+        (
+            {"learning_rate": 0},
+            "learning_rate must be a number above 0 and at most 1,000,000,000, not 0",
+        ),
         ({"learning_rate": float("nan")}, "learning_rate must be"),
-        ({"warmup": 1.5}, "warmup must be a number of at least 0 and at most 1, not 1.5"),
+        ({"warmup": 1.5}, "warmup must be a number from 0 to 1, not 1.5"),
         ({"augment": 1}, "augment must be true or false, not 1"),
         ({"unfreeze": 3}, "unfreeze must be a string, not 3"),
         (
             {"class_weights": "even"},
             "none, balanced, or LABEL=NUMBER for each label, not 'even'",
         ),
-        ({"class_weights": {"a": -1}}, "class_weights.a must be a number above 0, not -1"),
-        ({"workers": -1}, "workers must be a whole number of at least 0, or auto, not -1"),
+        (
+            {"class_weights": {"a": -1}},
+            "class_weights.a must be a number above 0 and at most 1,000,000,000, not -1",
+        ),
+        (
+            {"workers": -1},
+            "workers must be a whole number from 0 to 1,024, or auto, not -1",
+        ),
         ({"validation": 0.7}, "validation must be a number above 0 and at most 0.5, not 0.7"),
     ],
 )

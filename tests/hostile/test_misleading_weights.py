@@ -186,12 +186,12 @@ def test_a_keras_file_at_which_hdf5_crashes(
         (
             "resize",
             "1000000",
-            "of at least 1 and at most 2048, not 1000000",
+            "from 1 to 2048, not 1000000",
         ),
         ("crop", "1000000", "crop must be at most resize \\(18\\), not 1000000"),
         ("mean", "[0.5, nan, 0.5]", "mean 2 must be a finite number, not nan"),
         ("std", "[0.5, inf, 0.5]", "std 2 must be a finite number, not inf"),
-        ("std", "[0.5, 0, 0.5]", "std 2 must be a number above 0, not 0"),
+        ("std", "[0.5, 0, 0.5]", "std 2 must be a number from 1e-06 to"),
     ],
 )
 def test_preprocessings_that_would_take_all_memory(

@@ -129,7 +129,7 @@ def test_moving_images_singly_would_not_hold_the_level():
 
 
 def test_no_permutation_is_refused():
-    with pytest.raises(UsageError, match="at least 1, not 0"):
+    with pytest.raises(UsageError, match="at least 1 and at most 1,000,000, not 0"):
         mmd_test(*singletons(5, 5), permutations=0)
 
 

@@ -268,5 +268,5 @@ def test_every_study_can_be_checked():
 
 
 def test_matrix_refuses_what_is_no_count():
-    with pytest.raises(UsageError, match="tn must be a whole number of at least 0, not -1"):
+    with pytest.raises(UsageError, match="tn must be a whole number from 0 to 10,000,000, not -1"):
         ConfusionMatrix(tn=-1, fp=0, fn=0, tp=1)

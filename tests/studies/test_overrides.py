@@ -94,5 +94,5 @@ def test_what_a_study_does_not_have_cannot_be_cut(overrides, message):
 
 
 def test_impossible_numbers_are_refused():
-    with pytest.raises(UsageError, match="folds must be a whole number of at least 2, not 1"):
+    with pytest.raises(UsageError, match="folds must be a whole number from 2 to 10,000, not 1"):
         Overrides(folds=1)

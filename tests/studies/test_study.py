@@ -70,7 +70,7 @@ def test_a_study_of_ones_own(tmp_path):
         (OWN.replace('"folds"', '"f"\nkind = "draw"'), "needs their sizes: train and test"),
         (
             OWN.replace('"folds"', '"f"\nfolds = 1'),
-            "'f': folds must be a whole number of at least 2",
+            "'f': folds must be a whole number from 2",
         ),
         (OWN.replace('"folds"', '"f"\npublished = "test"'), "unknown published set 'test'"),
         (OWN.replace('"resnet18"', '"resnet18"\nmodel = "A"'), "unknown published model 'A'"),
@@ -116,7 +116,7 @@ def test_options_of_a_training_have_hyphens_or_underscores(tmp_path):
 
 
 def test_what_is_no_file_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"x\.toml cannot be read: No such .*; a TOML file is"):
+    with pytest.raises(UsageError, match=r"x\.toml cannot be read: No such "):
         read_study(tmp_path / "x.toml")
     with pytest.raises(UsageError, match=r"cannot be read: [^\[]*; a TOML file is needed"):
         read_study(tmp_path)

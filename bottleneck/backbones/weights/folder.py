@@ -27,7 +27,8 @@ from bottleneck.files.locks import lock
 from bottleneck.files.small_files import open_regular, read_small
 from bottleneck.files.writing import replacing, sweep, write_whole
 from bottleneck.plain_text import json_text
-from bottleneck.schema import Expected, from_table, schema
+from bottleneck.ranges import Expected
+from bottleneck.schema import from_table, schema
 
 __all__ = [
     "WeightsFolder",

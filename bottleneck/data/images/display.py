@@ -33,6 +33,8 @@ _TAIL = 0.005
 FAINT = 32
 # Largest fraction of pixels at the edges of white text or of black regions.
 _EDGES = 0.02
+# The largest centre and width of a window.
+_MOST = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +65,10 @@ class Display:
             if self.rescale:
                 raise UsageError("a window and rescaling exclude each other: state one of them")
             centre, width = self.window
-            if not (np.isfinite(centre) and np.isfinite(width) and width > 0):
+            if not (abs(centre) <= _MOST and 0 < width <= _MOST):  # False for NaN.
                 raise UsageError(
-                    f"a window needs a finite centre and a positive width, not {centre:g},{width:g}"
+                    "a window needs a finite centre and a positive width, of at most "
+                    f"{_MOST:,}, not {centre:g},{width:g}"
                 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -39,7 +39,9 @@ TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]
 # image a thousand times longer than wide, or to a size far beyond the input of any network.
 _MAX_RATIO = 50
 _MAX_SIDE = 2048
-_Positive = Annotated[float, Gt(0)]
+# On a scale of 0 to 1; Keras's "caffe" mode has a std of 1/255 and means of half.
+_Mean = Annotated[float, Ge(-1_000), Le(1_000)]
+_Positive = Annotated[float, Ge(1e-6), Le(1_000)]
 
 
 @schema(kw_only=False)
@@ -91,7 +93,7 @@ class Preprocessing:
     resize: Annotated[int, Ge(1), Le(_MAX_SIDE)]
     crop: Annotated[int, Ge(1)]
     interpolation: Interpolation
-    mean: tuple[float, float, float]
+    mean: tuple[_Mean, _Mean, _Mean]
     std: tuple[_Positive, _Positive, _Positive]
     channels: Literal["RGB", "BGR"] = "RGB"
     squash: bool = False

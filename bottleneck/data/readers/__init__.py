@@ -20,6 +20,8 @@ from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
+from bottleneck.ranges import Patients
+from bottleneck.schema import validate
 
 __all__ = ["load_dataset"]
 
@@ -107,6 +109,8 @@ def load_dataset(
     >>> load_dataset("phantom", limit=20)
     <ImageDataset phantom-first20: 62 images of 20 patients; benign 35, malignant 27>
     """
+    if limit is not None:
+        validate(Patients, limit, "the limit of patients")
     notes: tuple[str, ...] = ()
     if source is None:
         chosen = read_configuration().dataset

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.ranges import FoldCount, Repeats, Seed
 from bottleneck.schema import option, schema
 
 __all__ = ["Conflicts", "Fold", "Folds", "Protocol"]
@@ -69,10 +70,10 @@ class Protocol:
         name="protocol",
         panel=SPLITTING,
     )
-    n_splits: int = option(5, "Folds of the cross-validation.", name="folds", panel=SPLITTING, ge=2)
-    repeats: int = option(1, "Repeats of the cross-validation.", panel=SPLITTING, ge=1)
-    inner_splits: int = option(5, "Folds within each training set.", ge=2)
-    seed: int = option(0, "Seed of folds and heads.", panel=SPLITTING, ge=0)
+    n_splits: FoldCount = option(5, "Folds of the cross-validation.", name="folds", panel=SPLITTING)
+    repeats: Repeats = option(1, "Repeats of the cross-validation.", panel=SPLITTING)
+    inner_splits: FoldCount = option(5, "Folds within each training set.")
+    seed: Seed = option(0, "Seed of folds and heads.", panel=SPLITTING)
     unit: Unit = option(
         "image",
         "What is counted: image, or patient (with a score computed from its images).",

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds
-from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.heads.head_catalogue import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.ranges import FoldCount, Jobs
+from bottleneck.schema import validate
 from bottleneck.worker_processes import joblib_options, joblib_workers
 
 __all__ = ["InnerFolds", "Progress", "RunOptions", "plan_inner_folds", "run_arms"]
@@ -46,7 +47,7 @@ class RunOptions:
     Raises
     ------
     UsageError
-        If the number of processes is 0.
+        If a number is out of range.
     """
 
     inner_splits: int
@@ -54,11 +55,8 @@ class RunOptions:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.n_jobs == 0:
-            raise UsageError(
-                "the number of processes must not be 0; ask for 1 or more, or for -1 to use all "
-                "cores"
-            )
+        validate(FoldCount, self.inner_splits, "the number of inner folds")
+        validate(Jobs, self.n_jobs, "the number of processes")
 
 
 class _FoldResult(NamedTuple):

@@ -17,6 +17,8 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
+from bottleneck.ranges import BatchSize
+from bottleneck.schema import validate
 
 __all__ = ["BatchPlan", "Engine", "ExtractionJob", "FeatureBatch", "ForwardPass", "HasRow"]
 
@@ -45,9 +47,7 @@ class BatchPlan:
     compiled: bool = False
 
     def __post_init__(self) -> None:
-        size = self.batch_size
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise UsageError(f"the batch size must be a whole number above 0, not {size!r}")
+        validate(BatchSize, self.batch_size, "the batch size")
         if not isinstance(self.compiled, bool):
             raise UsageError(f"'compiled' must be true or false, not {self.compiled!r}")
 

@@ -32,7 +32,8 @@ from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.file.provenance_record import RecordedPlan
 from bottleneck.features.rows import ImageRow, Stamp, row_key
 from bottleneck.files.writing import continue_file
-from bottleneck.schema import Seconds, from_table, schema
+from bottleneck.ranges import Seconds
+from bottleneck.schema import from_table, schema
 
 __all__ = ["Journal"]
 
