@@ -14,6 +14,7 @@ from bottleneck.cli.console import (
     Json,
     Overwrite,
     Quiet,
+    note_readers,
     progress,
     show,
     show_json,
@@ -167,7 +168,14 @@ def compare(
             measures=measures,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )
+    note_readers(folder, list_private(folder), quiet=quiet)
     show_result(comparison, folder, problem, as_json=as_json)
+
+
+def list_private(folder: Path) -> list[Path]:
+    """Return the files of a report that show images or name samples and patients."""
+    names = ("report.html", "predictions.csv", "predictions_external.csv", "inner_scores.csv")
+    return [folder / name for name in names]
 
 
 def run(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -221,3 +223,35 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
         _bars.remove(bar)
     if bar.live.is_started:
         bar.stop()
+
+
+def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
+    """Note once that other users can read files that show images or name patients.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder, to be protected.
+    files : iterable of Path
+        The files; those that do not exist are left out.
+    quiet : bool
+        Whether to say nothing.
+    """
+    from bottleneck.files.permissions import find_readers
+
+    if quiet:
+        return
+    found: dict[str, list[str]] = {}
+    for path in files:
+        with contextlib.suppress(OSError):
+            found.setdefault(find_readers(path), []).append(path.name)
+    for who, names in found.items():
+        if who:
+            more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+            say_paragraph(
+                f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}, which "
+                "show images or name patients; to keep others out: "
+                f"chmod -R go= {shlex.quote(str(folder))}",
+                "note: ",
+            )
+            return

@@ -12,6 +12,7 @@ from bottleneck.cli.console import (
     Json,
     Quiet,
     announce_weights_folder,
+    note_readers,
     progress,
     say,
     say_paragraph,
@@ -127,6 +128,8 @@ def finetune(
             trained = train_on_features(load_features(dataset), chosen, progress=move, **how)
         else:
             trained = train(data, chosen, progress=move, **how)
+    private = [arm.path / name for arm in trained for name in ("predictions.csv", "splits.csv")]
+    note_readers(output, private, quiet=quiet)
     if as_json:
         show_json([{"path": arm.path, **arm.record} for arm in trained])
         return

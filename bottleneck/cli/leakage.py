@@ -15,6 +15,7 @@ from bottleneck.cli.console import (
     Json,
     Overwrite,
     Quiet,
+    note_readers,
     progress,
     show,
     show_json,
@@ -150,6 +151,7 @@ def leakage(
                 note=show_note(quiet=quiet),
             )
         folder, problem = save(lambda place: write_files(place, files), output)
+    note_readers(output, [extracted.path], quiet=quiet)
     if as_json:
         show_json(_as_json(experiment))
     else:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.compare import list_private
 from bottleneck.cli.console import (
     Json,
     Overwrite,
     Quiet,
     announce_weights_folder,
+    note_readers,
     progress,
     say_paragraph,
     show,
@@ -214,6 +216,8 @@ def show_study(
             note=show_note(quiet=options.quiet),
         )
     output, problem = save(lambda place: write(result, place), output)
+    private = [path for p in result.protocols for path in list_private(p.report.parent)]
+    note_readers(output, [*(output / "features").glob("*.h5"), *private], quiet=options.quiet)
     problems = [p.problem for p in result.protocols if p.problem]
     if options.as_json:
         show_json(to_json(result))

@@ -24,6 +24,7 @@ __all__ = [
     "continue_file",
     "create_file",
     "make_folder",
+    "refuse_planted",
     "replacing",
     "sweep",
     "write_whole",
@@ -195,7 +196,7 @@ def make_folder(folder: Path, *, option: str = "--output", private: bool = False
     UsageError
         If it cannot be written, or the way to it is a symbolic link of another user.
     """
-    _refuse_planted(folder, option)
+    refuse_planted(folder, option)
     try:
         folder.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
         sweep(folder)
@@ -211,11 +212,18 @@ def make_folder(folder: Path, *, option: str = "--output", private: bool = False
     return folder
 
 
-def _refuse_planted(folder: Path, option: str) -> None:
-    """Refuse a folder behind a link that another user may have planted, as Linux does in /tmp.
+def refuse_planted(folder: Path, option: str) -> None:
+    """Raise UsageError for a folder behind a link that another user may have planted.
 
-    A link is followed that belongs to this user, to root, or to the owner of the folder that it
-    is in, who could change anything there.
+    As in Linux's own /tmp, a link is followed that belongs to this user, to root, or to the owner
+    of the folder that it is in, who could change anything there.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; it need not exist.
+    option : str
+        The option that names it, for the message.
     """
     if os.name == "nt":
         return

@@ -92,7 +92,7 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
 
     result = run("fit")
     assert result.exit_code == 0, result.output
-    (model,) = (here / "models").iterdir()
+    (model,) = (here / "models").glob("*.skops")
     assert str(Path("models") / model.name) in result.stdout
 
     result = run("compare", "--head", "svm", "--head", "logistic", "--folds", "3")
@@ -100,6 +100,7 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
     assert result.stdout.startswith("random weights: the figures mean nothing\n")
     assert "positive class: malignant" in " ".join(result.stdout.split())
     assert {p.name for p in (here / "report").iterdir()} == {
+        ".lock",
         "paragraphs.md",
         "report.html",
         "results.json",
@@ -258,7 +259,7 @@ def test_a_feature_file_cut_in_half(with_features: Path) -> None:
 
 def test_a_model_cut_in_half(with_features: Path) -> None:
     assert run("fit", "--head", "logistic").exit_code == 0
-    (path,) = (with_features / "models").iterdir()
+    (path,) = (with_features / "models").glob("*.skops")
     path.write_bytes(path.read_bytes()[:500])
     assert "damaged" in refused("inspect", path)
 

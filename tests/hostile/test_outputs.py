@@ -87,7 +87,7 @@ def not_created(root: Path, opened: list[tuple[Any, int]]) -> list[str]:
     for path, flags in opened:
         if isinstance(path, int):  # A file that is open already.
             continue
-        name = Path(os.path.abspath(os.fsdecode(path)))
+        name = Path.cwd() / os.fsdecode(path)
         # A file without a name is announced under the name of its folder.
         if not name.is_relative_to(root) or name.is_dir():
             continue

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PureWindowsPath
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 from PIL import Image
 
+from bottleneck.backbones.recipe import slug
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
 from bottleneck.studies.study import PUBLISHED, StudyArm, load_study, read_study
@@ -76,6 +80,11 @@ def test_a_study_of_ones_own(tmp_path):
         (OWN.replace('"resnet18"', '"resnet18"\nmodel = "A"'), "unknown published model 'A'"),
         (OWN + '[[arms]]\nname = "frozen"\nbackbone = "vgg16"\n', "two arms named 'frozen'"),
         (
+            OWN + '[[arms]]\nname = "/Frozen/"\nbackbone = "vgg16"\n',
+            "arms 'frozen' and '/Frozen/' of the study 'mine' would have the same folder",
+        ),
+        (OWN + '[[protocols]]\nname = "../folds"\n', "'folds' and '../folds' .* the same folder"),
+        (
             OWN + '[[arms]]\nname = "t"\nkind = "trained"\nbackbone = "x"\ntraining = {epoch = 1}',
             "the training of 't': unknown key 'epoch'; did you mean 'epochs'",
         ),
@@ -116,9 +125,9 @@ def test_options_of_a_training_have_hyphens_or_underscores(tmp_path):
 
 
 def test_what_is_no_file_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"x\.toml cannot be read: No such "):
+    with pytest.raises(UsageError, match=r"the study .*x\.toml cannot be read: No such file"):
         read_study(tmp_path / "x.toml")
-    with pytest.raises(UsageError, match=r"cannot be read: [^\[]*; a TOML file is needed"):
+    with pytest.raises(UsageError, match=r"the study .* is a folder; name a regular file"):
         read_study(tmp_path)
 
 
@@ -231,3 +240,16 @@ def test_thyronet_denoises_and_shows_what_that_changes():
     for kind in ("trained", "frozen"):
         steps = {arm.denoise for arm in arms if arm.kind == kind}
         assert steps == {None, "median"}
+
+
+@hypothesis.given(strategies.text(max_size=300) | strategies.sampled_from(["..", "/", "a/../b"]))
+@hypothesis.example("NUL.tar.gz")
+@hypothesis.example("com1")
+@hypothesis.settings(max_examples=300, derandomize=True, deadline=None)
+def test_names_become_folders_below_the_output(name: str) -> None:
+    folder = slug(name)
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", folder)
+    assert len(folder) <= 110
+    assert not PureWindowsPath(folder).is_reserved()
+    assert slug(folder) == folder
+    assert (Path("studies") / folder).parent == Path("studies")

@@ -22,7 +22,7 @@ from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError, describe_os_error
-from bottleneck.files.writing import replacing, sweep
+from bottleneck.files.writing import refuse_planted, replacing, sweep
 
 __all__ = ["PixelCache"]
 
@@ -51,7 +51,7 @@ class PixelCache:
     Raises
     ------
     UsageError
-        If the folder cannot be created.
+        If the folder cannot be created, or the way to it is a symbolic link of another user.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,6 +60,7 @@ class PixelCache:
         decoder = f"pillow-{PIL.__version__}-jpeg-{features.version_codec('jpg')}"
         self._folder = self.folder / f"{_FORMAT}-{POLICY}-{decoder}"
         self._unfinished = self._folder / "unfinished"
+        refuse_planted(self.folder, "--pixel-cache")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self._folder, self._unfinished):
