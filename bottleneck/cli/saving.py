@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bottleneck.errors import BottleneckError, ReportError, UsageError
+from bottleneck.files.temporary import lasting_folder
 
 __all__ = ["save"]
 
@@ -34,7 +35,7 @@ def save(write: Callable[[Path], object], folder: Path) -> tuple[Path, Bottlenec
     except ReportError as error:
         return folder, error
     except UsageError as error:
-        for parent in (folder.parent, Path(tempfile.gettempdir())):
+        for parent in (folder.parent, lasting_folder()):
             try:
                 other = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=parent))
             except OSError:

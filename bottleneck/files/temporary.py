@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["note_semaphores", "own_folder", "sweep", "used_by_all"]
+__all__ = ["lasting_folder", "note_semaphores", "own_folder", "sweep", "used_by_all"]
 
 _PREFIX = "bottleneck-tmp-"
 _NAME = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
@@ -47,6 +47,11 @@ def own_folder(*, short: bool = False) -> Path:
     if short and os.name != "nt" and len(str(parent)) + len(_PREFIX) + 9 > _LONGEST:
         parent = Path("/tmp")
     return _make(parent, pid)
+
+
+def lasting_folder() -> Path:
+    """Return the system's folder for temporary files, where files stay when the process ends."""
+    return _parent(os.getpid())
 
 
 @functools.cache

@@ -91,6 +91,9 @@ def not_created(root: Path, opened: list[tuple[Any, int]]) -> list[str]:
         # A file without a name is announced under the name of its folder.
         if not name.is_relative_to(root) or name.is_dir():
             continue
+        # Libraries keep files in the run's own folder, which only its user can open.
+        if any(part.startswith("bottleneck-tmp-") for part in name.relative_to(root).parts):
+            continue
         created = flags & os.O_EXCL and flags & os.O_CREAT
         # A lock and a log may be there from an earlier run; both are checked when they are open.
         kept = name.name.endswith((".lock", ".unfinished")) and flags & os.O_NOFOLLOW

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from bottleneck.cli.saving import save
 from bottleneck.errors import ReportError, UsageError
 from bottleneck.evaluation.results import Comparison
+from bottleneck.files.temporary import own_folder, used_by_all
 from bottleneck.report import page
 from bottleneck.report.page import render, write_report
 from bottleneck.report.result_files import claim_folder, write_files
@@ -121,8 +123,7 @@ def test_results_that_can_be_written_nowhere_are_an_error(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("bottleneck.cli.saving.lasting_folder", lambda: tmp_path)
     place, problem = save(lambda place: write_report(binary, place), tmp_path / "report")
     assert place == tmp_path / "report"
     assert "the results cannot be written" in str(problem)
@@ -163,3 +164,16 @@ def test_the_results_are_there_before_the_page_is_drawn(
 
     monkeypatch.setattr(page, "render", look)
     assert write_report(binary, tmp_path).read_text() == "page"
+
+
+def test_a_copy_stays_when_the_run_removes_its_temporary_files(
+    binary: Comparison, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file" / "report"
+    blocked.parent.write_text("")
+    with used_by_all():
+        place, problem = save(lambda place: write_report(binary, place), blocked)
+        assert not place.is_relative_to(own_folder())
+    assert isinstance(problem, UsageError)
+    assert names(place) == FILES
+    shutil.rmtree(place)
