@@ -101,6 +101,8 @@ class Predictions:
 
         Where probabilities are known, it has the columns probability_* too.
         """
+        import pandas as pd
+
         columns = {
             "id": self.ids,
             "group": self.groups if self.groups is not None else "",
@@ -110,12 +112,12 @@ class Predictions:
             "predicted": self.predicted,
         }
         frame = text_frame(columns)
-        for column, name in enumerate(self.classes):
-            frame[f"score_{name}"] = self.scores[:, column]
+        # Inserted one by one, hundreds of columns would lie in as many blocks of memory.
+        parts = [frame, pd.DataFrame(self.scores, columns=[f"score_{c}" for c in self.classes])]
         if self.probabilities is not None:
-            for column, name in enumerate(self.classes):
-                frame[f"probability_{name}"] = self.probabilities[:, column]
-        return frame
+            names = [f"probability_{name}" for name in self.classes]
+            parts.append(pd.DataFrame(self.probabilities, columns=names))
+        return pd.concat(parts, axis=1)
 
     def take(self, rows: NDArray) -> Predictions:
         """Return some of the rows, selected by number or by mask."""

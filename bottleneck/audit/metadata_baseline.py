@@ -25,6 +25,7 @@ __all__ = ["MetadataScore", "describe_columns", "encode_columns", "predict_from_
 _FOLDS = 5
 # A gradient-boosted tree takes at most 255 categories.
 _CATEGORIES = 250
+_ROUNDS, _TREES = 50, 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,13 +136,17 @@ def predict_from_metadata(
     )
 
 
-def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64], Head]:
+def encode_columns(
+    columns: Mapping[str, NDArray], n_classes: int
+) -> tuple[NDArray[np.float64], Head]:
     """Encode metadata as numbers, and return them with a head that suits them.
 
     Parameters
     ----------
     columns : mapping of str to ndarray, shape (n_samples,)
         From ``describe_columns``; at least one.
+    n_classes : int
+        Number of classes. With more than 20, the head has fewer rounds of trees.
 
     Returns
     -------
@@ -155,13 +160,15 @@ def encode_columns(columns: Mapping[str, NDArray]) -> tuple[NDArray[np.float64],
     categorical = [values.dtype.kind == "U" for values in columns.values()]
     # In small data sets the default of 20 samples a leaf would allow no split.
     leaf = min(20, max(1, len(X) // 12))
+    # Every round grows a tree for each class.
+    rounds = min(_ROUNDS, max(5, _TREES // n_classes))
 
     def build(seed: int) -> Pipeline:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.pipeline import Pipeline
 
         trees = HistGradientBoostingClassifier(
-            max_iter=50,
+            max_iter=rounds,
             max_depth=3,
             min_samples_leaf=leaf,
             categorical_features=categorical,
@@ -180,7 +187,7 @@ def _cross_validate(
     """Return out-of-fold probabilities, shape (n_samples, n_classes)."""
     from threadpoolctl import threadpool_limits
 
-    X, head = encode_columns(columns)
+    X, head = encode_columns(columns, len(np.unique(y)))
     scores = np.empty((len(y), len(np.unique(y))))
     # On so few columns, threads wait for each other longer than they work.
     with threadpool_limits(1):

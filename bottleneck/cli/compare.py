@@ -208,7 +208,11 @@ def run(
                 **options,
             )
         how = {"with_ids": with_ids, "inner_scores": inner_scores, "overwrite": True}
-        return comparison, *save(lambda place: write_report(comparison, place, **how), output)
+        with progress(quiet=quiet, unit="") as move:
+            problem = save(
+                lambda place: write_report(comparison, place, progress=move, **how), output
+            )
+        return comparison, *problem
 
 
 def _read_subgroups(

@@ -38,6 +38,8 @@ from bottleneck.report.figures import (
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.table_text import frame_csv
 
+Progress = Callable[[int, int, str], None]
+
 __all__ = ["FINISHED", "render", "write_report"]
 
 # Files by which a folder holds a report.
@@ -53,6 +55,7 @@ def write_report(
     with_ids: bool = False,
     overwrite: bool = False,
     inner_scores: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the report of a comparison to a folder.
 
@@ -77,6 +80,9 @@ def write_report(
     inner_scores : bool
         Whether ``inner_scores.csv`` is written: the scores within each training set on which
         thresholds and calibrations are set; see ``tables.inner_frame``.
+    progress : callable or None
+        Called with the number of files, and then of sections of the page, that are done, their
+        total and a text.
 
     Returns
     -------
@@ -109,9 +115,16 @@ def write_report(
         "table.csv": lambda: tables.csv_table(comparison),
         "paragraphs.md": lambda: paragraphs.paragraphs_markdown(comparison),
         "report.html": lambda: render(
-            comparison, with_ids=with_ids, inner_scores=inner_scores, incomplete=incomplete
+            comparison,
+            with_ids=with_ids,
+            inner_scores=inner_scores,
+            incomplete=incomplete,
+            progress=progress,
         ),
     }
+    if progress is not None:
+        for n, (name, make) in enumerate(files.items()):
+            files[name] = functools.partial(_announced, make, progress, n, len(files), name)
     absent = tuple(name for name in _OPTIONAL if name not in files)
     write_files(folder, files, incomplete, absent)
     return folder / "report.html"
@@ -133,6 +146,7 @@ def render(
     with_ids: bool = False,
     inner_scores: bool = False,
     incomplete: list[str] | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Return the HTML of ``report.html``, as ``write_report`` writes it.
 
@@ -161,8 +175,16 @@ def render(
             record=json_record.results(comparison),
             missed=summary.missed_by_all(comparison) if with_ids else [],
             incomplete=incomplete,
+            announce=progress,
         )
     )
+
+
+def _announced(
+    make: Callable[[], str], progress: Progress, done: int, total: int, name: str
+) -> str:
+    progress(done, total, f"writing {name}")
+    return make()
 
 
 @functools.cache
@@ -191,6 +213,8 @@ def _environment() -> Environment:
         "targets": summary.targets,
         "caveats": labels.caveats,
         "benefits": summary.net_benefits,
+        "confusions": summary.frequent_confusions,
+        "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,
         "decision": _drawn(plots.decision_svg),
         "differences": forest_plots.difference_tables,
@@ -219,6 +243,9 @@ def _environment() -> Environment:
 def _draw_section(context: Context, section: _Section) -> Markup:
     """Return the content of a section, or that it could not be drawn."""
     incomplete: list[str] | None = context["incomplete"]
+    if (announce := context["announce"]) is not None:
+        sections = context["sections"]
+        announce(sections.index(section), len(sections), f"drawing {section.title}")
     try:
         template = _environment().get_template(f"{section.template}.html.jinja")
         return Markup(template.render({**context.get_all(), "section": section}))
@@ -278,15 +305,27 @@ def _styles(evaluations: Sequence[Evaluation]) -> dict[str, arm_styles.Style]:
     return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
 
 
-def _roc(evaluations: Sequence[Evaluation], positive: str | None, name: str) -> dict[str, Any]:
+@pass_context
+def _roc(
+    context: Context, evaluations: Sequence[Evaluation], positive: str | None, name: str
+) -> dict[str, Any]:
     """Return the figure of the ROC curves, and the names of the arms with a band."""
+    announce = context["announce"]
     bands = {
-        e.name: roc_curves.roc_band(e.predictions, positive)
+        e.name: roc_curves.roc_band(
+            e.predictions,
+            positive,
+            progress=announce and functools.partial(_tell_band, announce, e.name),
+        )
         for e in arm_styles.arms_with_band(evaluations)
     }
     known = {name: band for name, band in bands.items() if band is not None}
     curves = plots.roc_svg(evaluations, positive, known, name)
     return {"svg": curves and Markup(curves), "banded": list(known)}
+
+
+def _tell_band(announce: Progress, name: str, done: int, total: int) -> None:
+    announce(done, total, f"drawing the ROC band of {name}")
 
 
 def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import OperatingPoint
 from bottleneck.evaluation.results import Comparison, Drop, Evaluation, External
@@ -14,9 +15,11 @@ from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.labels import metric_names
 
 __all__ = [
+    "MOST_CLASSES",
     "Missed",
     "Summary",
     "frequent_choices",
+    "frequent_confusions",
     "interval_methods",
     "missed_by_all",
     "net_benefits",
@@ -25,6 +28,8 @@ __all__ = [
 ]
 
 _LEVEL = 0.05
+#: Confusion matrices of more classes are not drawn: their cells grow with the square.
+MOST_CLASSES = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +170,27 @@ def frequent_choices(evaluation: Evaluation) -> list[tuple[str, int]]:
         text = ", ".join(f"{name} = {_value_text(value)}" for name, value in chosen.items())
         counts[text] = counts.get(text, 0) + 1
     return sorted(counts.items(), key=lambda item: -item[1])
+
+
+def frequent_confusions(
+    confusion: NDArray[np.int64], classes: Sequence[str], most: int = 30
+) -> list[tuple[str, str, int, float]]:
+    """Return the cells of wrong predictions with the most samples, in order.
+
+    Returns
+    -------
+    list of (str, str, int, float)
+        True and predicted class, number of samples, and their share of the true class.
+    """
+    wrong = confusion * ~np.eye(len(confusion), dtype=bool)
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    rows, columns = np.unravel_index(largest, wrong.shape)
+    totals = confusion.sum(axis=1)
+    return [
+        (classes[i], classes[j], int(wrong[i, j]), float(wrong[i, j] / totals[i]))
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+        if wrong[i, j]
+    ]
 
 
 def missed_by_all(comparison: Comparison) -> list[Missed]:

@@ -246,11 +246,13 @@ def test_progress_counts_every_fold_of_every_arm():
     compare(f, ["logistic"], protocol=QUICK, progress=lambda *step: seen.append(step))
     arm = "resnet18 (imagenet) + logistic"
     steps = [(i, 6, arm) for i in (0, 1, 2, 3)] + [(i, 6, "prior only") for i in (4, 5, 6)]
+    dividing = "dividing the samples"
     divided = [(i, 3, "dividing the training sets") for i in range(3)]
-    assert seen[:11] == [(0, 1, "searching for leaks"), *divided, *steps]
+    before = [(0, 1, text) for text in (dividing, "searching for leaks", dividing)]
+    assert seen[:13] == [*before, *divided, *steps]
     measured = [(0, 2, f"metrics of {arm}"), (1, 2, "metrics of prior only")]
     tested = [(1, 1, f"testing differences of the {name}") for name in ("AUROC", "accuracy")]
-    assert seen[11:] == [*measured, *tested]
+    assert seen[13:] == [*measured, *tested]
 
 
 def test_several_processes_give_the_same():

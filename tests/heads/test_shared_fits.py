@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.heads import head_catalogue, search
+from bottleneck.heads import head_catalogue, search, shared_fits
 from bottleneck.heads.fit import fit
 from bottleneck.heads.head_catalogue import LARGE, get_head
 from bottleneck.heads.persistence import load_model
@@ -235,3 +235,33 @@ def test_candidates_that_stop_early_do_not_make_the_chosen_one_unconverged():
     assert not search.search(hurried, X, y, groups, inner_splits=2).converged
     with pytest.warns(ConvergenceWarning):
         fit_pipeline(hurried.build(0), {"kernel": "linear"}, X, y)
+
+
+def test_rows_are_scaled_in_blocks_as_a_whole(monkeypatch):
+    monkeypatch.setattr(shared_fits, "LARGE", 60)
+    monkeypatch.setattr(shared_fits, "_BLOCK", 7)
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(200, 5)) * [1, 10, 100, 0.1, 0] + 3).astype(np.float32)
+    rows = rng.permutation(200)[:150]
+    for head, dtype in ((get_head("logistic"), np.float32), (get_head("svm").large, np.float64)):
+        pipeline = head.build(0)
+        scaled = shared_fits.fit_transform(pipeline, X, rows)
+        assert scaled.dtype == dtype
+        np.testing.assert_allclose(scaled, StandardScaler().fit_transform(X[rows]), atol=1e-5)
+        np.testing.assert_array_equal(scaled.astype(np.float32), pipeline[:-1].transform(X[rows]))
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", ["svm", "logistic", "prior"])
+def test_rows_of_all_samples_are_searched_like_a_copy_of_them(name, large, monkeypatch):
+    if large:
+        for module in (head_catalogue, search, shared_fits):
+            monkeypatch.setattr(module, "LARGE", 40)
+    X, y, groups = make(("a", "b"))
+    X, head, rows = X.astype(np.float32), get_head(name), np.arange(len(X))[::-1][5:]
+    whole = search.search(head, X, y, groups, rows=rows, inner_splits=2)
+    copied = search.search(head, X[rows], y[rows], groups[rows], inner_splits=2)
+    assert whole.chosen == copied.chosen
+    assert whole.score == copied.score
+    a, b = (search.score_classes(head, one.estimator, X) for one in (whole, copied))
+    np.testing.assert_array_equal(a, b)

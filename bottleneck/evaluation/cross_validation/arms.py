@@ -171,7 +171,7 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
         X = one.X if np.array_equal(rows, np.arange(len(rows))) else one.X[rows]
         arms += [Arm(f"{label} + {head.name}", one, X, head) for head in chosen]
     if columns := describe_columns(sets[0]):
-        arms.append(Arm(METADATA_ONLY, None, *encode_columns(columns)))
+        arms.append(Arm(METADATA_ONLY, None, *encode_columns(columns, len(sets[0].classes))))
     # The prior ignores its features; it is given one.
     return [*arms, Arm(PRIOR_ONLY, None, sets[0].X[:, :1], get_head("prior"))]
 

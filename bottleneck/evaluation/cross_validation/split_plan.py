@@ -89,21 +89,26 @@ def plan_split(
     joined = not protocol.allow_leakage
     audits: list[Audit] = []
 
-    def search() -> LeakSafeGroups:
+    def tell(text: str) -> None:
         if progress is not None:
-            progress(0, 1, "searching for leaks")
+            progress(0, 1, text)
+
+    def search() -> LeakSafeGroups:
+        tell("searching for leaks")
         no_folds = np.full(len(features), "")
         audits.append(
             audit_features(
                 features, dataset=dataset, folds=no_folds, joined=joined, progress=progress
             )
         )
+        tell("dividing the samples")
         return audits[0].groups
 
     def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
         kept = [leave_out(arm, (features.ids, features.y), (ids, y)) for arm in imported]
         return take_folds(kept, LabelledSamples(ids, y, groups), protocol)
 
+    tell("dividing the samples")
     takes_folds = bool(imported) and protocol.kind in ("auto", "folds")
     plan = plan_folds(features, protocol, search, given=given if takes_folds else None)
     if takes_folds:

@@ -109,6 +109,7 @@ def _log_odds(predictions: Predictions) -> Floats:
 def _fit_sigmoid(training: Predictions) -> Any:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.calibration import CalibratedClassifierCV
+    from threadpoolctl import threadpool_limits
 
     class Scores(ClassifierMixin, BaseEstimator):
         """A fitted classifier that takes its own scores as features."""
@@ -126,7 +127,9 @@ def _fit_sigmoid(training: Predictions) -> Any:
 
     everyone = np.arange(len(training))
     calibrator = CalibratedClassifierCV(Scores(), cv=[(everyone, everyone)], ensemble=True)
-    return calibrator.fit(_log_odds(training), training.labels)
+    # The fit of one sigmoid is so short that threads wait for each other longer than they work.
+    with threadpool_limits(1):
+        return calibrator.fit(_log_odds(training), training.labels)
 
 
 @remember

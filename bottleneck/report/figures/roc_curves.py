@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,12 @@ def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | No
 
 
 def roc_band(
-    predictions: Predictions, positive: str | None, *, level: float = 0.95, seed: int = 0
+    predictions: Predictions,
+    positive: str | None,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Band | None:
     """Compute a confidence band of the mean ROC curve by a bootstrap of patients.
 
@@ -104,6 +109,8 @@ def roc_band(
         Pointwise confidence level.
     seed : int
         Seed of the bootstrap.
+    progress : callable or None
+        Called with the number of curves resampled, one per fold and class, and their total.
 
     Returns
     -------
@@ -115,14 +122,20 @@ def roc_band(
     weights = _draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
     folds = np.unique(np.stack([p.repeats, p.folds]), axis=1).T
     total, known = np.zeros((DRAWS, len(_GRID))), np.zeros((DRAWS, 1))
+    classes = p.classes if positive is None else (positive,)
+    done = 0
     for repeat, fold in folds:
         rows = (p.repeats == repeat) & (p.folds == fold)
-        for name in p.classes if positive is None else (positive,):
+        drawn_here = weights[:, rows]
+        for name in classes:
             truth = p.labels[rows] == name
             if truth.all() or not truth.any():
                 return None
             scores = p.scores[rows, p.classes.index(name)]
-            curves = _resampled_curves(truth, scores, weights[:, rows])
+            curves = _resampled_curves(truth, scores, drawn_here)
+            done += 1
+            if progress is not None:
+                progress(done, len(folds) * len(classes))
             whole = np.isfinite(curves[:, :1])
             known += whole
             total += np.where(whole, curves, 0)
@@ -143,7 +156,7 @@ def roc_band(
 
 def _draw_patients(
     patients: NDArray[np.str_], labels: NDArray[np.str_], seed: int
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """Return how often each bootstrap sample contains each row, shape (DRAWS, n)."""
     rng = np.random.default_rng(seed)
     names, codes = np.unique(patients, return_inverse=True)
@@ -152,30 +165,40 @@ def _draw_patients(
     in_class = np.zeros((len(names), len(classes)), bool)
     in_class[codes, truth] = True
     _, strata = np.unique(in_class, axis=0, return_inverse=True)
-    counts = np.empty((DRAWS, len(names)), np.int64)
+    counts = np.empty((DRAWS, len(names)), np.int32)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata.ravel() == stratum)
-        counts[:, members] = rng.multinomial(
-            len(members), np.full(len(members), 1 / len(members)), size=DRAWS
-        )
+        shares = np.full(len(members), 1 / len(members))
+        for part in _draws(len(members)):
+            counts[part, members] = rng.multinomial(len(members), shares, len(counts[part]))
     return counts[:, codes]
 
 
 def _resampled_curves(
-    truth: NDArray[np.bool_], scores: Floats, weights: NDArray[np.int64]
+    truth: NDArray[np.bool_], scores: Floats, weights: NDArray[np.int32]
 ) -> Floats:
     """Return the sensitivity of each sample at each rate of the grid; NaN if it lacks a class."""
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    weights = weights[:, order]
-    tp, fp = (
-        np.pad(np.cumsum(weights * side, axis=1)[:, ends], ((0, 0), (1, 0)))
-        for side in (truth[order], ~truth[order])
-    )
+    truth = truth[order]
     curves = np.full((len(weights), len(_GRID)), np.nan)
-    for draw in np.flatnonzero((tp[:, -1] > 0) & (fp[:, -1] > 0)):
-        curves[draw] = np.interp(_GRID, fp[draw] / fp[draw, -1], tp[draw] / tp[draw, -1])
+    for part in _draws(len(scores)):
+        drawn = weights[part][:, order]
+        positive, everyone = (
+            np.pad(np.cumsum(some, axis=1, dtype=np.int32)[:, ends], ((0, 0), (1, 0)))
+            for some in (drawn * truth, drawn)
+        )
+        for draw, (tp, both) in enumerate(zip(positive, everyone, strict=True), part.start):
+            fp = both - tp
+            if tp[-1] > 0 and fp[-1] > 0:
+                curves[draw] = np.interp(_GRID, fp / fp[-1], tp / tp[-1])
     return curves
+
+
+def _draws(n: int) -> list[slice]:
+    """Return the bootstrap samples of n rows in parts of a few megabytes."""
+    step = max(1, 1_000_000 // n)
+    return [slice(start, min(start + step, DRAWS)) for start in range(0, DRAWS, step)]
 
 
 def _average(curves: Sequence[Curve]) -> Curve:
