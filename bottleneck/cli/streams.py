@@ -16,6 +16,8 @@ __all__ = ["open_streams", "terminal_file"]
 
 # What a shell reports for a program that ended because nobody reads its output.
 _BROKEN_PIPE = 141
+# The streams that were replaced: one that nobody holds any more closes its bytes.
+_replaced: list[TextIO | None] = []
 
 
 class _Stream(io.RawIOBase):
@@ -102,6 +104,7 @@ def open_streams() -> None:
             if null != descriptor:
                 os.dup2(null, descriptor)
                 os.close(null)
+    _replaced.extend((sys.stdout, sys.stderr))
     if (raw := _raw(sys.stdout, 1)) is not None:
         output = io.BufferedWriter(_Output(raw))
         encoding = _encoding(sys.stdout)
