@@ -160,7 +160,7 @@ def _table(arm: Trained) -> Table:
     record = arm.record
     table = make_table(
         f"{arm.name}, seed {arm.seed}",
-        f"{record['trained_parameters']:,} of {record['parameters']:,} parameters trained, "
+        caption=f"{record['trained_parameters']:,} of {record['parameters']:,} parameters trained, "
         f"{record['images_seen']:,} images over all epochs, {duration(record['seconds'])}, "
         f"{record['device']}",
         width=WIDTH,

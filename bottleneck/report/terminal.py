@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.plain_text import visible_lines
+from bottleneck.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,11 +60,24 @@ def wrap(text: str, mark: str = "", whole: Iterable[str] = ()) -> str:
     return "\n".join(folded).replace("\0", " ")
 
 
-def make_table(title: str = "", caption: str = "", **options: Any) -> Table:
-    """Return an empty table in the style of all commands; options are those of ``rich``.
+def make_table(*title: str, caption: str = "", **options: Any) -> Table:
+    """Return an empty table in the style of all commands.
 
-    Texts of its cells, title and caption are not markup, and are safe to print. A cell of several
-    lines must be a ``rich`` Text, which is printed as it is.
+    Texts are not markup, and are safe to print, each on one line.
+
+    Parameters
+    ----------
+    *title : str
+        Lines above the table.
+    caption : str
+        Text below the table.
+    **options
+        Options of ``rich``.
+
+    Returns
+    -------
+    PlainTable
+        A cell of several lines must be a ``rich`` Text, which is printed as it is.
     """
     from rich import box
     from rich.text import Text
@@ -72,10 +85,10 @@ def make_table(title: str = "", caption: str = "", **options: Any) -> Table:
     from bottleneck.report.plain_table import PlainTable
 
     return PlainTable(
-        title=Text(visible_lines(title)) if title else None,
+        title=Text("\n".join(map(visible, title))) if title else None,
         title_justify="left",
         title_style="",
-        caption=Text(visible_lines(caption)) if caption else None,
+        caption=Text(visible(caption)) if caption else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.plain_text import json_text, visible, without_paths
+from bottleneck.plain_text import json_text, without_paths
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import dagger, duration, p_value
 from bottleneck.report.redaction import plain
@@ -170,7 +170,7 @@ def _metric_names(arms: Sequence[StudyArmResult]) -> list[str]:
 
 
 def _table(result: StudyResult, title: str) -> Table:
-    table = make_table(f"{visible(result.first_line)}\n{visible(title)}", width=WIDTH)
+    table = make_table(result.first_line, title, width=WIDTH)
     table.add_column("Arm", overflow="fold", min_width=_ARM_WIDTH)
     return table
 
