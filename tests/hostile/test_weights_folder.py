@@ -231,6 +231,24 @@ def test_another_record_that_is_damaged_does_not_stop_an_import(
     assert fields["sha256"] == record.sha256
 
 
+def test_an_import_replaces_the_weights_of_its_name_under_any_file_name(
+    place: Path, tmp_path: Path
+) -> None:
+    first = imported(tmp_path, 1)
+    kept = imported(tmp_path, 3, "other")
+    (place / "timm-test_resnet.r160_in1k--mine.json").rename(place / "by-hand.json")
+    (place / "._by-hand.json").write_bytes(b"\x00\x05\x16\x07")  # as macOS leaves it on a stick
+    second = imported(tmp_path, 2)
+    assert {path.name for path in place.iterdir() if path.name[0] != "."} == {
+        "timm-test_resnet.r160_in1k--mine.json",
+        "timm-test_resnet.r160_in1k--other.json",
+        second.file,
+        kept.file,
+    }
+    assert first.file != second.file
+    assert load_backbone(SMALL, weights="mine").weights.sha256 == second.sha256
+
+
 def test_two_names_that_become_one_file_name(tmp_path: Path) -> None:
     imported(tmp_path, 1, "a b")
     with pytest.raises(WeightsError, match=r"the weights 'a b' .* choose another name with --as"):

@@ -201,11 +201,16 @@ def read_records(folder: Path) -> dict[Path, WeightsRecord]:
         If a record is damaged.
     """
     records = {}
-    for path in list_files(folder):
-        if path.suffix == ".json" and not path.name.startswith("."):
-            record = _read_record(path)
-            records[folder / record.file] = record
+    for path in _record_paths(folder):
+        record = _read_record(path)
+        records[folder / record.file] = record
     return records
+
+
+def _record_paths(folder: Path) -> list[Path]:
+    # Hidden files are temporary, or those that macOS puts next to each file of a stick.
+    files = list_files(folder)
+    return [path for path in files if path.suffix == ".json" and not path.name.startswith(".")]
 
 
 def _read_record(path: Path) -> WeightsRecord:
@@ -294,7 +299,7 @@ def store_weights(data: bytes, suffix: str, record: WeightsRecord) -> Path:
                     file.write(data)
             # From here on the new weights are in use.
             write_whole(record_path, f"{text}\n".encode(errors="replace"))
-            _remove_earlier(folder, stem)
+            _remove_earlier(folder, record_path, record)
     except OSError as error:
         raise WeightsError(
             f"the weights folder {folder} cannot be written: {describe_os_error(error)}; choose "
@@ -318,13 +323,23 @@ def _refuse_other(path: Path, record: WeightsRecord) -> None:
         )
 
 
-def _remove_earlier(folder: Path, stem: str) -> None:
-    """Remove weights of one name that no record names, as an import leaves that was killed."""
-    pattern = re.compile(rf"{re.escape(stem)}-[0-9a-f]{{8}}\.\w+", re.ASCII)
-    try:
-        named = {path.name for path in read_records(folder)}
-    except WeightsError:  # Another record is damaged, and may name any of the files.
-        return
+def _remove_earlier(folder: Path, record_path: Path, record: WeightsRecord) -> None:
+    """Remove other weights of the same name, and files of them that an import left in a kill."""
+    names = record.encoder, record.weights
+    others = {}
+    for path in _record_paths(folder):
+        try:
+            others[path] = _read_record(path)
+        except WeightsError:  # It is damaged, and may name any of the files.
+            return
+    for path, other in list(others.items()):
+        if path != record_path and (other.encoder, other.weights) == names:
+            del others[path]
+            path.unlink()
+            if other.file not in {one.file for one in others.values()}:
+                (folder / other.file).unlink(missing_ok=True)
+    pattern = re.compile(rf"{re.escape(record_path.stem)}-[0-9a-f]{{8}}\.\w+", re.ASCII)
+    named = {other.file for other in others.values()}
     for path in list_files(folder):
         if pattern.fullmatch(path.name) and path.name not in named and path.suffix != ".json":
             path.unlink()
