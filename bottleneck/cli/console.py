@@ -248,10 +248,11 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
     for who, names in found.items():
         if who:
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+            command = f"chmod -R go= {shlex.quote(str(folder))}"
             say_paragraph(
                 f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}, which "
-                "show images or name patients; to keep others out: "
-                f"chmod -R go= {shlex.quote(str(folder))}",
+                f"show images or name patients; to keep others out: {command}",
                 "note: ",
+                whole=[command],
             )
             return
