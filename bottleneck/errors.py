@@ -123,6 +123,8 @@ class ProtocolError(BottleneckError):
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class name if there is no message."""
+    if isinstance(error, OSError):
+        return describe_os_error(error)
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bottleneck.errors import UsageError
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.locks import lock
-from bottleneck.files.writing import make_folder, sweep
+from bottleneck.files.writing import make_folder, refuse_planted, sweep
 from bottleneck.finetune.fold_record import check_record
 from bottleneck.finetune.saved_files import (
     DamagedFile,
@@ -113,6 +113,7 @@ class RunFolder:
     def fold(self, name: str) -> Path:
         """Return the folder of a fold, and create it where it does not exist."""
         path = self.path / name
+        refuse_planted(path, "--output")
         with explained_writes(path):
             path.mkdir(exist_ok=True)
             sweep(path)
