@@ -123,9 +123,8 @@ class ProtocolError(BottleneckError):
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its class name if there is no message."""
-    if isinstance(error, OSError):
-        return describe_os_error(error)
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+    return next(iter(text.strip().splitlines()), type(error).__name__)
 
 
 # Failures of the storage. The file may be sound, and the same read may succeed later.
