@@ -13,7 +13,8 @@ def main() -> None:
     """Run the command line, or report that another package has replaced this one."""
     import bottleneck
 
-    if not hasattr(bottleneck, "load_dataset"):
+    # Its attributes are loaded at first use, which takes longer than all of --help.
+    if "load_dataset" not in getattr(bottleneck, "__all__", ()):
         print(
             f"error: 'import bottleneck' imports {bottleneck.__file__!a}, which is not "
             "bottleneck-features: the PyPI package Bottleneck has taken its place.\n"
@@ -26,7 +27,10 @@ def main() -> None:
     from bottleneck.cli.interrupts import end_at_once
 
     end_at_once()  # While the modules load, there is nothing to keep.
-    from bottleneck.cli.app import main as run
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        from bottleneck.cli.help_page import main as run
+    else:
+        from bottleneck.cli.app import main as run
 
     run()
 
