@@ -71,7 +71,7 @@ def assert_text_alone(printed: str, name: str, n_lines: int) -> None:
 
 
 @given(HOSTILE)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @example("x\x1b[2K\x1b[1A")
 @example("[/red]")
 def test_names_are_text_in_every_output(name: str) -> None:
@@ -134,7 +134,7 @@ NAME = "a\x1b]0;t\x07[red]\u202eb\n\x9bc\udce9"
         ["compare", "--repeats", NAME],
         ["extract", NAME, "--backbone", NAME],
         ["extract", "phantom", "--backbone", NAME],
-        ["inspect", f"{NAME}.skops"],
+        ["inspect", f"{NAME}.h5"],
         ["reproduce", NAME],
         ["weights", NAME],
         ["weights", "import", NAME],
