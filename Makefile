@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format bench bench-gpu clean
+.PHONY: help demo test test-slow fuzz lint format bench bench-gpu clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,6 +30,11 @@ test: .venv/installed-dev  ## Run the tests (below ten minutes on two cores).
 
 test-slow: .venv/installed-dev  ## Run the checks that take longer.
 	$(BIN)/python -m pytest -m slow
+
+RUNS ?= 10000
+
+fuzz: .venv/installed-dev  ## Read RUNS damaged files of every format (10,000: some hours), guided if atheris is installed.
+	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/run.py --runs $(RUNS)
 
 lint: .venv/installed-dev  ## Check style, types and layers.
 	$(BIN)/ruff check .

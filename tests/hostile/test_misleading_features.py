@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,25 @@ def huge(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None
     file.create_dataset(name, shape, dtype, chunks=tuple(min(s, 64) for s in shape))
 
 
+def packed(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    file.create_dataset(name, shape, dtype, chunks=shape, compression="gzip")
+
+
+def chunked(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    file.create_dataset(name, shape, dtype, chunks=shape)[:] = 1
+
+
+def empty(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
+    file.create_dataset(name, shape, "<f4")
+
+
+def deep() -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for _ in range(30):
+        made = {"a": made}
+    return made
+
+
 LIES: dict[str, Callable[[h5py.File], None]] = {
     "external link": replaced("embeddings", lambda f: h5py.ExternalLink("/etc/passwd", "x")),
     "soft link": replaced("embeddings", lambda f: h5py.SoftLink("/size")),
@@ -88,6 +110,38 @@ LIES: dict[str, Callable[[h5py.File], None]] = {
     "recipe is a number": stated(recipe=3),
     "name is a number": stated(dataset={"name": 3}),
     "newer format": stated(format=99),
+    "text of fixed length": replaced("labels", lambda f: np.array([b"a"] * 6, "S1")),
+    "text of megabytes": replaced("labels", lambda f: huge(f, "labels", (6,), "S200000")),
+    "compressed": replaced("embeddings", lambda f: packed(f, "embeddings", (6, 8), "<f4")),
+    "compressed text": replaced("ids", lambda f: packed(f, "ids", (6,), h5py.string_dtype())),
+    "chunks": replaced("thumbnails", lambda f: chunked(f, "thumbnails", (6, 32, 32), "u1")),
+    "never written": replaced("embeddings", lambda f: empty(f, "embeddings", (6, 8))),
+    "double precision": replaced("embeddings", lambda f: np.zeros((6, 8))),
+    "big-endian": replaced("embeddings", lambda f: np.zeros((6, 8), ">f4")),
+    "short hashes": replaced("pixels", lambda f: np.array([b"a"] * 6, "S8")),
+    "wide sizes": replaced("size", lambda f: np.zeros((6, 200), "<i4")),
+    "ASCII text": replaced("ids", lambda f: np.array(list("abcdef"), h5py.string_dtype("ascii"))),
+    "long id": replaced("ids", lambda f: np.array(["x" * 5000, *"abcde"], h5py.string_dtype())),
+    "long provenance": stated(command="x" * 5_000_000),
+    "provenance of many values": stated(shape=[1] * 1_100_000),
+    "provenance of many bits": stated(images_extracted=10**400),
+    "provenance of infinite time": stated(seconds=1e999),
+    "provenance of no number": stated(seconds=float("nan")),
+    "provenance of negative time": stated(stages={"read": {"busy": -1.0, "waiting": 0.0}}),
+    "provenance of a text as a number": stated(batch_size="32"),
+    "provenance of absurd batches": stated(batch_size=10**20),
+    "provenance of many classes": stated(dataset={"name": "x", "classes": {"a": [1]}}),
+    "provenance of levels": stated(
+        recipe={"backbone": "x", "weights": "y", "preprocessing": deep()}
+    ),
+    "provenance of a window": stated(
+        recipe={
+            "backbone": "x",
+            "weights": "y",
+            "preprocessing": {"preparation": {"window": [1e300, -1]}},
+        }
+    ),
+    "provenance of texts": attribute(np.array(["{}"] * 3, h5py.string_dtype())),
 }
 
 
@@ -175,3 +229,67 @@ def test_features_of_another_recipe_under_this_name_are_refused(tmp_path: Path) 
     one.replace(other)
     with pytest.raises(FeatureFileError, match="features of another recipe"):
         extract(dataset, tiny_backbone(width=8), **options)
+
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+from bottleneck.errors import BottleneckError
+from bottleneck.features.file.reader import load_features, read_provenance
+from bottleneck.features.file.stored_rows import StoredRows
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in map(Path, sys.argv[1:]):
+    for read in (read_provenance, load_features, StoredRows):
+        try:
+            read(path)
+        except BottleneckError:
+            pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_reading_a_small_file_takes_little_memory(tmp_path: Path, feature_file: bytes) -> None:
+    # The bound is 64 bytes for each byte of the file, and 256 MiB.
+    def text(width: int, rows: int) -> Callable[[h5py.File], None]:
+        def change(file: h5py.File) -> None:
+            for name in ("ids", "labels", "sources"):
+                del file[name]
+                how = {"chunks": (1000,), "compression": "gzip"}
+                file.create_dataset(name, (rows,), f"S{width}", **how)
+
+        return change
+
+    def long_texts(file: h5py.File) -> None:
+        n = 60_000
+        for name in ("ids", "labels", "sources"):
+            del file[name]
+            texts = [f"{name}{i}" for i in range(n - 1)]
+            file[name] = np.array(["x" * 3900, *texts], h5py.string_dtype())
+
+    changes = {
+        "fixed": text(100_000, 10_000),
+        "long": long_texts,
+        "lists": stated(excluded=[[[]] * 300_000]),
+        "fields": stated(**{f"x{i}": {} for i in range(200_000)}),
+    }
+    for name, change in changes.items():
+        path = tmp_path / f"{name}.h5"
+        path.write_bytes(feature_file)
+        with h5py.File(path, "r+") as file:
+            change(file)
+    # A heap, and a part of the file's own lists, that state a terabyte, in a file that has it.
+    for name, at in {
+        "heap": feature_file.index(b"GCOL") + 8,
+        "names": feature_file.index(b"HEAP") + 8,
+    }.items():
+        data = bytearray(feature_file)
+        data[at : at + 8] = (2**39).to_bytes(8, "little")
+        (tmp_path / f"{name}.h5").write_bytes(data)
+        os.truncate(tmp_path / f"{name}.h5", 2**40)
+    paths = sorted(tmp_path.glob("*.h5"))
+    size = max(path.stat().st_blocks * 512 for path in paths)
+    command = [sys.executable, "-c", CHILD, *map(str, paths)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert int(told.stdout) * 1024 < 64 * size + 2**28

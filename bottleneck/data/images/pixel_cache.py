@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.samples import Box
 from bottleneck.errors import UsageError, describe_os_error
+from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import refuse_planted, replacing, sweep
 
 __all__ = ["PixelCache"]
@@ -30,6 +32,8 @@ __all__ = ["PixelCache"]
 _FORMAT = 3
 _DIGEST = 32
 _THUMBNAIL = THUMBNAIL_SIDE**2
+# Bytes of a file, for 89 million pixels in colour, and of its line of JSON.
+_MAX_BYTES, _MAX_HEADER = 2**29, 65_536
 
 
 class PixelCache:
@@ -101,10 +105,10 @@ class PixelCache:
         """
         try:
             return _read(self._path(sha256, region, codec, display))
-        except OSError as error:
+        except UsageError as error:
             raise UsageError(
-                f"the pixel cache {self.folder} cannot be read: {describe_os_error(error)}. Make "
-                "it readable, name another --pixel-cache, or leave it out"
+                f"the pixel cache {self.folder} cannot be read: {error}. Make it readable, name "
+                "another --pixel-cache, or leave it out"
             ) from None
 
     def keep(
@@ -130,7 +134,7 @@ class PixelCache:
             return
         except OSError as error:
             # Windows replaces no file that is open. The one there is the same image.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(UsageError):
                 if _read(path) is not None:
                     return
             raise self._unwritable(error) from None
@@ -163,20 +167,27 @@ def _encode(image: Image.Image, facts: PixelFacts) -> bytes:
 
 
 def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
+    data = read_small(path, "cached image", limit=_MAX_BYTES)
     content = memoryview(data)[_DIGEST:]
     if hashlib.sha256(content).digest() != data[:_DIGEST]:
         return None
-    end = data.index(b"\n", _DIGEST) + 1
-    fields = json.loads(data[_DIGEST:end])
-    mode, size = fields.pop("mode"), tuple(fields.pop("size"))
-    notes = tuple(fields.pop("notes"))
-    thumbnail = data[end : end + _THUMBNAIL]
-    image = Image.frombytes(mode, size, content[end + _THUMBNAIL - _DIGEST :])
-    return image.convert("RGB"), PixelFacts(size=size, thumbnail=thumbnail, notes=notes, **fields)
+    end = data.find(b"\n", _DIGEST, _DIGEST + _MAX_HEADER) + 1
+    try:
+        fields = json.loads(data[_DIGEST:end])
+        mode, (width, height) = fields.pop("mode"), fields.pop("size")
+        notes = tuple(fields.pop("notes"))
+        pixels = content[end + _THUMBNAIL - _DIGEST :]
+        if len(pixels) != width * height * {"L": 1, "RGB": 3}[mode]:
+            return None
+        image = Image.frombytes(mode, (width, height), pixels).convert("RGB")
+        thumbnail = data[end : end + _THUMBNAIL]
+        facts = PixelFacts(size=(width, height), thumbnail=thumbnail, notes=notes, **fields)
+    # The digest shows damage, and not that somebody made the file to mislead.
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        return None
+    return image, facts
 
 
 def _write(path: Path, data: bytes, unfinished: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import io
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -73,7 +74,8 @@ def is_workbook(path: Path) -> bool:
                 return False
             with zipfile.ZipFile(file) as archive:
                 return "xl/workbook.xml" in archive.namelist()
-    except zipfile.BadZipFile:
+    # A damaged directory also reads as a feature that zipfile lacks, or as no text.
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error):
         return False
 
 

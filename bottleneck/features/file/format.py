@@ -107,6 +107,8 @@ class Members:
             if not isinstance(kind, h5py.h5t.TypeStringID) or attribute.shape or size > _MAX_TEXT:
                 raise ValueError("no text of a usual size")
             text = self._file.attrs["provenance"]
+            if len(text) > _MAX_TEXT:
+                raise ValueError(f"more than {_MAX_TEXT:,} characters")
             version = read_format(text)
         except (KeyError, RecursionError, TypeError, ValueError) as error:
             reason = "" if isinstance(error, KeyError) else f" ({error})"

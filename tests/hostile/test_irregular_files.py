@@ -1,0 +1,146 @@
+"""No command waits for a pipe, reads a device or takes a file of any size in place of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bottleneck.cli.app import app
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+
+QUICK = ["extract", "phantom", "--backbone", "resnet18", "--weights", "random"]
+# Arguments, and the name of the file in them.
+FILES = {
+    "extract": (["extract", "{}"], "x.csv"),
+    "extract, workbook": (["extract", "{}"], "x.xlsx"),
+    "extract, MedMNIST": (["extract", "{}"], "x.npz"),
+    "extract --preprocessing": ([*QUICK, "--preprocessing", "{}"], "x.toml"),
+    "extract --sector": ([*QUICK, "--sector", "{}"], "x.png"),
+    "extract --weights": (
+        ["extract", "phantom", "--backbone", "resnet18", "--weights", "{}"],
+        "x.pth",
+    ),
+    "extract, configuration": (["extract"], "bottleneck.toml"),
+    "doctor, configuration": (["doctor"], "bottleneck.toml"),
+    "fit": (["fit", "{}"], "x.h5"),
+    "audit": (["audit", "{}"], "x.h5"),
+    "audit --data": (["audit", "good.h5", "--data", "{}"], "x.csv"),
+    "inspect": (["inspect", "{}"], "x.h5"),
+    "inspect, model": (["inspect", "{}"], "x.skops"),
+    "compare": (["compare", "{}"], "x.h5"),
+    "compare --predictions": (["compare", "good.h5", "--predictions", "{}"], "x.csv"),
+    "compare, record of a training": (["compare", "good.h5", "--predictions", "p.csv"],
+                                      "training.json"),
+    "compare --external": (["compare", "good.h5", "--external", "{}"], "x.h5"),
+    "compare --metadata": (
+        ["compare", "good.h5", "--subgroup", "age", "--metadata", "{}"],
+        "x.csv",
+    ),
+    "leakage": (["leakage", "{}"], "x.csv"),
+    "finetune --config": (["finetune", "phantom", "--config", "{}"], "x.toml"),
+    "finetune, features": (["finetune", "{}", "--backbone", "new_fc"], "x.h5"),
+    "reproduce --data": (["reproduce", "sai-sundar", "--data", "{}"], "x.csv"),
+    "run": (["run", "{}"], "x.toml"),
+    "weights import": (["weights", "import", "{}"], "x.pth"),
+    "weights import, Keras": (["weights", "import", "{}"], "x.h5"),
+}  # fmt: skip
+KINDS = ("pipe", "device", "folder", "socket", "terabyte", "loop")
+
+CHILD = r"""
+import json, os, resource, socket, sys
+from pathlib import Path
+
+import h5py  # noqa: F401
+from typer.testing import CliRunner
+
+from bottleneck.cli.app import app
+
+cases, kinds, work = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+if len(cases) > 9:
+    import torch  # noqa: F401
+start, answers = None, []
+for case, (arguments, name) in cases.items():
+    for kind in kinds:
+        folder = work / f"{len(answers)}"
+        folder.mkdir()
+        os.chdir(folder)
+        (folder / "good.h5").symlink_to(work / "good.h5")
+        (folder / "p.csv").symlink_to(work / "p.csv")
+        path = folder / name
+        match kind:
+            case "pipe":
+                os.mkfifo(path)
+            case "device":
+                path.symlink_to("/dev/zero")
+            case "folder":
+                path.mkdir()
+            case "socket":
+                socket.socket(socket.AF_UNIX).bind(name)
+            case "terabyte":
+                with path.open("wb") as file:
+                    file.truncate(2**40)
+            case "loop":
+                path.symlink_to(path)
+        result = CliRunner().invoke(app, [one.format(name) for one in arguments])
+        raised = result.exception
+        raised = None if isinstance(raised, SystemExit) else repr(raised) if raised else None
+        told = "".join(result.output.split())
+        named = "error:" in told and name in told
+        answers.append([case, kind, result.exit_code, raised, named, result.output[-300:]])
+        if start is None:
+            start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if path.exists() and not path.is_symlink():
+            path.rmdir() if path.is_dir() else path.unlink()
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"answers": answers, "kib": most - start}))
+"""
+
+
+def irregular(cases: dict[str, tuple[list[str], str]], place: Path) -> None:
+    from made import dataset_of, make_images
+
+    from bottleneck.features.extraction import extract
+    from bottleneck.testing import tiny_backbone
+
+    make_images(place / "images", 12)
+    dataset = dataset_of(place / "images")
+    made = extract(dataset, tiny_backbone(), precision="fp32", output=place / "f").path
+    made.rename(place / "good.h5")
+    ids = [sample.id for sample in dataset.samples]
+    rows = [
+        f"{name},{sample.label},0.1,0.9" for name, sample in zip(ids, dataset.samples, strict=True)
+    ]
+    header = "id,label," + ",".join(f"score_{name}" for name in dataset.classes)
+    (place / "p.csv").write_text("\n".join([header, *rows, ""]))
+    command = [sys.executable, "-c", CHILD, json.dumps(cases), json.dumps(KINDS), str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    wrong = [answer for answer in told["answers"] if answer[3] or answer[2] != 2 or not answer[4]]
+    assert not wrong
+    assert told["kib"] < 400 * 1024
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.skops", "x.toml"])
+def test_pipes_and_devices_are_refused_at_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for make in (os.mkfifo, lambda path: Path(path).symlink_to("/dev/zero")):
+        make(name)
+        result = CliRunner().invoke(app, ["run" if name == "x.toml" else "inspect", name])
+        assert result.exit_code == 2
+        assert f"{name} is a" in " ".join(result.output.split())
+        Path(name).unlink()
+
+
+@pytest.mark.slow
+def test_irregular_files_are_refused_everywhere(tmp_path: Path) -> None:
+    irregular(FILES, tmp_path)
