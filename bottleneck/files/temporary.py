@@ -16,12 +16,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bottleneck.errors import UsageError, describe_os_error
+
 __all__ = ["lasting_folder", "note_semaphores", "own_folder", "sweep", "used_by_all"]
 
 _PREFIX = "bottleneck-tmp-"
 _NAME = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
-# In characters: the names of sockets, which libraries make in it, are at most 104 characters long.
-_LONGEST = 40
+# In characters: sockets that libraries make in the folder have paths of 104 characters at most.
+# multiprocessing appends 32 of them, and Ray 68.
+_LONGEST, _SHORT = 70, 36
 # A file in the folder that lists the semaphores of worker processes. They have names in shared
 # memory, which nobody removes if all processes are killed at once.
 _LIST = "semaphores"
@@ -35,18 +38,24 @@ def own_folder(*, short: bool = False) -> Path:
     Parameters
     ----------
     short : bool
-        Whether it must have a path of 40 characters at most, so that sockets can be in it.
+        Whether Ray needs it, which appends much to its path: then it may be in ``/tmp``.
 
     Raises
     ------
-    OSError
+    UsageError
         If the system's folder for temporary files cannot be written.
     """
     pid = os.getpid()  # A process that is forked off needs its own.
-    parent = _parent(pid)
-    if short and os.name != "nt" and len(str(parent)) + len(_PREFIX) + 9 > _LONGEST:
-        parent = Path("/tmp")
-    return _make(parent, pid)
+    try:
+        parent = _parent(pid)
+        if short and os.name != "nt" and len(str(parent)) + len(_PREFIX) + 9 > _SHORT:
+            parent = Path("/tmp")
+        return _make(parent, pid)
+    except OSError as error:
+        raise UsageError(
+            f"no folder for temporary files can be used ({describe_os_error(error)}): name one "
+            "in the environment variable TMPDIR"
+        ) from None
 
 
 def lasting_folder() -> Path:
@@ -144,7 +153,7 @@ def used_by_all() -> Iterator[None]:
     """Let all libraries, and the processes started here, use the folder during the block."""
     try:
         folder = str(own_folder())
-    except OSError:  # Parts that need one will say so.
+    except UsageError:  # Parts that need one will say so.
         folder = ""
     if not folder or os.name == "nt" or len(folder) > _LONGEST:
         yield

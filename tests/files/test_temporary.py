@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bottleneck.errors import UsageError
 from bottleneck.files import temporary
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="folders are locked on Unix only")
@@ -102,6 +103,15 @@ def test_semaphores_of_a_process_are_noted(tmp_path: Path) -> None:
 
 def note(lock: object, folder: Path) -> None:
     temporary.note_semaphores(folder)
+
+
+def test_no_folder_can_be_used(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(parent / "none"))
+    monkeypatch.setattr(temporary, "_parent", lambda _: parent / "none")
+    with pytest.raises(UsageError, match=r"No such file or directory.*TMPDIR"):
+        temporary.own_folder()
+    with temporary.used_by_all():
+        assert os.environ["TMPDIR"] == str(parent)
 
 
 def test_everything_temporary_is_in_it(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:

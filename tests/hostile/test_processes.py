@@ -32,7 +32,7 @@ import bottleneck_features
 sys.argv = ["bottleneck", *{arguments!r}]
 bottleneck_features.main()
 """
-# A tiny network, a process per decoder, and a batch that never comes to an end.
+# A tiny network, a process per decoder, and batches that take long to write.
 SLOW = """
 import torch; torch.set_num_threads(1)
 from bottleneck.features import extraction
@@ -47,8 +47,7 @@ def writing(self, payload):
     written.append(place)
     if len(written) > 2:
         print("under way", flush=True)
-        while True:
-            time.sleep(0.01)
+        time.sleep(2)
     return place
 if {slow}:
     journal.Journal._write = writing
@@ -272,4 +271,23 @@ def test_a_signal_ends_a_command_with_its_workers(
     assert ("interrupted." if number == signal.SIGINT else "ended by SIG") in said
     running.all_end(within=5)
     assert not shared_memory(pids)
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("command", ["loader"], indirect=True)
+def test_a_loader_of_images_is_killed(start: Start, command: Command, temporary: Path) -> None:
+    running = start(command)
+    running.wait_for(command)
+    for _ in range(100):  # Loaders live as long as an epoch.
+        for pid in set(running.processes()) - {running.process.pid}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if running.process.poll() is not None:
+            break
+        time.sleep(0.1)
+    assert running.process.wait(30) == 2
+    said = running.output.read_text()
+    assert "--workers" in said
+    assert "Traceback" not in said
+    running.all_end(within=5)
     assert not list(temporary.iterdir())

@@ -11,9 +11,9 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,26 +128,28 @@ class DecoderPool:
 def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecutor:
     from loky import BrokenProcessPool, ProcessPoolExecutor
 
-    process = None
-    try:
-        process = ProcessPoolExecutor(
-            1, initializer=_set_up_process, initargs=(os.getpid(), own_folder()), env=_ENVIRONMENT
+    made: list[ProcessPoolExecutor] = []
+    # A mask would not fit the small image.
+    plain = [dataclasses.replace(p, preparation=Preparation()) for p in preprocessings]
+
+    def start() -> Future[Any]:
+        who = (os.getpid(), own_folder())
+        made.append(
+            ProcessPoolExecutor(1, initializer=_set_up_process, initargs=who, env=_ENVIRONMENT)
         )
-        # A mask would not fit the small image.
-        plain = [dataclasses.replace(p, preparation=Preparation()) for p in preprocessings]
-        # The process starts now. All processes of a program are started by one thread.
-        worker_processes.started(
-            lambda: process.submit(_run_task, (_FIRST, "", None, plain), None)
-        ).result()
+        return made[0].submit(_run_task, (_FIRST, "", None, plain), None)
+
+    try:
+        worker_processes.started(start).result()
     # Without shared memory or file descriptors, the executor itself cannot be made.
     except (OSError, NotImplementedError, BrokenProcessPool) as error:
-        if process is not None:
+        for process in made:
             process.shutdown()
         raise UsageError(
             f"a decoder process cannot be started ({first_line(error)}): use --workers 1, which "
             "needs none"
         ) from None
-    return process
+    return made[0]
 
 
 def _set_up_process(parent: int, folder: Path) -> None:
