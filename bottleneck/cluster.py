@@ -29,6 +29,7 @@ from bottleneck.errors import (
     unknown_name,
 )
 from bottleneck.files.temporary import own_folder
+from bottleneck.worker_processes import without_signals
 
 __all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
 
@@ -174,7 +175,8 @@ def _import() -> Any:
 def _start_here(ray: Any, folder: Path, cores: int | None) -> None:
     # Workers on this machine inherit it, also those that Ray starts in advance.
     path = {"PYTHONPATH": _python_path()}
-    with local_ray.private(ray), local_ray.environment(path):
+    # A signal to all processes of the command is for this one, which ends the others.
+    with local_ray.private(ray), local_ray.environment(path), without_signals():
         # No web page for a Ray that runs only on this machine.
         _init(ray, "local", num_cpus=cores, include_dashboard=False, _temp_dir=str(folder))
 

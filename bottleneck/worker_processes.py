@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from bottleneck.errors import UsageError
 from bottleneck.files.temporary import note_semaphores, own_folder
 
-__all__ = ["end_with", "enter", "joblib_options", "joblib_workers", "started"]
+__all__ = ["end_with", "enter", "joblib_options", "joblib_workers", "started", "without_signals"]
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ def _watch(started_by: int, handle: int | None) -> None:
 
 
 @contextlib.contextmanager
-def _without_signals() -> Iterator[None]:
+def without_signals() -> Iterator[None]:
     """Keep signals from a process that is started here: it inherits what this thread blocks."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows.
         yield
@@ -103,7 +103,7 @@ def started(start: Callable[[], T]) -> T:
     """Start a process in a thread that stays to the end, without signals; return the result."""
 
     def run() -> T:
-        with _without_signals():
+        with without_signals():
             return start()
 
     return _starter(os.getpid()).submit(run).result()
