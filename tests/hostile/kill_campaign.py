@@ -224,7 +224,8 @@ def _wait_for_others(session: int, seconds: float = 5.0) -> list[str]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(line.split()[0]), signal.SIGKILL)
     shared = Path("/dev/shm")
-    memory = [p.name for p in shared.iterdir() if str(session) in p.name] if shared.is_dir() else []
+    own = re.compile(rf"(?<![0-9a-z]){session}(?![0-9a-z])")  # As in torch_4711_…
+    memory = [p.name for p in shared.iterdir() if own.search(p.name)] if shared.is_dir() else []
     return [*left, *memory]
 
 

@@ -60,7 +60,7 @@ KILLS = {
     "finetune": 60,
     "reproduce": 25,
     "leakage": 30,
-    "import": 40,
+    "import": 60,
 }
 
 
