@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import tomllib
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator
 
 from bottleneck.errors import UsageError
 from bottleneck.files.small_files import read_small
+from bottleneck.files.temporary import own_folder
 from bottleneck.ranges import Expected
 from bottleneck.schema import Field, from_table, schema
 
@@ -22,6 +24,7 @@ __all__ = [
     "Configuration",
     "DatasetTable",
     "WeightsTable",
+    "cache_folder",
     "data_folder",
     "read_configuration",
     "read_toml",
@@ -94,6 +97,20 @@ def data_folder() -> Path:
             "the weights in BOTTLENECK_WEIGHTS"
         )
     return path
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for files that can be made again; only the user may read it.
+
+    It is created where it is absent. Without a home folder, it is a temporary one.
+    """
+    # Without a home folder, platformdirs raises an error or leaves the "~" in the path.
+    with contextlib.suppress(RuntimeError, OSError):
+        path = platformdirs.user_cache_path(_APPLICATION, appauthor=False)
+        if path.is_absolute():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return path
+    return own_folder()
 
 
 def read_configuration(folder: Path | None = None) -> Configuration:

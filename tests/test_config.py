@@ -1,11 +1,13 @@
 """``bottleneck.toml``: its keys, its paths and the messages about mistakes."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bottleneck.config import Configuration, DatasetTable, read_configuration
+from bottleneck.config import Configuration, DatasetTable, cache_folder, read_configuration
 from bottleneck.errors import UsageError
+from bottleneck.files.temporary import own_folder
 
 
 def write(folder: Path, text: str) -> Path:
@@ -85,3 +87,14 @@ def test_a_file_that_is_not_utf8_is_an_error(tmp_path):
     (tmp_path / "bottleneck.toml").write_bytes("[dataset]\npath = 'é'".encode("latin-1"))
     with pytest.raises(UsageError, match="cannot be read"):
         read_configuration(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_the_folder_for_caches_is_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / ".cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder().is_relative_to(tmp_path / "home")
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/none")
+    monkeypatch.setenv("HOME", "/dev/null")
+    assert cache_folder() == own_folder()

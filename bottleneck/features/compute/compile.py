@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import types
 import weakref
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.networks import feature_map
+from bottleneck.config import cache_folder
 
 __all__ = ["can_compile", "compiled", "constant_weights", "pays_off"]
 
@@ -51,6 +53,9 @@ def compiled(owner: object) -> Callable[[nn.Module, Tensor], Tensor]:
     if owner not in _COMPILED:
         # It warns where there is no CUDA compiler, which is not needed.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        # By default, torch keeps its code among the temporary files, in a folder that another user
+        # could have made. Ours is the user's own, and later runs compile no network twice.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
         # torch stores compiled networks with the code of the function, eight at most. So each
         # network gets code of its own.
         own = types.FunctionType(feature_map.__code__.replace(), feature_map.__globals__)
