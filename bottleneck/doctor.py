@@ -14,7 +14,7 @@ from typing import Literal
 
 import bottleneck
 from bottleneck.errors import one_line
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["Check", "diagnose"]
 

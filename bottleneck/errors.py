@@ -26,7 +26,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from bottleneck.plain_text import visible
+from bottleneck.text.plain_text import visible
 
 __all__ = [
     "BottleneckError",

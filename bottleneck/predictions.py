@@ -16,7 +16,7 @@ from bottleneck.data.samples import Sample
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import DataError
-from bottleneck.table_text import text_frame
+from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
     import pandas as pd

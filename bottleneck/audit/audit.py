@@ -30,7 +30,7 @@ from bottleneck.duplicates.leak_safe_groups import (
 )
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["Audit", "audit_features", "restate"]
 

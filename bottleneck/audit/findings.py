@@ -18,7 +18,7 @@ from bottleneck.duplicates.label_conflicts import find_conflicting
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "Finding",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.errors import UsageError, WeightsError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "RANDOM_SEED",

@@ -9,11 +9,11 @@ from typing import cast
 import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's resize.
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
-from bottleneck.config import read_toml
 from bottleneck.data.images.preparation import locate_mask
 from bottleneck.data.images.preprocessing import Interpolation, Preprocessing
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.schema import from_table
+from bottleneck.settings.config import read_toml
+from bottleneck.settings.schema import from_table
 
 __all__ = [
     "default_preprocessing",

@@ -11,7 +11,7 @@ import typer
 from bottleneck.cli.console import Json, Quiet, fold, progress, show, show_json
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.audit.audit import Audit

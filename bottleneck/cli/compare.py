@@ -26,10 +26,10 @@ from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.cli.saving import save
-from bottleneck.cluster import share_out
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.evaluation.measures import MEASURING, Measures
+from bottleneck.processes.cluster import share_out
 
 if TYPE_CHECKING:
     from bottleneck.evaluation.results import Comparison

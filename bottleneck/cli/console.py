@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli.streams import terminal_file
-from bottleneck.plain_text import visible
 from bottleneck.report.terminal import wrap
+from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from bottleneck.schema import bare, choices
+from bottleneck.settings.schema import bare, choices
 
 __all__ = ["Options", "takes_fields"]
 
@@ -24,7 +24,7 @@ class Options:
     Attributes
     ----------
     schema : type
-        A class made by ``bottleneck.schema.schema``.
+        A class made by ``bottleneck.settings.schema.schema``.
     names : tuple of str
         Fields, in this order; by default all.
     panel : str or None

@@ -30,9 +30,9 @@ from bottleneck.finetune.training_options import (
     parse_class_weights,
     read_training_options,
 )
-from bottleneck.ranges import Repeats
 from bottleneck.report.terminal import WIDTH, make_table
-from bottleneck.schema import validate
+from bottleneck.settings.ranges import Repeats
+from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
     from rich.table import Table

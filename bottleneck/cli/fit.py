@@ -19,12 +19,12 @@ from bottleneck.cli.console import (
     show_json,
 )
 from bottleneck.cli.inputs import choose_features
-from bottleneck.cluster import share_out
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
-from bottleneck.plurals import counted
-from bottleneck.ranges import Jobs, Seed
-from bottleneck.schema import validate
+from bottleneck.processes.cluster import share_out
+from bottleneck.settings.ranges import Jobs, Seed
+from bottleneck.settings.schema import validate
+from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.heads.persistence import Model

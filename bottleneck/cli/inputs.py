@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bottleneck.errors import UsageError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 
 def choose_features(given: Sequence[Path], command: str, *, several: bool = False) -> list[Path]:

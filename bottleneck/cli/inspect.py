@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show, show_json
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 
 def inspect(

@@ -30,11 +30,11 @@ from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.features.options import ExtractionOptions
-from bottleneck.plain_text import json_text, without_paths
-from bottleneck.ranges import Jobs
 from bottleneck.report.terminal import WIDTH, make_table
-from bottleneck.schema import validate
-from bottleneck.table_text import frame_csv, markdown_text
+from bottleneck.settings.ranges import Jobs
+from bottleneck.settings.schema import validate
+from bottleneck.text.plain_text import json_text, without_paths
+from bottleneck.text.table_text import frame_csv, markdown_text
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -21,7 +21,7 @@ from bottleneck.cli.interrupts import describe, end_at_once, interruptible
 from bottleneck.cli.streams import open_streams
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.files.temporary import used_by_all
-from bottleneck.plain_text import visible
+from bottleneck.text.plain_text import visible
 
 __all__ = ["COMMANDS", "make_app", "run_app"]
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any, TextIO, cast
 
 from bottleneck.errors import UsageError
-from bottleneck.plain_text import READABLE, visible_lines
+from bottleneck.text.plain_text import READABLE, visible_lines
 
 __all__ = ["open_streams", "terminal_file"]
 

@@ -17,7 +17,7 @@ from bottleneck.cli.console import (
     show_json,
     show_table,
 )
-from bottleneck.plain_text import visible
+from bottleneck.text.plain_text import visible
 
 Backbone = Annotated[str, typer.Argument(help="A name that `bottleneck backbones` lists.")]
 

@@ -26,8 +26,8 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.errors import DataError
-from bottleneck.ranges import Seed
-from bottleneck.schema import option, schema
+from bottleneck.settings.ranges import Seed
+from bottleneck.settings.schema import option, schema
 
 __all__ = ["Augmentation", "AugmentedSource", "augment", "original_ids"]
 

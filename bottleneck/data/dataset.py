@@ -30,10 +30,10 @@ from bottleneck.errors import (
     storage_failure,
     unknown_name,
 )
-from bottleneck.plain_text import visible
-from bottleneck.plurals import counted
-from bottleneck.ranges import Patients
-from bottleneck.schema import validate
+from bottleneck.settings.ranges import Patients
+from bottleneck.settings.schema import validate
+from bottleneck.text.plain_text import visible
+from bottleneck.text.plurals import counted
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 

@@ -10,7 +10,7 @@ from bottleneck.data.missing_values import UNASSIGNED, may_be_missing, means_not
 from bottleneck.data.samples import Sample, examples
 from bottleneck.data.spelling_keys import N_DIGITS, is_rounded
 from bottleneck.errors import DataError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["NOUNS", "check_names", "is_missing"]
 

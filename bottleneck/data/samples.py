@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
-from bottleneck.disk_backed import Database
 from bottleneck.errors import DataError
+from bottleneck.files.disk_backed import Database
 
 __all__ = [
     "Box",

@@ -19,7 +19,7 @@ from bottleneck.data.spelling_keys import (
     wide_key,
 )
 from bottleneck.errors import DataError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["unify_spellings"]
 

@@ -11,7 +11,7 @@ from bottleneck.data.missing_values import UNASSIGNED, is_class_word, may_be_mis
 from bottleneck.data.samples import Sample, examples
 from bottleneck.data.spelling_keys import loose_key
 from bottleneck.errors import DataError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["check_unclear_labels"]
 

@@ -20,7 +20,7 @@ from bottleneck.duplicates.leak_safe_groups import (
     join_by_images,
 )
 from bottleneck.errors import ProtocolError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["FoldPlan", "Given", "plan_folds"]
 

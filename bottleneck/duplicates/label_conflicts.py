@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, connect
 from bottleneck.errors import ProtocolError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["LabelConflicts", "find_conflicting", "resolve_conflicts"]
 

@@ -20,7 +20,7 @@ from bottleneck.duplicates.near_duplicates import (
     find_near_duplicates,
 )
 from bottleneck.duplicates.similarity import round_aspects
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "LeakSafeGroups",

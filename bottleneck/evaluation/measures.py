@@ -7,7 +7,7 @@ from typing import Annotated
 
 from annotated_types import Gt, Lt
 
-from bottleneck.schema import Field, option, schema
+from bottleneck.settings.schema import Field, option, schema
 
 __all__ = ["MEASURING", "Measures"]
 

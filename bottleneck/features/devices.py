@@ -9,7 +9,7 @@ import torch
 
 from bottleneck.backbones.recipe import Precision
 from bottleneck.errors import DeviceError, UsageError, first_line
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "MAX_WORKERS",

@@ -21,7 +21,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bottleneck import cluster
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
@@ -42,6 +41,7 @@ from bottleneck.features.shared_pass import make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
+from bottleneck.processes import cluster
 
 __all__ = ["Extraction", "Progress", "extract", "extract_all"]
 

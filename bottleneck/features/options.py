@@ -7,8 +7,8 @@ from typing import Literal
 
 from bottleneck.backbones.recipe import Decoding, Precision
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.ranges import BatchSize, Processes
-from bottleneck.schema import option, schema
+from bottleneck.settings.ranges import BatchSize, Processes
+from bottleneck.settings.schema import option, schema
 
 __all__ = ["ExtractionOptions"]
 

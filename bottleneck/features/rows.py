@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
-from bottleneck.disk_backed import DiskArray
-from bottleneck.plurals import counted
+from bottleneck.files.disk_backed import DiskArray
+from bottleneck.text.plurals import counted
 
 __all__ = ["NO_STAMP", "ImageRow", "ImageTable", "Stamp", "row_key"]
 

@@ -28,11 +28,11 @@ from bottleneck.finetune.validation_split import (
     refuse_shared_patients,
     split_table,
 )
-from bottleneck.plain_text import without_paths
 from bottleneck.predictions import Predictions, predicted_classes
-from bottleneck.ranges import Repeats
-from bottleneck.schema import validate
-from bottleneck.table_text import frame_csv
+from bottleneck.settings.ranges import Repeats
+from bottleneck.settings.schema import validate
+from bottleneck.text.plain_text import without_paths
+from bottleneck.text.table_text import frame_csv
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone

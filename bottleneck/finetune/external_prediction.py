@@ -16,7 +16,7 @@ from bottleneck.finetune.fold_record import FileRecord
 from bottleneck.finetune.saved_files import DamagedFile, Seal, read_object, read_sealed
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.predictions import Predictions, predicted_classes
-from bottleneck.schema import from_table, schema
+from bottleneck.settings.schema import from_table, schema
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le, MinLen
 from bottleneck.errors import UsageError
 from bottleneck.finetune.saved_files import DamagedFile
 from bottleneck.finetune.validation_split import FoldSplit
-from bottleneck.schema import Field, from_table, schema
+from bottleneck.settings.schema import Field, from_table, schema
 
 __all__ = ["FoldRecord", "check_record"]
 

@@ -35,7 +35,7 @@ from bottleneck.finetune.classifier import Classifier, attach_head, has_folded_n
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.training_options import TrainingAugmentation, TrainingOptions
 from bottleneck.finetune.transforms import augment_pixels, derive_seed
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["ImageInputs"]
 

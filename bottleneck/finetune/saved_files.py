@@ -15,7 +15,7 @@ import pandas as pd
 from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular, read_small
 from bottleneck.files.writing import write_whole
-from bottleneck.table_text import frame_csv
+from bottleneck.text.table_text import frame_csv
 
 __all__ = [
     "DamagedFile",

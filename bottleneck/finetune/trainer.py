@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, DistributedSampler
 
-from bottleneck import worker_processes
 from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
 from bottleneck.files.temporary import own_folder
@@ -38,6 +37,7 @@ from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.transforms import derive_seed
 from bottleneck.finetune.validation_split import FoldSplit
+from bottleneck.processes import worker_processes
 
 __all__ = ["auroc", "predict_rows", "train_network"]
 

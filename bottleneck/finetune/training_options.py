@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from bottleneck.backbones.recipe import Precision
-from bottleneck.config import read_toml
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
-from bottleneck.ranges import BatchSize, Epochs, Expected, Positive, Processes, Seed
-from bottleneck.schema import from_table, option, schema
+from bottleneck.settings.config import read_toml
+from bottleneck.settings.ranges import BatchSize, Epochs, Expected, Positive, Processes, Seed
+from bottleneck.settings.schema import from_table, option, schema
 
 __all__ = [
     "TrainingAugmentation",

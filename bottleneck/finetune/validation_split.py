@@ -17,7 +17,7 @@ from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import DataError, ProtocolError
-from bottleneck.table_text import text_frame
+from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,8 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import Model
 from bottleneck.heads.search import search
-from bottleneck.ranges import Jobs, Seed
-from bottleneck.schema import validate
+from bottleneck.settings.ranges import Jobs, Seed
+from bottleneck.settings.schema import validate
 
 __all__ = ["fit"]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import FeatureFileError
 from bottleneck.heads.head_catalogue import LARGE, Head
-from bottleneck.ranges import FoldCount, Jobs, Seed
-from bottleneck.schema import validate
-from bottleneck.worker_processes import joblib_options, joblib_workers
+from bottleneck.processes.worker_processes import joblib_options, joblib_workers
+from bottleneck.settings.ranges import FoldCount, Jobs, Seed
+from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

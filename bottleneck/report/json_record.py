@@ -9,9 +9,9 @@ from bottleneck import __version__
 from bottleneck.audit.audit import Audit
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.plain_text import json_text, without_paths
 from bottleneck.report.labels import n_samples
 from bottleneck.report.redaction import plain, shareable
+from bottleneck.text.plain_text import json_text, without_paths
 
 __all__ = ["results", "results_text"]
 

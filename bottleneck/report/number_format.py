@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.plain_text import without_paths
+from bottleneck.text.plain_text import without_paths
 
 __all__ = ["amount", "bounds", "dagger", "duration", "p_value", "prose", "signed", "three"]
 

@@ -16,7 +16,6 @@ from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import one_line
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.plain_text import visible
 from bottleneck.report import (
     checklist,
     json_record,
@@ -36,7 +35,8 @@ from bottleneck.report.figures import (
     roc_curves,
 )
 from bottleneck.report.result_files import refuse_finished, write_files
-from bottleneck.table_text import frame_csv
+from bottleneck.text.plain_text import visible
+from bottleneck.text.table_text import frame_csv
 
 Progress = Callable[[int, int, str], None]
 

@@ -9,12 +9,12 @@ from typing import Any
 from bottleneck import __version__
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.plain_text import visible
-from bottleneck.plurals import counted
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import p_value, prose, signed, three
 from bottleneck.report.summary import interval_methods, summarise
-from bottleneck.table_text import markdown_text
+from bottleneck.text.plain_text import visible
+from bottleneck.text.plurals import counted
+from bottleneck.text.table_text import markdown_text
 
 __all__ = ["methods_paragraph", "paragraphs_markdown", "results_paragraph"]
 

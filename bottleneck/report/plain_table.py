@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bottleneck.plain_text import visible, visible_lines
+from bottleneck.text.plain_text import visible, visible_lines
 
 __all__ = ["PlainTable"]
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from bottleneck.data.images.preparation import name_mask
 from bottleneck.evaluation.results import Comparison
-from bottleneck.plain_text import without_paths
 from bottleneck.predictions import Predictions
+from bottleneck.text.plain_text import without_paths
 
 __all__ = [
     "fields",

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from bottleneck.evaluation.methods_text import describe_target
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.plain_text import visible, without_paths
-from bottleneck.plurals import counted
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import (
@@ -24,7 +22,9 @@ from bottleneck.report.labels import (
     n_samples,
 )
 from bottleneck.report.number_format import dagger
-from bottleneck.table_text import csv_text, markdown_text
+from bottleneck.text.plain_text import visible, without_paths
+from bottleneck.text.plurals import counted
+from bottleneck.text.table_text import csv_text, markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd

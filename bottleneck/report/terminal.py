@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.plain_text import visible
+from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table

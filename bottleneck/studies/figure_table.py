@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.plain_text import json_text, without_paths
 from bottleneck.report.labels import metric_label
 from bottleneck.report.number_format import dagger, duration, p_value
 from bottleneck.report.redaction import plain
@@ -26,7 +25,8 @@ from bottleneck.studies.study_results import (
     StudyResult,
     TestResult,
 )
-from bottleneck.table_text import markdown_text
+from bottleneck.text.plain_text import json_text, without_paths
+from bottleneck.text.table_text import markdown_text
 
 if TYPE_CHECKING:
     from rich.table import Table

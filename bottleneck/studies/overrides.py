@@ -8,10 +8,10 @@ from typing import Any
 
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import unknown_name
-from bottleneck.plurals import counted
-from bottleneck.ranges import Epochs, FoldCount, Patients, Repeats
-from bottleneck.schema import Field, option, schema
+from bottleneck.settings.ranges import Epochs, FoldCount, Patients, Repeats
+from bottleneck.settings.schema import Field, option, schema
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
+from bottleneck.text.plurals import counted
 
 __all__ = ["CHANGES", "Overrides", "apply_overrides"]
 

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from bottleneck.errors import UsageError
-from bottleneck.ranges import Expected
-from bottleneck.schema import Field, schema
+from bottleneck.settings.ranges import Expected
+from bottleneck.settings.schema import Field, schema
 
 __all__ = [
     "METRICS",

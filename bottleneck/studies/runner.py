@@ -21,10 +21,10 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.files.writing import make_folder, write_whole
-from bottleneck.ranges import Jobs
 from bottleneck.report.page import write_report
 from bottleneck.report.result_files import claim_folder
-from bottleneck.schema import validate
+from bottleneck.settings.ranges import Jobs
+from bottleneck.settings.schema import validate
 from bottleneck.studies.collect import collect_arms, collect_external, collect_tests
 from bottleneck.studies.consistency.check import check
 from bottleneck.studies.overrides import Overrides, apply_overrides
@@ -32,7 +32,7 @@ from bottleneck.studies.split import Split, describe_split, split_samples
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
 from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 from bottleneck.studies.subset import select_samples, take_patients
-from bottleneck.table_text import frame_csv, text_frame
+from bottleneck.text.table_text import frame_csv, text_frame
 
 if TYPE_CHECKING:
     from bottleneck.finetune.cross_validate import Trained

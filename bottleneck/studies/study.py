@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator
 
 from bottleneck.backbones.recipe import slug
-from bottleneck.config import read_toml
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.display import AS_STORED
 from bottleneck.data.images.preparation import Preparation, locate_mask
@@ -18,8 +17,9 @@ from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import get_head
-from bottleneck.ranges import Count, FoldCount, Repeats, Seed
-from bottleneck.schema import Field, from_table, schema
+from bottleneck.settings.config import read_toml
+from bottleneck.settings.ranges import Count, FoldCount, Repeats, Seed
+from bottleneck.settings.schema import Field, from_table, schema
 from bottleneck.studies.published_figures import PublishedSet, PublishedTest
 
 __all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]

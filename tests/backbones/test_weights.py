@@ -24,8 +24,8 @@ from bottleneck.backbones.weights import folder, hub, index
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import locate
 from bottleneck.cli.app import app
-from bottleneck.config import data_folder
 from bottleneck.errors import UsageError, WeightsError
+from bottleneck.settings.config import data_folder
 from bottleneck.testing import tiny_backbone
 
 GONE = WeightsRecord("resnet18", "mine", "gone.pth", 64 * "0", "torchvision", "gone.pth")

@@ -26,7 +26,7 @@ from bottleneck.data.images.ultrasound_sector import find_sector
 from bottleneck.data.phantom.generator import phantom_dataset
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError, UsageError
-from bottleneck.schema import from_table
+from bottleneck.settings.schema import from_table
 
 SQUARE = Preprocessing(40, 32, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

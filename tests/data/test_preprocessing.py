@@ -10,7 +10,7 @@ import bottleneck.backbones.preprocessing_presets
 from bottleneck.data.images import preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DecodeError, UsageError
-from bottleneck.schema import from_table
+from bottleneck.settings.schema import from_table
 
 # Loading it enters torchvision's resize.
 assert "torchvision" in preprocessing.TENSOR_RESIZERS, bottleneck.backbones.preprocessing_presets

@@ -241,7 +241,7 @@ def ray_surroundings() -> dict[str, str]:
 def ray_cluster() -> Iterator[str]:
     """A cluster of its own, which outlives the runs that are killed; yields its address."""
     ray = pytest.importorskip("ray")
-    from bottleneck import cluster
+    from bottleneck.processes import cluster
 
     with cluster.connect(cores=2):
         yield ray.get_runtime_context().gcs_address

@@ -20,7 +20,6 @@ from made import dataset_of
 from made_features import make_features
 from PIL import Image
 
-from bottleneck import cluster, cluster_guard
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.splits.protocol import Protocol
@@ -29,6 +28,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.features.extraction import Extraction, extract, extract_all
 from bottleneck.files.temporary import own_folder
 from bottleneck.heads.fit import fit
+from bottleneck.processes import cluster, cluster_guard
 from bottleneck.testing import tiny_backbone
 
 ray = pytest.importorskip("ray")

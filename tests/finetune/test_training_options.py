@@ -16,7 +16,7 @@ from bottleneck.finetune.training_options import (
     parse_class_weights,
     read_training_options,
 )
-from bottleneck.schema import from_table
+from bottleneck.settings.schema import from_table
 
 
 def test_file_and_what_is_given(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from bottleneck.backbones.layouts import keras
 from bottleneck.backbones.layouts.checkpoint import read_checkpoint
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.weights.folder import read_records
-from bottleneck.config import read_configuration
 from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.csv_tables import read_columns
@@ -42,6 +41,7 @@ from bottleneck.finetune.training_options import read_training_options
 from bottleneck.heads.fit import fit
 from bottleneck.heads.persistence import load_model
 from bottleneck.predictions import read_predictions
+from bottleneck.settings.config import read_configuration
 from bottleneck.studies.study import read_study
 from bottleneck.testing import tiny_backbone
 

@@ -27,7 +27,7 @@ from bottleneck.features.file.journal import Journal
 from bottleneck.features.options import ExtractionOptions
 from bottleneck.finetune.training_options import TrainingOptions, read_training_options
 from bottleneck.heads.fit import fit
-from bottleneck.schema import bare
+from bottleneck.settings.schema import bare
 from bottleneck.studies.overrides import Overrides
 from bottleneck.studies.study import StudyProtocol
 from bottleneck.testing import tiny_backbone

@@ -19,9 +19,9 @@ from markdown_it import MarkdownIt
 
 import bottleneck
 from bottleneck.data.readers.csv_tables import read_table
-from bottleneck.plain_text import visible
 from bottleneck.predictions import Predictions, read_predictions
-from bottleneck.table_text import csv_cell, csv_text, frame_csv, markdown_text, read_cell
+from bottleneck.text.plain_text import visible
+from bottleneck.text.table_text import csv_cell, csv_text, frame_csv, markdown_text, read_cell
 
 HIDDEN = regex.compile(
     r"[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]"

@@ -33,12 +33,12 @@ from bottleneck.cli.console import (
     show_paragraph,
     show_table,
 )
-from bottleneck.config import read_configuration
 from bottleneck.data.readers.csv_tables import read_table
 from bottleneck.errors import BottleneckError, UsageError
-from bottleneck.plain_text import json_text, visible
 from bottleneck.report.terminal import make_table, wrap
-from bottleneck.table_text import frame_csv
+from bottleneck.settings.config import read_configuration
+from bottleneck.text.plain_text import json_text, visible
+from bottleneck.text.table_text import frame_csv
 
 # By another library: what no text that is shown may have.
 HIDDEN = regex.compile(
@@ -344,7 +344,7 @@ def test_json_files_hide_nothing(name: str) -> None:
 
 
 def test_characters_that_an_output_lacks_become_others() -> None:
-    from bottleneck.plain_text import READABLE
+    from bottleneck.text.plain_text import READABLE
 
     for encoding in ("ascii", "latin-1", "cp1252", "cp437", "shift_jis"):
         shown = "→ – … ± × † 図\udce9 é".encode(encoding, READABLE).decode(encoding)

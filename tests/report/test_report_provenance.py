@@ -12,9 +12,9 @@ from hypothesis import strategies
 from report.factory import provenance
 
 from bottleneck.evaluation.results import Comparison, Evaluation
-from bottleneck.plain_text import visible, without_paths
 from bottleneck.report.page import write_report
 from bottleneck.report.redaction import fields, plain, shareable, shared_and_own
+from bottleneck.text.plain_text import visible, without_paths
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from bottleneck.errors import UsageError
-from bottleneck.schema import from_table
+from bottleneck.settings.schema import from_table
 from bottleneck.studies.consistency.check import check
 from bottleneck.studies.consistency.grim import figures_of, fitting_positives
 from bottleneck.studies.consistency.prevalence import implied_share

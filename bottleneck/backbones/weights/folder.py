@@ -21,14 +21,14 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from bottleneck.backbones.recipe import slug
-from bottleneck.config import CONFIGURATION_FILE, data_folder, read_configuration
 from bottleneck.errors import UsageError, WeightsError, describe_os_error
 from bottleneck.files.locks import lock
 from bottleneck.files.small_files import open_regular, read_small
 from bottleneck.files.writing import replacing, sweep, write_whole
-from bottleneck.plain_text import json_text
-from bottleneck.ranges import Expected
-from bottleneck.schema import from_table, schema
+from bottleneck.settings.config import CONFIGURATION_FILE, data_folder, read_configuration
+from bottleneck.settings.ranges import Expected
+from bottleneck.settings.schema import from_table, schema
+from bottleneck.text.plain_text import json_text
 
 __all__ = [
     "WeightsFolder",

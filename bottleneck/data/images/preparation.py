@@ -20,8 +20,8 @@ from pydantic import BeforeValidator
 from bottleneck.data.images.display import Display
 from bottleneck.data.images.ultrasound_sector import encode_mask, find_sector, read_mask
 from bottleneck.errors import DecodeError, UsageError
-from bottleneck.ranges import Expected
-from bottleneck.schema import from_table, option, schema
+from bottleneck.settings.ranges import Expected
+from bottleneck.settings.schema import from_table, option, schema
 
 __all__ = ["Preparation", "locate_mask", "name_mask", "recorded_preparation"]
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import DecodeError, UsageError, unknown_name
-from bottleneck.schema import schema
+from bottleneck.settings.schema import schema
 
 __all__ = ["Preprocessing"]
 

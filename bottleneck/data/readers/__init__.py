@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bottleneck.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers.class_folders import name_patients, read_class_folders
 from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
@@ -20,8 +19,9 @@ from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
-from bottleneck.ranges import Patients
-from bottleneck.schema import validate
+from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration
+from bottleneck.settings.ranges import Patients
+from bottleneck.settings.schema import validate
 
 __all__ = ["load_dataset"]
 

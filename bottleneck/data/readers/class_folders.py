@@ -19,7 +19,7 @@ from bottleneck.data.readers.mask_files import same_but_suffix, same_but_word, s
 from bottleneck.data.readers.untrusted_files import is_image, list_files
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["name_patients", "read_class_folders"]
 

@@ -18,7 +18,7 @@ from bottleneck.data.readers.spreadsheets import is_workbook, read_sheet
 from bottleneck.data.spelling_keys import loose_key, match_ids, match_names
 from bottleneck.errors import DataError, describe_os_error, unknown_name
 from bottleneck.files.small_files import open_regular
-from bottleneck.table_text import read_cell
+from bottleneck.text.table_text import read_cell
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from bottleneck.data.readers.manifest import SPLITS
 from bottleneck.data.readers.mask_files import is_image_folder
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["FolderLevels", "doubt_folder", "find_levels", "propose_pattern"]
 

@@ -16,7 +16,7 @@ from bottleneck.data.readers.table_columns import REQUIRED, choose_columns, note
 from bottleneck.data.readers.table_paths import TablePaths
 from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, values_of
 from bottleneck.errors import DataError, UsageError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["SPLITS", "read_manifest"]
 

@@ -17,7 +17,7 @@ from typing import Any
 from bottleneck.errors import DataError, describe_os_error
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.small_files import open_regular, read_small
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["is_workbook", "read_sheet"]
 

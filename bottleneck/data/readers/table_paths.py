@@ -16,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.errors import DataError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["TablePaths"]
 

@@ -16,7 +16,7 @@ from bottleneck.data.splits.patients import (
 )
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "fixed_split",

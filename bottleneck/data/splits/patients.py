@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import ProtocolError
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "SEEDS_TRIED",

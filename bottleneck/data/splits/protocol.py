@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.ranges import FoldCount, Repeats, Seed
-from bottleneck.schema import option, schema
+from bottleneck.settings.ranges import FoldCount, Repeats, Seed
+from bottleneck.settings.schema import option, schema
 
 __all__ = ["Conflicts", "Fold", "Folds", "Protocol"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import count_by_class
-from bottleneck.plurals import counted
 from bottleneck.statistics.intervals import effective_number, holds_level
+from bottleneck.text.plurals import counted
 
 __all__ = ["ESTIMATE_ONLY", "shortage"]
 

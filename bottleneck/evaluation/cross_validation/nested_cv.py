@@ -19,9 +19,9 @@ from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamp
 from bottleneck.heads.head_catalogue import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
-from bottleneck.ranges import FoldCount, Jobs
-from bottleneck.schema import validate
-from bottleneck.worker_processes import joblib_options, joblib_workers
+from bottleneck.processes.worker_processes import joblib_options, joblib_workers
+from bottleneck.settings.ranges import FoldCount, Jobs
+from bottleneck.settings.schema import validate
 
 __all__ = ["InnerFolds", "Progress", "RunOptions", "plan_inner_folds", "run_arms"]
 

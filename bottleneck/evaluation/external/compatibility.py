@@ -15,7 +15,7 @@ from bottleneck.data.spelling_keys import near_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.plurals import counted
+from bottleneck.text.plurals import counted
 
 __all__ = ["describe_cohorts", "match_external", "refuse_other_recipe"]
 

@@ -30,8 +30,8 @@ from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import LARGE, Head, get_head
 from bottleneck.heads.search import check_finite
-from bottleneck.plurals import counted
 from bottleneck.predictions import Predictions
+from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

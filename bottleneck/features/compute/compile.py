@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.networks import feature_map
-from bottleneck.config import cache_folder
+from bottleneck.settings.config import cache_folder
 
 __all__ = ["can_compile", "compiled", "constant_weights", "pays_off"]
 

@@ -17,8 +17,8 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
-from bottleneck.ranges import BatchSize
-from bottleneck.schema import validate
+from bottleneck.settings.ranges import BatchSize
+from bottleneck.settings.schema import validate
 
 __all__ = ["BatchPlan", "Engine", "ExtractionJob", "FeatureBatch", "ForwardPass", "HasRow"]
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import torch
 
 import bottleneck
-from bottleneck import cluster
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
 from bottleneck.data.images.pixel_cache import PixelCache
@@ -29,6 +28,7 @@ from bottleneck.features.compute.engine import ExtractionJob, FeatureBatch, Forw
 from bottleneck.features.compute.worker import Worker
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
+from bottleneck.processes import cluster
 
 if TYPE_CHECKING:
     import pyarrow
@@ -145,7 +145,7 @@ class RayEngine:
         Cores per actor: the number of its loading threads and, on CPUs, of its computing
         threads. "auto" is a GPU's share of the cores of its machine, 24 at most; on CPUs, 4.
     address : str or None
-        Address of the cluster, as ``bottleneck.cluster.connect`` takes it.
+        Address of the cluster, as ``bottleneck.processes.cluster.connect`` takes it.
 
     Raises
     ------

@@ -27,13 +27,13 @@ from pydantic import TypeAdapter
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Sample
-from bottleneck.disk_backed import DiskDict
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.file.provenance_record import RecordedPlan
 from bottleneck.features.rows import ImageRow, Stamp, row_key
+from bottleneck.files.disk_backed import DiskDict
 from bottleneck.files.writing import continue_file
-from bottleneck.ranges import Seconds
-from bottleneck.schema import from_table, schema
+from bottleneck.settings.ranges import Seconds
+from bottleneck.settings.schema import from_table, schema
 
 __all__ = ["Journal"]
 

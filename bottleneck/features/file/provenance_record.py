@@ -12,8 +12,8 @@ from typing import Any
 
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.ranges import BatchSize, Count, Seconds
-from bottleneck.schema import Field, from_table, schema
+from bottleneck.settings.ranges import BatchSize, Count, Seconds
+from bottleneck.settings.schema import Field, from_table, schema
 
 __all__ = ["RecordedPlan", "read_format", "read_record"]
 

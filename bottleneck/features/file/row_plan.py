@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample, blocks_of
-from bottleneck.disk_backed import DiskArray
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.rows import ImageRow, ImageTable, row_key
-from bottleneck.plurals import counted
+from bottleneck.files.disk_backed import DiskArray
+from bottleneck.text.plurals import counted
 
 __all__ = ["RowPlan"]
 

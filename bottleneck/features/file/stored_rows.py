@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample, values_of
-from bottleneck.disk_backed import DiskArray, DiskDict
 from bottleneck.features.file.format import HASH, HASHES, Members, take
 from bottleneck.features.rows import Stamp, row_key
+from bottleneck.files.disk_backed import DiskArray, DiskDict
 
 __all__ = ["StoredRows"]
 

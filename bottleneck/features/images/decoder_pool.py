@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bottleneck import worker_processes
 from bottleneck.data.images.decode import PixelFacts, codec, decode_with_notes, pixel_facts
 from bottleneck.data.images.display import Display
 from bottleneck.data.images.pixel_cache import PixelCache
@@ -30,6 +29,7 @@ from bottleneck.errors import DecodeError, UsageError, first_line
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
 from bottleneck.files.temporary import own_folder
+from bottleneck.processes import worker_processes
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor

@@ -24,7 +24,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.ranges import Expected, refuse_absurd
+from bottleneck.settings.ranges import Expected, refuse_absurd
 
 __all__ = [
     "Expected",
@@ -176,7 +176,7 @@ def validate(kind: Any, value: Any, name: str) -> Any:
 
     Examples
     --------
-    >>> from bottleneck.ranges import Seed
+    >>> from bottleneck.settings.ranges import Seed
     >>> validate(Seed, -1, "seed")
     Traceback (most recent call last):
         ...

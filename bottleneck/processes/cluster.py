@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import bottleneck
-from bottleneck import local_ray
 from bottleneck.errors import (
     BottleneckError,
     ClusterError,
@@ -29,7 +28,8 @@ from bottleneck.errors import (
     unknown_name,
 )
 from bottleneck.files.temporary import own_folder
-from bottleneck.worker_processes import without_signals
+from bottleneck.processes import local_ray
+from bottleneck.processes.worker_processes import without_signals
 
 __all__ = ["Machine", "call", "choose", "connect", "get", "machines", "share_out", "stream"]
 

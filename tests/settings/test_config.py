@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bottleneck.config import Configuration, DatasetTable, cache_folder, read_configuration
 from bottleneck.errors import UsageError
 from bottleneck.files.temporary import own_folder
+from bottleneck.settings.config import Configuration, DatasetTable, cache_folder, read_configuration
 
 
 def write(folder: Path, text: str) -> Path:

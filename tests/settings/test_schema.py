@@ -15,8 +15,8 @@ import pytest
 from annotated_types import Ge, Gt
 
 from bottleneck.errors import UsageError
-from bottleneck.ranges import Expected
-from bottleneck.schema import Field, from_table, schema
+from bottleneck.settings.ranges import Expected
+from bottleneck.settings.schema import Field, from_table, schema
 
 
 @schema

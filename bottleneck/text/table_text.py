@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck.plain_text import escape_character, is_hidden, visible
+from bottleneck.text.plain_text import escape_character, is_hidden, visible
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bottleneck.errors import UsageError
-from bottleneck.worker_processes import joblib_options, joblib_workers
+from bottleneck.processes.worker_processes import joblib_options, joblib_workers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits and signals are those of Unix")
 

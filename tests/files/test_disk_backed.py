@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bottleneck.disk_backed import DiskArray, DiskDict
 from bottleneck.errors import UsageError
+from bottleneck.files.disk_backed import DiskArray, DiskDict
 
 # Fills a dict, and an array, with so many bytes allowed to a file.
 FULL = """
 import resource, signal
 from bottleneck.errors import UsageError
-from bottleneck.disk_backed import DiskArray, DiskDict
+from bottleneck.files.disk_backed import DiskArray, DiskDict
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 for fill in (

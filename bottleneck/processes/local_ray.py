@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bottleneck import cluster_guard
+from bottleneck.processes import cluster_guard
 
 __all__ = ["environment", "guarded", "private", "read_token"]
 

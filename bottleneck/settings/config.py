@@ -16,8 +16,8 @@ from pydantic import BeforeValidator
 from bottleneck.errors import UsageError
 from bottleneck.files.small_files import read_small
 from bottleneck.files.temporary import own_folder
-from bottleneck.ranges import Expected
-from bottleneck.schema import Field, from_table, schema
+from bottleneck.settings.ranges import Expected
+from bottleneck.settings.schema import Field, from_table, schema
 
 __all__ = [
     "CONFIGURATION_FILE",

@@ -1,0 +1,1 @@
+"""Validated options, the ranges of their numbers, and configuration files."""
