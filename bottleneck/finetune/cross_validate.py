@@ -341,7 +341,8 @@ def _train_fold(
     number: int,
     n_parts: int,
 ) -> tuple[dict[str, Any], Scores]:
-    from bottleneck.finetune.trainer import auroc, predict_rows, train_network
+    from bottleneck.finetune.trainer import predict_rows, train_network
+    from bottleneck.finetune.training_module import auroc
 
     known = folder.finished(part, len(inputs.classes))
     if known is not None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
-import math
-import os
 import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -22,130 +19,23 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
-from torch.utils.data import DataLoader, DistributedSampler
 
 from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
-from bottleneck.files.temporary import own_folder
 from bottleneck.finetune.classifier import Classifier
-from bottleneck.finetune.early_stopping import Course, Curve, Move, Validated, best_epoch, is_over
-from bottleneck.finetune.losses import build_loss, weigh_classes
-from bottleneck.finetune.lr_schedule import make_scheduler
+from bottleneck.finetune.early_stopping import Course, Curve, Move, best_epoch, is_over
 from bottleneck.finetune.saved_files import DamagedFile
 from bottleneck.finetune.training_checkpoint import CheckpointFile
-from bottleneck.finetune.training_data import Inputs, Item
+from bottleneck.finetune.training_data import Inputs
+from bottleneck.finetune.training_module import Predicting, Training, load_batches, n_used
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.transforms import derive_seed
 from bottleneck.finetune.validation_split import FoldSplit
-from bottleneck.processes import worker_processes
 
-__all__ = ["auroc", "predict_rows", "train_network"]
+__all__ = ["predict_rows", "train_network"]
 
 # In seconds: what lies between the signals that a batch system sends to the processes of a job.
 _MOMENT = 0.5
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-_OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-
-
-class _Training(Validated):
-    """The Lightning module: training steps, validation and optimiser.
-
-    Nothing depends on the state of a random generator: the order of an epoch, the augmentation of
-    each image and the dropout of each step follow from seed, epoch and number. An epoch that is
-    repeated after a kill is therefore identical to the one that was lost.
-    """
-
-    def __init__(self, inputs: Inputs, part: FoldSplit, config: TrainingOptions) -> None:
-        super().__init__()
-        self.inputs = inputs
-        self.part = part
-        self.config = config
-        self.network = inputs.network(config.seed)
-        self.loss = build_loss(
-            config.loss,
-            config.gamma,
-            weigh_classes(config.class_weights, inputs.y[part.train], inputs.classes),
-        )
-        self.main_process, self.temporary = os.getpid(), own_folder()
-        self.outputs: list[tuple[Tensor, Tensor]] = []
-        self.val_loss = self.val_auroc = float("nan")
-
-    def train_dataloader(self) -> DataLoader[Item]:
-        seed, epoch = self.config.seed, self.current_epoch
-        generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
-        order = torch.randperm(len(self.part.train), generator=generator).numpy()
-        rows = self.part.train[order][: _n_used(len(order), self.config)]
-        share = self.global_rank, self.trainer.world_size
-        return _loader(self.inputs, rows, self.config, augmented=(seed, epoch), share=share)
-
-    def val_dataloader(self) -> DataLoader[Item]:
-        share = self.global_rank, self.trainer.world_size
-        return _loader(self.inputs, self.part.validation, self.config, share=share)
-
-    def on_train_start(self) -> None:
-        if os.getpid() != self.main_process:  # One process per device.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            worker_processes.enter(
-                self.main_process, self.temporary, thread_stays=True, sigterm=True
-            )
-
-    def on_train_epoch_start(self) -> None:
-        self.network.train()
-
-    def training_step(self, batch: list[Tensor], number: int) -> Tensor:
-        inputs, labels, _ = batch
-        rank, world = self.global_rank, self.trainer.world_size
-        place = number * world + rank
-        torch.manual_seed(derive_seed("step", self.config.seed, self.current_epoch, place))
-        loss: Tensor = self.loss(self.network(inputs), labels)
-        if not torch.isfinite(loss):
-            raise UsageError(
-                f"the loss is not finite in epoch {self.current_epoch + 1}: use a smaller "
-                "--learning-rate, or --precision fp32"
-            )
-        self.log(
-            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
-        )
-        return loss
-
-    def validation_step(self, batch: list[Tensor], number: int) -> None:
-        inputs, _, rows = batch
-        self.outputs.append((self.network(inputs).float(), rows))
-
-    def on_validation_epoch_end(self) -> None:
-        logits, rows = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
-        self.outputs.clear()
-        if self.trainer.world_size > 1:
-            logits, rows = (cast(Tensor, self.all_gather(t)).flatten(0, 1) for t in (logits, rows))
-        # With several devices, samples are repeated so that all devices have equally many.
-        _, first = np.unique(rows.cpu().numpy(), return_index=True)
-        logits, rows = logits[first], rows[first]
-        labels = self.inputs.labels[rows.cpu().numpy()]
-        self.val_auroc = auroc(labels, logits.double().softmax(1).cpu().numpy())
-        self.val_loss = float(self.loss(logits, torch.from_numpy(labels).to(logits.device)))
-        if not math.isfinite(self.val_loss):
-            raise _not_finite("validation loss")
-
-    def configure_optimizers(self) -> Any:
-        config = self.config
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        extra = {"momentum": config.momentum} if config.optimizer == "sgd" else {}
-        optimizer = _OPTIMIZERS[config.optimizer](
-            trained, lr=config.learning_rate, weight_decay=config.weight_decay, **extra
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = make_scheduler(
-            optimizer,
-            config.schedule,
-            steps,
-            warmup_steps=round(config.warmup * steps),
-            drop_steps=config.step_epochs * max(1, steps // config.epochs),
-            drop_factor=config.step_factor,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
 
 
 def train_network(
@@ -198,7 +88,7 @@ def train_network(
     state = checkpoint.read_course()
     curve: Curve = state["curve"]
     module.network.load_state_dict(state["best"])
-    used = _n_used(len(part.train), config)
+    used = n_used(len(part.train), config)
     return module.network, {
         "curve": curve,
         "chosen_epoch": best_epoch(curve),
@@ -217,9 +107,9 @@ def _train(
     checkpoint: CheckpointFile,
     move: Move | None,
     text: str,
-) -> _Training:
+) -> Training:
     """Train until the training is over, from the checkpoint where there is one."""
-    module = _Training(inputs, part, config)
+    module = Training(inputs, part, config)
     if not (checkpoint.exists() and is_over(checkpoint.read_course()["curve"], config)):
         course = Course(config, move if config.devices == 1 else None, text)
         trainer = _trainer(
@@ -237,80 +127,13 @@ def predict_rows(
     folder: Path,
 ) -> NDArray[np.float64]:
     """Return the probability of every class, shape (len(rows), n_classes), on one device."""
-    module = _Predicting(network)
+    module = Predicting(network)
     with torch.random.fork_rng(devices=[]), _quiet():
         trainer = _trainer(config, folder, [], n_devices=1)
         with _clean_ends(trainer):
-            batches = trainer.predict(module, _loader(inputs, rows, config))
+            batches = trainer.predict(module, load_batches(inputs, rows, config))
     assert batches is not None
     return torch.cat([batch for batch in batches if isinstance(batch, Tensor)]).numpy()
-
-
-class _Predicting(pl.LightningModule):
-    def __init__(self, network: Classifier) -> None:
-        super().__init__()
-        self.network = network
-
-    def predict_step(self, batch: list[Tensor], number: int) -> Tensor:
-        return self.network(batch[0]).double().softmax(1).cpu()
-
-
-def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Return the AUROC; for three classes or more, the mean of the one-vs-rest AUROCs."""
-    from sklearn.metrics import roc_auc_score
-
-    if not np.isfinite(probabilities).all():
-        raise _not_finite("network's output")
-    if probabilities.shape[1] == 2:
-        return float(roc_auc_score(labels, probabilities[:, 1]))
-    truth = labels[:, None] == np.arange(probabilities.shape[1])
-    return float(roc_auc_score(truth, probabilities, average="macro"))
-
-
-def _not_finite(what: str) -> UsageError:
-    return UsageError(
-        f"the {what} is not finite: use a smaller --learning-rate, or --precision fp32"
-    )
-
-
-def _n_used(n: int, config: TrainingOptions) -> int:
-    # Batch normalisation of a single sample is undefined: no device's last batch may be one.
-    share = math.ceil(n / config.devices)
-    return min(n, (share - 1) * config.devices) if share % config.batch_size == 1 < share else n
-
-
-def _loader(
-    inputs: Inputs,
-    rows: NDArray[np.intp],
-    config: TrainingOptions,
-    augmented: tuple[int, int] | None = None,
-    share: tuple[int, int] = (0, 1),
-) -> DataLoader[Item]:
-    on_gpu = devices.resolve_device(config.device).type == "cuda"
-    if isinstance(config.workers, int):
-        workers = config.workers
-    else:
-        # On a CPU, the network keeps the cores busy.
-        workers = devices.default_workers() if on_gpu else 0
-    items, (rank, world) = inputs.items(rows, augmented), share
-    return DataLoader(
-        items,
-        batch_size=config.batch_size,
-        # Lightning's own sampler would shuffle the order again.
-        sampler=DistributedSampler(items, world, rank, shuffle=False) if world > 1 else None,
-        num_workers=workers,
-        # torch ends them with SIGTERM.
-        worker_init_fn=functools.partial(_enter_worker, os.getpid(), own_folder())
-        if workers
-        else None,
-        pin_memory=on_gpu,
-        # Without its own generator, it would draw from the one that dropout uses.
-        generator=torch.Generator(),
-    )
-
-
-def _enter_worker(parent: int, folder: Path, number: int) -> None:
-    worker_processes.enter(parent, folder, thread_stays=True, sigterm=True)
 
 
 def _trainer(
@@ -356,7 +179,7 @@ def _trainer(
     )
 
 
-def _fit(trainer: pl.Trainer, module: _Training, checkpoint: CheckpointFile) -> None:
+def _fit(trainer: pl.Trainer, module: Training, checkpoint: CheckpointFile) -> None:
     try:
         with _clean_ends(trainer):
             trainer.fit(module, ckpt_path=str(checkpoint.path) if checkpoint.exists() else None)

@@ -185,7 +185,7 @@ def command(request: pytest.FixtureRequest, images: Path, tmp_path: Path, start:
     if request.param == "loader":
         many = ["--epochs", "5000", "--folds", "2", "--batch-size", "4", "--workers", "2"]
         net = ["--backbone", "small_cnn", "--device", "cpu", "-q"]
-        started = "from bottleneck.finetune import trainer\n" + LOADER
+        started = "from bottleneck.finetune import training_module\n" + LOADER
         return Command(["finetune", str(images), *many, *net], started)
     if request.param == "keras":
         path = keras_file(tmp_path / "x.h5")
@@ -201,11 +201,11 @@ def command(request: pytest.FixtureRequest, images: Path, tmp_path: Path, start:
 
 
 LOADER = """
-enter = trainer._enter_worker
+enter = training_module._enter_worker
 def entering(*how):
     enter(*how)
     print("under way", flush=True)
-trainer._enter_worker = entering
+training_module._enter_worker = entering
 """
 
 
