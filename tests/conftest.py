@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,13 @@ from made import make_images
 
 # A shell ignores Ctrl-C for what it starts in the background, and everything below inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if importlib.util.find_spec("hypothesis"):  # The tests on a GPU do not need it.
+    from hypothesis import HealthCheck, settings
+
+    # The machine may be busy.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

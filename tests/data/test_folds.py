@@ -41,7 +41,7 @@ def check_folds(folds, y, groups, n_repeats):
     assert (tested == 1).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pure_patients, st.integers(2, 4), st.integers(1, 3), st.integers(0, 2**31 - 1))
 def test_drawn_folds_keep_patients_and_classes(patients, n_splits, repeats, seed):
     y, groups = cohort(*patients)
@@ -58,7 +58,7 @@ def test_drawn_folds_keep_patients_and_classes(patients, n_splits, repeats, seed
         np.testing.assert_array_equal(one.test, other.test)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(mixed_patients, st.integers(2, 4), st.integers(0, 2**31 - 1))
 def test_patients_with_several_labels_are_split_or_refused(patients, n_splits, seed):
     y, groups = cohort(*patients)
@@ -73,7 +73,7 @@ def test_patients_with_several_labels_are_split_or_refused(patients, n_splits, s
         check_folds(folds, y, groups, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pure_patients, st.integers(2, 6), st.integers(0, 2**31 - 1))
 def test_inner_folds_keep_patients_and_classes(patients, n_splits, seed):
     y, groups = cohort(*patients)

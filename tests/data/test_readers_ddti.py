@@ -192,7 +192,7 @@ points = st.fixed_dictionaries({"x": scalars, "y": scalars})
 regions = st.fixed_dictionaries({"points": st.lists(points, max_size=4) | documents})
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(svg=st.text(max_size=20) | st.lists(regions | documents, max_size=4).map(json.dumps))
 def test_any_svg_gives_boxes_or_is_counted(tmp_path_factory, svg):
     folder = tmp_path_factory.mktemp("fuzz")

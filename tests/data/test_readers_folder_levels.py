@@ -30,7 +30,7 @@ def fields(dataset, *names):
     return [tuple(getattr(sample, name) for name in names) for sample in dataset.samples]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     classes=st.sampled_from(CLASSES),
     name=st.sampled_from(PATIENTS),
@@ -55,7 +55,7 @@ def test_classes_below_patients(classes, name, of, n, deeper, split):
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     classes=st.sampled_from([*CLASSES, ("A", "B"), ("x", "y", "z")]),
     name=st.sampled_from(PATIENTS),

@@ -211,7 +211,7 @@ def test_html_is_kept_and_control_characters_are_not_part_of_a_name(write):
     assert (sample.label, sample.group, sample.id) == ("<b>&", "[31m", "<script>")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_give_a_data_set_or_a_clear_error(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "x.csv"
@@ -229,7 +229,7 @@ cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 names = st.text('abc0é,;|"<', min_size=1, max_size=8).map(lambda text: f"x{text}x")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     rows=st.lists(st.tuples(cells, names, names), min_size=1, max_size=6, unique_by=lambda r: r[0])
 )

@@ -24,7 +24,7 @@ bases = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     names=st.sets(bases, min_size=1, max_size=6),
     folder=st.sampled_from(["", "benign/", "p1/benign/"]),

@@ -145,7 +145,7 @@ def test_damage_found_only_when_images_are_read(tmp_path):
         dataset.read(dataset.samples[0])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data(), replacement=st.binary(min_size=1, max_size=12))
 def test_a_damaged_file_reads_or_gives_a_clear_error(tmp_path_factory, data, replacement):
     buffer = io.BytesIO()

@@ -175,7 +175,7 @@ words = st.text(
 ).map(lambda text: f"x{text}")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     names=st.lists(st.tuples(words, words), min_size=1, max_size=5),
     on_disk=st.sampled_from([NFC, NFD]),

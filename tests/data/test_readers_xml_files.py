@@ -56,7 +56,7 @@ def test_declared_encodings_are_read(tmp_path, declared, codec, text, before):
     assert parse_xml(path).findtext("b") == text
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     codec=st.sampled_from(["gb18030", "utf-16", "utf-8", "cp932", "latin-1", "big5"]),
     text=st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), max_size=20),

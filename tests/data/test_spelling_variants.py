@@ -339,7 +339,7 @@ def test_patients_that_differ_stay_apart(names: list[str]) -> None:
     assert of_patients(*names).n_groups == len(set(names))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(text=st.text(max_size=12))
 def test_a_canonical_form_is_its_own(text: str) -> None:
     assert canonical(canonical(text)) == canonical(text)

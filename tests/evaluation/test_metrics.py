@@ -76,7 +76,7 @@ binary_rows = st.lists(
 ).filter(lambda rows: len({r[0] for r in rows}) == 2)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(binary_rows)
 def test_two_classes_against_scikit_learn(rows):
     y, z, s = map(np.array, zip(*rows, strict=True))
@@ -97,7 +97,7 @@ def test_two_classes_against_scikit_learn(rows):
     assert figures == pytest.approx(expected, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from("abc"), min_size=12, max_size=50), st.randoms())
 def test_three_classes_against_scikit_learn(drawn, random):
     y = np.array([*"abc", *drawn])

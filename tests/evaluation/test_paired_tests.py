@@ -173,7 +173,7 @@ def test_arms_with_classes_of_one_size_are_compared_by_accuracy() -> None:
         assert found.metric == metric
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([1, 4]),

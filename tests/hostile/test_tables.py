@@ -79,7 +79,7 @@ IDS = st.lists(HOSTILE.filter(lambda name: "\0" not in name), min_size=4, max_si
 
 
 @given(IDS, st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_predictions_are_read_back_with_the_same_ids(
     tmp_path_factory: pytest.TempPathFactory, ids: list[str], data: st.DataObject
 ) -> None:
@@ -133,7 +133,6 @@ def _text(tokens: list) -> str:
 
 
 @given(HOSTILE)
-@settings(deadline=None)
 @example("a https://x.y www.x.y")
 def test_markdown_shows_any_name_as_text(name: str) -> None:
     name = f"{name}."

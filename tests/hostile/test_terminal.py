@@ -71,7 +71,7 @@ def assert_text_alone(printed: str, name: str, n_lines: int) -> None:
 
 
 @given(HOSTILE)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @example("x\x1b[2K\x1b[1A")
 @example("[/red]")
 def test_names_are_text_in_every_output(name: str) -> None:

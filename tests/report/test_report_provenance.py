@@ -136,7 +136,7 @@ AROUND = (
     ),
     backslash=strategies.booleans(),
 )
-@hypothesis.settings(max_examples=200, derandomize=True, deadline=None)
+@hypothesis.settings(max_examples=200, derandomize=True)
 def test_no_folder_of_an_absolute_path_stays(
     root: str, around: str, folders: list[str], backslash: bool
 ) -> None:

@@ -46,7 +46,7 @@ def two_arms(draw, n_classes=2):
     return codes, [np.round(score, decimals) for score in scores], folds, patient
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(two_arms(), LEVELS)
 def test_auroc_differences_agree_with_their_p_values(data, level):
     y, (a, b), folds, patient = data
@@ -59,14 +59,14 @@ def test_auroc_differences_agree_with_their_p_values(data, level):
         assert_agreement(test, level)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(two_arms(3), LEVELS)
 def test_macro_differences_agree_with_their_p_values(data, level):
     y, scores, folds, patient = data
     assert_agreement(macro_auc_difference(y, *scores, folds, patient, level), level)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(
     rows=[(True, False, 0), (True, False, 0), (True, False, 1)],
     grouped=True,
@@ -94,7 +94,7 @@ def test_every_small_table_of_two_accuracies_agrees():
                 assert_agreement(mcnemar_test(a, b), 0.95)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(-30, 30), min_size=2, max_size=20).filter(
         lambda values: len(set(values)) > 1

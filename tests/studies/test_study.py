@@ -245,7 +245,7 @@ def test_thyronet_denoises_and_shows_what_that_changes():
 @hypothesis.given(strategies.text(max_size=300) | strategies.sampled_from(["..", "/", "a/../b"]))
 @hypothesis.example("NUL.tar.gz")
 @hypothesis.example("com1")
-@hypothesis.settings(max_examples=150, derandomize=True, deadline=None)
+@hypothesis.settings(max_examples=150, derandomize=True)
 def test_names_become_folders_below_the_output(name: str) -> None:
     folder = slug(name)
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", folder)
