@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from typing import Any
 
 import h5py
@@ -18,6 +19,8 @@ __all__ = ["TEXT_BYTES", "WatchedFile", "measure_texts"]
 # The first bytes of a heap, and the size of its head and of each entry's head (HDF5 format
 # specification, III.E, the global heap).
 _HEAP, _HEAD = b"GCOL\x01", 16
+# Number of an entry of a heap, and its length.
+_ENTRY = struct.Struct("<H6xQ")
 # A row of text is a length and an address.
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 TEXT_BYTES = _ROW.itemsize
@@ -117,12 +120,11 @@ class WatchedFile(io.FileIO):
         if size > _MOST_HEAP:
             raise OSError(f"a heap of its texts has {size:,} bytes")
         heap = self.bytes_at(place, size)
-        entry = _HEAD
+        entry, unpack = _HEAD, _ENTRY.unpack_from
         while entry + _HEAD <= len(heap):
-            number = int.from_bytes(heap[entry : entry + 2], "little")
-            length = int.from_bytes(heap[entry + 8 : entry + 16], "little")
+            number, length = unpack(heap, entry)
             # Entry 0 is the free space; its length includes its own head.
-            step = length if number == 0 else _HEAD + -(-length // 8) * 8
+            step = length if number == 0 else _HEAD + (length + 7 & ~7)
             if not _HEAD <= step <= size - entry:
                 return True
             entry += step
