@@ -19,6 +19,7 @@ from bottleneck.cli.console import (
     show_json,
 )
 from bottleneck.cli.inputs import choose_features
+from bottleneck.cli.saving import save
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.cluster import share_out
@@ -94,7 +95,10 @@ def run(
     path = output / model_file_name(features, head)
     with lock(path, "training"):
         model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
-        return model.save(path), model
+        _, problem = save(lambda folder: model.save(folder / path.name), output)
+    if problem is not None:
+        raise problem
+    return path, model
 
 
 def _summary(path: Path, model: Model) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def save(write: Callable[[Path], object], folder: Path) -> tuple[Path, Bottlenec
         write(folder)
     except ReportError as error:
         return folder, error
-    except UsageError as error:
+    except BottleneckError as error:
         for parent in (folder.parent, lasting_folder()):
             try:
                 other = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=parent))
@@ -44,7 +44,7 @@ def save(write: Callable[[Path], object], folder: Path) -> tuple[Path, Bottlenec
                 write(other)
             except ReportError:
                 pass  # The page alone is incomplete.
-            except UsageError:
+            except BottleneckError:
                 shutil.rmtree(other, ignore_errors=True)
                 continue
             return other, UsageError(

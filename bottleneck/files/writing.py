@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bottleneck.errors import BottleneckError, UsageError, describe_os_error
+from bottleneck.files.locks import remove_unlocked
 
 try:
     import fcntl
-except ImportError:  # Windows deletes no open file; it needs no lock to tell which ones are used.
+except ImportError:  # See ``remove_unlocked``.
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
@@ -248,18 +249,8 @@ def sweep(folder: Path) -> None:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if _UNFINISHED.fullmatch(entry.name)]
     for name in names:
-        path = folder / name
         with contextlib.suppress(OSError):  # Another process was first, or is writing it.
-            if fcntl and not path.is_symlink():
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                descriptor = os.open(path, flags)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                finally:
-                    os.close(descriptor)
-            else:
-                path.unlink()
+            remove_unlocked(folder / name)
 
 
 def _create_unfinished(folder: Path, name: str) -> tuple[Path, BinaryIO]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bottleneck.errors import UsageError
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.locks import lock
-from bottleneck.files.writing import make_folder, refuse_planted, sweep
+from bottleneck.files.writing import make_folder, sweep
 from bottleneck.finetune.fold_record import check_record
 from bottleneck.finetune.saved_files import (
     DamagedFile,
@@ -64,7 +64,7 @@ class RunFolder:
     Raises
     ------
     UsageError
-        If the folder cannot be written, or holds a training of something else.
+        If the folder cannot be written.
     """
 
     def __init__(
@@ -73,16 +73,8 @@ class RunFolder:
         self.path = make_folder(path)
         self.note = note or (lambda _: None)
         # The values as they are read back from JSON.
-        inputs = json.loads(json.dumps(inputs))
-        self.hash = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        known = self._known()
-        if known is None:
-            write_sealed_json(path / _INPUTS, inputs)
-        elif known != inputs:
-            raise UsageError(
-                f"{path} holds another training: {_difference(known, inputs)}. Name another folder "
-                "with --output, or remove this one"
-            )
+        self._inputs = json.loads(json.dumps(inputs))
+        self.hash = hashlib.sha256(json.dumps(self._inputs, sort_keys=True).encode()).hexdigest()
 
     def _known(self) -> dict[str, Any] | None:
         path = self.path / _INPUTS
@@ -100,20 +92,33 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder against other runs.
+        """Lock the folder against other runs, and record what the training is.
 
         Raises
         ------
         UsageError
-            If another run has locked it.
+            If another run has locked it, or it holds a training of something else.
         """
         with lock(self.path, "training"):
+            known = self._known()
+            if known is None:
+                write_sealed_json(self.path / _INPUTS, self._inputs)
+            elif known != self._inputs:
+                raise UsageError(
+                    f"{self.path} holds another training: {_difference(known, self._inputs)}. "
+                    "Name another folder with --output, or remove this one"
+                )
             yield
 
     def fold(self, name: str) -> Path:
         """Return the folder of a fold, and create it where it does not exist."""
         path = self.path / name
-        refuse_planted(path, "--output")
+        # It could lead to the folder of another fold, too.
+        if path.is_symlink():
+            raise UsageError(
+                f"{path} is a symbolic link, not the folder of a fold: remove it, and repeat the "
+                "command"
+            )
         with explained_writes(path):
             path.mkdir(exist_ok=True)
             sweep(path)

@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
+from bottleneck.heads.persistence import load_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUICK = ["--backbone", "resnet18", "--weights", "random", "--batch-size", "4"]
@@ -346,3 +347,12 @@ def test_demo(here: Path) -> None:
     assert "Report: demo/report/report.html" in result.stdout
     assert (here / "demo" / "report" / "report.html").exists()
     assert result.stdout.startswith("random weights: the figures mean nothing\n")
+
+
+def test_a_model_is_kept_if_its_folder_cannot_take_it(with_features: Path) -> None:
+    name = f"{feature_file(with_features).stem}--logistic.skops"
+    (with_features / "models" / name).mkdir(parents=True)
+    said = refused("fit", "--head", "logistic", "--jobs", "1")
+    (copy,) = with_features.glob("models-*")
+    assert f"{name}: Is a directory. A copy of all results is in {copy.name}" in said
+    assert load_model(copy / name).n_samples == 24

@@ -189,3 +189,16 @@ def test_a_lock_under_the_name_of_a_link_leaves_what_it_leads_to(tmp_path: Path,
     assert victim.read_bytes() == b"precious"
     assert stat.S_IMODE(victim.stat().st_mode) == 0o644
     assert stat.S_IMODE((tmp_path / ".model.skops.lock").stat().st_mode) == 0o600
+
+
+@posix
+def test_a_run_keeps_a_lock_that_a_backup_has_linked(tmp_path: Path) -> None:
+    with lock(tmp_path, "comparison"):
+        (tmp_path / "backup").hardlink_to(tmp_path / ".lock")
+        with (
+            pytest.raises(UsageError, match="is being written by another comparison"),
+            lock(tmp_path, "comparison"),
+        ):
+            pass
+    with lock(tmp_path, "comparison"):
+        pass

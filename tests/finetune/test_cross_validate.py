@@ -149,6 +149,15 @@ def test_a_second_writer_is_refused(dataset: ImageDataset, trained: Trained) -> 
         train(dataset, trained.path)
 
 
+def test_a_second_writer_changes_nothing(dataset: ImageDataset, tmp_path: Path) -> None:
+    import filelock
+
+    # The first one has not recorded yet what it trains.
+    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(UsageError, match="is being"):
+        train(dataset, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_seeds(trained: Trained, dataset: ImageDataset, tmp_path: Path) -> None:
     several = finetune(
         dataset,

@@ -86,6 +86,17 @@ def same_results(folder: Path, trained: Trained) -> None:
         assert names == {"fold.json", "network.safetensors", "scores.npz"}
 
 
+def test_a_fold_behind_a_link_is_refused(
+    trained: Trained, copied: Path, dataset: ImageDataset
+) -> None:
+    shutil.rmtree(copied / "fold-0-1")
+    (copied / "fold-0-1").symlink_to("fold-0-0")
+    with pytest.raises(UsageError, match="fold-0-1 is a symbolic link, not the folder of a fold"):
+        again(dataset, copied)
+    for path in (trained.path / "fold-0-0").iterdir():
+        assert (copied / "fold-0-0" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_each_file_is_named_set_aside_and_trained_again(
     trained: Trained, copied: Path, dataset: ImageDataset
 ) -> None:
