@@ -31,6 +31,9 @@ def lock(
 ) -> Iterator[None]:
     """Keep other runs from writing a file or a folder while the block runs.
 
+    The lock is a hidden file, which is removed at the end. After a kill it stays, and can be used
+    again: by this user, and by others who can write into its folder.
+
     Parameters
     ----------
     path : Path
@@ -50,20 +53,43 @@ def lock(
     name = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
         _unlink_planted(name)
-        held = filelock.FileLock(name, mode=0o600).acquire(timeout=0)
+        held = filelock.FileLock(name, mode=_mode(name.parent)).acquire(timeout=0)
     except (filelock.Timeout, BlockingIOError):
         raise error(
             f"{path} is being written by another {run}; wait for it, or choose {other}"
         ) from None
     # NotImplementedError where the file system has no locks at all.
     except (OSError, NotImplementedError) as cause:
-        reason = describe_os_error(cause) if isinstance(cause, OSError) else cause
         raise error(
-            f"{path} cannot be locked against another {run}: {reason}; choose {other} "
-            "that you may write, on a file system that has locks"
+            f"{path} cannot be locked against another {run}: {_explain(cause, name, other)}"
         ) from None
     with held:
-        yield
+        ours = None
+        with contextlib.suppress(OSError):
+            ours = name.lstat()
+        try:
+            yield
+        finally:
+            # Before it is released: a run that has opened it by then notices that it has no name.
+            with contextlib.suppress(OSError):  # Windows removes no open file.
+                if ours and os.path.samestat(name.lstat(), ours):
+                    name.unlink()
+
+
+def _mode(folder: Path) -> int:
+    """Return the permissions of a lock: those who can write into the folder share it."""
+    writers = folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return 0o600 | writers | writers << 1
+
+
+def _explain(cause: OSError | NotImplementedError, name: Path, other: str) -> str:
+    if isinstance(cause, PermissionError) and os.path.lexists(name):
+        return (
+            f"{name} was left by another user; ask them to remove it if they run nothing there, "
+            f"or choose {other}"
+        )
+    reason = describe_os_error(cause) if isinstance(cause, OSError) else cause
+    return f"{reason}; choose {other} that you may write, on a file system that has locks"
 
 
 def _unlink_planted(name: Path) -> None:

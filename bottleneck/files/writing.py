@@ -43,6 +43,7 @@ _CREATE = (
 )
 # An existing file is opened without waiting for the reader of a pipe.
 _CONTINUE = _CREATE & ~(os.O_CREAT | os.O_EXCL) | getattr(os, "O_NONBLOCK", 0)
+_OF_ANOTHER = "a file of another user"
 _umask_lock = threading.Lock()
 
 
@@ -142,10 +143,13 @@ def continue_file(path: Path, what: str, error: type[BottleneckError] = UsageErr
         pass
     try:
         descriptor = os.open(path, _CONTINUE)
-    except OSError:
-        if not path.is_symlink() and not path.is_dir():
+    except OSError as cause:
+        if path.is_symlink() or path.is_dir():
+            why = "a symbolic link" if path.is_symlink() else "a folder"
+        elif isinstance(cause, PermissionError):
+            why = _OF_ANOTHER
+        else:
             raise
-        why = "a symbolic link" if path.is_symlink() else "a folder"
     else:
         try:
             why = _why_not_ours(path, os.fstat(descriptor))
@@ -155,6 +159,11 @@ def continue_file(path: Path, what: str, error: type[BottleneckError] = UsageErr
             os.close(descriptor)
             raise
         os.close(descriptor)
+    if why == _OF_ANOTHER:
+        raise error(
+            f"{path} is {why}: {what} can be continued by the user who began it. Remove it to "
+            "begin again, or name another folder with --output"
+        )
     raise error(f"{path} is {why}, not {what}: remove it, and repeat the command")
 
 
@@ -165,13 +174,16 @@ def _why_not_ours(path: Path, status: os.stat_result) -> str:
     if status.st_nlink > 1:
         return f"one of {status.st_nlink} names of a file (hard links)"
     if os.name != "nt" and status.st_uid != os.geteuid():
+        # Root in a container continues what the owner of the folder began.
+        if os.geteuid() == 0 and status.st_uid == path.parent.stat().st_uid:
+            return ""
         # Network storage may give all files to one user: then also a new one.
         probe, file = _create_unfinished(path.parent, "probe")
         with file:
             owner = os.fstat(file.fileno()).st_uid
         probe.unlink(missing_ok=True)
         if owner != status.st_uid:
-            return "a file of another user"
+            return _OF_ANOTHER
     return ""
 
 

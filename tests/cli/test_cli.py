@@ -101,7 +101,6 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
     assert result.stdout.startswith("random weights: the figures mean nothing\n")
     assert "positive class: malignant" in " ".join(result.stdout.split())
     assert {p.name for p in (here / "report").iterdir()} == {
-        ".lock",
         "paragraphs.md",
         "report.html",
         "results.json",

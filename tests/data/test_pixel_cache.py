@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -125,6 +126,18 @@ def test_unreadable_images_are_reported(tmp_path: Path) -> None:
     kept(cache, png(PICTURES["grey"]))
     (file,) = files(tmp_path)
     assert file.stat().st_mode & 0o777 == 0o600  # Images of patients are for their user alone.
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize(("own", "folders", "mode"), [(0o755, 0, 0), (0o775, 0o070, 0o040)])
+def test_a_group_that_can_write_the_folder_shares_the_cache(
+    tmp_path: Path, own: int, folders: int, mode: int
+) -> None:
+    tmp_path.chmod(own)
+    kept(PixelCache(tmp_path), png(PICTURES["grey"]))
+    for path in tmp_path.rglob("*"):
+        expected = 0o700 | folders if path.is_dir() else 0o600 | mode
+        assert path.stat().st_mode & 0o777 == expected
 
 
 def test_another_decoder_has_entries_of_its_own(

@@ -162,9 +162,13 @@ as_root = pytest.mark.skipif(
 def test_a_file_of_another_user_is_not_continued(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"theirs")
     os.chown(tmp_path / "log", 12345, 12345)
-    with pytest.raises(UsageError, match="log is a file of another user, not a log"):
+    with pytest.raises(UsageError, match="log is a file of another user: .* Remove it"):
         continue_file(tmp_path / "log", "a log")
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    # In a container, root writes into the folders of a user.
+    os.chown(tmp_path, 12345, 12345)
+    with continue_file(tmp_path / "log", "a log") as file:
+        assert file.read() == b"theirs"
 
 
 @as_root
@@ -188,7 +192,7 @@ def test_a_lock_under_the_name_of_a_link_leaves_what_it_leads_to(tmp_path: Path,
         pass
     assert victim.read_bytes() == b"precious"
     assert stat.S_IMODE(victim.stat().st_mode) == 0o644
-    assert stat.S_IMODE((tmp_path / ".model.skops.lock").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["victim"]
 
 
 @posix
@@ -202,3 +206,51 @@ def test_a_run_keeps_a_lock_that_a_backup_has_linked(tmp_path: Path) -> None:
             pass
     with lock(tmp_path, "comparison"):
         pass
+
+
+@posix
+@pytest.mark.parametrize(("folder", "mode"), [(0o755, 0o600), (0o2775, 0o660), (0o777, 0o666)])
+def test_who_can_write_into_a_folder_can_lock_it(tmp_path: Path, folder: int, mode: int) -> None:
+    tmp_path.chmod(folder)
+    for path in (tmp_path / "model.skops", tmp_path):
+        with lock(path, "training"):
+            (name,) = tmp_path.iterdir()
+            assert stat.S_IMODE(name.stat().st_mode) == mode
+            with pytest.raises(UsageError, match="another training"), lock(path, "training"):
+                pass
+            assert name.exists()
+        assert not name.exists()
+
+
+@posix
+def test_a_lock_that_a_later_run_holds_is_not_removed(tmp_path: Path) -> None:
+    name = tmp_path / ".model.skops.lock"
+    with lock(tmp_path / "model.skops", "training"):
+        name.unlink()
+        with lock(tmp_path / "model.skops", "training"):
+            later = name.stat()
+            with lock(tmp_path / "other", "training"):
+                pass
+            assert os.path.samestat(name.stat(), later)
+
+
+@as_root
+def test_a_lock_of_another_user_is_explained(tmp_path: Path) -> None:
+    (tmp_path / ".model.skops.lock").touch(0o600)
+    code = """
+import os
+from pathlib import Path
+from bottleneck.errors import UsageError
+from bottleneck.files.locks import lock
+with lock(Path("other"), "training"):
+    os.setuid(12345)
+try:
+    with lock(Path("model.skops"), "training"):
+        pass
+except UsageError as error:
+    print(error)
+"""
+    tmp_path.chmod(0o777)
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "was left by another user" in run.stdout

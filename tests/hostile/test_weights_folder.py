@@ -164,7 +164,7 @@ def test_planted_links_are_replaced_and_not_followed(place: Path, tmp_path: Path
     precious.write_text("precious")
     name = imported(tmp_path, 1).file
     for planted in (place / name, place / "timm-test_resnet.r160_in1k--mine.json", place / ".lock"):
-        planted.unlink()
+        planted.unlink(missing_ok=True)
         planted.symlink_to(precious)
     assert imported(tmp_path, 1).file == name
     assert precious.read_text() == "precious"

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class PixelCache:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self._folder, self._unfinished):
-                folder.mkdir(mode=0o700, exist_ok=True)
+                _make_within(folder)
             sweep(self._unfinished)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -191,7 +192,24 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
 
 
 def _write(path: Path, data: bytes, unfinished: Path) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    _make_within(path.parent)
     # A file that a power cut damaged is noticed by its hash.
     with replacing(path, durable=False, private=True, folder=unfinished) as file:
         file.write(data)
+        if _is_shared(path.parent):
+            with contextlib.suppress(PermissionError):  # Network storage with its own permissions.
+                os.fchmod(file.fileno(), 0o640)
+
+
+def _make_within(folder: Path) -> None:
+    """Make a folder that the user alone can read, or the group that can write into its parent."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        if not _is_shared(folder.parent):
+            return
+        with contextlib.suppress(PermissionError):
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IRWXG)
+
+
+def _is_shared(folder: Path) -> bool:
+    return os.name != "nt" and bool(folder.stat().st_mode & stat.S_IWGRP)
