@@ -162,7 +162,7 @@ as_root = pytest.mark.skipif(
 def test_a_file_of_another_user_is_not_continued(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"theirs")
     os.chown(tmp_path / "log", 12345, 12345)
-    with pytest.raises(UsageError, match="log is a file of another user: .* Remove it"):
+    with pytest.raises(UsageError, match=r"log is a file of another user: .* Remove it"):
         continue_file(tmp_path / "log", "a log")
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
     # In a container, root writes into the folders of a user.
