@@ -103,7 +103,7 @@ def test_a_mistake_in_a_network_is_not_taken_for_a_broken_gpu(images: Path, tmp_
     ("where", "error", "reason"),
     [
         ("read", ValueError("embedded null byte"), "cannot be read: ValueError: embedded null"),
-        ("read", OSError(errno.EIO, "Input/output error"), "cannot be read: Input/output error"),
+        ("read", OSError(errno.EACCES, "Permission denied"), "cannot be read: Permission denied"),
         ("read", MemoryError(), "the memory was too small for it"),
         ("decode", MemoryError(), "there was not enough memory to decode it"),
         ("resize", MemoryError(), "the memory was too small for it"),
