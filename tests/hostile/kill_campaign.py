@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import dataclasses
 import errno
-import functools
 import io
 import json
 import multiprocessing
@@ -38,6 +37,27 @@ _VOLATILE = {
 }
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_LOADED = (
+    "bottleneck.cli.app",
+    "bottleneck.features.extraction",
+    "bottleneck.testing",
+    "bottleneck.finetune.trainer",
+    "bottleneck.finetune.image_data",
+    "bottleneck.finetune.training_checkpoint",
+    "bottleneck.evaluation.compare",
+    "bottleneck.evaluation.leak_experiment.experiment",
+    "bottleneck.report.page",
+    "bottleneck.studies.runner",
+    "bottleneck.heads.persistence",
+    "bottleneck.backbones.weights.index",
+    "skops.io",
+    "sklearn.svm",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "statsmodels.stats.meta_analysis",
+    "torchvision.transforms.v2",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,11 +206,11 @@ def _child(job: Job, place: Path, blow: Blow | None, overwrite: bool) -> None:
     sys.exit(code)
 
 
-def context_with(*modules: str) -> Any:
-    """Return a context of processes that have these modules loaded, and no threads."""
+def make_context() -> Any:
+    """Return a context of processes that have what commands need loaded, and no threads."""
     forkserver._forkserver._stop()  # That of another module has other modules loaded.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kill_campaign", *modules])
+    context.set_forkserver_preload(["kill_campaign", *_LOADED])
     return context
 
 
@@ -396,39 +416,3 @@ def full_disk_blows(campaign: Campaign, at_most: int) -> list[Blow]:
     n = len(campaign.events)
     step = max(1, n // at_most)
     return [Blow(number, error=errno.ENOSPC) for number in range(1, n + 1, step)]
-
-
-NETWORKS = functools.partial(
-    context_with,
-    "bottleneck.cli.app",
-    "bottleneck.features.extraction",
-    "bottleneck.testing",
-    "bottleneck.finetune.trainer",
-    "bottleneck.finetune.image_data",
-    "bottleneck.finetune.training_checkpoint",
-    "bottleneck.evaluation.compare",
-    "bottleneck.evaluation.leak_experiment.experiment",
-    "bottleneck.report.page",
-    "bottleneck.studies.runner",
-    "bottleneck.heads.persistence",
-    "bottleneck.backbones.weights.index",
-    "skops.io",
-    "sklearn.svm",
-    "matplotlib.pyplot",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg",
-    "statsmodels.stats.meta_analysis",
-    "torchvision.transforms.v2",
-)
-
-WITHOUT_TORCH = functools.partial(
-    context_with,
-    "bottleneck.cli.app",
-    "bottleneck.duplicates.leak_safe_groups",
-    "bottleneck.features.file.reader",
-    "bottleneck.heads.fit",
-    "bottleneck.heads.persistence",
-    "bottleneck.heads.shared_fits",
-    "skops.io",
-    "sklearn.linear_model",
-)

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kill_campaign import NETWORKS, WITHOUT_TORCH, Campaign, Job, full_disk_blows, kill_blow
+from kill_campaign import Campaign, Job, full_disk_blows, kill_blow, make_context
 from PIL import Image
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 FOLDS = ("--folds", "2", "--repeats", "1", "--jobs", "1", "-q")
 FEW = ("--epochs", "2", "--batch-size", "16", "--device", "cpu", "--workers", "0", "-q")
@@ -108,7 +111,7 @@ def more(inputs: Path, features: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def networks() -> Any:
-    return NETWORKS()
+    return make_context()
 
 
 def say(campaign: Campaign, counts: collections.Counter[str]) -> None:
@@ -141,18 +144,11 @@ def fill(campaign: Campaign, at_most: int) -> list[str]:
     return [one for _, faults in outcomes for one in faults]
 
 
-def test_a_sample(inputs: Path, features: Path, tmp_path: Path) -> None:
-    campaign = Campaign(WITHOUT_TORCH(), JOBS["fit"], inputs, tmp_path)
-    assert kill(campaign, 3) + fill(campaign, 1) == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kills"), KILLS.items())
 def test_kills(networks: Any, more: Path, tmp_path: Path, name: str, kills: int) -> None:
     assert kill(Campaign(networks, JOBS[name], more, tmp_path), kills) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", JOBS)
 def test_full_disks(networks: Any, more: Path, tmp_path: Path, name: str) -> None:
     assert fill(Campaign(networks, JOBS[name], more, tmp_path), 25) == []
