@@ -94,7 +94,7 @@ def predict_from_metadata(
     features : FeatureSet
         The features.
     progress : callable or None
-        Called with the number of columns tested, their total and a text.
+        Called with the number of classifiers tested, their total and a text.
 
     Returns
     -------
@@ -112,11 +112,12 @@ def predict_from_metadata(
     refuse_single(features.y, features.patients)
     folds = inner_folds(features.y, features.patients, _FOLDS, seed=0)
     tried: dict[str, dict[str, NDArray]] = {name: {name: columns[name]} for name in columns}
+    tried[""] = columns
     scores = {}
-    for n, (name, some) in enumerate({**tried, "": columns}.items()):
-        if progress is not None:
-            progress(n, len(columns) + 1, "predicting the label from metadata")
+    for name, some in tried.items():
         scores[name] = _cross_validate(some, features.y, folds)
+        if progress is not None:
+            progress(len(scores), len(tried), "predicting the label from metadata")
     joint = scores.pop("")
     fold = np.empty(len(features), int)
     for number, (_, rows) in enumerate(folds):

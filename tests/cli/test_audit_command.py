@@ -80,7 +80,8 @@ def test_images_are_read_from_the_folder_that_is_named(made: Path) -> None:
     assert "00.png = 11.png" in lines
     assert "10.png" in lines
     assert "1 image with strokes like text" in " ".join(lines)
-    assert "checking the images" in result.stderr
+    assert "predicting the label from metadata" in result.stderr
+    assert "2/2" in result.stderr
     assert run("audit", feature_file(made), "-q").stderr == ""
 
 

@@ -73,9 +73,9 @@ def test_copies_are_not_known_from_before(tmp_path: Path, monkeypatch: pytest.Mo
     [
         (["--window", "40"], "the window must be CENTRE,WIDTH, such as 40,400, not '40'"),
         (["--window", "40;400"], "not '40;400'"),
-        (["--window", "-600,0"], "a positive width, not -600,0"),
+        (["--window", "-600,0"], "a positive width, of at most 1,000,000,000, not -600,0"),
         (["--window", "40,400", "--rescale"], "exclude each other: state one of them"),
-        (["--sector", "nowhere.png"], "not 'nowhere.png', which cannot be read"),
+        (["--sector", "nowhere.png"], "the sector mask nowhere.png cannot be read"),
         (["--denoise", "gauss"], "unknown denoise 'gauss'. Known: lee, median, nlm."),
     ],
 )

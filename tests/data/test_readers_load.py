@@ -112,7 +112,7 @@ def test_limit_keeps_whole_patients(scans):
         ("scans", {"crop": True}, "only these formats have: DDTI, TN5000"),
         ("scans", {"columns": {"path": "x"}}, "folder of classes, which has no columns"),
         ("scans", {"positive": "il"}, "did you mean 'ill'"),
-        ("scans", {"limit": 0}, "at least 1 patient"),
+        ("scans", {"limit": 0}, "from 1 to 1,000,000,000, not 0"),
         ("scans", {"name": "../up"}, "cannot name a file"),
         ("scans", {"name": ""}, "cannot name a file"),
         ("scans", {"name": ".hidden"}, "cannot name a file"),

@@ -91,7 +91,7 @@ def test_leaving_out_centres_says_whom_the_intervals_are_for() -> None:
     assert first["new_centre"]["low"] < first["new_centre"]["value"]
     table = centres_table(comparison)
     assert table.row_count == 6
-    assert table.columns[0]._cells[-1] == "a new centre"
+    assert str(table.columns[0]._cells[-1]) == "a new centre"
 
 
 def test_other_protocols_have_no_centres() -> None:

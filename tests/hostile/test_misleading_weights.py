@@ -186,7 +186,7 @@ def test_a_keras_file_at_which_hdf5_crashes(
         (
             "resize",
             "1000000",
-            "from 1 to 2048, not 1000000",
+            "from 1 to 2,048, not 1000000",
         ),
         ("crop", "1000000", "crop must be at most resize \\(18\\), not 1000000"),
         ("mean", "[0.5, nan, 0.5]", "mean 2 must be a finite number, not nan"),
