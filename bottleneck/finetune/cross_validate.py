@@ -36,8 +36,8 @@ from bottleneck.text.table_text import frame_csv
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
-    from bottleneck.finetune.run_folder import RunFolder, Scores
     from bottleneck.finetune.training_data import Inputs
+    from bottleneck.finetune.training_folder.run_folder import RunFolder, Scores
 
 __all__ = ["Trained", "finetune", "summarise_seeds", "train_on_features"]
 
@@ -212,8 +212,8 @@ def _train_arms(
     note: Callable[[str], None] | None,
 ) -> tuple[Trained, ...]:
     from bottleneck.features import devices
-    from bottleneck.finetune.run_folder import RunFolder
-    from bottleneck.finetune.saved_files import write_json
+    from bottleneck.finetune.training_folder.run_folder import RunFolder
+    from bottleneck.finetune.training_folder.saved_files import write_json
 
     validate(Repeats, seeds, "the number of seeds")
     if config.precision == "auto":
@@ -268,7 +268,7 @@ def _train_arm(
     import pandas as pd
 
     from bottleneck.finetune.classifier import count_parameters, describe_trainable
-    from bottleneck.finetune.saved_files import write_json, write_table
+    from bottleneck.finetune.training_folder.saved_files import write_json, write_table
 
     layers = describe_trainable(inputs.network(config.seed))
     n_trained, n_all = count_parameters(layers)

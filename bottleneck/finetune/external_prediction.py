@@ -12,8 +12,13 @@ from annotated_types import Ge, Le, MinLen
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import DataError, ModelError, UsageError
-from bottleneck.finetune.fold_record import FileRecord
-from bottleneck.finetune.saved_files import DamagedFile, Seal, read_object, read_sealed
+from bottleneck.finetune.training_folder.fold_record import FileRecord
+from bottleneck.finetune.training_folder.saved_files import (
+    DamagedFile,
+    Seal,
+    read_object,
+    read_sealed,
+)
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.settings.schema import from_table, schema
@@ -80,8 +85,8 @@ def predict(
     from safetensors.torch import load
 
     from bottleneck.finetune.image_data import ImageInputs
-    from bottleneck.finetune.run_folder import network_file
     from bottleneck.finetune.trainer import predict_rows
+    from bottleneck.finetune.training_folder.run_folder import network_file
 
     path = Path(path)
     record = _read_record(path / "training.json")

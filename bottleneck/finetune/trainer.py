@@ -24,9 +24,9 @@ from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
 from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.early_stopping import Course, Curve, Move, best_epoch, is_over
-from bottleneck.finetune.saved_files import DamagedFile
-from bottleneck.finetune.training_checkpoint import CheckpointFile
 from bottleneck.finetune.training_data import Inputs
+from bottleneck.finetune.training_folder.saved_files import DamagedFile
+from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
 from bottleneck.finetune.training_module import Predicting, Training, load_batches, n_used
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import FoldSplit

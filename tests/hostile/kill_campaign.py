@@ -43,7 +43,7 @@ _LOADED = (
     "bottleneck.testing",
     "bottleneck.finetune.trainer",
     "bottleneck.finetune.image_data",
-    "bottleneck.finetune.training_checkpoint",
+    "bottleneck.finetune.training_folder.training_checkpoint",
     "bottleneck.evaluation.compare",
     "bottleneck.evaluation.leak_experiment.experiment",
     "bottleneck.report.page",

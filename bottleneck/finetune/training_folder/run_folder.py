@@ -18,8 +18,8 @@ from bottleneck.errors import UsageError
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder, sweep
-from bottleneck.finetune.fold_record import check_record
-from bottleneck.finetune.saved_files import (
+from bottleneck.finetune.training_folder.fold_record import check_record
+from bottleneck.finetune.training_folder.saved_files import (
     DamagedFile,
     Seal,
     explained_writes,
@@ -32,7 +32,7 @@ from bottleneck.finetune.saved_files import (
 from bottleneck.finetune.validation_split import FoldSplit, fold_name
 
 if TYPE_CHECKING:
-    from bottleneck.finetune.training_checkpoint import CheckpointFile
+    from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
 
 __all__ = ["RunFolder", "network_file"]
 
@@ -126,7 +126,7 @@ class RunFolder:
 
     def checkpoint(self, name: str) -> CheckpointFile:
         """Return the checkpoint of a fold."""
-        from bottleneck.finetune.training_checkpoint import CheckpointFile
+        from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
 
         return CheckpointFile(self.fold(name) / _CHECKPOINT, f"{self.hash} {name}")
 

@@ -14,7 +14,12 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from bottleneck.errors import UsageError
 from bottleneck.files.writing import replacing
 from bottleneck.finetune.early_stopping import Course
-from bottleneck.finetune.saved_files import DamagedFile, explained_writes, is_there, read_bytes
+from bottleneck.finetune.training_folder.saved_files import (
+    DamagedFile,
+    explained_writes,
+    is_there,
+    read_bytes,
+)
 
 __all__ = ["CheckpointFile"]
 

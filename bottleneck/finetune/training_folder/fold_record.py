@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, MinLen
 
 from bottleneck.errors import UsageError
-from bottleneck.finetune.saved_files import DamagedFile
+from bottleneck.finetune.training_folder.saved_files import DamagedFile
 from bottleneck.finetune.validation_split import FoldSplit
 from bottleneck.settings.schema import Field, from_table, schema
 
