@@ -37,8 +37,8 @@ def claim_folder(
     Raises
     ------
     UsageError
-        If the folder cannot be created or written, another run is writing it, or it holds one of
-        ``results`` and ``overwrite`` is not set.
+        If the folder cannot be created or written, another run is writing it, or it holds a
+        training, or one of ``results`` and ``overwrite`` is not set.
     """
     refuse_finished(folder, results, overwrite=overwrite)
     make_folder(folder, option=_OPTION)
@@ -49,7 +49,17 @@ def claim_folder(
 
 
 def refuse_finished(folder: Path, results: Sequence[str], *, overwrite: bool) -> None:
-    """Raise UsageError if a folder holds one of some files that must not be replaced."""
+    """Raise UsageError if a folder holds one of some files that must not be replaced.
+
+    It is also raised for the folder of a training: its ``predictions.csv`` has the same name as
+    that of a comparison, and belongs to its ``training.json``.
+    """
+    with contextlib.suppress(OSError):
+        if (folder / "run.json").exists():
+            raise UsageError(
+                f"{folder} holds a training, which must not be mixed with other results: choose "
+                "another folder with --output"
+            )
     for name in () if overwrite else results:
         with contextlib.suppress(OSError):  # Whatever is in its place is explained by make_folder.
             if (folder / name).exists():

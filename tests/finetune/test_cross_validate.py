@@ -149,6 +149,23 @@ def test_a_second_writer_is_refused(dataset: ImageDataset, trained: Trained) -> 
         train(dataset, trained.path)
 
 
+def test_a_training_and_a_comparison_never_share_a_folder(
+    trained: Trained, dataset: ImageDataset, tmp_path: Path
+) -> None:
+    from bottleneck.report.result_files import claim_folder
+
+    # Both have a predictions.csv, and training.json describes that of the training.
+    with (
+        pytest.raises(UsageError, match=r"holds a training, .*--output"),
+        claim_folder(trained.path, ("results.json",), "comparison", overwrite=True),
+    ):
+        pass
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"holds a comparison, .*--output"):
+        train(dataset, tmp_path)
+    assert not (tmp_path / "run.json").exists()
+
+
 def test_a_second_writer_changes_nothing(dataset: ImageDataset, tmp_path: Path) -> None:
     import filelock
 

@@ -97,9 +97,15 @@ class RunFolder:
         Raises
         ------
         UsageError
-            If another run has locked it, or it holds a training of something else.
+            If another run has locked it, or it holds a training of something else or a
+            comparison.
         """
         with lock(self.path, "training"):
+            if is_there(self.path / "results.json", "results"):
+                raise UsageError(
+                    f"{self.path} holds a comparison, which must not be mixed with other results: "
+                    "choose another folder with --output"
+                )
             known = self._known()
             if known is None:
                 write_sealed_json(self.path / _INPUTS, self._inputs)
