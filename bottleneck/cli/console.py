@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -248,7 +249,9 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
     for who, names in found.items():
         if who:
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-            command = f"chmod -R go= {shlex.quote(str(folder))}"
+            # In the folder of a group, its members stay.
+            whom = "o" if folder.stat().st_mode & stat.S_IWGRP and who == "everyone" else "go"
+            command = f"chmod -R {whom}= {shlex.quote(str(folder))}"
             say_paragraph(
                 f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}, which "
                 f"show images or name patients; to keep others out: {command}",

@@ -74,8 +74,8 @@ def extract(
     data = options.load(dataset, quiet=quiet, limit=limit, description=description)
     how["layers"] = layer or LAST
     results = run(data, list(dict.fromkeys(backbone)), how, quiet=quiet, as_json=as_json)
-    files = [result.path for result in results]
-    note_readers(files[0].parent, files, quiet=quiet)
+    written = [result.path for result in results if result.n_extracted]
+    note_readers(results[0].path.parent, written, quiet=quiet)
     if as_json:
         show_json([dataclasses.asdict(result) for result in results])
 

@@ -23,6 +23,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import pixel_facts
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features.file import hdf5_guard
+from bottleneck.features.file.format import Members
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
@@ -173,3 +174,17 @@ def test_a_disk_that_fails_is_not_called_a_damaged_file(
     with pytest.raises(FeatureFileError, match=r"cannot be read: .* storage") as caught:
         load_features(path)
     assert "damaged" not in str(caught.value)
+
+
+def test_a_long_reason_among_many_is_read(dataset: ImageDataset, tmp_path: Path) -> None:
+    path, rows = tmp_path / "x.h5", load(dataset)
+    with opened(dataset, path) as store:
+        store.append(rows, np.zeros((6, WIDTH), np.float32))
+        store.finish(table_of(rows), dict)
+    failures = [(f"image {n}", "damaged " * (1 if n else 500)) for n in range(5_000)]
+    with h5py.File(path, "r+") as file:
+        kind = file["failures"].dtype
+        del file["failures"]
+        file["failures"] = np.array(failures, kind)
+    with Members.opened(path) as members:
+        assert list(members.failures()) == failures

@@ -82,6 +82,9 @@ def test_one_note_says_who_reads_what_and_how_to_end_it(
         pytest.skip("a folder of another user leads to the temporary files")
     assert said.startswith("note: everyone can read report.html, predictions.csv and 1 more in")
     assert said.endswith(f"chmod -R go= {place}")
+    place.chmod(0o721)  # Who can write there is meant to read it.
+    note_readers(place, files, quiet=False)
+    assert " ".join(capsys.readouterr().err.split()).endswith(f"chmod -R o= {place}")
     subprocess.run(["chmod", "-R", "go=", place], check=True)
     note_readers(place, files, quiet=False)
     assert capsys.readouterr().err == ""

@@ -36,7 +36,7 @@ def measure_texts(source: WatchedFile, file: h5py.File, member: h5py.Dataset) ->
     """Return the length of the longest text of a member in bytes.
 
     None if the texts are not stored as this package stores them, or would take more memory than
-    the file has bytes: numpy gives every row the width of the longest.
+    the file has bytes: numpy gives every row of an array the width of the longest.
     """
     if len(member) == 0:
         return 0
@@ -53,7 +53,9 @@ def measure_texts(source: WatchedFile, file: h5py.File, member: h5py.Dataset) ->
         total += int(lengths.sum(dtype=np.int64))
         longest = max(longest, int(lengths.max()))
     size = source.size
-    return None if total > size or longest * len(member) > max(size, _SMALL) else longest
+    # Failures are not read into an array of one width: a long reason makes the others no longer.
+    wide = 0 if member.dtype.names else longest * len(member)
+    return None if total > size or wide > max(size, _SMALL) else longest
 
 
 class WatchedFile(io.FileIO):
