@@ -126,7 +126,25 @@ def predict_rows(
     config: TrainingOptions,
     folder: Path,
 ) -> NDArray[np.float64]:
-    """Return the probability of every class, shape (len(rows), n_classes), on one device."""
+    """Return the probability of every class, computed on one device.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Samples.
+    network : Classifier
+        What to predict with.
+    rows : array of int
+        Rows of the samples, in order.
+    config : TrainingOptions
+        Options, with a precision other than "auto".
+    folder : Path
+        Where Lightning may write.
+
+    Returns
+    -------
+    array of float64, shape (len(rows), n_classes)
+    """
     module = Predicting(network)
     with torch.random.fork_rng(devices=[]), _quiet():
         trainer = _trainer(config, folder, [], n_devices=1)

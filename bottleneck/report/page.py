@@ -150,8 +150,19 @@ def render(
 ) -> str:
     """Return the HTML of ``report.html``, as ``write_report`` writes it.
 
-    A section that cannot be drawn is named in ``incomplete``, and the page says so in its place;
-    without that list, the error is raised.
+    Parameters
+    ----------
+    comparison : Comparison
+        The results.
+    with_ids : bool
+        Whether the page names samples and patients.
+    inner_scores : bool
+        Whether ``inner_scores.csv`` is written too, which the page then mentions.
+    incomplete : list of str, optional
+        Takes the name of each section that cannot be drawn, and the page says so in its place;
+        without it, the error is raised.
+    progress : callable, optional
+        Called with the number of drawn parts, their total and a text.
     """
     return (
         _environment()

@@ -287,7 +287,20 @@ def macro_auc_difference(
 
 
 def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDifference:
-    """Test two models on the same samples as ``macro_auc_difference`` does."""
+    """Test two models on the same samples as ``macro_auc_difference`` does.
+
+    Parameters
+    ----------
+    a, b : MacroAuroc
+        The macro AUROCs of the models, with what the test needs of each computed once.
+    level : float
+        Confidence level of the interval.
+
+    Raises
+    ------
+    UsageError
+        If the level is not between 0 and 1.
+    """
     check_level(level)
     influence = a.influence - b.influence
     variance, degrees = a.variance(influence)

@@ -39,7 +39,7 @@ class FeatureStore:
 
     ``append`` adds finished rows to the log. ``finish`` writes the whole file and removes the log.
     A kill at any moment leaves the old file or the new one, and a log that the next run continues.
-    Use as a context manager, while holding ``bottleneck.files.lock`` of the path.
+    Use as a context manager, while holding ``files.locks.lock`` of the path.
 
     Parameters
     ----------
