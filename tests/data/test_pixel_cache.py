@@ -112,6 +112,17 @@ def test_what_is_damaged_is_not_kept(tmp_path: Path) -> None:
     assert cache.find(*name) is None
 
 
+def test_files_that_changed_their_names_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    cache = PixelCache(tmp_path)
+    images = [png(Image.new("RGB", (9, 9), colour)) for colour in ("red", "blue")]
+    names = [kept(cache, data)[0] for data in images]
+    one, other = files(tmp_path)
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    assert [cache.find(name, None) for name in names] == [None, None]
+
+
 def test_unreadable_images_are_reported(tmp_path: Path) -> None:
     cache = PixelCache(tmp_path)
     name = kept(cache, png(PICTURES["grey"]))

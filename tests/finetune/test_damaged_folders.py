@@ -24,6 +24,7 @@ from bottleneck.files import writing
 from bottleneck.finetune.cross_validate import Trained, finetune
 from bottleneck.finetune.early_stopping import Course
 from bottleneck.finetune.external_prediction import predict
+from bottleneck.finetune.training_folder.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -95,6 +96,21 @@ def test_a_fold_behind_a_link_is_refused(
         again(dataset, copied)
     for path in (trained.path / "fold-0-0").iterdir():
         assert (copied / "fold-0-0" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_that_is_removed_during_the_training(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = RunFolder.finish
+
+    def remove_after(self: RunFolder, *args: Any) -> Any:
+        record = finish(self, *args)
+        shutil.rmtree(self.path)
+        return record
+
+    monkeypatch.setattr(RunFolder, "finish", remove_after)
+    with pytest.raises(UsageError, match="folder was removed, with what was finished in it"):
+        again(dataset, tmp_path / "run")
 
 
 def test_each_file_is_named_set_aside_and_trained_again(

@@ -1,8 +1,8 @@
 """A folder of decoded images, for later runs with other networks.
 
 Formats such as PNG take longer to decode than decoded pixels take to read. A file of the folder
-holds the sha256 of all that follows (32 bytes), a line of JSON with mode and ``PixelFacts``, the
-thumbnail, and the pixels, one byte each if the image is grey.
+holds the sha256 of its name and of all that follows (32 bytes), a line of JSON with mode and
+``PixelFacts``, the thumbnail, and the pixels, one byte each if the image is grey.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class PixelCache:
         """
         path = self._path(sha256, region, codec, display)
         try:
-            _write(path, _encode(image, facts), self._unfinished)
+            _write(path, _encode(path, image, facts), self._unfinished)
         except MemoryError:  # The image itself could be decoded, and is not lost by this.
             return
         except OSError as error:
@@ -155,7 +155,7 @@ class PixelCache:
         )
 
 
-def _encode(image: Image.Image, facts: PixelFacts) -> bytes:
+def _encode(path: Path, image: Image.Image, facts: PixelFacts) -> bytes:
     pixels = np.asarray(image)
     grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
         pixels[..., 0], pixels[..., 2]
@@ -164,7 +164,14 @@ def _encode(image: Image.Image, facts: PixelFacts) -> bytes:
     thumbnail = fields.pop("thumbnail")
     header = json.dumps({"mode": "L" if grey else "RGB", **fields}).encode() + b"\n"
     content = header + thumbnail + (pixels[..., 0] if grey else pixels).tobytes()
-    return hashlib.sha256(content).digest() + content
+    return _digest(path, content) + content
+
+
+def _digest(path: Path, content: bytes | memoryview) -> bytes:
+    # With the name, so that a file that got the name of another image is not taken for it.
+    digest = hashlib.sha256(f"{path.parent.name}{path.name}\n".encode())
+    digest.update(content)
+    return digest.digest()
 
 
 def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
@@ -172,7 +179,7 @@ def _read(path: Path) -> tuple[Image.Image, PixelFacts] | None:
         return None
     data = read_small(path, "cached image", limit=_MAX_BYTES)
     content = memoryview(data)[_DIGEST:]
-    if hashlib.sha256(content).digest() != data[:_DIGEST]:
+    if _digest(path, content) != data[:_DIGEST]:
         return None
     end = data.find(b"\n", _DIGEST, _DIGEST + _MAX_HEADER) + 1
     try:

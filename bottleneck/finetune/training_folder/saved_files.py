@@ -81,10 +81,10 @@ def explained_writes(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {describe_os_error(error)}. Finished folds and epochs are "
-            "kept; fix the cause and repeat the command"
-        ) from None
+        kept = "Finished folds and epochs are kept; fix the cause and repeat the command"
+        if not os.path.lexists(path.parent):
+            kept = "Its folder was removed, with what was finished in it; repeat the command"
+        raise UsageError(f"{path} cannot be written: {describe_os_error(error)}. {kept}") from None
 
 
 def is_there(path: Path, what: str) -> bool:
