@@ -26,8 +26,9 @@ __all__ = ["Predictions", "predicted_classes", "read_predictions"]
 Kind = Literal["decision", "probability"]
 
 _COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
-# Probabilities written with few decimals do not add up to 1 exactly.
-_ROUNDING = 5e-3
+# Probabilities with two decimals do not add up to 1 exactly: each is wrong by as much as this.
+# Numbers of another kind are not taken for them, however many classes there are.
+_ROUNDING, _MOST_ROUNDING = 5e-3, 5e-2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -218,7 +219,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     table = _Table(path)
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
     in_range = bool(np.all((scores >= 0) & (scores <= 1)))
-    is_probability = in_range and np.allclose(scores.sum(1), 1, atol=_ROUNDING)
+    is_probability = in_range and _add_up(scores)
     repeats, folds = table.repeats_and_folds()
     predictions = Predictions(
         ids=table.text("id"),
@@ -246,6 +247,12 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
             "a table holds one arm, with every sample once per repeat"
         )
     return test, predictions.take(validation) if validation.any() else None
+
+
+def _add_up(values: NDArray[np.float64]) -> bool:
+    """Return whether the numbers of each row add up to 1, as far as two decimals allow."""
+    most = min(_ROUNDING * values.shape[1], _MOST_ROUNDING)
+    return bool((abs(values.sum(axis=1) - 1) <= most + 1e-9).all())
 
 
 def _spell_column(name: str) -> str:
@@ -279,7 +286,8 @@ class _Table:
             fault = "no row" if self.frame.empty else fault
             raise DataError(
                 f"{path} is no table of predictions: it has {fault}; needed are id, label and a "
-                f"column score_<class> for each of two classes or more"
+                "column score_<class> for each of two classes or more. Where only the probability "
+                "p of one class is known, write 1 - p for the other"
             )
 
     def text(self, name: str) -> NDArray[np.str_]:
@@ -375,11 +383,22 @@ class _Table:
         return repeats, folds
 
     def probabilities(self) -> NDArray[np.float64] | None:
-        """Return the calibrated probabilities; None unless there is a column for every class."""
-        names = [f"probability_{name}" for name in self.classes]
-        if not set(names) <= set(self.frame):
+        """Return the calibrated probabilities; None where there is no such column."""
+        prefix = "probability_"
+        present = [
+            c.removeprefix(prefix) for c in self.frame.columns.tolist() if c.startswith(prefix)
+        ]
+        if not present:
             return None
-        values = self.numbers(names)
-        if not np.allclose(values.sum(axis=1), 1, atol=_ROUNDING):
+        known = match_names(present, self.classes)
+        of_class = {known.get(name, name): f"{prefix}{name}" for name in present}
+        if wrong := sorted(set(self.classes) ^ set(of_class)) or present[len(of_class) :]:
+            raise DataError(
+                f"{self.path} has a column '{prefix}{present[0]}', so it needs one probability for "
+                f"each class that has a score ({', '.join(self.classes)}), and no others; check "
+                f"'{prefix}{wrong[0]}'"
+            )
+        values = self.numbers([of_class[name] for name in self.classes])
+        if not _add_up(values):
             raise DataError(f"{self.path}: the probabilities of a row must add up to 1")
         return values

@@ -191,3 +191,44 @@ def test_of_equal_scores_any_class_may_be_predicted(tmp_path):
     ) as caught:
         read_predictions(path)
     assert "threshold" not in str(caught.value)
+
+
+TABLE = "id,label,score_a,score_b{}\n1,a,0.2,0.8{}\n2,b,0.9,0.1{}\n"
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "lacking"),
+    [
+        (",probability_b", ",0.7", "probability_a"),
+        (",probability_a,probability_c", ",0.3,0.7", "probability_b"),
+        (",probability_a,probability_b,probability_c", ",0.3,0.7,0", "probability_c"),
+    ],
+)
+def test_probabilities_of_other_classes_than_the_scores_are_refused(
+    tmp_path, columns, values, lacking
+):
+    path = tmp_path / "scores.csv"
+    path.write_text(TABLE.format(columns, values, values))
+    with pytest.raises(DataError, match=f"one probability for each class .*check '{lacking}'"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_probabilities_with_two_decimals_are_probabilities(tmp_path, n_classes):
+    rng = np.random.default_rng(n_classes)
+    rounded = rng.dirichlet(np.ones(n_classes), 200).round(2)
+    classes = tuple("abcdefg"[:n_classes])
+    labels = np.array(classes)[np.arange(200) % n_classes]
+    made = some(200, labels=labels, predicted=labels, scores=rounded, classes=classes)
+    path = tmp_path / "scores.csv"
+    made.to_frame().drop(columns="predicted").to_csv(path, index=False)
+    assert read_predictions(path)[0].kind == "probability"
+    made.to_frame().drop(columns="predicted").assign(score_a=1.0).to_csv(path, index=False)
+    assert read_predictions(path)[0].kind == "decision"
+
+
+def test_a_table_of_one_probability_says_what_to_add(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("id,label,score_b\n1,a,0.8\n")
+    with pytest.raises(DataError, match="write 1 - p for the other"):
+        read_predictions(path)

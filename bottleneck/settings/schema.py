@@ -40,8 +40,10 @@ __all__ = [
 T = TypeVar("T")
 
 _RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-# Of a value in a message.
+# Characters of a value in a message.
 _SHOWN = 80
+# Errors that are looked at for the first one: each takes a kilobyte.
+_MAX_ERRORS = 10_000
 _UNKNOWN = "unexpected_keyword_argument"
 _MISSING = ("missing", "missing_keyword_only_argument", "missing_argument")
 _KINDS = {
@@ -223,6 +225,10 @@ def _values(table: object, *steps: str | int) -> Iterator[tuple[Sequence[str | i
 
 def _explain(error: ValidationError, cls: type, table: object, source: str) -> UsageError:
     """Return an error that names the key, what was expected, and what came."""
+    if error.error_count() > _MAX_ERRORS:
+        return UsageError(
+            f"{source}: {error.error_count():,} values do not fit; is it the right file?"
+        )
     errors = error.errors(include_url=False)
     # A misspelt key often makes another one missing. Of the branches of a union, the one that was
     # followed furthest is meant.

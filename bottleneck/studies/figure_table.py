@@ -271,7 +271,7 @@ def _markdown(result: StudyResult) -> Iterator[str]:
     for line in describe(result.study):
         mark = "- " if line.startswith("- ") else ""
         yield from ([] if mark else [""])
-        yield mark + _text(line.removeprefix(mark))
+        yield mark + _text(line.removeprefix(mark), links=True)
     for protocol in result.protocols:
         for title, arms in _blocks(protocol):
             names = _metric_names(arms)
@@ -302,5 +302,5 @@ def _markdown(result: StudyResult) -> Iterator[str]:
         yield from ("", _text(line))
 
 
-def _text(text: str) -> str:
-    return markdown_text(without_paths(text))
+def _text(text: str, *, links: bool = False) -> str:
+    return markdown_text(without_paths(text), links=links)

@@ -64,13 +64,16 @@ def csv_cell(text: str) -> str:
 def read_cell(cell: str) -> str:
     """Return the text of a cell that ``csv_cell`` wrote; other cells are unchanged.
 
+    An apostrophe that ``csv_cell`` would not have written belongs to the name.
+
     Examples
     --------
-    >>> read_cell("'=1+1"), read_cell("P-7")
-    ('=1+1', 'P-7')
+    >>> read_cell("'=1+1"), read_cell("P-7"), read_cell("'s-Hertogenbosch")
+    ('=1+1', 'P-7', "'s-Hertogenbosch")
     """
     if cell.startswith("'"):
-        return _ESCAPED.sub(_unescape, cell[1:])
+        text = _ESCAPED.sub(_unescape, cell[1:])
+        return text if csv_cell(text) == cell else cell
     prefix = _PREFIX.match(cell)
     if prefix and cell.startswith("'", prefix.end()):
         return prefix[0] + read_cell(cell[prefix.end() :])
@@ -147,14 +150,32 @@ _SPECIAL = re.compile(
 _BLOCK = re.compile(r"(\d+)(?=[.)](?:\s|$))|(?=(?:#{1,6}|[+-])(?:\s|$)|>|[-=]{2,}\s*$)")
 
 
-def markdown_text(text: str) -> str:
+# An address that shows where it leads: in ASCII, without a user name, between blanks.
+_ADDRESS = re.compile(
+    r"(?<![^\s(])(https://(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?:[/?#][\w/.~%?=&#+:;,-]*[\w/=])?/?)"
+    r"(?=[).,;:]*(?:\s|$))",
+    re.ASCII,
+)
+
+
+def markdown_text(text: str, *, links: bool = False) -> str:
     """Return a text for Markdown, also in a cell of a table: on one line, and nothing but text.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    links : bool
+        Whether addresses that begin with https:// become links.
 
     Examples
     --------
     >>> print(markdown_text("a|b <i>*x*</i>"))
     a\\|b \\<i\\>\\*x\\*\\</i\\>
     """
-    text = _SPECIAL.sub(r"\\\g<0>", visible(text)).lstrip(" ")
+    parts = _ADDRESS.split(visible(text)) if links else [visible(text)]
+    parts[::2] = [_SPECIAL.sub(r"\\\g<0>", part) for part in parts[::2]]
+    parts[1::2] = [f"<{address}>" for address in parts[1::2]]
+    text = "".join(parts).lstrip(" ")
     block = _BLOCK.match(text)
     return f"{block[0]}\\{text[block.end() :]}" if block else text

@@ -68,6 +68,7 @@ def test_ids_and_classes_in_other_spellings_are_the_same(features, alone, writte
     np.testing.assert_array_equal(ours.ids, theirs.ids)
     np.testing.assert_array_equal(ours.predicted, theirs.predicted)
     np.testing.assert_allclose(ours.scores, theirs.scores)
+    np.testing.assert_allclose(ours.probabilities, theirs.probabilities)
     assert theirs.classes == ("benign", "malignant")
 
 
@@ -139,7 +140,9 @@ def test_a_record_with_absurd_values_is_refused(written, text, message):
         (lambda f: f.assign(label="benign"), "another label than the features for 40 samples"),
         (lambda f: f.assign(fold=np.arange(len(f)) % 3), "patients .* on both sides"),
         (
-            lambda f: f.rename(columns={"score_malignant": "score_m"}).replace("malignant", "m"),
+            lambda f: f.rename(columns=lambda c: c.replace("malignant", "m")).replace(
+                "malignant", "m"
+            ),
             "of the classes benign, m",
         ),
     ],

@@ -68,6 +68,13 @@ def empty(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
     file.create_dataset(name, shape, "<f4")
 
 
+def no_rows(file: h5py.File) -> None:
+    for name, member in list(file.items()):
+        shape, dtype = member.shape, member.dtype
+        del file[name]
+        file.create_dataset(name, (0, *shape[1:]), dtype)
+
+
 def deep() -> dict[str, Any]:
     made: dict[str, Any] = {}
     for _ in range(30):
@@ -106,6 +113,19 @@ LIES: dict[str, Callable[[h5py.File], None]] = {
         "provenance", f.ref, dtype=h5py.ref_dtype
     ),
     "provenance is a list": attribute("[1, 2]"),
+    "no width": replaced("embeddings", lambda f: np.zeros((6, 0), "<f4")),
+    "no size": replaced("size", lambda f: np.zeros((6, 2), "<i4")),
+    "no brightness": replaced("brightness", lambda f: np.full(6, np.nan, "<f4")),
+    "absurd brightness": replaced("brightness", lambda f: np.full(6, np.inf, "<f4")),
+    "no rows": lambda f: no_rows(f),
+    "failures of lists": replaced(
+        "failures",
+        lambda f: np.array(
+            [(np.arange(4), np.arange(4))],
+            [("id", h5py.vlen_dtype("<i8")), ("reason", h5py.vlen_dtype("<i8"))],
+        ),
+    ),
+    "many wrong values": stated(shape=[""] * 20_000),
     "deep provenance": attribute("[" * 30_000),
     "recipe is a number": stated(recipe=3),
     "name is a number": stated(dataset={"name": 3}),
@@ -272,6 +292,7 @@ def test_reading_a_small_file_takes_little_memory(tmp_path: Path, feature_file: 
         "fixed": text(100_000, 10_000),
         "long": long_texts,
         "lists": stated(excluded=[[[]] * 300_000]),
+        "wrong values": stated(shape=[""] * 900_000),
         "fields": stated(**{f"x{i}": {} for i in range(200_000)}),
     }
     for name, change in changes.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import resource
 from pathlib import Path
 from typing import Any, get_args
 
@@ -175,6 +176,8 @@ def test_options_overrule_a_log_without_rows(tmp_path: Path) -> None:
         {"rows": [["k" * 1000, "p", [1, 2], 0.5]]},
         {"read": [["i", "s", "k", 10**30, 2]]},
         {"read": [["i", "s", 3, 1, 2]]},
+        {"rows": [["k", "é", [1, 2], 0.5]]},
+        {"rows": [["é", "p", [1, 2], 0.5]]},
     ],
     ids=str,
 )
@@ -187,6 +190,23 @@ def test_a_log_of_absurd_values_is_refused(change: dict[str, Any], tmp_path: Pat
         journal._write(json.dumps(batch).encode() + b"\n" + bytes(1028))
     with pytest.raises(FeatureFileError, match="is no log of unfinished features"):
         Journal(path, settings, "a")
+
+
+@pytest.mark.slow
+def test_a_log_of_many_wrong_rows_takes_little_memory(tmp_path: Path) -> None:
+    path, kib = tmp_path / "x.unfinished", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = b'{"width": 1, "seconds": 1.0, "settings": {}, "read": [], "rows": [[]%s]}\n'
+    for records in (
+        [b"[%s0]" % (b"[]," * 20_000_000)],
+        [b'{"recipe_hash": "a"}', line % (b",[]" * 2_700_000)],
+    ):
+        path.unlink(missing_ok=True)
+        with Journal(path, {}, "a") as journal:
+            for record in records:
+                journal._write(record)
+        with pytest.raises(FeatureFileError, match="is no log of unfinished features"):
+            Journal(path, {}, "a")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - kib < 400 * 1024
 
 
 def test_a_long_batch_is_several_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,20 @@ def test_usual_names_and_numbers_are_unchanged(text: str) -> None:
     assert csv_cell(text) == read_cell(text) == text
 
 
+FOREIGN = ["'t Hooft", "'s-Hertogenbosch", "'0007", "'", "'a\\x41", "'-1", "'C:\\a"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_an_apostrophe_of_another_program_is_part_of_the_name(name: str) -> None:
+    assert read_cell(name) == name
+    assert read_cell(csv_cell(name)) == name
+
+
+@given(HOSTILE.map("'{}".format))
+def test_no_two_cells_are_read_as_one(cell: str) -> None:
+    assert read_cell(cell) == cell or csv_cell(read_cell(cell)) == cell
+
+
 @given(st.lists(HOSTILE, min_size=2, max_size=4, unique=True), st.booleans())
 @settings(max_examples=25)
 def test_tables_are_read_by_other_libraries_and_by_ours(names: list[str], bom: bool) -> None:
@@ -149,6 +163,46 @@ def test_markdown_shows_any_name_as_text(name: str) -> None:
         assert found.strip() == shown.strip()
     # GitHub makes links of addresses.
     assert not re.search(r"https?://|www\.", markdown_text(name))
+
+
+ADDRESS = "https://doi.org/10.1000/x_y-z.1?a=b"
+
+
+@pytest.mark.parametrize("text", ["{}", "see {}.", "({})", "a, {} (abstract)", "- {}; b"])
+def test_addresses_become_links_where_they_may(text: str) -> None:
+    parser = MarkdownIt("commonmark")
+    shown = markdown_text(text.format(ADDRESS), links=True)
+    (link,) = re.findall('<a href="([^"]*)">', parser.render(shown))
+    assert link == ADDRESS
+    assert "<a" not in parser.render(markdown_text(text.format(ADDRESS)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://a.org",
+        "javascript://a.org",
+        "https://a.org@b.org",
+        "https://a.org/<b>",
+        "https://a.org/[x](y)",
+        "https://а.org",  # In Cyrillic.
+        "https://localhost/x",
+        "xhttps://a.org",
+        "https://a.org/\u202e",
+        "https://a.org/|",
+    ],
+)
+def test_other_addresses_stay_text(text: str) -> None:
+    assert markdown_text(text, links=True) == markdown_text(text)
+
+
+@given(HOSTILE)
+def test_with_links_any_name_is_text_too(name: str) -> None:
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    plain, linked = (
+        parser.parse(markdown_text(text, links=True)) for text in ("Müller", f"{name}.")
+    )
+    assert set(_flat(linked)) - {"link_open", "link_close"} <= set(_flat(plain))
 
 
 def test_only_one_module_writes_csv() -> None:

@@ -23,7 +23,7 @@ from typing import Annotated, Any, BinaryIO, Self
 import numpy as np
 from annotated_types import Ge, Le, MaxLen
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import FailFast, TypeAdapter
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Sample
@@ -33,7 +33,7 @@ from bottleneck.features.rows import ImageRow, Stamp, row_key
 from bottleneck.files.disk_backed import DiskDict
 from bottleneck.files.writing import continue_file
 from bottleneck.settings.ranges import Seconds
-from bottleneck.settings.schema import from_table, schema
+from bottleneck.settings.schema import Field, from_table, schema
 
 __all__ = ["Journal"]
 
@@ -44,8 +44,10 @@ _THUMBNAIL = THUMBNAIL_SIDE**2
 # are several records.
 _MAX_RECORD, _MAX_LINE = 2**28, 2**23
 
-_Key = Annotated[str, MaxLen(256)]
-_Hash = Annotated[str, MaxLen(64)]
+# In ASCII: a hash, perhaps with the region of the image behind it.
+_Key = Annotated[str, Field(pattern="^[ -~]{0,256}$")]
+_Hash = Annotated[str, Field(pattern="^[ -~]{0,64}$")]
+_Brightness = Annotated[float, Ge(0), Le(255)]
 _Name = Annotated[str, MaxLen(65_536)]
 _Side = Annotated[int, Ge(1), Le(2**31 - 1)]
 _Long = Annotated[int, Ge(-(2**63)), Le(2**63 - 1)]
@@ -53,20 +55,15 @@ _Long = Annotated[int, Ge(-(2**63)), Le(2**63 - 1)]
 
 @schema
 class _Batch:
-    """The JSON line of a batch."""
+    """The JSON line of a batch. The first row that does not fit ends the check."""
 
     width: Annotated[int, Ge(1), Le(2**24)]
     seconds: Seconds
     settings: Mapping[str, Any]
     # Key, hash of the pixels, width and height, brightness.
-    rows: tuple[
-        tuple[
-            _Key, Annotated[str, MaxLen(64)], tuple[_Side, _Side], Annotated[float, Ge(0), Le(255)]
-        ],
-        ...,
-    ]
+    rows: Annotated[tuple[tuple[_Key, _Hash, tuple[_Side, _Side], _Brightness], ...], FailFast()]
     # Sample, source, key, size and time of the file.
-    read: tuple[tuple[_Name, _Name, _Key, _Long, _Long], ...]
+    read: Annotated[tuple[tuple[_Name, _Name, _Key, _Long, _Long], ...], FailFast()]
 
 
 @functools.cache
@@ -188,7 +185,8 @@ class Journal:
                 raise self._malformed()
             if start + length > size:
                 return
-            if length > _MAX_RECORD:
+            # The first record names the recipe, and has no features.
+            if length > (_MAX_RECORD if start > _HEAD.size else _MAX_LINE):
                 raise self._malformed()
             payload = self._file.read(length)
             if zlib.crc32(payload) != checksum:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
 
@@ -61,7 +62,20 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
         ids = file.texts("ids")
         if len(set(ids.tolist())) < len(ids):
             raise file.malformed("ids")
+        if not len(ids):
+            raise FeatureFileError(
+                f"{path} has no rows; extract the features of at least one image"
+            )
         X = file.member("embeddings", len(ids), ndim=2, kind="<f4")
+        size = file.member("size", len(ids), ndim=2, kind="<i4", columns=2)[:]
+        brightness = file.member("brightness", len(ids), kind="<f4")[:]
+        for name, is_sound in (
+            ("embeddings", X.shape[1] > 0),
+            ("size", (size > 0).all()),
+            ("brightness", ((brightness >= 0) & (brightness <= 255)).all()),
+        ):
+            if not is_sound:
+                raise file.malformed(name)
         columns: dict[str, Any] = {
             name: file.texts(name, len(ids)) for name in OPTIONAL_FIELDS if name in file
         }
@@ -71,8 +85,8 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
             y=file.texts("labels", len(ids)),
             ids=ids,
             provenance=provenance,
-            size=file.member("size", len(ids), ndim=2, kind="<i4", columns=2)[:],
-            brightness=file.member("brightness", len(ids), kind="<f4")[:],
+            size=size,
+            brightness=brightness,
             thumbnails=_array(path, file.thumbnails(len(ids)), memory_map),
             failures=tuple(file.failures()),
             path=path,
