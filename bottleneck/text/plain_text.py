@@ -38,14 +38,15 @@ _MOST_MARKS = 4
 _JAMO = frozenset(map(chr, (*range(0x1160, 0x1200), *range(0xD7B0, 0xD800))))
 
 # The beginning of an absolute path: "/", "~/", "~user/", "C:\", "\\server", "$HOME/", "%HOME%\",
-# and "//server", which is not that of https://; and addresses of files.
+# and "//server", which is not that of https://; and addresses of all but the web.
 _ROOT = (
-    r"(?:(?:file|smb|nfs|cifs|afp|ftps?|sftp|scp|ssh|davs?):[\\/]+"
+    r"(?:(?!https?:)(?:[a-z][a-z0-9+.-]*:[\\/]{2,}|file:[\\/])[\\/]*"
     r"|~(?:[A-Za-z_][\w.-]*)?[\\/](?!/)|/(?!/)|//(?=[\w.])|[A-Za-z]:[\\/]|\\\\"
     r"|\$\{?\w+\}?[\\/]|%\w+%[\\/])"
 )
 # What a path without quotes follows, so that the slashes of "and/or" and "mm/s" do not match.
-_BEFORE = r"(?<![^\s=:,;'\"(\[{<|>*`“„«‘→←@!&?#])(?<!:(?=//))"
+# The option of a compiler precedes one, too: -I/usr/include.
+_BEFORE = r"(?:(?<![^\s=:,;'\"(\[{<|>*`“„«‘→←@!&?#…])(?<!:(?=//))|(?<=\s-[A-Z])(?=/))"
 _REST = r"[^\s,;'\"`)\]}>|”“»’]"
 # Folders have spaces: up to three words that a separator follows belong to the path.
 _WORDS = r"(?: (?!-)[^\W\d][^\s,;:'\"`)\]}>|\\/]*){1,3}"

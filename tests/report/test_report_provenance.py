@@ -30,6 +30,7 @@ from bottleneck.text.plain_text import visible, without_paths
         ("extract '/data/two words/scans' --out=/tmp/o", "extract 'scans' --out=o"),
         ('extract "C:\\two words\\scans"', 'extract "scans"'),
         ("see (/data/x/a.png)", "see (a.png)"),
+        ("gcc -I/data/x/a.h", "gcc -Ia.h"),
     ],
 )
 def test_absolute_paths_are_reduced_to_their_last_part(text: str, kept: str) -> None:
@@ -116,13 +117,13 @@ def test_a_single_file_shares_nothing() -> None:
 ROOTS = (
     *("/", "//server/", "~/", "~anna/", "C:\\", "d:/", "\\\\server\\share\\", "\\\\?\\C:\\"),
     *("file:///", "file://server/", "file:///C:/", "smb://server/", "sftp://me@host/"),
-    *("$HOME/", "${HOME}/", "%USERPROFILE%\\"),
+    *("$HOME/", "${HOME}/", "%USERPROFILE%\\", "s3://bucket/", "sqlite:////", "zip:///"),
 )
 #: What programs write around a path.
 AROUND = (
     *("{}", "read {}", "{} is missing", "see ({})", "[{}]", "--out={}", "path: {}", "a,{}", "x;{}"),
     *("'{}'", '"{}"', "`{}`", "“{}”", "PosixPath('{}')", '{{"path": "{}"}}', "<{}>", "a|{}|b"),
-    *("at {}:12", "{}, twice", "new\nline {}", "@{}", "one {} two", "→{}", "user@host:{}"),
+    *("at {}:12", "{}, twice", "new\nline {}", "@{}", "one {} two", "→{}", "…{}", "user@host:{}"),
 )
 
 
