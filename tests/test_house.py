@@ -39,6 +39,14 @@ def test_imports_run_in_one_direction() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_no_module_needs_what_windows_lacks() -> None:
+    """On Windows, modules that are absent there are imported in functions or in ``try``."""
+    absent = {"fcntl", "grp", "pwd", "resource", "termios"}
+    for path in sorted((CHECKOUT / "bottleneck").rglob("*.py")):
+        top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import)]
+        assert not absent & {alias.name for node in top for alias in node.names}, path
+
+
 def test_import_order_in_contributing_is_the_contract() -> None:
     contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")

@@ -230,7 +230,8 @@ def _clean_ends(trainer: pl.Trainer) -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         launcher = trainer.strategy.launcher
         if isinstance(launcher, _MultiProcessingLauncher):
-            launcher.kill(signal.SIGKILL)  # Python would wait for the other devices' processes.
+            # Python would wait for the other devices' processes. Windows has no SIGKILL.
+            launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
         raise KeyboardInterrupt from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
