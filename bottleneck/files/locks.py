@@ -53,7 +53,7 @@ def lock(
     name = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
         _unlink_planted(name)
-        held = filelock.FileLock(name, mode=_mode(name.parent)).acquire(timeout=0)
+        held = _acquire(name)
     except (filelock.Timeout, BlockingIOError):
         raise error(
             f"{path} is being written by another {run}; wait for it, or choose {other}"
@@ -74,6 +74,25 @@ def lock(
             with contextlib.suppress(OSError):  # Windows removes no open file.
                 if ours and os.path.samestat(name.lstat(), ours):
                     name.unlink()
+
+
+def _acquire(name: Path) -> filelock.AcquireReturnProxy:
+    while True:
+        before = _identity(name)
+        held = filelock.FileLock(name, mode=_mode(name.parent)).acquire(timeout=0)
+        # Another run may have removed the file after it was opened here. The library notices this
+        # only if the file has no other name, which a backup may have given it.
+        if before is not None and _identity(name) == before:
+            return held
+        held.lock.release()
+
+
+def _identity(name: Path) -> tuple[int, int] | None:
+    try:
+        status = name.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _mode(folder: Path) -> int:
@@ -107,7 +126,7 @@ def remove_unlocked(path: Path) -> None:
     Raises
     ------
     BlockingIOError
-        If a process has locked it.
+        If a process has locked it, or has just made another file of this name.
     OSError
         If it does not exist, or cannot be opened or removed.
     """
@@ -118,6 +137,8 @@ def remove_unlocked(path: Path) -> None:
     try:
         if descriptor is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), path.lstat()):
+                raise BlockingIOError(f"{path} is another file by now")
         path.unlink()
     finally:
         if descriptor is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +257,29 @@ except UsageError as error:
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "was left by another user" in run.stdout
+
+
+@posix
+@pytest.mark.slow
+def test_one_run_at_a_time_has_a_lock_whatever_a_backup_links(tmp_path: Path) -> None:
+    end, inside, held, wrong = time.monotonic() + 4, threading.Lock(), [0], [0]
+
+    def work(number: int) -> None:
+        while time.monotonic() < end:
+            with contextlib.suppress(UsageError), lock(tmp_path / "x", "run"):
+                if not inside.acquire(blocking=False):
+                    wrong[0] += 1
+                    continue
+                held[0] += 1
+                if held[0] % 3 == 0:
+                    (tmp_path / f"backup-{number}-{held[0]}").hardlink_to(tmp_path / ".x.lock")
+                time.sleep(0.0005)
+                inside.release()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert held[0] > 20
+    assert wrong[0] == 0
