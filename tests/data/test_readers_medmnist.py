@@ -133,6 +133,18 @@ def test_a_header_that_promises_too_much(tmp_path):
         load_dataset(tmp_path / "forged.npz")
 
 
+@pytest.mark.parametrize("header", [b"[" * 8999 + b"\n", b"(" * 20_000, b"{'descr'", b"\xff\0 1L"])
+def test_a_header_that_is_none(tmp_path, header):
+    data = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "forged.npz", "w") as archive:
+        for split in COUNTS:
+            for kind in ("images", "labels"):
+                archive.writestr(f"{split}_{kind}.npy", data)
+    with pytest.raises(DataError, match=r"forged.npz cannot be read as .npz") as raised:
+        load_dataset(tmp_path / "forged.npz")
+    assert "allow_pickle" not in str(raised.value)
+
+
 def test_damage_found_only_when_images_are_read(tmp_path):
     path = tmp_path / "late.npz"
     made = arrays((100, 100))

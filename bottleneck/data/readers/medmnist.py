@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, collect, values_of
-from bottleneck.errors import DataError
+from bottleneck.errors import BottleneckError, DataError
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.small_files import open_regular
 
@@ -29,16 +28,6 @@ __all__ = ["ArraySource", "read_medmnist"]
 _SPLITS = ("train", "val", "test")
 # The fewest bytes of a compressed image; a real one has several hundred.
 _MIN_BYTES = 16
-# What zipfile and numpy raise for archives that are truncated, encrypted or forged.
-_DAMAGE = (
-    EOFError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _Header = tuple[tuple[int, ...], np.dtype]
 
 
@@ -173,5 +162,9 @@ def _reporting(path: Path) -> Iterator[None]:
     """Raise DataError for any error that a damaged archive causes."""
     try:
         yield
-    except _DAMAGE as error:
-        raise DataError(f"{path.name} cannot be read as .npz: {error}") from error
+    except BottleneckError:
+        raise
+    # zipfile and numpy raise errors of any type for archives that are truncated or forged.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]  # numpy then explains its own options.
+        raise DataError(f"{path.name} cannot be read as .npz: {reason}") from error
