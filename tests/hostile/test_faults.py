@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import io
 import multiprocessing
 import os
 import shutil
@@ -321,3 +323,40 @@ def test_the_disk_has_the_file_before_it_takes_its_name_and_the_log_goes(
     assert after[:3] == [("flush", ".writing"), ("rename", ".writing"), ("flush", "")]
     assert ("remove", ".unfinished") in after[3:]
     assert np.isfinite(h5py.File(path)["embeddings"][:]).all()
+
+
+def test_a_disk_that_is_full_at_any_write_does_not_crash_hdf5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bottleneck.features.file import writer
+    from bottleneck.features.file.format import TEXT
+    from bottleneck.files.writing import replacing
+
+    class Full(io.FileIO):
+        """Takes some writes, wherever they go; a sparse file can lack space anywhere."""
+
+        left = 10**6
+
+        def write(self, data: Any, /) -> int:
+            Full.left -= 1
+            if Full.left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    def write() -> None:
+        with replacing(tmp_path / "x.h5") as target, writer._hdf5(target) as (file, _):
+            for name in "abcdef":
+                file.create_dataset(name, (64,), TEXT)
+            for start in range(0, 64, 8):
+                for name in "abcdef":
+                    file[name][start : start + 8] = np.array([name * 40] * 8, TEXT)
+            file.attrs["provenance"] = "{}" * 500
+
+    monkeypatch.setattr(writer, "_Sink", type("Sink", (writer._Sink, Full), {}))
+    write()
+    whole, n = (tmp_path / "x.h5").read_bytes(), 10**6 - Full.left
+    for Full.left in range(n):
+        with pytest.raises(OSError, match="No space left"):
+            write()
+    assert (tmp_path / "x.h5").read_bytes() == whole
+    assert len(list(tmp_path.iterdir())) == 1

@@ -58,7 +58,7 @@ def write_features(
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
-    with replacing(path) as target, _hdf5(target) as file:
+    with replacing(path) as target, _hdf5(target) as (file, check):
         # Contiguous, so that readers can map them into memory; floats hardly compress.
         file.create_dataset("embeddings", shape, "<f4")
         columns = _columns(dataset)
@@ -68,6 +68,7 @@ def write_features(
         for rows, features in blocks:
             _write_rows(file, start, rows, features, columns)
             start += len(rows)
+            check()
         file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
         file.attrs["provenance"] = json.dumps(provenance)
 
@@ -76,10 +77,15 @@ class _Sink(io.FileIO):
     """A file that accepts every byte, and keeps the first error for later.
 
     HDF5 cannot close a file after a failed write: it raises, and tries again until the process
-    ends.
+    ends. It also crashes where it reads again what it wrote and the bytes are not there. So what
+    the disk did not take stays in memory, until the file is closed.
     """
 
     error: OSError | None = None
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._rest: list[tuple[int, bytes]] = []
 
     def write(self, data: Any, /) -> int:
         left = memoryview(data).cast("B")
@@ -89,18 +95,40 @@ class _Sink(io.FileIO):
                 left = left[super().write(left) :]
         except OSError as error:
             self.error = error
+        if left:
+            place = self.tell()
+            self._rest.append((place, bytes(left)))
+            self.seek(place + len(left))
         return size
+
+    def readinto(self, buffer: Any, /) -> int:
+        place, whole = self.tell(), memoryview(buffer).cast("B")
+        n = super().readinto(whole) or 0
+        if not self._rest:
+            return n
+        whole[n:] = bytes(len(whole) - n)
+        for start, data in self._rest:
+            first, last = max(start, place), min(start + len(data), place + len(whole))
+            if first < last:
+                whole[first - place : last - place] = data[first - start : last - start]
+        self.seek(place + len(whole))
+        return len(whole)
 
 
 @contextlib.contextmanager
-def _hdf5(target: BinaryIO) -> Iterator[h5py.File]:
+def _hdf5(target: BinaryIO) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Yield an HDF5 file, and a function that raises if the disk has not taken all of it."""
     with _Sink(target.fileno(), "r+", closefd=False) as sink:
-        try:
-            with h5py.File(sink, "w") as file:
-                yield file
-        finally:
+
+        def check() -> None:
             if sink.error is not None:
                 raise sink.error
+
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file, check
+        finally:
+            check()
 
 
 def _columns(dataset: ImageDataset) -> dict[str, _Column]:
