@@ -235,7 +235,9 @@ def _search(
         length = np.linalg.norm(projected, axis=-1, keepdims=True)
         return projected / np.maximum(length, 1e-6)
 
-    base = np.ascontiguousarray(project(base).T)
+    # In tiles that stay in the processor's cache.
+    base = project(base).T
+    tiles = [np.ascontiguousarray(base[:, at : at + _TILE]) for at in range(0, n, _TILE)]
 
     def find_nearest(rows: Rows) -> Rows:
         aspect = aspects[rows[0]]
@@ -244,14 +246,12 @@ def _search(
         )
         turned = np.ascontiguousarray(turned.swapaxes(0, 1))
         nearness = np.empty((len(rows), n), np.float32)
-        # In tiles that stay in the processor's cache.
-        for start in range(0, n, _TILE):
-            tile = nearness[:, start : start + _TILE]
-            others = base[:, start : start + _TILE]
-            np.matmul(turned[0], others, out=tile)
+        for number, others in enumerate(tiles):
+            tile = np.matmul(turned[0], others)
             products = np.empty_like(tile)
             for hashes in turned[1:]:
                 np.maximum(tile, np.matmul(hashes, others, out=products), out=tile)
+            nearness[:, number * _TILE : (number + 1) * _TILE] = tile
         nearness[np.arange(len(rows)), rows] = -np.inf
         nearest = np.argpartition(nearness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
         return np.stack([np.repeat(rows, _NEIGHBOURS), nearest.ravel()], axis=1)
