@@ -253,8 +253,8 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
             whom = "o" if folder.stat().st_mode & stat.S_IWGRP and who == "everyone" else "go"
             command = f"chmod -R {whom}= {shlex.quote(str(folder))}"
             say_paragraph(
-                f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}, which "
-                f"show images or name patients; to keep others out: {command}",
+                f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}: images "
+                f"or names of patients. To keep others out: {command}",
                 "note: ",
                 whole=[command],
             )

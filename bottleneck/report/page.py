@@ -164,7 +164,8 @@ def render(
     progress : callable, optional
         Called with the number of drawn parts, their total and a text.
     """
-    return (
+    sections = _sections(comparison, with_ids=with_ids)
+    page = (
         _environment()
         .get_template("page.html.jinja")
         .render(
@@ -177,7 +178,7 @@ def render(
             inner_scores=inner_scores,
             methods=functools.partial(paragraphs.methods_paragraph, comparison),
             findings=functools.partial(paragraphs.results_paragraph, comparison),
-            sections=_sections(comparison, with_ids=with_ids),
+            sections=sections,
             warnings=comparison.warnings,
             summary=summary.summarise(comparison),
             audit=audit_gallery.view_audit(comparison.audit, comparison.thumbnails)
@@ -189,6 +190,9 @@ def render(
             announce=progress,
         )
     )
+    if progress is not None:
+        progress(len(sections), len(sections), "report.html")
+    return page
 
 
 def _announced(
