@@ -145,8 +145,10 @@ def test_the_search_for_duplicates_is_reported(dataset: ImageDataset, tmp_path: 
 def test_a_second_writer_is_refused(dataset: ImageDataset, trained: Trained) -> None:
     import filelock
 
-    with filelock.FileLock(trained.path / ".lock"), pytest.raises(UsageError, match="is being"):
+    name = trained.path / ".lock"
+    with filelock.FileLock(name), pytest.raises(UsageError, match="is being"):
         train(dataset, trained.path)
+    name.unlink()  # Other tests copy the folder.
 
 
 def test_a_training_and_a_comparison_never_share_a_folder(
