@@ -218,8 +218,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     """
     table = _Table(path)
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
-    in_range = bool(np.all((scores >= 0) & (scores <= 1)))
-    is_probability = in_range and _add_up(scores)
+    is_probability = bool(np.all((scores >= 0) & (scores <= 1))) and _add_up(scores)
     repeats, folds = table.repeats_and_folds()
     predictions = Predictions(
         ids=table.text("id"),
@@ -299,11 +298,8 @@ class _Table:
         texts = self.text(name).tolist()
         found = match_names(texts, known)
         if unknown := sorted(set(texts) - set(found)):
-            what = "test or validation is needed" if name == "part" else "its scores are"
-            raise DataError(
-                f"{self.path} {verb} '{unknown[0]}', but "
-                + (what if name == "part" else f"{what} of {', '.join(known)}")
-            )
+            needed = ", ".join(known)
+            raise DataError(f"{self.path} {verb} '{unknown[0]}'; needed is one of: {needed}")
         return np.array([found[text] for text in texts])
 
     def predicted(self, scores: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -385,9 +381,7 @@ class _Table:
     def probabilities(self) -> NDArray[np.float64] | None:
         """Return the calibrated probabilities; None where there is no such column."""
         prefix = "probability_"
-        present = [
-            c.removeprefix(prefix) for c in self.frame.columns.tolist() if c.startswith(prefix)
-        ]
+        present = [c.removeprefix(prefix) for c in self.frame.columns if c.startswith(prefix)]
         if not present:
             return None
         known = match_names(present, self.classes)

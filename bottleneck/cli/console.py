@@ -99,6 +99,7 @@ def announce_weights_folder(weights: str | None = None, *, quiet: bool) -> None:
     elif not quiet:
         say(f"weights folder: {used.text}")
     if quiet:
+        # The library does not list it as exported.
         from huggingface_hub.utils import (  # type: ignore[attr-defined]
             disable_progress_bars,
         )

@@ -64,6 +64,7 @@ def end_at_once(*, silently: bool = False) -> None:
                 os.write(2, f"{describe(signum)}\n".encode())
         os._exit(128 + signum)
 
+    # Functions have no such attribute for mypy.
     exit_now.ends_at_once = True  # type: ignore[attr-defined]
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:

@@ -355,6 +355,7 @@ def sha256_of(path: Path) -> str:
     """
     with open_regular(path, "weight file", WeightsError) as file:
         try:
+            # BinaryIO lacks the method readinto, which every opened file has.
             return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except OSError as error:
             raise WeightsError(f"{path} cannot be read: {describe_os_error(error)}") from None

@@ -42,6 +42,7 @@ class _Watch:
 
     def bar(self) -> type:
         """Return a class for the client's progress bar, which reports to this watch."""
+        # The library does not list it as exported.
         from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
         watch = self
