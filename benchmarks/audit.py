@@ -140,14 +140,14 @@ def audit_planted(
 def score(features: FeatureSet, found: Audit) -> tuple[int, int]:
     """Count copies whose pair with the original was found, and false pairs."""
     assert features.sources is not None
-    assert features.groups is not None
+    assert features.stated_patients is not None
     truth = {}
     for row, source in enumerate(features.sources.tolist()):
         folder, _, number = source.partition("planted/")
         truth[row] = int(number) if not folder and number else row
     caught, false = set(), 0
     for pair in found.groups.pairs:
-        same = features.groups[truth[pair.a]] == features.groups[truth[pair.b]]
+        same = features.stated_patients[truth[pair.a]] == features.stated_patients[truth[pair.b]]
         if truth[pair.a] == truth[pair.b]:
             caught.add(max(pair.a, pair.b))
         elif not same:

@@ -197,7 +197,9 @@ def classes(path: Path, n: int) -> str:
     from bottleneck.report.page import write_report
 
     # Every fold needs every class: each image is a patient of its own here.
-    features = dataclasses.replace(load_features(path / "made.h5"), groups=None, splits=None)
+    features = dataclasses.replace(
+        load_features(path / "made.h5"), stated_patients=None, splits=None
+    )
     protocol = Protocol(kind="cv", inner_splits=2)
     result = compare_arms(features, ("logistic",), protocol=protocol, progress=Steps())
     page = write_report(result, path / "report", progress=Steps())

@@ -171,7 +171,7 @@ class Base:
                 y=y[rows],
                 ids=self.ids[rows],
                 provenance=provenance,
-                groups=np.char.add("group ", self.groups[rows].astype(str)),
+                stated_patients=np.char.add("group ", self.groups[rows].astype(str)),
             )
 
         comparison = compare(

@@ -60,7 +60,7 @@ def make_features(
         "X": X.astype(np.float32),
         "y": np.array(classes)[codes],
         "ids": np.array([f"image-{i:03d}" for i in range(n)]),
-        "groups": np.array([f"patient-{p:02d}" for p in patients]),
+        "stated_patients": np.array([f"patient-{p:02d}" for p in patients]),
     } | fields
     return FeatureSet(provenance=provenance, **columns)
 

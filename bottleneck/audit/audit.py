@@ -188,7 +188,11 @@ def restate(
     """
     divisions = {"folds": folds}
     findings = [
-        *(describe_shared_patients(features, divisions) if features.groups is not None else ()),
+        *(
+            describe_shared_patients(features, divisions)
+            if features.stated_patients is not None
+            else ()
+        ),
         *describe_pairs(
             features,
             audit.groups.pairs,

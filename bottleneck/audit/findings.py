@@ -94,7 +94,7 @@ def describe_shared_patients(
     divisions : mapping of str to ndarray of str, shape (n_samples,)
         The fold of every sample, "" for none, by the name of the division.
     """
-    if features.groups is None:
+    if features.stated_patients is None:
         text = (
             "The features name no patients: whether a patient is in several folds cannot be "
             "checked, and every image counts as a patient of its own."
@@ -102,8 +102,8 @@ def describe_shared_patients(
         return [Finding("not checked", "note", 0, text)]
     findings = []
     for name, fold in divisions.items():
-        known = (features.groups != "") & (fold != "")
-        rows = np.unique(np.stack([features.groups[known], fold[known]], axis=1), axis=0)
+        known = (features.stated_patients != "") & (fold != "")
+        rows = np.unique(np.stack([features.stated_patients[known], fold[known]], axis=1), axis=0)
         patients, times = np.unique(rows[:, 0], return_counts=True)
         shared = patients[times > 1]
         if len(shared):
@@ -111,7 +111,7 @@ def describe_shared_patients(
                 f"{counted(len(shared), 'patient')} in several {name}: the head is trained on "
                 "patients that it is tested on."
             )
-            at = tuple(np.flatnonzero(np.isin(features.groups, shared)).tolist())
+            at = tuple(np.flatnonzero(np.isin(features.stated_patients, shared)).tolist())
             findings.append(Finding("shared patients", "leak", len(shared), text, rows=at))
     return findings
 

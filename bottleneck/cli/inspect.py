@@ -40,14 +40,16 @@ def _features(path: Path) -> dict[str, Any]:
     features = load_features(path)
     known = [
         field
-        for field in ("groups", "splits", "folds", "centres")
+        for field in ("stated_patients", "splits", "folds", "centres")
         if getattr(features, field) is not None
     ]
     return {
         "file": path,
         "holds": f"features of {counted(len(features), 'sample')}, {features.X.shape[1]} wide",
         "labels": dict(sorted(Counter(features.y.tolist()).items())),
-        "patients": None if features.groups is None else len(set(features.groups.tolist())),
+        "patients": None
+        if features.stated_patients is None
+        else len(set(features.stated_patients.tolist())),
         "known": known,
         "failures": dict(features.failures),
         **features.provenance,

@@ -153,7 +153,8 @@ def _draw(
     columns = (samples.patients, samples.splits, samples.folds, samples.centres)
     patients, splits, folds, centres = (_take(column, rows) for column in columns)
     # Without a patient are the samples that the data set names none for, not those of no group.
-    n_unnamed = len(rows) if samples.groups is None else int((samples.groups[rows] == "").sum())
+    stated = _take(samples.stated_patients, rows)
+    n_unnamed = len(rows) if stated is None else int((stated == "").sum())
     return make_folds(
         protocol, y[rows], patients, splits, folds, centres, groups=groups, n_unnamed=n_unnamed
     )

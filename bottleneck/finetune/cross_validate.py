@@ -223,7 +223,7 @@ def _train_arms(
     if note is not None:
         note(f"Leak audit: {plan.words}")
     parts = divide(plan, inputs.splits, config.validation)
-    refuse_shared_patients(split_table(parts, inputs.ids, inputs.groups))
+    refuse_shared_patients(split_table(parts, inputs.ids, inputs.stated_patients))
     inputs.notes += plan.folds.warnings
     if len(plan.conflicts.relabelled):
         inputs.y = plan.conflicts.y
@@ -245,7 +245,7 @@ def _train_arms(
 def _inputs_of(
     inputs: Inputs, config: TrainingOptions, parts: Sequence[FoldSplit], plan: FoldPlan
 ) -> dict[str, Any]:
-    table = split_table(parts, inputs.ids, inputs.groups)
+    table = split_table(parts, inputs.ids, inputs.stated_patients)
     labels = {"labels": plan.conflicts.how} if len(plan.conflicts.relabelled) else {}
     return {
         **labels,
@@ -322,7 +322,7 @@ def _train_arm(
         ],
         ignore_index=True,
     )
-    who = split_table(parts, inputs.ids, inputs.groups)
+    who = split_table(parts, inputs.ids, inputs.stated_patients)
     refuse_shared_patients(who)
     write_table(folder.path / "splits.csv", who)
     write_json(folder.path / "training.json", record)

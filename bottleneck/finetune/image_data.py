@@ -124,7 +124,7 @@ class ImageInputs(Inputs):
     def _describe_samples(self) -> None:
         self.ids = np.array([s.id for s in self.samples], str)
         self.y = np.array([s.label for s in self.samples], str)
-        self.groups, self.splits, self.folds, self.centres = (
+        self.stated_patients, self.splits, self.folds, self.centres = (
             _column([getattr(s, field) for s in self.samples])
             for field in ("group", "split", "fold", "centre")
         )

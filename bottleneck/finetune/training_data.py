@@ -118,7 +118,7 @@ class FeatureInputs(Inputs):
             )
         self.features = features
         self.ids, self.y = features.ids, features.y
-        self.groups, self.centres = features.groups, features.centres
+        self.stated_patients, self.centres = features.stated_patients, features.centres
         self.splits, self.folds = features.splits, features.folds
         self.notes = []
         self.name = f"{features.title} + {NEW_FC}"

@@ -134,7 +134,7 @@ def select_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> Featu
     chosen = [samples[name] for name in features.ids[rows].tolist()]
     return features.take(
         rows,
-        groups=_column([sample.group for sample in chosen]),
+        stated_patients=_column([sample.group for sample in chosen]),
         splits=_column([sample.split for sample in chosen]),
         folds=_column([sample.fold for sample in chosen]),
     )

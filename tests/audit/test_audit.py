@@ -53,7 +53,7 @@ def test_rows_without_a_fold_or_patient_are_in_no_two_folds() -> None:
     groups = make_features().groups
     assert groups is not None
     groups[[10, 50]] = ""
-    assert kinds(audit_features(with_twins(folds=folds, groups=groups))) == []
+    assert kinds(audit_features(with_twins(folds=folds, stated_patients=groups))) == []
 
 
 def test_folds_that_are_given_take_the_place_of_the_published_ones() -> None:
@@ -107,16 +107,16 @@ def test_groups_join_patients_through_chains_of_images() -> None:
     features = with_twins((0, 10), (11, 20), (30, 31))
     joined = audit_features(features).groups.names
     assert joined is not None
-    assert features.groups is not None
-    expected = features.groups.copy()
+    assert features.stated_patients is not None
+    expected = features.stated_patients.copy()
     expected[[10, 11, 20, 21]] = "patient-00"  # Patients 0, 5 and 10.
     np.testing.assert_array_equal(joined, expected)
 
 
 def test_units_without_patients() -> None:
-    features = make_features(groups=None)
+    features = make_features(stated_patients=None)
     assert audit_features(features).groups.names is None
-    features = with_twins((3, 7), groups=None)
+    features = with_twins((3, 7), stated_patients=None)
     joined = audit_features(features).groups.names
     assert joined is not None
     assert joined[3] == joined[7]
@@ -134,7 +134,7 @@ def test_a_unit_above_five_per_cent_of_the_patients_is_warned_of(
 
 
 def test_unchecked_parts_are_reported() -> None:
-    said = " ".join(f.text for f in audit_features(make_features(groups=None)).findings)
+    said = " ".join(f.text for f in audit_features(make_features(stated_patients=None)).findings)
     for phrase in ("no patients", "no hashes of pixels", "no thumbnails", "Burned-in text"):
         assert phrase in said
 

@@ -155,7 +155,7 @@ def test_real_crops_hold_their_own_duplicates_and_no_others(shared: Path) -> Non
         columns={"path": "image", "fold": "radimagenet_fold"},
     )
     groups = np.array([s.group for s in crops.samples])
-    features, found = audited(pictures_of(crops), groups=groups)
+    features, found = audited(pictures_of(crops), stated_patients=groups)
     # 294_2 and 294_3 are one frame with a slightly different cut.
     stems = [Path(s.id).stem for s in crops.samples]
     assert ("294_2", "294_3") in {(stems[p.a], stems[p.b]) for p in found.groups.pairs}
@@ -175,7 +175,7 @@ def test_200_planted_copies_are_found(kind: str, shared: Path) -> None:
     planted = benchmark.plant(crops, KINDS[kind], 200, seed=1)
     features, found = audited(
         pictures_of(planted),
-        groups=np.array([s.group for s in planted.samples]),
+        stated_patients=np.array([s.group for s in planted.samples]),
         folds=np.array([s.fold for s in planted.samples]),
         sources=np.array([s.source for s in planted.samples]),
     )

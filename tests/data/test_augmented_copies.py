@@ -187,7 +187,7 @@ def test_extraction_keeps_copies_and_names_what_fails(tmp_path: Path) -> None:
     again = extract(made, tiny_backbone(), **options)
     assert (again.path, again.n_extracted, again.n_known) == (result.path, 0, 9)
     features = load_features(result.path)
-    assert features.groups.tolist() == ["P0"] * 6 + ["P1"] * 3
+    assert features.stated_patients.tolist() == ["P0"] * 6 + ["P1"] * 3
     assert len(np.unique(features.X, axis=0)) == 9
 
 

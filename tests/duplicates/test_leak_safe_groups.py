@@ -5,6 +5,8 @@ from __future__ import annotations
 import networkx
 import numpy as np
 import pytest
+from made_features import make_features
+from sklearn.model_selection import GroupKFold
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import decode, make_thumbnail
@@ -58,3 +60,14 @@ def test_without_patients_duplicates_alone_make_groups() -> None:
     names = leak_safe_groups(None, None, ids, pixels=np.array(["1", "2", "1"])).names
     assert names is not None
     assert names.tolist() == ["sample a", "sample b", "sample a"]
+
+
+def test_groups_of_features_are_safe_with_the_splitters_of_scikit_learn():
+    pixels = np.array([f"{i:064d}" for i in range(80)])
+    pixels[5], pixels[71] = pixels[0], pixels[2]
+    features = make_features(pixels=pixels)
+    for train, test in GroupKFold(5).split(features.X, features.y, features.groups):
+        assert not set(pixels[train]) & set(pixels[test])
+        assert not set(features.stated_patients[train]) & set(features.stated_patients[test])
+    alone = make_features(n_patients=6, images=1, stated_patients=None)
+    assert len(set(alone.groups.tolist())) == 6

@@ -52,8 +52,12 @@ def test_arms_of_one_backbone_are_named_by_their_differences():
         (f, make_features(recipe=VGG, n_patients=30), r"80 and 60, 60 of them in both\): extract"),
         (f, other(ids=changed(f.ids, [2, 3], ["u", "v"])), "80 and 80, 78 of them in both"),
         (f, other(y=changed(f.y, [0, 1, 2], "malignant")), "the labels of 2 of 80 samples"),
-        (f, other(groups=changed(f.groups, [5], "jane")), "the patients of 1 of 80 samples"),
-        (f, other(groups=None), "only one of them has patients"),
+        (
+            f,
+            other(stated_patients=changed(f.groups, [5], "jane")),
+            "the patients of 1 of 80 samples",
+        ),
+        (f, other(stated_patients=None), "only one of them has patients"),
         (f, other(splits=np.full(80, "train")), "only one of them has splits"),
         (
             dataclasses.replace(f, sha256=HASHES),

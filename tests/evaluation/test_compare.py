@@ -128,9 +128,9 @@ def test_patients_that_features_give_away_do_not_help_when_grouped():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(48), 5).astype(str)
     X = np.repeat(rng.normal(size=(48, 40)), 5, axis=0) + 0.1 * rng.normal(size=(240, 40))
-    f = make_features(n_patients=48, images=5, X=X.astype(np.float32), groups=groups)
+    f = make_features(n_patients=48, images=5, X=X.astype(np.float32), stated_patients=groups)
     honest = evaluate(f, "svm").metrics["auroc"].value
-    leaked = evaluate(dataclasses.replace(f, groups=None), "svm").metrics["auroc"].value
+    leaked = evaluate(dataclasses.replace(f, stated_patients=None), "svm").metrics["auroc"].value
     assert abs(honest - 0.5) < 0.15
     assert leaked > 0.95
 
@@ -234,7 +234,7 @@ def test_figures_are_those_of_the_predictions():
 
 
 def test_rows_without_a_patient_keep_to_themselves_in_the_predictions():
-    some = dataclasses.replace(f, groups=changed(f.groups, slice(0, 10), ""))
+    some = dataclasses.replace(f, stated_patients=changed(f.stated_patients, slice(0, 10), ""))
     comparison = compare(some, ["logistic"], protocol=QUICK)
     groups = comparison.evaluations[0].predictions.groups
     assert len(set(groups)) == comparison.dataset["n_patients"] == 45

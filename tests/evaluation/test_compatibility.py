@@ -17,7 +17,9 @@ def with_hashes(features, prefix):
 
 def external(**fields):
     made = make_features(n_patients=10, images=1, seed=1, dataset={"name": "elsewhere"}, **fields)
-    return with_hashes(dataclasses.replace(made, groups=np.char.add("other ", made.groups)), "b")
+    return with_hashes(
+        dataclasses.replace(made, stated_patients=np.char.add("other ", made.stated_patients)), "b"
+    )
 
 
 def test_two_cohorts_without_anything_in_common_give_no_finding():
@@ -40,8 +42,8 @@ def test_features_without_hashes_say_that_nothing_was_looked_for():
 
 def test_shared_names_of_patients_are_a_warning_that_names_nobody():
     inside, outside = with_hashes(make_features(), "a"), external()
-    outside.groups[:4] = ["Patient-00", "patient-01", "patient-01", ""]
-    inside.groups[-1] = ""
+    outside.stated_patients[:4] = ["Patient-00", "patient-01", "patient-01", ""]
+    inside.stated_patients[-1] = ""
     (finding,) = match_external(inside, outside)
     assert (finding.kind, finding.severity) == ("shared patients", "warning")
     assert (finding.count, finding.rows) == (2, (0, 1, 2))
@@ -86,7 +88,7 @@ def test_cohorts_stand_side_by_side():
         failures=(("secret", "damaged"),),
     )
     outside = external(size=np.array([[400 + 10 * i, 300 - i] for i in range(10)]))
-    outside = dataclasses.replace(outside, groups=None)
+    outside = dataclasses.replace(outside, stated_patients=None)
     found = describe_cohorts(inside, outside)
     assert found["data set"] == {"inside": "phantom", "outside": "elsewhere"}
     assert found["labels"] == {
@@ -118,7 +120,7 @@ def test_cohorts_stand_side_by_side():
 
 def test_images_without_a_patient_are_reported():
     features = make_features(n_patients=4, images=2)
-    features.groups[0] = ""
+    features.stated_patients[0] = ""
     assert describe_cohorts(features, features)["patients"]["inside"] == (
         "5 patients, 1.6 images each (1 to 2); 1 image without a patient"
     )

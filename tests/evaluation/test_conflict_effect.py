@@ -60,7 +60,7 @@ def test_both_copies_are_left_out_and_counted(dropped) -> None:
     groups = np.where(np.isin(f.groups, ["patient-02", "patient-03"]), "patient-02", f.groups)
     rest = np.flatnonzero(~np.isin(f.ids, LOST))
     alone = compare(
-        dataclasses.replace(f.take(rest), groups=groups[rest]), ["logistic"], protocol=CV
+        dataclasses.replace(f.take(rest), stated_patients=groups[rest]), ["logistic"], protocol=CV
     )
     for one, other in zip(dropped.evaluations, alone.evaluations, strict=True):
         a, b = (e.predictions.to_frame().set_index(["repeat", "id"]) for e in (one, other))

@@ -21,7 +21,11 @@ def cohorts(n_inside=60, n_outside=40, images=3, width=16, move=0.0, seed=0):
     X[away] += move
     return [
         dataclasses.replace(
-            made, X=X[rows], y=made.y[rows], ids=made.ids[rows], groups=made.groups[rows]
+            made,
+            X=X[rows],
+            y=made.y[rows],
+            ids=made.ids[rows],
+            stated_patients=made.stated_patients[rows],
         )
         for rows in (here, away)
     ]
@@ -62,7 +66,7 @@ def test_the_same_seed_gives_the_same_shift():
 
 def test_same_names_of_patients_are_different_patients():
     inside, outside = cohorts(20, 20)
-    renamed = dataclasses.replace(outside, groups=inside.groups, ids=inside.ids)
+    renamed = dataclasses.replace(outside, stated_patients=inside.stated_patients, ids=inside.ids)
     given, alike = (measure_shift(inside, o, permutations=19) for o in (outside, renamed))
     assert given.domain_auroc == alike.domain_auroc
     assert given.outside == alike.outside
@@ -71,9 +75,9 @@ def test_same_names_of_patients_are_different_patients():
 def test_without_patients_every_image_is_one():
     inside, outside = cohorts(30, 20, images=1)
     named = measure_shift(inside, outside, permutations=19)
-    unnamed = dataclasses.replace(outside, groups=None)
+    unnamed = dataclasses.replace(outside, stated_patients=None)
     # The order of the names decides how folds are drawn, so that names are kept alike.
-    inside = dataclasses.replace(inside, groups=np.char.add("image", inside.ids))
+    inside = dataclasses.replace(inside, stated_patients=np.char.add("image", inside.ids))
     found = measure_shift(inside, unnamed, permutations=19)
     assert "external cohort names no patients" in found.words
     assert "names no patients" not in named.words

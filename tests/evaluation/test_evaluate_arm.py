@@ -44,7 +44,7 @@ def comparison(features):
 
 def test_probabilities_are_those_of_scikit_learn_on_the_inner_folds(features, comparison):
     arm = comparison.evaluations[0]
-    X, y, groups = features.X.astype(float), features.y, features.groups
+    X, y, groups = features.X.astype(float), features.y, features.stated_patients
     wanted = np.zeros(len(y))
     outer = StratifiedGroupKFold(3, shuffle=True, random_state=4)
     for (train, test), chosen in zip(outer.split(X, y, groups), arm.chosen, strict=True):
@@ -82,7 +82,7 @@ def test_thresholds_come_from_training_and_stay_outside(features, comparison):
         n_patients=40, seed=0, dataset={"name": "elsewhere", "fingerprint": "e" * 64}
     )
     moved = dataclasses.replace(
-        external, X=external.X + 1, groups=np.char.add("o", external.groups)
+        external, X=external.X + 1, stated_patients=np.char.add("o", external.stated_patients)
     )
     one, other = (
         compare(features, ["logistic"], external=cohort, protocol=PROTOCOL).external[0]

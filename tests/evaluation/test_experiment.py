@@ -92,7 +92,7 @@ def test_figures_are_those_of_scikit_learn() -> None:
     for name, of, folds, groups in (
         ("augment, then split by image", np.ones_like(alone), StratifiedKFold, None),
         ("split by image", alone, StratifiedKFold, None),
-        ("split by patient", alone, StratifiedGroupKFold, features.groups[alone]),
+        ("split by patient", alone, StratifiedGroupKFold, features.stated_patients[alone]),
     ):
         splitter = folds(5, shuffle=True, random_state=0)
         score = cross_val_predict(
@@ -121,7 +121,11 @@ def test_copies_that_change_nothing_are_a_larger_C() -> None:
     features = augmented(n_patients=40, copies=2, change=0.0)
     row = by_name(run_leak_experiment(features, protocol=ONCE))["split by patient, then augment"]
     alone = np.array(["#" not in i for i in features.ids])
-    X, y, groups = features.X[alone].astype(float), features.y[alone], features.groups[alone]
+    X, y, groups = (
+        features.X[alone].astype(float),
+        features.y[alone],
+        features.stated_patients[alone],
+    )
     score = cross_val_predict(
         make_pipeline(StandardScaler(), SVC(C=30.0, class_weight="balanced")),
         X,
@@ -137,9 +141,11 @@ def test_copies_that_change_nothing_are_a_larger_C() -> None:
 
 def test_copies_of_an_image_without_a_patient_stay_with_it() -> None:
     features = augmented(n_patients=40, copies=2)
-    groups = features.groups.copy()
+    groups = features.stated_patients.copy()
     groups[: len(groups) // 2] = ""
-    experiment = run_leak_experiment(dataclasses.replace(features, groups=groups), protocol=ONCE)
+    experiment = run_leak_experiment(
+        dataclasses.replace(features, stated_patients=groups), protocol=ONCE
+    )
     assert experiment.n_patients == 60 + 20
     row = experiment.rows[3]
     assert (row.image_known, row.patient_known) == (0, 0)
@@ -192,7 +198,7 @@ def test_random_weights_and_missing_images_are_reported() -> None:
     [
         (make_features(), {}, ProtocolError, "does not hold originals with altered copies"),
         (
-            dataclasses.replace(augmented(n_patients=20), groups=None),
+            dataclasses.replace(augmented(n_patients=20), stated_patients=None),
             {},
             ProtocolError,
             "names no patients",

@@ -64,7 +64,7 @@ def test_samples_without_a_patient_are_counted():
     f = make_features()
     groups = f.groups.copy()
     groups[:3] = ""  # one patient, and half of another
-    f = dataclasses.replace(f, groups=groups)
+    f = dataclasses.replace(f, stated_patients=groups)
     dataset = compare(f, ["logistic"], protocol=QUICK).dataset
     assert (dataset["n_unnamed"], dataset["n_patients"]) == (3, 39 + 3)
 
@@ -80,7 +80,7 @@ def test_warnings_come_gravest_first():
     f = make_features(
         n_patients=14, recipe={"weights": "random"}, failures=(("x.png", "truncated"),)
     )
-    f = dataclasses.replace(f, groups=None)
+    f = dataclasses.replace(f, stated_patients=None)
     warnings = compare(f, ["logistic"], protocol=QUICK).warnings
     assert warnings[0] == "random weights: the figures mean nothing"
     assert warnings[1].startswith("no patients named")
@@ -94,7 +94,7 @@ def test_a_patient_with_most_of_the_samples_is_reported():
     f = make_features()
     groups = f.groups.copy()
     groups[np.flatnonzero(f.y == f.y[0])[:30]] = groups[0]
-    f = dataclasses.replace(f, groups=groups)
+    f = dataclasses.replace(f, stated_patients=groups)
     (said,) = (w for w in compare(f, ["logistic"], protocol=QUICK).warnings if "largely" in w)
     assert said.startswith("one patient has 30 of the 80 test samples")
     by_patient = dataclasses.replace(QUICK, unit="patient")

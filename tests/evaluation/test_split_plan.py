@@ -36,7 +36,7 @@ def test_duplicates_are_on_one_side_of_every_split():
     assert not plan.audit.leaks
     assert "Duplicate images were kept" in plan.folds.words
     # Were they not joined, some of five repeats would part them.
-    apart = make_folds(Protocol(kind="cv", n_splits=4, repeats=5), f.y, f.groups)
+    apart = make_folds(Protocol(kind="cv", n_splits=4, repeats=5), f.y, f.stated_patients)
     assert any(np.isin(0, fold.test) != np.isin(5, fold.test) for fold in apart)
 
 
@@ -79,7 +79,7 @@ def test_copies_that_leave_too_few_patients_are_named():
     pixels = np.array([f"{i // 20:064d}" for i in range(80)])
     with pytest.raises(ProtocolError, match=r"images counted as one .* too few for 20 folds"):
         plan_split(make_features(pixels=pixels), keep)
-    unnamed = dataclasses.replace(make_features(pixels=pixels), groups=None)
+    unnamed = dataclasses.replace(make_features(pixels=pixels), stated_patients=None)
     message = r"with duplicate images counted as one .* has \d+ groups? \(40 samples\), too few"
     with pytest.raises(ProtocolError, match=message):
         plan_split(unnamed, keep)
@@ -109,7 +109,7 @@ def test_shared_patients_of_a_given_split_need_leave():
 
 
 def test_samples_without_patients_stay_so_when_some_come_twice():
-    f = dataclasses.replace(with_twins(), groups=None)
+    f = dataclasses.replace(with_twins(), stated_patients=None)
     comparison = compare(f, ["logistic"], protocol=CV)
     assert comparison.dataset["n_patients"] is None
     assert comparison.protocol["grouped"] is False

@@ -29,7 +29,7 @@ def outside(**fields):
     rng = np.random.default_rng(8)
     groups = np.array([f"other-{g}" for g in made.groups])
     X = made.X + rng.normal(size=made.X.shape).astype(np.float32) + 0.5
-    return dataclasses.replace(made, **({"X": X, "groups": groups} | fields))
+    return dataclasses.replace(made, **({"X": X, "stated_patients": groups} | fields))
 
 
 def test_heads_are_trained_on_all_of_the_first_and_tested_once():
@@ -66,7 +66,7 @@ def test_heads_are_trained_on_all_of_the_first_and_tested_once():
 def test_cohorts_are_found_by_recipe_in_any_order():
     sets = [make_features(), make_features(seed=1, recipe=VGG)]
     other = make_features(n_patients=30, images=1, recipe=VGG, dataset=EXTERNAL)
-    cohort = [dataclasses.replace(other, groups=outside().groups), outside()]
+    cohort = [dataclasses.replace(other, stated_patients=outside().stated_patients), outside()]
     external = compare(sets, ["logistic"], external=cohort, protocol=QUICK).external[0]
     alone = compare(sets[0], ["logistic"], external=cohort[1], protocol=QUICK).external[0]
     np.testing.assert_array_equal(
@@ -77,14 +77,16 @@ def test_cohorts_are_found_by_recipe_in_any_order():
 
 def test_a_patient_with_most_of_an_external_cohort_is_reported():
     g = make_features(n_patients=30, images=2, dataset=EXTERNAL)
-    g = dataclasses.replace(g, groups=np.array(["one"] * 20 + [f"o{n}" for n in range(40)]))
+    g = dataclasses.replace(
+        g, stated_patients=np.array(["one"] * 20 + [f"o{n}" for n in range(40)])
+    )
     external = compare(make_features(), ["svm"], external=g, protocol=QUICK).external[0]
     assert any("one patient has 20 of the 60 test samples" in w for w in external.warnings)
 
 
 def test_patients_are_counted_outside_too():
     g = make_features(n_patients=30, images=2, dataset=EXTERNAL)
-    g = dataclasses.replace(g, groups=np.char.add("other-", g.groups))
+    g = dataclasses.replace(g, stated_patients=np.char.add("other-", g.stated_patients))
     protocol = dataclasses.replace(QUICK, unit="patient", aggregate="max")
     external = compare(make_features(), ["svm"], external=g, protocol=protocol).external[0]
     assert external.evaluations[0].confusion.sum() == 30
@@ -133,7 +135,9 @@ def test_two_cohorts_of_one_name_are_not_taken_for_one():
         compare(make_features(), ["logistic"], external=[outside(), outside()], protocol=QUICK)
     patients = dataclasses.replace(QUICK, unit="patient")
     with pytest.raises(ProtocolError, match="names no patients"):
-        compare(make_features(), ["logistic"], external=outside(groups=None), protocol=patients)
+        compare(
+            make_features(), ["logistic"], external=outside(stated_patients=None), protocol=patients
+        )
 
 
 def hashes(start, n):
@@ -154,7 +158,7 @@ def test_an_external_cohort_has_the_same_images_in_every_recipe():
     sets = [make_features(), make_features(seed=1, recipe=VGG)]
     g = outside(sha256=hashes(0, 30))
     other = make_features(n_patients=30, images=1, recipe=VGG, dataset=EXTERNAL)
-    other = dataclasses.replace(other, groups=g.groups)
+    other = dataclasses.replace(other, stated_patients=g.stated_patients)
     for sha256, said in (
         (hashes(30, 30), "two external cohorts are called 'elsewhere'"),
         (changed(g.sha256, [4, 7], "e" * 64), "disagree on the image bytes of 2 of 30 samples"),

@@ -57,7 +57,7 @@ def test_features_are_those_of_the_network(image_folder: MakeImages, tmp_path: P
     assert features.sha256.tolist() == [
         hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names
     ]
-    assert features.groups.tolist()[:4] == ["P0", "P0", "P1", "P1"]
+    assert features.stated_patients.tolist()[:4] == ["P0", "P0", "P1", "P1"]
     assert features.y.tolist()[:4] == ["benign", "benign", "malignant", "malignant"]
     assert features.size.tolist() == [[24, 24]] * 21
 

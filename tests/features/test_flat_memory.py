@@ -225,8 +225,8 @@ def test_texts_of_many_blocks(
     monkeypatch.setattr(format, "_BLOCK", 4)
     features = load_features(result.path, memory_map=True)
     assert features.ids.tolist() == [s.id for s in samples]
-    assert features.groups is not None
-    assert features.groups.tolist() == [s.group or "" for s in samples]
+    assert features.stated_patients is not None
+    assert features.stated_patients.tolist() == [s.group or "" for s in samples]
     assert isinstance(features.thumbnails, np.memmap)
     with h5py.File(result.path) as file:
         np.testing.assert_array_equal(features.thumbnails, file["thumbnails"][:])

@@ -32,7 +32,7 @@ def test_unusable_images_leave_the_folds_alike(photos: Path, tmp_path: Path) -> 
     dataset = ImageDataset("made", whole.samples, FileSource(broken))
     inputs = ImageInputs(dataset, TrainingOptions(), small_backbone())
     features = load_features(extract(dataset, small_backbone(), output=tmp_path / "f").path)
-    for field in ("ids", "y", "groups"):
+    for field in ("ids", "y", "stated_patients"):
         np.testing.assert_array_equal(getattr(inputs, field), getattr(features, field))
     assert len(inputs.ids) == N_IMAGES - 2
     assert "2 images cannot be used" in inputs.notes[0]

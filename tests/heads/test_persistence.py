@@ -82,7 +82,9 @@ def test_a_fixed_test_part_is_left_out():
     X[splits == "test"] *= -50
     model = fit(dataclasses.replace(f, splits=splits, X=X), "logistic", inner_splits=2)
     kept = splits != "test"
-    part = dataclasses.replace(f, X=f.X[kept], y=f.y[kept], ids=f.ids[kept], groups=f.groups[kept])
+    part = dataclasses.replace(
+        f, X=f.X[kept], y=f.y[kept], ids=f.ids[kept], stated_patients=f.stated_patients[kept]
+    )
     alone = fit(part, "logistic", inner_splits=2)
     assert (model.n_samples, model.n_patients) == (60, 30)
     assert model.trained_on == "training and validation parts"
@@ -127,7 +129,11 @@ def test_labels_that_the_model_does_not_know_are_refused(model):
         model.predict(dataclasses.replace(f, y=y))
     benign = f.y == "benign"
     part = dataclasses.replace(
-        f, X=f.X[benign], y=f.y[benign], ids=f.ids[benign], groups=f.groups[benign]
+        f,
+        X=f.X[benign],
+        y=f.y[benign],
+        ids=f.ids[benign],
+        stated_patients=f.stated_patients[benign],
     )
     assert model.predict(part).classes == ("benign", "malignant")
 

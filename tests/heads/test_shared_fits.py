@@ -212,7 +212,9 @@ def test_many_samples_are_searched_by_the_linear_solver_with_a_note(tmp_path, mo
     np.testing.assert_array_equal(again.predict(f).scores, model.predict(f).scores)
     # Fewer samples have the exact one.
     rows = slice(0, 60)
-    few = dataclasses.replace(f, X=f.X[rows], y=f.y[rows], ids=f.ids[rows], groups=f.groups[rows])
+    few = dataclasses.replace(
+        f, X=f.X[rows], y=f.y[rows], ids=f.ids[rows], stated_patients=f.stated_patients[rows]
+    )
     assert "solver" not in fit(few, "svm", inner_splits=2).chosen
 
 

@@ -57,14 +57,14 @@ class SplitColumns:
     ----------
     ids, y : ndarray of str, shape (n_samples,)
         Unique ids, and labels.
-    groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
+    stated_patients, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         Patient, fixed split, published fold and centre as the data set states them; an empty
         string in a row without one.
     """
 
     ids: Strings
     y: Strings
-    groups: Strings | None
+    stated_patients: Strings | None
     splits: Strings | None
     folds: Strings | None
     centres: Strings | None
@@ -75,12 +75,16 @@ class SplitColumns:
 
         A row without a patient is a patient of its own, named after its id.
         """
-        return name_patients(self.groups, self.ids)
+        return name_patients(self.stated_patients, self.ids)
 
     @property
     def n_unnamed(self) -> int:
         """Number of rows without a patient."""
-        return len(self.ids) if self.groups is None else int((self.groups == "").sum())
+        return (
+            len(self.ids)
+            if self.stated_patients is None
+            else int((self.stated_patients == "").sum())
+        )
 
     @property
     def fold_columns(self) -> list[Strings]:

@@ -35,7 +35,7 @@ PRIOR_ONLY = "prior only"
 # Columns on which feature sets of the same samples must agree.
 _SHARED_COLUMNS = {
     "y": "labels",
-    "groups": "patients",
+    "stated_patients": "patients",
     "splits": "splits",
     "folds": "published folds",
     "sha256": "image bytes",

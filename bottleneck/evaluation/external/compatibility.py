@@ -119,12 +119,12 @@ def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
 
 
 def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
-    if internal.groups is None or external.groups is None:
+    if internal.stated_patients is None or external.stated_patients is None:
         return []
     # Two tables may spell one patient in two ways, which must not hide a leak.
     inside, outside = (
         np.array([near_key(name) for name in groups.tolist()])
-        for groups in (internal.groups, external.groups)
+        for groups in (internal.stated_patients, external.stated_patients)
     )
     shared = np.setdiff1d(np.intersect1d(inside, outside), [""])
     if not len(shared):

@@ -37,7 +37,7 @@ class FeatureSet(SplitColumns):
         Sample ids, unique.
     provenance : mapping
         Data set, recipe and versions that the rows come from; see ``features/README.md``.
-    groups, splits, folds, centres : ndarray of str, shape (n_samples,), or None
+    stated_patients, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         Patient, fixed split, published fold and centre as the data set states them; an empty
         string in a row without one. ``patients`` completes the patients.
     sha256, pixels : ndarray of str, shape (n_samples,), or None
@@ -60,7 +60,7 @@ class FeatureSet(SplitColumns):
     y: Strings
     ids: Strings
     provenance: Mapping[str, Any]
-    groups: Strings | None = None
+    stated_patients: Strings | None = None
     splits: Strings | None = None
     folds: Strings | None = None
     centres: Strings | None = None
@@ -105,6 +105,17 @@ class FeatureSet(SplitColumns):
     def classes(self) -> tuple[str, ...]:
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
+
+    @cached_property
+    def groups(self) -> Strings:
+        """Group of every sample: what a split must keep on one side, whoever splits.
+
+        Patients joined by identical and near-duplicate images, as in ``leak_safe_groups``. A
+        sample without a patient and without a copy is a group of its own. The first use searches
+        for copies.
+        """
+        names = self.leak_safe_groups.names
+        return np.char.add("sample ", self.ids) if names is None else names
 
     @property
     def leak_safe_groups(self) -> LeakSafeGroups:

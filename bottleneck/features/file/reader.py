@@ -79,6 +79,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
         columns: dict[str, Any] = {
             name: file.texts(name, len(ids)) for name in OPTIONAL_FIELDS if name in file
         }
+        columns["stated_patients"] = columns.pop("groups", None)
         columns |= {name: file.texts(name, len(ids)) for name in _TEXTS}
         return FeatureSet(
             X=_array(path, X, memory_map),
