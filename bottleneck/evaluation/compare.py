@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from bottleneck.audit.audit import Audit
-from bottleneck.data.dataset import ImageDataset, choose_positive
+from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Protocol
-from bottleneck.errors import UsageError
-from bottleneck.evaluation.conflict_effect import (
-    add_dropped,
-    decide_conflicts,
-    measure_conflicts,
-    run_with_dropped,
-    take_rows,
-    take_used,
-)
-from bottleneck.evaluation.cross_validation.arms import (
-    Arm,
-    load_feature_sets,
-    make_arms,
-)
-from bottleneck.evaluation.cross_validation.imported_predictions import (
-    ImportedArm,
-    adopt_names,
-    align,
-    leave_out,
-    load_imported,
-)
-from bottleneck.evaluation.cross_validation.learning_curve import add_learning_curves
-from bottleneck.evaluation.cross_validation.nested_cv import (
-    Progress,
-    RunOptions,
-    plan_inner_folds,
-)
-from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
-from bottleneck.evaluation.external.cohorts import group_cohorts, refuse_leaking_cohorts
-from bottleneck.evaluation.external.validation import validate_externally
+from bottleneck.evaluation.comparison import run_comparison
+from bottleneck.evaluation.cross_validation.nested_cv import Progress
+from bottleneck.evaluation.inputs import read_inputs
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
-from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.file.feature_set import FeatureSet
 
@@ -55,14 +20,14 @@ __all__ = ["compare", "evaluate"]
 
 Features = FeatureSet | str | Path
 
-# Number of pairs, and of single images, of a finding for which thumbnails are kept.
-_SHOWN = 24
-
 
 def evaluate(
     features: Features,
     head: str = "svm",
     *,
+    y: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
     protocol: Protocol = Protocol(),
     positive: str | None = None,
     measures: Measures = Measures(),
@@ -77,7 +42,7 @@ def evaluate(
         Features, or a feature file.
     head : {"svm", "logistic", "mlp", "prior"}
         The head.
-    protocol, positive, measures, n_jobs, note
+    y, groups, ids, protocol, positive, measures, n_jobs, note
         As for ``compare``, which also returns warnings.
 
     Returns
@@ -93,6 +58,9 @@ def evaluate(
     arms = compare(
         features,
         (head,),
+        y=y,
+        groups=groups,
+        ids=ids,
         protocol=protocol,
         positive=positive,
         measures=measures,
@@ -106,6 +74,9 @@ def compare(
     features: Sequence[Features] | Features,
     heads: Sequence[str] = ("svm", "logistic", "mlp"),
     *,
+    y: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
     predictions: Sequence[str | Path] = (),
     external: Sequence[Features] | Features = (),
     protocol: Protocol = Protocol(),
@@ -129,6 +100,8 @@ def compare(
     heads : sequence of {"svm", "logistic", "mlp"}
         Heads to train on each feature set. An arm that knows the class frequencies only is
         always added, and one that knows the metadata only where there are any.
+    y, groups, ids : array-like of shape (n_samples,) or None
+        Labels, patients and ids of the rows of arrays, as for ``FeatureSet.from_arrays``.
     predictions : sequence of str or Path
         Tables of imported predictions, or folders of trained networks; see
         ``predictions.read_predictions``. With them the protocol "auto" takes their folds.
@@ -167,129 +140,23 @@ def compare(
     FeatureFileError
         If a file cannot be read, or a feature is not finite.
     """
-    options = RunOptions(protocol.inner_splits, n_jobs, progress)
-    # Feature sets
-    sets = load_feature_sets(features)
-    first = sets[0]
-    arms = make_arms(sets, heads)
-    read = map(load_imported, predictions)
-    imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
-    _refuse_equal_names(arms, imported)
-    cohorts = group_cohorts(external, sets, unit=protocol.unit)
-    positive = _choose_positive(first, positive, measures)
-    refuse_leaking_cohorts(first, cohorts, protocol)
-    decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
-
-    # Audit and folds
-    split = plan_split(
-        first, protocol, imported=imported, dataset=dataset, progress=progress, note=note
+    inputs = read_inputs(
+        features,
+        heads,
+        y=y,
+        groups=groups,
+        ids=ids,
+        predictions=predictions,
+        external=external,
+        unit=protocol.unit,
     )
-    plan, folds, samples = split.plan, split.folds, split.samples
-    inner = plan_inner_folds(samples, folds, options)
-
-    # Predictions; copies with different labels that are left out are tested too, for one figure
-    used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
-    aligned = [align(arm, folds, samples, allow_leakage=protocol.allow_leakage) for arm in used]
-    predicted, tested = run_with_dropped(arms, first, plan, options, inner)
-    for arm, theirs in zip(aligned, imported, strict=True):
-        tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
-    n_with_images = sum(arm.features is not None for arm in arms)
-    in_order = [*predicted[:n_with_images], *aligned, *predicted[n_with_images:]]
-
-    # Metrics and tests
-    all_samples, sets = first, take_used(sets, plan)
-    first = sets[0]
-    if measures.learning_curve or cohorts:
-        arms = take_rows(arms, plan.rows)
-    count = unit_aggregation(protocol, positive, all_samples)
-    columns = aggregate_columns(protocol, measures.subgroups, all_samples)
-    measures = dataclasses.replace(measures, subgroups=columns)
-    counted = [arm.map(test=count, inner=count) for arm in in_order]
-    names = () if first.centres is None else np.unique(first.centres).tolist()
-    centres = names if folds.kind == "centres" else ()
-    evaluations = []
-    for n, arm in enumerate(counted):
-        if progress is not None:
-            progress(n, len(counted), f"metrics of {arm.name}")
-        evaluations.append(
-            evaluate_arm(arm, positive, measures, centres=centres, progress=progress)
-        )
-    conflicts = measure_conflicts(
-        [(arm.name, tested[arm.name]) for arm in in_order],
-        all_samples,
-        plan.conflicts,
-        count,
-        positive,
-        plan,
-    )
-    if measures.learning_curve:
-        evaluations = add_learning_curves(
-            evaluations, arms, folds, samples, count=count, positive=positive, options=options
-        )
-    differences = pairwise_differences(evaluations, positive, progress)
-    external_results = [
-        validate_externally(
-            cohort,
-            sets,
-            arms,
-            samples,
-            evaluations,
-            protocol=protocol,
-            positive=positive,
-            measures=measures,
-            options=options,
-            conflicts=own,
-        )
-        for cohort, own in zip(cohorts, decided, strict=True)
-    ]
-
-    # Report
-    heads_used = [arm.head for arm in arms]
-    n_inner = [len(part) for part in inner]
-    return Comparison(
-        dataset=describe_dataset(first, positive, plan.conflicts),
-        protocol=describe_protocol(
-            protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
-        ),
-        classes=first.classes,
+    return run_comparison(
+        inputs,
+        protocol=protocol,
         positive=positive,
-        evaluations=tuple(evaluations),
-        differences=differences,
-        warnings=find_warnings(sets, split, protocol, predicted, conflicts),
-        features=tuple(s.provenance for s in sets),
-        audit=split.audit,
-        thumbnails=_audit_thumbnails(all_samples, split.audit),
-        external=tuple(external_results),
-        conflicts=conflicts,
-        inner={arm.name: arm.inner for arm in counted},
+        measures=measures,
+        dataset=dataset,
+        n_jobs=n_jobs,
+        progress=progress,
+        note=note,
     )
-
-
-def _refuse_equal_names(arms: Sequence[Arm], imported: Sequence[ImportedArm]) -> None:
-    names = Counter([*(arm.name for arm in arms), *(arm.name for arm in imported)])
-    if equal := [name for name, n in names.items() if n > 1]:
-        raise UsageError(
-            f"two arms are called '{equal[0]}': name the predictions with --predictions NAME=PATH"
-        )
-
-
-def _choose_positive(first: FeatureSet, positive: str | None, measures: Measures) -> str | None:
-    chosen = choose_positive(first.classes, first.positive if positive is None else positive)
-    if chosen is None and measures.prevalence is not None:
-        raise UsageError(
-            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)} "
-            f"classes: name it with --positive LABEL (in Python: positive=LABEL)"
-        )
-    return chosen
-
-
-def _audit_thumbnails(features: FeatureSet, audit: Audit) -> dict[int, NDArray[np.uint8]]:
-    """Return thumbnails of the images that findings are about, by row, the most severe first."""
-    if features.thumbnails is None:
-        return {}
-    rows = itertools.chain.from_iterable(
-        (*itertools.chain.from_iterable(f.pairs[:_SHOWN]), *f.rows[:_SHOWN])
-        for f in audit.findings
-        if f.kind != "shared patients"
-    )
-    return {row: features.thumbnails[row] for row in itertools.islice(rows, 2 * _SHOWN)}

@@ -1,0 +1,182 @@
+"""Course of a comparison: audit, folds, predictions, metrics and tests of given inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.audit.audit import Audit
+from bottleneck.data.dataset import ImageDataset, choose_positive
+from bottleneck.data.splits.protocol import Protocol
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.conflict_effect import (
+    add_dropped,
+    decide_conflicts,
+    measure_conflicts,
+    run_with_dropped,
+    take_rows,
+    take_used,
+)
+from bottleneck.evaluation.cross_validation.imported_predictions import (
+    align,
+    leave_out,
+)
+from bottleneck.evaluation.cross_validation.learning_curve import add_learning_curves
+from bottleneck.evaluation.cross_validation.nested_cv import (
+    Progress,
+    RunOptions,
+    plan_inner_folds,
+)
+from bottleneck.evaluation.cross_validation.split_plan import plan_split
+from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
+from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
+from bottleneck.evaluation.external.validation import validate_externally
+from bottleneck.evaluation.inputs import ComparisonInputs
+from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
+from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
+from bottleneck.evaluation.results import Comparison
+from bottleneck.features.file.feature_set import FeatureSet
+
+__all__ = ["run_comparison"]
+
+# Number of pairs, and of single images, of a finding for which thumbnails are kept.
+_SHOWN = 24
+
+
+def run_comparison(
+    inputs: ComparisonInputs,
+    *,
+    protocol: Protocol,
+    positive: str | None,
+    measures: Measures,
+    dataset: ImageDataset | None,
+    n_jobs: int | None,
+    progress: Progress | None,
+    note: Callable[[str], None] | None,
+) -> Comparison:
+    """Audit and split the samples, fit and test every arm, and return the comparison.
+
+    Parameters
+    ----------
+    inputs : ComparisonInputs
+        Feature sets, arms, imported predictions and external cohorts.
+    protocol, positive, measures, dataset, n_jobs, progress, note
+        As for ``compare``, which also lists the errors.
+    """
+    options = RunOptions(protocol.inner_splits, n_jobs, progress)
+    sets, arms, imported, cohorts = inputs.sets, inputs.arms, inputs.imported, inputs.cohorts
+    first = sets[0]
+    positive = _choose_positive(first, positive, measures)
+    refuse_leaking_cohorts(first, cohorts, protocol)
+    decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
+
+    # Audit and folds
+    split = plan_split(
+        first, protocol, imported=imported, dataset=dataset, progress=progress, note=note
+    )
+    plan, folds, samples = split.plan, split.folds, split.samples
+    inner = plan_inner_folds(samples, folds, options)
+
+    # Predictions; copies with different labels that are left out are tested too, for one figure
+    used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
+    aligned = [align(arm, folds, samples, allow_leakage=protocol.allow_leakage) for arm in used]
+    predicted, tested = run_with_dropped(arms, first, plan, options, inner)
+    for arm, theirs in zip(aligned, imported, strict=True):
+        tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
+    n_with_images = sum(arm.features is not None for arm in arms)
+    in_order = [*predicted[:n_with_images], *aligned, *predicted[n_with_images:]]
+
+    # Metrics and tests
+    all_samples, sets = first, take_used(sets, plan)
+    first = sets[0]
+    if measures.learning_curve or cohorts:
+        arms = take_rows(arms, plan.rows)
+    count = unit_aggregation(protocol, positive, all_samples)
+    columns = aggregate_columns(protocol, measures.subgroups, all_samples)
+    measures = dataclasses.replace(measures, subgroups=columns)
+    counted = [arm.map(test=count, inner=count) for arm in in_order]
+    names = () if first.centres is None else np.unique(first.centres).tolist()
+    centres = names if folds.kind == "centres" else ()
+    evaluations = []
+    for n, arm in enumerate(counted):
+        if progress is not None:
+            progress(n, len(counted), f"metrics of {arm.name}")
+        evaluations.append(
+            evaluate_arm(arm, positive, measures, centres=centres, progress=progress)
+        )
+    conflicts = measure_conflicts(
+        [(arm.name, tested[arm.name]) for arm in in_order],
+        all_samples,
+        plan.conflicts,
+        count,
+        positive,
+        plan,
+    )
+    if measures.learning_curve:
+        evaluations = add_learning_curves(
+            evaluations, arms, folds, samples, count=count, positive=positive, options=options
+        )
+    differences = pairwise_differences(evaluations, positive, progress)
+    external_results = [
+        validate_externally(
+            cohort,
+            sets,
+            arms,
+            samples,
+            evaluations,
+            protocol=protocol,
+            positive=positive,
+            measures=measures,
+            options=options,
+            conflicts=own,
+        )
+        for cohort, own in zip(cohorts, decided, strict=True)
+    ]
+
+    # Report
+    heads_used = [arm.head for arm in arms]
+    n_inner = [len(part) for part in inner]
+    return Comparison(
+        dataset=describe_dataset(first, positive, plan.conflicts),
+        protocol=describe_protocol(
+            protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
+        ),
+        classes=first.classes,
+        positive=positive,
+        evaluations=tuple(evaluations),
+        differences=differences,
+        warnings=find_warnings(sets, split, protocol, predicted, conflicts),
+        features=tuple(s.provenance for s in sets),
+        audit=split.audit,
+        thumbnails=_audit_thumbnails(all_samples, split.audit),
+        external=tuple(external_results),
+        conflicts=conflicts,
+        inner={arm.name: arm.inner for arm in counted},
+    )
+
+
+def _choose_positive(first: FeatureSet, positive: str | None, measures: Measures) -> str | None:
+    chosen = choose_positive(first.classes, first.positive if positive is None else positive)
+    if chosen is None and measures.prevalence is not None:
+        raise UsageError(
+            f"PPV and NPV at a prevalence need a positive class among {len(first.classes)} "
+            f"classes: name it with --positive LABEL (in Python: positive=LABEL)"
+        )
+    return chosen
+
+
+def _audit_thumbnails(features: FeatureSet, audit: Audit) -> dict[int, NDArray[np.uint8]]:
+    """Return thumbnails of the images that findings are about, by row, the most severe first."""
+    if features.thumbnails is None:
+        return {}
+    rows = itertools.chain.from_iterable(
+        (*itertools.chain.from_iterable(f.pairs[:_SHOWN]), *f.rows[:_SHOWN])
+        for f in audit.findings
+        if f.kind != "shared patients"
+    )
+    return {row: features.thumbnails[row] for row in itertools.islice(rows, 2 * _SHOWN)}

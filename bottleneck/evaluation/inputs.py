@@ -1,0 +1,88 @@
+"""What a comparison is given: feature sets, arms, imported predictions and external cohorts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from numpy.typing import ArrayLike
+
+from bottleneck.data.splits.protocol import Unit
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
+from bottleneck.evaluation.cross_validation.imported_predictions import (
+    ImportedArm,
+    adopt_names,
+    load_imported,
+)
+from bottleneck.evaluation.external.cohorts import group_cohorts
+from bottleneck.features.file.feature_set import FeatureSet
+
+__all__ = ["ComparisonInputs", "read_inputs"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ComparisonInputs:
+    """What a comparison is given, read and checked.
+
+    Attributes
+    ----------
+    sets : list of FeatureSet
+        Features of the same samples.
+    arms : list of Arm
+        Every feature set with every head, and the arms without images.
+    imported : list of ImportedArm
+        Imported predictions, with the ids and classes of the samples.
+    cohorts : list of list of FeatureSet
+        External cohorts, each in the order of ``sets``.
+    """
+
+    sets: list[FeatureSet]
+    arms: list[Arm]
+    imported: list[ImportedArm]
+    cohorts: list[list[FeatureSet]]
+
+
+def read_inputs(
+    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    heads: Sequence[str],
+    *,
+    y: ArrayLike | None,
+    groups: ArrayLike | None,
+    ids: ArrayLike | None,
+    predictions: Sequence[str | Path],
+    external: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    unit: Unit,
+) -> ComparisonInputs:
+    """Read and check what a comparison is given.
+
+    Parameters
+    ----------
+    features, heads, y, groups, ids, predictions, external
+        As for ``compare``, which also lists the errors.
+    unit : {"image", "patient"}
+        Unit of the metrics.
+
+    Returns
+    -------
+    ComparisonInputs
+    """
+    if any(column is not None for column in (y, groups, ids)):
+        raise UsageError("y, groups and ids belong to arrays of features: leave them out")
+    sets = load_feature_sets(features)
+    first = sets[0]
+    arms = make_arms(sets, heads)
+    read = map(load_imported, predictions)
+    imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
+    _refuse_equal_names(arms, imported)
+    return ComparisonInputs(sets, arms, imported, group_cohorts(external, sets, unit=unit))
+
+
+def _refuse_equal_names(arms: Sequence[Arm], imported: Sequence[ImportedArm]) -> None:
+    names = Counter([*(arm.name for arm in arms), *(arm.name for arm in imported)])
+    if equal := [name for name, n in names.items() if n > 1]:
+        raise UsageError(
+            f"two arms are called '{equal[0]}': name the predictions with --predictions NAME=PATH"
+        )
