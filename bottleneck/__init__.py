@@ -22,6 +22,7 @@ __all__ = [
     "Model",
     "Predictions",
     "Protocol",
+    "Sample",
     "__version__",
     "audit_features",
     "augment",
@@ -57,6 +58,7 @@ _MODULES = {
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
     "Protocol": "bottleneck.data.splits.protocol",
+    "Sample": "bottleneck.data.samples",
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
     "compare": "bottleneck.evaluation.compare",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.augmented_copies import Augmentation, augment
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.readers import load_dataset
+    from bottleneck.data.samples import Sample
     from bottleneck.data.splits.protocol import Protocol
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any
 
+from bottleneck.data.image_sources import FileSource, ImageSource
+from bottleneck.data.positive_class import choose_positive, find_label
+from bottleneck.data.sample_checks import shorten
 from bottleneck.data.samples import (
     Sample,
     SampleTable,
@@ -21,89 +22,27 @@ from bottleneck.data.samples import (
     repeated_ids,
     values_of,
 )
-from bottleneck.data.spelling_keys import match_names
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import (
     DataError,
+    StorageError,
     UsageError,
     is_of_storage,
+    one_line,
     storage_failure,
-    unknown_name,
 )
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 
-__all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-# More than the largest accepted image takes without compression. A sparse file can claim any size,
-# and all its zeros would be read.
-_MAX_BYTES = 1 << 30
+__all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
 # Number of classes that a summary names.
 _N_NAMED_CLASSES = 6
-
-# Labels that are recognised as the positive class, after casefold.
-_POSITIVE_LABELS = ("malignant", "cancer", "positive", "1")
-
-
-class ImageSource(Protocol):
-    """Anything that returns the encoded bytes of an image by its name."""
-
-    def read(self, source: str) -> bytes:
-        """Return the encoded image; raise OSError or DataError if it cannot be read."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class FileSource:
-    """Images stored as files; their sources are absolute or relative to one folder."""
-
-    root: Path
-
-    def read(self, source: str) -> bytes:
-        """Return the bytes of a file; raise the same errors as ``open``."""
-        with self.open(source) as file:
-            data = file.read(_MAX_BYTES + 1)  # It may grow while it is read.
-        if len(data) > _MAX_BYTES:
-            raise DataError(f"it grows: no image has more than {_MAX_BYTES:,} bytes")
-        return data
-
-    def open(self, source: str) -> BinaryIO:
-        """Return a file that is open for reading.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        DataError
-            If it is not a regular file, or is larger than any image that can be decoded.
-        """
-        # Opening a named pipe would wait until another program writes. What is opened is checked,
-        # not what had the name before.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        path = os.path.join(self.root, source)  # noqa: PTH118
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # A socket cannot be opened.
-            raise DataError("a folder or special file, not an image")
-        file = os.fdopen(os.open(path, flags), "rb")
-        status = os.fstat(file.fileno())
-        if stat.S_ISREG(status.st_mode) and status.st_size <= _MAX_BYTES:
-            return file
-        file.close()
-        raise DataError(f"{status.st_size:,} bytes: no image has more than {_MAX_BYTES:,}")
-
-    def stamp(self, source: str) -> tuple[int, int]:
-        """Return the size in bytes and the modification time in nanoseconds of a file.
-
-        Raises
-        ------
-        OSError
-            If there is no such file.
-        """
-        # Called for every image of a data set: building a Path takes longer than the stat itself.
-        status = os.stat(os.path.join(self.root, source))  # noqa: PTH116, PTH118
-        return status.st_size, status.st_mtime_ns
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -118,7 +57,8 @@ class ImageDataset:
     name : str
         The name of the data set; the names of its feature files begin with it.
     samples : sequence of Sample
-        The samples in the order of the data set; a large data set keeps them on disk.
+        The samples in the order of the data set; a large data set keeps them on disk. Any
+        iterable may be given; it is consumed one by one.
     images : ImageSource
         Returns the bytes of an image by its ``Sample.source``.
     positive : str or None
@@ -130,27 +70,28 @@ class ImageDataset:
     description : mapping of str to str
         Text for a report: where the labels come from ("labels") and what the images show
         ("images"). Either may be missing.
+    reader : mapping of str to str
+        The reader that read it: its "name"; and its "package" and "version", unless it is one of
+        this package.
 
     Raises
     ------
     DataError
-        If there is no sample, two samples have the same id, a label means that there is none, or
-        the names of two patients or classes differ only in leading zeros.
+        If there is no sample, a field of a sample has another type or value than ``Sample`` says,
+        two samples have the same id, a label means that there is none, or the names of two
+        patients or classes differ only in leading zeros.
     UsageError
         If ``positive`` is not a label of the data set.
 
+    See Also
+    --------
+    from_samples : Makes a data set of your own samples.
+
     Examples
     --------
-    Image files with labels and patients from your own code:
-
-    >>> from pathlib import Path
-    >>> samples = [
-    ...     Sample(id="a1", source="a/1.png", label="benign", group="a"),
-    ...     Sample(id="a2", source="a/2.png", label="benign", group="a"),
-    ...     Sample(id="b1", source="b/1.png", label="malignant", group="b"),
-    ... ]
-    >>> ImageDataset("mine", samples, FileSource(Path("scans")), positive="malignant")
-    <ImageDataset mine: 3 images of 2 patients; benign 2, malignant 1>
+    >>> from bottleneck import load_dataset
+    >>> load_dataset("phantom").positive is None
+    True
     """
 
     name: str
@@ -160,8 +101,16 @@ class ImageDataset:
     excluded: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     description: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reader: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.images, type) or not callable(getattr(self.images, "read", None)):
+            raise UsageError(
+                f"images must be an object with a method read(name) that returns bytes, not "
+                f"{shorten(self.images)}; ImageDataset.from_samples takes a folder as well"
+            )
+        if not isinstance(self.samples, SampleTable):
+            object.__setattr__(self, "samples", collect(self.samples))
         if not self.samples:
             reasons = ". ".join((self._exclusions(), *self.notes))
             raise DataError(f"data set '{self.name}' contains no images{reasons}")
@@ -174,7 +123,67 @@ class ImageDataset:
         if not (isinstance(self.samples, SampleTable) and self.samples.is_unified):
             self._unify()
         if self.positive is not None:
-            object.__setattr__(self, "positive", _find_label(self.positive, self.classes))
+            object.__setattr__(self, "positive", find_label(self.positive, self.classes))
+
+    @classmethod
+    def from_samples(
+        cls,
+        samples: Iterable[Sample | Mapping[str, Any]] | pd.DataFrame,
+        *,
+        name: str,
+        images: str | os.PathLike[str] | Mapping[str, Any] | ImageSource | None = None,
+        columns: Mapping[str, str] | None = None,
+        positive: str | None = None,
+    ) -> ImageDataset:
+        """Make a data set of samples of your own, checked like one that was read from files.
+
+        Parameters
+        ----------
+        samples : DataFrame, or iterable of Sample or dict
+            One sample per row. A dict or DataFrame has the columns of a table of images: path and
+            label; and, if you have them, id (without it, the path is the id), patient, split,
+            fold, centre and region. The names of the fields of ``Sample`` serve as well. As in a
+            table, None, NaN and codes such as "NA" are empty fields, rows without a path or label
+            are left out and counted, and whole numbers are text.
+        name : str
+            The name of the data set and of its feature files.
+        images : path, mapping or source, optional
+            Where the images are. A folder that relative paths start from, by default the current
+            one; a mapping from the paths to images in memory, as ``MemorySource`` takes them; or
+            any object with a method ``read(path)`` that returns the bytes of an image, such as a
+            ``zipfile.ZipFile``.
+        columns : mapping of str to str, optional
+            Columns with other names, by role: ``{"label": "diagnosis"}``.
+        positive : str, optional
+            The label of the positive class.
+
+        Returns
+        -------
+        ImageDataset
+            ``notes`` name columns that were not used, and files outside the folder.
+
+        Raises
+        ------
+        DataError
+            If a sample, or the data set, cannot be used; the message names the sample.
+        UsageError
+            If an argument has another type than these.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rows = [
+        ...     {"path": "a/1", "label": "benign", "patient": "a"},
+        ...     {"path": "a/2", "label": "benign", "patient": "a"},
+        ...     {"path": "b/1", "label": "malignant", "patient": "b"},
+        ... ]
+        >>> pixels = {row["path"]: np.zeros((64, 64), np.uint8) for row in rows}
+        >>> ImageDataset.from_samples(rows, name="mine", images=pixels)
+        <ImageDataset mine: 3 images of 2 patients; benign 2, malignant 1>
+        """
+        from bottleneck.data.readers.sample_records import read_records
+
+        return read_records(samples, name=name, images=images, columns=columns, positive=positive)
 
     def _unify(self) -> None:
         """Bring every name into one spelling, and add notes about it."""
@@ -252,17 +261,32 @@ class ImageDataset:
             If the storage failed, which says nothing about the image.
         """
         try:
-            return self.images.read(sample.source)
+            return self._fetch(sample)
         except OSError as error:
             if not is_of_storage(error):
                 raise
         # Once more: a file that was replaced on a server is there under its name.
         try:
-            return self.images.read(sample.source)
+            return self._fetch(sample)
         except OSError as error:
             if not is_of_storage(error):
                 raise
             raise storage_failure(sample.id, error) from None
+
+    def _fetch(self, sample: Sample) -> bytes:
+        try:
+            data: Any = self.images.read(sample.source)
+        except (OSError, DataError, MemoryError, StorageError):
+            raise
+        # A user's own image source may raise anything, and one bad image must not end a run.
+        except Exception as error:
+            raise DataError(f"cannot be read: {type(error).__name__}: {one_line(error)}") from error
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise DataError(
+                f"cannot be read: its source returned {type(data).__name__}, not the bytes of an "
+                "encoded image"
+            )
+        return bytes(data)
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.
@@ -324,52 +348,3 @@ class ImageDataset:
 
 def _without_names(note: str) -> str:
     return re.sub(r"'[^']*'| ?\(.*\)|\d+", "", note)
-
-
-def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str | None:
-    """Return the label of the positive class.
-
-    If it is not stated, "malignant", "cancer", "positive" and "1" are recognised. Alphabetical
-    order does not decide: it would swap sensitivity and specificity at random.
-
-    Parameters
-    ----------
-    classes : tuple of str
-        All labels.
-    stated : str or None
-        The label that the user stated.
-
-    Returns
-    -------
-    str or None
-        None for three or more classes if no label is stated.
-
-    Raises
-    ------
-    UsageError
-        If the stated label does not exist, or neither of two labels is recognised.
-
-    Examples
-    --------
-    >>> choose_positive(("benign", "malignant"))
-    'malignant'
-    """
-    if stated is not None:
-        return _find_label(stated, classes)
-    if len(classes) != 2:
-        return None
-    recognised = [c for c in classes if c.casefold() in _POSITIVE_LABELS]
-    if len(recognised) == 1:
-        return recognised[0]
-    raise UsageError(
-        f"which label is the positive class, '{classes[0]}' or '{classes[1]}'? "
-        f"State it with --positive LABEL (in Python: positive=LABEL)."
-    )
-
-
-def _find_label(label: str, classes: tuple[str, ...]) -> str:
-    """Return the class that a label is a spelling of."""
-    found = match_names([label], classes)
-    if label not in found:
-        raise unknown_name("positive label", label, classes)
-    return found[label]

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
+from bottleneck.data.sample_checks import check_sample
 from bottleneck.errors import DataError
 from bottleneck.files.disk_backed import Database
 
@@ -40,9 +41,6 @@ _SLICE = 512
 _BLOCK, _N_CACHED_BLOCKS = 256, 4
 # Values of one field that are read at once.
 _VALUES_PER_QUERY = 4096
-# Characters of an id, a path or a label. A text array takes four bytes per row for each character
-# of its longest value. Readers of feature files rely on this limit.
-_MAX_TEXT = 1_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -237,41 +235,22 @@ def collect(samples: Iterable[Sample]) -> Sequence[Sample]:
     Raises
     ------
     DataError
-        If a text is too long, not valid Unicode, or contains a NUL or, in an id or a path, a line
-        break. Feature files and tables cannot store such text.
+        If one of them is no Sample, or ``check_sample`` refuses it.
     """
-    checked = map(_check_text, samples)
+    checked = itertools.starmap(_check, enumerate(samples))
     first = tuple(itertools.islice(checked, _MAX_IN_MEMORY + 1))
     if len(first) <= _MAX_IN_MEMORY:
         return first
     return SampleTable(itertools.chain(first, checked))
 
 
-def _check_text(sample: Sample) -> Sample:
-    for key in ("id", "source", "label", "group", "fold", "centre"):
-        text = getattr(sample, key)
-        if text is None:
-            continue
-        if not isinstance(text, str):
-            raise DataError(f"{key} {text!r} is not text: write it as text, such as '{text}'")
-        if len(text) > _MAX_TEXT:
-            raise DataError(
-                f"{key} '{text[:50]}…' has {len(text):,} characters; the limit is "
-                f"{_MAX_TEXT:,}: shorten it"
-            )
-        broken = "\0" in text or (key in ("id", "source") and ("\r" in text or "\n" in text))
-        if broken or not _is_unicode(text):
-            what = "a line break or NUL" if broken else "bytes that are not UTF-8"
-            raise DataError(f"{key} {text!r} contains {what}; rename it")
-    return sample
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _check(number: int, sample: Any) -> Sample:
+    if not isinstance(sample, Sample):
+        raise DataError(
+            f"samples[{number}] is {type(sample).__name__}, not a Sample; "
+            "ImageDataset.from_samples reads dicts and DataFrames"
+        )
+    return check_sample(sample)
 
 
 def blocks_of(samples: Sequence[Sample]) -> Iterator[tuple[int, Sequence[Sample]]]:
@@ -364,10 +343,4 @@ def examples(
 
 
 def _counts(samples: Sequence[Sample], field: str) -> Counter[str]:
-    counts = Counter(value for value in values_of(samples, field) if value is not None)
-    if other := [value for value in counts if not isinstance(value, str)]:
-        raise DataError(
-            f"the {field} {other[0]!r} of a sample is not text but {type(other[0]).__name__}: "
-            f"write it as text, such as '{other[0]}'"
-        )
-    return counts
+    return Counter(value for value in values_of(samples, field) if value is not None)

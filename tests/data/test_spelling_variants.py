@@ -288,7 +288,7 @@ def test_a_name_that_lost_a_letter() -> None:
 
 
 def test_names_that_are_not_text() -> None:
-    with pytest.raises(DataError, match="the group 7 of a sample is not text but int"):
+    with pytest.raises(DataError, match="the group 7 of the sample 'i1' is not text but int"):
         of_patients("7", 7)  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
+from bottleneck.data.readers.sample_records import check_name
 from bottleneck.data.readers.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
@@ -136,7 +137,7 @@ def load_dataset(
     else:
         dataset = find_patients(dataset, patient_pattern)
     unclear = tuple(check_unclear_labels(dataset.samples))
-    name = dataset.name if name is None else _check_name(name)
+    name = dataset.name if name is None else check_name(name)
     dataset = dataclasses.replace(
         dataset,
         name=f"{name}-nodules" if crop else name,
@@ -215,10 +216,3 @@ def _find_file_format(path: Path) -> str:
     with file:
         is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
     return "MedMNIST" if is_archive and not is_workbook(path) else "table of images"
-
-
-def _check_name(name: str) -> str:
-    """Return a name, or raise UsageError if it cannot be part of a file name."""
-    if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
-        raise UsageError(f"the name {name!r} cannot name a file; use letters, digits and '-'")
-    return name

@@ -18,7 +18,7 @@ from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, 
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 
-__all__ = ["SPLITS", "read_manifest"]
+__all__ = ["SPLITS", "doubt_rows", "normalise_split", "read_field", "read_manifest"]
 
 SPLITS = {
     "train": "train",
@@ -123,11 +123,11 @@ def read_manifest(
         samples=samples,
         images=FileSource(folder),
         excluded=excluded,
-        notes=(*notes, *paths.notes(), *_doubt_rows(samples, existing)),
+        notes=(*notes, *paths.notes(), *doubt_rows(samples, existing)),
     )
 
 
-def _doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterator[str]:
+def doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterator[str]:
     """Yield notes on rows that may be no images, and on patients that may be of the row above."""
     absent = {label for label in values_of(samples, "label") if not existing[label]}
     if absent:
@@ -195,7 +195,7 @@ def _read_samples(
                 source=source,
                 label=row["label"],
                 group=row.get("patient") or None,
-                split=_normalise_split(row.get("split"), place),
+                split=normalise_split(row.get("split"), place),
                 fold=row.get("fold") or None,
                 centre=row.get("centre") or None,
             ),
@@ -213,10 +213,10 @@ def _read_roles(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, R
     _, header = next(rows)
     chosen = choose_columns(path, header, columns)
     for line, fields in rows:
-        yield line, {role: _read_field(role, fields[n].strip()) for role, n in chosen.items()}
+        yield line, {role: read_field(role, fields[n].strip()) for role, n in chosen.items()}
 
 
-def _read_field(role: str, text: str) -> str:
+def read_field(role: str, text: str) -> str:
     """Return a field, or "" for a code that stands for nothing."""
     # The data set counts the patients that mean nothing; "." is a folder in a path.
     if role == "patient" or (role == "path" and not text.strip(".")):
@@ -224,7 +224,8 @@ def _read_field(role: str, text: str) -> str:
     return blank_if_missing(text)
 
 
-def _normalise_split(split: str | None, place: str) -> str | None:
+def normalise_split(split: str | None, place: str) -> str | None:
+    """Return train, val or test for a word of a table; ``place`` is for the message."""
     if not split:
         return None
     if split.casefold() not in SPLITS:

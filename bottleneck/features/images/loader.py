@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
-from bottleneck.errors import DataError, StorageError, describe_os_error, one_line
+from bottleneck.errors import DataError, describe_os_error
 from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.rows import NO_STAMP, ImageRow, Stamp
 from bottleneck.features.timing import Clock
@@ -90,11 +90,6 @@ def _read(dataset: ImageDataset, sample: Sample) -> bytes:
         return dataset.read(sample)
     except OSError as error:
         raise DataError(f"cannot be read: {describe_os_error(error)}") from None
-    except (DataError, MemoryError, StorageError):
-        raise
-    # A user's own image source may raise anything, and one bad image must not end a run.
-    except Exception as error:  # noqa: BLE001
-        raise DataError(f"cannot be read: {type(error).__name__}: {one_line(error)}") from None
 
 
 def _settled_stamp(dataset: ImageDataset, sample: Sample) -> Stamp:

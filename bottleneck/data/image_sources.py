@@ -1,0 +1,140 @@
+"""Sources of images: files in a folder, and images in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from bottleneck.errors import DataError
+
+__all__ = ["FileSource", "ImageSource", "MemorySource"]
+
+# More than the largest accepted image takes without compression. A sparse file can claim any size,
+# and all its zeros would be read.
+_MAX_BYTES = 1 << 30
+
+# Modes of PIL images with pixels that are grey or colour levels.
+_MODES = ("L", "RGB", "I;16")
+
+
+class ImageSource(Protocol):
+    """Anything that returns the encoded bytes of an image by its name."""
+
+    def read(self, source: str) -> bytes:
+        """Return the encoded image; raise OSError or DataError if it cannot be read."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSource:
+    """Images stored as files; their sources are absolute or relative to one folder."""
+
+    root: Path
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes of a file; raise the same errors as ``open``."""
+        with self.open(source) as file:
+            data = file.read(_MAX_BYTES + 1)  # It may grow while it is read.
+        if len(data) > _MAX_BYTES:
+            raise DataError(f"it grows: no image has more than {_MAX_BYTES:,} bytes")
+        return data
+
+    def open(self, source: str) -> BinaryIO:
+        """Return a file that is open for reading.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        DataError
+            If it is not a regular file, or is larger than any image that can be decoded.
+        """
+        # Opening a named pipe would wait until another program writes. What is opened is checked,
+        # not what had the name before.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        path = os.path.join(self.root, source)  # noqa: PTH118
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # A socket cannot be opened.
+            raise DataError("a folder or special file, not an image")
+        file = os.fdopen(os.open(path, flags), "rb")
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size <= _MAX_BYTES:
+            return file
+        file.close()
+        raise DataError(f"{status.st_size:,} bytes: no image has more than {_MAX_BYTES:,}")
+
+    def stamp(self, source: str) -> tuple[int, int]:
+        """Return the size in bytes and the modification time in nanoseconds of a file.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        """
+        # Called for every image of a data set: building a Path takes longer than the stat itself.
+        status = os.stat(os.path.join(self.root, source))  # noqa: PTH116, PTH118
+        return status.st_size, status.st_mtime_ns
+
+
+@dataclasses.dataclass(frozen=True)
+class MemorySource:
+    """Images in memory, by name.
+
+    Attributes
+    ----------
+    images : mapping of str to bytes, array or PIL image
+        The encoded bytes of each image; or its pixels: an array of shape (height, width) with
+        8 or 16 bits, or (height, width, 3) with 8 bits, or a PIL image of mode L, RGB or I;16.
+    """
+
+    images: Mapping[str, Any]
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes of an image; pixels as binary netpbm, which loses nothing.
+
+        Raises
+        ------
+        DataError
+            If there is no such image, or it is neither bytes nor pixels of these types.
+        """
+        try:
+            image = self.images[source]
+        except KeyError:
+            raise DataError("no image in memory has this name") from None
+        if isinstance(image, bytes | bytearray | memoryview):
+            return bytes(image)
+        if (mode := getattr(image, "mode", None)) is not None and mode not in _MODES:
+            raise DataError(
+                f"a PIL image of mode {mode}; expected one of {', '.join(_MODES)}: convert it with "
+                "image.convert('RGB')"
+            )
+        return _encode(image)
+
+
+def _encode(image: Any) -> bytes:
+    """Return pixels as binary PGM or PPM: the same bytes for the same pixels, always."""
+    if not isinstance(image, np.ndarray) and not hasattr(image, "__array_interface__"):
+        raise DataError(
+            f"{type(image).__name__} in place of an image; expected the bytes of a file, or an "
+            "array of pixels"
+        )
+    pixels = np.asarray(image)
+    pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    is_grey, is_colour = pixels.ndim == 2, pixels.ndim == 3 and pixels.shape[2] == 3
+    is_whole = pixels.dtype.kind == "u" and pixels.dtype.itemsize <= (2 if is_grey else 1)
+    is_masked = isinstance(image, np.ma.MaskedArray)
+    if not (is_grey or is_colour) or not is_whole or is_masked or not pixels.size:
+        raise DataError(
+            f"{'a masked' if is_masked else 'an'} array of type {pixels.dtype} and shape "
+            f"{pixels.shape}; expected uint8 or uint16 (height, width), or uint8 (height, width, 3)"
+        )
+    height, width = pixels.shape[:2]
+    most = np.iinfo(pixels.dtype).max
+    # Netpbm has the larger byte first.
+    data = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
+    return f"{'P5' if is_grey else 'P6'}\n{width} {height}\n{most}\n".encode() + data

@@ -1,0 +1,259 @@
+"""Samples from Python objects: ``Sample``, dicts, and the rows of a DataFrame."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import numbers
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
+from bottleneck.data.identifiers import canonical, legible
+from bottleneck.data.image_sources import MemorySource
+from bottleneck.data.readers.manifest import doubt_rows, normalise_split, read_field
+from bottleneck.data.readers.patient_ids import read_patients
+from bottleneck.data.readers.table_columns import REQUIRED, ROLES, choose_columns, note_columns
+from bottleneck.data.readers.table_paths import TablePaths
+from bottleneck.data.sample_checks import shorten
+from bottleneck.data.samples import Sample, collect, values_of
+from bottleneck.data.unclear_labels import check_unclear_labels
+from bottleneck.errors import DataError, UsageError
+from bottleneck.text.plurals import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["check_name", "read_records"]
+
+# Fields of a sample that a table calls otherwise.
+_FIELD_NAMES = {"path": "source", "patient": "group"}
+_REGION = "region"
+# Beyond, not every whole number is a float: digits of an id would be lost.
+_MAX_FLOAT = 2**53
+# Kinds of dicts with other keys.
+_N_HEADERS = 64
+_NEEDED = "expected Sample objects, dicts with the keys path and label, or a DataFrame with these"
+
+
+def read_records(
+    samples: Iterable[Sample | Mapping[str, Any]] | pd.DataFrame,
+    *,
+    name: str,
+    images: str | os.PathLike[str] | Mapping[str, Any] | ImageSource | None = None,
+    columns: Mapping[str, str] | None = None,
+    positive: str | None = None,
+) -> ImageDataset:
+    """Return a data set of samples in Python; see ``ImageDataset.from_samples``."""
+    check_name(name)
+    if columns is not None and not isinstance(columns, Mapping):
+        raise UsageError(f"columns must be a dict of role to column, not {shorten(columns)}")
+    source = _find_source(images)
+    excluded, notes = Counter[str](), list[str]()
+    given = collect(_read_samples(samples, columns or {}, excluded, notes))
+    if isinstance(source, FileSource) and given:
+        given = _locate(given, source.root, excluded, notes)
+    elif isinstance(source, MemorySource) and given:
+        notes += _note_absent(given, source.images)
+    dataset = ImageDataset(name, given, source, positive, excluded, tuple(dict.fromkeys(notes)))
+    dataset = read_patients(dataset)
+    unclear = tuple(check_unclear_labels(dataset.samples))
+    return dataclasses.replace(dataset, notes=(*dataset.notes, *unclear)) if unclear else dataset
+
+
+def check_name(name: object) -> str:
+    """Return a name, or raise UsageError if it cannot be part of a file name."""
+    if not isinstance(name, str):
+        raise UsageError(f"the name of a data set must be text, not {shorten(name)}")
+    if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+        raise UsageError(f"the name {name!r} cannot name a file; use letters, digits and '-'")
+    return name
+
+
+def _find_source(images: Any) -> ImageSource:
+    """Return the source that ``images`` stands for."""
+    if images is None or isinstance(images, str | os.PathLike):
+        folder = Path(os.path.normpath(Path(images or ".").absolute()))
+        if not folder.is_dir():
+            what = "is not a folder" if folder.exists() else "does not exist"
+            raise UsageError(
+                f"the folder of the images '{images}' {what}; pass a folder, a mapping of images "
+                "in memory, or an object with a method read(path), such as a zipfile.ZipFile"
+            )
+        return FileSource(folder)
+    if isinstance(images, Mapping):
+        return MemorySource(images)
+    has_read = callable(getattr(images, "read", None))
+    if not has_read or isinstance(images, type | io.IOBase):
+        raise UsageError(
+            f"images must be a folder, a mapping from paths to images, or an object with a method "
+            f"read(path) that returns bytes, not {shorten(images)}"
+        )
+    return images
+
+
+def _read_samples(
+    samples: Any, columns: Mapping[str, str], excluded: Counter[str], notes: list[str]
+) -> Iterator[Sample]:
+    """Yield every usable sample; count the others in ``excluded``."""
+    for item in _iterate(samples, columns, notes):
+        if isinstance(item, Sample):
+            yield item
+        elif lacking := [role for role in REQUIRED if not item.get(role)]:
+            excluded[f"no {lacking[0]}"] += 1
+        else:
+            yield Sample(
+                id=item.get("id") or item["path"],
+                source=item["path"],
+                label=item["label"],
+                group=item.get("patient") or None,
+                split=item.get("split") or None,
+                fold=item.get("fold") or None,
+                centre=item.get("centre") or None,
+                region=item.get(_REGION),
+            )
+
+
+def _iterate(
+    samples: Any, columns: Mapping[str, str], notes: list[str]
+) -> Iterator[Sample | dict[str, Any]]:
+    """Yield samples, and rows of tables as fields by role."""
+    choose = functools.lru_cache(_N_HEADERS)(functools.partial(_choose, columns, notes))
+    pandas = sys.modules.get("pandas")  # A DataFrame cannot be there without it.
+    if pandas is not None and isinstance(samples, pandas.DataFrame):
+        chosen = choose(tuple(samples.columns), "the DataFrame")
+        rows = samples.iloc[:, list(chosen.values())].itertuples(index=False, name=None)
+        for number, values in enumerate(rows):
+            yield _read_row(zip(chosen, values, strict=True), f"row {number} of the DataFrame")
+        return
+    if isinstance(samples, str | bytes | os.PathLike):
+        raise UsageError(f"samples is {shorten(samples)}; load_dataset reads a path. {_NEEDED}")
+    if isinstance(samples, Sample | Mapping | ImageDataset) or not isinstance(samples, Iterable):
+        raise UsageError(f"samples is {type(samples).__name__}; {_NEEDED}, as a list or generator")
+    for number, item in enumerate(samples):
+        place = f"samples[{number}]"
+        if isinstance(item, Sample):
+            yield item
+        elif isinstance(item, Mapping):
+            chosen = choose(tuple(item), "a dict of samples")
+            values = list(item.values())
+            yield _read_row(((role, values[n]) for role, n in chosen.items()), place)
+        else:
+            raise DataError(f"{place} is {shorten(item)} ({type(item).__name__}); {_NEEDED}")
+
+
+def _choose(
+    columns: Mapping[str, str], notes: list[str], header: tuple[Any, ...], what: str
+) -> dict[str, int]:
+    """Return the position of the column of each role; add notes on those that are not used."""
+    names = [canonical(name if isinstance(name, str) else str(name)) for name in header]
+    known = {str(role): str(column) for role, column in columns.items()}
+    for role, field in _FIELD_NAMES.items():
+        if role not in known and role not in names and field in names:
+            known[role] = field
+    place = Path(what)
+    chosen = choose_columns(place, names, known)
+    if _REGION in names:
+        chosen[_REGION] = names.index(_REGION)
+    notes += note_columns(place, names, known)
+    used = {names[n] for n in chosen.values()}
+    if idle := [legible(name) for name in names if name not in used]:
+        shown = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
+        notes.append(
+            f"columns of {what} that are not used: {shown}; used are {', '.join((*ROLES, _REGION))}"
+        )
+    return chosen
+
+
+def _read_row(cells: Iterable[tuple[str, Any]], place: str) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for role, value in cells:
+        if role == _REGION:
+            row[role] = None if _is_missing(value) else value
+        else:
+            row[role] = read_field(role, _read_text(role, value, place).strip())
+    if row.get("split"):
+        row["split"] = normalise_split(row["split"], place)
+    return row
+
+
+def _read_text(role: str, value: Any, place: str) -> str:
+    """Return a cell as text; "" for a missing value."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if _is_missing(value):
+        return ""
+    if role == "path" and isinstance(value, os.PathLike):
+        value = os.fspath(value)
+        if isinstance(value, str):
+            return value
+    if type(value).__name__ in ("bool", "bool_"):
+        return str(value)
+    reason = f"is {type(value).__name__}, not text: write it as text"
+    if role != "path" and isinstance(value, numbers.Integral):
+        return str(int(value))
+    if role != "path" and isinstance(value, numbers.Real):
+        number = float(value)
+        if number.is_integer() and abs(number) < _MAX_FLOAT:
+            return str(int(number))  # Of a column of whole numbers with gaps.
+        reason = (
+            "has so many digits that some were lost: read the column as text"
+            if number.is_integer()
+            else "is a number with decimals, which names nothing: write it as text"
+        )
+    raise DataError(f"{place}: the {role} {shorten(value)} {reason}")
+
+
+def _is_missing(value: Any) -> bool:
+    # NaN is the only number that differs from itself; pandas has two objects of its own.
+    is_nan = isinstance(value, numbers.Real) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _locate(
+    samples: Sequence[Sample], folder: Path, excluded: Counter[str], notes: list[str]
+) -> Sequence[Sample]:
+    """Return samples with the files that their paths name, as in a table of images."""
+    paths = TablePaths(folder, lambda: values_of(samples, "source"), moved=True)
+    existing = Counter[str]()
+
+    def located() -> Iterator[Sample]:
+        for sample in samples:
+            n_before = paths.n_existing
+            name, source, reason = paths.locate(sample.source, f"the sample '{sample.id}'")
+            if reason:
+                excluded[reason] += 1
+                continue
+            existing[sample.label] += paths.n_existing - n_before
+            identity = name if sample.id == sample.source else sample.id
+            yield dataclasses.replace(sample, id=identity, source=source)
+
+    kept = collect(located())
+    if kept and not paths.n_existing:
+        hint = paths.explain_missing(kept[0].source).replace("--images ", "images=")
+        raise DataError(
+            f"none of {counted(len(kept), 'image')} exists, for example "
+            f"{legible(kept[0].source)}. {hint.replace('--images', 'images=')}"
+        )
+    notes += [*paths.notes(), *doubt_rows(kept, existing)]
+    return kept
+
+
+def _note_absent(samples: Sequence[Sample], images: Mapping[str, Any]) -> list[str]:
+    absent = [name for name in values_of(samples, "source") if name not in images]
+    if len(absent) == len(samples):
+        raise DataError(
+            f"none of {counted(len(samples), 'image')} is in the mapping of images, for example "
+            f"{legible(absent[0])}: its keys must be the paths of the samples"
+        )
+    if not absent:
+        return []
+    return [
+        f"{counted(len(absent), 'image')} absent from the mapping of images, such as "
+        f"{legible(absent[0])}"
+    ]

@@ -1,0 +1,127 @@
+"""Checks of the fields of a sample, whatever made it."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.errors import DataError
+
+if TYPE_CHECKING:
+    from bottleneck.data.samples import Sample
+
+__all__ = ["SPLIT_NAMES", "check_sample", "shorten"]
+
+SPLIT_NAMES = ("train", "val", "test")
+
+# Characters of an id, a path or a label. A text array takes four bytes per row for each character
+# of its longest value. Readers of feature files rely on this limit.
+_MAX_TEXT = 1_000
+# Characters of a value in a message.
+_SHOWN = 50
+_REQUIRED = ("id", "source", "label")
+_OPTIONAL = ("group", "split", "fold", "centre")
+
+
+def check_sample(sample: Sample) -> Sample:
+    """Return a sample with fields of the right types, or raise DataError.
+
+    A field that is a kind of text, such as ``numpy.str_``, becomes plain text, and a region of
+    whole numbers of any type becomes a tuple.
+
+    Raises
+    ------
+    DataError
+        If a text is no text, empty, too long, not valid Unicode, or contains a NUL or, in an id or
+        a path, a line break, which feature files and tables cannot store; if the split is unknown,
+        or the region is no box.
+    """
+    changed: dict[str, Any] = {}
+    for key in _REQUIRED:
+        text = getattr(sample, key)
+        if not isinstance(text, str):
+            raise _not_text(sample, key, text)
+        if not text and key != "label":  # The data set describes labels that mean nothing.
+            raise DataError(f"the {key} of the sample {shorten(sample.id)} is empty")
+        if (plain := _check_text(sample, key, text)) is not text:
+            changed[key] = plain
+    for key in _OPTIONAL:
+        text = getattr(sample, key)
+        if text is None:
+            continue
+        if not isinstance(text, str):
+            raise _not_text(sample, key, text)
+        if (plain := _check_text(sample, key, text)) is not text:
+            changed[key] = plain
+    if sample.split is not None and sample.split not in SPLIT_NAMES:
+        raise DataError(
+            f"the split {shorten(sample.split)} of the sample '{sample.id}' is unknown; known: "
+            f"{', '.join(SPLIT_NAMES)}, and None"
+        )
+    region = sample.region
+    if region is not None:
+        box = _check_region(sample, region)
+        if type(region) is not tuple or box != region or set(map(type, region)) != {int}:
+            changed["region"] = box
+    return dataclasses.replace(sample, **changed) if changed else sample
+
+
+def shorten(value: object) -> str:
+    """Return a value for a message, without its end where it is long."""
+    try:
+        text = repr(value)
+    # The object is anyone's, and Python writes no number of thousands of digits.
+    except Exception:  # noqa: BLE001
+        return f"of type {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _check_text(sample: Sample, key: str, text: str) -> str:
+    if len(text) > _MAX_TEXT:
+        raise DataError(
+            f"{key} '{text[:50]}…' has {len(text):,} characters; the limit is "
+            f"{_MAX_TEXT:,}: shorten it"
+        )
+    broken = "\0" in text or (key in ("id", "source") and ("\r" in text or "\n" in text))
+    if broken or not _is_unicode(text):
+        what = "a line break or NUL" if broken else "bytes that are not UTF-8"
+        raise DataError(f"{key} {text!r} contains {what}; rename it")
+    return text if type(text) is str else str.__str__(text)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _not_text(sample: Sample, key: str, value: object) -> DataError:
+    what = f"the {key} {shorten(value)}"
+    if key != "id":
+        what += f" of the sample {shorten(sample.id)}"
+    kind = type(value).__name__
+    if value is None:
+        return DataError(f"the {key} of the sample {shorten(sample.id)} is missing (None)")
+    remedy = (
+        f"write it as text, such as '{value}'" if isinstance(value, int) else "write it as text"
+    )
+    return DataError(f"{what} is not text but {kind}: {remedy}")
+
+
+def _check_region(sample: Sample, region: Any) -> tuple[int, ...]:
+    try:
+        values = [] if isinstance(region, str | bytes) else list(region)
+    except TypeError:
+        values = []
+    whole = (isinstance(v, numbers.Integral) and not isinstance(v, bool) for v in values)
+    if len(values) == 4 and all(whole):
+        left, top, right, bottom = box = tuple(map(int, values))
+        if max(left, 0) < right and max(top, 0) < bottom:
+            return box
+    raise DataError(
+        f"the region {shorten(region)} of the sample {shorten(sample.id)} is no box: expected "
+        "whole numbers of pixels (left, top, right, bottom), with left < right and top < bottom"
+    )
