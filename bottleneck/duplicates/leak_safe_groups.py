@@ -47,11 +47,14 @@ class LeakSafeGroups:
         All pairs of identical and near-duplicate images, those of one patient too.
     search : NearDuplicateSearch or None
         Thresholds of the search for near-duplicates; None where there were no thumbnails.
+    tied : ndarray of str, shape (n_samples,), or None
+        Groups of a larger set, which join further patients of its part.
     """
 
     names: Strings | None
     pairs: tuple[DuplicatePair, ...]
     search: NearDuplicateSearch | None
+    tied: Strings | None = None
 
 
 def leak_safe_groups(
@@ -64,6 +67,7 @@ def leak_safe_groups(
     features: NDArray[np.float32] | None = None,
     searched: NDArray[np.intp] | None = None,
     order_by: Sequence[Strings] = (),
+    tied: Strings | None = None,
     progress: Progress | None = None,
 ) -> LeakSafeGroups:
     """Join the patients that share identical or near-duplicate images.
@@ -87,6 +91,9 @@ def leak_safe_groups(
     order_by : sequence of ndarray of str, shape (n_samples,)
         Columns, such as labels and folds, by which images that occur more than 32 times are
         ordered before neighbours are paired; see ``find_identical``.
+    tied : ndarray of str, shape (n_samples,), or None
+        Group of each image in a larger set. Images of one such group stay together although the
+        copies that tie them may be left out.
     progress : callable or None
         Called with the number of images done, their total and a text.
 
@@ -127,7 +134,7 @@ def leak_safe_groups(
         search = dataclasses.replace(search, pairs=tuple(_spread(search.pairs, first, pixels)))
         pairs += search.pairs
     pairs.sort(key=lambda pair: (pair.a, pair.b))
-    return LeakSafeGroups(_join(patients, ids, pairs), tuple(pairs), search)
+    return LeakSafeGroups(_join(patients, ids, pairs, tied), tuple(pairs), search, tied)
 
 
 def _spread(
@@ -165,7 +172,9 @@ def join_by_images(
         for p in duplicates.pairs
         if p.identical or search is None or p.agreement >= search.threshold
     ]
-    return duplicates.names if len(pairs) == len(duplicates.pairs) else _join(patients, ids, pairs)
+    if len(pairs) == len(duplicates.pairs):
+        return duplicates.names
+    return _join(patients, ids, pairs, duplicates.tied)
 
 
 def forget(
@@ -175,6 +184,8 @@ def forget(
     rows: NDArray[np.intp],
 ) -> LeakSafeGroups:
     """Return the duplicates, and the groups that they join, without those of some rows.
+
+    Copies that ``LeakSafeGroups.tied`` knows of are left out already, and join nobody either.
 
     Parameters
     ----------
@@ -218,7 +229,7 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
         both = "images are copies" if patients is None else "patients share a copy"
         searched = "identical or near-duplicate" if duplicates.search else "identical"
         unsearched = "" if duplicates.search else "; near-duplicates could not be searched for"
-        return f"No two {both} ({searched} image{unsearched})."
+        return f"No two {both} ({searched} image{unsearched}).{_describe_tied(duplicates)}"
     _, first = np.unique(owners, return_index=True)
     _, sizes = np.unique(duplicates.names[first], return_counts=True)
     joined = sizes[sizes > 1]
@@ -226,7 +237,14 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     return (
         f"{counted(len(across), 'pair')} of copies (identical or near-duplicate images) {ties} "
         f"{joined.sum()} of {counted(len(first), noun)} into {counted(len(joined), 'group')}."
+        f"{_describe_tied(duplicates)}"
     )
+
+
+def _describe_tied(duplicates: LeakSafeGroups) -> str:
+    if duplicates.tied is None:
+        return ""
+    return " Copies among the samples that were left out by a selection tie others as well."
 
 
 def connect(pairs: Sequence[tuple[int, int]], n: int) -> NDArray[np.intp]:
@@ -245,14 +263,22 @@ def connect(pairs: Sequence[tuple[int, int]], n: int) -> NDArray[np.intp]:
     return connected_components(links, directed=False)[1].astype(np.intp)
 
 
-def _join(patients: Strings | None, ids: Strings, pairs: Sequence[DuplicatePair]) -> Strings | None:
-    """Name the connected components of patients that share a pair."""
+def _join(
+    patients: Strings | None,
+    ids: Strings,
+    pairs: Sequence[DuplicatePair],
+    tied: Strings | None = None,
+) -> Strings | None:
+    """Name the connected components of patients that share a pair, or a group of a larger set."""
     if patients is None:
-        if not pairs:
+        if not pairs and tied is None:
             return None
         patients = np.char.add("sample ", ids)
     names, codes = np.unique(patients, return_inverse=True)
     ties = [(int(codes[pair.a]), int(codes[pair.b])) for pair in pairs]
+    if tied is not None:
+        _, first, group = np.unique(tied, return_index=True, return_inverse=True)
+        ties += zip(codes.tolist(), codes[first][group].tolist(), strict=True)
     component = connect(ties, len(names))
     _, first = np.unique(component[codes], return_index=True)
     return patients[first][component[codes]]

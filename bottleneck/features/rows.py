@@ -14,7 +14,7 @@ from bottleneck.data.samples import Sample
 from bottleneck.files.disk_backed import DiskArray
 from bottleneck.text.plurals import counted
 
-__all__ = ["NO_STAMP", "ImageRow", "ImageTable", "Stamp", "row_key"]
+__all__ = ["NO_STAMP", "ImageRow", "ImageTable", "Stamp", "key_of", "row_key"]
 
 # Size in bytes and modification time in nanoseconds of an image file.
 Stamp = tuple[int, int]
@@ -67,7 +67,12 @@ class ImageRow:
 
 def row_key(sha256: str, sample: Sample) -> str:
     """Return the name of a row: the hash of the image's bytes, and the region of the image."""
-    return sha256 if sample.region is None else f"{sha256}{list(sample.region)}"
+    return key_of(sha256, sample.region)
+
+
+def key_of(sha256: str, region: Sequence[int] | None) -> str:
+    """Return the name of a row; −1 as the left of a region stands for the whole image."""
+    return sha256 if region is None or region[0] < 0 else f"{sha256}{list(region)}"
 
 
 class ImageTable:

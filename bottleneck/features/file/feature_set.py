@@ -48,8 +48,13 @@ class FeatureSet(SplitColumns):
         Width and height in pixels.
     brightness : ndarray of float32, shape (n_samples,), or None
         Mean grey value, 0 to 255.
+    regions : ndarray of int32, shape (n_samples, 4), or None
+        Left, top, right and bottom in pixels; −1 for the whole image.
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
         Grey images, too small to read text in, for the search for near-duplicates.
+    whole_groups : ndarray of str, shape (n_samples,), or None
+        Leak-safe group of each sample in the set that ``select`` took it from; None where copies
+        that were left out tie nobody.
     failures : tuple of (str, str)
         Id and reason of every sample without a row.
     path : Path or None
@@ -69,7 +74,9 @@ class FeatureSet(SplitColumns):
     sources: Strings | None = None
     size: NDArray[np.int32] | None = None
     brightness: NDArray[np.float32] | None = None
+    regions: NDArray[np.int32] | None = None
     thumbnails: NDArray[np.uint8] | None = None
+    whole_groups: Strings | None = None
     failures: tuple[tuple[str, str], ...] = ()
     path: Path | None = None
 
@@ -100,6 +107,71 @@ class FeatureSet(SplitColumns):
             if isinstance(getattr(self, field.name), np.ndarray)
         }
         return dataclasses.replace(self, **{**columns, **changes})
+
+    def select(self, chosen: Any, *, reason: str = "not selected") -> FeatureSet:
+        """Return some of the samples, and record that they are a part.
+
+        Parameters
+        ----------
+        chosen : array_like of bool, or sequence of str
+            A mask with one value per sample, whose samples stay in the order of this set; or ids,
+            whose order the part has. A pandas mask with the ids as its index is matched by id.
+        reason : str
+            Why the others are left out; the report counts them under it.
+
+        Returns
+        -------
+        FeatureSet
+            Its groups are those of this set, so that samples which only a copy outside of the
+            part ties to each other stay together. Its provenance names the number of samples
+            before and after, and its fingerprint is another one.
+
+        Raises
+        ------
+        UsageError
+            If the mask has another length or missing values, an id is unknown or named twice,
+            nothing is selected, or row numbers are given.
+
+        Examples
+        --------
+        >>> from bottleneck import extract, load_dataset, load_features
+        >>> from bottleneck.testing import tiny_backbone
+        >>> run = extract(load_dataset("phantom", limit=6), tiny_backbone(), output="features")
+        >>> features = load_features(run.path)
+        >>> part = features.select(features.stated_patients != "P001")
+        >>> part.provenance["dataset"]["excluded"]
+        {'not selected': 2}
+        """
+        from bottleneck.features.sets.selected_rows import select
+
+        return select(self, chosen, reason)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the samples to a feature file, which ``load_features`` reads back equal.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, with the suffix ``.h5``; its folder is created where absent.
+        overwrite : bool
+            Whether a file of this name is replaced.
+
+        Returns
+        -------
+        Path
+            The file. All commands read it, but ``extract`` neither continues it nor takes rows
+            from it, since features in memory may have been changed.
+
+        Raises
+        ------
+        UsageError
+            If the file exists, its name has another suffix, or a feature file cannot hold a value.
+        FeatureFileError
+            If the file cannot be written, or is being written by another run.
+        """
+        from bottleneck.features.file.set_writer import save_features
+
+        return save_features(self, path, overwrite=overwrite)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -145,6 +217,7 @@ class FeatureSet(SplitColumns):
                 sizes=self.size,
                 features=self.X,
                 order_by=self.fold_columns,
+                tied=self.whole_groups,
                 progress=progress,
             )
         )

@@ -18,7 +18,16 @@ from bottleneck.features.file.hdf5_guard import TEXT_BYTES, WatchedFile, measure
 from bottleneck.features.file.provenance_record import read_format, read_record
 from bottleneck.files.small_files import open_regular
 
-__all__ = ["FAILURE", "FORMAT", "OPTIONAL_FIELDS", "TEXT", "THUMBNAIL", "Members", "take"]
+__all__ = [
+    "FAILURE",
+    "FORMAT",
+    "IMAGE_MEMBERS",
+    "OPTIONAL_FIELDS",
+    "TEXT",
+    "THUMBNAIL",
+    "Members",
+    "take",
+]
 
 FORMAT = 2
 TEXT = h5py.string_dtype("utf-8")
@@ -26,6 +35,8 @@ FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
 THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 # Members that exist only if some sample has a value in the field.
 OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
+# Members that describe images. A file that lacks one says so in its provenance.
+IMAGE_MEMBERS = ("sources", "sha256", "pixels", "size", "brightness", "thumbnails")
 
 HASHES, HASH = ("sha256", "pixels"), "S64"
 _TEXT = h5py.check_string_dtype(TEXT)

@@ -28,6 +28,24 @@ class RecordedPlan:
 
 
 @schema(closed=False)
+class _Whole:
+    """The set that a part was selected from."""
+
+    fingerprint: str
+    n_samples: Count
+    selected: Count
+
+
+@schema(closed=False)
+class _Source:
+    """A data set that was concatenated with others."""
+
+    name: str
+    fingerprint: str
+    n_samples: Count
+
+
+@schema(closed=False)
 class _Dataset:
     name: str
     fingerprint: str = ""
@@ -36,6 +54,8 @@ class _Dataset:
     n_patients: Count | None = None
     classes: Mapping[str, Count] = Field(default_factory=dict)
     excluded: Mapping[str, Count] = Field(default_factory=dict)
+    part_of: _Whole | None = None
+    sources: tuple[_Source, ...] = ()
     description: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -80,6 +100,7 @@ class _Record(RecordedPlan):
     images_extracted: Count = 0
     seconds: Seconds = 0.0
     images_per_second: Seconds | None = None
+    absent: tuple[str, ...] = ()
 
 
 def read_format(text: object) -> object:

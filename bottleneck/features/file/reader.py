@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
 __all__ = ["feature_files", "load_features", "read_provenance"]
 
 _TEXTS = ("sources", *HASHES)
+# Columns of numbers: type, number of columns (0 for none), and whether values are sound.
+_NUMBERS: Mapping[str, tuple[str, int, Callable[[Any], Any]]] = {
+    "size": ("<i4", 2, lambda size: (size > 0).all()),
+    "brightness": ("<f4", 0, lambda grey: ((grey >= 0) & (grey <= 255)).all()),
+    "regions": ("<i4", 4, lambda regions: True),
+}
 
 
 def feature_files(folder: Path) -> list[Path]:
@@ -67,28 +73,30 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
                 f"{path} has no rows; extract the features of at least one image"
             )
         X = file.member("embeddings", len(ids), ndim=2, kind="<f4")
-        size = file.member("size", len(ids), ndim=2, kind="<i4", columns=2)[:]
-        brightness = file.member("brightness", len(ids), kind="<f4")[:]
-        for name, is_sound in (
-            ("embeddings", X.shape[1] > 0),
-            ("size", (size > 0).all()),
-            ("brightness", ((brightness >= 0) & (brightness <= 255)).all()),
-        ):
-            if not is_sound:
-                raise file.malformed(name)
+        if not X.shape[1]:
+            raise file.malformed("embeddings")
+        absent = [name for name in provenance.get("absent", ()) if name not in file]
         columns: dict[str, Any] = {
-            name: file.texts(name, len(ids)) for name in OPTIONAL_FIELDS if name in file
+            name: file.texts(name, len(ids))
+            for name in (*OPTIONAL_FIELDS, "whole_groups")
+            if name in file
         }
         columns["stated_patients"] = columns.pop("groups", None)
-        columns |= {name: file.texts(name, len(ids)) for name in _TEXTS}
+        columns |= {name: file.texts(name, len(ids)) for name in _TEXTS if name not in absent}
+        for name, (kind, n_columns, is_sound) in _NUMBERS.items():
+            if name in absent or (name == "regions" and name not in file):
+                continue
+            how = {"ndim": 2, "columns": n_columns} if n_columns else {}
+            columns[name] = file.member(name, len(ids), kind=kind, **how)[:]
+            if not is_sound(columns[name]):
+                raise file.malformed(name)
+        if "thumbnails" not in absent:
+            columns["thumbnails"] = _array(path, file.thumbnails(len(ids)), memory_map)
         return FeatureSet(
             X=_array(path, X, memory_map),
             y=file.texts("labels", len(ids)),
             ids=ids,
             provenance=provenance,
-            size=size,
-            brightness=brightness,
-            thumbnails=_array(path, file.thumbnails(len(ids)), memory_map),
             failures=tuple(file.failures()),
             path=path,
             **columns,

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample, values_of
+from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.format import HASH, HASHES, Members, take
-from bottleneck.features.rows import Stamp, row_key
+from bottleneck.features.rows import Stamp, key_of, row_key
 from bottleneck.files.disk_backed import DiskArray, DiskDict
 
 __all__ = ["StoredRows"]
@@ -55,6 +56,12 @@ class StoredRows:
         with Members.opened(self.path) as file:
             self.provenance = file.provenance()
             n = len(file.member("ids"))
+            if "stamps" not in file:
+                raise FeatureFileError(
+                    f"{self.path} was saved from a feature set in memory, which `bottleneck "
+                    "extract` does not continue: move it away, or give the data set a name of its "
+                    "own with --name"
+                )
             for name in ("ids", "sources"):
                 file.longest(file.member(name, n))
             for name in HASHES:
@@ -186,7 +193,4 @@ def _keys(file: Members, numbers: Sequence[int]) -> list[str]:
     if "regions" not in file:
         return hashes
     regions = take(file["regions"], numbers).tolist()
-    return [
-        sha256 if region[0] < 0 else f"{sha256}{region}"
-        for sha256, region in zip(hashes, regions, strict=True)
-    ]
+    return [key_of(*pair) for pair in zip(hashes, regions, strict=True)]

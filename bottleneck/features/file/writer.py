@@ -18,10 +18,25 @@ from bottleneck.features.file.format import FAILURE, HASH, OPTIONAL_FIELDS, TEXT
 from bottleneck.features.rows import ImageRow
 from bottleneck.files.writing import replacing
 
-__all__ = ["write_features"]
+__all__ = ["MEMBERS", "write_features", "write_members"]
 
-# Type of a member, shape of its rows, and the value of an ImageRow.
-_Column = tuple[Any, tuple[int, ...], Callable[[Any], Any]]
+# Type of a member, and shape of its rows.
+MemberType = tuple[Any, tuple[int, ...]]
+_EMBEDDINGS = "embeddings"
+MEMBERS: Mapping[str, MemberType] = {
+    "ids": (TEXT, ()),
+    "labels": (TEXT, ()),
+    "sources": (TEXT, ()),
+    "sha256": (HASH, ()),
+    "pixels": (HASH, ()),
+    "size": ("<i4", (2,)),
+    "brightness": ("<f4", ()),
+    "thumbnails": ("u1", THUMBNAIL),
+    "stamps": ("<i8", (2,)),
+    "regions": ("<i4", (4,)),
+    "whole_groups": (TEXT, ()),
+    **dict.fromkeys(OPTIONAL_FIELDS, (TEXT, ())),
+}
 
 
 def write_features(
@@ -33,10 +48,7 @@ def write_features(
     failures: Sequence[tuple[str, str]],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write a feature file: whole or not at all.
-
-    The bytes go into a temporary file next to the target, which replaces the target when the
-    disk has all of them.
+    """Write the feature file of a data set: whole or not at all.
 
     Parameters
     ----------
@@ -46,6 +58,47 @@ def write_features(
         Its samples decide which optional members the file has.
     blocks : iterable of (sequence of ImageRow, ndarray of float32)
         Rows in the order of the data set, some at a time, and their features.
+    shape, failures, provenance
+        As for ``write_members``.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or the disk is full. The target is untouched.
+    """
+    values = _values(dataset)
+    members = (
+        {name: [value(row) for row in rows] for name, value in values.items()}
+        | {_EMBEDDINGS: features}
+        for rows, features in blocks
+    )
+    write_members(
+        path, tuple(values), members, shape=shape, failures=failures, provenance=provenance
+    )
+
+
+def write_members(
+    path: Path,
+    names: Sequence[str],
+    blocks: Iterable[Mapping[str, Any]],
+    *,
+    shape: tuple[int, int],
+    failures: Sequence[tuple[str, str]],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a feature file from the values of its members: whole or not at all.
+
+    The bytes go into a temporary file next to the target, which replaces the target when the
+    disk has all of them.
+
+    Parameters
+    ----------
+    path : Path
+        The feature file; replaced if it exists.
+    names : sequence of str
+        Members of ``MEMBERS`` that the file has, apart from features and failures.
+    blocks : iterable of mapping of str to array_like
+        Values of these members and of ``embeddings``, some rows at a time.
     shape : tuple of int
         Number of all rows, and length of a feature vector.
     failures : sequence of (str, str)
@@ -58,16 +111,17 @@ def write_features(
     OSError
         If the folder cannot be written or the disk is full. The target is untouched.
     """
+    types = {_EMBEDDINGS: ("<f4", (shape[1],))} | {name: MEMBERS[name] for name in names}
     with replacing(path) as target, _hdf5(target) as (file, check):
         # Contiguous, so that readers can map them into memory; floats hardly compress.
-        file.create_dataset("embeddings", shape, "<f4")
-        columns = _columns(dataset)
-        for name, (dtype, of_row, _) in columns.items():
+        for name, (dtype, of_row) in types.items():
             file.create_dataset(name, (shape[0], *of_row), dtype)
         start = 0
-        for rows, features in blocks:
-            _write_rows(file, start, rows, features, columns)
-            start += len(rows)
+        for block in blocks:
+            stop = start + len(block[_EMBEDDINGS])
+            for name, (dtype, _) in types.items():
+                file[name][start:stop] = np.asarray(block[name], dtype)
+            start = stop
             check()
         file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
         file.attrs["provenance"] = json.dumps(provenance)
@@ -131,25 +185,25 @@ def _hdf5(target: BinaryIO) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
             check()
 
 
-def _columns(dataset: ImageDataset) -> dict[str, _Column]:
-    """Return the members of a data set's file, but for features and failures."""
-    columns: dict[str, _Column] = {
-        "ids": (TEXT, (), lambda row: row.sample.id),
-        "labels": (TEXT, (), lambda row: row.sample.label),
-        "sources": (TEXT, (), lambda row: row.sample.source),
-        "sha256": (HASH, (), lambda row: row.sha256),
-        "pixels": (HASH, (), lambda row: row.facts.pixels),
-        "size": ("<i4", (2,), lambda row: row.facts.size),
-        "brightness": ("<f4", (), lambda row: row.facts.brightness),
-        "thumbnails": ("u1", THUMBNAIL, lambda row: _square(row.facts.thumbnail)),
-        "stamps": ("<i8", (2,), lambda row: row.stamp),
+def _values(dataset: ImageDataset) -> dict[str, Callable[[ImageRow], Any]]:
+    """Return the members of a data set's file, but for features and failures, as functions."""
+    values: dict[str, Callable[[Any], Any]] = {
+        "ids": lambda row: row.sample.id,
+        "labels": lambda row: row.sample.label,
+        "sources": lambda row: row.sample.source,
+        "sha256": lambda row: row.sha256,
+        "pixels": lambda row: row.facts.pixels,
+        "size": lambda row: row.facts.size,
+        "brightness": lambda row: row.facts.brightness,
+        "thumbnails": lambda row: _square(row.facts.thumbnail),
+        "stamps": lambda row: row.stamp,
     }
     for member, field in OPTIONAL_FIELDS.items():
         if dataset.names(field):
-            columns[member] = TEXT, (), _text_of(field)
+            values[member] = _text_of(field)
     if dataset.names("region"):
-        columns["regions"] = "<i4", (4,), lambda row: row.sample.region or (-1,) * 4
-    return columns
+        values["regions"] = lambda row: row.sample.region or (-1,) * 4
+    return values
 
 
 def _text_of(field: str) -> Callable[[ImageRow], str]:
@@ -158,16 +212,3 @@ def _text_of(field: str) -> Callable[[ImageRow], str]:
 
 def _square(thumbnail: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL)
-
-
-def _write_rows(
-    file: h5py.File,
-    start: int,
-    rows: Sequence[ImageRow],
-    features: NDArray[np.float32],
-    columns: Mapping[str, _Column],
-) -> None:
-    stop = start + len(rows)
-    file["embeddings"][start:stop] = features
-    for name, (dtype, _, value) in columns.items():
-        file[name][start:stop] = np.array([value(row) for row in rows], dtype)
