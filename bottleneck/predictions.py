@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from bottleneck.data.identifiers import canonical
 from bottleneck.data.samples import Sample
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.data.spelling_variants import unify_spellings
+from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import DataError
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import class_counts, describe
 from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
@@ -97,6 +100,10 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        size = f"{counted(len(self), 'row')}, {counted(len(np.unique(self.ids)), 'sample')}"
+        return describe(self, "", size, class_counts(count_by_class(self.labels)), self.kind)
+
     def to_frame(self) -> pd.DataFrame:
         """Return a table with the columns id, group, repeat, fold, label, predicted and score_*.
 
@@ -152,21 +159,12 @@ class Predictions:
             if len({getattr(p, field) is None for p in parts}) > 1:
                 raise DataError(f"predictions with and without {field} cannot be joined")
 
-        def joined(field: str) -> NDArray:
-            return np.concatenate([getattr(p, field) for p in parts])
-
-        return Predictions(
-            ids=joined("ids"),
-            groups=None if first.groups is None else joined("groups"),
-            repeats=joined("repeats"),
-            folds=joined("folds"),
-            labels=joined("labels"),
-            predicted=joined("predicted"),
-            scores=joined("scores"),
-            classes=first.classes,
-            kind=first.kind,
-            probabilities=None if first.probabilities is None else joined("probabilities"),
-        )
+        joined: dict[str, Any] = {
+            field.name: np.concatenate([getattr(p, field.name) for p in parts])
+            for field in dataclasses.fields(first)
+            if isinstance(getattr(first, field.name), np.ndarray)
+        }
+        return dataclasses.replace(first, **joined)
 
 
 def predicted_classes(scores: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.str_]:

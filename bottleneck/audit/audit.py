@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,11 @@ from bottleneck.duplicates.leak_safe_groups import (
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe
+from bottleneck.text.table_text import text_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Audit", "audit_features", "restate"]
 
@@ -73,6 +78,24 @@ class Audit:
     metadata: MetadataScore | None
     largest_group: int
     ties: str = ""
+
+    def __repr__(self) -> str:
+        size = counted(self.n_samples, "sample")
+        if self.n_patients is not None:
+            size += f" of {counted(self.n_patients, 'patient')}"
+        return describe(self, self.dataset, self.verdict, size)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings as a table with the columns severity, kind, count and text.
+
+        Its rows are those of ``findings``, which also hold the rows and pairs that each is about.
+        """
+        columns = ("severity", "kind", "count", "text")
+        rows = [[getattr(finding, name) for finding in self.findings] for name in columns]
+        frame = text_frame(
+            {n: np.array(row, dtype=object) for n, row in zip(columns, rows, strict=True)}
+        )
+        return frame.astype({"count": int})
 
     @property
     def leaks(self) -> tuple[Finding, ...]:

@@ -19,6 +19,7 @@ from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe
 
 __all__ = [
     "Finding",
@@ -80,6 +81,9 @@ class Finding:
     text: str
     pairs: tuple[tuple[int, int], ...] = ()
     rows: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return describe(self, self.severity, self.text)
 
 
 def describe_shared_patients(

@@ -16,6 +16,7 @@ from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import Head
 from bottleneck.statistics.auroc import cv_auc_interval
 from bottleneck.statistics.intervals import Interval
+from bottleneck.text.short_repr import show_fields
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -48,6 +49,8 @@ class MetadataScore:
     label: str
     auroc: Interval
     alone: dict[str, float]
+
+    __repr__ = show_fields
 
 
 def describe_columns(features: FeatureSet) -> dict[str, NDArray]:

@@ -22,6 +22,8 @@ from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe
 
 __all__ = [
     "Backbone",
@@ -104,6 +106,15 @@ class Backbone:
         self.device = torch.device("cpu")
         self.statistics = self._place_statistics()
         self.shape, self.width = self._probe()
+
+    def __repr__(self) -> str:
+        layer = f"layer {self.layer}" if self.layer else "the last feature map"
+        return describe(
+            self,
+            f"{self.name} ({self.weights.name})",
+            f"{counted(self.width, 'feature')} of {layer}, pooling {self.pooling}",
+            f"on {self.device}",
+        )
 
     def _probe(self) -> tuple[tuple[int, ...], int]:
         side = self.preprocessing.crop

@@ -33,16 +33,14 @@ from bottleneck.errors import (
 )
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import validate
-from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import class_counts, describe
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
-# Number of classes that a summary names.
-_N_NAMED_CLASSES = 6
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -203,20 +201,19 @@ class ImageDataset:
         return len(self.samples)
 
     def __repr__(self) -> str:
-        return f"<ImageDataset {visible(self.summary)}>"
+        return describe(self, self.name, *self._facts())
 
     @property
     def summary(self) -> str:
         """One line with name, number of images, patients, classes, and samples left out."""
+        return f"{self.name}: {'; '.join(filter(None, self._facts()))}"
+
+    def _facts(self) -> tuple[str, ...]:
         n_named, _ = count_named(self.samples, "group")
         patients = counted(self.n_groups, "patient") if self.n_groups else "unknown patients"
         unnamed = f" ({len(self) - n_named} without a name)" if 0 < n_named < len(self) else ""
-        counts = [f"{label} {n}" for label, n in sorted(self.class_counts.items())]
-        n_more = len(counts) - _N_NAMED_CLASSES
-        classes = ", ".join(counts[:_N_NAMED_CLASSES])
-        classes += f" and {n_more} more classes" if n_more > 0 else ""
-        images = counted(len(self), "image")
-        return f"{self.name}: {images} of {patients}{unnamed}; {classes}{self._exclusions()}"
+        size = f"{counted(len(self), 'image')} of {patients}{unnamed}"
+        return size, class_counts(self.class_counts), self._exclusions().removeprefix("; ")
 
     def _exclusions(self) -> str:
         reasons = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())

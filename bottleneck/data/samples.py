@@ -15,6 +15,7 @@ from typing import Any, overload
 from bottleneck.data.sample_checks import check_sample
 from bottleneck.errors import DataError
 from bottleneck.files.disk_backed import Database
+from bottleneck.text.short_repr import show_fields
 
 __all__ = [
     "Box",
@@ -73,14 +74,16 @@ class Sample:
     'p7'
     """
 
-    id: str
-    source: str
+    id: str = dataclasses.field(repr=False)
+    source: str = dataclasses.field(repr=False)
     label: str
-    group: str | None = None
+    group: str | None = dataclasses.field(default=None, repr=False)
     split: str | None = None
     fold: str | None = None
     centre: str | None = None
     region: Box | None = None
+
+    __repr__ = show_fields
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Sample))

@@ -21,6 +21,7 @@ from bottleneck.duplicates.near_duplicates import (
 )
 from bottleneck.duplicates.similarity import round_aspects
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import show_fields
 
 __all__ = [
     "LeakSafeGroups",
@@ -55,6 +56,8 @@ class LeakSafeGroups:
     pairs: tuple[DuplicatePair, ...]
     search: NearDuplicateSearch | None
     tied: Strings | None = None
+
+    __repr__ = show_fields
 
 
 def leak_safe_groups(

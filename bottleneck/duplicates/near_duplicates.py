@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.duplicates.similarity import agree, flip_free_hash, turn, unit_pixels
+from bottleneck.text.short_repr import show_fields
 
 __all__ = [
     "MANY",
@@ -71,6 +72,8 @@ class DuplicatePair:
     agreement: float
     similarity: float | None
 
+    __repr__ = show_fields
+
 
 @dataclasses.dataclass(frozen=True)
 class NearDuplicateSearch:
@@ -103,6 +106,8 @@ class NearDuplicateSearch:
     compared: int
     capped: bool
     certain: float = _UTMOST
+
+    __repr__ = show_fields
 
 
 def find_identical(pixels: Strings, order: Rows) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,35 +19,28 @@ from bottleneck.evaluation.metrics.metric_values import (
     OperatingPoint,
     Subgroup,
 )
+from bottleneck.evaluation.result_parts import ConflictSummary, Drop, LearningCurve, Shift
+from bottleneck.evaluation.result_views import (
+    Part,
+    arms_frame,
+    differences_frame,
+    drops_frame,
+    evaluation_frame,
+    show_comparison,
+    show_evaluation,
+    show_external,
+)
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Predictions
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "Comparison",
-    "ConflictEffect",
-    "ConflictSummary",
-    "Drop",
     "Evaluation",
     "External",
-    "LearningCurve",
-    "Shift",
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class LearningCurve:
-    """AUROC against the number of training patients, in the same test folds.
-
-    Attributes
-    ----------
-    n_patients : tuple of float
-        Mean number over folds, rising; samples where no patients are known.
-    auroc : tuple of Metric
-        AUROC for each of these numbers.
-    """
-
-    n_patients: tuple[float, ...]
-    auroc: tuple[Metric, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +106,32 @@ class Evaluation:
     centres: Centres | None = None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    __repr__ = show_evaluation
+
+    def to_frame(self, part: Part = "metrics") -> pd.DataFrame:
+        """Return the metrics as a table with one row per metric.
+
+        Parameters
+        ----------
+        part : {"metrics", "classes", "subgroups", "operating points", "centres"}
+            "metrics" for those of all samples; "classes" for those of each class against the
+            rest; the others as asked for in ``Measures``, or by a protocol over centres.
+
+        Returns
+        -------
+        DataFrame
+            Columns metric, value, low, high (NaN without an interval), n (number of samples),
+            method (of the interval) and estimate_only (bool). Before them: class for "classes";
+            column and level for "subgroups"; held and target for "operating points"; centre for
+            "centres". Without such results, it has no rows.
+
+        Raises
+        ------
+        UsageError
+            If there is no such part.
+        """
+        return evaluation_frame(self, part)
+
     @property
     def uses_images(self) -> bool:
         """Whether the arm uses images, unlike the prior and the metadata baseline."""
@@ -126,107 +145,6 @@ class Evaluation:
             known = isinstance(config, Mapping) and "class_weights" in config
             return config["class_weights"] != "none" if known else None
         return self.head in HEADS and HEADS[self.head].balanced
-
-
-@dataclasses.dataclass(frozen=True)
-class Shift:
-    """Domain shift: distance of the features of an external cohort from the internal ones.
-
-    Attributes
-    ----------
-    features : str
-        Name of the features, such as "resnet18 (imagenet)".
-    mmd : float
-        Squared maximum mean discrepancy, unbiased.
-    mmd_p : float
-        p value of a permutation test that keeps patients together.
-    permutations : int
-        Number of permutations.
-    domain_auroc : Metric
-        AUROC of a classifier of the cohort, on patients that it was not trained on.
-    outside : int
-        Number of external samples that are outliers of the training set.
-    outside_expected : float
-        Expected number of outliers among as many further internal samples.
-    words : str
-        Description of the three measures.
-    """
-
-    features: str
-    mmd: float
-    mmd_p: float
-    permutations: int
-    domain_auroc: Metric
-    outside: int
-    outside_expected: float
-    words: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Drop:
-    """External minus internal metric of one arm.
-
-    Attributes
-    ----------
-    arm, metric : str
-        Name of the arm and of the metric.
-    inside, outside : Metric
-        Metric in the folds of the internal data set, and on the external cohort after training
-        on all internal samples.
-    difference : Metric
-        ``outside`` minus ``inside``.
-    """
-
-    arm: str
-    metric: str
-    inside: Metric
-    outside: Metric
-    difference: Metric
-
-
-@dataclasses.dataclass(frozen=True)
-class ConflictEffect:
-    """AUROC of one arm with and without copies that have different labels.
-
-    Attributes
-    ----------
-    arm : str
-        Name of the arm.
-    without, with_them : Metric or None
-        AUROC over the test samples without these copies, and with all of them under the labels
-        of the data set; None where it is not defined, or the arm did not predict all of them.
-        Both are of the same models.
-    """
-
-    arm: str
-    without: Metric | None
-    with_them: Metric | None
-
-
-@dataclasses.dataclass(frozen=True)
-class ConflictSummary:
-    """Copies of one image with different labels, and their effect.
-
-    Attributes
-    ----------
-    how : str
-        "drop", "keep" or "majority", as in ``Protocol``.
-    sets, images, dropped, relabelled : int
-        Number of sets of such copies, of images in them, of images that are left out, and of
-        images that took the label of most copies.
-    words : str
-        The same in a sentence.
-    auroc : tuple of ConflictEffect
-        One per arm.
-    """
-
-    how: str
-    sets: int
-    images: int
-    dropped: int
-    relabelled: int
-    words: str
-    auroc: tuple[ConflictEffect, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,6 +179,27 @@ class External:
     definitions: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...] = ()
     conflicts: ConflictSummary | None = None
+
+    __repr__ = show_external
+
+    def to_frame(self, part: Part = "metrics") -> pd.DataFrame:
+        """Return the metrics of all arms, as ``Comparison.to_frame`` does."""
+        return arms_frame(self, part)
+
+    def differences_frame(self) -> pd.DataFrame:
+        """Return the differences between arms, as ``Comparison.differences_frame`` does."""
+        return differences_frame(self.differences)
+
+    def drops_frame(self) -> pd.DataFrame:
+        """Return how far each metric differs from the internal one, one row per arm and metric.
+
+        Returns
+        -------
+        DataFrame
+            Columns arm, metric, and inside, outside and difference, each with its bounds, such as
+            inside_low and inside_high (NaN without an interval).
+        """
+        return drops_frame(self.drops)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,3 +257,40 @@ class Comparison:
     external: tuple[External, ...] = ()
     conflicts: ConflictSummary | None = None
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)
+
+    __repr__ = show_comparison
+
+    def to_frame(self, part: Part = "metrics") -> pd.DataFrame:
+        """Return the metrics of all arms as a tidy table: one row per arm and metric.
+
+        External cohorts have tables of their own, with the same columns:
+        ``pd.concat([c.to_frame(), *(e.to_frame() for e in c.external)])`` has all of them.
+
+        Parameters
+        ----------
+        part : {"metrics", "classes", "subgroups", "operating points", "centres"}
+            As for ``Evaluation.to_frame``.
+
+        Returns
+        -------
+        DataFrame
+            Columns dataset, arm, backbone, weights, head and positive (the positive class), with
+            missing values where there is none, and then those of ``Evaluation.to_frame``.
+
+        Raises
+        ------
+        UsageError
+            If there is no such part.
+        """
+        return arms_frame(self, part)
+
+    def differences_frame(self) -> pd.DataFrame:
+        """Return the differences between arms as a table: one row per pair of arms and metric.
+
+        Returns
+        -------
+        DataFrame
+            Columns a, b, metric, value (a minus b), low, high, p, p_adjusted, method and role, as
+            in ``Difference``.
+        """
+        return differences_frame(self.differences)

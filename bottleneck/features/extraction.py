@@ -42,6 +42,8 @@ from bottleneck.features.timing import Stage, advise, find_bottleneck
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes import cluster
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe
 
 __all__ = ["Extraction", "Progress", "extract", "extract_all"]
 
@@ -91,6 +93,18 @@ class Extraction:
     advice: str
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        copies = f" and {self.n_copies} of copies" if self.n_copies else ""
+        return describe(
+            self,
+            self.path.name,
+            f"{counted(self.n_samples, 'sample')}, {counted(self.width, 'feature')}",
+            f"{self.n_extracted} rows computed, {self.n_known} known before{copies}",
+            f"{len(self.failures)} without a row" if self.failures else "",
+            f"{self.images_per_second:.1f} images/s in {self.seconds:.1f} s",
+            counted(len(self.notes), "note") if self.notes else "",
+        )
 
 
 def extract(

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
+from bottleneck.text.short_repr import show_fields
+
 __all__ = ["STAGES", "Clock", "Stage", "advise", "find_bottleneck"]
 
 # Stages of the threads that load images, of those that compute, and of the one that writes.
@@ -37,6 +39,8 @@ class Stage:
     name: str
     busy: float
     waiting: float
+
+    __repr__ = show_fields
 
 
 class Clock:

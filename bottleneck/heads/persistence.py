@@ -26,6 +26,8 @@ from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import class_names, describe, shortened
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -95,6 +97,21 @@ class Model:
     chosen: Mapping[str, Any]
     converged: bool
     versions: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        size = counted(self.n_samples, "sample")
+        if self.n_patients is not None:
+            size += f" of {counted(self.n_patients, 'patient')}"
+        made_by = f"{self.recipe.get('backbone')} ({self.recipe.get('weights')})"
+        classes = class_names(self.classes)
+        return describe(
+            self,
+            self.head,
+            f"on features by {shortened(made_by)}",
+            f"trained on {size} of {shortened(self.dataset)}",
+            "classes " + classes,
+            "" if self.converged else "the solver did not converge",
+        )
 
     def predict(self, features: FeatureSet) -> Predictions:
         """Predict the class of every sample of a feature set.

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import OperatingPoint
-from bottleneck.evaluation.results import Comparison, Drop, Evaluation, External
+from bottleneck.evaluation.result_parts import Drop
+from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.labels import metric_names
 

@@ -51,9 +51,7 @@ def format_metric(metric: Metric | None) -> str:
     """Format a metric with three decimals, and its interval if it has one."""
     if metric is None or math.isnan(metric.value):
         return "n/a"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]{dagger(metric)}"
+    return f"{metric.text}{dagger(metric)}"
 
 
 def predictions_frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:

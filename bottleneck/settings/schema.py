@@ -25,6 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.settings.ranges import Expected, refuse_absurd
+from bottleneck.text.short_repr import show_values
 
 __all__ = [
     "Expected",
@@ -88,7 +89,20 @@ def schema(cls: type[T] | None = None, *, kw_only: bool = True, closed: bool = T
             raise _explain(error, made, named, "") from None
 
     made.__init__ = __init__
+    made.__repr__ = _show_changed
     return made
+
+
+def _show_changed(value: Any) -> str:
+    """Return the text of a schema: its class, and the fields that differ from their defaults."""
+    fields = type(value).__pydantic_fields__
+    held = {name: getattr(value, name) for name in fields}
+    changed = {
+        name: held[name]
+        for name, field in fields.items()
+        if held[name] != field.get_default(call_default_factory=True)
+    }
+    return show_values(value, changed)
 
 
 def option(

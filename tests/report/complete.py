@@ -20,14 +20,8 @@ from bottleneck.evaluation.metrics.metric_values import (
     OperatingPoint,
     Subgroup,
 )
-from bottleneck.evaluation.results import (
-    Comparison,
-    Drop,
-    Evaluation,
-    External,
-    LearningCurve,
-    Shift,
-)
+from bottleneck.evaluation.result_parts import Drop, LearningCurve, Shift
+from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.statistics.intervals import Interval
 
 MORE = {

@@ -18,6 +18,7 @@ from bottleneck.backbones.preprocessing_presets import default_preprocessing, fi
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
+from bottleneck.text.short_repr import show_fields
 
 __all__ = [
     "WeightContent",
@@ -70,6 +71,8 @@ class Weights:
     part: str = ""
     variant: str = ""
     revision: str | None = None
+
+    __repr__ = show_fields
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that can be written as JSON."""

@@ -108,7 +108,8 @@ def load_dataset(
     Examples
     --------
     >>> load_dataset("phantom", limit=20)
-    <ImageDataset phantom-first20: 62 images of 20 patients; benign 35, malignant 27>
+    <ImageDataset phantom-first20: 62 images of 20 patients; benign 35,
+        malignant 27>
     """
     if limit is not None:
         validate(Patients, limit, "the limit of patients")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.settings.ranges import FoldCount, Repeats, Seed
 from bottleneck.settings.schema import option, schema
+from bottleneck.text.short_repr import show_fields
 
 __all__ = ["Conflicts", "Fold", "Folds", "Protocol"]
 
@@ -113,6 +114,8 @@ class Fold:
     train: Indices
     test: Indices
 
+    __repr__ = show_fields
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Folds:
@@ -137,6 +140,8 @@ class Folds:
     words: str
     grouped: bool = False
     warnings: tuple[str, ...] = ()
+
+    __repr__ = show_fields
 
     def __len__(self) -> int:
         return len(self.folds)

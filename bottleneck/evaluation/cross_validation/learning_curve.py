@@ -15,7 +15,8 @@ from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamp
 from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
 from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
-from bottleneck.evaluation.results import Evaluation, LearningCurve
+from bottleneck.evaluation.result_parts import LearningCurve
+from bottleneck.evaluation.results import Evaluation
 
 __all__ = ["SHARES", "add_learning_curves", "run_shares"]
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Drop, Evaluation
+from bottleneck.evaluation.result_parts import Drop
+from bottleneck.evaluation.results import Evaluation
 
 __all__ = ["performance_drops", "subtract_metrics"]
 

@@ -7,6 +7,9 @@ import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe, show_fields
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,6 +52,8 @@ class LeakRow:
     image_known: float
     patient_known: float
     repeats: Mapping[str, tuple[float, ...]]
+
+    __repr__ = show_fields
 
     def mean(self, figure: str) -> float:
         """Return the mean of a metric over the repeats."""
@@ -102,11 +107,16 @@ class LeakExperiment:
     rows: tuple[LeakRow, ...]
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        size = f"{counted(self.n_images, 'image')} of {counted(self.n_patients, 'patient')}"
+        figures = [f"{row.name}: auroc_pooled {row.mean('auroc_pooled'):.3f}" for row in self.rows]
+        return describe(self, self.dataset, f"{size}, copies of each: {self.copies}", *figures)
+
     def to_frame(self) -> pd.DataFrame:
         """Return a table with one row per protocol: numbers of images, metrics and their spread."""
         import pandas as pd
 
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "protocol": row.name,
                 "honest": row.honest,
@@ -126,3 +136,5 @@ class LeakExperiment:
             }
             for row in self.rows
         )
+        # Without a spread, pandas would take a column of None for one of objects.
+        return frame.astype({f"{figure}_sd": float for figure in FIGURES})

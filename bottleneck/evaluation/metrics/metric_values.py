@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.statistics.intervals import Interval
+from bottleneck.text.short_repr import shortened, show_fields
 
 __all__ = [
     "Bin",
@@ -51,6 +53,20 @@ class Metric:
         """Whether there are too few patients for the interval to hold its level."""
         return self.low is not None and "estimate only" in (self.method or "")
 
+    @property
+    def text(self) -> str:
+        """The value with its interval, such as "0.853 [0.801, 0.905]"; "n/a" for NaN."""
+        if math.isnan(self.value):
+            return "n/a"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def __repr__(self) -> str:
+        method = f", {shortened(self.method)}" if self.method else ""
+        caution = ", estimate only" if self.estimate_only else ""
+        return f"Metric({self.text}{method}{caution})"
+
 
 def as_metric(value: float, interval: Interval | None) -> Metric:
     """Return a metric from its value and its interval, which may be None."""
@@ -84,6 +100,8 @@ class OperatingPoint:
     thresholds: tuple[float, ...]
     metrics: Mapping[str, Metric]
 
+    __repr__ = show_fields
+
 
 @dataclasses.dataclass(frozen=True)
 class Bin:
@@ -103,6 +121,8 @@ class Bin:
     predicted: float
     observed: Metric
 
+    __repr__ = show_fields
+
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
@@ -119,6 +139,8 @@ class Calibration:
 
     bins: tuple[Bin, ...]
     source: str
+
+    __repr__ = show_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +159,8 @@ class DecisionCurve:
     thresholds: Floats
     model: Floats
     everyone: Floats
+
+    __repr__ = show_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +189,8 @@ class Subgroup:
     n_all: int
     metrics: Mapping[str, Metric]
 
+    __repr__ = show_fields
+
 
 @dataclasses.dataclass(frozen=True)
 class Centre:
@@ -187,6 +213,8 @@ class Centre:
     n_patients: int | None
     auroc: Metric
 
+    __repr__ = show_fields
+
 
 @dataclasses.dataclass(frozen=True)
 class Centres:
@@ -205,6 +233,8 @@ class Centres:
     each: tuple[Centre, ...]
     new_centre: Metric | None
     note: str
+
+    __repr__ = show_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,3 +269,5 @@ class Difference:
     p_adjusted: float | None = None
     method: str | None = None
     role: Literal["primary", "secondary"] = "primary"
+
+    __repr__ = show_fields

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.results import Drop
+from bottleneck.evaluation.result_parts import Drop
 from bottleneck.report.labels import metric_names
 
 __all__ = [

@@ -1,0 +1,137 @@
+"""Parts of the results of a comparison: learning curves, domain shifts, drops and conflicts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.text.short_repr import show_fields
+
+__all__ = ["ConflictEffect", "ConflictSummary", "Drop", "LearningCurve", "Shift"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningCurve:
+    """AUROC against the number of training patients, in the same test folds.
+
+    Attributes
+    ----------
+    n_patients : tuple of float
+        Mean number over folds, rising; samples where no patients are known.
+    auroc : tuple of Metric
+        AUROC for each of these numbers.
+    """
+
+    n_patients: tuple[float, ...]
+    auroc: tuple[Metric, ...]
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    """Domain shift: distance of the features of an external cohort from the internal ones.
+
+    Attributes
+    ----------
+    features : str
+        Name of the features, such as "resnet18 (imagenet)".
+    mmd : float
+        Squared maximum mean discrepancy, unbiased.
+    mmd_p : float
+        p value of a permutation test that keeps patients together.
+    permutations : int
+        Number of permutations.
+    domain_auroc : Metric
+        AUROC of a classifier of the cohort, on patients that it was not trained on.
+    outside : int
+        Number of external samples that are outliers of the training set.
+    outside_expected : float
+        Expected number of outliers among as many further internal samples.
+    words : str
+        Description of the three measures.
+    """
+
+    features: str
+    mmd: float
+    mmd_p: float
+    permutations: int
+    domain_auroc: Metric
+    outside: int
+    outside_expected: float
+    words: str
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """External minus internal metric of one arm.
+
+    Attributes
+    ----------
+    arm, metric : str
+        Name of the arm and of the metric.
+    inside, outside : Metric
+        Metric in the folds of the internal data set, and on the external cohort after training
+        on all internal samples.
+    difference : Metric
+        ``outside`` minus ``inside``.
+    """
+
+    arm: str
+    metric: str
+    inside: Metric
+    outside: Metric
+    difference: Metric
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class ConflictEffect:
+    """AUROC of one arm with and without copies that have different labels.
+
+    Attributes
+    ----------
+    arm : str
+        Name of the arm.
+    without, with_them : Metric or None
+        AUROC over the test samples without these copies, and with all of them under the labels
+        of the data set; None where it is not defined, or the arm did not predict all of them.
+        Both are of the same models.
+    """
+
+    arm: str
+    without: Metric | None
+    with_them: Metric | None
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class ConflictSummary:
+    """Copies of one image with different labels, and their effect.
+
+    Attributes
+    ----------
+    how : str
+        "drop", "keep" or "majority", as in ``Protocol``.
+    sets, images, dropped, relabelled : int
+        Number of sets of such copies, of images in them, of images that are left out, and of
+        images that took the label of most copies.
+    words : str
+        The same in a sentence.
+    auroc : tuple of ConflictEffect
+        One per arm.
+    """
+
+    how: str
+    sets: int
+    images: int
+    dropped: int
+    relabelled: int
+    words: str
+    auroc: tuple[ConflictEffect, ...]
+
+    __repr__ = show_fields

@@ -1,0 +1,186 @@
+"""Short texts and pandas tables of the results of a comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from bottleneck.errors import unknown_name
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe, shortened
+from bottleneck.text.table_text import text_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bottleneck.evaluation.result_parts import Drop
+    from bottleneck.evaluation.results import Comparison, Evaluation, External
+
+__all__ = [
+    "Part",
+    "arms_frame",
+    "differences_frame",
+    "drops_frame",
+    "evaluation_frame",
+    "show_comparison",
+    "show_evaluation",
+    "show_external",
+]
+
+Part = Literal["metrics", "classes", "subgroups", "operating points", "centres"]
+
+# Metrics in the text of an evaluation, as far as it has them.
+_SHOWN = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
+_COLUMNS = ("metric", "value", "low", "high", "n", "method", "estimate_only")
+_OF_PART: Mapping[str, tuple[str, ...]] = {
+    "metrics": (),
+    "classes": ("class",),
+    "subgroups": ("column", "level"),
+    "operating points": ("held", "target"),
+    "centres": ("centre",),
+}
+_TYPES = {"value": float, "low": float, "high": float, "n": int, "estimate_only": bool}
+
+
+def show_evaluation(evaluation: Evaluation) -> str:
+    """Return the text of an evaluation: its main metrics with their intervals."""
+    shown = [f"{m} {evaluation.metrics[m].text}" for m in _SHOWN if m in evaluation.metrics]
+    return describe(evaluation, evaluation.name, *shown, counted(_count(evaluation), "sample"))
+
+
+def show_comparison(comparison: Comparison) -> str:
+    """Return the text of a comparison: its size, its best arm and the number of warnings."""
+    c = comparison
+    audit = "" if c.audit is None else f"leak audit: {c.audit.verdict}"
+    positive = f"positive class {shortened(c.positive)}" if c.positive else ""
+    kind = str(c.protocol.get("kind", ""))
+    facts = _arms_text(c.dataset, c.evaluations)
+    return describe(c, str(c.dataset.get("name", "")), *facts, kind, positive, audit, _warned(c))
+
+
+def show_external(external: External) -> str:
+    """Return the text of an external cohort: its size, its best arm and the number of warnings."""
+    name = str(external.dataset.get("name", ""))
+    facts = _arms_text(external.dataset, external.evaluations)
+    return describe(external, name, *facts, _warned(external))
+
+
+def _arms_text(dataset: Mapping[str, Any], arms: Sequence[Evaluation]) -> list[str]:
+    size = counted(dataset.get("n_samples", 0), "sample")
+    if patients := dataset.get("n_patients"):
+        size += f" of {counted(patients, 'patient')}"
+    facts = [f"{counted(len(arms), 'arm')} on {size}"]
+    ranked = [e for e in arms if "auroc" in e.metrics and e.uses_images]
+    ranked = [e for e in ranked if not np.isnan(e.metrics["auroc"].value)]
+    if ranked:
+        best = max(ranked, key=lambda e: e.metrics["auroc"].value)
+        facts.append(f"highest auroc {best.metrics['auroc'].text} of {shortened(best.name)}")
+    return facts
+
+
+def _warned(result: Comparison | External) -> str:
+    return counted(len(result.warnings), "warning") if result.warnings else ""
+
+
+def _count(evaluation: Evaluation) -> int:
+    return len(np.unique(evaluation.predictions.ids))
+
+
+def evaluation_frame(evaluation: Evaluation, part: Part) -> pd.DataFrame:
+    """Return the table of ``Evaluation.to_frame``."""
+    return _make_frame(list(_rows(evaluation, part)), [], part)
+
+
+def arms_frame(result: Comparison | External, part: Part) -> pd.DataFrame:
+    """Return the table of ``Comparison.to_frame`` and ``External.to_frame``."""
+    about = ["dataset", "arm", "backbone", "weights", "head", "positive"]
+    positive = result.dataset.get("positive")
+    rows = [
+        {
+            "dataset": result.dataset.get("name"),
+            "arm": e.name,
+            "backbone": e.backbone,
+            "weights": e.weights,
+            "head": e.head,
+            "positive": positive,
+            **row,
+        }
+        for e in result.evaluations
+        for row in _rows(e, part)
+    ]
+    return _make_frame(rows, about, part)
+
+
+def differences_frame(differences: Sequence[Difference]) -> pd.DataFrame:
+    """Return differences as a table: the attributes of ``Difference`` as columns."""
+    names = [field.name for field in dataclasses.fields(Difference)]
+    frame = _frame([{name: getattr(d, name) for name in names} for d in differences], names)
+    return frame.astype(dict.fromkeys(("value", "low", "high", "p", "p_adjusted"), float))
+
+
+def drops_frame(drops: Sequence[Drop]) -> pd.DataFrame:
+    """Return the table of ``External.drops_frame``."""
+    values = ("inside", "outside", "difference")
+    columns = [f"{value}{bound}" for value in values for bound in ("", "_low", "_high")]
+    rows = []
+    for drop in drops:
+        metrics: list[Metric] = [getattr(drop, value) for value in values]
+        numbers = [number for m in metrics for number in (m.value, m.low, m.high)]
+        row = dict(zip(columns, numbers, strict=True))
+        rows.append({"arm": drop.arm, "metric": drop.metric, **row})
+    return _frame(rows, ["arm", "metric", *columns]).astype(dict.fromkeys(columns, float))
+
+
+def _rows(evaluation: Evaluation, part: Part) -> Iterator[dict[str, Any]]:
+    if part not in get_args(Part):
+        raise unknown_name("part of the results", str(part), get_args(Part))
+    n = _count(evaluation)
+    of_part = _OF_PART[part]
+    for keys, metrics, counts in _of_part(evaluation, part):
+        for name, metric in metrics.items():
+            values = (
+                name,
+                metric.value,
+                metric.low,
+                metric.high,
+                counts.get(name, counts.get("", n)),
+                metric.method,
+                metric.estimate_only,
+            )
+            yield dict(zip((*of_part, *_COLUMNS), (*keys, *values), strict=True))
+
+
+def _of_part(
+    e: Evaluation, part: Part
+) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Metric], Mapping[str, int]]]:
+    """Yield what metrics are of, the metrics, and their numbers of samples ("" for the others)."""
+    if part == "metrics":
+        yield (), e.metrics, {}
+    elif part == "classes":
+        for name, metrics in e.per_class.items():
+            yield (name,), metrics, {}
+    elif part == "subgroups":
+        for s in e.subgroups:
+            yield (s.column, s.value), s.metrics, {"auroc": s.n_samples, "": s.n_all}
+    elif part == "operating points":
+        for point in e.operating_points:
+            yield (point.held, point.target), point.metrics, {}
+    else:
+        for centre in e.centres.each if e.centres else ():
+            yield (centre.name,), {"auroc": centre.auroc}, {"": centre.n_samples}
+
+
+def _make_frame(rows: list[dict[str, Any]], about: list[str], part: Part) -> pd.DataFrame:
+    types = _TYPES | ({"target": float} if part == "operating points" else {})
+    return _frame(rows, [*about, *_OF_PART[part], *_COLUMNS]).astype(types)
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    frame = text_frame(
+        {name: np.array([row[name] for row in rows], dtype=object) for name in columns}
+    )
+    return frame if rows else frame.astype(str)  # As columns of texts with rows are.

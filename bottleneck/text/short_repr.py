@@ -1,0 +1,147 @@
+"""Short texts of objects: what ``repr`` shows of them, without arrays, and without ids.
+
+A result may name patients, and a notebook keeps what it shows. So the texts here hold numbers and
+names of classes, columns and arms, but no sample and no patient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from bottleneck.text.plain_text import visible
+from bottleneck.text.plurals import counted
+
+__all__ = ["class_counts", "class_names", "describe", "shortened", "show_fields", "show_values"]
+
+_WIDTH = 80
+# Characters of a name, and of a text among other fields.
+_LONGEST_NAME, _LONGEST_TEXT = 40, 30
+_MOST_CLASSES = 6
+# Blanks where no line is broken: "8 features", "0.853 [0.801, 0.905]".
+_IN_NUMBERS = re.compile(r"(?<=\d) (?=[\[a-z])|(?<=\d,) (?=\d)|(?<=[^;:,])(?<! of)(?<! on) (?=\d)")
+
+
+def describe(value: object, name: str, *facts: str) -> str:
+    """Return the text of a result: its class, its name and what is known of it, in a few lines.
+
+    Parameters
+    ----------
+    value : object
+        The result.
+    name : str
+        Its name; "" for none.
+    *facts : str
+        Phrases; empty ones are left out.
+
+    Examples
+    --------
+    >>> describe(object(), "phantom", "24 samples of 12 patients", "", "no leak found")
+    '<object phantom: 24 samples of 12 patients; no leak found>'
+    """
+    head = " ".join(filter(None, [type(value).__name__, shortened(name)]))
+    text = f"<{head}: {visible('; '.join(filter(None, facts)))}>"
+    return _folded(_IN_NUMBERS.sub("\xa0", text))
+
+
+def show_fields(value: Any) -> str:
+    """Return the text of a dataclass of numbers: its fields, each in a few characters.
+
+    It serves as ``__repr__`` of a class. Fields without a value, or made by
+    ``dataclasses.field(repr=False)``, are left out.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass
+    ... class Curve:
+    ...     name: str
+    ...     area: float
+    ...     points: list[float]
+    ...     note: str = ""
+    ...     __repr__ = show_fields
+    >>> Curve("roc", 0.123456, [0.0, 0.5, 1.0])
+    Curve(name='roc', area=0.1235, points=3 values)
+    """
+    fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr)
+    return show_values(value, {k: v for k, v in fields if not _is_empty(v)})
+
+
+def show_values(value: object, fields: Mapping[str, Any]) -> str:
+    """Return the text of an object: its class, and some of its fields, each in a few characters.
+
+    Examples
+    --------
+    >>> show_values(object(), {"size": 3, "names": ["a", "b"]})
+    'object(size=3, names=2 values)'
+    """
+    parts = [f"{name}={_brief(held)}" for name, held in fields.items()]
+    return _folded(f"{type(value).__name__}({', '.join(parts)})")
+
+
+def shortened(name: str, most: int = _LONGEST_NAME) -> str:
+    """Return a name on one line that hides nothing, without the middle of a long one.
+
+    Examples
+    --------
+    >>> shortened("a" * 30 + "b" * 30)
+    'aaaaaaaaaaaaaaaaaaa…bbbbbbbbbbbbbbbbbbbb'
+    """
+    text = visible(name)
+    half = most // 2
+    return text if len(text) <= most else f"{text[: most - half - 1]}…{text[-half:]}"
+
+
+def class_counts(counts: Mapping[str, int]) -> str:
+    """Return the number of samples of each class, of at most six of them.
+
+    Examples
+    --------
+    >>> class_counts({"malignant": 12, "benign": 30})
+    'benign 30, malignant 12'
+    """
+    return _few([f"{shortened(name, _LONGEST_TEXT)} {n}" for name, n in sorted(counts.items())])
+
+
+def class_names(names: Collection[str]) -> str:
+    """Return the names of classes, of at most six of them.
+
+    Examples
+    --------
+    >>> class_names("ABCDEFGHI")
+    'A, B, C, D, E, F and 3 more classes'
+    """
+    return _few([shortened(name, _LONGEST_TEXT) for name in names])
+
+
+def _few(texts: Sequence[str]) -> str:
+    n_more = len(texts) - _MOST_CLASSES
+    return ", ".join(texts[:_MOST_CLASSES]) + (f" and {n_more} more classes" if n_more > 0 else "")
+
+
+def _folded(text: str) -> str:
+    """Return a text in lines of at most 80 characters."""
+    lines = textwrap.wrap(text, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(lines).replace("\xa0", " ")
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | tuple | list | Mapping) and len(value) == 0)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(shortened(value, _LONGEST_TEXT))
+    if isinstance(value, bool | int):
+        return repr(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if hasattr(value, "shape"):
+        return f"array of shape {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        return counted(len(value), "value")
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return counted(len(value), "value")
+    return " ".join(repr(value).split())
