@@ -335,7 +335,7 @@ class _Table:
         if "group" not in self.frame:
             return None
         texts = self.text("group").tolist()
-        samples = [Sample(str(n), "", "x", group=text or None) for n, text in enumerate(texts)]
+        samples = [Sample(str(n), "x", "x", group=text or None) for n, text in enumerate(texts)]
         groups = [sample.group or "" for sample in unify_spellings(samples)[0]]
         return np.array(groups) if any(groups) else None
 

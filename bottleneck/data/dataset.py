@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
 
-
 @dataclasses.dataclass(frozen=True, repr=False)
 class ImageDataset:
     """A named set of labelled images.
