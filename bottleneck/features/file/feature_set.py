@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,66 @@ class FeatureSet(SplitColumns):
         from bottleneck.features.sets.selected_rows import select
 
         return select(self, chosen, reason)
+
+    @staticmethod
+    def concatenate(
+        sets: Mapping[str, FeatureSet | str | Path] | Iterable[FeatureSet | str | Path],
+        *,
+        centre: bool = True,
+        same_patients: bool = False,
+        name: str | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> FeatureSet:
+        """Return the samples of several data sets as one feature set.
+
+        The name of its data set goes before every id, patient and path: "Bern/p7" and "Basel/p7"
+        are two patients. Copies of images are searched for across all of them.
+
+        Parameters
+        ----------
+        sets : mapping of str to FeatureSet or path, or iterable of these
+            At least two sets of different samples by the same recipe. The names of a mapping
+            stand for the names of the data sets, and differ where those are equal.
+        centre : bool
+            Whether the data set is the centre of a sample, for the protocol "centres". A centre
+            that the data set names itself follows it: "Bern/scanner 2".
+        same_patients : bool
+            Whether a patient of the same name in two of them is one person. Patients keep their
+            names then.
+        name : str or None
+            Name of the result; by default the names of all, joined by " + ".
+        note : callable or None
+            Called with a sentence on what was unified or left out: labels of other spellings,
+            classes that a data set lacks, and splits or published folds that not all have.
+
+        Returns
+        -------
+        FeatureSet
+            Its provenance lists the data sets with their fingerprints.
+
+        Raises
+        ------
+        UsageError
+            If there are fewer than two sets, or two of the same samples, names, other recipes, no
+            common class or other positive classes.
+        FeatureFileError
+            If a file cannot be read.
+
+        Examples
+        --------
+        >>> from bottleneck import extract, load_dataset, load_features
+        >>> from bottleneck.testing import tiny_backbone
+        >>> run = extract(load_dataset("phantom", limit=6), tiny_backbone(), output="features")
+        >>> features = load_features(run.path)
+        >>> is_early = features.stated_patients < "P004"
+        >>> sites = {"Bern": features.select(is_early), "Basel": features.select(~is_early)}
+        >>> both = FeatureSet.concatenate(sites)
+        >>> both.dataset, sorted(set(both.centres.tolist()))
+        ('Bern + Basel', ['Basel', 'Bern'])
+        """
+        from bottleneck.features.sets.concatenation import concatenate
+
+        return concatenate(sets, centre=centre, same_patients=same_patients, name=name, note=note)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the samples to a feature file, which ``load_features`` reads back equal.

@@ -1,0 +1,345 @@
+"""Several feature sets of one recipe as one, with the data set of each sample as its centre."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.backbones.recipe import name_differences
+from bottleneck.data.source_names import name_sources, prefixed, refuse_unclear
+from bottleneck.data.spelling_keys import match_names
+from bottleneck.errors import UsageError
+from bottleneck.features.file.format import IMAGE_MEMBERS
+from bottleneck.features.file.reader import load_features
+from bottleneck.features.file.set_writer import content_of
+from bottleneck.features.rows import key_of
+from bottleneck.features.sets.selected_rows import count_samples
+
+if TYPE_CHECKING:
+    from bottleneck.features.file.feature_set import FeatureSet
+
+__all__ = ["concatenate"]
+
+Strings = NDArray[np.str_]
+Note = Callable[[str], None]
+
+_NUMBERS = ("size", "brightness", "thumbnails")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Source:
+    """A feature set among others: its name, and its labels as all of them spell these."""
+
+    name: str
+    features: FeatureSet
+    y: Strings
+
+    def named(self, column: Strings | None) -> Strings:
+        """Return a column with the name of the data set before every value that is not empty."""
+        if column is None:
+            return np.full(len(self.features), "")
+        known = np.char.add(prefixed(self.name, ""), column)
+        return np.where(column == "", "", known)
+
+
+def concatenate(
+    given: Any,
+    *,
+    centre: bool,
+    same_patients: bool,
+    name: str | None,
+    note: Note | None,
+) -> FeatureSet:
+    """Return several feature sets as one; see ``FeatureSet.concatenate``."""
+    from bottleneck.features.file.feature_set import FeatureSet
+
+    for option, value in (("centre", centre), ("same_patients", same_patients)):
+        if not isinstance(value, bool | np.bool_):
+            raise UsageError(f"{option} must be True or False, not {value!r}")
+    expected = "a FeatureSet or the path of a feature file"
+    names, sets = name_sources(given, (FeatureSet, str, Path), expected)
+    read = [s if isinstance(s, FeatureSet) else load_features(s, memory_map=True) for s in sets]
+    own = [n or one.dataset for n, one in zip(names, read, strict=True)]
+    _refuse_other_recipes(own, read)
+    _refuse_same(own, read)
+    refuse_unclear(own)
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise UsageError(f"the name must be a text, not {name!r}")
+    tell = note or _ignore
+    sources = [
+        _Source(n, one, y)
+        for n, one, y in zip(own, read, _spell_alike(own, read, tell), strict=True)
+    ]
+    columns = _columns(sources, centre=centre, same_patients=same_patients, tell=tell)
+    X = _stack([one.X for one in read])
+    failures = tuple(
+        (prefixed(s.name, identity), reason)
+        for s in sources
+        for identity, reason in s.features.failures
+    )
+    made = FeatureSet(X=X, provenance=read[0].provenance, failures=failures, **columns)
+    about = {"centre": bool(centre), "same_patients": bool(same_patients)}
+    provenance = _describe(made, sources, name or " + ".join(own), about)
+    return dataclasses.replace(made, provenance=provenance)
+
+
+def _ignore(text: str) -> None:
+    """Do nothing, where no note is wanted."""
+
+
+def _refuse_other_recipes(names: Sequence[str], sets: Sequence[FeatureSet]) -> None:
+    first = sets[0]
+    for name, one in zip(names[1:], sets[1:], strict=True):
+        if one.recipe_hash == first.recipe_hash and one.X.shape[1:] == first.X.shape[1:]:
+            continue
+        differences = name_differences(first.provenance["recipe"], one.provenance["recipe"])
+        if one.X.shape[1] != first.X.shape[1]:
+            differences.append(f"a row has {one.X.shape[1]:,} numbers, not {first.X.shape[1]:,}")
+        raise UsageError(
+            f"the features of '{name}' were made by another recipe than those of '{names[0]}', so "
+            f"their columns mean other things: {'; '.join(differences) or 'the hash differs'}. "
+            "Extract both with the same options"
+        )
+
+
+def _refuse_same(names: Sequence[str], sets: Sequence[FeatureSet]) -> None:
+    """Refuse two sets of the same samples, and a part together with the whole."""
+    keys = [_keys(one) for one in sets]
+    for a, b in itertools.combinations(range(len(sets)), 2):
+        one, other = keys[a], keys[b]
+        if one is None or other is None:
+            same = np.array_equal(sets[a].y, sets[b].y) and np.array_equal(sets[a].X, sets[b].X)
+        else:
+            same = one <= other or other <= one
+        if sets[a] is sets[b] or same:
+            what = f"'{names[a]}' and '{names[b]}'"
+            if names[a] == names[b]:
+                what = f"data sets {a + 1} and {b + 1}, both named '{names[a]}',"
+            raise UsageError(
+                f"{what} hold the same samples, all of them or those of the smaller one: "
+                "concatenate different data sets"
+            )
+
+
+def _keys(features: FeatureSet) -> set[str] | None:
+    if features.sha256 is None:
+        return None
+    if features.regions is None:
+        return set(features.sha256.tolist())
+    return set(map(key_of, features.sha256.tolist(), features.regions.tolist()))
+
+
+def _spell_alike(names: Sequence[str], sets: Sequence[FeatureSet], tell: Note) -> list[Strings]:
+    """Return the labels of all sets, with one spelling for each class."""
+    known: dict[str, None] = dict.fromkeys(sets[0].classes)
+    labels = [sets[0].y]
+    for name, one in zip(names[1:], sets[1:], strict=True):
+        renames = {a: b for a, b in match_names(one.classes, known).items() if a != b}
+        if len({renames.get(c, c) for c in one.classes}) < len(one.classes):
+            renames = {}  # Two classes of one set would become one.
+        for old, new in renames.items():
+            tell(f"the label '{old}' of '{name}' is spelled '{new}', as in the others")
+        own = [renames.get(c, c) for c in one.classes]
+        if not known.keys() & set(own):
+            raise UsageError(
+                f"'{name}' has the classes {', '.join(own)}, and the data sets before it have "
+                f"{', '.join(known)}: they share none. Give equal classes equal names"
+            )
+        labels.append(np.array([renames.get(c, c) for c in one.y.tolist()], str))
+        known |= dict.fromkeys(own)
+    for name, y in zip(names, labels, strict=True):
+        if lacking := [c for c in known if c not in set(y.tolist())]:
+            tell(
+                f"'{name}' has no sample of {', '.join(repr(c) for c in lacking)}: where classes "
+                "differ between data sets, a model can tell them by the data set"
+            )
+    return labels
+
+
+def _columns(
+    sources: Sequence[_Source], *, centre: bool, same_patients: bool, tell: Note
+) -> dict[str, Any]:
+    sets = [s.features for s in sources]
+    columns: dict[str, Any] = {
+        "y": np.concatenate([s.y for s in sources]),
+        "ids": np.concatenate([s.named(s.features.ids) for s in sources]),
+    }
+    if any(one.stated_patients is not None for one in sets):
+        columns["stated_patients"] = np.concatenate(
+            [
+                (s.named(None) if (p := s.features.stated_patients) is None else p)
+                if same_patients
+                else s.named(s.features.stated_patients)
+                for s in sources
+            ]
+        )
+        if unnamed := [s.name for s in sources if s.features.stated_patients is None]:
+            tell(f"'{unnamed[0]}' names no patients: each of its samples counts as a patient")
+    if centre:
+        columns["centres"] = np.concatenate([_centres(s) for s in sources])
+    elif any(one.centres is not None for one in sets):
+        columns["centres"] = np.concatenate([s.named(s.features.centres) for s in sources])
+    for field, what in (("splits", "sets of its own split"), ("folds", "published folds")):
+        values = [getattr(one, field) for one in sets]
+        complete = [v is not None and bool((v != "").all()) for v in values]
+        if not any(v is not None for v in values):
+            continue
+        # Folds of other numbers or names are other folds, although some names may be equal.
+        if all(complete) and (field == "splits" or len({frozenset(v) for v in values}) == 1):
+            columns[field] = np.concatenate(values)
+        else:
+            tell(f"the {what} are left out: not all of the data sets have them, or the same ones")
+    if any(one.whole_groups is not None for one in sets):
+        columns["whole_groups"] = np.concatenate([s.named(_tied(s.features)) for s in sources])
+    for field in IMAGE_MEMBERS:
+        values = [getattr(one, field) for one in sets]
+        known = [v is not None for v in values]
+        if not any(known):
+            continue
+        if not all(known):
+            with_it, without = (sources[known.index(k)].name for k in (True, False))
+            raise UsageError(
+                f"'{with_it}' has the {field} of its images, and '{without}' has none, so copies "
+                "of images could not be searched for across both: extract both with this version, "
+                f"or take {field} out of all with dataclasses.replace"
+            )
+        if field == "sources":
+            columns[field] = np.concatenate([s.named(s.features.sources) for s in sources])
+        else:
+            columns[field] = _stack(values) if field in _NUMBERS else np.concatenate(values)
+    if any(one.regions is not None for one in sets):
+        columns["regions"] = np.concatenate(
+            [
+                np.full((len(one), 4), -1, np.int32) if one.regions is None else one.regions
+                for one in sets
+            ]
+        )
+    return columns
+
+
+def _centres(source: _Source) -> Strings:
+    """Return the data set, followed by the centre of a sample where the data set names one."""
+    own = source.named(source.features.centres)
+    return np.where(own == "", source.name, own)
+
+
+def _tied(features: FeatureSet) -> Strings:
+    if features.whole_groups is not None:
+        return features.whole_groups
+    patients = features.patients
+    return features.ids if patients is None else patients
+
+
+def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return rows below each other; what is mapped into memory is read one array at a time."""
+    shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
+    made = np.empty(shape, np.result_type(*arrays))
+    start = 0
+    for one in arrays:
+        made[start : start + len(one)] = one
+        start += len(one)
+    return made
+
+
+def _describe(
+    made: FeatureSet, sources: Sequence[_Source], name: str, about: Mapping[str, bool]
+) -> dict[str, Any]:
+    """Return the provenance: what all sets share, and each of them by name and fingerprint."""
+    records = [s.features.provenance for s in sources]
+    first = records[0]
+    shared = {
+        field: value
+        for field, value in first.items()
+        if all(field in one and one[field] == value for one in records)
+    }
+    datasets = [one["dataset"] for one in records]
+    named = [[s.name, d.get("fingerprint", "")] for s, d in zip(sources, datasets, strict=True)]
+    excluded: dict[str, int] = {}
+    for dataset in datasets:
+        for reason, n in (dataset.get("excluded") or {}).items():
+            excluded[reason] = excluded.get(reason, 0) + n
+    dataset = {
+        "name": name,
+        "fingerprint": hashlib.sha256(json.dumps([named, about]).encode()).hexdigest(),
+        "positive": _positive(made, sources),
+        **count_samples(made.y, made.stated_patients, len(made.failures)),
+        "excluded": excluded,
+        "description": _join_descriptions(sources),
+        "sources": [
+            {
+                "name": s.name,
+                "dataset": s.features.dataset,
+                "fingerprint": fingerprint,
+                "n_samples": len(s.features),
+                "classes": count_samples(s.y, None, 0)["classes"],
+            }
+            for s, (_, fingerprint) in zip(sources, named, strict=True)
+        ],
+        **about,
+    }
+    joined = {
+        field: ", ".join(dict.fromkeys(str(one[field]) for one in records if one.get(field)))
+        for field in ("engine", "device")
+        if any(one.get(field) for one in records)
+    }
+    return {
+        **shared,
+        **joined,
+        "dataset": dataset,
+        "content": content_of(made),
+        "recipe": first["recipe"],
+        "recipe_hash": first["recipe_hash"],
+        "drift": _worst_drift([one.get("drift") for one in records]),
+        "images_extracted": sum(one.get("images_extracted", 0) for one in records),
+        "seconds": sum(one.get("seconds", 0.0) for one in records),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _positive(made: FeatureSet, sources: Sequence[_Source]) -> str | None:
+    stated: dict[str, str] = {}
+    for s in sources:
+        if (label := s.features.positive) is not None:
+            same = match_names([label], made.classes)
+            stated.setdefault(same.get(label, label), s.name)
+    if len(stated) > 1:
+        (a, one), (b, other), *_ = stated.items()
+        raise UsageError(
+            f"the positive class of '{one}' is '{a}', and that of '{other}' is '{b}': state the "
+            "same one for both at extraction (--positive)"
+        )
+    return next(iter(stated), None)
+
+
+def _join_descriptions(sources: Sequence[_Source]) -> dict[str, str]:
+    described = {s.name: s.features.provenance["dataset"].get("description", {}) for s in sources}
+    joined = {}
+    for field in dict.fromkeys(itertools.chain.from_iterable(described.values())):
+        texts = {name: about[field] for name, about in described.items() if field in about}
+        is_shared = len(texts) == len(sources) and len(set(texts.values())) == 1
+        joined[field] = (
+            next(iter(texts.values()))
+            if is_shared
+            else "; ".join(f"{name}: {text}" for name, text in texts.items())
+        )
+    return joined
+
+
+def _worst_drift(drifts: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
+    known = [one for one in drifts if one]
+    if not known:
+        return None
+    return {
+        "images": sum(one.get("images", 0) for one in known),
+        "cosine": min(one.get("cosine", 1.0) for one in known),
+        "relative": max(one.get("relative", 0.0) for one in known),
+    }
