@@ -69,11 +69,11 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     confusion_metrics,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
-from bottleneck.statistics.auroc_tests import cv_auc_difference, delong_test
+from bottleneck.statistics.auroc import roc_auc_interval
+from bottleneck.statistics.auroc_tests import roc_auc_difference
 from bottleneck.statistics.corrections import corrected_resampled_t
 from bottleneck.statistics.intervals import Interval, holds_level
-from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.mcnemar import mcnemar_of_correct
 from bottleneck.statistics.patient_variance import overlap_factor
 from bottleneck.statistics.proportions import clustered_proportion_interval
 
@@ -193,9 +193,9 @@ def run_test_set(cell: Cell, n: int) -> dict[str, float]:
         auroc = roc_auc_interval(y, a, groups)
         reach = norm.isf(0.025) * auroc.standard_error
         accuracy = clustered_proportion_interval(right[:, 0], patient)
-        apart = delong_test(y, a, b_lower, groups)
-        same = delong_test(y, a, b, groups)
-        accuracies_apart = mcnemar_test(right[:, 0], right_lower, groups)
+        apart = roc_auc_difference(y, a, b_lower, groups)
+        same = roc_auc_difference(y, a, b, groups)
+        accuracies_apart = mcnemar_of_correct(right[:, 0], right_lower, groups)
         hits.append(
             [
                 auroc.low <= truth <= auroc.high,
@@ -205,7 +205,7 @@ def run_test_set(cell: Cell, n: int) -> dict[str, float]:
                 same.low <= 0 <= same.high,
                 accuracies_apart.low <= GAP <= accuracies_apart.high,
                 same.p < 0.05,
-                mcnemar_test(right[:, 0], right[:, 1], groups).p < 0.05,
+                mcnemar_of_correct(right[:, 0], right[:, 1], groups).p < 0.05,
             ]
         )
     names = (
@@ -274,14 +274,14 @@ def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:
             positive = scores[arm, repeat, test & (y == 1)]
             negative = scores[arm, repeat, test & (y == 0)]
             seen[arm, repeat, fold] = (positive[:, None] > negative).mean()
-        once = cv_auc_interval(y, scores[0, 0], folds[0], ids)
-        plain = cv_auc_interval(y, scores[0, 0], folds[0], ids, corrected=False)
-        difference = cv_auc_difference(y, scores[0, 0], scores[1, 0], folds[0], ids)
+        once = roc_auc_interval(y, scores[0, 0], ids, folds[0])
+        plain = roc_auc_interval(y, scores[0, 0], ids, folds[0], corrected=False)
+        difference = roc_auc_difference(y, scores[0, 0], scores[1, 0], ids, folds[0])
         numbered = (folds + FOLDS * np.arange(REPEATS)[:, None]).ravel()
         y_all, ids_all = np.tile(y, REPEATS), np.tile(ids, REPEATS)
         flat = scores.reshape(2, -1)
-        repeated = cv_auc_interval(y_all, flat[0], numbered, ids_all)
-        repeated_difference = cv_auc_difference(y_all, *flat, numbered, ids_all)
+        repeated = roc_auc_interval(y_all, flat[0], ids_all, numbered)
+        repeated_difference = roc_auc_difference(y_all, *flat, ids_all, numbered)
         t = corrected_resampled_t(
             (seen[0] - seen[1]).ravel(), cell.patients * (1 - 1 / FOLDS), cell.patients / FOLDS
         )
@@ -599,7 +599,7 @@ def run_fold_metrics(cell: Cell, n: int, *, repeats: int = 1) -> dict[str, float
         if repeats == 1:
             right = [arm.predicted == arm.labels for arm in made]
             overlap = overlap_factor(folds[0], patient)
-            test = mcnemar_test(*right, groups=patient, overlap=overlap)
+            test = mcnemar_of_correct(*right, groups=patient, overlap=overlap)
             held["size: McNemar"] = float(test.p < 0.05)
         rates.append(held)
     return average_rates(rates)

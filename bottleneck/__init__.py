@@ -27,7 +27,6 @@ __all__ = [
     "audit_features",
     "augment",
     "compare",
-    "delong_test",
     "evaluate",
     "extract",
     "extract_all",
@@ -38,6 +37,7 @@ __all__ = [
     "load_model",
     "mcnemar_test",
     "read_predictions",
+    "roc_auc_difference",
     "roc_auc_interval",
     "run_leak_experiment",
     "wilson_interval",
@@ -62,7 +62,6 @@ _MODULES = {
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
     "compare": "bottleneck.evaluation.compare",
-    "delong_test": "bottleneck.statistics.auroc_tests",
     "evaluate": "bottleneck.evaluation.compare",
     "extract": "bottleneck.features.extraction",
     "extract_all": "bottleneck.features.extraction",
@@ -73,6 +72,7 @@ _MODULES = {
     "load_model": "bottleneck.heads.persistence",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "read_predictions": "bottleneck.predictions",
+    "roc_auc_difference": "bottleneck.statistics.auroc_tests",
     "roc_auc_interval": "bottleneck.statistics.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
     "wilson_interval": "bottleneck.statistics.proportions",
@@ -100,12 +100,16 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.predictions import Predictions, read_predictions
     from bottleneck.report.page import write_report
     from bottleneck.statistics.auroc import roc_auc_interval
-    from bottleneck.statistics.auroc_tests import delong_test
+    from bottleneck.statistics.auroc_tests import roc_auc_difference
     from bottleneck.statistics.mcnemar import mcnemar_test
     from bottleneck.statistics.proportions import wilson_interval
 else:
 
     def __getattr__(name):
+        if name == "statistics":  # A package of public functions of its own.
+            from importlib import import_module
+
+            return import_module("bottleneck.statistics")
         if name not in _MODULES:
             raise AttributeError(
                 f"module 'bottleneck' has no attribute '{name}'. This is bottleneck-features "

@@ -14,7 +14,7 @@ from bottleneck.data.splits.folds import refuse_single
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import Head
-from bottleneck.statistics.auroc import cv_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.intervals import Interval
 from bottleneck.text.short_repr import show_fields
 
@@ -128,7 +128,7 @@ def predict_from_metadata(
 
     def auroc(score: NDArray[np.float64], code: int) -> Interval:
         is_class = features.y == features.classes[code]
-        return cv_auc_interval(is_class, score[:, code], fold, features.patients)
+        return roc_auc_interval(is_class, score[:, code], features.patients, fold)
 
     codes = range(len(features.classes))
     best = max(codes, key=lambda code: auroc(joint, code).value)

@@ -13,7 +13,6 @@ from bottleneck.audit.audit import Audit
 from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
     Centres,
-    DecisionCurve,
     Difference,
     Metric,
     OperatingPoint,
@@ -32,6 +31,7 @@ from bottleneck.evaluation.result_views import (
 )
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.net_benefit import DecisionCurve
 
 if TYPE_CHECKING:
     import pandas as pd

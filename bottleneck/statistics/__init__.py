@@ -1,87 +1,83 @@
 """Confidence intervals and hypothesis tests on plain arrays, for samples grouped by patient.
 
-======================  ==================================================================
-Quantity                Functions
-======================  ==================================================================
-AUROC                   ``roc_auc_interval``, ``cv_auc_interval``, ``macro_auc_interval``
-Difference of AUROCs    ``delong_test``, ``cv_auc_difference``, ``macro_auc_difference``
-Proportion              ``wilson_interval``, ``clustered_proportion_interval``,
-                        ``effective_sample_size``
+======================  =====================================================================
+Question                Functions
+======================  =====================================================================
+AUROC                   ``roc_auc_interval``, ``macro_auc_interval``
+Difference of AUROCs    ``roc_auc_difference``, ``macro_auc_difference``
+Proportion              ``wilson_interval``, ``proportion_interval``, ``diagnostic_accuracy``
 Difference of accuracy  ``mcnemar_test``
-Any metric              ``influence_interval``, ``patient_variance``, ``overlap_factor``,
-                        ``degrees_of_freedom``, ``corrected_resampled_t``, ``holm``,
-                        ``average_intervals``, ``effective_number``, ``holds_level``,
-                        ``invert_interval``
+Probabilities           ``calibration_line``, ``brier_interval``, ``reliability_curve``,
+                        ``expected_calibration_error``
+Use at a threshold      ``net_benefit``, ``decision_curve``
+Several tests or folds  ``holm``, ``corrected_resampled_t``
+Number of patients      ``effective_number``, ``holds_level``
 Several centres         ``random_effects``
 Shift between cohorts   ``mmd_test``, ``knn_outliers``
-======================  ==================================================================
+======================  =====================================================================
+
+All take true classes first, then scores, probabilities or predicted classes, then ``groups``
+(patients) and ``folds``: lists, arrays or Series with one value per sample. ``positive`` names
+the positive class; 1 and True need no name. Results are small objects with ``value``, ``low``,
+``high``, ``n`` and ``method``. ``docs/statistics.md`` says which function answers which question.
 """
 
-from bottleneck.statistics.auroc import cv_auc_interval, hoeffding_interval, roc_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.auroc_multiclass import macro_auc_interval
 from bottleneck.statistics.auroc_tests import (
     AucDifference,
-    cv_auc_difference,
-    delong_test,
     macro_auc_difference,
+    roc_auc_difference,
 )
-from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
+from bottleneck.statistics.calibration_lines import CalibrationLine, calibration_line
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
-from bottleneck.statistics.intervals import (
-    Interval,
-    average_intervals,
-    effective_number,
-    holds_level,
-    influence_interval,
-)
-from bottleneck.statistics.inversion import agree_with_p, invert_interval
+from bottleneck.statistics.diagnostic_accuracy import DiagnosticAccuracy, diagnostic_accuracy
+from bottleneck.statistics.intervals import Interval, effective_number, holds_level
 from bottleneck.statistics.knn_outliers import knn_outliers
 from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
 from bottleneck.statistics.meta_analysis import RandomEffects, random_effects
 from bottleneck.statistics.mmd import MmdResult, mmd_test
-from bottleneck.statistics.patient_variance import (
-    degrees_of_freedom,
-    overlap_factor,
-    patient_variance,
+from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve, net_benefit
+from bottleneck.statistics.probabilities import (
+    ReliabilityBin,
+    ReliabilityCurve,
+    brier_interval,
+    expected_calibration_error,
+    reliability_curve,
 )
-from bottleneck.statistics.proportions import (
-    clustered_proportion_interval,
-    effective_sample_size,
-    wilson_interval,
-)
+from bottleneck.statistics.proportions import proportion_interval, wilson_interval
 
 __all__ = [
     "AucDifference",
-    "AurocEstimator",
-    "AurocInfluence",
+    "CalibrationLine",
+    "DecisionCurve",
+    "DiagnosticAccuracy",
     "Interval",
     "McNemar",
     "MmdResult",
     "RandomEffects",
+    "ReliabilityBin",
+    "ReliabilityCurve",
     "ResampledDifference",
-    "agree_with_p",
-    "average_intervals",
-    "clustered_proportion_interval",
+    "brier_interval",
+    "calibration_line",
     "corrected_resampled_t",
-    "cv_auc_difference",
-    "cv_auc_interval",
-    "degrees_of_freedom",
-    "delong_test",
+    "decision_curve",
+    "diagnostic_accuracy",
     "effective_number",
-    "effective_sample_size",
-    "hoeffding_interval",
+    "expected_calibration_error",
     "holds_level",
     "holm",
-    "influence_interval",
-    "invert_interval",
     "knn_outliers",
     "macro_auc_difference",
     "macro_auc_interval",
     "mcnemar_test",
     "mmd_test",
-    "overlap_factor",
-    "patient_variance",
+    "net_benefit",
+    "proportion_interval",
     "random_effects",
+    "reliability_curve",
+    "roc_auc_difference",
     "roc_auc_interval",
     "wilson_interval",
 ]

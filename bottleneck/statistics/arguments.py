@@ -1,23 +1,181 @@
-"""Checks of the arguments that the functions of this package share."""
+"""Checks of the arguments that the functions of this package share.
+
+Each message says what was expected, what came and what to do. Arguments may be lists, arrays,
+or Series of pandas; the values of several arguments belong together by position.
+"""
 
 from __future__ import annotations
+
+import numbers
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import UsageError
 
-__all__ = ["as_booleans", "as_codes", "check_level"]
+__all__ = [
+    "as_booleans",
+    "as_codes",
+    "as_matrix",
+    "as_patients",
+    "as_scores",
+    "as_vector",
+    "check_level",
+    "check_same_rows",
+    "show_values",
+]
+
+# Text that stands for a missing value where numbers and None became text.
+_NO_TEXT = ("", "None", "nan", "NaN", "NaT", "<NA>")
+_SHOWN = 4
 
 
 def check_level(level: float) -> float:
     """Return a confidence level, or raise ``UsageError`` if it is not between 0 and 1."""
-    if not 0 < level < 1:
-        raise UsageError(f"the confidence level must lie between 0 and 1, not be {level}")
-    return level
+    if not isinstance(level, numbers.Real) or not 0 < level < 1:
+        hint = ""
+        if isinstance(level, numbers.Real) and 1 < level < 100:
+            hint = f": {level:g} % is {level / 100:g}"
+        raise UsageError(f"the confidence level must lie between 0 and 1, not be {level!r}{hint}")
+    return float(level)
 
 
-def as_booleans(name: str, values: ArrayLike) -> NDArray[np.bool_]:
+def check_same_rows(**named: Any) -> None:
+    """Raise ``UsageError`` if two arguments with an index (Series) have different ones.
+
+    Values belong together by position. Series with the same rows in another order would be
+    paired wrongly without a word.
+    """
+    indexed = {
+        name: values.index
+        for name, values in named.items()
+        if hasattr(values, "iloc") and hasattr(values, "index")
+    }
+    if len(indexed) < 2:
+        return
+    (first, index), *others = indexed.items()
+    for name, other in others:
+        if len(index) == len(other) and not index.equals(other):
+            raise UsageError(
+                f"{first} and {name} have different indexes, so it is unclear which of their "
+                "values belong together: align them by .loc, or pass .to_numpy() of both if their "
+                "order is the same"
+            )
+
+
+def as_vector(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any]:
+    """Return an argument as a one-dimensional array without missing values.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the error message.
+    values : array-like, shape (n_samples,)
+        The argument.
+    n : int, optional
+        Number of samples that it must have.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        Booleans, numbers or text; other objects as text.
+
+    Raises
+    ------
+    UsageError
+        If the argument has the wrong shape, or a value is missing.
+
+    Examples
+    --------
+    >>> as_vector("y_true", ["benign", "malignant"]).tolist()
+    ['benign', 'malignant']
+    """
+    array = _as_array(name, values)
+    each = "one value for each sample" if n is None else f"one value for each of the {n} samples"
+    if array.ndim == 0:
+        kind = type(values).__name__
+        raise UsageError(f"{name} must hold {each}, not be a {kind}: give a list or an array")
+    if array.ndim > 1:
+        hint = "give one column of it"
+        if array.ndim == 2 and array.shape[1] == 1:
+            hint = "give its only column, such as values.ravel()"
+        raise UsageError(f"{name} must hold {each}, not be of shape {array.shape}: {hint}")
+    if not len(array):
+        raise UsageError(f"{name} must hold {each} (at least one sample), but it is empty")
+    if n is not None and len(array) != n:
+        raise UsageError(f"{name} must hold {each}, but holds {len(array)}")
+    missing = int(_is_missing(array).sum())
+    if missing:
+        raise UsageError(
+            f"{name} must hold {each}, but the value is missing for {missing} of the "
+            f"{len(array)} samples: leave these samples out of every argument"
+        )
+    return _without_objects(array)
+
+
+def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise UsageError(f"{name} has masked values: leave these samples out of every argument")
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(
+            f"{name} cannot be read as an array of one value per sample: give a list, an array "
+            "of numpy or a Series"
+        ) from None
+
+
+def _is_missing(array: NDArray[Any]) -> NDArray[np.bool_]:
+    if array.dtype.kind in "fc":
+        return np.isnan(array)
+    if array.dtype.kind in "mM":
+        return np.isnat(array)
+    if array.dtype.kind in "SUT":
+        return np.isin(np.char.strip(_as_text(array)), _NO_TEXT)
+    if array.dtype.kind == "O":
+        return np.array([_is_missing_object(value) for value in array.tolist()])
+    return np.zeros(len(array), dtype=np.bool_)
+
+
+def _is_missing_object(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip() in _NO_TEXT
+    if isinstance(value, numbers.Real):
+        return bool(value != value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8", "backslashreplace")
+    return array.astype(np.str_)
+
+
+def _without_objects(array: NDArray[Any]) -> NDArray[Any]:
+    """Return objects as booleans or numbers if all are such, and as text otherwise."""
+    if array.dtype.kind != "O":
+        return _as_text(array) if array.dtype.kind in "STmM" else array
+    values = array.tolist()
+    if all(isinstance(value, (bool, np.bool_)) for value in values):
+        return array.astype(np.bool_)
+    try:
+        if all(isinstance(value, numbers.Integral) for value in values):
+            return array.astype(np.int64)
+        if all(isinstance(value, numbers.Real) for value in values):
+            return array.astype(np.float64)
+    except OverflowError:  # Integers that no number of numpy holds remain distinct as text.
+        pass
+    # 1 and 1.0 are one patient.
+    return np.array(
+        [
+            str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+            for value in values
+        ]
+    )
+
+
+def as_booleans(name: str, values: ArrayLike, n: int | None = None) -> NDArray[np.bool_]:
     """Return an array of zeros and ones, or of booleans, as booleans.
 
     Parameters
@@ -26,6 +184,8 @@ def as_booleans(name: str, values: ArrayLike) -> NDArray[np.bool_]:
         Name of the argument, for the error message.
     values : array-like of {0, 1} or bool, shape (n_samples,)
         The argument.
+    n : int, optional
+        Number of samples that it must have.
 
     Returns
     -------
@@ -42,14 +202,78 @@ def as_booleans(name: str, values: ArrayLike) -> NDArray[np.bool_]:
     >>> as_booleans("y_true", [0, 1, 1])
     array([False,  True,  True])
     """
-    array = np.asarray(values)
-    if array.ndim != 1 or not len(array):
-        raise UsageError(
-            f"{name} must be one-dimensional and not empty, not of shape {array.shape}"
-        )
+    array = as_vector(name, values, n)
     if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-        raise UsageError(f"{name} must hold only 0 and 1, or booleans")
+        raise UsageError(f"{name} must hold only 0 and 1, or booleans, not {show_values(array)}")
     return array.astype(bool)
+
+
+def as_scores(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return finite scores.
+
+    Raises
+    ------
+    UsageError
+        If there is not one finite number per sample.
+
+    Examples
+    --------
+    >>> as_scores("score", [1, 2], 2)
+    array([1., 2.])
+    """
+    raw = _as_array(name, values)
+    if raw.ndim == 2 and raw.shape[1] > 1:
+        raise UsageError(
+            f"{name} must hold one number for each of the {n} samples, not be of shape "
+            f"{raw.shape}: of predict_proba and the like, give the column of the positive class, "
+            "such as [:, 1]; for several classes at once, use macro_auc_interval or "
+            "macro_auc_difference"
+        )
+    array = as_vector(name, values, n)
+    if array.dtype.kind not in "biuf":
+        raise UsageError(
+            f"{name} must hold one number for each of the {n} samples, not {show_values(array)}"
+        )
+    array = array.astype(np.float64)
+    if infinite := int((~np.isfinite(array)).sum()):
+        raise UsageError(
+            f"{name} must hold finite numbers, but {infinite} of the {n} are infinite: a large "
+            "finite number ranks in the same way"
+        )
+    return array
+
+
+def as_matrix(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return finite numbers in rows and columns, one row per sample.
+
+    Raises
+    ------
+    UsageError
+        If the array has the wrong shape, type or values.
+
+    Examples
+    --------
+    >>> as_matrix("X", [[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    array = _as_array(name, values)
+    if array.ndim != 2 or 0 in array.shape:
+        raise UsageError(
+            f"{name} must hold one row per sample and one column per feature or class, not be of "
+            f"shape {array.shape}"
+        )
+    if array.dtype.kind == "O":
+        array = np.stack([_without_objects(column) for column in array.T], axis=1)
+    if array.dtype.kind not in "biuf":
+        raise UsageError(f"{name} must hold numbers, not {array.dtype}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        rows = int((~np.isfinite(array).all(axis=1)).sum())
+        raise UsageError(
+            f"{name} must hold finite numbers, but {rows} of the {len(array)} rows have NaN or "
+            "infinite ones: leave these samples out of every argument"
+        )
+    return array
 
 
 def as_codes(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -79,17 +303,28 @@ def as_codes(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
     >>> as_codes("groups", ["p2", "p1", "p2"], 3)
     array([1, 0, 1])
     """
-    array = np.asarray(values)
-    if array.shape != (n,):
-        raise UsageError(
-            f"{name} must hold one value for each of the {n} samples, not be of shape {array.shape}"
-        )
-    names = array.astype(str) if array.dtype.kind in "fO" else array
-    if names.dtype.kind in "SUT":
-        missing = int(np.isin(names.astype(str), ("", "None", "nan", "<NA>")).sum())
-        if missing:
-            raise UsageError(
-                f"{name} must hold one value for each sample, but the value is missing "
-                f"for {missing} of the {n} samples"
-            )
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return np.unique(as_vector(name, values, n), return_inverse=True)[1].astype(np.int64)
+
+
+def as_patients(groups: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """Return the codes of the patients; without groups, every sample is a patient of its own.
+
+    Examples
+    --------
+    >>> as_patients(None, 3)
+    array([0, 1, 2])
+    """
+    return np.arange(n) if groups is None else as_codes("groups", groups, n)
+
+
+def show_values(array: NDArray[Any]) -> str:
+    """Return the first distinct values, for a message.
+
+    Examples
+    --------
+    >>> show_values(np.array([3, 1, 2, 2, 5, 4]))
+    '1, 2, 3, 4 and 1 more'
+    """
+    known = np.unique(array).tolist()
+    shown = ", ".join(repr(value) for value in known[:_SHOWN])
+    return f"{shown} and {len(known) - _SHOWN} more" if len(known) > _SHOWN else shown

@@ -10,14 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from bottleneck.errors import unknown_name
-from bottleneck.statistics.arguments import check_level
+from bottleneck.statistics.arguments import check_level, check_same_rows
 from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
-from bottleneck.statistics.intervals import CORRECTED, Interval
+from bottleneck.statistics.class_labels import as_truth
+from bottleneck.statistics.intervals import CORRECTED, Interval, with_counts
 
 __all__ = [
-    "auc_interval",
     "auc_intervals",
-    "cv_auc_interval",
     "hoeffding_interval",
     "roc_auc_interval",
     "variance_name",
@@ -30,20 +29,36 @@ def roc_auc_interval(
     y_true: ArrayLike,
     score: ArrayLike,
     groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    positive: object = None,
     level: float = 0.95,
     method: AucMethod = "logit",
+    corrected: bool = True,
 ) -> Interval:
-    """Estimate the AUROC of one test set with a confidence interval.
+    """Estimate the AUROC of a test set, or of cross-validation, with a confidence interval.
+
+    Scores of different folds come from different models and are never ranked together: over
+    folds, the value is the mean AUROC of the test folds.
 
     Parameters
     ----------
-    y_true : array-like of {0, 1} or bool, shape (n_samples,)
-        1 marks the positive class.
+    y_true : array-like of int, bool or str, shape (n_samples,)
+        Classes of the samples.
     score : array-like of float, shape (n_samples,)
         Scores of one model; larger scores mean more of the positive class.
     groups : array-like, shape (n_samples,), optional
         Patients. With them the variance is that of Obuchowski (1997), without them that of
         DeLong, DeLong & Clarke-Pearson (1988).
+    folds : array-like, shape (n_samples,), optional
+        Test fold of every row. The folds of different repeats need different numbers, and
+        ``groups`` are then required (or the sample ids in their place), so that the
+        contributions of a patient to several folds are summed. The variance is that of
+        LeDell, Petersen & van der Laan (2015, Electronic Journal of Statistics 9:1583) with
+        a small-sample factor for each class, n / (n - number of folds), as DeLong's has with
+        one fold.
+    positive : int, bool or str, optional
+        The positive class; the others are negative. By default 1 of 0 and 1, or True.
     level : float
         Confidence level.
     method : {"logit", "delong"}
@@ -51,111 +66,52 @@ def roc_auc_interval(
         short near 1. "logit" is expit(logit(value) ± t SE / (value (1 - value))), the scale
         that Pohar Perme & Manevski (2019, Statistical Methods in Medical Research 28:3755)
         recommend, with the degrees of freedom of ``AurocEstimator.variance``.
+    corrected : bool
+        Whether the variance over folds is multiplied by ``overlap_factor`` (Nadeau & Bengio
+        2003). LeDell's variance takes the models as given and the folds as independent, but a
+        patient who is tested in one fold was in the training sets of the others. In
+        simulations the true variance is up to 2.3 times as large, the more features there are
+        per patient. The factor is conservative if there are few features. False gives LeDell's
+        with the small-sample factor alone, whose interval is too short.
 
     Returns
     -------
     Interval
         A distribution-free interval is returned instead if the placement values do not vary
         (for example at an AUROC of 1) or a class has a single patient; it is also the widest
-        interval that "logit" can return. See ``hoeffding_interval``. If the score is the
-        same for all samples, the AUROC is 0.5 by definition, and the interval [0.5, 0.5].
+        interval that "logit" can return. See ``hoeffding_interval``; over folds it counts the
+        number of folds times the pairs of the smallest fold. If the score is the same for all
+        samples, the AUROC is 0.5 by definition, and the interval [0.5, 0.5].
 
     Raises
     ------
     UsageError
-        If an array has the wrong shape, type or values, the level is not between 0 and 1, or
-        the method is unknown.
+        If an array has the wrong shape, type or values, the positive class is not known, the
+        level is not between 0 and 1, or the method is unknown.
     ProtocolError
-        If only one class is present.
+        If only one class is present, or a fold has only one class.
 
     Examples
     --------
     >>> y_true = [0, 0, 0, 0, 1, 1, 1, 1]
     >>> score = [0.1, 0.4, 0.2, 0.6, 0.5, 0.8, 0.3, 0.9]
-    >>> interval = roc_auc_interval(y_true, score)
-    >>> f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-    '0.812 (0.222 to 0.985)'
+    >>> roc_auc_interval(y_true, score)
+    Interval(0.812, 95 % 0.222 to 0.985, n=8, DeLong, logit scale)
+    >>> folds = [0, 0, 1, 1, 0, 0, 1, 1]
+    >>> roc_auc_interval(y_true, score, groups=[1, 2, 3, 4, 5, 6, 7, 8], folds=folds).value
+    0.875
     """
     if method not in get_args(AucMethod):
-        raise unknown_name("interval method", method, get_args(AucMethod))
-    estimator = AurocEstimator(y_true, groups)
+        raise unknown_name("interval method", str(method), get_args(AucMethod))
+    check_level(level)
+    check_same_rows(y_true=y_true, score=score, groups=groups, folds=folds)
+    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)
     ranks = estimator.rank(score)
-    return auc_interval(estimator, ranks, estimator.influence(ranks), level, method=method)
-
-
-def cv_auc_interval(
-    y_true: ArrayLike,
-    score: ArrayLike,
-    folds: ArrayLike,
-    groups: ArrayLike | None = None,
-    level: float = 0.95,
-    *,
-    corrected: bool = True,
-) -> Interval:
-    """Estimate the mean AUROC of the test folds with a confidence interval.
-
-    Scores of different folds come from different models and are never ranked together. The
-    variance is that of LeDell, Petersen & van der Laan (2015, Electronic Journal of
-    Statistics 9:1583) with a small-sample factor for each class, n / (n - number of folds),
-    as DeLong's has with one fold; the interval is symmetric on the logit scale, as for
-    ``roc_auc_interval``. LeDell's variance takes the models as given and the folds as
-    independent, but a patient who is tested in one fold was in the training sets of the
-    others. In simulations the true variance is up to 2.3 times as large, the more features
-    there are per patient. Therefore it is multiplied by ``overlap_factor`` (Nadeau & Bengio
-    2003), which is conservative if there are few features.
-
-    Parameters
-    ----------
-    y_true, score
-        As for ``roc_auc_interval``.
-    folds : array-like, shape (n_samples,)
-        Test fold of every row. The folds of different repeats need different numbers.
-    groups : array-like, shape (n_samples,), optional
-        Patients. With repeats they are required (or the sample ids in their place), so that
-        the contributions of a patient to several folds are summed.
-    level : float
-        Confidence level.
-    corrected : bool
-        Whether to multiply the variance by ``overlap_factor``. False gives LeDell's with the
-        small-sample factor alone, whose interval is too short.
-
-    Returns
-    -------
-    Interval
-        The interval of the mean true AUROC of the fitted models. If the placement values do
-        not vary, the distribution-free one, with the number of folds times the pairs of the
-        smallest fold.
-
-    Raises
-    ------
-    UsageError
-        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
-    ProtocolError
-        If a fold has only one class.
-
-    Examples
-    --------
-    >>> y_true = [0, 0, 1, 1, 0, 0, 1, 1]
-    >>> score = [0.1, 0.6, 0.5, 0.8, 3.1, 3.3, 3.2, 3.9]
-    >>> cv_auc_interval(y_true, score, folds=[0, 0, 0, 0, 1, 1, 1, 1]).value
-    0.75
-    """
-    estimator = AurocEstimator(y_true, groups, folds)
-    ranks = estimator.rank(score)
-    return auc_interval(estimator, ranks, estimator.influence(ranks), level, corrected=corrected)
-
-
-def auc_interval(
-    estimator: AurocEstimator,
-    ranks: NDArray[np.float64],
-    influence: AurocInfluence,
-    level: float,
-    *,
-    method: AucMethod = "logit",
-    corrected: bool = True,
-) -> Interval:
-    """Return the interval of an AUROC; see ``roc_auc_interval`` and ``cv_auc_interval``."""
-    return auc_intervals(estimator, ranks, influence, method=method, corrected=corrected)(level)
+    interval = auc_intervals(
+        estimator, ranks, estimator.influence(ranks), method=method, corrected=corrected
+    )(level)
+    patients = None if groups is None else estimator.patients
+    return with_counts(interval, len(ranks), patients)
 
 
 def auc_intervals(

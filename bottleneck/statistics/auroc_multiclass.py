@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.statistics.arguments import as_codes, check_level
+from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.statistics.arguments import (
+    as_codes,
+    as_matrix,
+    as_patients,
+    check_level,
+    check_same_rows,
+)
 from bottleneck.statistics.auroc import hoeffding_interval, variance_name
 from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.intervals import Interval, influence_interval
+from bottleneck.statistics.class_labels import as_labels
+from bottleneck.statistics.intervals import Interval, influence_interval, with_counts
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 
 __all__ = ["MacroAuroc", "macro_auc_interval"]
 
 
 def macro_auc_interval(
-    labels: ArrayLike,
+    y_true: ArrayLike,
     scores: ArrayLike,
-    folds: ArrayLike,
     groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    classes: Sequence[object] | None = None,
     level: float = 0.95,
 ) -> Interval:
     """Estimate the macro-averaged one-vs-rest AUROC with a confidence interval.
@@ -29,24 +42,24 @@ def macro_auc_interval(
 
     Parameters
     ----------
-    labels : array-like, shape (n_samples,)
-        True classes.
+    y_true : array-like of int, bool or str, shape (n_samples,)
+        Classes of the samples.
     scores : array-like of float, shape (n_samples, n_classes)
-        One column per class, in the order of the sorted labels.
-    folds : array-like, shape (n_samples,)
-        Test fold of every row; the folds of different repeats need different numbers. The
-        same number for all rows of a single test set.
-    groups : array-like, shape (n_samples,), optional
-        Patients.
+        One column per class.
+    groups, folds : array-like, shape (n_samples,), optional
+        Patients, and test fold of every row, as for ``roc_auc_interval``.
+    classes : sequence, optional
+        The classes in the order of the columns; by default the sorted classes of ``y_true``,
+        which is the order of scikit-learn's ``classes_``.
     level : float
         Confidence level.
 
     Returns
     -------
     Interval
-        With two classes and opposite scores, that of ``roc_auc_interval`` or
-        ``cv_auc_interval``. If the placement values do not vary, the distribution-free one
-        with the smallest number of pairs of all classes.
+        With two classes and opposite scores, that of ``roc_auc_interval``. If the placement
+        values do not vary, the distribution-free one with the smallest number of pairs of all
+        classes.
 
     Raises
     ------
@@ -57,13 +70,17 @@ def macro_auc_interval(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> labels = np.array(["a", "b", "c"] * 4)
-    >>> scores = np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 2, 1, 1, 1, 2]]
-    >>> macro_auc_interval(labels, scores, folds=np.zeros(12)).value
-    0.8125
+    >>> y_true = ["a", "b", "c"] * 4
+    >>> scores = [[3, 1, 2], [1, 3, 2], [2, 1, 3], [3, 2, 1], [2, 3, 1], [1, 2, 3]] * 2
+    >>> scores[0] = [1, 2, 3]
+    >>> macro_auc_interval(y_true, scores)
+    Interval(0.917, 95 % 0.259 to 0.997, n=12, DeLong, mean over classes, logit scale)
     """
-    return MacroAuroc(labels, scores, folds, groups).interval(level)
+    check_level(level)
+    check_same_rows(y_true=y_true, scores=scores, groups=groups, folds=folds)
+    macro = MacroAuroc(y_true, scores, groups, folds, classes=classes)
+    patients = None if groups is None else macro.patients
+    return with_counts(macro.interval(level), len(macro.patients), patients)
 
 
 class MacroAuroc:
@@ -71,13 +88,17 @@ class MacroAuroc:
 
     Parameters
     ----------
-    labels, scores, folds, groups
+    y_true, scores, groups, folds, classes
         As for ``macro_auc_interval``.
+    name : str
+        Name of the scores, for error messages.
 
     Attributes
     ----------
     value : float
         The mean AUROC over folds and classes.
+    patients : ndarray of int64, shape (n_samples,)
+        Codes of the patients.
     influence : ndarray of float64, shape (n_samples,)
         Means of the influences over the classes.
     n_pairs : float
@@ -88,21 +109,31 @@ class MacroAuroc:
 
     def __init__(
         self,
-        labels: ArrayLike,
+        y_true: ArrayLike,
         scores: ArrayLike,
-        folds: ArrayLike,
         groups: ArrayLike | None = None,
+        folds: ArrayLike | None = None,
+        *,
+        classes: Sequence[object] | None = None,
+        name: str = "scores",
     ) -> None:
-        n = np.size(labels)
-        self._codes = as_codes("labels", labels, n)
-        self._folds = as_codes("folds", folds, n)
-        self._patients = np.arange(n) if groups is None else as_codes("groups", groups, n)
-        self._scores = np.asarray(scores)
+        labels = as_labels("y_true", y_true)
+        n = len(labels)
+        known, self._codes = _encode(labels, classes)
+        self.patients = as_patients(groups, n)
+        self._folds = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
+        self._scores = as_matrix(name, scores)
+        if self._scores.shape != (n, len(known)):
+            raise UsageError(
+                f"{name} must be of shape ({n}, {len(known)}), a row for each sample and a column "
+                f"for each class ({', '.join(map(repr, known))}), not {self._scores.shape}: name "
+                "the classes in the order of the columns by classes=(…) if there are others"
+            )
         influences, pairs = [], []
         for number, score in enumerate(self._scores.T):
             by_sample = AurocEstimator(self._codes == number, None, self._folds)
             influences.append(by_sample.influence(by_sample.rank(score)))
-            by_patient = AurocEstimator(self._codes == number, self._patients, self._folds)
+            by_patient = AurocEstimator(self._codes == number, self.patients, self._folds)
             pairs.append(by_patient.n_pairs)
         self.value = float(np.mean([one.value for one in influences]))
         self.influence = np.mean([one.positive + one.negative for one in influences], axis=0)
@@ -114,8 +145,8 @@ class MacroAuroc:
 
     def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
         """Return the variance that these influences give, corrected over folds, and its df."""
-        variance, degrees = patient_variance(influence, self._codes, self._folds, self._patients)
-        overlap = overlap_factor(self._folds, self._patients, by_fold=True)
+        variance, degrees = patient_variance(influence, self._codes, self._folds, self.patients)
+        overlap = overlap_factor(self._folds, self.patients, by_fold=True)
         return variance * overlap, degrees
 
     def interval(self, level: float) -> Interval:
@@ -130,3 +161,29 @@ class MacroAuroc:
             return interval
         low, high = hoeffding_interval(self.value, self.n_pairs, level)
         return Interval(self.value, low, high, np.nan, level, "distribution-free bound")
+
+
+def _encode(
+    labels: NDArray[Any], classes: Sequence[object] | None
+) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return the classes in the order of the columns, and the class of each sample by number."""
+    present = np.unique(labels).tolist()
+    known = present if classes is None else list(np.asarray(classes).tolist())
+    if len(set(known)) < len(known):
+        raise UsageError(f"classes must name each class once, not {known}")
+    if lacking := [name for name in present if name not in known]:
+        raise UsageError(
+            f"y_true holds {lacking[0]!r}, which is not among the classes of the columns "
+            f"({', '.join(map(repr, known))})"
+        )
+    if absent := [name for name in known if name not in present]:
+        raise ProtocolError(
+            f"a macro-averaged AUROC needs samples of every class, but there are none of "
+            f"{absent[0]!r}: leave out its column, and name the other classes"
+        )
+    if len(known) < 2:
+        raise ProtocolError(
+            f"an AUROC needs samples of two classes or more, but all are of class {known[0]!r}"
+        )
+    number = {name: code for code, name in enumerate(known)}
+    return known, np.array([number[name] for name in labels.tolist()])

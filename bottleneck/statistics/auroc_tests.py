@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from bottleneck.statistics.arguments import check_level
+from bottleneck.statistics.arguments import check_level, check_same_rows
 from bottleneck.statistics.auroc import auc_intervals, variance_name
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.class_labels import as_truth
+from bottleneck.statistics.intervals import Interval, short_repr, show_bounds, with_counts
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
 
 __all__ = [
     "AucDifference",
     "RankedScore",
-    "cv_auc_difference",
-    "delong_test",
     "macro_auc_difference",
     "macro_difference",
     "ranked_difference",
+    "roc_auc_difference",
 ]
 
 
@@ -55,6 +55,14 @@ class AucDifference:
         Confidence level of the interval.
     method : str
         Name of the method, for the footnote of a table.
+    n, n_groups : int or None
+        Number of samples, and of patients; None where they were not given.
+
+    Examples
+    --------
+    >>> test = roc_auc_difference([0, 0, 0, 1, 1, 1], [1, 2, 4, 3, 5, 6], [2, 1, 5, 6, 3, 4])
+    >>> round(test.difference, 3), round(test.auc_a, 3)
+    (0.111, 0.889)
     """
 
     auc_a: float
@@ -68,26 +76,40 @@ class AucDifference:
     p_wald: float
     level: float
     method: str
+    n: int | None = dataclasses.field(default=None, compare=False)
+    n_groups: int | None = dataclasses.field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return short_repr(self, f"{self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}")
 
 
-def delong_test(
+def roc_auc_difference(
     y_true: ArrayLike,
     score_a: ArrayLike,
     score_b: ArrayLike,
     groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    positive: object = None,
     level: float = 0.95,
 ) -> AucDifference:
-    """Test whether two scores have the same AUROC on the same samples.
+    """Test whether two models have the same AUROC on the same samples.
 
     Parameters
     ----------
-    y_true : array-like of {0, 1} or bool, shape (n_samples,)
-        1 marks the positive class.
+    y_true : array-like of int, bool or str, shape (n_samples,)
+        Classes of the samples.
     score_a, score_b : array-like of float, shape (n_samples,)
         Scores of the two models; larger scores mean more of the positive class.
     groups : array-like, shape (n_samples,), optional
         Patients. With them the variance is that of Obuchowski (1997, Biometrics 53:567),
         without them that of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44:837).
+    folds : array-like, shape (n_samples,), optional
+        Test fold of every row, the same for both models; see ``roc_auc_interval``. The
+        difference is that of the mean AUROCs over the folds, and the variance LeDell's with
+        the factor of Nadeau & Bengio (2003).
+    positive : int, bool or str, optional
+        The positive class; the others are negative. By default 1 of 0 and 1, or True.
     level : float
         Confidence level.
 
@@ -101,9 +123,11 @@ def delong_test(
         interval: p is 1 minus the level at which a bound is 0, and at least 1e-12.
 
         DeLong's pair, z = difference / SE against the normal distribution and difference ±
-        1.96 SE, is ``z`` and ``p_wald``. Simulated with 12 of 60 patients positive and AUROCs
-        of 0.97 and 0.92, its interval covers 0.89, and this one 0.94; at AUROCs of 0.7 its
-        test rejects up to 7.3 % of true null hypotheses, and this one 5.8 %.
+        1.96 SE, is ``z`` and ``p_wald``; over folds, z is compared with the t distribution,
+        with the degrees of freedom of ``AurocEstimator.variance``. Simulated with 12 of 60
+        patients positive and AUROCs of 0.97 and 0.92, DeLong's interval covers 0.89, and this
+        one 0.94; at AUROCs of 0.7 its test rejects up to 7.3 % of true null hypotheses, and
+        this one 5.8 %.
 
         If both scores rank all samples alike, the difference is 0, and p is 1. If the
         differences of the placement values do not vary, or a class has a single patient,
@@ -113,77 +137,31 @@ def delong_test(
     Raises
     ------
     UsageError
-        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
+        If an array has the wrong shape, type or values, the positive class is not known, or
+        the level is not between 0 and 1.
     ProtocolError
-        If only one class is present.
+        If only one class is present, or a fold has only one class.
 
     Examples
     --------
     >>> y_true = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     >>> score_a = [1, 2, 3, 4, 6, 5, 7, 8, 9, 10]
     >>> score_b = [1, 5, 3, 8, 7, 4, 2, 9, 6, 10]
-    >>> test = delong_test(y_true, score_a, score_b)
-    >>> f"{test.difference:.2f}, p = {test.p:.3f}"
-    '0.32, p = 0.114'
+    >>> test = roc_auc_difference(y_true, score_a, score_b)
+    >>> test
+    AucDifference(0.32, 95 % -0.166 to 0.753, p=0.114, n=10, DeLong, MOVER)
+    >>> f"{test.auc_a:.2f} against {test.auc_b:.2f}"
+    '0.96 against 0.64'
     """
-    estimator = AurocEstimator(y_true, groups)
-    a, b = (RankedScore.of(estimator, score) for score in (score_a, score_b))
-    return ranked_difference(estimator, a, b, level)
-
-
-def cv_auc_difference(
-    y_true: ArrayLike,
-    score_a: ArrayLike,
-    score_b: ArrayLike,
-    folds: ArrayLike,
-    groups: ArrayLike | None = None,
-    level: float = 0.95,
-) -> AucDifference:
-    """Test whether two models have the same mean AUROC over the test folds.
-
-    The variance is the corrected one of ``cv_auc_interval`` (LeDell, Petersen & van der Laan
-    2015, with the factor of Nadeau & Bengio 2003), computed from the difference of the two
-    influences of each patient. ``p_wald`` compares z with the t distribution, with the
-    degrees of freedom of ``AurocEstimator.variance``.
-
-    Parameters
-    ----------
-    y_true, score_a, score_b
-        As for ``delong_test``.
-    folds : array-like, shape (n_samples,)
-        Test fold of every row, the same for both models. The folds of different repeats need
-        different numbers.
-    groups : array-like, shape (n_samples,), optional
-        Patients. With repeats they are required (or the sample ids in their place).
-    level : float
-        Confidence level.
-
-    Returns
-    -------
-    AucDifference
-        The interval, its p value, and the results without a standard error are as for
-        ``delong_test``.
-
-    Raises
-    ------
-    UsageError
-        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
-    ProtocolError
-        If a fold has only one class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> y_true, folds = np.arange(60) % 2, np.arange(60) // 12
-    >>> good, poor = y_true + rng.normal(0, 0.7, 60), y_true + rng.normal(0, 2, 60)
-    >>> test = cv_auc_difference(y_true, good, poor, folds)
-    >>> bool(test.p < 0.05)
-    True
-    """
-    estimator = AurocEstimator(y_true, groups, folds)
-    a, b = (RankedScore.of(estimator, score) for score in (score_a, score_b))
-    return ranked_difference(estimator, a, b, level)
+    check_level(level)
+    check_same_rows(y_true=y_true, score_a=score_a, score_b=score_b, groups=groups, folds=folds)
+    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)
+    a, b = (
+        RankedScore.of(estimator, score, name)
+        for name, score in (("score_a", score_a), ("score_b", score_b))
+    )
+    patients = None if groups is None else estimator.patients
+    return with_counts(ranked_difference(estimator, a, b, level), len(a.ranks), patients)
 
 
 class RankedScore(NamedTuple):
@@ -197,9 +175,9 @@ class RankedScore(NamedTuple):
     """The interval of the AUROC as a function of its level."""
 
     @classmethod
-    def of(cls, estimator: AurocEstimator, score: ArrayLike) -> RankedScore:
+    def of(cls, estimator: AurocEstimator, score: ArrayLike, name: str = "score") -> RankedScore:
         """Rank a score, and compute its AUROC."""
-        ranks = estimator.rank(score)
+        ranks = estimator.rank(score, name)
         influence = estimator.influence(ranks)
         return cls(ranks, influence, auc_intervals(estimator, ranks, influence))
 
@@ -207,7 +185,7 @@ class RankedScore(NamedTuple):
 def ranked_difference(
     estimator: AurocEstimator, a: RankedScore, b: RankedScore, level: float = 0.95
 ) -> AucDifference:
-    """Test two scores as ``delong_test`` does, or over several folds as ``cv_auc_difference``.
+    """Test two scores as ``roc_auc_difference`` does.
 
     Parameters
     ----------
@@ -240,21 +218,23 @@ def _no_difference(value: float, level: float, name: str) -> AucDifference:
 
 
 def macro_auc_difference(
-    labels: ArrayLike,
+    y_true: ArrayLike,
     scores_a: ArrayLike,
     scores_b: ArrayLike,
-    folds: ArrayLike,
     groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    classes: Sequence[object] | None = None,
     level: float = 0.95,
 ) -> AucDifference:
     """Test whether two models have the same macro-averaged one-vs-rest AUROC.
 
     Parameters
     ----------
-    labels, folds, groups, level
+    y_true, groups, folds, classes, level
         As for ``macro_auc_interval``.
     scores_a, scores_b : array-like of float, shape (n_samples, n_classes)
-        One column per class, in the order of the sorted labels.
+        Scores of the two models, one column per class.
 
     Returns
     -------
@@ -262,7 +242,7 @@ def macro_auc_difference(
         The variance is that of ``macro_auc_interval``, computed from the difference of the
         two influences of each patient; ``p_wald`` compares z with the t distribution. The
         interval combines those of the two models, and p follows from it, as for
-        ``delong_test``.
+        ``roc_auc_difference``.
 
     Raises
     ------
@@ -275,15 +255,20 @@ def macro_auc_difference(
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> codes = np.arange(90) % 3
-    >>> good = np.eye(3)[codes] + rng.normal(0, 0.5, (90, 3))
-    >>> poor = np.eye(3)[codes] + rng.normal(0, 2, (90, 3))
-    >>> test = macro_auc_difference(np.array(list("abc"))[codes], good, poor, np.zeros(90))
-    >>> bool(test.p < 0.05)
+    >>> y_true = ["a", "b", "c"] * 30
+    >>> truth = np.tile(np.eye(3), (30, 1))
+    >>> good, poor = (truth + rng.normal(0, noise, (90, 3)) for noise in (0.5, 2))
+    >>> macro_auc_difference(y_true, good, poor).p < 0.05
     True
     """
-    a, b = (MacroAuroc(labels, scores, folds, groups) for scores in (scores_a, scores_b))
-    return macro_difference(a, b, level)
+    check_level(level)
+    check_same_rows(y_true=y_true, scores_a=scores_a, scores_b=scores_b, groups=groups, folds=folds)
+    a, b = (
+        MacroAuroc(y_true, scores, groups, folds, classes=classes, name=name)
+        for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))
+    )
+    patients = None if groups is None else a.patients
+    return with_counts(macro_difference(a, b, level), len(a.patients), patients)
 
 
 def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDifference:

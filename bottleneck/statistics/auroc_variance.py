@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.arguments import as_booleans, as_codes
+from bottleneck.errors import ProtocolError
+from bottleneck.statistics.arguments import as_booleans, as_codes, as_patients, as_scores
 from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_factor
 
 __all__ = ["AurocEstimator", "AurocInfluence"]
@@ -103,7 +103,7 @@ class AurocEstimator:
     ) -> None:
         self.positive = as_booleans("y_true", y_true)
         n = len(self.positive)
-        self.patients = np.arange(n) if groups is None else as_codes("groups", groups, n)
+        self.patients = as_patients(groups, n)
         self.folds = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
         n_patients = int(self.patients.max()) + 1
         self.n_folds = int(self.folds.max()) + 1
@@ -112,10 +112,11 @@ class AurocEstimator:
         self._fold_rows = [self.folds == fold for fold in range(self.n_folds)]
         for rows in self._fold_rows:
             if len(np.unique(self.positive[rows])) < 2:
-                which = "all samples" if folds is None else "those of one fold"
+                which = "all samples" if self.n_folds == 1 else "those of one fold"
+                side = "positive" if self.positive[rows][0] else "negative"
                 raise ProtocolError(
-                    f"an AUROC needs samples of both classes to rank, but {which} are of "
-                    f"class {int(self.positive[rows][0])}"
+                    f"an AUROC needs samples of both classes to rank, but {which} are of the "
+                    f"{side} class"
                 )
 
         counts = [np.bincount(self.patients[rows], minlength=n_patients) for rows in self._classes]
@@ -134,13 +135,15 @@ class AurocEstimator:
         effective = (count.sum() ** 2 / (count**2).sum() for count in counts)
         return max(1.0, min(*effective, len(np.unique(self.patients[rows])) / 2))
 
-    def rank(self, score: ArrayLike) -> Floats:
+    def rank(self, score: ArrayLike, name: str = "score") -> Floats:
         """Rank the samples within each fold; equal scores share their mean rank.
 
         Parameters
         ----------
         score : array-like of float, shape (n_samples,)
             Larger scores mean more of the positive class.
+        name : str
+            Name of the argument, for error messages.
 
         Returns
         -------
@@ -152,14 +155,7 @@ class AurocEstimator:
         UsageError
             If there is not one finite score per sample.
         """
-        values = np.asarray(score)
-        if values.shape != self.positive.shape or values.dtype.kind not in "biuf":
-            raise UsageError(
-                f"score must hold one number for each of the {len(self.positive)} samples, "
-                f"not {values.dtype} of shape {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise UsageError("score must hold finite numbers, but some are NaN or infinite")
+        values = as_scores(name, score, len(self.positive))
         ranks = np.empty(len(values))
         for rows in self._fold_rows:
             ranks[rows] = rankdata(values[rows])

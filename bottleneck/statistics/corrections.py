@@ -64,7 +64,7 @@ def corrected_resampled_t(
         times the variance of the J differences, with J - 1 degrees of freedom. If all
         differences are 0, t is 0 and p is 1. In ``benchmarks/coverage.md`` the test rejects
         up to 14.7 % of true null hypotheses at the 5 % level if there are many features per
-        patient; for the AUROC, ``cv_auc_difference`` holds its level.
+        patient; for the AUROC, ``roc_auc_difference`` holds its level.
 
     Raises
     ------

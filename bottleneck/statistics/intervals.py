@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from bottleneck.errors import UsageError
-from bottleneck.statistics.arguments import as_codes, check_level
+from bottleneck.statistics.arguments import as_vector, check_level
+from bottleneck.statistics.patient_variance import patient_variance
 
 __all__ = [
     "CORRECTED",
@@ -24,6 +25,10 @@ __all__ = [
     "effective_number",
     "holds_level",
     "influence_interval",
+    "mean_interval",
+    "short_repr",
+    "show_bounds",
+    "with_counts",
 ]
 
 # Fewer effective patients than this in a class give an estimate only.
@@ -47,6 +52,13 @@ class Interval:
         Confidence level, two-sided.
     method : str
         Name of the method, for the footnote of a table.
+    n, n_groups : int or None
+        Number of samples, and of patients; None where they were not given.
+
+    Examples
+    --------
+    >>> Interval(0.8124, 0.7062, 0.8711, 0.04, 0.95, "Obuchowski, logit scale", n=120, n_groups=40)
+    Interval(0.812, 95 % 0.706 to 0.871, n=120 of 40 groups, Obuchowski, logit scale)
     """
 
     value: float
@@ -55,6 +67,67 @@ class Interval:
     standard_error: float
     level: float
     method: str
+    n: int | None = dataclasses.field(default=None, compare=False)
+    n_groups: int | None = dataclasses.field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return short_repr(self, f"{self.value:.3g}, {show_bounds(self)}")
+
+
+class _Estimate(Protocol):
+    """What the results of this package share."""
+
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def level(self) -> float: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def n(self) -> int | None: ...
+    @property
+    def n_groups(self) -> int | None: ...
+
+
+def show_bounds(result: _Estimate) -> str:
+    """Return the level and the bounds of a result, in few digits.
+
+    Examples
+    --------
+    >>> show_bounds(Interval(0.8124, 0.7062, 0.8711, 0.04, 0.95, "Wilson"))
+    '95 % 0.706 to 0.871'
+    """
+    return f"{100 * result.level:.4g} % {result.low:.3g} to {result.high:.3g}"
+
+
+def short_repr(result: _Estimate, text: str) -> str:
+    """Return the one line that shows a result: the text given, the counts and the method.
+
+    Examples
+    --------
+    >>> short_repr(Interval(0.8, 0.7, 0.9, 0.05, 0.95, "Wilson", n=50), "0.8")
+    'Interval(0.8, n=50, Wilson)'
+    """
+    counts = "" if result.n is None else f", n={result.n}"
+    counts += "" if result.n_groups is None else f" of {result.n_groups} groups"
+    return f"{type(result).__name__}({text}{counts}, {result.method})"
+
+
+R = TypeVar("R", bound=_Estimate)
+
+
+def with_counts(result: R, n: int, groups: NDArray[np.int64] | None) -> R:
+    """Return a result with the numbers of its samples, and of its patients if they are known.
+
+    Examples
+    --------
+    >>> with_counts(Interval(0.8, 0.7, 0.9, 0.05, 0.95, "Wilson"), 3, np.array([0, 0, 1]))
+    Interval(0.8, 95 % 0.7 to 0.9, n=3 of 2 groups, Wilson)
+    """
+    n_groups = None if groups is None else len(np.unique(groups))
+    return dataclasses.replace(result, n=n, n_groups=n_groups)  # type: ignore[type-var]
 
 
 def influence_interval(
@@ -121,6 +194,44 @@ def influence_interval(
     )
 
 
+def mean_interval(
+    value: float,
+    influence: NDArray[np.float64],
+    patients: NDArray[np.int64],
+    overlap: float,
+    level: float,
+    method: str = "influence by patient",
+    bounds: tuple[float, float] | None = (0, 1),
+) -> Interval:
+    """Return the t interval of a mean over samples, or of an estimate with known influences.
+
+    Parameters
+    ----------
+    value : float
+        The estimate.
+    influence : ndarray of float64, shape (n_samples,)
+        Influence of each sample; (x - mean) / n for a mean.
+    patients : ndarray of int64, shape (n_samples,)
+        Codes of the patients, from 0.
+    overlap : float
+        Factor of the variance: ``overlap_factor``.
+    level, method, bounds
+        As for ``influence_interval``.
+
+    Examples
+    --------
+    >>> x = np.array([0.1, 0.3, 0.2, 0.4])
+    >>> mean_interval(0.25, (x - x.mean()) / 4, np.arange(4), 1.0, 0.95, "mean", None)
+    Interval(0.25, 95 % 0.0446 to 0.455, mean)
+    """
+    alike = np.zeros(len(influence), dtype=np.int64)
+    variance, degrees = patient_variance(influence, alike, alike, patients)
+    name = method + (CORRECTED if overlap > 1 else "")
+    return influence_interval(
+        value, variance * overlap, degrees, level=level, bounds=bounds, method=name
+    )
+
+
 def average_intervals(intervals: Sequence[Interval]) -> Interval:
     """Average the intervals of several repeats on the same patients.
 
@@ -145,7 +256,7 @@ def average_intervals(intervals: Sequence[Interval]) -> Interval:
     """
     bounds = np.mean([(i.value, i.low, i.high, i.standard_error) for i in intervals], axis=0)
     value, low, high, error = map(float, bounds)
-    return Interval(value, low, high, error, intervals[0].level, intervals[0].method)
+    return dataclasses.replace(intervals[0], value=value, low=low, high=high, standard_error=error)
 
 
 def effective_number(groups: ArrayLike) -> float:
@@ -175,10 +286,7 @@ def effective_number(groups: ArrayLike) -> float:
     >>> round(effective_number([0] * 60 + list(range(1, 15))), 2)
     1.52
     """
-    values = np.asarray(groups)
-    if not values.size:
-        raise UsageError("groups must hold the patient of at least one sample, but it is empty")
-    sizes = np.bincount(as_codes("groups", values, values.size)).astype(float)
+    sizes = np.unique(as_vector("groups", groups), return_counts=True)[1].astype(float)
     return float(sizes.sum() ** 2 / (sizes @ sizes))
 
 

@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from bottleneck.errors import UsageError
-from bottleneck.statistics.arguments import as_booleans, as_codes, check_level
-from bottleneck.statistics.intervals import CORRECTED
+from bottleneck.statistics.arguments import as_booleans, as_patients, check_level, check_same_rows
+from bottleneck.statistics.class_labels import as_labels, as_predicted
+from bottleneck.statistics.intervals import CORRECTED, short_repr, show_bounds, with_counts
 from bottleneck.statistics.inversion import agree_with_p
-from bottleneck.statistics.proportions import effective_sample_size
+from bottleneck.statistics.proportions import effective_sample_size, overlap_over
 
-__all__ = ["McNemar", "mcnemar_test"]
+__all__ = ["McNemar", "mcnemar_of_correct", "mcnemar_test"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,13 @@ class McNemar:
         Confidence level of the interval.
     method : str
         Name of the test, for the footnote of a table.
+    n, n_groups : int or None
+        Number of samples, and of patients; None where they were not given.
+
+    Examples
+    --------
+    >>> mcnemar_test(["a", "b", "b", "c"], ["a", "b", "b", "a"], ["a", "b", "c", "a"]).difference
+    0.25
     """
 
     only_a: int
@@ -52,28 +60,37 @@ class McNemar:
     p_durkalski: float
     level: float
     method: str
+    n: int | None = dataclasses.field(default=None, compare=False)
+    n_groups: int | None = dataclasses.field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return short_repr(self, f"{self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}")
 
 
 def mcnemar_test(
-    correct_a: ArrayLike,
-    correct_b: ArrayLike,
+    y_true: ArrayLike,
+    pred_a: ArrayLike,
+    pred_b: ArrayLike,
     groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
     level: float = 0.95,
-    overlap: float = 1.0,
 ) -> McNemar:
     """Test whether two models have the same accuracy on the same samples.
 
     Parameters
     ----------
-    correct_a, correct_b : array-like of {0, 1} or bool, shape (n_samples,)
-        Whether each model classifies the sample correctly.
+    y_true : array-like of int, bool or str, shape (n_samples,)
+        Classes of the samples, two or more.
+    pred_a, pred_b : array-like of int, bool or str, shape (n_samples,)
+        Classes that the two models predict.
     groups : array-like, shape (n_samples,), optional
         Patients; without them every sample is a patient of its own.
+    folds : array-like, shape (n_samples,), optional
+        Test fold of every row, in one repeat, the same for both models. The variance is then
+        multiplied by ``overlap_factor`` (Nadeau & Bengio 2003, Machine Learning 52:239).
     level : float
         Confidence level.
-    overlap : float
-        Factor of the variance, for accuracies over cross-validation folds:
-        ``overlap_factor`` (Nadeau & Bengio 2003, Machine Learning 52:239).
 
     Returns
     -------
@@ -92,7 +109,55 @@ def mcnemar_test(
         Durkalski et al. (2003, Statistics in Medicine 22:2417), (sum d_i)² / sum d_i² for
         the mean differences d_i of the patients, is one of another difference if patients
         have different numbers of samples. They are ``p_exact``, ``p_mid`` and
-        ``p_durkalski``, without ``overlap``.
+        ``p_durkalski``, without the factor of the folds.
+
+    Raises
+    ------
+    UsageError
+        If an array has the wrong shape, type or values, a predicted class is not one of
+        ``y_true``, or the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> y_true = [0, 0, 0, 0, 1, 1, 1, 1]
+    >>> pred_a = [0, 0, 0, 0, 1, 1, 1, 0]
+    >>> pred_b = [0, 0, 1, 1, 0, 0, 0, 0]
+    >>> test = mcnemar_test(y_true, pred_a, pred_b)
+    >>> test
+    McNemar(0.625, 95 % 0.0978 to 0.863, p=0.0253, n=8, McNemar, Tango's interval)
+    >>> test.only_a, test.only_b, test.p_exact
+    (5, 0, 0.0625)
+    """
+    check_level(level)
+    check_same_rows(y_true=y_true, pred_a=pred_a, pred_b=pred_b, groups=groups, folds=folds)
+    labels = as_labels("y_true", y_true)
+    n = len(labels)
+    a, b = (
+        labels == as_predicted(name, predicted, labels)
+        for name, predicted in (("pred_a", pred_a), ("pred_b", pred_b))
+    )
+    patients = as_patients(groups, n)
+    test = mcnemar_of_correct(a, b, patients, level, overlap_over(folds, patients))
+    return with_counts(test, n, None if groups is None else patients)
+
+
+def mcnemar_of_correct(
+    correct_a: ArrayLike,
+    correct_b: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    overlap: float = 1.0,
+) -> McNemar:
+    """Test two models as ``mcnemar_test`` does, given the samples that each classifies correctly.
+
+    Parameters
+    ----------
+    correct_a, correct_b : array-like of {0, 1} or bool, shape (n_samples,)
+        Whether each model classifies the sample correctly.
+    groups, level
+        As for ``mcnemar_test``.
+    overlap : float
+        Factor of the variance: ``overlap_factor``.
 
     Raises
     ------
@@ -102,13 +167,8 @@ def mcnemar_test(
 
     Examples
     --------
-    >>> correct_a = [1, 1, 1, 1, 1, 1, 1, 0]
-    >>> correct_b = [1, 1, 0, 0, 0, 0, 0, 0]
-    >>> test = mcnemar_test(correct_a, correct_b)
-    >>> test.only_a, test.only_b, test.p_exact
-    (5, 0, 0.0625)
-    >>> f"{test.difference:.3f} ({test.low:.3f} to {test.high:.3f}), p = {test.p:.3f}"
-    '0.625 (0.098 to 0.863), p = 0.025'
+    >>> mcnemar_of_correct([1, 1, 1, 1, 1, 1, 1, 0], [1, 1, 0, 0, 0, 0, 0, 0]).only_a
+    5
     """
     check_level(level)
     if not overlap >= 1:
@@ -121,7 +181,7 @@ def mcnemar_test(
             f"{len(right_b)}"
         )
     n = len(right_a)
-    patients = np.arange(n) if groups is None else as_codes("groups", groups, n)
+    patients = as_patients(groups, n)
     differences = right_a.astype(float) - right_b
     only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
 

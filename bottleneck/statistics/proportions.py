@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import numbers
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bottleneck.errors import UsageError
-from bottleneck.statistics.arguments import as_booleans, as_codes, check_level
-from bottleneck.statistics.intervals import CORRECTED, Interval, effective_number
-from bottleneck.statistics.patient_variance import degrees_of_freedom
+from bottleneck.statistics.arguments import (
+    as_booleans,
+    as_codes,
+    as_patients,
+    check_level,
+    check_same_rows,
+)
+from bottleneck.statistics.intervals import CORRECTED, Interval, effective_number, with_counts
+from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_factor
 
-__all__ = ["clustered_proportion_interval", "effective_sample_size", "wilson_interval"]
+__all__ = [
+    "clustered_proportion_interval",
+    "effective_sample_size",
+    "overlap_over",
+    "proportion_interval",
+    "wilson_interval",
+]
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -33,20 +48,86 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     Raises
     ------
     UsageError
-        If not 0 <= successes <= n and n >= 1, or the level is not between 0 and 1.
+        If they are no whole numbers with 0 <= successes <= n and n >= 1, or the level is not
+        between 0 and 1.
 
     Examples
     --------
-    >>> interval = wilson_interval(45, 50)
-    >>> f"{interval.value:.2f} ({interval.low:.3f} to {interval.high:.3f})"
-    '0.90 (0.786 to 0.957)'
+    >>> wilson_interval(45, 50)
+    Interval(0.9, 95 % 0.786 to 0.957, n=50, Wilson)
     """
-    if not 0 <= successes <= n or n < 1:
+    counts = [
+        isinstance(count, numbers.Real) and count == count // 1 and not isinstance(count, bool)
+        for count in (successes, n)
+    ]
+    if not all(counts) or not 0 <= successes <= n or n < 1:
         raise UsageError(
-            f"a proportion needs n >= 1 and 0 <= successes <= n, not successes = {successes} "
-            f"and n = {n}"
+            "a proportion needs two whole numbers, n >= 1 and 0 <= successes <= n, not "
+            f"successes = {successes} and n = {n}: for arrays, use proportion_interval"
         )
-    return _wilson(successes / n, n, level, "Wilson")
+    return dataclasses.replace(_wilson(successes / n, n, level, "Wilson"), n=int(n))
+
+
+def proportion_interval(
+    correct: ArrayLike,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Estimate a proportion, such as the accuracy, also over several images per patient.
+
+    Parameters
+    ----------
+    correct : array-like of {0, 1} or bool, shape (n_samples,)
+        1 marks the samples to count, such as ``y_true == y_pred``.
+    groups : array-like, shape (n_samples,), optional
+        Patients; without them every sample is a patient of its own.
+    folds : array-like, shape (n_samples,), optional
+        Test fold of every row; the folds of different repeats need different numbers. The
+        effective sample size is then divided by ``overlap_factor``, because the training sets
+        of the folds overlap.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        Wilson's score interval; if patients have several samples, with the effective sample
+        size in place of the number of images (Rao & Scott 1992, Biometrics 48:577; Saha,
+        Miller & Wang 2016, doi:10.1515/ijb-2015-0024).
+
+    Raises
+    ------
+    UsageError
+        If an array has the wrong shape, type or values, or the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> correct = [1, 1, 1, 0, 1, 1, 0, 0]
+    >>> proportion_interval(correct, groups=[1, 1, 2, 2, 3, 3, 4, 4])
+    Interval(0.625, 95 % 0.219 to 0.908, n=8 of 4 groups, clustered Wilson)
+    """
+    check_level(level)
+    check_same_rows(correct=correct, groups=groups, folds=folds)
+    counted = as_booleans("correct", correct)
+    patients = as_patients(groups, len(counted))
+    overlap = overlap_over(folds, patients)
+    interval = clustered_proportion_interval(counted, patients, level, overlap)
+    return with_counts(interval, len(counted), None if groups is None else patients)
+
+
+def overlap_over(folds: ArrayLike | None, patients: NDArray[np.int64]) -> float:
+    """Return the ``overlap_factor`` of a metric of all samples; 1 without folds.
+
+    Examples
+    --------
+    >>> overlap_over([0, 0, 1, 1], np.arange(4))
+    3.0
+    """
+    return (
+        1.0 if folds is None else overlap_factor(as_codes("folds", folds, len(patients)), patients)
+    )
 
 
 def clustered_proportion_interval(
@@ -56,7 +137,7 @@ def clustered_proportion_interval(
 
     The interval is Wilson's with the effective sample size in place of the number of images,
     as Rao & Scott (1992, Biometrics 48:577) do for counts and Saha, Miller & Wang (2016,
-    Journal of Applied Statistics 43:2123) for this interval.
+    International Journal of Biostatistics, doi:10.1515/ijb-2015-0024) for this interval.
 
     Parameters
     ----------
@@ -68,7 +149,7 @@ def clustered_proportion_interval(
         Confidence level.
     overlap : float
         Divisor of the effective sample size, for proportions over cross-validation folds:
-        ``overlap_factor``, for the reason given in ``cv_auc_interval``.
+        ``overlap_factor``, for the reason given in ``roc_auc_interval``.
 
     Returns
     -------

@@ -14,14 +14,16 @@ from bottleneck.evaluation.metrics.metrics import fold_aurocs
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_tests import delong_test
-from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.auroc_tests import roc_auc_difference
+from bottleneck.statistics.mcnemar import mcnemar_of_correct
 
 
 def test_a_single_test_part_has_delongs_test() -> None:
     a, b = predict(seed=1), predict(seed=2, skill=0.3)
     (test,) = paired_tests({"a": a, "b": b}, "malignant", family=["a", "b"])
-    assert test.result == delong_test(a.labels == "malignant", a.scores[:, 1], b.scores[:, 1])
+    assert test.result == roc_auc_difference(
+        a.labels == "malignant", a.scores[:, 1], b.scores[:, 1]
+    )
 
 
 def test_arms_of_three_classes_are_compared() -> None:
@@ -75,7 +77,7 @@ def test_accuracy_over_folds_has_the_factor_of_overlapping_training_sets() -> No
 def test_accuracy_on_a_single_test_set_is_mcnemars() -> None:
     once = {name: predict(seed=n) for n, name in enumerate("ab")}
     (accuracy,) = secondary_tests(once, {"a": False, "b": False})
-    expected = mcnemar_test(*(arm.predicted == arm.labels for arm in once.values()))
+    expected = mcnemar_of_correct(*(arm.predicted == arm.labels for arm in once.values()))
     assert [accuracy.low, accuracy.high, accuracy.p] == pytest.approx(
         [expected.low, expected.high, expected.p]
     )

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
-from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 
 
 def columns(arm, **values):
@@ -72,7 +72,7 @@ def test_folds_without_a_class_are_left_out_of_the_auroc():
     true = arm.labels == "malignant"
     areas = [roc_auc_score(true[arm.folds == f], arm.scores[arm.folds == f, 1]) for f in (0, 2)]
     ranked = np.isin(arm.folds, (0, 2))
-    interval = cv_auc_interval(true[ranked], arm.scores[ranked, 1], arm.folds[ranked])
+    interval = roc_auc_interval(true[ranked], arm.scores[ranked, 1], folds=arm.folds[ranked])
     found = group.metrics["auroc"]
     assert found.value == pytest.approx(np.mean(areas))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))

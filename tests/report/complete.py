@@ -15,7 +15,6 @@ from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSe
 from bottleneck.evaluation.metrics.metric_values import (
     Bin,
     Calibration,
-    DecisionCurve,
     Metric,
     OperatingPoint,
     Subgroup,
@@ -23,6 +22,7 @@ from bottleneck.evaluation.metrics.metric_values import (
 from bottleneck.evaluation.result_parts import Drop, LearningCurve, Shift
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.net_benefit import DecisionCurve
 
 MORE = {
     "mcc": Metric(0.412, 0.301, 0.523, "BCa bootstrap, 95 %"),

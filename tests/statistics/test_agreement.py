@@ -10,13 +10,12 @@ from scipy import stats
 
 from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.auroc_tests import (
-    cv_auc_difference,
-    delong_test,
     macro_auc_difference,
+    roc_auc_difference,
 )
 from bottleneck.statistics.corrections import corrected_resampled_t
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
-from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.mcnemar import mcnemar_of_correct
 
 LEVELS = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 
@@ -51,10 +50,10 @@ def two_arms(draw, n_classes=2):
 def test_auroc_differences_agree_with_their_p_values(data, level):
     y, (a, b), folds, patient = data
     for test in (
-        delong_test(y, a[:, 1], b[:, 1], level=level),
-        delong_test(y, a[:, 1], b[:, 1], patient, level),
-        cv_auc_difference(y, a[:, 1], b[:, 1], folds, patient, level),
-        macro_auc_difference(y, a, b, folds, patient, level),
+        roc_auc_difference(y, a[:, 1], b[:, 1], level=level),
+        roc_auc_difference(y, a[:, 1], b[:, 1], patient, level=level),
+        roc_auc_difference(y, a[:, 1], b[:, 1], patient, folds, level=level),
+        macro_auc_difference(y, a, b, patient, folds, level=level),
     ):
         assert_agreement(test, level)
 
@@ -63,7 +62,7 @@ def test_auroc_differences_agree_with_their_p_values(data, level):
 @given(two_arms(3), LEVELS)
 def test_macro_differences_agree_with_their_p_values(data, level):
     y, scores, folds, patient = data
-    assert_agreement(macro_auc_difference(y, *scores, folds, patient, level), level)
+    assert_agreement(macro_auc_difference(y, *scores, patient, folds, level=level), level)
 
 
 @settings(max_examples=150)
@@ -81,7 +80,7 @@ def test_macro_differences_agree_with_their_p_values(data, level):
 )
 def test_accuracy_differences_agree_with_their_p_values(rows, grouped, level, overlap):
     a, b, patient = map(np.array, zip(*rows, strict=True))
-    test = mcnemar_test(a, b, patient if grouped else None, level, overlap)
+    test = mcnemar_of_correct(a, b, patient if grouped else None, level, overlap)
     assert_agreement(test, level)
 
 
@@ -91,7 +90,7 @@ def test_every_small_table_of_two_accuracies_agrees():
             for only_b in range(n + 1 - only_a):
                 a = np.arange(n) < only_a
                 b = (np.arange(n) >= only_a) & (np.arange(n) < only_a + only_b)
-                assert_agreement(mcnemar_test(a, b), 0.95)
+                assert_agreement(mcnemar_of_correct(a, b), 0.95)
 
 
 @settings(max_examples=100)
@@ -131,6 +130,6 @@ def test_difference_from_a_constant_arm_is_the_interval_of_the_other(level):
     for shift in (0.0, 0.3, 0.5, 0.8):
         score = shift * y + rng.normal(size=60)
         alone = roc_auc_interval(y, score, level=level)
-        test = delong_test(y, score, np.zeros(60), level=level)
+        test = roc_auc_difference(y, score, np.zeros(60), level=level)
         assert (test.low, test.high) == pytest.approx((alone.low - 0.5, alone.high - 0.5))
         assert (test.p < round(1 - level, 12)) == (alone.low > 0.5 or alone.high < 0.5)

@@ -7,7 +7,7 @@ from binormal import AUROC, REFERENCE, SAMPLES, TOLERANCE, binormal, numbers
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 
 CLUSTERED = pd.read_csv(REFERENCE / "clustered_samples.csv")
 
@@ -153,7 +153,7 @@ def test_score_that_ranks_nobody_has_auroc_one_half():
     interval = roc_auc_interval(y, np.full(len(y), 0.3), patient)
     assert (interval.low, interval.value, interval.high) == (0.5, 0.5, 0.5)
     folds = patient % 4 // 2
-    assert cv_auc_interval(y, 1.0 * folds, folds, patient).high == 0.5
+    assert roc_auc_interval(y, 1.0 * folds, patient, folds).high == 0.5
 
 
 def folded():
@@ -163,15 +163,15 @@ def folded():
 
 def test_cross_validated_auroc_is_the_mean_of_proc_over_folds():
     data, folds = folded()
-    interval = cv_auc_interval(data.y, data.a, data.fold, corrected=False)
+    interval = roc_auc_interval(data.y, data.a, folds=data.fold, corrected=False)
     assert interval.value == pytest.approx(folds.auc_a.mean(), abs=TOLERANCE)
     assert interval.standard_error**2 == pytest.approx(folds.variance_a.sum() / 25, abs=TOLERANCE)
 
 
 def test_correction_for_overlapping_training_sets():
     data, _ = folded()
-    plain = cv_auc_interval(data.y, data.a, data.fold, corrected=False)
-    corrected = cv_auc_interval(data.y, data.a, data.fold)
+    plain = roc_auc_interval(data.y, data.a, folds=data.fold, corrected=False)
+    corrected = roc_auc_interval(data.y, data.a, folds=data.fold)
     # Nadeau & Bengio with 5 folds: 1/5 + 20/80 in place of 1/5.
     ratio = (1 / 5 + 20 / 80) / (1 / 5)
     assert corrected.standard_error**2 == pytest.approx(ratio * plain.standard_error**2)
@@ -180,7 +180,7 @@ def test_correction_for_overlapping_training_sets():
 
 def test_one_fold_is_a_test_set():
     y, score, patient = binormal()
-    assert cv_auc_interval(y, score, np.zeros(len(y)), patient) == roc_auc_interval(
+    assert roc_auc_interval(y, score, patient, np.zeros(len(y))) == roc_auc_interval(
         y, score, patient
     )
 
@@ -188,16 +188,16 @@ def test_one_fold_is_a_test_set():
 def test_scores_of_different_folds_are_not_ranked_together():
     data, _ = folded()
     shifted = data.a + 10 * data.fold
-    one, other = (cv_auc_interval(data.y, s, data.fold) for s in (data.a, shifted))
+    one, other = (roc_auc_interval(data.y, s, folds=data.fold) for s in (data.a, shifted))
     assert numbers(one) == pytest.approx(numbers(other))
 
 
 def test_a_repeat_with_the_same_result_changes_nothing():
     y, score, patient = binormal(60)
     folds = patient // 2 % 5
-    once = cv_auc_interval(y, score, folds, patient)
-    twice = cv_auc_interval(
-        np.tile(y, 2), np.tile(score, 2), np.append(folds, folds + 5), np.tile(patient, 2)
+    once = roc_auc_interval(y, score, patient, folds)
+    twice = roc_auc_interval(
+        np.tile(y, 2), np.tile(score, 2), np.tile(patient, 2), np.append(folds, folds + 5)
     )
     assert numbers(twice) == pytest.approx(numbers(once), abs=1e-12)
 
@@ -205,15 +205,15 @@ def test_a_repeat_with_the_same_result_changes_nothing():
 def test_copies_and_groups_of_one_change_nothing_in_cross_validation():
     y, score, patient = binormal(60, 1)
     folds = patient // 2 % 5
-    plain = cv_auc_interval(y, score, folds)
-    assert cv_auc_interval(y, score, folds, patient) == plain
-    copied = cv_auc_interval(*(np.tile(v, 3) for v in (y, score, folds, patient)))
+    plain = roc_auc_interval(y, score, folds=folds)
+    assert roc_auc_interval(y, score, patient, folds) == plain
+    copied = roc_auc_interval(*(np.tile(v, 3) for v in (y, score, patient, folds)))
     assert numbers(copied) == pytest.approx(numbers(plain), abs=1e-12)
 
 
 def test_perfect_folds_are_bounded():
     y, _, patient = binormal(40, 1)
-    interval = cv_auc_interval(y, y, patient // 2 % 5)
+    interval = roc_auc_interval(y, y, folds=patient // 2 % 5)
     assert (interval.value, interval.high) == (1.0, 1.0)
     assert interval.low == pytest.approx(0.025 ** (1 / 20))
 

@@ -5,7 +5,7 @@ import pytest
 from binormal import binormal, numbers
 from sklearn.metrics import roc_auc_score
 
-from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.auroc_multiclass import macro_auc_interval
 
 
@@ -23,19 +23,19 @@ def test_macro_auroc_of_two_classes_is_that_of_one():
     y, score, patient = binormal()
     both = np.column_stack([-score, score])
     labels = np.array(["n", "p"])[y]
-    single = macro_auc_interval(labels, both, np.zeros(len(y)), patient)
+    single = macro_auc_interval(labels, both, patient)
     expected = roc_auc_interval(y, score, patient)
     assert numbers(single) == pytest.approx(numbers(expected), abs=1e-12)
     folds = patient // 2 % 5
-    expected = cv_auc_interval(y, score, folds, patient)
-    assert numbers(macro_auc_interval(labels, both, folds, patient)) == pytest.approx(
+    expected = roc_auc_interval(y, score, patient, folds)
+    assert numbers(macro_auc_interval(labels, both, patient, folds)) == pytest.approx(
         numbers(expected), abs=1e-12
     )
 
 
 def test_macro_auroc_is_that_of_scikit_learn_with_the_jackknifes_variance():
     labels, scores, patient = three_classes()
-    interval = macro_auc_interval(labels, scores, np.zeros(len(labels)), patient)
+    interval = macro_auc_interval(labels, scores, patient)
 
     def macro(rows):
         columns = dict(zip("abc", scores.T, strict=True))
@@ -51,15 +51,15 @@ def test_macro_auroc_is_that_of_scikit_learn_with_the_jackknifes_variance():
 def test_macro_auroc_does_not_change_with_copies():
     labels, scores, patient = three_classes()
     folds = patient // 3 % 4
-    once = macro_auc_interval(labels, scores, folds, patient)
-    twice = macro_auc_interval(*(np.repeat(v, 2, axis=0) for v in (labels, scores, folds, patient)))
+    once = macro_auc_interval(labels, scores, patient, folds)
+    twice = macro_auc_interval(*(np.repeat(v, 2, axis=0) for v in (labels, scores, patient, folds)))
     assert numbers(twice) == pytest.approx(numbers(once), abs=1e-12)
 
 
 def test_perfect_and_constant_macro_auroc():
     labels, scores, patient = three_classes(images=1)
-    perfect = macro_auc_interval(labels, np.eye(3)[patient % 3], np.zeros(60), patient)
+    perfect = macro_auc_interval(labels, np.eye(3)[patient % 3], patient)
     assert (perfect.value, perfect.high) == (1.0, 1.0)
     assert perfect.low == pytest.approx(0.025 ** (1 / 20))
-    same = macro_auc_interval(labels, np.ones_like(scores), np.zeros(60), patient)
+    same = macro_auc_interval(labels, np.ones_like(scores), patient)
     assert (same.low, same.high) == (0.5, 0.5)

@@ -5,7 +5,7 @@ import pytest
 from binormal import binormal
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.patient_variance import degrees_of_freedom
 
 
@@ -20,13 +20,14 @@ def test_degrees_of_freedom_of_simple_sums():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"y_true": [0, 1, 2], "score": [1, 2, 3]}, "only 0 and 1"),
-        ({"y_true": ["a", "b"], "score": [1, 2]}, "only 0 and 1"),
-        ({"y_true": [], "score": []}, "not empty"),
-        ({"y_true": [[0, 1]], "score": [[1, 2]]}, "one-dimensional"),
+        ({"y_true": [0, 1, 2], "score": [1, 2, 3]}, "say which is positive, such as positive=2"),
+        ({"y_true": ["a", "b"], "score": [1, 2]}, "classes 'a', 'b': say which"),
+        ({"y_true": [], "score": []}, "it is empty"),
+        ({"y_true": [[0, 1]], "score": [[1, 2]]}, "not be of shape"),
         ({"y_true": [0, 1], "score": [1, 2, 3]}, "each of the 2 samples"),
         ({"y_true": [0, 1], "score": ["x", "y"]}, "each of the 2 samples"),
-        ({"y_true": [0, 1], "score": [1, np.nan]}, "finite numbers"),
+        ({"y_true": [0, 1], "score": [1, np.nan]}, "missing for 1 of the 2"),
+        ({"y_true": [0, 1], "score": [1, np.inf]}, "finite numbers, but 1 of the 2"),
         ({"y_true": [0, 1], "score": [1, 2], "groups": ["a"]}, "groups must hold"),
         ({"y_true": [0, 1], "score": [1, 2], "groups": ["a", ""]}, "missing for 1 of the 2"),
         ({"y_true": [0, 1], "score": [1, 2], "groups": ["a", None]}, "missing for 1 of the 2"),
@@ -46,7 +47,7 @@ def test_booleans_are_labels():
 
 
 def test_one_class_cannot_be_ranked():
-    with pytest.raises(ProtocolError, match="all samples are of class 1"):
+    with pytest.raises(ProtocolError, match="all samples are of the positive class"):
         roc_auc_interval([1, 1], [1, 2])
-    with pytest.raises(ProtocolError, match="one fold are of class 0"):
-        cv_auc_interval([0, 1, 0, 0], [1, 2, 3, 4], [0, 0, 1, 1])
+    with pytest.raises(ProtocolError, match="one fold are of the negative class"):
+        roc_auc_interval([0, 1, 0, 0], [1, 2, 3, 4], folds=[0, 0, 1, 1])

@@ -17,7 +17,7 @@ from bottleneck.evaluation.result_parts import Shift
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite
-from bottleneck.statistics.auroc import cv_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.intervals import Interval
 from bottleneck.statistics.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
 from bottleneck.statistics.mmd import MmdResult, mmd_test
@@ -136,7 +136,7 @@ def _domain_auroc(
             classifier.fit(X[train], is_outside[train])
             score[test] = classifier.decision_function(X[test])
         fold[test] = number
-    interval = cv_auc_interval(is_outside, score, fold, patients)
+    interval = roc_auc_interval(is_outside, score, patients, fold)
     lacking = shortage(cohort, patients)
     caution = f"; {ESTIMATE_ONLY}: {lacking} in the smaller cohort" if lacking else ""
     return dataclasses.replace(interval, method=interval.method + caution)

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
-from scipy.stats import rankdata
+from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
 from bottleneck.evaluation.metrics.reliability import qualify
-from bottleneck.evaluation.metrics.row_groups import (
-    encode_folds,
-    encode_patients,
-    independent_units,
-    remember,
-    split_folds,
-)
+from bottleneck.evaluation.metrics.row_groups import independent_units, remember, split_folds
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.intervals import (
-    CORRECTED,
-    Interval,
-    average_intervals,
-    influence_interval,
-)
-from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
-from bottleneck.statistics.proportions import clustered_proportion_interval
+from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY, CalibrationLine
+from bottleneck.statistics.calibration_lines import calibration_line as fit_calibration_line
+from bottleneck.statistics.intervals import Interval, average_intervals
+from bottleneck.statistics.probabilities import expected_calibration_error, reliability_curve
 
 __all__ = [
     "bin_probabilities",
@@ -42,10 +29,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-
-# Probabilities of 0 and 1 have no log-odds.
-_LEAST = 1e-12
-_MOST_BINS = 10
 
 
 def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
@@ -103,7 +86,7 @@ def _log_odds(predictions: Predictions) -> Floats:
     """Return the scores on an unbounded scale: probabilities as log-odds."""
     if predictions.kind == "decision":
         return predictions.scores
-    return special.logit(np.clip(predictions.scores, _LEAST, 1 - _LEAST))
+    return special.logit(np.clip(predictions.scores, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
 
 
 def _fit_sigmoid(training: Predictions) -> Any:
@@ -138,13 +121,6 @@ def calibration_line(
 ) -> tuple[Interval, Interval]:
     """Estimate the calibration slope and intercept, with confidence intervals.
 
-    The slope (Cox 1958, Biometrika 45:562) is that of a logistic regression of the true
-    class on the log-odds of the predicted probability. It is 1 for calibrated probabilities
-    and below 1 if they are too extreme. The intercept ("calibration in the large";
-    Steyerberg & Vergouwe 2014, European Heart Journal 35:1925) is that of the same
-    regression with the slope fixed at 1. It is 0 if the mean probability is right, and above
-    0 if it is too low.
-
     Parameters
     ----------
     predictions : Predictions
@@ -157,74 +133,33 @@ def calibration_line(
     Returns
     -------
     slope, intercept : Interval
-        Each repeat is fitted over all its folds, by statsmodels; values and bounds are
-        averaged over repeats. The variance is the sandwich estimate by patient (Liang &
-        Zeger 1986, Biometrika 73:13) times I / (I - 1) for I patients, and over folds times
-        ``overlap_factor``; the interval uses the t distribution. NaN if the regression has
-        no finite solution: a class is absent, the probabilities separate the classes, or,
-        for the slope, all probabilities of each fold are the same.
+        Those of ``bottleneck.statistics.calibration_line``: each repeat is fitted over all its
+        folds, and values and bounds are averaged over repeats. NaN if the regression has no
+        finite solution, or a class is absent.
 
     Raises
     ------
     UsageError
         If the predictions have no probabilities.
     """
-    repeats = np.unique(predictions.repeats)
-    lines = [
-        _fit_line(predictions.take(predictions.repeats == r), positive, level) for r in repeats
-    ]
-    slopes, intercepts = zip(*lines, strict=True)
-    return average_intervals(slopes), average_intervals(intercepts)
-
-
-def _fit_line(part: Predictions, positive: str, level: float) -> tuple[Interval, Interval]:
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.generalized_linear_model import GLM
-
-    share, true = positive_probability(part, positive)
-    odds = special.logit(np.clip(share, _LEAST, 1 - _LEAST))
-    patients = (
-        np.arange(len(part)) if part.groups is None else as_codes("groups", part.groups, len(part))
+    lines = [_fit_line(part, positive, level) for part in _split_repeats(predictions)]
+    return (
+        average_intervals([line.slope for line in lines]),
+        average_intervals([line.intercept for line in lines]),
     )
-    folds = as_codes("folds", part.folds, len(part))
-    overlap = overlap_factor(folds, patients)
-    method = "logistic regression, sandwich variance by patient"
-    method += CORRECTED if overlap > 1 else ""
-    undefined = Interval(np.nan, np.nan, np.nan, np.nan, level, method)
 
-    def estimate(value: float, influence: Floats) -> Interval:
-        alike = np.zeros(len(true), dtype=np.int64)
-        variance, degrees = patient_variance(influence, alike, alike, patients)
-        return influence_interval(
-            value, variance * overlap, degrees, level=level, bounds=None, method=method
-        )
 
-    def fit_slope() -> Interval:
-        design = np.column_stack([np.ones(len(true)), odds])
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # The conditions behind these warnings are checked before the fit and after it.
-            warnings.simplefilter("ignore")
-            fitted = GLM(true.astype(float), design, Binomial()).fit(
-                tol=1e-10, tol_criterion="params"
-            )
-        if not fitted.converged or not np.isfinite(fitted.params).all():
-            return undefined
-        residual = true - fitted.fittedvalues
-        influence = (design * residual[:, None]) @ np.asarray(fitted.normalized_cov_params)[-1]
-        return estimate(float(fitted.params[-1]), influence)
+def _split_repeats(predictions: Predictions) -> list[Predictions]:
+    numbers = np.unique(predictions.repeats)
+    return [predictions.take(predictions.repeats == number) for number in numbers]
 
-    def fit_intercept() -> Interval:
-        # Bisection, because Newton's method would overflow from a distant start.
-        shift = float(optimize.brentq(lambda a: (special.expit(odds + a) - true).sum(), -99, 99))
-        share = special.expit(odds + shift)
-        weight = float((share * (1 - share)).sum())
-        return undefined if weight < _LEAST else estimate(shift, (true - share) / weight)
 
+def _fit_line(part: Predictions, positive: str, level: float) -> CalibrationLine:
+    share, true = positive_probability(part, positive)
     if true.all() or not true.any():
-        return undefined, undefined
-    flat = all(np.ptp(odds[folds == fold]) == 0 for fold in range(folds.max() + 1))
-    apart = odds[true].min() >= odds[~true].max() or odds[true].max() <= odds[~true].min()
-    return undefined if flat or apart else fit_slope(), fit_intercept()
+        undefined = Interval(np.nan, np.nan, np.nan, np.nan, level, "one class")
+        return CalibrationLine(undefined, undefined)
+    return fit_calibration_line(true, share, part.groups, part.folds, level=level)
 
 
 def positive_probability(
@@ -243,12 +178,6 @@ def positive_probability(
     return predictions.probabilities[:, column], predictions.labels == positive
 
 
-def _bin(share: Floats, n_patients: int) -> NDArray[np.int64]:
-    """Return bin numbers: equally many samples per bin, equal probabilities in one bin."""
-    n_bins = int(np.clip(n_patients // _MOST_BINS, 1, _MOST_BINS))
-    return ((rankdata(share, "min") - 1) * n_bins / len(share)).astype(np.int64)
-
-
 def calibration_error(predictions: Predictions, positive: str) -> float:
     """Compute the expected calibration error.
 
@@ -262,11 +191,7 @@ def calibration_error(predictions: Predictions, positive: str) -> float:
     Returns
     -------
     float
-        Mean absolute difference of predicted probability and observed frequency over bins
-        of equally many samples, weighted by the number of samples; averaged over repeats.
-        There are ten bins, or fewer if a bin would have fewer than ten patients. Even for
-        perfect calibration the error grows with the number of bins and falls with the
-        number of samples; it has no interval.
+        That of ``expected_calibration_error``, averaged over repeats.
 
     Raises
     ------
@@ -274,16 +199,10 @@ def calibration_error(predictions: Predictions, positive: str) -> float:
         If the predictions have no probabilities.
     """
     errors = []
-    for repeat in np.unique(predictions.repeats):
-        part = predictions.take(predictions.repeats == repeat)
+    for part in _split_repeats(predictions):
         share, true = positive_probability(part, positive)
-        excess = np.bincount(_bin(share, _count_patients(part)), share - true)
-        errors.append(float(np.abs(excess).sum()) / len(part))
+        errors.append(expected_calibration_error(true, share, independent_units(part)))
     return float(np.mean(errors))
-
-
-def _count_patients(part: Predictions) -> int:
-    return len(np.unique(independent_units(part)))
 
 
 def bin_probabilities(
@@ -305,8 +224,7 @@ def bin_probabilities(
     Returns
     -------
     Calibration
-        The bins of ``calibration_error`` in the first repeat, in order of probability. The
-        observed frequencies have the interval of ``clustered_proportion_interval``.
+        The bins of ``reliability_curve`` in the first repeat.
 
     Raises
     ------
@@ -315,13 +233,13 @@ def bin_probabilities(
     """
     part = predictions.take(predictions.repeats == predictions.repeats.min())
     share, true = positive_probability(part, positive)
-    groups = independent_units(part)
-    numbers = _bin(share, _count_patients(part))
-    overlap = overlap_factor(encode_folds(part), encode_patients(part))
-    bins = []
-    for number in np.unique(numbers):
-        rows = numbers == number
-        observed = clustered_proportion_interval(true[rows], groups[rows], level, overlap)
-        metric = as_metric(observed.value, qualify(observed, part, positive=positive))
-        bins.append(Bin(int(rows.sum()), float(share[rows].mean()), metric))
-    return Calibration(tuple(bins), source)
+    curve = reliability_curve(true, share, independent_units(part), part.folds, level=level)
+    bins = tuple(
+        Bin(
+            each.n,
+            each.predicted,
+            as_metric(each.observed.value, qualify(each.observed, part, positive=positive)),
+        )
+        for each in curve.bins
+    )
+    return Calibration(bins, source)

@@ -18,8 +18,9 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
 )
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.auroc import cv_auc_interval, roc_auc_interval
+from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.auroc_multiclass import macro_auc_interval
+from bottleneck.statistics.diagnostic_accuracy import diagnostic_masks
 from bottleneck.statistics.intervals import (
     CORRECTED,
     Interval,
@@ -97,9 +98,9 @@ def compute_intervals(
     if positive is not None:
         true, predicted = predictions.labels == positive, predictions.predicted == positive
         correct = true == predicted
-        rows = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
         intervals |= {
-            name: _proportion(predictions, correct, of, overlap) for name, of in rows.items()
+            name: _proportion(predictions, correct, of, overlap)
+            for name, of in diagnostic_masks(true, predicted).items()
         }
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
@@ -209,13 +210,10 @@ def auroc_interval(predictions: Predictions, positive: str | None) -> Interval:
 def _auroc(predictions: Predictions, positive: str | None) -> Interval:
     folds = encode_folds(predictions)
     if positive is None:
-        return macro_auc_interval(
-            predictions.labels, predictions.scores, folds, encode_patients(predictions)
-        )
+        patients = encode_patients(predictions)
+        return macro_auc_interval(predictions.labels, predictions.scores, patients, folds)
     true, score, groups = binarise(predictions, positive)
-    if not folds.any():
-        return roc_auc_interval(true, score, groups)
-    return cv_auc_interval(true, score, folds, groups)
+    return roc_auc_interval(true, score, groups, folds)
 
 
 def binarise(

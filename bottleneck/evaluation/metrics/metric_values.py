@@ -18,7 +18,6 @@ __all__ = [
     "Calibration",
     "Centre",
     "Centres",
-    "DecisionCurve",
     "Difference",
     "Metric",
     "OperatingPoint",
@@ -139,26 +138,6 @@ class Calibration:
 
     bins: tuple[Bin, ...]
     source: str
-
-    __repr__ = show_fields
-
-
-@dataclasses.dataclass(frozen=True)
-class DecisionCurve:
-    """Net benefit of acting on predicted probabilities (Vickers & Elkin 2006).
-
-    Attributes
-    ----------
-    thresholds : ndarray of float64, shape (n,)
-        Threshold probabilities for action.
-    model, everyone : ndarray of float64, shape (n,)
-        Net benefit per sample of acting on the predictions, and of acting on everyone; that
-        of acting on nobody is 0.
-    """
-
-    thresholds: Floats
-    model: Floats
-    everyone: Floats
 
     __repr__ = show_fields
 

@@ -13,6 +13,7 @@ from bottleneck.evaluation.metrics.metric_intervals import proportion_interval
 from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint, as_metric
 from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.diagnostic_accuracy import diagnostic_masks
 from bottleneck.statistics.intervals import Interval
 
 __all__ = ["Held", "adjust_to_prevalence", "apply_thresholds", "choose_thresholds"]
@@ -121,10 +122,9 @@ def apply_thresholds(
         limit[rows] = threshold
     predicted = test.scores[:, test.classes.index(positive)] >= limit
     true = test.labels == positive
-    denominators = {"sensitivity": true, "specificity": ~true, "ppv": predicted, "npv": ~predicted}
     intervals = {
         name: proportion_interval(test, true == predicted, of, positive=positive)
-        for name, of in denominators.items()
+        for name, of in diagnostic_masks(true, predicted).items()
     }
     metrics = {
         name: as_metric(np.nan if interval is None else interval.value, interval)

@@ -27,7 +27,7 @@ from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.corrections import holm
 from bottleneck.statistics.intervals import CORRECTED, Interval, influence_interval
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
-from bottleneck.statistics.mcnemar import mcnemar_test
+from bottleneck.statistics.mcnemar import mcnemar_of_correct
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 
 __all__ = ["AurocTest", "balanced_accuracy_difference", "paired_tests", "secondary_tests"]
@@ -95,7 +95,7 @@ def _pair_test(
     if positive is None:
         patients = encode_patients(first)
         means = functools.cache(
-            lambda name: MacroAuroc(first.labels, arms[name].scores, folds, patients)
+            lambda name: MacroAuroc(first.labels, arms[name].scores, patients, folds)
         )
         return lambda a, b: macro_difference(means(a), means(b))
     true, _, groups = binarise(first, positive)
@@ -158,7 +158,7 @@ def _is_unequal(predictions: Predictions) -> bool:
 def _accuracy(a: str, b: str, firsts: Mapping[str, Predictions], *, repeated: bool) -> Difference:
     one, other = firsts[a], firsts[b]
     patients = encode_patients(one)
-    test = mcnemar_test(
+    test = mcnemar_of_correct(
         one.predicted == one.labels,
         other.predicted == other.labels,
         patients,

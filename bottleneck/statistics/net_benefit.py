@@ -1,0 +1,180 @@
+"""The net benefit of acting on predicted probabilities, and decision curves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bottleneck.errors import UsageError
+from bottleneck.statistics.arguments import as_matrix, as_patients, check_level, check_same_rows
+from bottleneck.statistics.class_labels import as_probabilities, as_truth
+from bottleneck.statistics.intervals import Interval, mean_interval, with_counts
+from bottleneck.statistics.proportions import overlap_over
+
+__all__ = ["DecisionCurve", "decision_curve", "net_benefit"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class DecisionCurve:
+    """Net benefit of acting on predicted probabilities (Vickers & Elkin 2006).
+
+    Attributes
+    ----------
+    thresholds : ndarray of float64, shape (n,)
+        Threshold probabilities for action.
+    model, everyone : ndarray of float64, shape (n,)
+        Net benefit per sample of acting on the predictions, and of acting on everyone; that
+        of acting on nobody is 0.
+
+    Examples
+    --------
+    >>> decision_curve([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.9])
+    DecisionCurve(99 thresholds from 0.01 to 0.99)
+    """
+
+    thresholds: Floats
+    model: Floats
+    everyone: Floats
+
+    def __repr__(self) -> str:
+        at = self.thresholds
+        return f"DecisionCurve({len(at)} thresholds from {at.min():.3g} to {at.max():.3g})"
+
+
+def decision_curve(
+    y_true: ArrayLike,
+    probability: ArrayLike,
+    thresholds: ArrayLike | None = None,
+    *,
+    positive: object = None,
+) -> DecisionCurve:
+    """Compute the net benefit of acting on predicted probabilities at many thresholds.
+
+    Parameters
+    ----------
+    y_true : array-like of int, bool or str, shape (n_samples,)
+        Classes of the samples; the positive one calls for action, such as a biopsy.
+    probability : array-like of float, shape (n_samples,)
+        Predicted probabilities of the positive class. Action is taken where they are at least
+        the threshold.
+    thresholds : array-like of float, optional
+        Threshold probabilities for action, between 0 and 1; by default 0.01 to 0.99 in steps
+        of 0.01.
+    positive : int, bool or str, optional
+        The positive class; the others are negative. By default 1 of 0 and 1, or True.
+
+    Returns
+    -------
+    DecisionCurve
+        Net benefit at the threshold t: (true positives - false positives * t / (1 - t)) / n
+        for n samples (Vickers & Elkin 2006, Medical Decision Making 26:565).
+
+    Raises
+    ------
+    UsageError
+        If an array has the wrong shape, type or values, or a probability or a threshold is not
+        between 0 and 1.
+
+    Examples
+    --------
+    >>> curve = decision_curve([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.9], thresholds=[0.2, 0.5])
+    >>> curve.model.tolist(), curve.everyone.tolist()
+    ([0.4375, 0.25], [0.375, 0.0])
+    """
+    check_same_rows(y_true=y_true, probability=probability)
+    true = as_truth("y_true", y_true, positive)
+    share = as_probabilities("probability", probability, len(true))
+    at = np.linspace(0.01, 0.99, 99) if thresholds is None else _read_thresholds(thresholds)
+    cost = at / (1 - at)
+    hits, alarms = (
+        1 - np.searchsorted(np.sort(share[rows]), at) / max(1, rows.sum()) for rows in (true, ~true)
+    )
+    prevalence = true.mean()
+    return DecisionCurve(
+        thresholds=at,
+        model=prevalence * hits - (1 - prevalence) * cost * alarms,
+        everyone=prevalence - (1 - prevalence) * cost,
+    )
+
+
+def _read_thresholds(thresholds: ArrayLike) -> Floats:
+    """Return thresholds as an array; one number is an array of one."""
+    at = as_matrix("thresholds", np.atleast_2d(np.asarray(thresholds)))
+    if len(at) > 1 or not ((at > 0) & (at < 1)).all():
+        raise UsageError(
+            f"a threshold must be a number between 0 and 1, the probability from which on action "
+            f"is taken, not {thresholds!r}"
+        )
+    return at[0]
+
+
+def net_benefit(
+    y_true: ArrayLike,
+    probability: ArrayLike,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    threshold: float,
+    positive: object = None,
+    level: float = 0.95,
+) -> Interval:
+    """Estimate the net benefit of acting at one threshold, with a confidence interval.
+
+    Parameters
+    ----------
+    y_true, probability, positive
+        As for ``decision_curve``.
+    groups : array-like, shape (n_samples,), optional
+        Patients; without them every sample is a patient of its own.
+    folds : array-like, shape (n_samples,), optional
+        Test fold of every row; the variance is then multiplied by ``overlap_factor``.
+    threshold : float
+        The probability from which on action is taken. At 0.1, a missed positive is as bad as
+        nine needless actions.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        (true positives - false positives * t / (1 - t)) / n at the threshold t, in true
+        positives per sample. It is a mean over samples, so that the t interval follows from
+        the sums of its deviations by patient. Compare it with 0, the net benefit of acting on
+        nobody, and with that of acting on everyone, where ``probability`` is 1.
+
+    Raises
+    ------
+    UsageError
+        If an array has the wrong shape, type or values, a probability or the threshold is not
+        between 0 and 1, or the level is not.
+
+    Examples
+    --------
+    >>> y_true = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    >>> probability = [0.0, 0.1, 0.2, 0.1, 0.4, 0.2, 0.3, 0.7, 0.5, 0.1]
+    >>> net_benefit(y_true, probability, threshold=0.3)
+    Interval(0.257, 95 % -0.122 to 0.636, n=10, influence by patient)
+    >>> net_benefit(y_true, [1] * 10, threshold=0.3).value
+    0.14285714285714285
+    """
+    check_level(level)
+    at = float(_read_thresholds(threshold)[0])
+    check_same_rows(y_true=y_true, probability=probability, groups=groups, folds=folds)
+    true = as_truth("y_true", y_true, positive)
+    acted = as_probabilities("probability", probability, len(true)) >= at
+    patients = as_patients(groups, len(true))
+    gain = (true & acted) - (~true & acted) * at / (1 - at)
+    value = float(gain.mean())
+    interval = mean_interval(
+        value,
+        (gain - value) / len(true),
+        patients,
+        overlap_over(folds, patients),
+        level,
+        bounds=None,
+    )
+    return with_counts(interval, len(true), None if groups is None else patients)
