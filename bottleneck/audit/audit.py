@@ -43,7 +43,7 @@ Strings: TypeAlias = NDArray[np.str_]
 Progress: TypeAlias = Callable[[int, int, str], None]
 
 _SEVERITIES = ("leak", "warning", "note")
-_ABOUT_FOLDS = ("shared patients", "identical images", "near-duplicates")
+_ABOUT_FOLDS = ("shared patients", "identical images", "near-duplicates", "equal features")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +160,9 @@ def audit_features(
     images = None if dataset is None else check_images(features, dataset, progress)
     groups = _group(features, images, progress)
     metadata, about_metadata = _test_metadata(features, progress)
-    largest, about_group = describe_largest_group(features.patients, groups.names)
+    largest, about_group = describe_largest_group(
+        features.patients, groups.names, by_features=groups.by_features
+    )
     findings = [
         *describe_shared_patients(features, divisions),
         *describe_pairs(features, groups.pairs, divisions, joined=joined, search=groups.search),

@@ -38,6 +38,7 @@ _WHAT = {
     "identical images": "identical images",
     # An aligned pair may be an altered copy, or two frames of one recording.
     "near-duplicates": "near-duplicate images, each a copy or neighbouring frame",
+    "equal features": "samples with equal features, which count as copies",
 }
 _DECIDED = {
     "drop": " and are left out of every figure (--conflicts drop)",
@@ -60,8 +61,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        "shared patients", "identical images", "near-duplicates", "burned-in text", "metadata",
-        "large group" or "not checked".
+        "shared patients", "identical images", "near-duplicates", "equal features", "burned-in
+        text", "metadata", "large group" or "not checked".
     severity : {"leak", "warning", "note"}
         A leak makes test samples known in training; a warning can make results too optimistic
         in other ways; a note is information, or says what could not be checked.
@@ -99,9 +100,10 @@ def describe_shared_patients(
         The fold of every sample, "" for none, by the name of the division.
     """
     if features.stated_patients is None:
+        noun = "image" if features.has_images else "sample"
         text = (
             "The features name no patients: whether a patient is in several folds cannot be "
-            "checked, and every image counts as a patient of its own."
+            f"checked, and every {noun} counts as a patient of its own."
         )
         return [Finding("not checked", "note", 0, text)]
     findings = []
@@ -179,7 +181,8 @@ def describe_pairs(
     relations.append(("belong to one patient and stay together: no leak", "note", harmless))
     findings = []
     for relation, severity, mask in relations:
-        for kind, chosen in (("identical images", identical), ("near-duplicates", ~identical)):
+        alike = "identical images" if features.has_images else "equal features"
+        for kind, chosen in ((alike, identical), ("near-duplicates", ~identical)):
             rows = np.flatnonzero(mask & chosen)
             if len(rows):
                 text = (
@@ -214,6 +217,17 @@ def _how_alike(pairs: Sequence[DuplicatePair]) -> str:
 def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) -> list[Finding]:
     """Describe which duplicates could not be searched for, or not reliably."""
     missing = []
+    if not features.has_images:
+        text = (
+            "There are no images, only features: near-duplicates and burned-in text were not "
+            "searched for."
+        )
+        if features.contents is None:
+            text += (
+                " The features take so few values that different samples can be equal by chance: "
+                "equal features do not count as copies."
+            )
+        return [Finding("not checked", "note", 0, text)]
     if features.pixels is None:
         missing.append(
             "The features hold no hashes of pixels: identical images were not searched for."
@@ -234,6 +248,8 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
 
 def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Finding]:
     """Describe the images with burned-in text, and those that could not be checked."""
+    if images is None and not features.has_images:
+        return []
     if images is None:
         text = (
             "Burned-in text was not searched for, since a feature file holds no images. Name "
@@ -293,7 +309,7 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
 
 
 def describe_largest_group(
-    patients: Strings | None, groups: Strings | None
+    patients: Strings | None, groups: Strings | None, *, by_features: bool = False
 ) -> tuple[int, list[Finding]]:
     """Return the number of patients in the largest group, and a finding if duplicates join some.
 
@@ -302,6 +318,8 @@ def describe_largest_group(
     patients, groups : ndarray of str, shape (n_samples,), or None
         Patient and leak-safe group of every sample; samples are counted where no patient is
         known.
+    by_features : bool
+        Whether equal features join them, and no images.
     """
     if groups is None:
         return 1, []
@@ -314,7 +332,7 @@ def describe_largest_group(
     share = largest / n
     noun = "samples" if patients is None else "patients"
     text = (
-        f"Duplicate images join {largest} of {n} {noun} into one group ({share:.1%}) that has to "
+        f"{'Equal features' if by_features else 'Duplicate images'} join {largest} of {n} {noun} into one group ({share:.1%}) that has to "
         "be on one side of every split"
     )
     if share > LARGE_GROUP:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import html
+import numbers
 import re
 import unicodedata
 from decimal import Decimal
 
-__all__ = ["canonical", "has_lost_digits", "legible"]
+__all__ = ["canonical", "has_lost_digits", "is_missing_value", "legible", "name_value"]
 
 # Names without anything that a program could have changed: most of all names.
 _PLAIN = re.compile(
@@ -200,3 +201,37 @@ def legible(text: str) -> str:
         for character in text
     )
     return f"'{shown}'"
+
+
+def is_missing_value(value: object) -> bool:
+    """Return whether a value of an array or a data frame is None, NaN, NaT or NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
+        return True
+    return isinstance(value, numbers.Number) and bool(value != value)
+
+
+def name_value(value: object) -> str:
+    """Return the name that a value in an array stands for.
+
+    Raises
+    ------
+    TypeError
+        If it is no text, whole number or truth value.
+
+    Examples
+    --------
+    >>> name_value("benign"), name_value(1), name_value(1.0), name_value(True)
+    ('benign', '1', '1', 'True')
+    """
+    if isinstance(value, str):
+        return str.__str__(value)  # Of an enumeration, the value.
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return str(bool(value))
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    # Beyond 2**53, not every whole number is a float: digits of an id would be lost.
+    if isinstance(value, numbers.Real) and float(value).is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    raise TypeError(f"{value!r} is no name")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
-
-import numpy as np
-
+from bottleneck.data.identifiers import name_value
 from bottleneck.data.sample_checks import shorten
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
@@ -13,21 +10,21 @@ from bottleneck.errors import UsageError, unknown_name
 __all__ = ["choose_positive", "find_label"]
 
 # Labels that are recognised as the positive class, after casefold.
-_POSITIVE_LABELS = ("malignant", "cancer", "positive", "1")
+_POSITIVE_LABELS = ("malignant", "cancer", "positive", "true", "1")
 
 
-def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str | None:
+def choose_positive(classes: tuple[str, ...], stated: str | float | None = None) -> str | None:
     """Return the label of the positive class.
 
-    If it is not stated, "malignant", "cancer", "positive" and "1" are recognised. Alphabetical
+    If it is not stated, "malignant", "cancer", "positive", "true" and "1" are recognised. Alphabetical
     order does not decide: it would swap sensitivity and specificity at random.
 
     Parameters
     ----------
     classes : tuple of str
         All labels.
-    stated : str or None
-        The label that the user stated.
+    stated : str, int, bool or None
+        The label that the user stated; 1 is the label "1".
 
     Returns
     -------
@@ -59,11 +56,11 @@ def choose_positive(classes: tuple[str, ...], stated: str | None = None) -> str 
 
 def find_label(label: object, classes: tuple[str, ...]) -> str:
     """Return the class that a label is a spelling of; a number stands for its text."""
-    if isinstance(label, bool | np.bool_ | numbers.Integral):
-        label = str(label)
-    if not isinstance(label, str):
-        raise UsageError(f"the positive label must be text, not {shorten(label)}")
-    found = match_names([label], classes)
-    if label not in found:
-        raise unknown_name("positive label", label, classes)
-    return found[label]
+    try:
+        name = name_value(label)
+    except TypeError:
+        raise UsageError(f"the positive label must be text, not {shorten(label)}") from None
+    found = match_names([name], classes)
+    if name not in found:
+        raise unknown_name("positive label", name, classes)
+    return found[name]

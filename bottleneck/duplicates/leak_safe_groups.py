@@ -50,12 +50,15 @@ class LeakSafeGroups:
         Thresholds of the search for near-duplicates; None where there were no thumbnails.
     tied : ndarray of str, shape (n_samples,), or None
         Groups of a larger set, which join further patients of its part.
+    by_features : bool
+        Whether there were no images, so that equal features count as copies.
     """
 
     names: Strings | None
     pairs: tuple[DuplicatePair, ...]
     search: NearDuplicateSearch | None
     tied: Strings | None = None
+    by_features: bool = False
 
     __repr__ = show_fields
 
@@ -66,6 +69,7 @@ def leak_safe_groups(
     ids: Strings,
     *,
     pixels: Strings | None = None,
+    by_features: bool = False,
     sizes: NDArray | None = None,
     features: NDArray[np.float32] | None = None,
     searched: NDArray[np.intp] | None = None,
@@ -85,6 +89,8 @@ def leak_safe_groups(
         Unique ids of the images.
     pixels : ndarray of str, shape (n_samples,), or None
         Hashes of the decoded pixels; without them identical images count as near-duplicates.
+    by_features : bool
+        Whether these are hashes of rows of features instead, since there are no images.
     sizes : ndarray of int, shape (n_samples, 2), or None
         Width and height in pixels.
     features : ndarray of float32, shape (n_samples, n_features), or None
@@ -137,7 +143,9 @@ def leak_safe_groups(
         search = dataclasses.replace(search, pairs=tuple(_spread(search.pairs, first, pixels)))
         pairs += search.pairs
     pairs.sort(key=lambda pair: (pair.a, pair.b))
-    return LeakSafeGroups(_join(patients, ids, pairs, tied), tuple(pairs), search, tied)
+    return LeakSafeGroups(
+        _join(patients, ids, pairs, tied), tuple(pairs), search, tied, by_features
+    )
 
 
 def _spread(
@@ -201,7 +209,8 @@ def forget(
     """
     gone = set(rows.tolist())
     pairs = tuple(p for p in duplicates.pairs if p.a not in gone and p.b not in gone)
-    return LeakSafeGroups(_join(patients, ids, pairs), pairs, duplicates.search)
+    names = _join(patients, ids, pairs)
+    return dataclasses.replace(duplicates, names=names, pairs=pairs, tied=None)
 
 
 def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_samples: int) -> str:
@@ -226,19 +235,24 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     '1 pair of copies (identical or near-duplicate images) ties 2 of 3 patients into 1 group.'
     """
     owners = np.arange(n_samples) if patients is None else patients
-    noun = "image" if patients is None else "patient"
+    image = "sample" if duplicates.by_features else "image"
+    noun = image if patients is None else "patient"
+    copies = "identical or near-duplicate images"
+    if duplicates.by_features:
+        copies = "samples with equal features"
     across = [pair for pair in duplicates.pairs if owners[pair.a] != owners[pair.b]]
     if not across or duplicates.names is None:
-        both = "images are copies" if patients is None else "patients share a copy"
+        both = f"{image}s are copies" if patients is None else "patients share a copy"
         searched = "identical or near-duplicate" if duplicates.search else "identical"
         unsearched = "" if duplicates.search else "; near-duplicates could not be searched for"
-        return f"No two {both} ({searched} image{unsearched}).{_describe_tied(duplicates)}"
+        kind = "equal features" if duplicates.by_features else f"{searched} image"
+        return f"No two {both} ({kind}{unsearched}).{_describe_tied(duplicates)}"
     _, first = np.unique(owners, return_index=True)
     _, sizes = np.unique(duplicates.names[first], return_counts=True)
     joined = sizes[sizes > 1]
     ties = "ties" if len(across) == 1 else "tie"
     return (
-        f"{counted(len(across), 'pair')} of copies (identical or near-duplicate images) {ties} "
+        f"{counted(len(across), 'pair')} of copies ({copies}) {ties} "
         f"{joined.sum()} of {counted(len(first), noun)} into {counted(len(joined), 'group')}."
         f"{_describe_tied(duplicates)}"
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
-from bottleneck.data.identifiers import canonical, legible
+from bottleneck.data.identifiers import canonical, is_missing_value, legible
 from bottleneck.data.image_sources import MemorySource
 from bottleneck.data.readers.manifest import doubt_rows, normalise_split, read_field
 from bottleneck.data.readers.patient_ids import read_patients
@@ -174,7 +174,7 @@ def _read_row(cells: Iterable[tuple[str, Any]], place: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for role, value in cells:
         if role == _REGION:
-            row[role] = None if _is_missing(value) else value
+            row[role] = None if is_missing_value(value) else value
         else:
             row[role] = read_field(role, _read_text(role, value, place).strip())
     if row.get("split"):
@@ -186,7 +186,7 @@ def _read_text(role: str, value: Any, place: str) -> str:
     """Return a cell as text; "" for a missing value."""
     if isinstance(value, str):
         return str.__str__(value)
-    if _is_missing(value):
+    if is_missing_value(value):
         return ""
     if role == "path" and isinstance(value, os.PathLike):
         value = os.fspath(value)
@@ -207,12 +207,6 @@ def _read_text(role: str, value: Any, place: str) -> str:
             else "is a number with decimals, which names nothing: write it as text"
         )
     raise DataError(f"{place}: the {role} {shorten(value)} {reason}")
-
-
-def _is_missing(value: Any) -> bool:
-    # NaN is the only number that differs from itself; pandas has two objects of its own.
-    is_nan = isinstance(value, numbers.Real) and value != value
-    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _locate(

@@ -99,7 +99,7 @@ def describe_cohorts(internal: FeatureSet, external: FeatureSet) -> dict[str, Ma
 def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     known = [
         (a, b)
-        for a, b in ((internal.pixels, external.pixels), (internal.sha256, external.sha256))
+        for a, b in ((internal.contents, external.contents), (internal.sha256, external.sha256))
         if a is not None and b is not None
     ]
     if not known:
@@ -111,9 +111,12 @@ def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     rows = np.flatnonzero(np.any([np.isin(b, a) for a, b in known], axis=0))
     if not len(rows):
         return []
+    alike = "images are identical to images"
+    if not internal.has_images:
+        alike = "samples have the same features as samples"
     text = (
-        f"{len(rows)} of {len(external)} external images are identical to images of the training "
-        f"set: heads are tested on what they were trained on. Leave them out of one data set."
+        f"{len(rows)} of {len(external)} external {alike} of the training set: heads are tested on "
+        "what they were trained on. Leave them out of one data set."
     )
     return [Finding("identical images", "leak", len(rows), text, rows=tuple(rows.tolist()))]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.data.images.preparation import Preparation, recorded_preparation
-from bottleneck.data.splits.patients import SplitColumns, count_by_class, name_patients
+from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.errors import FeatureFileError
+from bottleneck.features.file.copy_search import CopySearch
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, shortened
 from bottleneck.text.table_text import text_frame
@@ -21,7 +22,6 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 
 __all__ = ["FeatureSet"]
 
@@ -29,7 +29,7 @@ Strings = NDArray[np.str_]
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureSet(SplitColumns):
+class FeatureSet(CopySearch):
     """One row of features per sample, with their provenance.
 
     Attributes
@@ -110,6 +110,69 @@ class FeatureSet(SplitColumns):
             f"{counted(self.X.shape[1], 'feature')}{made_by}",
             f"{len(self.failures)} without a row" if self.failures else "",
         )
+
+    @staticmethod
+    def from_arrays(
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike | pd.Series,
+        groups: ArrayLike | pd.Series | None = None,
+        ids: ArrayLike | pd.Series | pd.Index | None = None,
+        *,
+        name: str = "arrays",
+        recipe: str = "own features",
+    ) -> FeatureSet:
+        """Return a feature set of features that were computed by other means.
+
+        There are no images, so that near-duplicates are not searched for. Rows with equal
+        features count as copies: patients that share one are kept on one side of every split.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers: an array, a data frame or a list of rows. They are kept as float32.
+            The names of a data frame's columns are part of the recipe.
+        y : array-like of shape (n_samples,)
+            Labels. Texts stay as they are; whole numbers become their digits, and truth values
+            "True" and "False". Spellings of one label are joined, as in tables of data sets.
+        groups : array-like of shape (n_samples,) or None
+            Patient of every sample; "" for an unknown one, which counts as a patient of its own.
+        ids : array-like of shape (n_samples,) or None
+            Unique names of the samples. By default those of the index of a data frame, or else
+            the numbers of the rows.
+        name : str
+            Name of the data set.
+        recipe : str
+            Name of the features, such as "pyradiomics 3.1". Features of different recipes are
+            not comparable.
+
+        Returns
+        -------
+        FeatureSet
+
+        Raises
+        ------
+        UsageError
+            If an argument has another type, shape or length, or the indexes of data frames and
+            series differ.
+        DataError
+            If a value is missing or infinite, an id is repeated, or a label is unclear.
+
+        Warns
+        -----
+        UserWarning
+            If spellings were joined, or a column determines the label.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(6, 4))
+        >>> features = FeatureSet.from_arrays(X, [0, 1, 0, 1, 0, 1], groups=list("aabbcc"))
+        >>> len(features), features.classes, features.title
+        (6, ('0', '1'), 'own features (4 columns)')
+        """
+        from bottleneck.features.arrays.array_features import from_arrays
+
+        return from_arrays(X, y, groups, ids, name=name, recipe=recipe)
 
     def take(self, rows: NDArray[np.intp], **changes: Any) -> FeatureSet:
         """Return some of the samples, in the order of the rows, with other values for some fields.
@@ -301,56 +364,6 @@ class FeatureSet(SplitColumns):
     def classes(self) -> tuple[str, ...]:
         """All labels, sorted."""
         return tuple(str(c) for c in np.unique(self.y))
-
-    @cached_property
-    def groups(self) -> Strings:
-        """Group of every sample: what a split must keep on one side, whoever splits.
-
-        Patients joined by identical and near-duplicate images, as in ``leak_safe_groups``. A
-        sample without a patient and without a copy is a group of its own. The first use searches
-        for copies.
-        """
-        names = self.leak_safe_groups.names
-        return np.char.add("sample ", self.ids) if names is None else names
-
-    @property
-    def leak_safe_groups(self) -> LeakSafeGroups:
-        """Patients joined by identical and near-duplicate images; searched for once."""
-        return self.join_duplicates()
-
-    def join_duplicates(
-        self, progress: Callable[[int, int, str], None] | None = None
-    ) -> LeakSafeGroups:
-        """Return ``leak_safe_groups``, and show the progress of the first search.
-
-        Parameters
-        ----------
-        progress : callable or None
-            Called with the number of images done, their total and a text.
-        """
-        from bottleneck.duplicates.leak_safe_groups import leak_safe_groups
-
-        if self._searched:
-            return self._searched[0]
-        self._searched.append(
-            leak_safe_groups(
-                self.thumbnails,
-                self.patients,
-                self.ids,
-                pixels=self.pixels,
-                sizes=self.size,
-                features=self.X,
-                order_by=self.fold_columns,
-                tied=self.whole_groups,
-                progress=progress,
-            )
-        )
-        return self._searched[0]
-
-    @cached_property
-    def _searched(self) -> list[LeakSafeGroups]:
-        """Result of the search for duplicates, once it was made."""
-        return []
 
     @property
     def dataset(self) -> str:

@@ -1,0 +1,1 @@
+"""Features, labels and patients from arrays and data frames in memory."""

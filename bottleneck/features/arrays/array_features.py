@@ -1,0 +1,159 @@
+"""Feature sets from arrays: features that no network of this package computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bottleneck
+from bottleneck.data.readers.sample_records import check_name
+from bottleneck.data.sample_checks import shorten
+from bottleneck.data.splits.patients import count_by_class, name_patients
+from bottleneck.errors import BottleneckError, UsageError
+from bottleneck.features.arrays.matrix import Matrix, read_matrix
+from bottleneck.features.arrays.sample_columns import (
+    name_ids,
+    name_samples,
+    read_names,
+    refuse_unlike_indexes,
+)
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.text.plurals import counted
+
+__all__ = ["OWN_FEATURES", "describe_columns_of", "from_arrays", "recipe_of_columns"]
+
+Strings = NDArray[np.str_]
+
+#: Name of features in arrays that nobody named.
+OWN_FEATURES = "own features"
+
+
+def from_arrays(
+    X: object,
+    y: object,
+    groups: object = None,
+    ids: object = None,
+    *,
+    name: str = "arrays",
+    recipe: str = OWN_FEATURES,
+) -> FeatureSet:
+    """Return what ``FeatureSet.from_arrays`` documents."""
+    check_name(name)
+    if not isinstance(recipe, str) or not recipe.strip():
+        raise UsageError(
+            f"recipe names the features, such as 'radiomics', and cannot be {shorten(recipe)}"
+        )
+    if isinstance(X, FeatureSet):
+        raise UsageError(
+            "X is a feature set already, with labels and patients of its own: use it as it is"
+        )
+    refuse_unlike_indexes(X=X, y=y, groups=groups, ids=ids)
+    matrix = read_matrix(X)
+    n = len(matrix.X)
+    labels = read_names(y, "y", n)
+    patients = None if groups is None else read_names(groups, "groups", n)
+    identities = name_ids(ids, matrix.index, n)
+    try:
+        names, stated, notes = name_samples(identities, labels, patients)
+    except BottleneckError as error:
+        raise type(error)(f"y and groups: {error}") from error
+    notes += _note_labels_among(matrix, names)
+    for note in notes:
+        warnings.warn(f"{name}: {note}", UserWarning, stacklevel=3)
+    provenance = _provenance(name, recipe, matrix, identities, names, stated, notes)
+    return FeatureSet(matrix.X, names, identities, provenance, stated_patients=stated)
+
+
+def recipe_of_columns(columns: Sequence[str] | None, width: int, name: str) -> dict[str, Any]:
+    """Return the recipe of features from an array.
+
+    Parameters
+    ----------
+    columns : sequence of str or None
+        Names of the columns; None where they have none.
+    width : int
+        Number of columns.
+    name : str
+        What the columns are, such as "radiomics".
+    """
+    return {
+        "backbone": name,
+        "weights": counted(width, "column"),
+        "columns": None if columns is None else list(columns),
+        "n_columns": width,
+    }
+
+
+def describe_columns_of(recipe: Mapping[str, Any]) -> str:
+    """Return the columns of a recipe from ``recipe_of_columns`` in words; "" for another recipe."""
+    if "n_columns" not in recipe:
+        return ""
+    width, names = recipe["n_columns"], recipe["columns"]
+    if names is None:
+        return f"{counted(width, 'column')} without names"
+    shown = ", ".join(f"'{name}'" for name in names[:5])
+    return f"{counted(width, 'column')} ({shown}{', …' if width > 5 else ''})"
+
+
+def _provenance(
+    name: str,
+    recipe: str,
+    matrix: Matrix,
+    ids: Strings,
+    y: Strings,
+    patients: Strings | None,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    fields = recipe_of_columns(matrix.columns, matrix.X.shape[1], recipe)
+    owners = name_patients(patients, ids)
+    return {
+        "dataset": {
+            "name": name,
+            "fingerprint": _hash(
+                [ids.tolist(), y.tolist(), None if patients is None else patients.tolist()]
+            ),
+            "n_samples": len(ids),
+            "n_patients": None if owners is None else len(np.unique(owners)),
+            "classes": count_by_class(y),
+            "notes": list(notes),
+        },
+        "recipe": fields,
+        "recipe_hash": _hash(fields),
+        "content": hashlib.sha256(np.ascontiguousarray(matrix.X).data).hexdigest(),
+        "versions": {
+            "bottleneck": bottleneck.__version__,
+            "python": platform.python_version(),
+            "numpy": version("numpy"),
+        },
+    }
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _note_labels_among(matrix: Matrix, y: Strings) -> list[str]:
+    """Return a note on a column that has one value for each class."""
+    X = matrix.X
+    low, high = np.empty((2, len(np.unique(y)), X.shape[1]), X.dtype)
+    for row, label in enumerate(np.unique(y)):
+        part = X[y == label]
+        low[row], high[row] = part.min(axis=0), part.max(axis=0)
+    same = np.flatnonzero((low == high).all(axis=0))
+    labels = [at for at in same.tolist() if len(np.unique(low[:, at])) == len(low) > 1]
+    if not labels or len(y) <= 2 * len(low):
+        return []
+    at = labels[0]
+    named = f"column {at}" if matrix.columns is None else f"column '{matrix.columns[at]}'"
+    return [
+        f"{named} of X has one value for each label and determines it: if it is the label in other "
+        "words, leave it out"
+    ]

@@ -1,0 +1,111 @@
+"""Search of a feature set for copies, and the groups of samples that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.splits.patients import SplitColumns
+
+if TYPE_CHECKING:
+    from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
+
+__all__ = ["CopySearch"]
+
+Strings = NDArray[np.str_]
+
+
+class CopySearch(SplitColumns):
+    """Samples with features that are searched for copies once.
+
+    Attributes
+    ----------
+    X : ndarray of float32, shape (n_samples, n_features)
+        Features.
+    provenance : mapping
+        What the rows come from.
+    pixels, thumbnails, size, whole_groups
+        As in ``FeatureSet``.
+    """
+
+    X: NDArray[np.float32]
+    provenance: Mapping[str, Any]
+    pixels: Strings | None
+    thumbnails: NDArray[np.uint8] | None
+    size: NDArray[np.int32] | None
+    whole_groups: Strings | None
+
+    @cached_property
+    def groups(self) -> Strings:
+        """Group of every sample: what a split must keep on one side, whoever splits.
+
+        Patients joined by identical and near-duplicate images, as in ``leak_safe_groups``. A
+        sample without a patient and without a copy is a group of its own. The first use searches
+        for copies.
+        """
+        names = self.leak_safe_groups.names
+        return np.char.add("sample ", self.ids) if names is None else names
+
+    @property
+    def leak_safe_groups(self) -> LeakSafeGroups:
+        """Patients joined by identical and near-duplicate images; searched for once."""
+        return self.join_duplicates()
+
+    def join_duplicates(
+        self, progress: Callable[[int, int, str], None] | None = None
+    ) -> LeakSafeGroups:
+        """Return ``leak_safe_groups``, and show the progress of the first search.
+
+        Parameters
+        ----------
+        progress : callable or None
+            Called with the number of images done, their total and a text.
+        """
+        from bottleneck.duplicates.leak_safe_groups import leak_safe_groups
+
+        if self._searched:
+            return self._searched[0]
+        self._searched.append(
+            leak_safe_groups(
+                self.thumbnails,
+                self.patients,
+                self.ids,
+                pixels=self.contents,
+                by_features=not self.has_images,
+                sizes=self.size,
+                features=self.X,
+                order_by=self.fold_columns,
+                tied=self.whole_groups,
+                progress=progress,
+            )
+        )
+        return self._searched[0]
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the features are of images; those of arrays may be of anything."""
+        return "columns" not in self.provenance["recipe"]
+
+    @cached_property
+    def contents(self) -> Strings | None:
+        """Hash of what each sample consists of; equal hashes are copies.
+
+        Hashes of the pixels, or of the rows of features where there are no images. None where
+        features take so few values that different samples can have equal ones by chance.
+        """
+        from bottleneck.duplicates.equal_rows import hash_rows, is_by_chance
+
+        if self.has_images:
+            return self.pixels
+        hashes = hash_rows(self.X)
+        is_unique = len(set(hashes.tolist())) == len(hashes)
+        return None if not is_unique and is_by_chance(self.X) else hashes
+
+    @cached_property
+    def _searched(self) -> list[LeakSafeGroups]:
+        """Result of the search for duplicates, once it was made."""
+        return []
