@@ -331,8 +331,9 @@ def describe_largest_group(
         return largest, []
     share = largest / n
     noun = "samples" if patients is None else "patients"
+    what = "Equal features" if by_features else "Duplicate images"
     text = (
-        f"{'Equal features' if by_features else 'Duplicate images'} join {largest} of {n} {noun} into one group ({share:.1%}) that has to "
+        f"{what} join {largest} of {n} {noun} into one group ({share:.1%}) that has to "
         "be on one side of every split"
     )
     if share > LARGE_GROUP:

@@ -232,6 +232,7 @@ def name_value(value: object) -> str:
     if isinstance(value, numbers.Integral):
         return str(int(value))
     # Beyond 2**53, not every whole number is a float: digits of an id would be lost.
-    if isinstance(value, numbers.Real) and float(value).is_integer() and abs(value) < 2**53:
-        return str(int(value))
+    number = float(value) if isinstance(value, numbers.Real) else 0.5
+    if number.is_integer() and abs(number) < 2**53:
+        return str(int(number))
     raise TypeError(f"{value!r} is no name")

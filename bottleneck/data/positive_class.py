@@ -16,8 +16,8 @@ _POSITIVE_LABELS = ("malignant", "cancer", "positive", "true", "1")
 def choose_positive(classes: tuple[str, ...], stated: str | float | None = None) -> str | None:
     """Return the label of the positive class.
 
-    If it is not stated, "malignant", "cancer", "positive", "true" and "1" are recognised. Alphabetical
-    order does not decide: it would swap sensitivity and specificity at random.
+    If it is not stated, "malignant", "cancer", "positive", "true" and "1" are recognised.
+    Alphabetical order does not decide: it would swap sensitivity and specificity at random.
 
     Parameters
     ----------

@@ -77,8 +77,8 @@ def read_names(values: object, what: str, n: int | None = None, *, rows: str = "
             name = name_value(value)
         except TypeError:
             raise DataError(
-                f"{what} has {shorten(value)} in row {row}, which is no name of a {noun}: pass texts, "
-                f"whole numbers or truth values{_advise(value, what)}"
+                f"{what} has {shorten(value)} in row {row}, which is no name of a {noun}: pass "
+                f"texts, whole numbers or truth values{_advise(value, what)}"
             ) from None
         names.append(name)
     return names

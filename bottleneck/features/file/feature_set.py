@@ -123,8 +123,8 @@ class FeatureSet(CopySearch):
     ) -> FeatureSet:
         """Return a feature set of features that were computed by other means.
 
-        There are no images, so that near-duplicates are not searched for. Rows with equal
-        features count as copies: patients that share one are kept on one side of every split.
+        There are no images, so that near-duplicates are not searched for. Samples with equal
+        features count as copies: patients that share one stay on one side of every split.
 
         Parameters
         ----------
@@ -132,18 +132,16 @@ class FeatureSet(CopySearch):
             Finite numbers: an array, a data frame or a list of rows. They are kept as float32.
             The names of a data frame's columns are part of the recipe.
         y : array-like of shape (n_samples,)
-            Labels. Texts stay as they are; whole numbers become their digits, and truth values
-            "True" and "False". Spellings of one label are joined, as in tables of data sets.
+            Labels. Whole numbers become their digits, and truth values "True" and "False".
+            Spellings of one label are joined, as in tables of data sets.
         groups : array-like of shape (n_samples,) or None
             Patient of every sample; "" for an unknown one, which counts as a patient of its own.
         ids : array-like of shape (n_samples,) or None
-            Unique names of the samples. By default those of the index of a data frame, or else
-            the numbers of the rows.
+            Unique names of the samples; by default the index of a data frame, or row numbers.
         name : str
             Name of the data set.
         recipe : str
-            Name of the features, such as "pyradiomics 3.1". Features of different recipes are
-            not comparable.
+            Name of the features, such as "pyradiomics 3.1"; one name for all that are alike.
 
         Returns
         -------
