@@ -22,6 +22,7 @@ __all__ = [
     "Model",
     "Predictions",
     "Protocol",
+    "Reader",
     "Sample",
     "__version__",
     "audit_features",
@@ -58,6 +59,7 @@ _MODULES = {
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
     "Protocol": "bottleneck.data.splits.protocol",
+    "Reader": "bottleneck.data.readers.built_in_readers",
     "Sample": "bottleneck.data.samples",
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
@@ -85,6 +87,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.augmented_copies import Augmentation, augment
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.readers import load_dataset
+    from bottleneck.data.readers.built_in_readers import Reader
     from bottleneck.data.samples import Sample
     from bottleneck.data.splits.protocol import Protocol
     from bottleneck.errors import BottleneckError

@@ -41,7 +41,7 @@ class Check:
 
 
 def diagnose() -> list[Check]:
-    """Check the packages, the devices, the folders, the caches and the extras.
+    """Check the packages, the devices, the folders, the caches, the extras and the readers.
 
     Returns
     -------
@@ -56,6 +56,7 @@ def diagnose() -> list[Check]:
         *_check_weights_folder(),
         *_check_hub_cache(),
         *_check_extras(),
+        *_check_readers(),
     ]
 
 
@@ -201,3 +202,19 @@ def _check_extras() -> Iterator[Check]:
             yield Check(f"extra {extra}", "note", text)
         else:
             yield Check(f"extra {extra}", "ok", "installed")
+
+
+def _check_readers() -> Iterator[Check]:
+    from bottleneck.data.readers.built_in_readers import BUILT_IN
+    from bottleneck.data.readers.installed_readers import installed_readers
+    from bottleneck.errors import DataError
+
+    yield Check("readers", "ok", f"{', '.join(one.name for one in BUILT_IN)}, of this package")
+    for reader in installed_readers():
+        what = f"reader {reader.name}"
+        try:
+            _ = reader.reader
+        except DataError as error:
+            yield Check(what, "note", f"{error}. It is not used; repair or uninstall this package")
+        else:
+            yield Check(what, "ok", f"of the package {reader.package} {reader.version}".rstrip())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -91,6 +93,38 @@ def test_statistics_in_the_documentation_run() -> None:
     assert first in README
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_readers_in_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from made import make_images
+
+    from bottleneck import load_dataset
+
+    make_images(tmp_path / "scans", 4)
+    samples, reader = re.findall(r"```python\n(.*?)```", PAGES["docs/data.md"], re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(reader, names)
+    visits = [
+        {
+            "visit": n,
+            "patient": n // 2,
+            "diagnosis": "xy"[n % 2],
+            "images": [{"file": f"00{n}.png"}],
+        }
+        for n in range(4)
+    ]
+    visits[0]["images"][0]["nodule"] = [1, 2, 20, 20]
+    (tmp_path / "scans" / "visits.json").write_text(json.dumps(visits))
+    data = load_dataset(tmp_path / "scans", reader=names["Clinic"](), crop=True)
+    assert [(s.id, s.source, s.label, s.group, s.region) for s in data.samples][:2] == [
+        ("0-0", "000.png", "x", "0", (1, 2, 20, 20)),
+        ("1-0", "001.png", "y", "0", None),
+    ]
+    for old, new in (("000.png", "a1.png"), ("001.png", "b1.png")):
+        (tmp_path / "scans" / old).rename(tmp_path / "scans" / new)
+    monkeypatch.chdir(tmp_path)
+    exec(samples, names)
+    assert names["data"].n_groups == 2
 
 
 def test_names_in_the_python_page_exist() -> None:

@@ -10,7 +10,7 @@ from bottleneck.cli.console import Json, Quiet, show_json, show_paragraph
 
 
 def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Check the environment, devices, folders, caches and extras; exit 1 if something is broken.
+    """Check environment, devices, folders, caches, extras, readers; exit 1 if something is broken.
 
     Example: `bottleneck doctor`
     """

@@ -53,6 +53,15 @@ class ImageOptions:
             rich_help_panel=PANEL,
         ),
     ] = None
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="Reader of the data set: TN5000, DDTI, MedMNIST, table, folders, or that of a "
+            "package.",
+            show_default="chosen by the files",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
     path_column: Annotated[str | None, _column("the image path")] = None
     label_column: Annotated[str | None, _column("the label")] = None
     id_column: Annotated[str | None, _column("the id")] = None

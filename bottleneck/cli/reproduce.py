@@ -185,7 +185,9 @@ def show_study(
     other = None
     if external is not None:
         # Only a table has columns, and the external data set keeps its own name.
-        plain = SampleOptions(crop=reading.crop, patient_pattern=reading.patient_pattern)
+        plain = SampleOptions(
+            crop=reading.crop, patient_pattern=reading.patient_pattern, reader=reading.reader
+        )
         how = reading if Path(external).is_file() else plain
         other = how.load(external, quiet=options.quiet, positive=positive)
     if not options.quiet:

@@ -178,8 +178,9 @@ class ImageDataset:
         >>> ImageDataset.from_samples(rows, name="mine", images=pixels)
         <ImageDataset mine: 3 images of 2 patients; benign 2, malignant 1>
         """
-        from bottleneck.data.readers.sample_records import read_records
+        from bottleneck.data.readers.sample_records import check_name, read_records
 
+        check_name(name)
         return read_records(samples, name=name, images=images, columns=columns, positive=positive)
 
     def _unify(self) -> None:

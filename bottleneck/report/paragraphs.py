@@ -38,7 +38,7 @@ def methods_paragraph(comparison: Comparison) -> str:
     protocol, audit = comparison.protocol, comparison.audit
     arms = [e for e in comparison.evaluations if e.backbone is not None]
     frozen = list(dict.fromkeys(f"{e.backbone} ({e.weights})" for e in arms))
-    sentences = [_used(comparison.dataset)]
+    sentences = [_used(comparison.dataset), _reader(comparison)]
     if audit is not None:
         sentences.append(f"A leak audit before any training gave: {audit.verdict}. {audit.ties}")
     if comparison.conflicts is not None:
@@ -135,6 +135,17 @@ def _used(dataset: Mapping[str, Any]) -> str:
     return (
         f"{text}), after {counted(sum(excluded.values()), 'sample')} had been excluded ({reasons})."
     )
+
+
+def _reader(comparison: Comparison) -> str:
+    """Return which reader of another package read the data set; "" for one of this package."""
+    recorded = [each.get("dataset", {}).get("reader", {}) for each in comparison.features]
+    texts = {
+        " ".join(filter(None, (f"'{one['name']}' of", one["package"], one.get("version"))))
+        for one in recorded
+        if "package" in one
+    }
+    return f"It was read by the reader {' and '.join(sorted(texts))}." if texts else ""
 
 
 def _auroc(comparison: Comparison) -> str:

@@ -61,6 +61,7 @@ class DatasetTable:
     positive: str | None = None
     crop: bool = False
     name: str | None = None
+    reader: str | None = None
 
 
 @schema

@@ -106,11 +106,11 @@ def test_limit_keeps_whole_patients(scans):
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("phantom", {"crop": True}, "read as phantom, which has no regions"),
-        ("phantom", {"columns": {"path": "x"}}, "read as phantom, which has no columns"),
+        ("phantom", {"crop": True}, "the embedded data set, which has no regions"),
+        ("phantom", {"columns": {"path": "x"}}, "embedded data set, which has no columns"),
         ("phantom", {"patient_pattern": "P"}, "already has patients"),
-        ("scans", {"crop": True}, "only these formats have: DDTI, TN5000"),
-        ("scans", {"columns": {"path": "x"}}, "folder of classes, which has no columns"),
+        ("scans", {"crop": True}, "these have: TN5000, DDTI"),
+        ("scans", {"columns": {"path": "x"}}, "the reader 'folders', which has no columns"),
         ("scans", {"positive": "il"}, "did you mean 'ill'"),
         ("scans", {"limit": 0}, "from 1 to 1,000,000,000, not 0"),
         ("scans", {"name": "../up"}, "cannot name a file"),

@@ -70,9 +70,7 @@ def test_images_in_another_folder(write, tmp_path):
         assert [dataset.read(s) for s in dataset.samples] == [b"b", b"c"]
     with pytest.raises(UsageError, match=r"--images: the folder '.*/nowhere' does not exist"):
         load_dataset(table, images=tmp_path / "nowhere")
-    with pytest.raises(
-        UsageError, match="folder of classes; --images is only for tables of images"
-    ):
+    with pytest.raises(UsageError, match="the reader 'folders', which has no folder of images"):
         load_dataset(tmp_path, images=tmp_path)
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.readers.class_folders import name_patients, read_class_folders
-from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
-from bottleneck.data.readers.manifest import read_manifest
-from bottleneck.data.readers.medmnist import read_medmnist
+from bottleneck.data.readers.built_in_readers import BUILT_IN, FOLDERS, Reader, takes_option
+from bottleneck.data.readers.class_folders import name_patients
+from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.sample_records import check_name
-from bottleneck.data.readers.spreadsheets import is_workbook
-from bottleneck.data.readers.tn5000 import read_tn5000
-from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.sample_checks import shorten
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
@@ -24,15 +22,19 @@ from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import validate
 
-__all__ = ["load_dataset"]
+__all__ = ["Reader", "load_dataset"]
 
 _PHANTOM = "phantom"
-_CLASS_FOLDERS = "folder of classes"
 _NEEDED = (
     "Pass a folder with one subfolder per class, a table (CSV, .xlsx), a MedMNIST .npz, or "
     "'phantom' for the embedded data set"
 )
-_WITH_REGIONS = ("DDTI", "TN5000")
+# What an option of a reader needs.
+_OPTIONS = {
+    "columns": "columns to name",
+    "images": "folder of images to name (--images)",
+    "crop": "regions to crop",
+}
 
 
 def load_dataset(
@@ -46,6 +48,7 @@ def load_dataset(
     limit: int | None = None,
     name: str | None = None,
     description: Mapping[str, str] | None = None,
+    reader: str | Reader | None = None,
 ) -> ImageDataset:
     """Read a data set, in a format that is recognised by its files.
 
@@ -90,6 +93,11 @@ def load_dataset(
     description : mapping of str to str, optional
         Text for a report, if the format does not provide it: where the labels come from
         ("labels": "biopsy"), and what the images show ("images": "whole frames").
+    reader : str or Reader, optional
+        The reader to use, whatever the format looks like: TN5000, DDTI, MedMNIST, table, folders,
+        the name of one that an installed package registers, or an object of your own. By default,
+        a registered reader that matches comes before those of the table above, except for TN5000
+        and DDTI: of several readers that match, one has to be chosen.
 
     Returns
     -------
@@ -127,13 +135,14 @@ def load_dataset(
             patient_pattern = chosen.patient_pattern if patient_pattern is None else patient_pattern
             positive = chosen.positive if positive is None else positive
             crop = crop or chosen.crop
+            reader = chosen.reader if reader is None else reader
             name = chosen.name if name is None else name
-    dataset = _read(
-        source, columns=columns, images=None if images is None else Path(images), crop=crop
-    )
+    options = {"columns": columns, "images": images and Path(images), "crop": crop}
+    stated = {key: value for key, value in options.items() if value}
+    dataset, is_class_folders = _read(source, reader, stated)
     if patient_pattern is None:
         dataset = read_patients(dataset)
-        if _find_format(source) == _CLASS_FOLDERS:
+        if is_class_folders:
             dataset = name_patients(dataset)
     else:
         dataset = find_patients(dataset, patient_pattern)
@@ -143,77 +152,65 @@ def load_dataset(
         dataset,
         name=f"{name}-nodules" if crop else name,
         positive=positive,
-        notes=notes + dataset.notes + unclear,
+        notes=tuple(dict.fromkeys((*notes, *dataset.notes, *unclear))),
         description={**dataset.description, **(description or {})},
     )
     return dataset if limit is None else dataset.limited(limit)
 
 
 def _read(
-    source: str | Path,
-    *,
-    columns: Mapping[str, str] | None,
-    images: Path | None,
-    crop: bool,
-) -> ImageDataset:
-    kind = _find_format(source)
-    if crop and kind not in _WITH_REGIONS:
-        raise UsageError(
-            f"'{source}' is read as {kind}, which has no regions to crop; "
-            f"only these formats have: {', '.join(_WITH_REGIONS)}"
-        )
-    if columns and kind != "table of images":
-        raise UsageError(f"'{source}' is read as {kind}, which has no columns to name")
-    if images is not None and kind != "table of images":
-        raise UsageError(f"'{source}' is read as {kind}; --images is only for tables of images")
-    if kind == _PHANTOM:
+    source: str | Path, reader: str | Reader | None, options: Mapping[str, Any]
+) -> tuple[ImageDataset, bool]:
+    """Return a data set, and whether it is a folder with one subfolder per class."""
+    if isinstance(source, str) and source == _PHANTOM:
+        if reader is not None:
+            raise UsageError(f"'{_PHANTOM}' is the embedded data set, which no reader reads")
+        if options:
+            raise _refuse_option(f"'{_PHANTOM}' is the embedded data set", next(iter(options)))
         from bottleneck.data.phantom.generator import phantom_dataset
 
-        return phantom_dataset()
-    path = Path(source).resolve()
-    match kind:
-        case "MedMNIST":
-            return read_medmnist(path)
-        case "table of images":
-            return read_manifest(path, columns=columns, images=images)
-        case "TN5000":
-            return read_tn5000(path, crop=crop)
-        case "DDTI":
-            return read_ddti(path, crop=crop)
-        case _:
-            return read_class_folders(path)
+        return phantom_dataset(), False
+    path = _find_path(source)
+    try:
+        chosen, notes = choose_reader(path, reader)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    inner = chosen.reader if isinstance(chosen, GuardedReader) else chosen
+    for option in options:
+        if not takes_option(inner, option):
+            raise _refuse_option(f"'{source}' is read by {chosen}", option)
+    dataset = chosen.read(path, **options)
+    dataset = dataclasses.replace(dataset, reader=chosen.record, notes=(*notes, *dataset.notes))
+    return dataset, chosen is FOLDERS
 
 
-def _find_format(source: str | Path) -> str:
-    if source == _PHANTOM:
-        return _PHANTOM
+def _find_path(source: str | Path) -> Path:
+    """Return the absolute path of a file or folder that exists."""
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(
+            f"the data set must be a path, not {shorten(source)}; ImageDataset.from_samples makes "
+            "one of samples, dicts or a DataFrame"
+        )
     if source == "":
         raise UsageError("the path of the data set is empty; for the current folder, pass '.'")
     path = Path(source)
     try:
-        if path.is_dir():
-            if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
-                return "TN5000"
-            is_ddti = any(CASE_FILE.fullmatch(file.name) for file in path.iterdir())
-            return "DDTI" if is_ddti else _CLASS_FOLDERS
-        if path.suffix.casefold() in IMAGE_SUFFIXES:
-            raise DataError(f"'{source}' is a single image; pass a folder or a table of images")
-        if path.suffix.casefold() in (".xls", ".xlsb", ".ods", ".numbers"):
-            raise DataError(
-                f"'{source}' is a spreadsheet in another format than .xlsx; save it as .xlsx or "
-                "'CSV UTF-8', and pass that"
-            )
-        return _find_file_format(path)
+        if not path.is_dir():
+            open_regular(path, "data set", DataError).close()
+        return path.resolve()
     except OSError as error:
-        reason = describe_os_error(error)
-        raise DataError(f"the data set '{source}' cannot be read: {reason}. {_NEEDED}") from error
-
-
-def _find_file_format(path: Path) -> str:
-    try:
-        file = open_regular(path, "data set", DataError)
+        raise _unreadable(source, error) from error
     except DataError as error:
         raise DataError(f"{error}. {_NEEDED}") from None
-    with file:
-        is_archive = path.suffix.casefold() == ".npz" or zipfile.is_zipfile(file)
-    return "MedMNIST" if is_archive and not is_workbook(path) else "table of images"
+
+
+def _unreadable(source: str | Path, error: OSError) -> DataError:
+    reason = describe_os_error(error)
+    return DataError(f"the data set '{source}' cannot be read: {reason}. {_NEEDED}")
+
+
+def _refuse_option(what: str, option: str) -> UsageError:
+    others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))
+    return UsageError(
+        f"{what}, which has no {_OPTIONS[option]}; of the readers here, these have: {others}"
+    )

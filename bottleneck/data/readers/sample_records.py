@@ -50,7 +50,6 @@ def read_records(
     positive: str | None = None,
 ) -> ImageDataset:
     """Return a data set of samples in Python; see ``ImageDataset.from_samples``."""
-    check_name(name)
     if columns is not None and not isinstance(columns, Mapping):
         raise UsageError(f"columns must be a dict of role to column, not {shorten(columns)}")
     source = _find_source(images)

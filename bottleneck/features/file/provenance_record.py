@@ -57,6 +57,7 @@ class _Dataset:
     part_of: _Whole | None = None
     sources: tuple[_Source, ...] = ()
     description: Mapping[str, str] = Field(default_factory=dict)
+    reader: Mapping[str, str] = Field(default_factory=dict)
 
 
 @schema(closed=False)

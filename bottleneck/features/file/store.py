@@ -305,6 +305,7 @@ class FeatureStore:
                 "classes": dict(sorted(dataset.class_counts.items())),
                 "excluded": dict(dataset.excluded),
                 "description": dict(dataset.description),
+                "reader": dict(dataset.reader),
             },
             "content": plan.content,
             "recipe": self.recipe.to_dict(),
