@@ -136,7 +136,7 @@ def run_cloud(cell: Cell, n: int) -> Array:
         scale = A.std(axis=0)
         squares = euclidean_distances(A / scale, squared=True)
         met = np.sort(euclidean_distances(B / scale, A / scale, squared=True), axis=1)
-        row = [knn_outliers(A, of, B).mean()]
+        row = [knn_outliers(A, B, of).mean()]
         for same in (of[:, np.newaxis] == of, np.eye(len(A), dtype=bool)):
             known = np.sort(np.where(same, np.inf, squares), axis=1)[:, N_NEIGHBOURS - 1]
             row.append(np.mean(met[:, N_NEIGHBOURS - 1] > np.quantile(known, 1 - EXPECTED_SHARE)))

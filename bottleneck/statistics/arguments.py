@@ -18,6 +18,7 @@ __all__ = [
     "as_booleans",
     "as_codes",
     "as_matrix",
+    "as_numbers",
     "as_patients",
     "as_scores",
     "as_vector",
@@ -64,7 +65,9 @@ def check_same_rows(**named: Any) -> None:
             )
 
 
-def as_vector(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any]:
+def as_vector(
+    name: str, values: ArrayLike, n: int | None = None, unit: str = "sample"
+) -> NDArray[Any]:
     """Return an argument as a one-dimensional array without missing values.
 
     Parameters
@@ -75,6 +78,8 @@ def as_vector(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any
         The argument.
     n : int, optional
         Number of samples that it must have.
+    unit : str
+        What a value belongs to, for the error message.
 
     Returns
     -------
@@ -92,7 +97,7 @@ def as_vector(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any
     ['benign', 'malignant']
     """
     array = _as_array(name, values)
-    each = "one value for each sample" if n is None else f"one value for each of the {n} samples"
+    each = f"one value for each {unit}" if n is None else f"one value for each of the {n} {unit}s"
     if array.ndim == 0:
         kind = type(values).__name__
         raise UsageError(f"{name} must hold {each}, not be a {kind}: give a list or an array")
@@ -102,14 +107,14 @@ def as_vector(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any
             hint = "give its only column, such as values.ravel()"
         raise UsageError(f"{name} must hold {each}, not be of shape {array.shape}: {hint}")
     if not len(array):
-        raise UsageError(f"{name} must hold {each} (at least one sample), but it is empty")
+        raise UsageError(f"{name} must hold {each} (at least one {unit}), but it is empty")
     if n is not None and len(array) != n:
         raise UsageError(f"{name} must hold {each}, but holds {len(array)}")
     missing = int(_is_missing(array).sum())
     if missing:
         raise UsageError(
             f"{name} must hold {each}, but the value is missing for {missing} of the "
-            f"{len(array)} samples: leave these samples out of every argument"
+            f"{len(array)} {unit}s: leave these {unit}s out of every argument"
         )
     return _without_objects(array)
 
@@ -209,7 +214,7 @@ def as_booleans(name: str, values: ArrayLike, n: int | None = None) -> NDArray[n
 
 
 def as_scores(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return finite scores.
+    """Return finite scores of one model.
 
     Raises
     ------
@@ -221,29 +226,45 @@ def as_scores(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
     >>> as_scores("score", [1, 2], 2)
     array([1., 2.])
     """
-    raw = _as_array(name, values)
-    if raw.ndim == 2 and raw.shape[1] > 1:
+    shape = np.shape(_as_array(name, values))
+    if len(shape) == 2 and shape[1] > 1:
         raise UsageError(
             f"{name} must hold one number for each of the {n} samples, not be of shape "
-            f"{raw.shape}: of predict_proba and the like, give the column of the positive class, "
+            f"{shape}: of predict_proba and the like, give the column of the positive class, "
             "such as [:, 1]; for several classes at once, use macro_auc_interval or "
             "macro_auc_difference"
         )
-    array = as_vector(name, values, n)
+    return as_numbers(name, values, n)
+
+
+def as_numbers(
+    name: str, values: ArrayLike, n: int | None = None, unit: str = "sample"
+) -> NDArray[np.float64]:
+    """Return finite numbers.
+
+    Raises
+    ------
+    UsageError
+        If the array is empty, is not one-dimensional, or holds something else.
+
+    Examples
+    --------
+    >>> as_numbers("differences", [0.1, 0.2])
+    array([0.1, 0.2])
+    """
+    array = as_vector(name, values, n, unit)
     if array.dtype.kind not in "biuf":
-        raise UsageError(
-            f"{name} must hold one number for each of the {n} samples, not {show_values(array)}"
-        )
+        each = "numbers" if n is None else f"one number for each of the {n} samples"
+        raise UsageError(f"{name} must hold {each}, not {show_values(array)}")
     array = array.astype(np.float64)
     if infinite := int((~np.isfinite(array)).sum()):
         raise UsageError(
-            f"{name} must hold finite numbers, but {infinite} of the {n} are infinite: a large "
-            "finite number ranks in the same way"
+            f"{name} must hold finite numbers, but {infinite} of the {len(array)} are infinite"
         )
     return array
 
 
-def as_matrix(name: str, values: ArrayLike) -> NDArray[np.float64]:
+def as_matrix(name: str, values: ArrayLike) -> NDArray[np.floating]:
     """Return finite numbers in rows and columns, one row per sample.
 
     Raises
@@ -266,7 +287,8 @@ def as_matrix(name: str, values: ArrayLike) -> NDArray[np.float64]:
         array = np.stack([_without_objects(column) for column in array.T], axis=1)
     if array.dtype.kind not in "biuf":
         raise UsageError(f"{name} must hold numbers, not {array.dtype}")
-    array = array.astype(np.float64)
+    # Features in single precision may be many: they are not copied.
+    array = array if array.dtype.kind == "f" else array.astype(np.float64)
     if not np.isfinite(array).all():
         rows = int((~np.isfinite(array).all(axis=1)).sum())
         raise UsageError(

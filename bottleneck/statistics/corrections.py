@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.arguments import check_level
+from bottleneck.statistics.arguments import as_numbers, check_level
+from bottleneck.statistics.intervals import show_bounds
 
 __all__ = ["ResampledDifference", "corrected_resampled_t", "holm"]
 
@@ -30,6 +32,11 @@ class ResampledDifference:
         Confidence level of the interval.
     method : str
         Name of the test, for the footnote of a table.
+
+    Examples
+    --------
+    >>> corrected_resampled_t([0.02, 0.05, -0.01, 0.04, 0.03], n_train=80, n_test=20)
+    ResampledDifference(0.026, 95 % -0.0169 to 0.0689, p=0.168, corrected resampled t)
     """
 
     difference: float
@@ -41,6 +48,12 @@ class ResampledDifference:
     p: float
     level: float
     method: str
+
+    def __repr__(self) -> str:
+        return (
+            f"ResampledDifference({self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}, "
+            f"{self.method})"
+        )
 
 
 def corrected_resampled_t(
@@ -81,14 +94,16 @@ def corrected_resampled_t(
     '0.026, p = 0.168'
     """
     alpha = 1 - check_level(level)
-    values = np.asarray(differences, dtype=float)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+    values = as_numbers("differences", differences, unit="fold")
+    if len(values) < 2:
         raise UsageError(
             "the corrected resampled t test needs two finite differences or more, one per fold "
-            f"and repeat, not an array of shape {values.shape} or values that are not finite"
+            "and repeat, not one"
         )
-    if n_train <= 0 or n_test <= 0:
-        raise UsageError(f"n_train and n_test must be above 0 patients, not {n_train} and {n_test}")
+    if not all(isinstance(n, numbers.Real) and 0 < n < np.inf for n in (n_train, n_test)):
+        raise UsageError(
+            f"n_train and n_test must be numbers above 0 patients, not {n_train!r} and {n_test!r}"
+        )
     count, mean = len(values), float(values.mean())
     error = float(np.sqrt((1 / count + n_test / n_train) * values.var(ddof=1)))
     if np.ptp(values) == 0:
@@ -132,7 +147,9 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """
     from statsmodels.stats.multitest import multipletests
 
-    p = np.asarray(p_values, dtype=float)
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise UsageError("p values must be a one-dimensional array of numbers between 0 and 1")
-    return multipletests(p, method="holm")[1] if len(p) else p
+    if np.size(np.asarray(p_values)) == 0:
+        return np.empty(0)
+    p = as_numbers("p_values", p_values, unit="test")
+    if wrong := p[(p < 0) | (p > 1)].tolist():
+        raise UsageError(f"p_values must hold numbers between 0 and 1, not {wrong[0]:.4g}")
+    return np.asarray(multipletests(p, method="holm")[1])

@@ -91,7 +91,16 @@ class _Estimate(Protocol):
     def n_groups(self) -> int | None: ...
 
 
-def show_bounds(result: _Estimate) -> str:
+class _Bounded(Protocol):
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def level(self) -> float: ...
+
+
+def show_bounds(result: _Bounded) -> str:
     """Return the level and the bounds of a result, in few digits.
 
     Examples

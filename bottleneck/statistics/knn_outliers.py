@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.statistics.arguments import as_matrix, as_patients
 
 __all__ = ["EXPECTED_SHARE", "N_NEIGHBOURS", "knn_outliers"]
 
@@ -20,7 +23,7 @@ _CONSTANT = 1e-6
 
 
 def knn_outliers(
-    train: NDArray[np.floating], patients: NDArray, other: NDArray[np.floating]
+    train: ArrayLike, other: ArrayLike, groups: ArrayLike | None = None
 ) -> NDArray[np.bool_]:
     """Find the samples that are farther from a training set than its own samples are.
 
@@ -38,12 +41,13 @@ def knn_outliers(
 
     Parameters
     ----------
-    train : ndarray of float, shape (n_train, n_features)
+    train : array-like of float, shape (n_train, n_features)
         Features of the training set.
-    patients : ndarray, shape (n_train,)
-        Patients of the training set, two or more.
-    other : ndarray of float, shape (n_other, n_features)
+    other : array-like of float, shape (n_other, n_features)
         Features of the samples to test.
+    groups : array-like, shape (n_train,), optional
+        Patients of the training set, two or more. Without them every sample is a patient of
+        its own.
 
     Returns
     -------
@@ -51,17 +55,31 @@ def knn_outliers(
         Mask of the outliers. If some training sample has fewer than 5 samples of other
         patients, the number of neighbours is reduced for all.
 
+    Raises
+    ------
+    UsageError
+        If an array has the wrong shape, type or values, or the features differ in number.
+    ProtocolError
+        If the training set has a single patient.
+
     Examples
     --------
     >>> import numpy as np
     >>> train = np.random.default_rng(0).normal(size=(100, 2))
-    >>> knn_outliers(train, np.arange(100), np.array([[0.0, 0.0], [6.0, 6.0]]))
+    >>> knn_outliers(train, [[0, 0], [6, 6]])
     array([False,  True])
     """
-    floor = (_CONSTANT * np.abs(train).max(axis=0).astype(np.float64)) ** 2
-    centre = train.mean(axis=0, dtype=np.float64)
-    A, B = train - centre, other - centre
-    _, codes = np.unique(patients, return_inverse=True)
+    A, B = as_matrix("train", train), as_matrix("other", other)
+    codes = as_patients(groups, len(A))
+    if A.shape[1] != B.shape[1]:
+        raise UsageError(
+            f"train and other must have the same features, not {A.shape[1]} and {B.shape[1]}"
+        )
+    if codes.max() == 0:
+        raise ProtocolError("train needs samples of two patients or more, not of one")
+    floor = (_CONSTANT * np.abs(A).max(axis=0)) ** 2
+    centre = A.mean(axis=0)
+    A, B = A - centre, B - centre
     own = np.eye(codes.max() + 1)[:, codes]
     n_rest = len(A) - own.sum(axis=1, keepdims=True)
     means = -(own @ A) / n_rest

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from bottleneck.errors import UsageError
-from bottleneck.statistics.arguments import check_level
+from bottleneck.statistics.arguments import as_numbers, check_level, check_same_rows
+from bottleneck.statistics.intervals import show_bounds
 
 __all__ = ["RandomEffects", "random_effects"]
 
@@ -36,6 +37,11 @@ class RandomEffects:
         Level of both intervals.
     method : str
         Name of the method.
+
+    Examples
+    --------
+    >>> random_effects([1.2, 0.8, 1.5], [0.3, 0.3, 0.3]).standard_error > 0
+    True
     """
 
     mean: float
@@ -47,6 +53,12 @@ class RandomEffects:
     standard_error: float
     level: float
     method: str
+
+    def __repr__(self) -> str:
+        return (
+            f"RandomEffects({self.mean:.3g}, {show_bounds(self)}, new centre "
+            f"{self.prediction_low:.3g} to {self.prediction_high:.3g}, {self.method})"
+        )
 
 
 def random_effects(
@@ -100,16 +112,18 @@ def random_effects(
     >>> f"{expit(found.prediction_low):.2f} to {expit(found.prediction_high):.2f}"
     '0.51 to 0.93'
     """
-    x, errors = np.asarray(estimates, float), np.asarray(standard_errors, float)
-    if x.ndim != 1 or x.shape != errors.shape or len(x) < 3:
+    check_same_rows(estimates=estimates, standard_errors=standard_errors)
+    x = as_numbers("estimates", estimates, unit="centre")
+    errors = as_numbers("standard_errors", standard_errors, unit="centre")
+    if x.shape != errors.shape or len(x) < 3:
         raise UsageError(
             f"estimates and standard_errors must hold one number for each of at least 3 centres, "
-            f"not be of shapes {x.shape} and {errors.shape}"
+            f"not {len(x)} and {len(errors)} numbers"
         )
-    if not np.isfinite([x, errors]).all() or not (errors > 0).all():
+    if not (errors > 0).all():
         raise UsageError(
-            "estimates must be finite, and standard_errors finite and above 0: a centre without "
-            "a standard error cannot be combined with others"
+            f"standard_errors must be above 0, not {errors.min():.4g}: a centre without a standard "
+            "error cannot be combined with others"
         )
     tail, k = (1 - check_level(level)) / 2, len(x)
     tau_squared = _maximise_restricted_likelihood(x, errors**2)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.statistics.arguments import as_booleans, as_matrix, as_patients
 
 __all__ = ["MmdResult", "mmd_test"]
 
@@ -22,7 +24,13 @@ _MAX_PERMUTATIONS = 1_000_000
 
 
 class MmdResult(NamedTuple):
-    """The squared maximum mean discrepancy, and the p value of its permutation test."""
+    """The squared maximum mean discrepancy, and the p value of its permutation test.
+
+    Examples
+    --------
+    >>> MmdResult(0.02, 0.13).p
+    0.13
+    """
 
     value: float
     """Unbiased estimate of the squared maximum mean discrepancy; it can be negative."""
@@ -31,9 +39,9 @@ class MmdResult(NamedTuple):
 
 
 def mmd_test(
-    X: NDArray[np.floating],
-    is_second: Bools,
-    patients: NDArray,
+    X: ArrayLike,
+    is_second: ArrayLike,
+    groups: ArrayLike | None = None,
     *,
     permutations: int = 1000,
     seed: int | np.random.Generator = 0,
@@ -55,12 +63,13 @@ def mmd_test(
 
     Parameters
     ----------
-    X : ndarray of float, shape (n_samples, n_features)
+    X : array-like of float, shape (n_samples, n_features)
         Features of both cohorts.
-    is_second : ndarray of bool, shape (n_samples,)
+    is_second : array-like of {0, 1} or bool, shape (n_samples,)
         Mask of the rows of the second cohort.
-    patients : ndarray, shape (n_samples,)
-        Patients: two or more in each cohort, and none in both.
+    groups : array-like, shape (n_samples,), optional
+        Patients: two or more in each cohort, and none in both. Without them every sample is a
+        patient of its own.
     permutations : int
         Number of random permutations of the patients.
     seed : int or Generator
@@ -74,9 +83,10 @@ def mmd_test(
     Raises
     ------
     UsageError
-        If ``permutations`` is below 1.
+        If an array has the wrong shape, type or values, or ``permutations`` is below 1.
     ProtocolError
-        If the median distance is 0, because most patients have the same features.
+        If a cohort has fewer than two patients, a patient is in both, or the median distance
+        is 0, because most patients have the same features.
 
     Examples
     --------
@@ -84,25 +94,29 @@ def mmd_test(
     >>> X = np.random.default_rng(0).normal(size=(40, 3))
     >>> is_second = np.arange(40) >= 20
     >>> X[is_second] += 2
-    >>> mmd_test(X, is_second, patients=np.arange(40), permutations=99).p
+    >>> mmd_test(X, is_second, permutations=99).p
     0.01
     """
     from sklearn.preprocessing import StandardScaler
 
-    if not 1 <= permutations <= _MAX_PERMUTATIONS:
+    if not isinstance(permutations, numbers.Integral) or not 1 <= permutations <= _MAX_PERMUTATIONS:
         raise UsageError(
             f"the number of permutations must be at least 1 and at most {_MAX_PERMUTATIONS:,}, "
             f"not {permutations}"
         )
+    rows = as_matrix("X", X)
+    second = as_booleans("is_second", is_second, len(rows))
+    patients = as_patients(groups, len(rows))
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(X))
+    shuffled = rng.permutation(len(rows))
     one_each = shuffled[np.unique(patients[shuffled], return_index=True)[1]]
-    X, is_second = X[one_each].astype(np.float64), is_second[one_each]
-    n_second = int(is_second.sum())
-    n_first = len(is_second) - n_second
-    K = _kernel_matrix(StandardScaler().fit_transform(X))
-    permuted = rng.permuted(np.tile(is_second, (permutations, 1)), axis=1)
-    masks = np.vstack([is_second, permuted]).T.astype(float)
+    _check_cohorts(second, patients)
+    rows, second = rows[one_each].astype(np.float64), second[one_each]
+    n_second = int(second.sum())
+    n_first = len(second) - n_second
+    K = _kernel_matrix(StandardScaler().fit_transform(rows))
+    permuted = rng.permuted(np.tile(second, (permutations, 1)), axis=1)
+    masks = np.vstack([second, permuted]).T.astype(float)
     # The sums of the kernel within and between the cohorts, for all permutations at once.
     within_second = np.einsum("ij,ij->j", masks, K @ masks)
     from_second = K.sum(axis=0) @ masks
@@ -115,6 +129,17 @@ def mmd_test(
     )
     reached = int((values[1:] >= values[0] - _ROUNDING).sum())
     return MmdResult(float(values[0]), (1 + reached) / (1 + permutations))
+
+
+def _check_cohorts(second: Bools, patients: NDArray[np.int64]) -> None:
+    cohorts = [set(patients[side].tolist()) for side in (~second, second)]
+    if min(map(len, cohorts)) < 2:
+        raise ProtocolError(
+            "each cohort needs two patients or more, not "
+            f"{len(cohorts[0])} in the first and {len(cohorts[1])} in the second"
+        )
+    if both := len(cohorts[0] & cohorts[1]):
+        raise ProtocolError(f"{both} patients are in both cohorts: leave them out of one")
 
 
 def _kernel_matrix(X: Floats) -> Floats:

@@ -34,7 +34,7 @@ def test_beyond_is_what_scikit_learn_finds_one_patient_left_out_at_a_time(images
     inside, patients = clustered(25, images, 6, seed=0)
     outside = clustered(60, 1, 6, seed=1)[0] * 1.3
     inside, outside = (10.0 ** np.arange(-3, 3) * X + 5 for X in (inside, outside))
-    found = knn_outliers(inside, patients, outside)
+    found = knn_outliers(inside, outside, patients)
     np.testing.assert_array_equal(found, by_scikit_learn(inside, patients, outside))
     assert 0 < found.sum() < 60
 
@@ -44,7 +44,7 @@ def test_features_that_are_constant_inside_keep_their_unit():
     outside = clustered(60, 1, 6, seed=1)[0]
     inside[:, 2] = outside[:, 2] = 0.1
     inside[:, 3], inside[0, 3] = 0.3, 40  # of one patient alone, constant in all others
-    found = knn_outliers(inside.astype(np.float32), patients, outside.astype(np.float32))
+    found = knn_outliers(inside.astype(np.float32), outside.astype(np.float32), patients)
     np.testing.assert_array_equal(found, by_scikit_learn(inside, patients, outside))
 
 
@@ -54,16 +54,16 @@ def test_five_of_a_hundred_of_the_same_kind_are_beyond():
     for seed in range(30):
         inside, patients = clustered(60, 4, 256, seed)
         outside = rng.normal(size=(200, 256))
-        shares.append(knn_outliers(inside, patients, outside).mean())
+        shares.append(knn_outliers(inside, outside, patients).mean())
     assert np.mean(shares) == pytest.approx(0.05, abs=0.015)
 
 
 def test_all_that_is_far_away_is_beyond_and_all_at_the_centre_is_not():
     inside, patients = clustered(30, 2, 8, seed=0)
-    assert knn_outliers(inside, patients, inside[:10] + 20).all()
-    assert not knn_outliers(inside, patients, np.zeros((3, 8))).any()
+    assert knn_outliers(inside, inside[:10] + 20, patients).all()
+    assert not knn_outliers(inside, np.zeros((3, 8)), patients).any()
 
 
 def test_two_patients_are_enough():
     inside, patients = clustered(2, 1, 4, seed=0)
-    assert knn_outliers(inside, patients, inside + 50).tolist() == [True, True]
+    assert knn_outliers(inside, inside + 50, patients).tolist() == [True, True]

@@ -92,7 +92,7 @@ def measure_shift(
     is_outside = np.arange(len(X)) >= len(A)
     discrepancy = mmd_test(X, is_outside, patients, permutations=permutations, seed=rng)
     auroc = _domain_auroc(X, patients, is_outside, seed)
-    beyond = int(knn_outliers(A, of_A, B).sum())
+    beyond = int(knn_outliers(A, B, of_A).sum())
     return Shift(
         features=internal.title,
         mmd=discrepancy.value,
