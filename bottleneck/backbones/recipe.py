@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from bottleneck.data.images import decode
@@ -85,11 +85,26 @@ class Recipe:
 
     def file_name(self, dataset: str) -> str:
         """Return the name of the feature file of a data set: its contents, and a short hash."""
-        # ``slug`` would drop the sign of a window's centre.
-        prepared = self.preprocessing.preparation.words.replace("-", "minus ")
+        prepared = self.preprocessing.preparation.words
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
-        stem = "--".join(slug(p) for p in parts if p)[:_LONGEST_STEM]
-        return f"{stem}--{self.hash[:8]}.h5"
+        return name_feature_file(parts, self.hash)
+
+
+def name_feature_file(parts: Sequence[str], recipe_hash: str) -> str:
+    """Return the name of a feature file.
+
+    Parameters
+    ----------
+    parts : sequence of str
+        Data set, backbone, weights, layer, pooling, and the words of the preparation, some empty.
+    recipe_hash : str
+        Hash of the recipe.
+    """
+    *names, prepared = parts
+    # ``slug`` would drop the sign of a window's centre.
+    texts = [*names, prepared.replace("-", "minus ")]
+    stem = "--".join(slug(p) for p in texts if p)[:_LONGEST_STEM]
+    return f"{stem}--{recipe_hash[:8]}.h5"
 
 
 def framing(preprocessing: Preprocessing) -> Preprocessing:

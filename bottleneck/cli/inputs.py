@@ -47,5 +47,9 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
                 for path, n in sorted(chosen.items())
             )
             folders = ", ".join(dict.fromkeys(str(path.parent) for path in files))
-            raise UsageError(f"{folders}: features of several data sets; choose one:", *lines)
+            raise UsageError(
+                f"{folders}: features of several data sets; choose one, or make one of several "
+                "with `bottleneck concatenate`:",
+                *lines,
+            )
     return files

@@ -28,6 +28,7 @@ __all__ = ["COMMANDS", "make_app", "run_app"]
 #: The modules of the commands, in the order of the help.
 COMMANDS = (
     "extract",
+    "concatenate",
     "fit",
     "finetune",
     "compare",

@@ -11,6 +11,7 @@ from made_features import VGG, changed, make_features
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.cross_validation.arms import match_rows
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
 f = make_features()
@@ -80,3 +81,29 @@ def test_features_of_other_samples_are_refused(first, second, message):
     with pytest.raises(ProtocolError, match=message) as caught:
         compare([first, second], ["logistic"])
     assert "jane" not in str(caught.value)
+
+
+def test_a_renamed_data_set_is_the_same_by_its_images():
+    first = dataclasses.replace(f, sha256=HASHES)
+    order = np.random.default_rng(0).permutation(80)
+    renamed = {"name": "copy", "fingerprint": "e" * 64}
+    second = dataclasses.replace(
+        make_features(seed=1, recipe=VGG, dataset=renamed), sha256=HASHES
+    ).take(order)
+    assert order[match_rows(first, second)].tolist() == list(range(80))
+    boxes = np.tile(np.int32([0, 0, 5, 5]), (80, 1))
+    boxed = dataclasses.replace(first, regions=boxes)
+    for row, image, words in ((3, "7" * 64, "different data sets"), (3, None, "labels of 1 of 80")):
+        changes = {"y": changed(second.y, [row], "cyst")} if image is None else {}
+        changes |= {"sha256": changed(second.sha256, [row], image)} if image else {}
+        with pytest.raises(ProtocolError, match=words):
+            match_rows(first, dataclasses.replace(second, **changes))
+    moved = dataclasses.replace(second, regions=changed(boxes, [0], 1))
+    with pytest.raises(ProtocolError, match="regions of the images of 1 of 80"):
+        match_rows(boxed, moved)
+
+
+def test_features_of_two_data_sets_are_no_two_arms():
+    other_hospital = make_features(seed=1, dataset={"name": "ddti"})
+    with pytest.raises(ProtocolError, match="bottleneck concatenate"):
+        compare([f, other_hospital], ["logistic"])

@@ -38,7 +38,9 @@ _SHARED_COLUMNS = {
     "stated_patients": "patients",
     "splits": "splits",
     "folds": "published folds",
+    "centres": "centres",
     "sha256": "image bytes",
+    "regions": "regions of the images",
 }
 
 
@@ -196,19 +198,21 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
     """
     pair = f"{_describe(first)} and {_describe(other)}"
     again = "extract both again from the same data set"
-    if first.dataset != other.dataset:
-        raise ProtocolError(
-            f"{pair} come from different data sets, '{first.dataset}' and '{other.dataset}': "
-            f"only features of the same samples can be compared"
-        )
     common = np.intersect1d(first.ids, other.ids)
     if not len(common) == len(first) == len(other):
+        if first.dataset != other.dataset:
+            raise _of_different_data_sets(first, other)
         raise ProtocolError(
             f"{pair} hold different samples ({len(first)} and {len(other)}, {len(common)} of them "
             f"in both): {again}"
         )
     order = np.argsort(other.ids)
     rows = order[np.searchsorted(other.ids, first.ids, sorter=order)]
+    # Whatever a data set or its folder is named, the same images under the same ids are the same.
+    a, b = first.sha256, other.sha256
+    is_same = a is not None and b is not None and np.array_equal(a, b[rows])
+    if first.dataset != other.dataset and not is_same:
+        raise _of_different_data_sets(first, other)
     for field, what in _SHARED_COLUMNS.items():
         a, b = getattr(first, field), getattr(other, field)
         if a is None and b is None:
@@ -216,13 +220,24 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
         if a is None or b is None:
             if field != "sha256":
                 raise ProtocolError(f"{pair}: only one of them has {what}; {again}")
-        elif differing := int((a != b[rows]).sum()):
+        elif differing := int((a != b[rows]).reshape(len(rows), -1).any(axis=1).sum()):
             raise ProtocolError(
                 f"{pair} disagree on the {what} of {differing} of {len(first)} samples: {again}"
             )
-    if first.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
+    fingerprints = [one.provenance["dataset"]["fingerprint"] for one in (first, other)]
+    if fingerprints[0] != fingerprints[1] and not is_same:
         raise ProtocolError(f"{pair} come from different versions of the data set: {again}")
     return rows
+
+
+def _of_different_data_sets(first: FeatureSet, other: FeatureSet) -> ProtocolError:
+    return ProtocolError(
+        f"{_describe(first)} and {_describe(other)} come from different data sets, "
+        f"'{first.dataset}' and '{other.dataset}': only features of the same samples can be "
+        "compared. To use both as one, with the data set as the centre, run `bottleneck "
+        "concatenate` on them (in Python FeatureSet.concatenate); to test on one what was trained "
+        "on the other, name it with --external (external=)"
+    )
 
 
 def _label(sets: Sequence[FeatureSet]) -> list[str]:
@@ -230,6 +245,8 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
     hashes = [s.recipe_hash for s in sets]
     for i, one in enumerate(sets):
         if one.recipe_hash in hashes[:i]:
+            if (first := sets[hashes.index(one.recipe_hash)]).dataset != one.dataset:
+                raise _of_different_data_sets(first, one)
             raise ProtocolError(
                 f"{_describe(sets[hashes.index(one.recipe_hash)])} and {_describe(one)} have the "
                 f"same recipe, so they would be one arm twice: leave one of them out"

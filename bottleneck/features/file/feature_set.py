@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bottleneck.backbones.recipe import name_feature_file
 from bottleneck.data.images.preparation import Preparation, recorded_preparation
 from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.errors import FeatureFileError
@@ -388,6 +389,14 @@ class FeatureSet(CopySearch):
         """The backbone, with its weights and the preparation of the images in brackets."""
         about = ", ".join(filter(None, [self.weights, self.preparation.words]))
         return f"{self.backbone} ({about})"
+
+    @property
+    def file_name(self) -> str:
+        """Name of a feature file of the samples, as ``extract`` names it."""
+        recipe = self.provenance["recipe"]
+        more = [str(recipe.get(field) or "") for field in ("layer", "pooling")]
+        parts = [self.dataset, self.backbone, self.weights, *more, self.preparation.words]
+        return name_feature_file(parts, self.recipe_hash)
 
     @property
     def positive(self) -> str | None:
