@@ -24,6 +24,7 @@ __all__ = [
     "Protocol",
     "Reader",
     "Sample",
+    "Selection",
     "__version__",
     "audit_features",
     "augment",
@@ -61,6 +62,7 @@ _MODULES = {
     "Protocol": "bottleneck.data.splits.protocol",
     "Reader": "bottleneck.data.readers.built_in_readers",
     "Sample": "bottleneck.data.samples",
+    "Selection": "bottleneck.data.selection",
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
     "compare": "bottleneck.evaluation.compare",
@@ -89,6 +91,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.readers import load_dataset
     from bottleneck.data.readers.built_in_readers import Reader
     from bottleneck.data.samples import Sample
+    from bottleneck.data.selection import Selection
     from bottleneck.data.splits.protocol import Protocol
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import Json, Quiet, fold, progress, show, show_json
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@takes_fields(ImageOptions)
+@takes_fields(SelectionOptions, ImageOptions)
 def audit(
     features: Annotated[Path, typer.Argument(help="A feature file (.h5).")],
     data: Annotated[
@@ -38,6 +39,7 @@ def audit(
     quiet: Quiet = False,
     as_json: Json = False,
     *,
+    choosing: SelectionOptions,
     options: ImageOptions,
 ) -> None:
     """Search for leaks: shared patients, duplicates across folds, burned-in text, metadata.
@@ -52,7 +54,7 @@ def audit(
 
     if data is None:
         refuse_idle(options, "without --data: add that option")
-    loaded = load_features(features)
+    loaded = choose(load_features(features), choosing, quiet=quiet)
     dataset = None if data is None else options.load(data, quiet=quiet)
     with progress(quiet=quiet, unit="images") as move:
         audited = audit_features(loaded, dataset=dataset, progress=move)

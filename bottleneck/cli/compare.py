@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
     Address,
     Engine,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
             "conflicts",
         ),
     ),
+    SelectionOptions,
     Options(Measures, ("at_sensitivity", "at_specificity", "prevalence", "learning_curve")),
     ImageOptions,
 )
@@ -127,6 +129,7 @@ def compare(
     as_json: Json = False,
     *,
     splitting: dict[str, Any],
+    choosing: SelectionOptions,
     measuring: dict[str, Any],
     options: ImageOptions,
 ) -> None:
@@ -148,6 +151,8 @@ def compare(
         refuse_idle(options, "without --data: add that option")
     files = choose_features(features or [], "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
+    from bottleneck.features.file.reader import load_features
+
     measures = Measures(
         subgroups=_read_subgroups(files[0], subgroup or [], metadata, quiet=quiet), **measuring
     )
@@ -158,6 +163,7 @@ def compare(
             output,
             plan,
             positive=positive,
+            selection=choosing.read(load_features(files[0], memory_map=True).classes),
             overwrite=overwrite,
             with_ids=with_ids,
             inner_scores=inner_scores,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
     Json,
     Quiet,
@@ -45,6 +46,7 @@ _FOLDS = "Folds"
 @takes_fields(
     Options(TrainingOptions),
     Options(Protocol, ("kind", "n_splits", "repeats", "conflicts"), panel=_FOLDS),
+    SelectionOptions,
     DatasetOptions,
 )
 def finetune(
@@ -83,6 +85,7 @@ def finetune(
     *,
     training: dict[str, Any],
     splitting: dict[str, Any],
+    choosing: SelectionOptions,
     options: DatasetOptions,
 ) -> None:
     """Train a network on images, fold by fold, as an arm to compare with frozen networks.
@@ -109,7 +112,7 @@ def finetune(
     }
     data = None
     if dataset is None or not dataset.endswith(".h5"):
-        data = options.load(dataset, quiet=quiet, limit=limit)
+        data = choose(options.load(dataset, quiet=quiet, limit=limit), choosing, quiet=quiet)
     if not quiet:
         say("loading …")
     if data is not None:
@@ -125,7 +128,8 @@ def finetune(
             refuse_idle(options, "on a feature file: leave them out")
             if limit is not None:
                 raise UsageError("--limit has no effect on a feature file: leave it out")
-            trained = train_on_features(load_features(dataset), chosen, progress=move, **how)
+            features = choose(load_features(dataset), choosing, quiet=quiet)
+            trained = train_on_features(features, chosen, progress=move, **how)
         else:
             trained = train(data, chosen, progress=move, **how)
     private = [arm.path / name for arm in trained for name in ("predictions.csv", "splits.csv")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Address,
@@ -18,6 +19,7 @@ from bottleneck.cli.console import (
     show,
     show_json,
 )
+from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.saving import save
 from bottleneck.files.locks import lock
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from bottleneck.heads.persistence import Model
 
 
+@takes_fields(SelectionOptions)
 def fit(
     features: Annotated[
         list[Path] | None,
@@ -49,6 +52,8 @@ def fit(
     address: Address = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    choosing: SelectionOptions,
 ) -> None:
     """Train a classifier on cached features and save it.
 
@@ -61,7 +66,7 @@ def fit(
     files = choose_features(features or [], "fit")
     with share_out(engine, address):
         results = [
-            run(path, one, output, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
+            run(path, one, output, choosing, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
             for path in files
             for one in head
         ]
@@ -78,6 +83,7 @@ def run(
     features: Path,
     head: str,
     output: Path,
+    choosing: SelectionOptions | None = None,
     *,
     positive: str | None = None,
     seed: int = 0,
@@ -92,9 +98,15 @@ def run(
     make_folder(output)
     if not quiet:
         say_paragraph(f"training {head} on {features.name} …")
-    path = output / model_file_name(features, head)
+    loaded, cohort = load_features(features), None
+    selection = None if choosing is None else choosing.read(loaded.classes)
+    if selection is not None:
+        loaded = loaded.choose(selection, positive=positive)
+        positive = loaded.positive
+        cohort = str(loaded.provenance["dataset"]["fingerprint"]) if loaded.selection else None
+    path = output / model_file_name(features, head, cohort)
     with lock(path, "training"):
-        model = fit_head(load_features(features), head, positive=positive, seed=seed, n_jobs=jobs)
+        model = fit_head(loaded, head, positive=positive, seed=seed, n_jobs=jobs)
         _, problem = save(lambda folder: model.save(folder / path.name), output)
     if problem is not None:
         raise problem
@@ -105,7 +117,8 @@ def _summary(path: Path, model: Model) -> tuple[str, str]:
     chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
     patients = f" of {counted(model.n_patients, 'patient')}" if model.n_patients else ""
     samples = counted(model.n_samples, "sample")
-    trained = f"trained on {model.trained_on} ({samples}{patients})"
+    words = f"; {model.selection['words']}" if model.selection else ""
+    trained = f"trained on {model.trained_on} ({samples}{patients}{words})"
     return str(path), f"  {model.head} ({chosen}), {trained}"
 
 

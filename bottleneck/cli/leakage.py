@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli import extract as extract_command
+from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Json,
@@ -54,6 +55,7 @@ _COLUMNS = {
 @takes_fields(
     Options(Protocol, ("n_splits", "repeats", "seed"), defaults={"repeats": 3}),
     Options(Augmentation, ("copies", "rotation", "noise", "flip")),
+    SelectionOptions,
     DatasetOptions,
 )
 def leakage(
@@ -99,6 +101,7 @@ def leakage(
     *,
     splitting: dict[str, Any],
     changes: dict[str, Any],
+    choosing: SelectionOptions,
     options: DatasetOptions,
 ) -> None:
     """Show how much a leak inflates results: augment before the split, split by image, by patient.
@@ -130,7 +133,7 @@ def leakage(
     }
     ExtractionOptions(**how)  # Refused before the data set is read.
     how["layers"] = extract_command.LAST
-    data = options.load(dataset, quiet=quiet, limit=limit)
+    data = choose(options.load(dataset, quiet=quiet, limit=limit), choosing, quiet=quiet)
     augmented = augment(data, augmentation, _display(preprocessing, backbone))
     refuse_large(len(augmented), chosen)
     _refuse_early(data, plan)
@@ -186,7 +189,7 @@ def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
     """Refuse data and protocols that do not fit, before images are extracted."""
     import numpy as np
 
-    from bottleneck.data.dataset import choose_positive
+    from bottleneck.data.positive_class import choose_positive
     from bottleneck.data.splits.patients import name_patients
     from bottleneck.evaluation.leak_experiment.protocols import split_by_patient
 

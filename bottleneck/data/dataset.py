@@ -39,6 +39,8 @@ from bottleneck.text.short_repr import class_counts, describe
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bottleneck.data.selection import Selection
+
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
 
@@ -67,6 +69,8 @@ class ImageDataset:
     description : mapping of str to str
         Text for a report: where the labels come from ("labels") and what the images show
         ("images"). Either may be missing.
+    selection : mapping
+        What was chosen with ``choose``; empty if nothing was.
     reader : mapping of str to str
         The reader that read it: its "name"; and its "package" and "version", unless it is one of
         this package.
@@ -98,6 +102,7 @@ class ImageDataset:
     excluded: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     description: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    selection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reader: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -297,6 +302,25 @@ class ImageDataset:
             return self.images.stamp(sample.source)
         except OSError:
             return None
+
+    def choose(self, selection: Selection, *, positive: str | None = None) -> ImageDataset:
+        """Return the samples and classes that a selection keeps.
+
+        Parameters
+        ----------
+        selection : Selection
+            Samples to leave out, classes to merge, and classes to keep.
+        positive : str, optional
+            The positive class, as it is called before or after merging.
+
+        Raises
+        ------
+        UsageError
+            If the selection does not fit the data set.
+        """
+        from bottleneck.data.selection import choose_samples
+
+        return choose_samples(self, selection, positive)
 
     def limited(self, n_patients: int) -> ImageDataset:
         """Return the part of the data set that belongs to its first patients.

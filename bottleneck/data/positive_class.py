@@ -7,7 +7,7 @@ from bottleneck.data.sample_checks import shorten
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 
-__all__ = ["choose_positive", "find_label"]
+__all__ = ["choose_positive", "find_label", "is_positive_name"]
 
 # Labels that are recognised as the positive class, after casefold.
 _POSITIVE_LABELS = ("malignant", "cancer", "positive", "true", "1")
@@ -45,13 +45,18 @@ def choose_positive(classes: tuple[str, ...], stated: str | float | None = None)
         return find_label(stated, classes)
     if len(classes) != 2:
         return None
-    recognised = [c for c in classes if c.casefold() in _POSITIVE_LABELS]
+    recognised = [c for c in classes if is_positive_name(c)]
     if len(recognised) == 1:
         return recognised[0]
     raise UsageError(
         f"which label is the positive class, '{classes[0]}' or '{classes[1]}'? "
         f"State it with --positive LABEL (in Python: positive=LABEL)."
     )
+
+
+def is_positive_name(label: str) -> bool:
+    """Return whether a label is recognised as the positive class of two."""
+    return label.casefold() in _POSITIVE_LABELS
 
 
 def find_label(label: object, classes: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
@@ -30,6 +31,7 @@ def evaluate(
     ids: ArrayLike | None = None,
     protocol: Protocol = Protocol(),
     positive: str | None = None,
+    selection: Selection | None = None,
     measures: Measures = Measures(),
     n_jobs: int | None = None,
     note: Callable[[str], None] | None = None,
@@ -42,7 +44,7 @@ def evaluate(
         Features, or a feature file.
     head : {"svm", "logistic", "mlp", "prior"}
         The head.
-    y, groups, ids, protocol, positive, measures, n_jobs, note
+    y, groups, ids, protocol, positive, selection, measures, n_jobs, note
         As for ``compare``, which also returns warnings.
 
     Returns
@@ -63,6 +65,7 @@ def evaluate(
         ids=ids,
         protocol=protocol,
         positive=positive,
+        selection=selection,
         measures=measures,
         n_jobs=n_jobs,
         note=note,
@@ -81,6 +84,7 @@ def compare(
     external: Sequence[Features] | Features = (),
     protocol: Protocol = Protocol(),
     positive: str | None = None,
+    selection: Selection | None = None,
     measures: Measures = Measures(),
     dataset: ImageDataset | None = None,
     n_jobs: int | None = None,
@@ -113,6 +117,9 @@ def compare(
     positive : str or None
         The positive class; by default the one stated at extraction, or a label such as
         "malignant".
+    selection : Selection or None
+        Samples to leave out, classes to merge, and classes to keep, before anything else is done.
+        External cohorts and imported predictions take part: see ``docs/compare.md``.
     measures : Measures
         Operating points, prevalence, subgroups and learning curves.
     dataset : ImageDataset or None
@@ -122,7 +129,7 @@ def compare(
     progress : callable or None
         Called with the number of folds done, their total over all arms, and the arm's name.
     note : callable or None
-        Called with a sentence on leaks and copies, before any training.
+        Called with sentences on what was chosen, and on leaks and copies, before any training.
 
     Returns
     -------
@@ -149,11 +156,13 @@ def compare(
         predictions=predictions,
         external=external,
         unit=protocol.unit,
+        positive=positive,
+        selection=selection,
+        note=note,
     )
     return run_comparison(
         inputs,
         protocol=protocol,
-        positive=positive,
         measures=measures,
         dataset=dataset,
         n_jobs=n_jobs,

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
-from bottleneck.data.dataset import ImageDataset, choose_positive
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.positive_class import choose_positive
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.conflict_effect import (
@@ -52,7 +53,6 @@ def run_comparison(
     inputs: ComparisonInputs,
     *,
     protocol: Protocol,
-    positive: str | None,
     measures: Measures,
     dataset: ImageDataset | None,
     n_jobs: int | None,
@@ -64,14 +64,14 @@ def run_comparison(
     Parameters
     ----------
     inputs : ComparisonInputs
-        Feature sets, arms, imported predictions and external cohorts.
-    protocol, positive, measures, dataset, n_jobs, progress, note
+        Feature sets, arms, imported predictions, external cohorts, and the positive class.
+    protocol, measures, dataset, n_jobs, progress, note
         As for ``compare``, which also lists the errors.
     """
     options = RunOptions(protocol.inner_splits, n_jobs, progress)
     sets, arms, imported, cohorts = inputs.sets, inputs.arms, inputs.imported, inputs.cohorts
     first = sets[0]
-    positive = _choose_positive(first, positive, measures)
+    positive = _choose_positive(first, inputs.positive, measures)
     refuse_leaking_cohorts(first, cohorts, protocol)
     decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
 
+from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.chosen_inputs import choose_features, choose_predictions
 from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
@@ -37,12 +39,15 @@ class ComparisonInputs:
         Imported predictions, with the ids and classes of the samples.
     cohorts : list of list of FeatureSet
         External cohorts, each in the order of ``sets``.
+    positive : str or None
+        The positive class that was stated, as it is called after merging.
     """
 
     sets: list[FeatureSet]
     arms: list[Arm]
     imported: list[ImportedArm]
     cohorts: list[list[FeatureSet]]
+    positive: str | None
 
 
 def read_inputs(
@@ -55,12 +60,15 @@ def read_inputs(
     predictions: Sequence[str | Path],
     external: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
     unit: Unit,
+    positive: str | None,
+    selection: Selection | None,
+    note: Callable[[str], None] | None,
 ) -> ComparisonInputs:
     """Read and check what a comparison is given.
 
     Parameters
     ----------
-    features, heads, y, groups, ids, predictions, external
+    features, heads, y, groups, ids, predictions, external, positive, selection, note
         As for ``compare``, which also lists the errors.
     unit : {"image", "patient"}
         Unit of the metrics.
@@ -72,12 +80,20 @@ def read_inputs(
     if any(column is not None for column in (y, groups, ids)):
         raise UsageError("y, groups and ids belong to arrays of features: leave them out")
     sets = load_feature_sets(features)
+    read = list(map(load_imported, predictions))
+    if selection is not None:
+        before = sets[0]
+        named = isinstance(external, FeatureSet | str | Path) or len(external) > 0
+        others = load_feature_sets(external) if named else []
+        sets, external, choice = choose_features(sets, others, selection, positive, note)
+        read = [choose_predictions(arm, before, choice) for arm in read]
+        positive = choice.positive
     first = sets[0]
     arms = make_arms(sets, heads)
-    read = map(load_imported, predictions)
     imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
     _refuse_equal_names(arms, imported)
-    return ComparisonInputs(sets, arms, imported, group_cohorts(external, sets, unit=unit))
+    cohorts = group_cohorts(external, sets, unit=unit)
+    return ComparisonInputs(sets, arms, imported, cohorts, positive)
 
 
 def _refuse_equal_names(arms: Sequence[Arm], imported: Sequence[ImportedArm]) -> None:

@@ -68,6 +68,7 @@ def describe_dataset(
         "positive": positive,
         "failures": len(features.failures),
         "excluded": excluded,
+        "selection": dict(features.selection),
     }
 
 

@@ -211,7 +211,8 @@ class Comparison:
     dataset : mapping
         name, fingerprint, n_samples, n_patients (or None), n_unnamed (samples without a
         patient), classes (label to count), patients (label to count, or None), positive,
-        failures, excluded (reason to count).
+        failures, excluded (reason to count), selection (excluded, left_out, merged and ``words``,
+        as in ``Model.selection``; empty if nothing was chosen).
     protocol : mapping
         kind ("cross-validation", "fixed split", "given folds" or "centres"), folds, repeats,
         inner_folds, seed, grouped (bool), unit ("image" or "patient"), aggregate ("mean",

@@ -36,9 +36,9 @@ from bottleneck.features.options import ExtractionOptions
 from bottleneck.features.provenance import describe_run
 from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.run_settings import choose_plan, choose_recipe, explain_decoding
-from bottleneck.features.selection import select_unread
 from bottleneck.features.shared_pass import make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
+from bottleneck.features.unread_images import select_unread
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes import cluster

@@ -100,6 +100,8 @@ class ImageInputs(Inputs):
                 "positive": dataset.positive,
                 "n_samples": len(self.samples),
                 "failures": len(failures),
+                "excluded": dict(dataset.excluded),
+                "selection": dict(dataset.selection),
             },
             "network": network,
         }

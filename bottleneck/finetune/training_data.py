@@ -133,6 +133,8 @@ class FeatureInputs(Inputs):
                 "positive": features.positive,
                 "n_samples": len(features),
                 "failures": len(features.failures),
+                "excluded": dict(about.get("excluded", {})),
+                "selection": dict(features.selection),
             },
             "network": {
                 "backbone": features.backbone,

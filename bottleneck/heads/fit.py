@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bottleneck import __version__
-from bottleneck.data.dataset import choose_positive
+from bottleneck.data.positive_class import choose_positive
+from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
@@ -30,6 +31,7 @@ def fit(
     inner_splits: int = 5,
     seed: int = 0,
     positive: str | None = None,
+    selection: Selection | None = None,
     n_jobs: int | None = None,
 ) -> Model:
     """Train a head on a data set, for use on new samples.
@@ -51,6 +53,8 @@ def fit(
     positive : str or None
         The positive class. By default the one that was set at extraction, or a label with a
         known name such as "malignant".
+    selection : Selection or None
+        Samples to leave out, classes to merge, and classes to keep; by default all.
     n_jobs : int or None
         Number of processes, as in joblib.
 
@@ -72,6 +76,9 @@ def fit(
     validate(Seed, seed, "the seed")
     if not isinstance(features, FeatureSet):
         features = load_features(features)
+    if selection is not None:
+        features = features.choose(selection, positive=positive)
+        positive = features.positive
     positive = choose_positive(
         features.classes, features.positive if positive is None else positive
     )
@@ -111,6 +118,7 @@ def fit(
         dataset=features.dataset,
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
         trained_on=trained_on,
+        selection=dict(features.selection),
         n_samples=len(rows),
         n_patients=None if patients is None else len(np.unique(patients[rows])),
         inner_score=result.score,

@@ -67,6 +67,9 @@ class Model:
         Name and fingerprint of the training data set.
     trained_on : str
         "all samples", or "training and validation parts" of the data set.
+    selection : mapping
+        What was chosen of the data set: excluded (number of samples), left_out (class to number
+        of samples), merged (new class to classes) and ``words``; empty if nothing was.
     n_samples : int
         Number of training samples.
     n_patients : int or None
@@ -91,6 +94,7 @@ class Model:
     dataset: str
     fingerprint: str
     trained_on: str
+    selection: Mapping[str, Any]
     n_samples: int
     n_patients: int | None
     inner_score: float | None
@@ -146,7 +150,7 @@ class Model:
                 f"the model has the classes {', '.join(self.classes)}, but "
                 f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
                 f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
-                f"samples"
+                f"samples (FeatureSet.choose){self._chosen}"
             )
         check_finite(features.X)
         head = get_head(self.head)
@@ -170,6 +174,11 @@ class Model:
             classes=self.classes,
             kind=head.kind,
         )
+
+    @property
+    def _chosen(self) -> str:
+        words = self.selection.get("words")
+        return f". It was trained on a selection: {words}" if words else ""
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, atomically.
@@ -309,14 +318,14 @@ def _check_types(model: Model) -> None:
     sound = (
         all(isinstance(text, str) for text in (*texts, *model.classes))
         and isinstance(model.classes, tuple)
-        and all(isinstance(field, Mapping) for field in (model.recipe, model.versions))
+        and all(isinstance(m, Mapping) for m in (model.recipe, model.versions, model.selection))
         and isinstance(model.positive, str | None)
     )
     if not sound:
         raise TypeError("its metadata has fields of the wrong type")
 
 
-def model_file_name(features: str | Path, head: str) -> str:
+def model_file_name(features: str | Path, head: str, cohort: str | None = None) -> str:
     """Return the file name of a model trained on a feature file.
 
     Parameters
@@ -325,5 +334,8 @@ def model_file_name(features: str | Path, head: str) -> str:
         Path of the feature file.
     head : str
         Name of the head.
+    cohort : str or None
+        Fingerprint of the samples that were chosen; None for all.
     """
-    return f"{Path(features).stem}--{head}.skops"
+    chosen = "" if cohort is None else f"--{cohort[:8]}"
+    return f"{Path(features).stem}{chosen}--{head}.skops"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck import __version__
+from bottleneck.data.choice import describe_merges
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.labels import metric_label
@@ -129,12 +130,13 @@ def _used(dataset: Mapping[str, Any]) -> str:
     excluded = dict(dataset["excluded"])
     if dataset["failures"]:
         excluded["unreadable"] = dataset["failures"]
+    merges = describe_merges(dataset.get("selection", {}))
+    merged = f" Classes were merged or renamed: {'; '.join(merges)}." if merges else ""
     if not excluded:
-        return f"{text})."
+        return f"{text}).{merged}"
     reasons = ", ".join(f"{reason}: {count}" for reason, count in excluded.items())
-    return (
-        f"{text}), after {counted(sum(excluded.values()), 'sample')} had been excluded ({reasons})."
-    )
+    n = counted(sum(excluded.values()), "sample")
+    return f"{text}), after {n} had been excluded ({reasons}).{merged}"
 
 
 def _reader(comparison: Comparison) -> str:

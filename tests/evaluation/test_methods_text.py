@@ -31,6 +31,7 @@ def test_data_set_and_protocol_are_described():
         "positive": "benign",
         "failures": 0,
         "excluded": {"no label": 3},
+        "selection": {},
     }
     assert comparison.classes == ("benign", "malignant")
     assert comparison.positive == "benign"

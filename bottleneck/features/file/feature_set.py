@@ -23,6 +23,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bottleneck.data.selection import Selection
 
 __all__ = ["FeatureSet"]
 
@@ -189,6 +190,38 @@ class FeatureSet(CopySearch):
             if isinstance(getattr(self, field.name), np.ndarray)
         }
         return dataclasses.replace(self, **{**columns, **changes})
+
+    def choose(self, selection: Selection, *, positive: str | None = None) -> FeatureSet:
+        """Return the samples and classes that a selection keeps, without computing a row again.
+
+        Parameters
+        ----------
+        selection : Selection
+            Samples to leave out, classes to merge, and classes to keep.
+        positive : str, optional
+            The positive class, as it is called before or after merging.
+
+        Returns
+        -------
+        FeatureSet
+            Its provenance records what was left out and merged, under another fingerprint.
+            Copies that are left out tie no patients.
+
+        Raises
+        ------
+        UsageError
+            If the selection does not fit the samples.
+        """
+        from bottleneck.features.sets.chosen_rows import selectable, take_choice
+
+        choice = selection.resolve(selectable(self), positive=positive)
+        return take_choice(self, choice.refuse_unknown())
+
+    @property
+    def selection(self) -> Mapping[str, Any]:
+        """What was chosen with ``choose``, as in ``Model``; empty if nothing was."""
+        chosen: Mapping[str, Any] = self.provenance["dataset"].get("selection", {})
+        return chosen
 
     def select(self, chosen: Any, *, reason: str = "not selected") -> FeatureSet:
         """Return some of the samples, and record that they are a part.

@@ -306,6 +306,7 @@ class FeatureStore:
                 "excluded": dict(dataset.excluded),
                 "description": dict(dataset.description),
                 "reader": dict(dataset.reader),
+                **({"selection": dict(dataset.selection)} if dataset.selection else {}),
             },
             "content": plan.content,
             "recipe": self.recipe.to_dict(),

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from bottleneck.data.choice import describe_merges
+
 __all__ = ["Flow", "flow"]
 
 
@@ -25,6 +27,8 @@ class Flow:
         Number of samples excluded for each reason, such as a missing label.
     classes : list of (label, samples, share, patients)
         The classes; patients are None if they are not known.
+    merged : list of str
+        A phrase on each class that was merged of others.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Flow:
     patients: int | None
     excluded: Mapping[str, int]
     classes: list[tuple[str, int, float, int | None]]
+    merged: list[str]
 
 
 def flow(dataset: Mapping[str, Any]) -> Flow:
@@ -61,4 +66,5 @@ def flow(dataset: Mapping[str, Any]) -> Flow:
         patients=dataset["n_patients"],
         excluded=excluded,
         classes=[(c, n, n / used, patients.get(c)) for c, n in dataset["classes"].items()],
+        merged=describe_merges(dataset.get("selection", {})),
     )

@@ -1,4 +1,4 @@
-"""Selection of the images to read: those without a row under the same size and time."""
+"""The images to read: those without a row under the same size and time."""
 
 from __future__ import annotations
 
