@@ -42,6 +42,7 @@ __all__ = [
     "roc_auc_difference",
     "roc_auc_interval",
     "run_leak_experiment",
+    "to_html",
     "wilson_interval",
     "write_report",
 ]
@@ -79,6 +80,7 @@ _MODULES = {
     "roc_auc_difference": "bottleneck.statistics.auroc_tests",
     "roc_auc_interval": "bottleneck.statistics.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
+    "to_html": "bottleneck.report.notebook",
     "wilson_interval": "bottleneck.statistics.proportions",
     "write_report": "bottleneck.report.page",
 }
@@ -104,6 +106,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.heads.fit import fit
     from bottleneck.heads.persistence import Model, load_model
     from bottleneck.predictions import Predictions, read_predictions
+    from bottleneck.report.notebook import to_html
     from bottleneck.report.page import write_report
     from bottleneck.statistics.auroc import roc_auc_interval
     from bottleneck.statistics.auroc_tests import roc_auc_difference

@@ -18,7 +18,7 @@ from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_counts, describe
+from bottleneck.text.short_repr import class_counts, describe, show_html
 from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
@@ -101,8 +101,11 @@ class Predictions:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        size = f"{counted(len(self), 'row')}, {counted(len(np.unique(self.ids)), 'sample')}"
-        return describe(self, "", size, class_counts(count_by_class(self.labels)), self.kind)
+        first = np.unique(self.ids, return_index=True)[1]
+        size = f"{counted(len(self), 'row')} of {counted(len(first), 'sample')}"
+        return describe(self, "", size, class_counts(count_by_class(self.labels[first])), self.kind)
+
+    _repr_html_ = show_html
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with the columns id, group, repeat, fold, label, predicted and score_*.

@@ -31,7 +31,7 @@ from bottleneck.duplicates.leak_safe_groups import (
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import describe
+from bottleneck.text.short_repr import describe, show_html
 from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Audit:
         if self.n_patients is not None:
             size += f" of {counted(self.n_patients, 'patient')}"
         return describe(self, self.dataset, self.verdict, size)
+
+    _repr_html_ = show_html
 
     def to_frame(self) -> pd.DataFrame:
         """Return the findings as a table with the columns severity, kind, count and text.

@@ -34,7 +34,7 @@ from bottleneck.errors import (
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import validate
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_counts, describe
+from bottleneck.text.short_repr import class_counts, describe, show_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,6 +207,8 @@ class ImageDataset:
 
     def __repr__(self) -> str:
         return describe(self, self.name, *self._facts())
+
+    _repr_html_ = show_html
 
     @property
     def summary(self) -> str:

@@ -32,6 +32,7 @@ from bottleneck.evaluation.result_views import (
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.net_benefit import DecisionCurve
+from bottleneck.text.short_repr import show_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,7 @@ class Evaluation:
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     __repr__ = show_evaluation
+    _repr_html_ = show_html
 
     def to_frame(self, part: Part = "metrics") -> pd.DataFrame:
         """Return the metrics as a table with one row per metric.
@@ -181,6 +183,7 @@ class External:
     conflicts: ConflictSummary | None = None
 
     __repr__ = show_external
+    _repr_html_ = show_html
 
     def to_frame(self, part: Part = "metrics") -> pd.DataFrame:
         """Return the metrics of all arms, as ``Comparison.to_frame`` does."""
@@ -260,6 +263,7 @@ class Comparison:
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)
 
     __repr__ = show_comparison
+    _repr_html_ = show_html
 
     def to_frame(self, part: Part = "metrics") -> pd.DataFrame:
         """Return the metrics of all arms as a tidy table: one row per arm and metric.

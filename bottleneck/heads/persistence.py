@@ -27,7 +27,7 @@ from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_names, describe, shortened
+from bottleneck.text.short_repr import class_names, describe, shortened, show_html
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -116,6 +116,8 @@ class Model:
             "classes " + classes,
             "" if self.converged else "the solver did not converge",
         )
+
+    _repr_html_ = show_html
 
     def predict(self, features: FeatureSet) -> Predictions:
         """Predict the class of every sample of a feature set.

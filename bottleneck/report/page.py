@@ -40,7 +40,7 @@ from bottleneck.text.table_text import frame_csv
 
 Progress = Callable[[int, int, str], None]
 
-__all__ = ["FINISHED", "render", "write_report"]
+__all__ = ["FINISHED", "environment", "render", "write_report"]
 
 # Files by which a folder holds a report.
 FINISHED = ("report.html", "results.json")
@@ -166,7 +166,7 @@ def render(
     """
     sections = _sections(comparison, with_ids=with_ids)
     page = (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             comparison=comparison,
@@ -203,8 +203,9 @@ def _announced(
 
 
 @functools.cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the environment of all templates: what they show is escaped, and hides nothing."""
+    made = Environment(
         loader=PackageLoader("bottleneck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -212,7 +213,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "amount": number_format.amount,
         "bounds": number_format.bounds,
         "count": lambda n: f"{n:,}",
@@ -223,7 +224,7 @@ def _environment() -> Environment:
         "three": number_format.three,
         "time": number_format.duration,
     }
-    environment.globals |= {
+    made.globals |= {
         "accuracy_note": labels.accuracy_note,
         "targets": summary.targets,
         "caveats": labels.caveats,
@@ -251,7 +252,7 @@ def _environment() -> Environment:
         "training": _drawn(plots.training_svg),
         "training_keys": plots.training_keys,
     }
-    return environment
+    return made
 
 
 @pass_context
@@ -262,7 +263,7 @@ def _draw_section(context: Context, section: _Section) -> Markup:
         sections = context["sections"]
         announce(sections.index(section), len(sections), f"drawing {section.title}")
     try:
-        template = _environment().get_template(f"{section.template}.html.jinja")
+        template = environment().get_template(f"{section.template}.html.jinja")
         return Markup(template.render({**context.get_all(), "section": section}))
     # Provenance and records of trainings come from files, and can make anything fail.
     except Exception as error:

@@ -15,7 +15,15 @@ from typing import Any
 from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 
-__all__ = ["class_counts", "class_names", "describe", "shortened", "show_fields", "show_values"]
+__all__ = [
+    "class_counts",
+    "class_names",
+    "describe",
+    "shortened",
+    "show_fields",
+    "show_html",
+    "show_values",
+]
 
 _WIDTH = 80
 # Characters of a name, and of a text among other fields.
@@ -79,6 +87,16 @@ def show_values(value: object, fields: Mapping[str, Any]) -> str:
     """
     parts = [f"{name}={_brief(held)}" for name, held in fields.items()]
     return _folded(f"{type(value).__name__}({', '.join(parts)})")
+
+
+def show_html(value: object) -> str:
+    """Return the HTML of a result; it serves as ``_repr_html_``, by which notebooks show objects.
+
+    The rooms of results are left of the report, which draws it. The package knows both.
+    """
+    import bottleneck
+
+    return bottleneck.to_html(value)
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:

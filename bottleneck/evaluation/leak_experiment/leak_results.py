@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import describe, show_fields
+from bottleneck.text.short_repr import describe, show_fields, show_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +111,8 @@ class LeakExperiment:
         size = f"{counted(self.n_images, 'image')} of {counted(self.n_patients, 'patient')}"
         figures = [f"{row.name}: auroc_pooled {row.mean('auroc_pooled'):.3f}" for row in self.rows]
         return describe(self, self.dataset, f"{size}, copies of each: {self.copies}", *figures)
+
+    _repr_html_ = show_html
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with one row per protocol: numbers of images, metrics and their spread."""

@@ -17,7 +17,7 @@ from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.copy_search import CopySearch
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_counts, describe, shortened
+from bottleneck.text.short_repr import class_counts, describe, shortened, show_html
 from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class FeatureSet(CopySearch):
             f"{counted(self.X.shape[1], 'feature')}{made_by}",
             f"{len(self.failures)} without a row" if self.failures else "",
         )
+
+    _repr_html_ = show_html
 
     @staticmethod
     def from_arrays(

@@ -1,0 +1,248 @@
+"""What a notebook shows of a result: the report's tables and warnings, without ids."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bottleneck.audit.audit import Audit
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.splits.patients import count_by_class
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
+from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.heads.persistence import Model
+from bottleneck.predictions import Predictions
+from bottleneck.report.page import environment
+from bottleneck.report.redaction import shareable
+from bottleneck.text.plain_text import without_paths
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import class_counts, class_names
+
+__all__ = ["to_html"]
+
+_MORE = "write_report(comparison, folder) writes all results, with figures and the protocol."
+_NO_POSITIVE = "none: metrics are those of each class against the rest, averaged"
+
+
+def to_html(result: object) -> str:
+    """Return a result as HTML, as a notebook shows it.
+
+    The text has its own style, loads nothing, and names no sample and no patient.
+
+    Parameters
+    ----------
+    result : Comparison, Evaluation, External, Audit, FeatureSet, Predictions, Model, ImageDataset \
+or LeakExperiment
+        The result.
+
+    Returns
+    -------
+    str
+        One ``div``, for a page of your own.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> import bottleneck
+    >>> page = bottleneck.to_html(bottleneck.load_dataset("phantom", limit=20))
+    >>> "62 images of 20 patients" in page
+    True
+    """
+    lists = ("warnings", "facts", "tables", "grids", "findings", "notes")
+    shown: dict[str, Any] = {"name": "", **dict.fromkeys(lists, ()), **_content(result)}
+    shown |= {"kind": type(result).__name__, "name": without_paths(shown["name"])}
+    return environment().get_template("notebook.html.jinja").render(shown)
+
+
+@functools.singledispatch
+def _content(result: object) -> dict[str, Any]:
+    raise UsageError(
+        "to_html shows a result, such as a Comparison, an Evaluation or a FeatureSet, not "
+        f"{type(result).__name__}"
+    )
+
+
+@_content.register
+def _(result: Comparison) -> dict[str, Any]:
+    c = shareable(result)
+    words = c.protocol["kind"]
+    if c.protocol["kind"] == "cross-validation":
+        words += f", {c.protocol['folds']} folds"
+        words += f", {c.protocol['repeats']} repeats" if c.protocol["repeats"] > 1 else ""
+    audit = "" if c.audit is None else f"{c.audit.verdict}. {c.audit.ties}"
+    return {
+        "name": c.dataset["name"],
+        "warnings": c.warnings,
+        "facts": [
+            ("Samples", _size(c.dataset["n_samples"], c.dataset["n_patients"])),
+            ("Classes", class_counts(c.dataset["classes"])),
+            ("Positive class", c.positive or _NO_POSITIVE),
+            ("Protocol", words),
+            ("Leak audit", audit),
+        ],
+        "tables": [("", c.evaluations), *_external_tables(c.external)],
+        "notes": [f"Differences between arms: comparison.differences_frame(). {_MORE}"],
+    }
+
+
+@_content.register
+def _(result: External) -> dict[str, Any]:
+    dataset = result.dataset
+    return {
+        "name": dataset["name"],
+        "warnings": result.warnings,
+        "facts": [
+            ("Samples", _size(dataset["n_samples"], dataset["n_patients"])),
+            ("Classes", class_counts(dataset["classes"])),
+            ("Positive class", dataset["positive"] or _NO_POSITIVE),
+        ],
+        "tables": _external_tables([result]),
+    }
+
+
+@_content.register
+def _(result: Evaluation) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "facts": _samples_of(result.predictions),
+        "tables": [("", (result,))],
+        "notes": ["Warnings about the features and the protocol: compare returns them."],
+    }
+
+
+@_content.register
+def _(result: Audit) -> dict[str, Any]:
+    return {
+        "name": result.dataset,
+        "facts": [
+            ("Verdict", f"{result.verdict}. {result.ties}"),
+            ("Samples", _size(result.n_samples, result.n_patients)),
+        ],
+        "findings": result.findings,
+    }
+
+
+@_content.register
+def _(result: FeatureSet) -> dict[str, Any]:
+    patients = None if result.patients is None else len(np.unique(result.patients))
+    made = result.provenance
+    return {
+        "name": made.get("dataset", {}).get("name", ""),
+        "facts": [
+            ("Samples", _size(len(result), patients)),
+            ("Classes", class_counts(count_by_class(result.y))),
+            ("Features", f"{result.X.shape[1]:,}"),
+            ("Made by", result.title if "backbone" in made.get("recipe", {}) else ""),
+            ("Centres", _distinct(result.centres)),
+            ("Without a row", f"{len(result.failures):,}" if result.failures else ""),
+        ],
+    }
+
+
+@_content.register
+def _(result: Predictions) -> dict[str, Any]:
+    words = {"decision": "decision scores", "probability": "probabilities"}[result.kind]
+    words += ", and calibrated probabilities" if result.probabilities is not None else ""
+    return {
+        "facts": [
+            ("Rows", f"{len(result):,}"),
+            *_samples_of(result),
+            ("Scores", words),
+        ]
+    }
+
+
+@_content.register
+def _(result: Model) -> dict[str, Any]:
+    recipe = result.recipe
+    chosen = ", ".join(f"{name} = {value}" for name, value in result.chosen.items())
+    return {
+        "name": result.head,
+        "warnings": [] if result.converged else ["The solver stopped at its limit of iterations."],
+        "facts": [
+            ("Features", f"{recipe.get('backbone')} ({recipe.get('weights')})"),
+            (
+                "Trained on",
+                f"{_size(result.n_samples, result.n_patients)} of {without_paths(result.dataset)}",
+            ),
+            ("Classes", class_names(result.classes)),
+            ("Positive class", result.positive),
+            ("Chosen", chosen),
+        ],
+        "notes": ["evaluate and compare estimate how good a model of this head is."],
+    }
+
+
+@_content.register
+def _(result: ImageDataset) -> dict[str, Any]:
+    excluded = [f"{reason}: {n:,}" for reason, n in result.excluded.items()]
+    return {
+        "name": result.name,
+        "facts": [
+            ("Images", _size(len(result), result.n_groups, "image")),
+            ("Classes", class_counts(result.class_counts)),
+            ("Positive class", result.positive),
+            ("Left out", "; ".join(excluded)),
+            ("Notes", f"{len(result.notes)} on how it was read" if result.notes else ""),
+        ],
+    }
+
+
+@_content.register
+def _(result: LeakExperiment) -> dict[str, Any]:
+    header = ["Protocol", "Holds for new patients", "Pooled AUROC", "AUROC in folds", "Accuracy"]
+    rows = [
+        (row.name, "yes" if row.honest else "no", *(_mean(row, f) for f in _LEAK_FIGURES))
+        for row in result.rows
+    ]
+    return {
+        "name": result.dataset,
+        "warnings": result.warnings,
+        "facts": [
+            ("Images", _size(result.n_images, result.n_patients, "image")),
+            ("Copies of each", str(result.copies)),
+            ("Classifier", result.head),
+            ("Positive class", result.positive),
+        ],
+        "grids": [("", header, rows)],
+        "notes": ["± is the standard deviation between repeats, which is no confidence interval."]
+        if any("±" in text for row in rows for text in row[2:])
+        else [],
+    }
+
+
+_LEAK_FIGURES = ("auroc_pooled", "auroc", "accuracy")
+
+
+def _mean(row: LeakRow, figure: str) -> str:
+    spread = row.spread(figure)
+    return f"{row.mean(figure):.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+
+
+def _external_tables(externals: Sequence[External]) -> list[tuple[str, tuple[Evaluation, ...]]]:
+    words = "External cohort {}, tested once with heads trained on all of the first cohort"
+    return [(words.format(without_paths(e.dataset["name"])), e.evaluations) for e in externals]
+
+
+def _size(n: int, patients: int | None, noun: str = "sample") -> str:
+    samples = f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return samples if patients is None else f"{samples} of {counted(patients, 'patient')}"
+
+
+def _samples_of(predictions: Predictions) -> list[tuple[str, str]]:
+    first = np.unique(predictions.ids, return_index=True)[1]
+    counts = count_by_class(predictions.labels[first])
+    return [("Samples", _size(len(first), None)), ("Classes", class_counts(counts))]
+
+
+def _distinct(column: Any) -> str:
+    return "" if column is None else f"{len(np.unique(column[column != '']))}"

@@ -1,0 +1,112 @@
+"""What notebooks show of results: the report's figures, nothing active, and no ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from made_features import make_features
+
+import bottleneck
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
+from bottleneck.evaluation.results import Comparison
+from bottleneck.report.tables import metric_names
+
+HOSTILE = '<script>alert("x")</script><img src=http://a.example/x onerror=y>\u202e{{ 7*7 }}'
+TAGS = frozenset({"div", "style", "p", "strong", "ul", "li", "span"}) | frozenset(
+    {"table", "caption", "tbody", "thead", "tr", "th", "td"}
+)
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self.open and self.open[-1] == "style" else data
+
+
+@pytest.fixture(scope="module")
+def results(full: Comparison) -> dict[str, Any]:
+    features = make_features(dataset={"name": HOSTILE}, classes=("benign", HOSTILE))
+    row = LeakRow(HOSTILE, True, "", 8, 6.0, 0.5, 0.5, dict.fromkeys(FIGURES, (0.9, 0.8)))
+    arm = dataclasses.replace(full.evaluations[0], name=HOSTILE)
+    comparison = dataclasses.replace(
+        full,
+        warnings=(HOSTILE, "see /home/anna/x.csv"),
+        evaluations=(arm, *full.evaluations),
+        dataset={**full.dataset, "name": HOSTILE},
+    )
+    external = dataclasses.replace(full.external[0], warnings=(HOSTILE,))
+    images = bottleneck.load_dataset("phantom", limit=3)
+    return {
+        "comparison": comparison,
+        "evaluation": arm,
+        "external": external,
+        "audit": full.audit,
+        "features": features,
+        "predictions": arm.predictions,
+        "model": bottleneck.fit(features, "logistic", positive="benign"),
+        "images": dataclasses.replace(images, name=HOSTILE),
+        "leaky": LeakExperiment(HOSTILE, {}, HOSTILE, 8, 4, 2, "ill", 5, 0, (row,), (HOSTILE,)),
+    }
+
+
+KINDS = ("comparison", "evaluation", "external", "audit", "features", "predictions", "model")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "images", "leaky"])
+def test_nothing_in_it_is_active_or_a_name_of_a_patient(results: dict[str, Any], kind: str) -> None:
+    page = results[kind]._repr_html_()
+    tags = Tags(page)
+    assert not tags.open
+    assert tags.names <= TAGS
+    assert tags.attributes <= {"class", "role", "scope", "colspan", "data-sort", "data-name"}
+    assert not re.search(r"url\(|@import|\u202e", page)
+    assert not re.search(r"\b(case|pat|image|patient)-\d|/home/", tags.text)
+    assert "49" not in tags.text.split()
+    assert bottleneck.to_html(results[kind]) == page
+
+
+def test_it_has_the_metrics_and_warnings_of_the_report(full: Comparison) -> None:
+    warned = dataclasses.replace(full, warnings=("random weights", "see /home/anna/x.csv"))
+    text = " ".join(Tags(warned._repr_html_()).text.split())
+    assert "Before you read the results random weights see x.csv" in text
+    for e in full.evaluations:
+        for name in metric_names([e.metrics]):
+            value = f"{e.metrics[name].value:.3f}".replace("-", "−").replace("nan", "n/a")
+            assert value in text, (e.name, name)
+    assert full.audit is not None
+    assert full.audit.verdict in text
+
+
+def test_ipython_shows_it_with_the_short_text_as_its_substitute(results: dict[str, Any]) -> None:
+    for result in results.values():
+        shown, _ = DisplayFormatter().format(result)
+        assert shown["text/html"] == result._repr_html_()
+        assert shown["text/plain"] == repr(result)
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", np.zeros(3), Comparison, {}])
+def test_other_objects_are_refused(value: object) -> None:
+    with pytest.raises(UsageError, match="shows a result, such as a Comparison"):
+        bottleneck.to_html(value)
