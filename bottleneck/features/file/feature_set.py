@@ -13,12 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.backbones.recipe import name_feature_file
 from bottleneck.data.images.preparation import Preparation, recorded_preparation
-from bottleneck.data.splits.patients import count_by_class, name_patients
+from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.copy_search import CopySearch
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, shortened, show_html
-from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -366,33 +365,20 @@ class FeatureSet(CopySearch):
         -------
         DataFrame
             Columns id, label, patient and group, then split, fold and centre where the data set
-            states them, then the features as float32: f0, f1 and so on, or under their own names
-            where they came from a table. A sample without a patient is a patient of its own, as in
+            states them, then the features as float32: f0, f1 and so on, or under the names
+            of a data frame. A sample without a patient is a patient of its own, as in
             ``patients``; group is what a split must keep on one side, as in ``groups``.
-        """
-        import pandas as pd
 
-        patients = name_patients(self.stated_patients, self.ids)
-        columns = {
-            "id": self.ids,
-            "label": self.y,
-            "patient": np.char.add("sample ", self.ids) if patients is None else patients,
-            "group": self.groups,
-            "split": self.splits,
-            "fold": self.folds,
-            "centre": self.centres,
-        }
-        frame = text_frame({name: c for name, c in columns.items() if c is not None})
-        if not with_features:
-            return frame
-        own = self.provenance.get("recipe", {}).get("columns")
-        names = [str(name) for name in own or (f"f{n}" for n in range(self.X.shape[1]))]
-        taken = set(frame.columns)
-        for number in range(len(names)):
-            while names[number] in taken:
-                names[number] += " (feature)"
-            taken.add(names[number])
-        return pd.concat([frame, pd.DataFrame(np.array(self.X), columns=names)], axis=1)
+        Examples
+        --------
+        >>> import numpy as np
+        >>> features = FeatureSet.from_arrays(np.eye(4), list("aabb"), groups=list("wxyz"))
+        >>> features.to_frame().columns.tolist()
+        ['id', 'label', 'patient', 'group', 'f0', 'f1', 'f2', 'f3']
+        """
+        from bottleneck.features.file.feature_frame import feature_frame
+
+        return feature_frame(self, with_features=with_features)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
