@@ -22,6 +22,8 @@ DECODINGS: tuple[Decoding, ...] = ("reference", "fast")
 _FAST = "-fast"
 # Characters of a name, and of a file's name before its hash. File systems allow 255.
 _LONGEST, _LONGEST_STEM = 100, 200
+# Columns that a message names.
+_NAMED = 5
 # Names that Windows keeps for devices, whatever follows their first dot.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
 
@@ -147,6 +149,8 @@ def name_differences(
         Text before the names of fields.
     """
     differences = []
+    if "columns" in {*wanted, *given}:
+        return _compare_columns(wanted, given)
     for field in sorted({*wanted, *given}):
         a, b = wanted.get(field), given.get(field)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -155,3 +159,40 @@ def name_differences(
             a, b = (name_mask(one) if isinstance(one, str) else one for one in (a, b))
             differences.append(f"{prefix}{field} is {b!r}, not {a!r}")
     return differences
+
+
+def _compare_columns(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Return the differences of two recipes, of which one or both are of the columns of arrays."""
+    if not ("columns" in wanted and "columns" in given):
+        kinds = (
+            f"columns of an array ({recipe.get('backbone')})"
+            if "columns" in recipe
+            else f"features of the network {recipe.get('backbone')}"
+            for recipe in (given, wanted)
+        )
+        return ["{} are not {}".format(*kinds)]
+    names, others = wanted["columns"], given["columns"]
+    if names is None and others is None:
+        differences = []
+        if wanted["n_columns"] != given["n_columns"]:
+            differences = [f"there are {given['n_columns']} columns, not {wanted['n_columns']}"]
+    elif names is None or others is None:
+        bare = others is None
+        named = _quote(names if bare else others)
+        here, there = ("have no names", "have") if bare else ("have names", "have none")
+        differences = [f"these columns {here}, and the others {there} ({named})"]
+    else:
+        lacking = [name for name in names if name not in set(others)]
+        further = [name for name in others if name not in set(names)]
+        differences = [f"lacking are the columns {_quote(lacking)}"] if lacking else []
+        differences += [f"not known are the columns {_quote(further)}"] if further else []
+        if names != others and not differences:
+            differences = [f"the columns have another order than {_quote(names)}"]
+    if wanted["backbone"] != given["backbone"]:
+        differences.append(f"they are called '{given['backbone']}', not '{wanted['backbone']}'")
+    return differences
+
+
+def _quote(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_NAMED])
+    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from numpy.typing import ArrayLike
-
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
@@ -15,22 +13,20 @@ from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.inputs import read_inputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.results import Comparison, Evaluation
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, NamedFeatures
 
 __all__ = ["compare", "evaluate"]
 
-Features = FeatureSet | str | Path
-
 
 def evaluate(
-    features: Features,
+    features: FeatureInput,
     head: str = "svm",
     *,
-    y: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
-    ids: ArrayLike | None = None,
+    y: Column = None,
+    groups: Column = None,
+    ids: Column = None,
     protocol: Protocol = Protocol(),
-    positive: str | None = None,
+    positive: str | int | None = None,
     selection: Selection | None = None,
     measures: Measures = Measures(),
     n_jobs: int | None = None,
@@ -40,8 +36,8 @@ def evaluate(
 
     Parameters
     ----------
-    features : FeatureSet, str or Path
-        Features, or a feature file.
+    features : FeatureSet, path, array or data frame
+        Features, or a feature file. An array or a data frame needs ``y``.
     head : {"svm", "logistic", "mlp", "prior"}
         The head.
     y, groups, ids, protocol, positive, selection, measures, n_jobs, note
@@ -74,16 +70,16 @@ def evaluate(
 
 
 def compare(
-    features: Sequence[Features] | Features,
+    features: NamedFeatures,
     heads: Sequence[str] = ("svm", "logistic", "mlp"),
     *,
-    y: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
-    ids: ArrayLike | None = None,
+    y: Column = None,
+    groups: Column = None,
+    ids: Column = None,
     predictions: Sequence[str | Path] = (),
-    external: Sequence[Features] | Features = (),
+    external: NamedFeatures = (),
     protocol: Protocol = Protocol(),
-    positive: str | None = None,
+    positive: str | int | None = None,
     selection: Selection | None = None,
     measures: Measures = Measures(),
     dataset: ImageDataset | None = None,
@@ -99,24 +95,25 @@ def compare(
 
     Parameters
     ----------
-    features : FeatureSet, str or Path, or a sequence of these
-        Features of the same samples by different recipes.
+    features : FeatureSet, path, array or data frame, or a sequence or mapping of these
+        Features of the same samples by different recipes. The names of a mapping name the
+        features of arrays, as in ``{"resnet": X1, "radiomics": X2}``.
     heads : sequence of {"svm", "logistic", "mlp"}
         Heads to train on each feature set. An arm that knows the class frequencies only is
         always added, and one that knows the metadata only where there are any.
     y, groups, ids : array-like of shape (n_samples,) or None
-        Labels, patients and ids of the rows of arrays, as for ``FeatureSet.from_arrays``.
+        Labels, patients and ids of the samples in arrays, as for ``FeatureSet.from_arrays``.
     predictions : sequence of str or Path
         Tables of imported predictions, or folders of trained networks; see
         ``predictions.read_predictions``. With them the protocol "auto" takes their folds.
-    external : FeatureSet, str or Path, or a sequence of these
+    external : FeatureSet or path, or a sequence or mapping of these
         Features of external data sets by the same recipes. Every arm is trained once more on
         all samples of the first data set, and tested on these.
     protocol : Protocol
         How samples are split, and whether metrics are computed over images or patients.
-    positive : str or None
+    positive : str, int or None
         The positive class; by default the one stated at extraction, or a label such as
-        "malignant".
+        "malignant". 1 is the label "1".
     selection : Selection or None
         Samples to leave out, classes to merge, and classes to keep, before anything else is done.
         External cohorts and imported predictions take part: see ``docs/compare.md``.

@@ -160,7 +160,9 @@ def run_comparison(
     )
 
 
-def _choose_positive(first: FeatureSet, positive: str | None, measures: Measures) -> str | None:
+def _choose_positive(
+    first: FeatureSet, positive: str | int | None, measures: Measures
+) -> str | None:
     chosen = choose_positive(first.classes, first.positive if positive is None else positive)
     if chosen is None and measures.prevalence is not None:
         raise UsageError(

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from numpy.typing import ArrayLike
-
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
@@ -19,7 +17,8 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
     adopt_names,
     load_imported,
 )
-from bottleneck.evaluation.external.cohorts import group_cohorts
+from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
+from bottleneck.features.arrays.feature_inputs import Column, NamedFeatures, SampleFields
 from bottleneck.features.file.feature_set import FeatureSet
 
 __all__ = ["ComparisonInputs", "read_inputs"]
@@ -51,16 +50,16 @@ class ComparisonInputs:
 
 
 def read_inputs(
-    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    features: NamedFeatures,
     heads: Sequence[str],
     *,
-    y: ArrayLike | None,
-    groups: ArrayLike | None,
-    ids: ArrayLike | None,
+    y: Column,
+    groups: Column,
+    ids: Column,
     predictions: Sequence[str | Path],
-    external: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    external: NamedFeatures,
     unit: Unit,
-    positive: str | None,
+    positive: str | int | None,
     selection: Selection | None,
     note: Callable[[str], None] | None,
 ) -> ComparisonInputs:
@@ -77,14 +76,11 @@ def read_inputs(
     -------
     ComparisonInputs
     """
-    if any(column is not None for column in (y, groups, ids)):
-        raise UsageError("y, groups and ids belong to arrays of features: leave them out")
-    sets = load_feature_sets(features)
+    sets = load_feature_sets(features, SampleFields(y, groups, ids))
     read = list(map(load_imported, predictions))
     if selection is not None:
         before = sets[0]
-        named = isinstance(external, FeatureSet | str | Path) or len(external) > 0
-        others = load_feature_sets(external) if named else []
+        others = read_cohorts(external)
         sets, external, choice = choose_features(sets, others, selection, positive, note)
         read = [choose_predictions(arm, before, choice) for arm in read]
         positive = choice.positive

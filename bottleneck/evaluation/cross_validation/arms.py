@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.features.arrays.feature_inputs import NamedFeatures, SampleFields, read_sets
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.features.file.reader import load_features
 from bottleneck.heads.head_catalogue import Head, get_head
 from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
@@ -115,22 +114,18 @@ class ArmPredictions:
 
 
 def load_feature_sets(
-    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    features: NamedFeatures, fields: SampleFields | None = None
 ) -> list[FeatureSet]:
-    """Return feature sets, reading those that are given by a path.
+    """Return the feature sets of the same samples, as ``read_sets`` does, with finite features.
 
     Raises
     ------
     UsageError
-        If the list is empty.
+        If there are none, or they are nothing that ``read_sets`` reads.
     FeatureFileError
         If a file cannot be read, or features are not finite.
     """
-    if isinstance(features, FeatureSet | str | Path):
-        features = [features]
-    if not features:
-        raise UsageError("there are no features to compare: name at least one feature file")
-    sets = [f if isinstance(f, FeatureSet) else load_features(f) for f in features]
+    sets = read_sets(features, fields or SampleFields())
     for one in sets:
         check_finite(one.X)
     return sets
@@ -198,6 +193,8 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
     """
     pair = f"{_describe(first)} and {_describe(other)}"
     again = "extract both again from the same data set"
+    if not (first.has_images and other.has_images):
+        again = "give them the same y, groups and ids"
     common = np.intersect1d(first.ids, other.ids)
     if not len(common) == len(first) == len(other):
         if first.dataset != other.dataset:
@@ -211,6 +208,9 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
     # Whatever a data set or its folder is named, the same images under the same ids are the same.
     a, b = first.sha256, other.sha256
     is_same = a is not None and b is not None and np.array_equal(a, b[rows])
+    # Features of arrays join those of images by the ids, labels and patients that both state.
+    is_mixed = first.has_images and not other.has_images
+    is_same = is_same or is_mixed
     if first.dataset != other.dataset and not is_same:
         raise _of_different_data_sets(first, other)
     for field, what in _SHARED_COLUMNS.items():
@@ -218,7 +218,7 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
         if a is None and b is None:
             continue
         if a is None or b is None:
-            if field != "sha256":
+            if field != "sha256" and not (is_mixed and b is None and field != "stated_patients"):
                 raise ProtocolError(f"{pair}: only one of them has {what}; {again}")
         elif differing := int((a != b[rows]).reshape(len(rows), -1).any(axis=1).sum()):
             raise ProtocolError(
@@ -247,9 +247,12 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
         if one.recipe_hash in hashes[:i]:
             if (first := sets[hashes.index(one.recipe_hash)]).dataset != one.dataset:
                 raise _of_different_data_sets(first, one)
+            advice = "leave one of them out"
+            if not one.has_images:
+                advice += ", or name them: {'NAME': features, …}"
             raise ProtocolError(
                 f"{_describe(sets[hashes.index(one.recipe_hash)])} and {_describe(one)} have the "
-                f"same recipe, so they would be one arm twice: leave one of them out"
+                f"same recipe, so they would be one arm twice: {advice}"
             )
     details = [[s.weights, *filter(None, [s.preparation.words])] for s in sets]
     for field in ("layer", "pooling", "precision", "decoding"):

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from bottleneck.data.splits.protocol import Protocol, Unit
-from bottleneck.errors import ProtocolError
+from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import load_feature_sets, match_rows
 from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
 from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
+from bottleneck.features.arrays.feature_inputs import NamedFeatures, any_numbers
 from bottleneck.features.file.feature_set import FeatureSet
 
-__all__ = ["find_cohort_warnings", "group_cohorts", "refuse_leaking_cohorts"]
+__all__ = ["find_cohort_warnings", "group_cohorts", "read_cohorts", "refuse_leaking_cohorts"]
 
 
 def group_cohorts(
-    features: Sequence[FeatureSet | str | Path] | FeatureSet | str | Path,
+    features: NamedFeatures,
     internal: Sequence[FeatureSet],
     *,
     unit: Unit = "image",
@@ -27,7 +27,7 @@ def group_cohorts(
 
     Parameters
     ----------
-    features : sequence of FeatureSet, str or Path
+    features : what ``read_sets`` takes
         Features of one or several external data sets; may be empty.
     internal : sequence of FeatureSet
         Features that heads are trained on.
@@ -48,10 +48,8 @@ def group_cohorts(
     FeatureFileError
         If a file cannot be read.
     """
-    if not isinstance(features, FeatureSet | str | Path) and len(features) == 0:
-        return []
     cohorts: dict[str, dict[str, FeatureSet]] = {}
-    for one in load_feature_sets(features):
+    for one in read_cohorts(features):
         if _is_same_dataset(one, internal[0]):
             raise ProtocolError(
                 f"the external features are of the data set '{one.dataset}' that heads are "
@@ -75,6 +73,24 @@ def group_cohorts(
             )
         cohort[one.recipe_hash] = one
     return [_order(name, by_recipe, internal) for name, by_recipe in cohorts.items()]
+
+
+def read_cohorts(features: NamedFeatures) -> list[FeatureSet]:
+    """Return the external feature sets that are given; there may be none.
+
+    Raises
+    ------
+    UsageError
+        If one of them is an array, which has no labels of its own.
+    """
+    if isinstance(features, list | tuple | dict) and not features:
+        return []
+    if any_numbers(features):
+        raise UsageError(
+            "an external cohort has labels of its own: pass FeatureSet.from_arrays(X, y, groups, "
+            "name='the cohort'), not an array"
+        )
+    return load_feature_sets(features)
 
 
 def _order(
@@ -174,6 +190,9 @@ def _is_same_dataset(one: FeatureSet, other: FeatureSet) -> bool:
     """Return whether two feature sets come from the same version of a data set."""
     if one.provenance["dataset"]["fingerprint"] != other.provenance["dataset"]["fingerprint"]:
         return False
+    if not (one.has_images or other.has_images):
+        # Numbers of rows are ids too: only equal features tell that samples are the same.
+        return one.recipe_hash != other.recipe_hash or np.array_equal(one.X, other.X)
     if one.sha256 is None or other.sha256 is None:
         return True
     # The fingerprint covers names and labels only, which can be the same at two centres.

@@ -68,11 +68,13 @@ def refuse_other_recipe(internal: FeatureSet, external: FeatureSet) -> None:
     """
     if internal.recipe_hash != external.recipe_hash:
         differing = name_differences(internal.provenance["recipe"], external.provenance["recipe"])
+        advice = "Extract the external cohort again with the same options"
+        if not (internal.has_images or external.has_images):
+            advice = "Give both the same columns in the same order, and the same recipe="
         raise ProtocolError(
             f"the features of '{external.dataset}' have another recipe than those of "
             f"'{internal.dataset}' that heads are trained on: "
-            f"{'; '.join(differing) or 'the hashes differ'}. "
-            f"Extract the external cohort again with the same options"
+            f"{'; '.join(differing) or 'the hashes differ'}. {advice}"
         )
 
 

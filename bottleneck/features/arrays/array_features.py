@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import platform
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,7 @@ from bottleneck.data.readers.sample_records import check_name
 from bottleneck.data.sample_checks import shorten
 from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.errors import BottleneckError, UsageError
-from bottleneck.features.arrays.matrix import Matrix, read_matrix
+from bottleneck.features.arrays.matrix import Matrix, index_of, read_matrix
 from bottleneck.features.arrays.sample_columns import (
     name_ids,
     name_samples,
@@ -28,7 +29,7 @@ from bottleneck.features.arrays.sample_columns import (
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
 
-__all__ = ["OWN_FEATURES", "describe_columns_of", "from_arrays", "recipe_of_columns"]
+__all__ = ["OWN_FEATURES", "from_arrays", "read_unlabelled", "renamed"]
 
 Strings = NDArray[np.str_]
 
@@ -60,7 +61,8 @@ def from_arrays(
     n = len(matrix.X)
     labels = read_names(y, "y", n)
     patients = None if groups is None else read_names(groups, "groups", n)
-    identities = name_ids(ids, matrix.index, n)
+    index = index_of(y) if matrix.index is None else matrix.index
+    identities = name_ids(ids, index, n)
     try:
         names, stated, notes = name_samples(identities, labels, patients)
     except BottleneckError as error:
@@ -72,35 +74,42 @@ def from_arrays(
     return FeatureSet(matrix.X, names, identities, provenance, stated_patients=stated)
 
 
-def recipe_of_columns(columns: Sequence[str] | None, width: int, name: str) -> dict[str, Any]:
-    """Return the recipe of features from an array.
+def read_unlabelled(
+    X: object, groups: object = None, ids: object = None, *, recipe: str = OWN_FEATURES
+) -> FeatureSet:
+    """Return a feature set without labels: "" for every sample.
 
     Parameters
     ----------
-    columns : sequence of str or None
-        Names of the columns; None where they have none.
-    width : int
-        Number of columns.
-    name : str
-        What the columns are, such as "radiomics".
+    X, groups, ids, recipe
+        As for ``FeatureSet.from_arrays``, which also lists the errors.
     """
+    refuse_unlike_indexes(X=X, groups=groups, ids=ids)
+    matrix = read_matrix(X)
+    n = len(matrix.X)
+    identities = name_ids(ids, index_of(X), n)
+    patients = None if groups is None else read_names(groups, "groups", n)
+    # Patients are read like those of labelled samples.
+    _, stated, _ = name_samples(identities, ["x"] * n, patients)
+    y = np.full(n, "")
+    provenance = _provenance("arrays", recipe, matrix, identities, y, stated, ())
+    return FeatureSet(matrix.X, y, identities, provenance, stated_patients=stated)
+
+
+def renamed(features: FeatureSet, recipe: str) -> FeatureSet:
+    """Return a feature set of arrays under another name of its features."""
+    changed = {**features.provenance["recipe"], "backbone": recipe}
+    provenance = {**features.provenance, "recipe": changed, "recipe_hash": _hash(changed)}
+    return dataclasses.replace(features, provenance=provenance)
+
+
+def _recipe(columns: Sequence[str] | None, width: int, name: str) -> dict[str, Any]:
     return {
         "backbone": name,
         "weights": counted(width, "column"),
         "columns": None if columns is None else list(columns),
         "n_columns": width,
     }
-
-
-def describe_columns_of(recipe: Mapping[str, Any]) -> str:
-    """Return the columns of a recipe from ``recipe_of_columns`` in words; "" for another recipe."""
-    if "n_columns" not in recipe:
-        return ""
-    width, names = recipe["n_columns"], recipe["columns"]
-    if names is None:
-        return f"{counted(width, 'column')} without names"
-    shown = ", ".join(f"'{name}'" for name in names[:5])
-    return f"{counted(width, 'column')} ({shown}{', …' if width > 5 else ''})"
 
 
 def _provenance(
@@ -112,7 +121,7 @@ def _provenance(
     patients: Strings | None,
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    fields = recipe_of_columns(matrix.columns, matrix.X.shape[1], recipe)
+    fields = _recipe(matrix.columns, matrix.X.shape[1], recipe)
     owners = name_patients(patients, ids)
     return {
         "dataset": {

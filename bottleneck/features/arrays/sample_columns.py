@@ -186,11 +186,11 @@ def refuse_unlike_indexes(**columns: object) -> None:
         if len(index) != len(known[first]) or index.equals(known[first]):
             continue
         same = len(index.difference(known[first])) == 0 and index.is_unique
-        align = f"align them ({name} = {name}.loc[{first}.index]), or " if same else ""
+        align = "align them (b = b.loc[a.index]), or " if same else ""
         raise UsageError(
-            f"the rows of {first} and {name} have different indexes ({_begin(known[first])} and "
-            f"{_begin(index)}): {align}pass {name}.to_numpy() if its rows are in the order of "
-            f"{first}"
+            f"the rows of a = {first} and b = {name} have different indexes "
+            f"({_begin(known[first])} and {_begin(index)}): {align}pass b.to_numpy() if its rows "
+            "are in the order of a"
         )
 
 
