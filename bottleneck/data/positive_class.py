@@ -7,7 +7,7 @@ from bottleneck.data.sample_checks import shorten
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 
-__all__ = ["choose_positive", "find_label", "is_positive_name"]
+__all__ = ["choose_positive", "find_label", "is_positive_name", "spell_label"]
 
 # Labels that are recognised as the positive class, after casefold.
 _POSITIVE_LABELS = ("malignant", "cancer", "positive", "true", "1")
@@ -59,12 +59,23 @@ def is_positive_name(label: str) -> bool:
     return label.casefold() in _POSITIVE_LABELS
 
 
-def find_label(label: object, classes: tuple[str, ...]) -> str:
-    """Return the class that a label is a spelling of; a number stands for its text."""
+def spell_label(label: object) -> str:
+    """Return a stated label as text: 1 is "1".
+
+    Raises
+    ------
+    UsageError
+        If it is no text, whole number or truth value.
+    """
     try:
-        name = name_value(label)
+        return name_value(label)
     except TypeError:
         raise UsageError(f"the positive label must be text, not {shorten(label)}") from None
+
+
+def find_label(label: object, classes: tuple[str, ...]) -> str:
+    """Return the class that a label is a spelling of; a number stands for its text."""
+    name = spell_label(label)
     found = match_names([name], classes)
     if name not in found:
         raise unknown_name("positive label", name, classes)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
@@ -76,20 +77,21 @@ def read_inputs(
     -------
     ComparisonInputs
     """
+    stated = None if positive is None else spell_label(positive)
     sets = load_feature_sets(features, SampleFields(y, groups, ids))
     read = list(map(load_imported, predictions))
     if selection is not None:
         before = sets[0]
         others = read_cohorts(external)
-        sets, external, choice = choose_features(sets, others, selection, positive, note)
+        sets, external, choice = choose_features(sets, others, selection, stated, note)
         read = [choose_predictions(arm, before, choice) for arm in read]
-        positive = choice.positive
+        stated = choice.positive
     first = sets[0]
     arms = make_arms(sets, heads)
     imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
     _refuse_equal_names(arms, imported)
     cohorts = group_cohorts(external, sets, unit=unit)
-    return ComparisonInputs(sets, arms, imported, cohorts, positive)
+    return ComparisonInputs(sets, arms, imported, cohorts, stated)
 
 
 def _refuse_equal_names(arms: Sequence[Arm], imported: Sequence[ImportedArm]) -> None:
