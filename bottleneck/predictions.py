@@ -64,6 +64,16 @@ class Predictions:
     ------
     DataError
         If lengths differ, or a score or probability is out of range.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> table = "id,label,score_benign,score_malignant\\n"
+    >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
+    >>> _ = Path("table.csv").write_text(table)
+    >>> predictions, _ = read_predictions("table.csv")
+    >>> predictions.classes, predictions.labels.tolist()
+    (('benign', 'malignant'), ['benign', 'malignant'])
     """
 
     ids: NDArray[np.str_]
@@ -111,6 +121,16 @@ class Predictions:
         """Return a table with the columns id, group, repeat, fold, label, predicted and score_*.
 
         Where probabilities are known, it has the columns probability_* too.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> table = "id,label,score_benign,score_malignant\\n"
+        >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
+        >>> _ = Path("table.csv").write_text(table)
+        >>> predictions, _ = read_predictions("table.csv")
+        >>> predictions.to_frame().columns.tolist()[:6]
+        ['id', 'group', 'repeat', 'fold', 'label', 'predicted']
         """
         import pandas as pd
 
@@ -131,7 +151,18 @@ class Predictions:
         return pd.concat(parts, axis=1)
 
     def take(self, rows: NDArray) -> Predictions:
-        """Return some of the rows, selected by number or by mask."""
+        """Return some of the rows, selected by number or by mask.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> table = "id,label,score_benign,score_malignant\\n"
+        >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
+        >>> _ = Path("table.csv").write_text(table)
+        >>> predictions, _ = read_predictions("table.csv")
+        >>> predictions.take(predictions.labels == "benign").ids.tolist()
+        ['a']
+        """
         optional = (self.groups, self.probabilities)
         groups, probabilities = (None if a is None else a[rows] for a in optional)
         return dataclasses.replace(
@@ -154,6 +185,17 @@ class Predictions:
         ------
         DataError
             If classes or kinds differ, or only some have groups or probabilities.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> table = "id,label,score_benign,score_malignant\\n"
+        >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
+        >>> _ = Path("table.csv").write_text(table)
+        >>> predictions, _ = read_predictions("table.csv")
+        >>> parts = [predictions.take(predictions.ids == name) for name in ("b", "a")]
+        >>> Predictions.concatenate(parts).ids.tolist()
+        ['b', 'a']
         """
         first = parts[0]
         if any(p.classes != first.classes or p.kind != first.kind for p in parts):
@@ -216,6 +258,16 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     ------
     DataError
         If the file cannot be read, or is no such table.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> table = "id,label,score_benign,score_malignant\\n"
+    >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
+    >>> _ = Path("table.csv").write_text(table)
+    >>> predictions, _ = read_predictions("table.csv")
+    >>> predictions.predicted.tolist(), predictions.kind
+    (['benign', 'malignant'], 'probability')
     """
     table = _Table(path)
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])

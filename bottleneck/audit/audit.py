@@ -153,6 +153,17 @@ def audit_features(
         If the data set holds none of the samples.
     FeatureFileError
         If the file cannot be read.
+
+    Examples
+    --------
+    Two patients with images in two folds:
+
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet
+    >>> X = np.random.default_rng(0).normal(size=(4, 3))
+    >>> features = FeatureSet.from_arrays(X, [0, 0, 1, 1], groups=["a", "a", "b", "b"])
+    >>> audit_features(features, folds=["1", "2", "1", "2"])
+    <Audit arrays: 1 leak found; 4 samples of 2 patients>
     """
     if not isinstance(features, FeatureSet):
         from bottleneck.features.file.reader import load_features

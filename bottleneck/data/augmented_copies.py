@@ -120,6 +120,12 @@ class Augmentation:
         -------
         PIL.Image.Image
             An image of the same size, in mode L if the three channels are equal.
+
+        Examples
+        --------
+        >>> image = Image.new("RGB", (64, 48), "grey")
+        >>> Augmentation(noise=4).alter(image, "P001/1", 1).size
+        (64, 48)
         """
         digest = hashlib.sha256(f"{self.seed}\n{identity}\n{number}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest))

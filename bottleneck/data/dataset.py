@@ -237,7 +237,15 @@ class ImageDataset:
         return Counter(values_of(self.samples, "label"))
 
     def names(self, field: str) -> bool:
-        """Return whether any sample has a value in a field, such as "group"."""
+        """Return whether any sample has a value in a field, such as "group".
+
+        Examples
+        --------
+        >>> from bottleneck import load_dataset
+        >>> data = load_dataset("phantom", limit=2)
+        >>> data.names("group"), data.names("fold")
+        (True, False)
+        """
         return any(value is not None for value in values_of(self.samples, field))
 
     @cached_property
@@ -263,6 +271,13 @@ class ImageDataset:
             If the image cannot be read.
         StorageError
             If the storage failed, which says nothing about the image.
+
+        Examples
+        --------
+        >>> from bottleneck import load_dataset
+        >>> data = load_dataset("phantom", limit=2)
+        >>> data.read(data.samples[0])[:2]  # A PGM file.
+        b'P5'
         """
         try:
             return self._fetch(sample)
@@ -297,6 +312,15 @@ class ImageDataset:
 
         They reveal a change of the file. None if the image is not a file of its own, or the file
         does not exist.
+
+        Examples
+        --------
+        Images that are not files of their own have none:
+
+        >>> from bottleneck import load_dataset
+        >>> data = load_dataset("phantom", limit=2)
+        >>> data.stamp(data.samples[0]) is None
+        True
         """
         if not isinstance(self.images, FileSource):
             return None
@@ -319,6 +343,14 @@ class ImageDataset:
         ------
         UsageError
             If the selection does not fit the data set.
+
+        Examples
+        --------
+        >>> from bottleneck import load_dataset
+        >>> data = load_dataset("phantom", limit=2)
+        >>> from bottleneck import Selection
+        >>> data.choose(Selection(merge={"cancer": ["malignant"]})).classes
+        ('benign', 'cancer')
         """
         from bottleneck.data.selection import choose_samples
 
@@ -342,6 +374,13 @@ class ImageDataset:
         ------
         UsageError
             If ``n_patients`` is below 1, or no number of patients.
+
+        Examples
+        --------
+        >>> from bottleneck import load_dataset
+        >>> data = load_dataset("phantom", limit=2)
+        >>> data.limited(1).name, len(data.limited(1))
+        ('phantom-first2-first1', 2)
         """
         validate(Patients, n_patients, "the limit of patients")
         kept = collect(self._of_first(n_patients))

@@ -52,6 +52,18 @@ def evaluate(
     ------
     BottleneckError
         As ``compare`` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, evaluate
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> svm = evaluate(FeatureSet.from_arrays(X, y), "svm")
+    >>> svm.metrics["auroc"].value > 0.7
+    True
+    >>> svm.metrics["auroc"].method
+    "LeDell with Nadeau & Bengio's correction, logit scale, 95%"
     """
     arms = compare(
         features,
@@ -143,6 +155,18 @@ def compare(
         set's own split has the same images on both sides.
     FeatureFileError
         If a file cannot be read, or a feature is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, compare
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> comparison = compare(FeatureSet.from_arrays(X, y), heads=("svm", "logistic"))
+    >>> [arm.head for arm in comparison.evaluations]
+    ['svm', 'logistic', 'prior']
+    >>> len(comparison.differences_frame())
+    6
     """
     inputs = read_inputs(
         features,

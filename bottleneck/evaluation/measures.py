@@ -35,6 +35,11 @@ class Measures:
     ------
     UsageError
         If a target or the prevalence is not between 0 and 1.
+
+    Examples
+    --------
+    >>> Measures(at_sensitivity=0.95, prevalence=0.1).prevalence
+    0.1
     """
 
     at_sensitivity: float = option(

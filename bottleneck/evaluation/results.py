@@ -87,6 +87,16 @@ class Evaluation:
         Record of the training of a network, as far as known: trained_parameters, device,
         peak_memory_bytes, images_seen, seconds; curves, with one entry per epoch; training, with
         network, seed, config and versions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, evaluate
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> arm = evaluate(FeatureSet.from_arrays(X, y), "prior")
+    >>> arm.name, len(arm.predictions)
+    ('prior only', 40)
     """
 
     name: str
@@ -131,6 +141,16 @@ class Evaluation:
         ------
         UsageError
             If there is no such part.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import FeatureSet, evaluate
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+        >>> frame = evaluate(FeatureSet.from_arrays(X, y), "prior").to_frame()
+        >>> frame.columns.tolist()
+        ['metric', 'value', 'low', 'high', 'n', 'method', 'estimate_only']
         """
         return evaluation_frame(self, part)
 
@@ -246,6 +266,17 @@ class Comparison:
         Inner predictions of each arm, by its name, one element per fold and repeat: out-of-fold
         predictions of the training set, or those of the validation set. Thresholds and
         calibrations are set on them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, Protocol, compare
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> quick = Protocol(n_splits=2, inner_splits=2)
+    >>> comparison = compare(FeatureSet.from_arrays(X, y), heads=("logistic",), protocol=quick)
+    >>> comparison.positive, comparison.protocol["kind"]
+    ('malignant', 'cross-validation')
     """
 
     dataset: Mapping[str, Any]
@@ -286,6 +317,18 @@ class Comparison:
         ------
         UsageError
             If there is no such part.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import FeatureSet, Protocol, compare
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+        >>> quick = Protocol(n_splits=2, inner_splits=2)
+        >>> made = compare(FeatureSet.from_arrays(X, y), heads=("logistic",), protocol=quick)
+        >>> frame = made.to_frame()
+        >>> frame.loc[frame["metric"] == "auroc", "arm"].tolist()
+        ['own features (4 columns) + logistic', 'prior only']
         """
         return arms_frame(self, part)
 
@@ -297,5 +340,17 @@ class Comparison:
         DataFrame
             Columns a, b, metric, value (a minus b), low, high, p, p_adjusted, method and role, as
             in ``Difference``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import FeatureSet, Protocol, compare
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+        >>> quick = Protocol(n_splits=2, inner_splits=2)
+        >>> made = compare(FeatureSet.from_arrays(X, y), heads=("logistic",), protocol=quick)
+        >>> frame = made.differences_frame()
+        >>> frame["metric"].tolist()
+        ['auroc', 'accuracy']
         """
         return differences_frame(self.differences)

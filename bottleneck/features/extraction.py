@@ -77,6 +77,14 @@ class Extraction:
         Messages for the user.
     provenance : mapping
         As the file holds it.
+
+    Examples
+    --------
+    >>> from bottleneck import load_dataset
+    >>> from bottleneck.testing import tiny_backbone
+    >>> run = extract(load_dataset("phantom", limit=2), tiny_backbone(), output="features")
+    >>> run.n_samples, run.width
+    (4, 8)
     """
 
     path: Path
@@ -153,6 +161,18 @@ def extract(
     FeatureFileError
         If the feature file is damaged, belongs to another data set, or is being written by
         another run.
+
+    Examples
+    --------
+    Here with a network of one convolution, in place of a name such as "resnet18":
+
+    >>> from bottleneck import load_dataset
+    >>> from bottleneck.testing import tiny_backbone
+    >>> run = extract(load_dataset("phantom", limit=2), tiny_backbone(), output="extracted")
+    >>> run.n_extracted, run.width
+    (4, 8)
+    >>> extract(load_dataset("phantom", limit=2), tiny_backbone(), output="extracted").n_extracted
+    0
     """
     layers = [layer] if isinstance(backbone, str) else []
     (extraction,) = extract_all(dataset, [backbone], layers=layers, progress=progress, **options)
@@ -188,6 +208,15 @@ def extract_all(
     list of Extraction
         One for each backbone and layer, the layers of a backbone next to each other. Those of
         one recipe are extracted once, and have one feature file.
+
+    Examples
+    --------
+    >>> from bottleneck import load_dataset
+    >>> from bottleneck.testing import tiny_backbone
+    >>> networks = [tiny_backbone(), tiny_backbone(width=16)]
+    >>> runs = extract_all(load_dataset("phantom", limit=2), networks, output="features")
+    >>> [run.width for run in runs]
+    [8, 16]
     """
     chosen = ExtractionOptions(**options)
     groups = _group(backbones, chosen)

@@ -71,6 +71,16 @@ def fit(
         If there is only one class, or too few samples for two inner folds.
     FeatureFileError
         If a feature is not finite, or the file cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, fit
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> model = fit(FeatureSet.from_arrays(X, y), "logistic")
+    >>> model.classes, model.n_samples
+    (('benign', 'malignant'), 40)
     """
     validate(Jobs, n_jobs, "the number of processes")
     validate(Seed, seed, "the seed")

@@ -83,6 +83,16 @@ class Model:
         False if the solver stopped at its limit of iterations.
     versions : mapping of str to str
         Versions of Python and of the packages that trained it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, fit
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> model = fit(FeatureSet.from_arrays(X, y), "logistic")
+    >>> model.head, model.positive
+    ('logistic', 'malignant')
     """
 
     estimator: Pipeline
@@ -138,6 +148,17 @@ class Model:
             If the features have another recipe, or a label that the model does not have.
         FeatureFileError
             If a feature is not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import FeatureSet, fit
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+        >>> model = fit(FeatureSet.from_arrays(X, y), "logistic")
+        >>> new = FeatureSet.from_arrays([[3, 3, 3, 3], [-2, -2, -2, -2]], ["malignant", "benign"])
+        >>> model.predict(new).predicted.tolist()
+        ['malignant', 'benign']
         """
         if features.recipe_hash != self.recipe_hash:
             differing = name_differences(self.recipe, features.provenance["recipe"])
@@ -199,6 +220,16 @@ class Model:
         ------
         ModelError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import FeatureSet, fit, load_model
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+        >>> path = fit(FeatureSet.from_arrays(X, y), "logistic").save("logistic.skops")
+        >>> load_model(path).head
+        'logistic'
         """
         import skops.io
 
@@ -233,6 +264,16 @@ def load_model(path: str | Path) -> Model:
     ModelError
         If the file is missing, damaged or not a model of bottleneck, or holds types that no
         head needs. The message names these types; none of them is loaded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, fit
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> path = fit(FeatureSet.from_arrays(X, y), "logistic").save("logistic.skops")
+    >>> load_model(path).n_samples
+    40
     """
     import skops.io
 

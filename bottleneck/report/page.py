@@ -95,6 +95,16 @@ def write_report(
         If the folder cannot be created or written, or holds a report and ``overwrite`` is not set.
     ReportError
         If a file or a section of the page could not be drawn. The other files are complete.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, compare, write_report
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> page = write_report(compare(FeatureSet.from_arrays(X, y), heads=("logistic",)), "report")
+    >>> page.name, (page.parent / "results.json").exists()
+    ('report.html', True)
     """
     folder = Path(folder)
     refuse_finished(folder, FINISHED, overwrite=overwrite)

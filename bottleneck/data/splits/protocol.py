@@ -61,6 +61,12 @@ class Protocol:
     ------
     UsageError
         If a value is not among the choices or out of range.
+
+    Examples
+    --------
+    >>> protocol = Protocol(n_splits=3, repeats=2, unit="patient")
+    >>> protocol.kind, protocol.n_splits
+    ('auto', 3)
     """
 
     kind: Kind = option(

@@ -98,6 +98,23 @@ def run_leak_experiment(
         If no patient is known, there are no copies, or the samples cannot be split like this.
     FeatureFileError
         If a feature is not finite.
+
+    Examples
+    --------
+    Features of 30 images without any difference between the classes, each with one copy, as
+    ``augment`` names them:
+
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, Protocol, run_leak_experiment
+    >>> rng = np.random.default_rng(0)
+    >>> ids = [f"{n}{copy}" for n in range(30) for copy in ("", "#1")]
+    >>> X = rng.normal(size=(30, 8)).repeat(2, axis=0) + rng.normal(0, 0.1, size=(60, 8))
+    >>> patients = np.arange(60) // 4
+    >>> features = FeatureSet.from_arrays(X, patients % 2, patients, ids)
+    >>> protocol = Protocol(kind="cv", n_splits=3)
+    >>> found = run_leak_experiment(features, protocol=protocol, positive="1")
+    >>> len(found.rows)
+    4
     """
     options = RunOptions(protocol.inner_splits, n_jobs)
     refuse_large(len(features), head)

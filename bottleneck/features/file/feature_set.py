@@ -65,6 +65,12 @@ class FeatureSet(CopySearch):
         Id and reason of every sample without a row.
     path : Path or None
         The file that they were read from.
+
+    Examples
+    --------
+    >>> features = FeatureSet.from_arrays([[0.1, 0.2], [0.3, 0.5], [0.4, 0.4]], [0, 1, 0])
+    >>> features.X.shape, features.y.tolist()
+    ((3, 2), ['0', '1', '0'])
     """
 
     X: NDArray[np.float32]
@@ -184,6 +190,13 @@ class FeatureSet(CopySearch):
             Rows to take.
         **changes
             New values of fields, for the rows taken.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> features = FeatureSet.from_arrays([[0.1, 0.2], [0.3, 0.5], [0.4, 0.4]], [0, 1, 0])
+        >>> features.take(np.array([2, 0])).ids.tolist()
+        ['2', '0']
         """
         columns = {
             field.name: getattr(self, field.name)[rows]
@@ -212,6 +225,13 @@ class FeatureSet(CopySearch):
         ------
         UsageError
             If the selection does not fit the samples.
+
+        Examples
+        --------
+        >>> from bottleneck import Selection
+        >>> features = FeatureSet.from_arrays([[0.1], [0.3], [0.4]], ["low", "mid", "high"])
+        >>> features.choose(Selection(classes=("low", "high"))).ids.tolist()
+        ['0', '2']
         """
         from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
@@ -344,6 +364,13 @@ class FeatureSet(CopySearch):
             If the file exists, its name has another suffix, or a feature file cannot hold a value.
         FeatureFileError
             If the file cannot be written, or is being written by another run.
+
+        Examples
+        --------
+        >>> features = FeatureSet.from_arrays([[0.1, 0.2], [0.3, 0.5], [0.4, 0.4]], [0, 1, 0])
+        >>> from bottleneck import load_features
+        >>> load_features(features.save("mine.h5")).ids.tolist()
+        ['0', '1', '2']
         """
         from bottleneck.features.file.set_writer import save_features
 

@@ -61,6 +61,14 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
     ------
     FeatureFileError
         If the file is missing, damaged, no feature file, or of another format.
+
+    Examples
+    --------
+    >>> from bottleneck import extract, load_dataset
+    >>> from bottleneck.testing import tiny_backbone
+    >>> run = extract(load_dataset("phantom", limit=2), tiny_backbone(), output="features")
+    >>> load_features(run.path).X.shape
+    (4, 8)
     """
     path = Path(path)
     with Members.opened(path) as file:
