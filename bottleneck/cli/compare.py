@@ -80,6 +80,13 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(
+            help="mean: add an arm that averages the calibrated probabilities of the others.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     overwrite: Overwrite = False,
     positive: Annotated[
@@ -171,6 +178,7 @@ def compare(
             quiet=quiet,
             predictions=predictions or [],
             external=cohorts,
+            ensemble=ensemble,
             measures=measures,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )

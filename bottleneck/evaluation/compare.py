@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
@@ -93,6 +94,7 @@ def compare(
     protocol: Protocol = Protocol(),
     positive: str | int | None = None,
     selection: Selection | None = None,
+    ensemble: Literal["mean"] | None = None,
     measures: Measures = Measures(),
     dataset: ImageDataset | None = None,
     n_jobs: int | None = None,
@@ -129,6 +131,9 @@ def compare(
     selection : Selection or None
         Samples to leave out, classes to merge, and classes to keep, before anything else is done.
         External cohorts and imported predictions take part: see ``docs/compare.md``.
+    ensemble : {"mean"} or None
+        Add an arm that averages the calibrated probabilities of all arms with images. Nothing
+        about it is chosen on test samples.
     measures : Measures
         Operating points, prevalence, subgroups and learning curves.
     dataset : ImageDataset or None
@@ -186,6 +191,7 @@ def compare(
         protocol=protocol,
         measures=measures,
         dataset=dataset,
+        ensemble=ensemble,
         n_jobs=n_jobs,
         progress=progress,
         note=note,

@@ -33,6 +33,12 @@ from bottleneck.evaluation.cross_validation.nested_cv import (
     plan_inner_folds,
 )
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
+from bottleneck.evaluation.ensemble import (
+    ENSEMBLE,
+    add_ensemble,
+    check_ensemble,
+    describe_ensemble,
+)
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
 from bottleneck.evaluation.external.validation import validate_externally
@@ -55,6 +61,7 @@ def run_comparison(
     protocol: Protocol,
     measures: Measures,
     dataset: ImageDataset | None,
+    ensemble: str | None,
     n_jobs: int | None,
     progress: Progress | None,
     note: Callable[[str], None] | None,
@@ -65,12 +72,13 @@ def run_comparison(
     ----------
     inputs : ComparisonInputs
         Feature sets, arms, imported predictions, external cohorts, and the positive class.
-    protocol, measures, dataset, n_jobs, progress, note
+    protocol, measures, dataset, ensemble, n_jobs, progress, note
         As for ``compare``, which also lists the errors.
     """
     options = RunOptions(protocol.inner_splits, n_jobs, progress)
     sets, arms, imported, cohorts = inputs.sets, inputs.arms, inputs.imported, inputs.cohorts
     first = sets[0]
+    check_ensemble(ensemble, arms, imported)
     positive = _choose_positive(first, inputs.positive, measures)
     refuse_leaking_cohorts(first, cohorts, protocol)
     decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
@@ -89,7 +97,11 @@ def run_comparison(
     for arm, theirs in zip(aligned, imported, strict=True):
         tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
     n_with_images = sum(arm.features is not None for arm in arms)
-    in_order = [*predicted[:n_with_images], *aligned, *predicted[n_with_images:]]
+    with_images = [*predicted[:n_with_images], *aligned]
+    if ensemble is not None:
+        with_images = add_ensemble(with_images)
+        tested[ENSEMBLE] = with_images[-1].test
+    in_order = [*with_images, *predicted[n_with_images:]]
 
     # Metrics and tests
     all_samples, sets = first, take_used(sets, plan)
@@ -134,6 +146,7 @@ def run_comparison(
             measures=measures,
             options=options,
             conflicts=own,
+            ensemble=ensemble is not None and not imported,
         )
         for cohort, own in zip(cohorts, decided, strict=True)
     ]
@@ -141,11 +154,19 @@ def run_comparison(
     # Report
     heads_used = [arm.head for arm in arms]
     n_inner = [len(part) for part in inner]
+    described = describe_protocol(
+        protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
+    )
+    if ensemble is not None:
+        n = len(with_images) - 1
+        described["words"] += describe_ensemble(
+            evaluations[n],
+            has_inner=bool(counted[n].inner),
+            left_out=bool(cohorts) and bool(imported),
+        )
     return Comparison(
         dataset=describe_dataset(first, positive, plan.conflicts),
-        protocol=describe_protocol(
-            protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
-        ),
+        protocol=described,
         classes=first.classes,
         positive=positive,
         evaluations=tuple(evaluations),

@@ -125,6 +125,7 @@ def evaluate_arm(
         subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
         centres=evaluate_centres(test, centres, positive) if len(centres) else None,
         cost=arm.cost,
+        members=arm.members,
     )
 
 

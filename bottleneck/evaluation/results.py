@@ -57,7 +57,7 @@ class Evaluation:
         None for the arms without images, and for imported predictions.
     head : str
         "svm", "logistic", "mlp"; "prior", "metadata" for the arms without images;
-        "predictions" for imported ones.
+        "predictions" for imported ones, and "ensemble" for the mean of other arms.
     predictions : Predictions
         One row per test sample (with ``unit`` "patient": test patient) and repeat.
     metrics : mapping of str to Metric
@@ -87,6 +87,8 @@ class Evaluation:
         Record of the training of a network, as far as known: trained_parameters, device,
         peak_memory_bytes, images_seen, seconds; curves, with one entry per epoch; training, with
         network, seed, config and versions.
+    members : tuple of str
+        Names of the arms that an ensemble averages.
 
     Examples
     --------
@@ -116,6 +118,7 @@ class Evaluation:
     learning_curve: LearningCurve | None = None
     centres: Centres | None = None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    members: tuple[str, ...] = ()
 
     __repr__ = show_evaluation
     _repr_html_ = show_html

@@ -73,6 +73,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "learning_curve": plain(e.learning_curve),
         "centres": plain(e.centres),
         "cost": plain(e.cost),
+        "members": plain(e.members),
     }
 
 

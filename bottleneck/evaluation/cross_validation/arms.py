@@ -72,7 +72,8 @@ class ArmPredictions:
     Attributes
     ----------
     name, head : str
-        Name of the arm and of its head; "predictions" for imported predictions.
+        Name of the arm and of its head; "predictions" for imported predictions, and "ensemble"
+        for the mean of other arms.
     backbone, weights : str or None
         None for arms without images and for imported predictions.
     test : Predictions
@@ -88,6 +89,8 @@ class ArmPredictions:
         Sum of the time of all folds.
     cost : mapping
         Record of the training of a network, as in ``Evaluation``.
+    members : tuple of str
+        Names of the arms that an ensemble averages.
     """
 
     name: str
@@ -100,6 +103,7 @@ class ArmPredictions:
     unconverged: int = 0
     seconds: float = 0.0
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    members: tuple[str, ...] = ()
 
     def map(
         self,

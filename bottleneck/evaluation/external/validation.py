@@ -19,6 +19,7 @@ from bottleneck.evaluation.cross_validation.arms import (
 )
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
+from bottleneck.evaluation.ensemble import add_ensemble
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import find_cohort_warnings
 from bottleneck.evaluation.external.compatibility import describe_cohorts
@@ -45,6 +46,7 @@ def validate_externally(
     measures: Measures,
     options: RunOptions,
     conflicts: LabelConflicts,
+    ensemble: bool = False,
 ) -> External:
     """Evaluate arms on an external cohort, and compare it with the internal data set.
 
@@ -64,6 +66,8 @@ def validate_externally(
         As in ``compare``.
     conflicts : LabelConflicts
         Copies of the cohort with different labels.
+    ensemble : bool
+        Whether the ensemble of the arms is tested too.
 
     Returns
     -------
@@ -77,6 +81,9 @@ def validate_externally(
     # Data sets differ in which metadata they have.
     arms = [arm for arm in arms if arm.name != METADATA_ONLY]
     predicted = run_external(arms, samples, cohort, protocol.seed, options)
+    if ensemble:
+        n = sum(arm.features is not None for arm in arms)
+        predicted = [*add_ensemble(predicted[:n]), *predicted[n:]]
     tested = [(arm.name, arm.test) for arm in predicted]
     if conflicts.sets:
         # All arms predict the cohort in its own order.
