@@ -76,7 +76,7 @@ _MODULES = {
     "load_features": "bottleneck.features.file.reader",
     "load_model": "bottleneck.heads.persistence",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
-    "read_predictions": "bottleneck.predictions",
+    "read_predictions": "bottleneck.predictions.prediction_tables",
     "roc_auc_difference": "bottleneck.statistics.auroc_tests",
     "roc_auc_interval": "bottleneck.statistics.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
@@ -105,7 +105,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.features.file.reader import load_features
     from bottleneck.heads.fit import fit
     from bottleneck.heads.persistence import Model, load_model
-    from bottleneck.predictions import Predictions, read_predictions
+    from bottleneck.predictions import Predictions
+    from bottleneck.predictions.prediction_tables import read_predictions
     from bottleneck.report.notebook import to_html
     from bottleneck.report.page import write_report
     from bottleneck.statistics.auroc import roc_auc_interval

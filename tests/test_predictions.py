@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from bottleneck.errors import DataError
-from bottleneck.predictions import Predictions, read_predictions
+from bottleneck.predictions import Predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 
 
 def some(n=12, **fields):

@@ -119,7 +119,7 @@ def compare(
         Labels, patients and ids of the samples in arrays, as for ``FeatureSet.from_arrays``.
     predictions : sequence of str or Path
         Tables of imported predictions, or folders of trained networks; see
-        ``predictions.read_predictions``. With them the protocol "auto" takes their folds.
+        ``read_predictions``. With them the protocol "auto" takes their folds.
     external : FeatureSet or path, or a sequence or mapping of these
         Features of external data sets by the same recipes. Every arm is trained once more on
         all samples of the first data set, and tested on these.

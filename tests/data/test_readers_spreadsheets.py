@@ -19,7 +19,7 @@ from made import make_images
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.csv_tables import read_columns, read_rows
 from bottleneck.errors import DataError
-from bottleneck.predictions import read_predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 
 HEADER = ["path", "label", "patient"]
 ROWS = [["000.png", "benign", "0007"], ["001.png", "benign", "0007"], ["002.png", "malignant", "8"]]

@@ -23,7 +23,7 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.finetune import cross_validate as arms
 from bottleneck.finetune.cross_validate import Trained, finetune, summarise_seeds, train_on_features
 from bottleneck.finetune.training_data import FeatureInputs
-from bottleneck.predictions import read_predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 
 
 def test_folds_are_those_of_compare(

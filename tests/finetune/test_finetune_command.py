@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bottleneck.cli.app import app
-from bottleneck.predictions import read_predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 
 FEW = ["--folds", "2", "--epochs", "1", "--batch-size", "8", "--device", "cpu", "--workers", "0"]
 

@@ -12,7 +12,7 @@ import skops.io
 
 from bottleneck.errors import DataError, ModelError
 from bottleneck.heads.persistence import load_model
-from bottleneck.predictions import read_predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 
 HEADER = "id,label,score_a,score_b"
 

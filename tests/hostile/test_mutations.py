@@ -40,7 +40,7 @@ from bottleneck.features.rows import ImageRow
 from bottleneck.finetune.training_options import read_training_options
 from bottleneck.heads.fit import fit
 from bottleneck.heads.persistence import load_model
-from bottleneck.predictions import read_predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 from bottleneck.settings.config import read_configuration
 from bottleneck.studies.study import read_study
 from bottleneck.testing import tiny_backbone

@@ -19,7 +19,8 @@ from markdown_it import MarkdownIt
 
 import bottleneck
 from bottleneck.data.readers.csv_tables import read_table
-from bottleneck.predictions import Predictions, read_predictions
+from bottleneck.predictions import Predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 from bottleneck.text.plain_text import visible
 from bottleneck.text.table_text import csv_cell, csv_text, frame_csv, markdown_text, read_cell
 

@@ -17,7 +17,8 @@ from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
 from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
-from bottleneck.predictions import Predictions, read_predictions
+from bottleneck.predictions import Predictions
+from bottleneck.predictions.prediction_tables import read_predictions
 
 __all__ = ["ImportedArm", "adopt_names", "align", "leave_out", "load_imported", "take_folds"]
 
@@ -50,7 +51,7 @@ def load_imported(path: str | Path) -> ImportedArm:
     Parameters
     ----------
     path : str or Path
-        A file that ``predictions.read_predictions`` reads, or a folder with a
+        A file that ``read_predictions`` reads, or a folder with a
         ``predictions.csv``; "NAME=PATH" names the arm.
 
     Returns

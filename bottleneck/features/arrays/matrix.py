@@ -16,7 +16,7 @@ from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
 
-__all__ = ["Matrix", "index_of", "is_frame", "read_matrix"]
+__all__ = ["Matrix", "index_of", "is_frame", "read_matrix", "read_numbers"]
 
 # Cells that are converted at once.
 _CELLS = 4_000_000
@@ -91,6 +91,30 @@ def read_matrix(X: object, what: str = "X") -> Matrix:
         if not size:
             raise UsageError(f"{what} has no {noun} (shape {array.shape}): nothing can be learned")
     return Matrix(_to_float32(array, columns, what), columns, index_of(X))
+
+
+def read_numbers(values: object, what: str) -> NDArray[np.float64]:
+    """Return finite numbers as float64, in the shape that they have.
+
+    Raises
+    ------
+    UsageError, DataError
+        As ``read_matrix`` does, except for shape and size.
+    """
+    _refuse_others(values, what)
+    array = _as_array(values, what)
+    if array.dtype.kind == "O" and array.ndim == 1:
+        array = _from_objects(array.reshape(-1, 1), what)[:, 0]
+    if array.dtype.kind not in "fiub" or not array.ndim:
+        raise UsageError(f"{what} needs numbers, not {shorten(values)}")
+    numbers = np.array(array, np.float64)
+    if not np.isfinite(numbers).all():
+        row = int(np.argwhere(~np.isfinite(numbers))[0][0])
+        raise DataError(
+            f"{what} has missing or infinite values, first in row {row}: leave these rows out, or "
+            "replace the values"
+        )
+    return numbers
 
 
 def _refuse_others(X: object, what: str) -> None:

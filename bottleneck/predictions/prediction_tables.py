@@ -1,12 +1,10 @@
-"""Predictions: one row per sample and repeat, whatever model they come from."""
+"""Reader of tables of predictions, which another program may have written."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,222 +13,13 @@ from bottleneck.data.identifiers import canonical
 from bottleneck.data.samples import Sample
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.data.spelling_variants import unify_spellings
-from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import DataError
-from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_counts, describe, show_html
-from bottleneck.text.table_text import text_frame
+from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.predictions.prediction_arrays import add_up, kind_of, renumbered
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Predictions", "predicted_classes", "read_predictions"]
-
-Kind = Literal["decision", "probability"]
+__all__ = ["read_predictions"]
 
 _COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
-# Probabilities with two decimals do not add up to 1 exactly: each is wrong by as much as this.
-# Numbers of another kind are not taken for them, however many classes there are.
-_ROUNDING, _MOST_ROUNDING = 5e-3, 5e-2
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Predictions:
-    """Predictions of an arm for every test sample.
-
-    Its arrays must not be changed, since some of what follows from them is remembered.
-
-    Attributes
-    ----------
-    ids : ndarray of str, shape (n,)
-        Sample ids, unique within a repeat.
-    groups : ndarray of str, shape (n,), or None
-        Patients, or larger groups of samples that are not independent; None where unknown.
-    repeats, folds : ndarray of int, shape (n,)
-        Repeat and test fold of each row, from 0.
-    labels, predicted : ndarray of str, shape (n,)
-        True and predicted classes.
-    scores : ndarray of float64, shape (n, n_classes)
-        A score per class, in the order of ``classes``; larger means more likely.
-    classes : tuple of str
-        All labels, sorted.
-    kind : {"decision", "probability"}
-        Whether the scores are values of a decision function or probabilities. Scores of
-        different folds come from different models and are not ranked together.
-    probabilities : ndarray of float64, shape (n, n_classes), or None
-        Calibrated probabilities, in the order of ``classes``; None where there are none.
-
-    Raises
-    ------
-    DataError
-        If lengths differ, or a score or probability is out of range.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> table = "id,label,score_benign,score_malignant\\n"
-    >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
-    >>> _ = Path("table.csv").write_text(table)
-    >>> predictions, _ = read_predictions("table.csv")
-    >>> predictions.classes, predictions.labels.tolist()
-    (('benign', 'malignant'), ['benign', 'malignant'])
-    """
-
-    ids: NDArray[np.str_]
-    groups: NDArray[np.str_] | None
-    repeats: NDArray[np.int64]
-    folds: NDArray[np.int64]
-    labels: NDArray[np.str_]
-    predicted: NDArray[np.str_]
-    scores: NDArray[np.float64]
-    classes: tuple[str, ...]
-    kind: Kind
-    probabilities: NDArray[np.float64] | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.ids)
-        rows = [self.repeats, self.folds, self.labels, self.predicted, self.scores]
-        if self.groups is not None:
-            rows.append(self.groups)
-        if any(len(r) != n for r in rows) or self.scores.shape != (n, len(self.classes)):
-            raise DataError(
-                "predictions need one value per row in every column, and one score per class"
-            )
-        if not np.isfinite(self.scores).all():
-            raise DataError(
-                "predictions hold scores that are not finite: replace or leave out these rows"
-            )
-        if self.probabilities is not None:
-            if self.probabilities.shape != self.scores.shape:
-                raise DataError("predictions need one probability per row and class")
-            # NaN compares as false.
-            if not ((self.probabilities >= 0) & (self.probabilities <= 1)).all():
-                raise DataError("predictions hold probabilities that are not between 0 and 1")
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        first = np.unique(self.ids, return_index=True)[1]
-        size = f"{counted(len(self), 'row')} of {counted(len(first), 'sample')}"
-        return describe(self, "", size, class_counts(count_by_class(self.labels[first])), self.kind)
-
-    _repr_html_ = show_html
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a table with the columns id, group, repeat, fold, label, predicted and score_*.
-
-        Where probabilities are known, it has the columns probability_* too.
-
-        Examples
-        --------
-        >>> from pathlib import Path
-        >>> table = "id,label,score_benign,score_malignant\\n"
-        >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
-        >>> _ = Path("table.csv").write_text(table)
-        >>> predictions, _ = read_predictions("table.csv")
-        >>> predictions.to_frame().columns.tolist()[:6]
-        ['id', 'group', 'repeat', 'fold', 'label', 'predicted']
-        """
-        import pandas as pd
-
-        columns = {
-            "id": self.ids,
-            "group": self.groups if self.groups is not None else "",
-            "repeat": self.repeats,
-            "fold": self.folds,
-            "label": self.labels,
-            "predicted": self.predicted,
-        }
-        frame = text_frame(columns)
-        # Inserted one by one, hundreds of columns would lie in as many blocks of memory.
-        parts = [frame, pd.DataFrame(self.scores, columns=[f"score_{c}" for c in self.classes])]
-        if self.probabilities is not None:
-            names = [f"probability_{name}" for name in self.classes]
-            parts.append(pd.DataFrame(self.probabilities, columns=names))
-        return pd.concat(parts, axis=1)
-
-    def take(self, rows: NDArray) -> Predictions:
-        """Return some of the rows, selected by number or by mask.
-
-        Examples
-        --------
-        >>> from pathlib import Path
-        >>> table = "id,label,score_benign,score_malignant\\n"
-        >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
-        >>> _ = Path("table.csv").write_text(table)
-        >>> predictions, _ = read_predictions("table.csv")
-        >>> predictions.take(predictions.labels == "benign").ids.tolist()
-        ['a']
-        """
-        optional = (self.groups, self.probabilities)
-        groups, probabilities = (None if a is None else a[rows] for a in optional)
-        return dataclasses.replace(
-            self,
-            ids=self.ids[rows],
-            groups=groups,
-            repeats=self.repeats[rows],
-            folds=self.folds[rows],
-            labels=self.labels[rows],
-            predicted=self.predicted[rows],
-            scores=self.scores[rows],
-            probabilities=probabilities,
-        )
-
-    @staticmethod
-    def concatenate(parts: Sequence[Predictions]) -> Predictions:
-        """Join predictions of several folds or repeats of one arm.
-
-        Raises
-        ------
-        DataError
-            If classes or kinds differ, or only some have groups or probabilities.
-
-        Examples
-        --------
-        >>> from pathlib import Path
-        >>> table = "id,label,score_benign,score_malignant\\n"
-        >>> table += "a,benign,0.8,0.2\\nb,malignant,0.3,0.7\\n"
-        >>> _ = Path("table.csv").write_text(table)
-        >>> predictions, _ = read_predictions("table.csv")
-        >>> parts = [predictions.take(predictions.ids == name) for name in ("b", "a")]
-        >>> Predictions.concatenate(parts).ids.tolist()
-        ['b', 'a']
-        """
-        first = parts[0]
-        if any(p.classes != first.classes or p.kind != first.kind for p in parts):
-            raise DataError("predictions of different classes or kinds cannot be joined")
-        for field in ("groups", "probabilities"):
-            if len({getattr(p, field) is None for p in parts}) > 1:
-                raise DataError(f"predictions with and without {field} cannot be joined")
-
-        joined: dict[str, Any] = {
-            field.name: np.concatenate([getattr(p, field.name) for p in parts])
-            for field in dataclasses.fields(first)
-            if isinstance(getattr(first, field.name), np.ndarray)
-        }
-        return dataclasses.replace(first, **joined)
-
-
-def predicted_classes(scores: NDArray[np.floating], classes: Sequence[str]) -> NDArray[np.str_]:
-    """Return the class of the largest score of each row; of equal scores, the first class.
-
-    Every model's predicted class is chosen here. An estimator's own ``predict`` may contradict its
-    scores: libsvm takes the class that wins most pairs, and among equals the first.
-
-    Parameters
-    ----------
-    scores : ndarray of float, shape (n, n_classes)
-        A score per class.
-    classes : sequence of str, length n_classes
-        The classes, in the order of the columns.
-
-    Examples
-    --------
-    >>> predicted_classes(np.array([[0.2, 0.8], [1.5, -1.5]]), ("benign", "malignant")).tolist()
-    ['malignant', 'benign']
-    """
-    return np.array(classes)[np.argmax(scores, axis=1)]
 
 
 def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]:
@@ -271,7 +60,6 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     """
     table = _Table(path)
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
-    is_probability = bool(np.all((scores >= 0) & (scores <= 1))) and _add_up(scores)
     repeats, folds = table.repeats_and_folds()
     predictions = Predictions(
         ids=table.text("id"),
@@ -282,7 +70,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
         predicted=table.predicted(scores),
         scores=scores,
         classes=classes,
-        kind="probability" if is_probability else "decision",
+        kind=kind_of(scores),
         probabilities=table.probabilities(),
     )
     part = np.full(len(scores), "test")
@@ -299,12 +87,6 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
             "a table holds one arm, with every sample once per repeat"
         )
     return test, predictions.take(validation) if validation.any() else None
-
-
-def _add_up(values: NDArray[np.float64]) -> bool:
-    """Return whether the numbers of each row add up to 1, as far as two decimals allow."""
-    most = min(_ROUNDING * values.shape[1], _MOST_ROUNDING)
-    return bool((abs(values.sum(axis=1) - 1) <= most + 1e-9).all())
 
 
 def _spell_column(name: str) -> str:
@@ -425,11 +207,7 @@ class _Table:
     def repeats_and_folds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return repeats, and folds within each repeat, renumbered from 0 without gaps."""
         repeats = np.unique(self.counts("repeat"), return_inverse=True)[1]
-        folds = self.counts("fold")
-        for repeat in range(repeats.max() + 1):
-            rows = repeats == repeat
-            folds[rows] = np.unique(folds[rows], return_inverse=True)[1]
-        return repeats, folds
+        return repeats, renumbered(repeats, self.counts("fold"))
 
     def probabilities(self) -> NDArray[np.float64] | None:
         """Return the calibrated probabilities; None where there is no such column."""
@@ -446,6 +224,6 @@ class _Table:
                 f"'{prefix}{wrong[0]}'"
             )
         values = self.numbers([of_class[name] for name in self.classes])
-        if not _add_up(values):
+        if not add_up(values):
             raise DataError(f"{self.path}: the probabilities of a row must add up to 1")
         return values
