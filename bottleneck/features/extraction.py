@@ -19,7 +19,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.recipe import Recipe
@@ -32,7 +32,7 @@ from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
-from bottleneck.features.options import ExtractionOptions
+from bottleneck.features.options import ExtractionKeywords, ExtractionOptions
 from bottleneck.features.provenance import describe_run
 from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.run_settings import choose_plan, choose_recipe, explain_decoding
@@ -121,7 +121,7 @@ def extract(
     *,
     layer: str | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[ExtractionKeywords],
 ) -> Extraction:
     """Run a data set through a frozen network and store one row of features per sample.
 
@@ -185,7 +185,7 @@ def extract_all(
     *,
     layers: Sequence[str | None] = (None,),
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[ExtractionKeywords],
 ) -> list[Extraction]:
     """Extract several networks in one pass over the images.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from bottleneck.backbones.recipe import Decoding, Precision
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.settings.ranges import BatchSize, Processes
 from bottleneck.settings.schema import option, schema
 
-__all__ = ["ExtractionOptions"]
+__all__ = ["ExtractionKeywords", "ExtractionOptions"]
 
 _NETWORK, _MACHINE = "Network", "Machine"
 
@@ -118,3 +118,27 @@ class ExtractionOptions(Preparation):
         False, "Read every image again, also where size and modification time are as recorded."
     )
     output: str | Path = option("features", "Folder of the feature files.")
+
+
+class ExtractionKeywords(TypedDict, total=False):
+    """The fields of ``ExtractionOptions`` as keyword arguments, for type checkers and editors."""
+
+    window: tuple[float, float] | None
+    rescale: bool
+    mask_text: bool
+    sector: str | None
+    denoise: Literal["median", "lee", "nlm"] | None
+    weights: str
+    pooling: str
+    preprocessing: str | None
+    precision: Precision | Literal["auto"]
+    decoding: Decoding | Literal["auto"]
+    device: str
+    batch_size: int | Literal["auto"]
+    workers: int | Literal["auto"]
+    compile: Literal["auto", "always", "never"]
+    engine: str
+    address: str | None
+    pixel_cache: str | Path | None
+    verify: bool
+    output: str | Path

@@ -31,12 +31,14 @@ __all__ = [
     "read_sets",
 ]
 
+_Matrix: TypeAlias = Union[FeatureSet, str, "os.PathLike[str]", NDArray[Any], "pd.DataFrame"]
 #: What a function takes as the features of samples.
-FeatureInput: TypeAlias = Union[
-    FeatureSet, str, "os.PathLike[str]", NDArray[Any], "pd.DataFrame", Sequence[Sequence[float]]
-]
-#: Features of the same samples, several of them.
-NamedFeatures: TypeAlias = FeatureInput | Sequence[FeatureInput] | Mapping[str, FeatureInput]
+FeatureInput: TypeAlias = _Matrix | Sequence[Sequence[float]]
+#: Features of the same samples, several of them. The elements of a list are features, or rows;
+#: type checkers would not read a list of sets and paths if it were one of two kinds of lists.
+NamedFeatures: TypeAlias = (
+    _Matrix | Sequence[_Matrix | Sequence[float]] | Mapping[str, FeatureInput]
+)
 #: Labels, patients or ids of samples.
 Column: TypeAlias = Union[ArrayLike, "pd.Series", "pd.Index", None]
 
