@@ -23,6 +23,7 @@ from bottleneck.cli.console import (
     show_paragraph,
     show_table,
 )
+from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
@@ -62,8 +63,12 @@ def compare(
         ),
     ] = None,
     head: Annotated[
-        list[str], typer.Option(help="svm, logistic or mlp; may be given several times.")
-    ] = ["svm", "logistic", "mlp"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            help="svm, logistic or mlp; may be given several times.",
+            show_default="svm, logistic, mlp",
+        ),
+    ] = None,
     predictions: Annotated[
         list[str] | None,
         typer.Option(
@@ -154,6 +159,7 @@ def compare(
     ):
         if given:
             raise UsageError(f"{option} has no effect without {needs}: add that option")
+    heads = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm", "logistic", "mlp"]
     if data is None:
         refuse_idle(options, "without --data: add that option")
     files = choose_features(features or [], "compare")
@@ -166,7 +172,7 @@ def compare(
     with share_out(engine, address):
         comparison, folder, problem = run(
             files,
-            head,
+            heads,
             output,
             plan,
             positive=positive,

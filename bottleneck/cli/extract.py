@@ -19,6 +19,7 @@ from bottleneck.cli.console import (
     show,
     show_json,
 )
+from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions, ImageKind, LabelSource
 from bottleneck.features.options import ExtractionOptions
@@ -42,8 +43,11 @@ def extract(
         ),
     ] = None,
     backbone: Annotated[
-        list[str], typer.Option(help="Frozen network; may be given several times, for one pass.")
-    ] = ["vgg16"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            help="Frozen network; may be given several times, for one pass.", show_default="vgg16"
+        ),
+    ] = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,12 +72,16 @@ def extract(
 
     Example: `bottleneck extract photos/ --backbone vgg16 --patient-pattern '(P\\d+)_'`
     """
+    named = fill_defaults({"backbone": backbone, "weights": how.get("weights")}, quiet=quiet)
+    networks = named["backbone"] or ["vgg16"]
+    if named["weights"]:
+        how["weights"] = named["weights"]
     ExtractionOptions(**how)  # Refused before the data set is read.
     stated = {"labels": label_source, "images": image_kind}
     description = {field: text for field, text in stated.items() if text}
     data = options.load(dataset, quiet=quiet, limit=limit, description=description)
     how["layers"] = layer or LAST
-    results = run(data, list(dict.fromkeys(backbone)), how, quiet=quiet, as_json=as_json)
+    results = run(data, list(dict.fromkeys(networks)), how, quiet=quiet, as_json=as_json)
     written = [result.path for result in results if result.n_extracted]
     note_readers(results[0].path.parent, written, quiet=quiet)
     if as_json:

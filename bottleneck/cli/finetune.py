@@ -22,6 +22,7 @@ from bottleneck.cli.console import (
     show_note,
     show_table,
 )
+from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import PANEL, DatasetOptions, refuse_idle
 from bottleneck.data.splits.protocol import Protocol
@@ -30,8 +31,10 @@ from bottleneck.finetune.training_options import (
     TrainingOptions,
     parse_class_weights,
     read_training_options,
+    underscore_keys,
 )
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration, read_toml
 from bottleneck.settings.ranges import Repeats
 from bottleneck.settings.schema import validate
 
@@ -100,6 +103,9 @@ def finetune(
     """
     if "class_weights" in training:
         training["class_weights"] = parse_class_weights(training["class_weights"])
+    is_image = dataset is None or not dataset.endswith(".h5")
+    if is_image:  # Features are of a network already.
+        _fill_network(training, config, quiet=quiet)
     chosen = read_training_options(config, **training) if config else TrainingOptions(**training)
     plan = Protocol(**splitting, seed=chosen.seed)
     validate(Repeats, seeds, "the number of seeds")
@@ -111,7 +117,7 @@ def finetune(
         "note": show_note(quiet=quiet),
     }
     data = None
-    if dataset is None or not dataset.endswith(".h5"):
+    if is_image:
         data = choose(options.load(dataset, quiet=quiet, limit=limit), choosing, quiet=quiet)
     if not quiet:
         say("loading …")
@@ -139,6 +145,33 @@ def finetune(
         return
     notes = trained[0].notes[0 if data is None else len(data.notes) :]
     _print(trained, () if quiet else notes)
+
+
+def _fill_network(training: dict[str, Any], config: Path | None, *, quiet: bool) -> None:
+    """Add backbone and weights of ``bottleneck.toml``, if neither option nor file names them."""
+    in_file = underscore_keys(read_toml(config, "configuration")) if config else {}
+    given = {key: training.get(key) or in_file.get(key) for key in ("backbone", "weights")}
+    if read_configuration().defaults is None or all(given.values()):
+        return
+    from bottleneck.finetune.architectures import find_architecture
+
+    def is_scratch(name: str) -> bool:
+        return find_architecture(name) is not None
+
+    filled = fill_defaults({"backbone": given["backbone"]}, quiet=quiet, is_backbone=is_scratch)
+    networks = filled["backbone"]
+    if isinstance(networks, list):
+        if len(networks) > 1:
+            raise UsageError(
+                f"{CONFIGURATION_FILE} names {len(networks)} default networks, and one is trained "
+                f"at a time: name it with --backbone"
+            )
+        (training["backbone"],) = networks
+    # Weights of a network do not fit one that has none.
+    if not (networks and is_scratch(training.get("backbone") or str(networks))):
+        weights = fill_defaults({"weights": given["weights"]}, quiet=quiet)["weights"]
+        if weights and not given["weights"]:
+            training["weights"] = weights
 
 
 def _print(trained: Sequence[Trained], notes: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from bottleneck.cli.console import (
     show,
     show_json,
 )
+from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.saving import save
@@ -40,8 +41,11 @@ def fit(
         typer.Argument(help="Feature files. Default: those in features/.", show_default=False),
     ] = None,
     head: Annotated[
-        list[str], typer.Option(help="svm, logistic or mlp; repeat the option for several.")
-    ] = ["svm"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            help="svm, logistic or mlp; repeat the option for several.", show_default="svm"
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the models.")] = Path("models"),
     positive: Annotated[
         str | None, typer.Option(help="Label of the positive class.", show_default=False)
@@ -63,12 +67,13 @@ def fit(
     """
     validate(Jobs, jobs, "the number of processes")
     validate(Seed, seed, "the seed")
+    heads = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
     files = choose_features(features or [], "fit")
     with share_out(engine, address):
         results = [
             run(path, one, output, choosing, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
             for path in files
-            for one in head
+            for one in heads
         ]
     if as_json:
         show_json([_as_json(path, model) for path, model in results])

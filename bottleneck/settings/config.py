@@ -23,6 +23,7 @@ __all__ = [
     "CONFIGURATION_FILE",
     "Configuration",
     "DatasetTable",
+    "DefaultsTable",
     "WeightsTable",
     "cache_folder",
     "data_folder",
@@ -43,6 +44,21 @@ def _refuse_empty(path: object) -> object:
     return path
 
 
+def _list_names(names: object) -> object:
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, list):
+        return listed
+    are_names = all(isinstance(name, str) and name.strip() for name in listed)
+    if not listed or not are_names or len(set(listed)) < len(listed):
+        raise ValueError
+    return tuple(listed)
+
+
+_Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_list_names),
+    Expected("a name, or a list of different names"),
+]
 _Path = Annotated[Path, BeforeValidator(_refuse_empty), Expected("the path of a file or folder")]
 
 
@@ -72,11 +88,26 @@ class WeightsTable:
 
 
 @schema
+class DefaultsTable:
+    """The table ``[defaults]``: what commands use where their options name nothing.
+
+    ``backbone`` and ``heads`` are a name or a list of names.
+    """
+
+    backbone: _Names | None = None
+    weights: Annotated[str, BeforeValidator(_refuse_empty), Expected("a name or a path")] | None = (
+        None
+    )
+    heads: _Names | None = None
+
+
+@schema
 class Configuration:
     """The tables of ``bottleneck.toml``; None for a table that is not there."""
 
     dataset: DatasetTable | None = None
     weights: WeightsTable | None = None
+    defaults: DefaultsTable | None = None
 
 
 def data_folder() -> Path:
@@ -143,7 +174,7 @@ def read_configuration(folder: Path | None = None) -> Configuration:
         dataset = dataclasses.replace(dataset, path=folder / dataset.path, images=images)
     if weights is not None:
         weights = WeightsTable(folder=folder / weights.folder)
-    return Configuration(dataset=dataset, weights=weights)
+    return Configuration(dataset=dataset, weights=weights, defaults=stated.defaults)
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
