@@ -143,7 +143,7 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
     shift = statistics.mmd_test(score.reshape(-1, 1), [0, 1, 1], seed=1)
     far: NDArray[np.bool_] = statistics.knn_outliers([[0.1], [0.2]], [[0.3]])
     adjusted: NDArray[np.float64] = statistics.holm([0.01, tested.p])
-    wilson = bottleneck.wilson_interval(8, 10)
+    wilson = bottleneck.statistics.wilson_interval(8, 10)
     n: int | None = wilson.n
     print(line.slope, curve.bins[0].observed, plan.model.shape, macro, centres.mean, shift.p, far)
     print(adjusted, n, error, found.sensitivity.high, benefit.low, brier.method)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import UsageError
+from bottleneck.text.short_repr import shortened
 
 __all__ = [
+    "as_array",
     "as_booleans",
     "as_codes",
     "as_matrix",
@@ -38,7 +40,9 @@ def check_level(level: float) -> float:
         hint = ""
         if isinstance(level, numbers.Real) and 1 < level < 100:
             hint = f": {level:g} % is {level / 100:g}"
-        raise UsageError(f"the confidence level must lie between 0 and 1, not be {level!r}{hint}")
+        raise UsageError(
+            f"the confidence level must lie between 0 and 1, not be {shortened(repr(level))}{hint}"
+        )
     return float(level)
 
 
@@ -96,7 +100,7 @@ def as_vector(
     >>> as_vector("y_true", ["benign", "malignant"]).tolist()
     ['benign', 'malignant']
     """
-    array = _as_array(name, values)
+    array = as_array(name, values)
     each = f"one value for each {unit}" if n is None else f"one value for each of the {n} {unit}s"
     if array.ndim == 0:
         kind = type(values).__name__
@@ -119,7 +123,14 @@ def as_vector(
     return _without_objects(array)
 
 
-def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+def as_array(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an argument as an array of any shape, or raise ``UsageError`` if it is none.
+
+    Examples
+    --------
+    >>> as_array("score", [0.5, 1.0]).shape
+    (2,)
+    """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise UsageError(f"{name} has masked values: leave these samples out of every argument")
     try:
@@ -226,7 +237,7 @@ def as_scores(name: str, values: ArrayLike, n: int) -> NDArray[np.float64]:
     >>> as_scores("score", [1, 2], 2)
     array([1., 2.])
     """
-    shape = np.shape(_as_array(name, values))
+    shape = np.shape(as_array(name, values))
     if len(shape) == 2 and shape[1] > 1:
         raise UsageError(
             f"{name} must hold one number for each of the {n} samples, not be of shape "
@@ -277,7 +288,7 @@ def as_matrix(name: str, values: ArrayLike) -> NDArray[np.floating]:
     >>> as_matrix("X", [[1, 2], [3, 4]]).shape
     (2, 2)
     """
-    array = _as_array(name, values)
+    array = as_array(name, values)
     if array.ndim != 2 or 0 in array.shape:
         raise UsageError(
             f"{name} must hold one row per sample and one column per feature or class, not be of "

@@ -14,6 +14,7 @@ from bottleneck.statistics.arguments import check_level, check_same_rows
 from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.class_labels import as_truth
 from bottleneck.statistics.intervals import CORRECTED, Interval, with_counts
+from bottleneck.text.short_repr import shortened
 
 __all__ = [
     "auc_intervals",
@@ -101,8 +102,8 @@ def roc_auc_interval(
     >>> roc_auc_interval(y_true, score, groups=[1, 2, 3, 4, 5, 6, 7, 8], folds=folds).value
     0.875
     """
-    if method not in get_args(AucMethod):
-        raise unknown_name("interval method", str(method), get_args(AucMethod))
+    if not isinstance(method, str) or method not in get_args(AucMethod):
+        raise unknown_name("interval method", shortened(str(method)), get_args(AucMethod))
     check_level(level)
     check_same_rows(y_true=y_true, score=score, groups=groups, folds=folds)
     estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from bottleneck.statistics.arguments import (
     as_codes,
     as_matrix,
     as_patients,
+    as_vector,
     check_level,
     check_same_rows,
 )
@@ -21,6 +21,7 @@ from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.class_labels import as_labels
 from bottleneck.statistics.intervals import Interval, influence_interval, with_counts
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
+from bottleneck.text.short_repr import shortened
 
 __all__ = ["MacroAuroc", "macro_auc_interval"]
 
@@ -31,7 +32,7 @@ def macro_auc_interval(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
-    classes: Sequence[object] | None = None,
+    classes: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Interval:
     """Estimate the macro-averaged one-vs-rest AUROC with a confidence interval.
@@ -48,7 +49,7 @@ def macro_auc_interval(
         One column per class.
     groups, folds : array-like, shape (n_samples,), optional
         Patients, and test fold of every row, as for ``roc_auc_interval``.
-    classes : sequence, optional
+    classes : array-like, shape (n_classes,), optional
         The classes in the order of the columns; by default the sorted classes of ``y_true``,
         which is the order of scikit-learn's ``classes_``.
     level : float
@@ -114,7 +115,7 @@ class MacroAuroc:
         groups: ArrayLike | None = None,
         folds: ArrayLike | None = None,
         *,
-        classes: Sequence[object] | None = None,
+        classes: ArrayLike | None = None,
         name: str = "scores",
     ) -> None:
         labels = as_labels("y_true", y_true)
@@ -163,14 +164,14 @@ class MacroAuroc:
         return Interval(self.value, low, high, np.nan, level, "distribution-free bound")
 
 
-def _encode(
-    labels: NDArray[Any], classes: Sequence[object] | None
-) -> tuple[list[Any], NDArray[np.int64]]:
+def _encode(labels: NDArray[Any], classes: ArrayLike | None) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the classes in the order of the columns, and the class of each sample by number."""
     present = np.unique(labels).tolist()
-    known = present if classes is None else list(np.asarray(classes).tolist())
+    known = present
+    if classes is not None:
+        known = as_vector("classes", classes, unit="column").tolist()
     if len(set(known)) < len(known):
-        raise UsageError(f"classes must name each class once, not {known}")
+        raise UsageError(f"classes must name each class once, not {shortened(repr(known))}")
     if lacking := [name for name in present if name not in known]:
         raise UsageError(
             f"y_true holds {lacking[0]!r}, which is not among the classes of the columns "

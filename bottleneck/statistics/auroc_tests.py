@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -224,7 +224,7 @@ def macro_auc_difference(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
-    classes: Sequence[object] | None = None,
+    classes: ArrayLike | None = None,
     level: float = 0.95,
 ) -> AucDifference:
     """Test whether two models have the same macro-averaged one-vs-rest AUROC.

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.arguments import as_numbers, check_level
+from bottleneck.statistics.arguments import as_array, as_numbers, check_level
 from bottleneck.statistics.intervals import show_bounds
 
 __all__ = ["ResampledDifference", "corrected_resampled_t", "holm"]
@@ -147,7 +147,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """
     from statsmodels.stats.multitest import multipletests
 
-    if np.size(np.asarray(p_values)) == 0:
+    if as_array("p_values", p_values).size == 0:
         return np.empty(0)
     p = as_numbers("p_values", p_values, unit="test")
     if wrong := p[(p < 0) | (p > 1)].tolist():

@@ -8,6 +8,7 @@ table is ``benchmarks/coverage.md``.
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -15,8 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import as_vector, check_level
 from bottleneck.statistics.patient_variance import patient_variance
+from bottleneck.text.short_repr import shortened
 
 __all__ = [
     "CORRECTED",
@@ -120,7 +123,8 @@ def short_repr(result: _Estimate, text: str) -> str:
     'Interval(0.8, n=50, Wilson)'
     """
     counts = "" if result.n is None else f", n={result.n}"
-    counts += "" if result.n_groups is None else f" of {result.n_groups} groups"
+    if result.n_groups is not None:
+        counts += f" of {result.n_groups} group{'' if result.n_groups == 1 else 's'}"
     return f"{type(result).__name__}({text}{counts}, {result.method})"
 
 
@@ -236,6 +240,8 @@ def mean_interval(
     alike = np.zeros(len(influence), dtype=np.int64)
     variance, degrees = patient_variance(influence, alike, alike, patients)
     name = method + (CORRECTED if overlap > 1 else "")
+    if np.isfinite(value) and not variance > 0:
+        name += "; no interval without variation between patients"
     return influence_interval(
         value, variance * overlap, degrees, level=level, bounds=bounds, method=name
     )
@@ -336,6 +342,11 @@ def holds_level(
         class, the variance of that patient cannot be estimated, and the interval of the AUROC
         covers 51 to 81 %. From 10 on it covers 93 % or more, whatever the sizes.
 
+    Raises
+    ------
+    UsageError
+        If a number is below 0, or no number.
+
     Examples
     --------
     >>> holds_level(12, 40), holds_level(12, 60)
@@ -343,6 +354,14 @@ def holds_level(
     >>> holds_level(74, 100, effective=1.5)
     False
     """
+    for name, count in {
+        "smaller_class": smaller_class,
+        "larger_class": larger_class,
+        "n_folds": n_folds,
+        "effective": effective,
+    }.items():
+        if not isinstance(count, numbers.Real) or not count >= 0:
+            raise UsageError(f"{name} must be a number of 0 or more, not {shortened(repr(count))}")
     if effective < _LEAST_EFFECTIVE:
         return False
     if metric == "auprc" and n_folds > 1 and smaller_class < 20 * n_folds:

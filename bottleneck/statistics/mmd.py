@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.arguments import as_booleans, as_matrix, as_patients
+from bottleneck.text.short_repr import shortened
 
 __all__ = ["MmdResult", "mmd_test"]
 
@@ -83,7 +84,8 @@ def mmd_test(
     Raises
     ------
     UsageError
-        If an array has the wrong shape, type or values, or ``permutations`` is below 1.
+        If an array has the wrong shape, type or values, ``permutations`` is below 1, or the seed no
+        whole number.
     ProtocolError
         If a cohort has fewer than two patients, a patient is in both, or the median distance
         is 0, because most patients have the same features.
@@ -102,11 +104,17 @@ def mmd_test(
     if not isinstance(permutations, numbers.Integral) or not 1 <= permutations <= _MAX_PERMUTATIONS:
         raise UsageError(
             f"the number of permutations must be at least 1 and at most {_MAX_PERMUTATIONS:,}, "
-            f"not {permutations}"
+            f"not {shortened(repr(permutations))}"
         )
     rows = as_matrix("X", X)
     second = as_booleans("is_second", is_second, len(rows))
     patients = as_patients(groups, len(rows))
+    whole = isinstance(seed, numbers.Integral) and seed >= 0
+    if not whole and not isinstance(seed, np.random.Generator):
+        raise UsageError(
+            "the seed must be a whole number of 0 or more, or a generator of numpy, not "
+            f"{shortened(repr(seed))}"
+        )
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(rows))
     one_each = shuffled[np.unique(patients[shuffled], return_index=True)[1]]

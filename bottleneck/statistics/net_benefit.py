@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.statistics.arguments import as_matrix, as_patients, check_level, check_same_rows
+from bottleneck.statistics.arguments import as_numbers, as_patients, check_level, check_same_rows
 from bottleneck.statistics.class_labels import as_probabilities, as_truth
 from bottleneck.statistics.intervals import Interval, mean_interval, with_counts
 from bottleneck.statistics.proportions import overlap_over
+from bottleneck.text.short_repr import shortened
 
 __all__ = ["DecisionCurve", "decision_curve", "net_benefit"]
 
@@ -102,14 +104,17 @@ def decision_curve(
 
 
 def _read_thresholds(thresholds: ArrayLike) -> Floats:
-    """Return thresholds as an array; one number is an array of one."""
-    at = as_matrix("thresholds", np.atleast_2d(np.asarray(thresholds)))
-    if len(at) > 1 or not ((at > 0) & (at < 1)).all():
-        raise UsageError(
-            f"a threshold must be a number between 0 and 1, the probability from which on action "
-            f"is taken, not {thresholds!r}"
-        )
-    return at[0]
+    at = as_numbers("thresholds", thresholds, unit="threshold")
+    if wrong := at[(at <= 0) | (at >= 1)].tolist():
+        raise _not_a_threshold(wrong[0])
+    return at
+
+
+def _not_a_threshold(value: object) -> UsageError:
+    return UsageError(
+        "a threshold must be a number between 0 and 1, the probability from which on action is "
+        f"taken, not {shortened(repr(value))}"
+    )
 
 
 def net_benefit(
@@ -162,7 +167,9 @@ def net_benefit(
     0.14285714285714285
     """
     check_level(level)
-    at = float(_read_thresholds(threshold)[0])
+    if not isinstance(threshold, numbers.Real) or not 0 < threshold < 1:
+        raise _not_a_threshold(threshold)
+    at = float(threshold)
     check_same_rows(y_true=y_true, probability=probability, groups=groups, folds=folds)
     true = as_truth("y_true", y_true, positive)
     acted = as_probabilities("probability", probability, len(true)) >= at

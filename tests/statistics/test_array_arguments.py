@@ -184,8 +184,17 @@ def test_one_class_is_refused(name: str) -> None:
         (lambda: statistics.wilson_interval(0.9, 50), "for arrays, use proportion_interval"),
         (lambda: statistics.wilson_interval(51, 50), "successes <= n"),
         (lambda: statistics.macro_auc_interval(list("abc"), np.eye(3)[:2]), r"shape \(3, 3\)"),
+        (lambda: statistics.net_benefit(TRUE, SHARE, threshold=[0.1]), r"not \[0.1\]"),
+        (lambda: statistics.holds_level("12", 40), "smaller_class must be a number"),
+        (lambda: statistics.mmd_test(np.eye(4), [0, 0, 1, 1], seed="x"), "the seed must be"),
+        (lambda: statistics.mmd_test(np.eye(4), [0, 0, 0, 1]), "3 in the first and 1 in"),
+        (lambda: statistics.mmd_test(np.eye(4), [0, 0, 1, 1], [1, 2, 2, 3]), "in both cohorts"),
+        (lambda: statistics.knn_outliers(np.eye(3), np.eye(2)), "same features, not 3 and 2"),
+        (lambda: statistics.knn_outliers(np.eye(3), np.eye(3), [1, 1, 1]), "two patients"),
         (
-            lambda: statistics.macro_auc_interval(list("abab"), np.zeros((4, 3)), classes="abc"),
+            lambda: statistics.macro_auc_interval(
+                list("abab"), np.zeros((4, 3)), classes=["a", "b", "c"]
+            ),
             "none of 'c'",
         ),
     ],
@@ -258,7 +267,9 @@ def test_classes_name_the_columns_of_macro_scores() -> None:
     y_true = np.array(list("abc"))[np.arange(N) % 3]
     scores = np.eye(3)[np.arange(N) % 3] + RNG.normal(0, 1, (N, 3))
     found = statistics.macro_auc_interval(y_true, scores, PATIENT)
-    mixed = statistics.macro_auc_interval(y_true, scores[:, [2, 0, 1]], PATIENT, classes="cab")
+    mixed = statistics.macro_auc_interval(
+        y_true, scores[:, [2, 0, 1]], PATIENT, classes=list("cab")
+    )
     assert numbers(mixed) == pytest.approx(numbers(found))
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     own = statistics.macro_auc_interval(y_true, shares)
