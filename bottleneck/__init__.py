@@ -38,6 +38,8 @@ __all__ = [
     "load_features",
     "load_model",
     "mcnemar_test",
+    "on_probabilities",
+    "on_scores",
     "read_predictions",
     "roc_auc_difference",
     "roc_auc_interval",
@@ -76,6 +78,8 @@ _MODULES = {
     "load_features": "bottleneck.features.file.reader",
     "load_model": "bottleneck.heads.persistence",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
+    "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
+    "on_scores": "bottleneck.evaluation.metrics.own_metrics",
     "read_predictions": "bottleneck.predictions.prediction_tables",
     "roc_auc_difference": "bottleneck.statistics.auroc_tests",
     "roc_auc_interval": "bottleneck.statistics.auroc",
@@ -99,6 +103,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
     from bottleneck.evaluation.measures import Measures
+    from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
     from bottleneck.evaluation.results import Comparison, Evaluation
     from bottleneck.features.extraction import Extraction, extract, extract_all
     from bottleneck.features.file.feature_set import FeatureSet

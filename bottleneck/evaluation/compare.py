@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.inputs import read_inputs
 from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, NamedFeatures
 
@@ -30,6 +31,7 @@ def evaluate(
     positive: str | int | None = None,
     selection: Selection | None = None,
     measures: Measures = Measures(),
+    metrics: Mapping[str, MetricFunction] | None = None,
     n_jobs: int | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Evaluation:
@@ -41,7 +43,7 @@ def evaluate(
         Features, or a feature file. An array or a data frame needs ``y``.
     head : {"svm", "logistic", "mlp", "prior"}
         The head.
-    y, groups, ids, protocol, positive, selection, measures, n_jobs, note
+    y, groups, ids, protocol, positive, selection, measures, metrics, n_jobs, note
         As for ``compare``, which also returns warnings.
 
     Returns
@@ -76,6 +78,7 @@ def evaluate(
         positive=positive,
         selection=selection,
         measures=measures,
+        metrics=metrics,
         n_jobs=n_jobs,
         note=note,
     ).evaluations
@@ -96,6 +99,7 @@ def compare(
     selection: Selection | None = None,
     ensemble: Literal["mean"] | None = None,
     measures: Measures = Measures(),
+    metrics: Mapping[str, MetricFunction] | None = None,
     dataset: ImageDataset | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
@@ -136,6 +140,10 @@ def compare(
         about it is chosen on test samples.
     measures : Measures
         Operating points, prevalence, subgroups and learning curves.
+    metrics : mapping of str to function, or None
+        Metrics of your own by name: functions of true and predicted classes, such as
+        ``{"kappa": cohen_kappa_score}``, or what ``on_scores`` and ``on_probabilities`` return.
+        Their intervals, and those of their differences, are from a bootstrap of patients.
     dataset : ImageDataset or None
         Images of the features; the audit then searches them for burned-in text.
     n_jobs : int or None
@@ -154,7 +162,8 @@ def compare(
     Raises
     ------
     UsageError
-        If a head or label is unknown, or a positive class is needed and not given.
+        If a head or label is unknown, a positive class is needed and not given, or a metric of
+        your own fails on a trial.
     ProtocolError
         If the features have different samples, or these cannot be split as asked, or the data
         set's own split has the same images on both sides.
@@ -190,6 +199,7 @@ def compare(
         inputs,
         protocol=protocol,
         measures=measures,
+        metrics=metrics,
         dataset=dataset,
         ensemble=ensemble,
         n_jobs=n_jobs,

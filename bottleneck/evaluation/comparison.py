@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ from bottleneck.evaluation.external.validation import validate_externally
 from bottleneck.evaluation.inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
+from bottleneck.evaluation.metrics.own_intervals import measure_own
+from bottleneck.evaluation.metrics.own_metrics import MetricFunction, check_metrics
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
@@ -60,6 +62,7 @@ def run_comparison(
     *,
     protocol: Protocol,
     measures: Measures,
+    metrics: Mapping[str, MetricFunction] | None,
     dataset: ImageDataset | None,
     ensemble: str | None,
     n_jobs: int | None,
@@ -72,7 +75,7 @@ def run_comparison(
     ----------
     inputs : ComparisonInputs
         Feature sets, arms, imported predictions, external cohorts, and the positive class.
-    protocol, measures, dataset, ensemble, n_jobs, progress, note
+    protocol, measures, metrics, dataset, ensemble, n_jobs, progress, note
         As for ``compare``, which also lists the errors.
     """
     options = RunOptions(protocol.inner_splits, n_jobs, progress)
@@ -80,6 +83,7 @@ def run_comparison(
     first = sets[0]
     check_ensemble(ensemble, arms, imported)
     positive = _choose_positive(first, inputs.positive, measures)
+    chosen_metrics = check_metrics(metrics, first.classes, positive)
     refuse_leaking_cohorts(first, cohorts, protocol)
     decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
 
@@ -121,6 +125,10 @@ def run_comparison(
         evaluations.append(
             evaluate_arm(arm, positive, measures, centres=centres, progress=progress)
         )
+    measured = measure_own(
+        evaluations, chosen_metrics, positive, seed=protocol.seed, progress=progress
+    )
+    evaluations = list(measured.evaluations)
     conflicts = measure_conflicts(
         [(arm.name, tested[arm.name]) for arm in in_order],
         all_samples,
@@ -133,7 +141,10 @@ def run_comparison(
         evaluations = add_learning_curves(
             evaluations, arms, folds, samples, count=count, positive=positive, options=options
         )
-    differences = pairwise_differences(evaluations, positive, progress)
+    differences = (
+        *pairwise_differences(evaluations, positive, progress),
+        *measured.differences,
+    )
     external_results = [
         validate_externally(
             cohort,
@@ -144,6 +155,7 @@ def run_comparison(
             protocol=protocol,
             positive=positive,
             measures=measures,
+            metrics=chosen_metrics,
             options=options,
             conflicts=own,
             ensemble=ensemble is not None and not imported,
@@ -171,7 +183,10 @@ def run_comparison(
         positive=positive,
         evaluations=tuple(evaluations),
         differences=differences,
-        warnings=find_warnings(sets, split, protocol, predicted, conflicts),
+        warnings=(
+            *find_warnings(sets, split, protocol, predicted, conflicts),
+            *measured.warnings,
+        ),
         features=tuple(s.provenance for s in sets),
         audit=split.audit,
         thumbnails=_audit_thumbnails(all_samples, split.audit),

@@ -81,8 +81,9 @@ def metric_tables(
 
 
 def metric_label(name: str) -> str:
-    """Return the label of a metric."""
-    return METRICS.get(name, name.replace("_", " ").capitalize())
+    """Return the label of a metric; one of the user's own keeps its capitals."""
+    words = name.replace("_", " ")
+    return METRICS.get(name, words[:1].upper() + words[1:])
 
 
 def caveats(results: Any) -> list[str]:

@@ -15,6 +15,7 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import (
+    METRICS,
     accuracy_note,
     caveats,
     metric_label,
@@ -247,7 +248,8 @@ def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, cap
 
     binary = ("auroc", "accuracy", "sensitivity", "specificity")
     wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
-    names = [n for n in wanted if n in metric_names(e.metrics for e in evaluations)]
+    known = metric_names(e.metrics for e in evaluations)
+    names = [n for n in (*wanted, *(n for n in known if n not in METRICS)) if n in known]
     shown = [e.metrics.get(n) for e in evaluations for n in names]
     table = make_table(caption=caption + _dagger_note(shown))
     table.add_column("Arm", overflow="fold", min_width=12)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.metrics.metrics import METRICS
 from bottleneck.evaluation.result_parts import Drop
 from bottleneck.evaluation.results import Evaluation
 
 __all__ = ["performance_drops", "subtract_metrics"]
 
-# Largest difference that a metric can have; all others lie between 0 and 1.
+# Largest difference that a metric can have. The others of ours lie between 0 and 1, and those of
+# the user anywhere.
 _REACH = {"mcc": 2.0, "calibration_slope": np.inf, "calibration_intercept": np.inf}
 
 
@@ -72,6 +74,7 @@ def subtract_metrics(name: str, internal: Metric, external: Metric) -> Metric:
     low_a, high_a, low_b, high_b = map(float, numbers)
     low = difference - float(np.hypot(external.value - low_b, high_a - internal.value))
     high = difference + float(np.hypot(high_b - external.value, internal.value - low_a))
-    reach = _REACH.get(name, 1.0)
+    is_ours = name.removesuffix("_at_prevalence") in METRICS
+    reach = _REACH.get(name, 1.0 if is_ours else np.inf)
     method = f"MOVER (inside: {internal.method}; outside: {external.method})"
     return Metric(difference, max(low, -reach), min(high, reach), method)

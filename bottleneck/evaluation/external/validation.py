@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from bottleneck.evaluation.external.domain_shift import measure_shift
 from bottleneck.evaluation.external.performance_drop import performance_drops
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_conflicts, describe_dataset
+from bottleneck.evaluation.metrics.own_intervals import measure_own
+from bottleneck.evaluation.metrics.own_metrics import OwnMetric
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.evaluation.results import Evaluation, External
 from bottleneck.features.file.feature_set import FeatureSet
@@ -44,6 +46,7 @@ def validate_externally(
     protocol: Protocol,
     positive: str | None,
     measures: Measures,
+    metrics: Mapping[str, OwnMetric],
     options: RunOptions,
     conflicts: LabelConflicts,
     ensemble: bool = False,
@@ -64,6 +67,8 @@ def validate_externally(
         Evaluations of the arms in the folds of the internal data set.
     protocol, positive, measures, options
         As in ``compare``.
+    metrics : mapping of str to OwnMetric
+        Own metrics, from ``check_metrics``.
     conflicts : LabelConflicts
         Copies of the cohort with different labels.
     ensemble : bool
@@ -105,16 +110,27 @@ def validate_externally(
         )
         for arm in predicted
     ]
+    measured = measure_own(
+        evaluations, metrics, positive, seed=protocol.seed, progress=options.progress
+    )
+    evaluations = list(measured.evaluations)
     summary = measure_conflicts(tested, external, conflicts, count_test, positive)
     warnings = find_cohort_warnings(sets[0], used, protocol)
     return External(
         dataset=describe_dataset(used[0], positive, conflicts),
         evaluations=tuple(evaluations),
-        differences=pairwise_differences(evaluations, positive, options.progress),
+        differences=(
+            *pairwise_differences(evaluations, positive, options.progress),
+            *measured.differences,
+        ),
         drops=performance_drops(internal, evaluations),
         shifts=tuple(map(measure_shift, sets, used)),
         definitions=describe_cohorts(sets[0], used[0]),
-        warnings=(*([describe_conflicts(summary)] if summary else []), *warnings),
+        warnings=(
+            *([describe_conflicts(summary)] if summary else []),
+            *warnings,
+            *measured.warnings,
+        ),
         conflicts=summary,
     )
 

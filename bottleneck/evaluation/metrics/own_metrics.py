@@ -1,0 +1,364 @@
+"""Metrics of the user's own: functions of labels or scores, with intervals by patient.
+
+A function of labels has one value per repeat, over all its folds, as the accuracy has. A function
+of scores has one value per fold, as the AUROC has, since scores of different folds come from
+different models. A function of calibrated probabilities has one value per repeat, as the Brier
+score has. The values are averaged with equal weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.sample_checks import shorten
+from bottleneck.errors import UsageError, one_line
+from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
+from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
+from bottleneck.predictions import Predictions
+from bottleneck.statistics.arguments import as_codes
+from bottleneck.statistics.bootstrap import resample_patients
+from bottleneck.statistics.patient_variance import overlap_factor
+
+__all__ = [
+    "N_DRAWS",
+    "MetricFailure",
+    "MetricFunction",
+    "OwnMetric",
+    "Resampled",
+    "check_metrics",
+    "on_probabilities",
+    "on_scores",
+    "resample_metric",
+]
+
+#: Draws of patients.
+N_DRAWS = 2_000
+# Characters of a name.
+_MAX_NAME = 40
+_AT_PREVALENCE = ("ppv_at_prevalence", "npv_at_prevalence")
+# Samples of the trial.
+_TRIAL = 60
+
+Kind = Literal["labels", "scores", "probabilities"]
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnMetric:
+    """A function that measures predictions.
+
+    Attributes
+    ----------
+    function : callable
+        Takes two arrays and returns a number.
+    kind : {"labels", "scores", "probabilities"}
+        Whether the arrays are true and predicted classes; or, for the positive class, whether each
+        sample has it (0 or 1), and its scores or calibrated probabilities.
+    """
+
+    function: Callable[..., Any]
+    kind: Kind = "labels"
+
+
+MetricFunction: TypeAlias = Callable[..., Any] | OwnMetric
+
+
+class MetricFailure(Exception):
+    """A function that gave no number; the message says what it gave."""
+
+
+def on_scores(function: Callable[..., Any]) -> OwnMetric:
+    """Mark a metric as a function of scores, such as ``average_precision_score``.
+
+    Parameters
+    ----------
+    function : callable
+        Takes whether each sample has the positive class (ndarray of int64, 0 or 1) and the score
+        of this class (ndarray of float64; larger means more likely), and returns a number. Scores
+        have no common scale: the function is called for each fold, and should use their order
+        only. Without a positive class, it is called for each class against the rest.
+
+    Returns
+    -------
+    OwnMetric
+        For ``metrics`` of ``compare`` and ``evaluate``.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be called.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import average_precision_score
+    >>> on_scores(average_precision_score).kind
+    'scores'
+    """
+    return OwnMetric(_check_callable("on_scores", function), "scores")
+
+
+def on_probabilities(function: Callable[..., Any]) -> OwnMetric:
+    """Mark a metric as a function of calibrated probabilities, such as ``log_loss``.
+
+    Parameters
+    ----------
+    function : callable
+        Takes whether each sample has the positive class (ndarray of int64, 0 or 1) and its
+        calibrated probability (ndarray of float64), and returns a number. It is called for each
+        repeat, over all folds. Without a positive class, it is called for each class against the
+        rest. Arms without probabilities do not have the metric.
+
+    Returns
+    -------
+    OwnMetric
+        For ``metrics`` of ``compare`` and ``evaluate``.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be called.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import log_loss
+    >>> on_probabilities(log_loss).kind
+    'probabilities'
+    """
+    return OwnMetric(_check_callable("on_probabilities", function), "probabilities")
+
+
+def check_metrics(
+    metrics: Mapping[str, MetricFunction] | None, classes: Sequence[str], positive: str | None
+) -> dict[str, OwnMetric]:
+    """Return the metrics by name, after a trial of each function.
+
+    Parameters
+    ----------
+    metrics : mapping of str to function or OwnMetric, or None
+        Metrics as ``compare`` takes them.
+    classes : sequence of str
+        The classes.
+    positive : str or None
+        The positive class.
+
+    Raises
+    ------
+    UsageError
+        If a name or function cannot be used, or a function fails on made-up predictions: nothing
+        has been trained then.
+    """
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise UsageError(
+            "metrics must be a dict of names to functions, such as {'kappa': cohen_kappa_score}, "
+            f"not {shorten(metrics)}"
+        )
+    checked: dict[str, OwnMetric] = {}
+    taken = {_key(name): name for name in (*METRICS, *_AT_PREVALENCE)}
+    for name, given in metrics.items():
+        _check_name(name)
+        other = taken.setdefault(_key(name), name)
+        if other != name or name in METRICS:
+            whose = "another" if other in checked else "a built-in"
+            raise UsageError(
+                f"the metric '{name}' has the name of {whose} metric, '{other}': give it a name of "
+                "its own"
+            )
+        metric = given if isinstance(given, OwnMetric) else OwnMetric(given)
+        _check_callable(f"the metric '{name}'", metric.function)
+        _try(name, metric, sorted(classes), positive)
+        checked[name] = metric
+    return checked
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold()) or name
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise UsageError(f"the name of a metric must be text, not {shorten(name)}")
+    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
+        raise UsageError(
+            f"the name {shorten(name)} cannot name a metric: use 1 to {_MAX_NAME} letters, digits "
+            "and signs on one line"
+        )
+
+
+def _check_callable(what: str, function: Any) -> Callable[..., Any]:
+    if isinstance(function, OwnMetric):
+        raise UsageError(f"{what} got {shorten(function)}; pass the function itself")
+    if isinstance(function, type) or not callable(function):
+        raise UsageError(
+            f"{what} needs a function that takes two arrays and returns a number, not "
+            f"{shorten(function)}"
+        )
+    return function
+
+
+def _try(name: str, metric: OwnMetric, classes: Sequence[str], positive: str | None) -> None:
+    """Call a function once on predictions by chance; refuse it if it gives no number."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(max(_TRIAL, 4 * len(classes))) % len(classes)
+    true = np.array(classes, dtype=np.str_)[codes]
+    arrays: tuple[NDArray[Any], NDArray[Any]]
+    if metric.kind == "labels":
+        arrays = true, true[rng.permutation(len(true))]
+    else:
+        chosen = classes[0] if positive is None else positive
+        arrays = (true == chosen).astype(np.int64), rng.uniform(0.01, 0.99, len(true))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value, again = (call(metric, *(a.copy() for a in arrays)) for _ in range(2))
+    except MetricFailure as failure:
+        raise UsageError(
+            f"the metric '{name}' {failure}, on a trial with made-up predictions of the classes "
+            f"{', '.join(classes[:4])}{' …' if len(classes) > 4 else ''}. {_HINTS[metric.kind]}"
+        ) from failure.__cause__
+    if value != again and not (np.isnan(value) and np.isnan(again)):
+        raise UsageError(
+            f"the metric '{name}' gives different values for the same predictions ({value:g} and "
+            f"{again:g}): fix its seed"
+        )
+
+
+_HINTS = {
+    "labels": "It is called as function(true, predicted) with the names of classes; for scores, "
+    "pass on_scores(function). Other arguments, such as pos_label, are set by functools.partial",
+    "scores": "It is called as function(is_positive, score) with 0 or 1 and the score",
+    "probabilities": "It is called as function(is_positive, probability) with 0 or 1 and the "
+    "probability",
+}
+
+
+def call(metric: OwnMetric, first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return the value of a function for two arrays, which it may change; NaN if not defined.
+
+    Raises
+    ------
+    MetricFailure
+        If it raises an error, or returns no real number.
+    """
+    try:
+        value = metric.function(first, second)
+    # The function is the user's, and may raise anything.
+    except Exception as error:
+        raise MetricFailure(f"raised {type(error).__name__}: {one_line(error)}") from error
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_):
+        raise MetricFailure(f"returned {shorten(value)} ({type(value).__name__}), not a number")
+    return float(value) if math.isfinite(value) else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampled:
+    """A metric of one arm, with its values on draws of patients.
+
+    Attributes
+    ----------
+    value : float
+        The metric; NaN if it is not defined.
+    draws, jackknife : ndarray of float64
+        As ``resample_patients`` returns them; empty if the metric is not defined.
+    overlap : float
+        Factor of the variance for overlapping training sets.
+    failure : str
+        Why there is no value; empty if there is one.
+    """
+
+    value: float
+    draws: NDArray[np.float64]
+    jackknife: NDArray[np.float64]
+    overlap: float
+    failure: str = ""
+
+
+def resample_metric(
+    metric: OwnMetric,
+    predictions: Predictions,
+    positive: str | None,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Resampled:
+    """Compute a metric, and its values on draws of patients.
+
+    Parameters
+    ----------
+    metric : OwnMetric
+        The metric.
+    predictions : Predictions
+        Predictions of one arm, with probabilities if the metric needs them.
+    positive : str or None
+        The positive class; None for the mean over all classes against the rest.
+    seed : int
+        Seed of the draws: arms with the same patients have the same ones.
+    progress : callable or None
+        Called with the number of values computed and their total.
+    """
+    folds, patients = encode_folds(predictions), encode_patients(predictions)
+    by_fold = metric.kind == "scores"
+    strata = folds if by_fold else as_codes("repeats", predictions.repeats, len(predictions))
+    cells = [np.flatnonzero(strata == code) for code in range(int(strata.max()) + 1)]
+    overlap = overlap_factor(folds, patients, by_fold=by_fold)
+    nothing = np.empty(0)
+    pairs = _pairs(metric.kind, predictions, positive)
+
+    def compute(parts: Sequence[NDArray[np.intp]]) -> float:
+        values = []
+        for rows in parts:
+            for first, second in pairs:
+                # A scikit-learn metric returns 0 or warns where a class is absent.
+                if not len(rows) or (by_fold and len(np.unique(first[rows])) < 2):
+                    return np.nan
+                values.append(call(metric, first[rows], second[rows]))
+        return float(np.mean(values))
+
+    def of_draw(counts: NDArray[np.int64]) -> float:
+        try:
+            return compute([np.repeat(rows, counts[patients[rows]]) for rows in cells])
+        except MetricFailure:  # A draw may lack a class.
+            return np.nan
+
+    try:
+        value = compute(cells)
+    except MetricFailure as failure:
+        return Resampled(np.nan, nothing, nothing, overlap, str(failure))
+    if np.isnan(value):
+        why = "is not defined: it returned NaN or infinity, or a fold lacks a class"
+        return Resampled(np.nan, nothing, nothing, overlap, why)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        draws, jackknife = resample_patients(
+            of_draw, int(patients.max()) + 1, n_draws=N_DRAWS, seed=seed, progress=progress
+        )
+    return Resampled(value, draws, jackknife, overlap)
+
+
+def _pairs(
+    kind: Kind, predictions: Predictions, positive: str | None
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return the two arrays of a metric, one pair per class that is compared with the rest."""
+    if kind == "labels":
+        return [(predictions.labels, predictions.predicted)]
+    values = predictions.scores if kind == "scores" else predictions.probabilities
+    if values is None:
+        return []
+    return [
+        (
+            (predictions.labels == name).astype(np.int64),
+            values[:, predictions.classes.index(name)],
+        )
+        for name in positive_classes(predictions, positive)
+    ]

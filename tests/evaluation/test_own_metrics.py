@@ -1,0 +1,295 @@
+"""Metrics of the user's own, against those of this package and of scikit-learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+import pytest
+from made_features import make_features
+from made_predictions import predict, with_probabilities
+from scipy.stats import rankdata
+from sklearn import metrics as sk
+
+from bottleneck import compare, on_probabilities, on_scores, write_report
+from bottleneck.data.splits.protocol import Protocol
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.cross_validation.arms import ArmPredictions
+from bottleneck.evaluation.evaluate_arm import evaluate_arm
+from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.metrics import own_metrics
+from bottleneck.evaluation.metrics.own_intervals import measure_own
+from bottleneck.evaluation.metrics.own_metrics import check_metrics, resample_metric
+from bottleneck.report.json_record import results
+from bottleneck.report.paragraphs import methods_paragraph
+from bottleneck.report.tables import markdown_table, summary_table
+
+CLASSES = ("benign", "malignant")
+QUICK = Protocol(n_splits=3, inner_splits=2)
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    for module in ("own_metrics", "own_intervals"):
+        monkeypatch.setattr(f"bottleneck.evaluation.metrics.{module}.N_DRAWS", 60)
+
+
+def evaluated(arm, name="x", positive="malignant"):
+    made = ArmPredictions(
+        name=name,
+        backbone=None,
+        weights=None,
+        head="predictions",
+        test=arm,
+        inner=(),
+        chosen=(),
+        seconds=0.0,
+    )
+    return evaluate_arm(made, positive, Measures())
+
+
+def measure(arm, metric, positive="malignant"):
+    (own,) = check_metrics({"own": metric}, arm.classes, positive).values()
+    return resample_metric(own, arm, positive, seed=0)
+
+
+ARMS = {
+    "one test set": predict(60, groups=True),
+    "folds and repeats": predict(90, groups=True, folds=3, repeats=2),
+    "three classes": predict(90, groups=True, folds=3, classes=("a", "b", "c")),
+}
+
+
+def brier_of_classes(truth, probability):
+    return float(np.mean((truth - probability) ** 2))
+
+
+OURS = {
+    "accuracy": sk.accuracy_score,
+    "balanced_accuracy": sk.balanced_accuracy_score,
+    "mcc": sk.matthews_corrcoef,
+    "auroc": on_scores(sk.roc_auc_score),
+    "auprc": on_scores(sk.average_precision_score),
+    "brier": on_probabilities(brier_of_classes),
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
+def test_values_are_those_of_our_own_metrics(monkeypatch, arm, name):
+    """Averaged over folds, repeats and classes as the metric of the same name is."""
+    monkeypatch.setattr(own_metrics, "N_DRAWS", 1)
+    monkeypatch.setattr("bottleneck.statistics.bootstrap._N_BLOCKS", 1)
+    arm = with_probabilities(arm)
+    positive = "malignant" if "malignant" in arm.classes else None
+    expected = evaluated(arm, positive=positive).metrics[name].value
+    assert measure(arm, OURS[name], positive).value == pytest.approx(expected)
+
+
+def auroc(truth, score):
+    n, ranks = truth.sum(), rankdata(score)
+    return (ranks[truth == 1].sum() - n * (n + 1) / 2) / (n * (len(truth) - n))
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("accuracy", lambda true, predicted: float((true == predicted).mean())),
+        ("auroc", on_scores(auroc)),
+        ("brier", on_probabilities(brier_of_classes)),
+    ],
+)
+@pytest.mark.parametrize("folds", [1, 3])
+def test_intervals_are_near_those_of_our_own_metrics(monkeypatch, name, metric, folds):
+    """Other methods, the same patients and folds: the bounds are alike."""
+    monkeypatch.setattr(own_metrics, "N_DRAWS", 1000)
+    arm = with_probabilities(predict(240, groups=True))
+    arm = dataclasses.replace(arm, folds=np.arange(240) // 4 % folds)
+    checked = check_metrics({"own": metric}, CLASSES, "malignant")
+    (result,) = measure_own([evaluated(arm)], checked, "malignant", seed=0).evaluations
+    ours, own = result.metrics[name], result.metrics["own"]
+    assert own.high - own.low == pytest.approx(ours.high - ours.low, rel=0.25)
+    assert own.low == pytest.approx(ours.low, abs=0.03)
+    assert ("Nadeau" in own.method) == (folds > 1)
+    assert own.method.startswith("bootstrap of patients (BCa, 2,000 draws, seed 0)")
+
+
+def test_arms_share_their_draws(few_draws):
+    """The difference of an arm to itself is 0 in every draw, and that to a better one narrow."""
+    one = predict(120, groups=True, seed=1)
+    both = [
+        evaluated(arm, name)
+        for name, arm in (("a", one), ("b", one), ("c", predict(120, groups=True, seed=2)))
+    ]
+    checked = check_metrics({"kappa": sk.cohen_kappa_score}, CLASSES, "malignant")
+    differences = measure_own(both, checked, "malignant", seed=0).differences
+    assert [(d.a, d.b, d.metric, d.role, d.p) for d in differences] == [
+        ("a", "b", "kappa", "secondary", None),
+        ("a", "c", "kappa", "secondary", None),
+        ("b", "c", "kappa", "secondary", None),
+    ]
+    assert (differences[0].value, differences[0].low) == (0, None)
+    assert differences[1].low < differences[1].value < differences[1].high
+
+
+def test_a_metric_is_shown_wherever_metrics_are(few_draws):
+    features = make_features(signal=1.0, n_patients=24)
+    other = make_features(
+        signal=1.0, n_patients=24, seed=5, dataset={"name": "other", "fingerprint": "e" * 64}
+    )
+    other = dataclasses.replace(other, ids=np.char.add("x", other.ids))
+    f2 = functools.partial(sk.fbeta_score, beta=2, pos_label="malignant")
+    result = compare(
+        features,
+        ["logistic"],
+        external=other,
+        protocol=QUICK,
+        metrics={"F2": f2, "average precision": on_scores(sk.average_precision_score)},
+    )
+    arm = result.evaluations[0]
+    assert list(arm.metrics)[-2:] == ["F2", "average precision"]
+    assert arm.metrics["average precision"].value == pytest.approx(arm.metrics["auprc"].value)
+    assert arm.metrics["F2"].low < arm.metrics["F2"].value < arm.metrics["F2"].high
+    rows = result.to_frame().query("metric == 'F2'")
+    assert rows["low"].notna().any()
+    assert result.external[0].evaluations[0].metrics["F2"].low is not None
+    assert {d.metric for d in result.external[0].drops} >= {"F2", "average precision"}
+    record = json.loads(json.dumps(results(result)))
+    assert record["arms"][0]["metrics"]["F2"]["value"] == pytest.approx(arm.metrics["F2"].value)
+    assert any(d["metric"] == "F2" for d in record["comparisons"])
+    assert "F2" in markdown_table(result)
+    assert "bootstrap of patients (BCa, 60 draws, seed 0)" in methods_paragraph(result)
+    assert "F2" in [str(column.header) for column in summary_table(result).columns]
+
+
+@pytest.mark.slow(reason="the report is written")
+def test_a_metric_is_in_the_report(few_draws, tmp_path):
+    metrics = {"kappa <b>": sk.cohen_kappa_score}
+    result = compare(make_features(n_patients=24), ["logistic"], protocol=QUICK, metrics=metrics)
+    write_report(result, tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Kappa &lt;b&gt;" in page
+    assert "Kappa <b>" not in page
+
+
+def test_a_metric_that_fails_later_leaves_the_rest(few_draws):
+    """The trial has other numbers of samples than the data set."""
+
+    def fragile(true, predicted):
+        if len(true) not in (60,):
+            raise ZeroDivisionError("division by zero")
+        return 1.0
+
+    def undefined(true, predicted):
+        return float("nan")
+
+    features = make_features(signal=1.0, n_patients=24)
+    result = compare(
+        features, ["logistic"], protocol=QUICK, metrics={"fragile": fragile, "nothing": undefined}
+    )
+    assert result.evaluations[0].metrics["auroc"].low is not None
+    assert np.isnan(result.evaluations[0].metrics["fragile"].value)
+    warned = [w for w in result.warnings if "the metric" in w]
+    arm = result.evaluations[0].name
+    assert f"the metric 'fragile' of {arm} raised ZeroDivisionError: division by zero" in warned
+    assert any(w.startswith(f"the metric 'nothing' of {arm} is not defined") for w in warned)
+
+
+def test_an_arm_without_probabilities_lacks_their_metrics(few_draws):
+    arm = evaluated(predict(40))
+    checked = check_metrics({"loss": on_probabilities(sk.log_loss)}, CLASSES, "malignant")
+    (result,) = measure_own([arm], checked, "malignant", seed=0).evaluations
+    assert "loss" not in result.metrics
+
+
+def test_a_fold_without_a_class_has_no_value(few_draws):
+    arm = predict(40, folds=2)
+    arm = dataclasses.replace(arm, folds=(arm.labels == "benign").astype(np.int64))
+    result = measure(arm, on_scores(sk.average_precision_score))
+    assert np.isnan(result.value)
+    assert "a fold lacks a class" in result.failure
+
+
+def test_perfect_predictions_have_no_interval(few_draws):
+    arm = predict(40, groups=True, skill=50)
+    made = evaluated(arm)
+    checked = check_metrics({"kappa": sk.cohen_kappa_score}, CLASSES, "malignant")
+    (result,) = measure_own([made], checked, "malignant", seed=0).evaluations
+    assert (result.metrics["kappa"].value, result.metrics["kappa"].low) == (1, None)
+
+
+def test_a_function_may_change_its_arrays(few_draws):
+    def greedy(true, predicted):
+        true[:] = predicted
+        return 1.0
+
+    arm = predict(40)
+    before = arm.labels.copy()
+    measure(arm, greedy)
+    assert (arm.labels == before).all()
+
+
+def returns(value):
+    return lambda true, predicted: value
+
+
+class Scorer:
+    def __call__(self, estimator, X, y):
+        return 1.0
+
+
+WRONG = {
+    "no dict": (sk.cohen_kappa_score, "metrics must be a dict of names to functions"),
+    "list": ([sk.cohen_kappa_score], "metrics must be a dict"),
+    "name of ours": ({"auroc": len}, "'auroc' has the name of a built-in metric, 'auroc'"),
+    "name like ours": ({"Balanced Accuracy": len}, "a built-in metric, 'balanced_accuracy'"),
+    "prevalence": ({"PPV at prevalence": len}, "built-in metric"),
+    "twice": ({"k a": returns(1.0), "K_A": returns(1.0)}, "the name of another metric, 'k a'"),
+    "number as name": ({7: len}, "the name of a metric must be text, not 7"),
+    "empty name": ({" ": len}, "cannot name a metric"),
+    "line in name": ({"a\nb": len}, "cannot name a metric"),
+    "long name": ({"a" * 41: len}, "use 1 to 40 letters"),
+    "not callable": ({"k": "cohen_kappa_score"}, "needs a function .* not 'cohen_kappa_score'"),
+    "None": ({"k": None}, "needs a function .* not None"),
+    "class": ({"k": Scorer}, "needs a function"),
+    "scorer": ({"k": Scorer()}, "'k' raised TypeError: .* It is called as function"),
+    "one argument": ({"k": lambda true: 1.0}, "raised TypeError"),
+    "raises": ({"k": lambda t, p: 1 / 0}, "'k' raised ZeroDivisionError: division by zero, on a"),
+    "pos_label": ({"f1": sk.f1_score}, "has the name of a built-in"),
+    "pos_label 1": ({"F1 score": sk.f1_score}, "pos_label=1 is not a valid label.*partial"),
+    "scores": ({"k": sk.average_precision_score}, "'k' raised .* pass on_scores"),
+    "returns None": ({"k": returns(None)}, r"'k' returned None \(NoneType\), not a number"),
+    "returns an array": ({"k": returns(np.ones(2))}, r"returned array\(\[1., 1.\]\) \(ndarray\)"),
+    "returns a bool": ({"k": returns(True)}, r"returned True \(bool\), not a number"),
+    "returns np.bool": ({"k": returns(np.bool_(True))}, "not a number"),
+    "returns complex": ({"k": returns(1j)}, r"returned 1j \(complex\), not a number"),
+    "returns text": ({"k": returns("1")}, r"returned '1' \(str\), not a number"),
+    "per class": (
+        {"k": functools.partial(sk.recall_score, average=None)},
+        r"returned array\(.*\) \(ndarray\), not a number",
+    ),
+    "random": ({"k": lambda t, p: np.random.random()}, "gives different values .* fix its seed"),
+}
+
+
+@pytest.mark.parametrize(("metrics", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_metrics_are_refused_before_anything_is_trained(monkeypatch, metrics, message):
+    monkeypatch.setattr("bottleneck.evaluation.comparison.plan_split", None)
+    with pytest.raises(UsageError, match=message):
+        compare(make_features(n_patients=12), ["logistic"], metrics=metrics)
+
+
+@pytest.mark.parametrize("mark", [on_scores, on_probabilities])
+@pytest.mark.parametrize("function", [None, "f1", 7, Scorer, on_scores(len)])
+def test_only_functions_are_marked(mark, function):
+    with pytest.raises(UsageError, match=f"{mark.__name__} (needs a function|got)"):
+        mark(function)
+
+
+@pytest.mark.parametrize(
+    "number", [1, 0.5, np.float32(0.5), np.int64(3), np.array(0.5), float("nan"), float("inf")]
+)
+def test_numbers_of_every_kind(number):
+    check_metrics({"k": returns(number)}, CLASSES, "malignant")
