@@ -12,6 +12,7 @@ warnings.filterwarnings("ignore", message=r"Pandas requires version '.*' or newe
 
 __all__ = [
     "Augmentation",
+    "Backbone",
     "BottleneckError",
     "Comparison",
     "Evaluation",
@@ -21,6 +22,7 @@ __all__ = [
     "Measures",
     "Model",
     "Predictions",
+    "Preprocessing",
     "Protocol",
     "Reader",
     "Sample",
@@ -53,6 +55,7 @@ __all__ = [
 # this package loads neither torch nor pandas.
 _MODULES = {
     "Augmentation": "bottleneck.data.augmented_copies",
+    "Backbone": "bottleneck.backbones.backbone",
     "BottleneckError": "bottleneck.errors",
     "Comparison": "bottleneck.evaluation.results",
     "Evaluation": "bottleneck.evaluation.results",
@@ -62,6 +65,7 @@ _MODULES = {
     "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.heads.persistence",
     "Predictions": "bottleneck.predictions",
+    "Preprocessing": "bottleneck.data.images.preprocessing",
     "Protocol": "bottleneck.data.splits.protocol",
     "Reader": "bottleneck.data.readers.built_in_readers",
     "Sample": "bottleneck.data.samples",
@@ -91,9 +95,10 @@ _MODULES = {
 
 if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``__getattr__``.
     from bottleneck.audit.audit import audit_features
-    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.backbones.backbone import Backbone, load_backbone
     from bottleneck.data.augmented_copies import Augmentation, augment
     from bottleneck.data.dataset import ImageDataset
+    from bottleneck.data.images.preprocessing import Preprocessing
     from bottleneck.data.readers import load_dataset
     from bottleneck.data.readers.built_in_readers import Reader
     from bottleneck.data.samples import Sample

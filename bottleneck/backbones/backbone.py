@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import difflib
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from bottleneck.backbones import own_networks
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.networks import feature_map, refuse_not_finite
+from bottleneck.backbones.embedding import embed_together
+from bottleneck.backbones.fingerprints import class_of, digest_tensors
+from bottleneck.backbones.networks import refuse_not_finite, refuse_output, unknown_layer
 from bottleneck.backbones.pooling import find_pooling, positions
+from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.errors import UsageError
+from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
 
-__all__ = [
-    "Backbone",
-    "embed_together",
-    "load_backbone",
-    "tapped",
-    "without_tf32",
-]
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+__all__ = ["Backbone", "load_backbone"]
 
 
 class Backbone:
     """A frozen network, the layer from which features are taken, and the pooling.
+
+    ``load_backbone`` makes it of a name, and ``Backbone.from_module`` of a network of one's own.
 
     Parameters
     ----------
@@ -56,17 +52,19 @@ class Backbone:
         Name of a module of the network; "" for the last feature map.
     pooling : {"avg", "max", "gem", "flatten"}
         How the output of the layer becomes one vector.
+    own : bool
+        Whether it is a network of one's own.
 
     Attributes
     ----------
-    shape : tuple of int
-        Shape of the layer's output for one image.
-    width : int
-        Length of a feature vector.
+    shape, width : tuple of int, int
+        Shape of the layer's output for one image, and length of a feature vector.
     device : torch.device
         The device of the network.
-    statistics : tuple of two Tensor, each of shape (3,)
+    statistics : tuple of two Tensor, each of shape (n_channels,)
         Mean and std of the preprocessing, on this device.
+    versions : dict of str to str
+        Version of the installed package that a network of one's own comes from.
 
     Raises
     ------
@@ -86,6 +84,7 @@ class Backbone:
         preprocessing: Preprocessing,
         layer: str = "",
         pooling: str = "avg",
+        own: bool = False,
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.name = name
@@ -94,15 +93,22 @@ class Backbone:
         self.preprocessing = preprocessing
         self.layer = layer
         self.pooling = pooling
+        self.own = own
+        self.versions: dict[str, str] = {}
         self._pool = find_pooling(pooling)
-        self._prefix_tokens = getattr(network, "num_prefix_tokens", 0)
+        prefix = getattr(network, "num_prefix_tokens", 0)
+        self._prefix_tokens = prefix if isinstance(prefix, int) else 0
+        if not isinstance(layer, str):
+            raise UsageError(f"a layer is stated by its name, not by {layer!r}")
         if layer and layer not in dict(network.named_modules()):
-            raise _unknown_layer(name, layer, network)
+            raise unknown_layer(name, layer, network, own=own)
         # Feature maps of Swin have their channels last, except the outputs of its convolutions.
         is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
         swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = swin_like and not is_convolution
-        refuse_not_finite(network.state_dict(), f"the network {name}")
+        # The buffers of a network of one's own may be masks that hold −∞.
+        weights_of = dict(network.named_parameters()) if own else network.state_dict()
+        refuse_not_finite(weights_of, f"the network {name}")
         self.device = torch.device("cpu")
         self.statistics = self._place_statistics()
         self.shape, self.width = self._probe()
@@ -116,25 +122,116 @@ class Backbone:
             f"on {self.device}",
         )
 
-    def _probe(self) -> tuple[tuple[int, ...], int]:
-        side = self.preprocessing.crop
-        with Taps(self.network, [self.layer], self.name) as taps:
-            (output,) = taps.read(torch.zeros(2, 3, side, side))
-        if not isinstance(output, Tensor) or len(output) != 2 or output.ndim not in (2, 3, 4):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise UsageError(
-                f"layer '{self.layer}' of {self.name} gives {shape} for 2 images, but one map, "
-                "token list or vector per image is needed; choose another layer"
-            )
-        if output.ndim == 4 and ".attn." in f".{self.layer}":
-            raise UsageError(
-                f"layer '{self.layer}' of {self.name} gives attention weights, not features; "
-                "choose another layer"
-            )
-        return tuple(output.shape[1:]), self._pooled(output).shape[1]
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        preprocessing: Preprocessing | str | Mapping[str, Any],
+        layer: str | None = None,
+        *,
+        pooling: str = "avg",
+        name: str | None = None,
+    ) -> Self:
+        """Return a backbone of any ``torch.nn.Module``: of timm, torchvision, MONAI, or one's own.
 
-    def at(self, layer: str | None) -> Backbone:
-        """Return a backbone of the same network with another layer (None: last feature map)."""
+        The module stays as it is; its copy is on the CPU, in float32 and in evaluation mode. The
+        recipe holds a hash of all its tensors, and one of its settings and code: the source of
+        its classes and of what they call, or the installed package and its version. Networks that
+        differ in any of these never share a feature file.
+
+        Parameters
+        ----------
+        module : nn.Module
+            Takes a batch of shape (batch, channels, crop, crop). Features are those of
+            ``forward_features``, if it has this method, or else of its output.
+        preprocessing : Preprocessing, str or mapping
+            How pixels reach the module: a ``Preprocessing``; a data configuration of timm, as
+            ``timm.data.resolve_model_data_config`` returns it; "timm" for what a timm model states
+            itself; "radimagenet" or one of its variants; or the path of a TOML file.
+        layer : str, optional
+            Name of the layer whose output is pooled, as ``module.named_modules()`` gives it.
+        pooling : {"avg", "max", "gem", "flatten"}
+            How its output becomes one vector. Three dimensions are (batch, tokens, features).
+        name : str, optional
+            Name in reports and feature files; by default that of the class.
+
+        Returns
+        -------
+        Backbone
+
+        Raises
+        ------
+        UsageError
+            If the module cannot be copied, or its code or tensors cannot be read (TorchScript,
+            compiled, quantised); if an image gets other features in another batch or at another
+            time; or if layer, pooling or preprocessing do not fit.
+        WeightsError
+            If it holds weights that are not finite.
+
+        Examples
+        --------
+        >>> network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU())
+        >>> grey = Preprocessing(32, 32, "bilinear", (0.5,) * 3, (0.5,) * 3, channels="L")
+        >>> backbone = Backbone.from_module(network, grey, name="small")
+        >>> backbone.shape, backbone.width
+        ((8, 30, 30), 8)
+        """
+        find_pooling(pooling)
+        network = own_networks.frozen_copy(module)
+        stated = own_preprocessing(preprocessing, module)
+        identity = own_networks.identify(network)
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise UsageError(f"the name of a network must be text that is not empty, not {name!r}")
+        backbone = cls(
+            network,
+            name=name or class_of(network).__name__,
+            architecture=identity.code,
+            weights=Weights(f"own {identity.tensors[:8]}", source=identity.code),
+            preprocessing=stated,
+            layer=layer or "",
+            pooling=pooling,
+            own=True,
+        )
+        backbone.__dict__["digest"] = identity.tensors
+        backbone.versions = {k: v for k, v in filter(None, [identity.package]) if v}
+        shape = (stated.crop, stated.crop, stated.n_channels)
+        own_networks.refuse_dependent_rows(network, backbone.name, backbone.embed, shape)
+        return backbone
+
+    def __sklearn_clone__(self) -> Backbone:
+        return self  # It is frozen: clones of an estimator that has it share the network.
+
+    def _probe(self) -> tuple[tuple[int, ...], int]:
+        side, channels = self.preprocessing.crop, self.preprocessing.n_channels
+        with Taps(self.network, [self.layer], self.name) as taps:
+            try:
+                (output,) = taps.read(torch.zeros(2, channels, side, side))
+            except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
+                raise self.explain(error) from None
+        refuse_output(self.network, output, self.layer, self.name)
+        if self.own and output.ndim == 4:
+            # The map of a square image is square.
+            _, first, second, third = output.shape
+            self._channels_last = first == second != third
+        return tuple(output.shape[1:]), self.pooled(output).shape[1]
+
+    def explain(self, error: Exception) -> Exception:
+        """Return the error to raise where the forward pass raised one."""
+        if not self.own or isinstance(error, BottleneckError | MemoryError):
+            return error
+        channels = self.preprocessing.n_channels
+        return own_networks.explain_failure(error, self.name, self.network, channels)
+
+    def at(self, layer: str | None, pooling: str | None = None) -> Backbone:
+        """Return a backbone of the same network with another layer (None: last feature map).
+
+        Parameters
+        ----------
+        layer : str or None
+            Name of the layer.
+        pooling : str, optional
+            Another pooling.
+        """
         other = Backbone(
             self.network,
             name=self.name,
@@ -142,8 +239,10 @@ class Backbone:
             weights=self.weights,
             preprocessing=self.preprocessing,
             layer=layer or "",
-            pooling=self.pooling,
+            pooling=pooling or self.pooling,
+            own=self.own,
         )
+        other.versions = self.versions
         other.device = self.device
         other.statistics = self.statistics
         other.__dict__["digest"] = self.digest
@@ -166,21 +265,19 @@ class Backbone:
         other.preprocessing = dataclasses.replace(self.preprocessing, preparation=merged)
         return other
 
-    def _pooled(self, output: Tensor) -> Tensor:
+    def pooled(self, output: Tensor) -> Tensor:
+        """Return the features of a batch, from what the layer gave for it."""
         return self._pool(
             positions(output, channels_last=self._channels_last, prefix_tokens=self._prefix_tokens)
         )
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the names, shapes and float32 values of the network's tensors."""
-        digest = hashlib.sha256()
-        for key, tensor in sorted(self.network.state_dict().items()):
-            if key.endswith("num_batches_tracked"):
-                continue
-            digest.update(f"{key} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.float().cpu().contiguous().numpy().data)
-        return digest.hexdigest()
+        """sha256 over the names, shapes and values of the network's tensors."""
+        tensors = self.network.state_dict().items()
+        return digest_tensors(
+            {key: one for key, one in tensors if not key.endswith("num_batches_tracked")}
+        )
 
     def recipe(self, precision: Precision, decoding: Decoding = "reference") -> Recipe:
         """Return the recipe of the features that this backbone computes."""
@@ -206,7 +303,8 @@ class Backbone:
 
     def _place_statistics(self) -> tuple[Tensor, Tensor]:
         # Done once: in every batch, a GPU would have to wait for the copy.
-        mean, std = self.preprocessing.mean, self.preprocessing.std
+        channels = self.preprocessing.n_channels
+        mean, std = self.preprocessing.mean[:channels], self.preprocessing.std[:channels]
         return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
 
     @torch.inference_mode()
@@ -215,7 +313,7 @@ class Backbone:
 
         Parameters
         ----------
-        pixels : Tensor of uint8 or float32, shape (batch, crop, crop, 3)
+        pixels : Tensor of uint8 or float32, shape (batch, crop, crop, n_channels)
             Values from 0 to 255, as ``Preprocessing.pixels`` returns them.
         precision : {"fp32", "bf16", "fp16"}
             Precision of the forward pass; pooling is always float32.
@@ -226,72 +324,6 @@ class Backbone:
             One feature vector per image, on the backbone's device.
         """
         return embed_together([self], pixels, precision)[0]
-
-
-def tapped(backbones: Sequence[Backbone]) -> Taps:
-    """Return the taps of several backbones of one network; close them after use."""
-    first = backbones[0]
-    return Taps(first.network, [backbone.layer for backbone in backbones], first.name)
-
-
-@torch.inference_mode()
-def embed_together(
-    backbones: Sequence[Backbone],
-    pixels: Tensor,
-    precision: Precision = "fp32",
-    forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
-    taps: Taps | None = None,
-) -> list[Tensor]:
-    """Return the features of several layers of one network, computed in one forward pass.
-
-    Parameters
-    ----------
-    backbones : sequence of Backbone
-        Backbones of one network with different layers (see ``Backbone.at``).
-    pixels, precision
-        The same as for ``Backbone.embed``.
-    forward : callable
-        Takes the network and its input, and returns the last feature map; for example a
-        compiled ``feature_map``.
-    taps : Taps, optional
-        The result of ``tapped(backbones)``. Without it, only one thread may use the network.
-
-    Returns
-    -------
-    list of Tensor of float32, each of shape (batch, width)
-        The features of each backbone.
-    """
-    first = backbones[0]
-    x = pixels.to(first.device, non_blocking=True).float()
-    # For float32 pixels, ``float`` returns the caller's tensor, which must not be changed.
-    x = x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)
-    # On flattened rows: with an innermost loop over 3 channels, a CPU takes four times as long.
-    mean, std = (channel.repeat(x.shape[2]) for channel in first.statistics)
-    rows = x.flatten(2).sub_(mean).div_(std)
-    # NHWC permuted to NCHW is already in the memory format channels_last.
-    x = rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    reduced = precision != "fp32"
-    autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
-    cuda = first.device.type == "cuda"
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(autocast)
-        stack.enter_context(without_tf32() if cuda else contextlib.nullcontext())
-        outputs = (taps or stack.enter_context(tapped(backbones))).read(x, forward)
-    return [b._pooled(output) for b, output in zip(backbones, outputs, strict=True)]
-
-
-@contextlib.contextmanager
-def without_tf32() -> Iterator[None]:
-    """Turn off TF32 in cuDNN, which by default rounds fp32 inputs to a mantissa of 10 bits.
-
-    The setting applies to the whole process. If several threads compute, use it around all of them.
-    """
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def load_backbone(
@@ -350,13 +382,4 @@ def load_backbone(
         preprocessing=expected,
         layer=layer or "",
         pooling=pooling,
-    )
-
-
-def _unknown_layer(name: str, layer: str, network: nn.Module) -> UsageError:
-    layers = [n for n, _ in network.named_modules() if n]
-    near = difflib.get_close_matches(layer, layers, n=3, cutoff=0.4) or layers[-3:]
-    return UsageError(
-        f"unknown layer '{layer}' of {name}; similar names: {', '.join(near)}. "
-        f"`bottleneck backbones {name}` lists all layers."
     )

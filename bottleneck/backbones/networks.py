@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Mapping
 
@@ -20,7 +21,9 @@ __all__ = [
     "config_of",
     "feature_map",
     "refuse_not_finite",
+    "refuse_output",
     "skeleton",
+    "unknown_layer",
     "unused_parts",
 ]
 
@@ -117,6 +120,45 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], what: str) -> None:
         )
 
 
+def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> None:
+    """Raise an error if what a layer gave for two images cannot be pooled.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    output : object
+        What the layer gave.
+    layer, name : str
+        Name of the layer, "" for the network itself, and of the network.
+
+    Raises
+    ------
+    UsageError
+        If it is no tensor of numbers with one map, token list or vector per image.
+    """
+    if not isinstance(output, Tensor) and not layer:
+        names = [name for name, _ in network.named_modules() if name]
+        last = ", ".join(f"'{name}'" for name in names[-3:])
+        raise UsageError(
+            f"the network {name} returns {type(output).__name__}, not one tensor: name "
+            f"the layer whose output is pooled, as layer='NAME'. The last are {last}"
+        )
+    if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4) or len(output) != 2:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise UsageError(
+            f"layer '{layer}' of {name} gives {shape} for 2 images, but one map, "
+            "token list or vector per image is needed; choose another layer"
+        )
+    if output.ndim == 4 and ".attn." in f".{layer}":
+        raise UsageError(
+            f"layer '{layer}' of {name} gives attention weights, not features; choose another layer"
+        )
+    if not output.is_floating_point() or not output.numel():
+        kind = f"{output.dtype} of the shape {tuple(output.shape)}"
+        raise UsageError(f"layer '{layer}' of {name} gives {kind}; choose another layer")
+
+
 def called_modules(network: nn.Module, pixels: Tensor) -> set[str]:
     """Return the names of the modules that compute the last feature map."""
     called = {""}
@@ -135,3 +177,24 @@ def feature_map(network: nn.Module, pixels: Tensor) -> Tensor:
     """Return the last feature map: ``forward_features`` of timm, or the network's output."""
     forward = getattr(network, "forward_features", network)
     return forward(pixels)
+
+
+def unknown_layer(name: str, layer: str, network: nn.Module, *, own: bool = False) -> UsageError:
+    """Return the error for a layer that a network does not have, with similar names.
+
+    Parameters
+    ----------
+    name, layer : str
+        Name of the network, and of the layer.
+    network : nn.Module
+        The network.
+    own : bool
+        Whether it is a network of one's own, and not of the catalogue.
+    """
+    layers = [known for known, _ in network.named_modules() if known]
+    near = difflib.get_close_matches(layer, layers, n=3, cutoff=0.4) or layers[-3:]
+    lists = "module.named_modules()" if own else f"bottleneck backbones {name}"
+    return UsageError(
+        f"unknown layer '{layer}' of {name}; similar names: {', '.join(near)}. "
+        f"`{lists}` lists all layers."
+    )

@@ -43,7 +43,7 @@ def find_pooling(name: str) -> Callable[[Tensor], Tensor]:
     UsageError
         If there is no such pooling.
     """
-    if name not in POOLINGS:
+    if not isinstance(name, str) or name not in POOLINGS:
         raise unknown_name("pooling", name, POOLINGS)
     return POOLINGS[name]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's resize.
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
 from bottleneck.data.images.preparation import locate_mask
-from bottleneck.data.images.preprocessing import Interpolation, Preprocessing
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.settings.config import read_toml
 from bottleneck.settings.schema import from_table
@@ -19,6 +19,7 @@ __all__ = [
     "default_preprocessing",
     "find_preprocessing",
     "keras_preprocessing",
+    "own_preprocessing",
     "torchvision_preprocessing",
     "transformers_preprocessing",
 ]
@@ -75,18 +76,109 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
     UsageError
         If there is no such preprocessing, or the file cannot be read.
     """
-    if name in _RADIMAGENET:
-        return _RADIMAGENET[name]
     if name in _STATED and name in encoder.layouts:
         return _STATED[name](encoder, sha256)
-    path = Path(name)
-    if path.suffix == ".toml":
-        table = read_toml(path, "preprocessing")
-        if isinstance(stated := table.get("preparation"), Mapping):
-            table = {**table, "preparation": locate_mask(stated, path.parent)}
-        return from_table(Preprocessing, table, str(path))
+    if (stated := _read_stated(name)) is not None:
+        if stated.n_channels != 3:
+            raise UsageError(
+                f"{encoder.name} takes three channels, but {name} states channels = "
+                f"'{stated.channels}': state RGB or BGR"
+            )
+        return stated
     known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
     raise unknown_name(f"preprocessing of {encoder.name}", name, known)
+
+
+def _read_stated(name: str) -> Preprocessing | None:
+    """Return a preprocessing that does not depend on the network; None for other names."""
+    if name in _RADIMAGENET:
+        return _RADIMAGENET[name]
+    path = Path(name)
+    if path.suffix != ".toml":
+        return None
+    table = read_toml(path, "preprocessing")
+    if isinstance(stated := table.get("preparation"), Mapping):
+        table = {**table, "preparation": locate_mask(stated, path.parent)}
+    return from_table(Preprocessing, table, str(path))
+
+
+def own_preprocessing(stated: object, module: object) -> Preprocessing:
+    """Return the preprocessing of a network of one's own.
+
+    Parameters
+    ----------
+    stated : Preprocessing, str or mapping
+        As ``Backbone.from_module`` takes it.
+    module : nn.Module
+        The network; "timm" reads what it states.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these, or states what ``Preprocessing`` cannot express.
+    """
+    if isinstance(stated, Preprocessing):
+        return stated
+    if isinstance(stated, str):
+        if stated == "timm":
+            config = getattr(module, "pretrained_cfg", None) or {}
+            return _from_data_config(config, f"the {type(module).__name__} (its pretrained_cfg)")
+        if (found := _read_stated(stated)) is not None:
+            return found
+        raise unknown_name(
+            "preprocessing of a network of your own", stated, ["timm", *_RADIMAGENET, "FILE.toml"]
+        )
+    if isinstance(stated, Mapping):
+        return _from_data_config(stated, "the data configuration")
+    raise UsageError(
+        "the preprocessing must be a Preprocessing, a data configuration of timm (a dict), or a "
+        f"name, not {'None' if stated is None else type(stated).__name__}: only the publisher of "
+        "the weights knows the size, the mean and the std that they expect"
+    )
+
+
+def _from_data_config(config: Mapping[str, Any], what: str) -> Preprocessing:
+    needed = ("input_size", "interpolation", "mean", "std", "crop_pct")
+    if lacking := [field for field in needed if config.get(field) is None]:
+        raise UsageError(
+            f"{what} does not state {', '.join(lacking)}; give a Preprocessing, or what "
+            "timm.data.resolve_model_data_config(model) returns"
+        )
+    mode = config.get("crop_mode") or "center"
+    size, mean, std = (_numbers(config, field, what) for field in ("input_size", "mean", "std"))
+    if len(size) != 3 or size[1] != size[2] or mode not in ("center", "squash"):
+        raise UsageError(
+            f"{what} states an input of {'×'.join(f'{side:g}' for side in size)} with the crop "
+            f"mode '{mode}', which is not supported; a square and a centre crop are"
+        )
+    channels = int(size[0])
+    if channels not in (1, 3) or not len(mean) == len(std) == channels:
+        raise UsageError(
+            f"{what} states {channels} channels, {len(mean)} means and {len(std)} deviations; one "
+            "or three of each are needed"
+        )
+    if config.get("crop_border_pixels"):
+        raise UsageError(f"{what} states crop_border_pixels, which is not supported")
+    side, share = int(size[1]), config["crop_pct"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0.1 <= share <= 1:
+        raise UsageError(f"{what} states crop_pct = {share!r}; it must be from 0.1 to 1")
+    return Preprocessing(
+        # Truncated as in timm.data.transforms_factory.
+        resize=int(side / share),
+        crop=side,
+        interpolation=config["interpolation"],
+        mean=cast(_Triple, tuple(mean) * (3 // channels)),
+        std=cast(_Triple, tuple(std) * (3 // channels)),
+        channels="RGB" if channels == 3 else "L",
+        squash=mode == "squash",
+    )
+
+
+def _numbers(config: Mapping[str, Any], field: str, what: str) -> list[float]:
+    try:
+        return [float(number) for number in config[field]]
+    except (TypeError, ValueError):
+        raise UsageError(f"{what} states {field} = {config[field]!r}, not numbers") from None
 
 
 def default_preprocessing(encoder: Encoder) -> Preprocessing:
@@ -97,22 +189,7 @@ def default_preprocessing(encoder: Encoder) -> Preprocessing:
     UsageError
         If timm states none, or one that ``Preprocessing`` cannot express.
     """
-    config = config_of(encoder)
-    _, height, width = config.input_size
-    if height != width or config.crop_mode not in ("center", "squash"):
-        raise UsageError(
-            f"{encoder.timm} expects an input of {height}×{width} with the crop mode "
-            f"'{config.crop_mode}', which is not supported; choose one with a square centre crop"
-        )
-    return Preprocessing(
-        # Truncated as in timm.data.transforms_factory.
-        resize=int(height / config.crop_pct),
-        crop=height,
-        interpolation=cast(Interpolation, config.interpolation),
-        mean=cast(_Triple, tuple(config.mean)),
-        std=cast(_Triple, tuple(config.std)),
-        squash=config.crop_mode == "squash",
-    )
+    return _from_data_config(config_of(encoder).to_dict(), f"timm's {encoder.timm}")
 
 
 def torchvision_preprocessing(name: str, sha256: str | None = None) -> Preprocessing:

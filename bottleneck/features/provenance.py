@@ -41,7 +41,8 @@ def describe_run(backbone: Backbone, stages: tuple[Stage, ...], engine: Engine) 
         "shape": list(backbone.shape),
         "versions": {"bottleneck": bottleneck.__version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES}
-        | dict(_installed(*_OPTIONAL)),
+        | dict(_installed(*_OPTIONAL))
+        | backbone.versions,
         "command": _command(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "stages": {s.name: {"busy": s.busy, "waiting": s.waiting} for s in stages},

@@ -8,8 +8,9 @@ import torch
 from example_images import embed_files, largest_difference, two_images
 from made import dataset_of, make_images
 
-from bottleneck.backbones.backbone import Backbone, embed_together, load_backbone
+from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
+from bottleneck.backbones.embedding import embed_together
 from bottleneck.backbones.layer_listing import describe_layers
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract, extract_all

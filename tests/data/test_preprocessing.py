@@ -124,7 +124,7 @@ def test_the_fields_survive_json_and_toml():
             "mean 1 must be a number from -1,000 to 1,000, not 'a'",
         ),
         ({"squash": 1}, "squash must be true or false, not 1"),
-        ({"channels": 3}, "channels must be RGB or BGR, not 3"),
+        ({"channels": 3}, "channels must be RGB or BGR or L, not 3"),
         ({"cropp": 3}, "did you mean 'crop'"),
     ],
 )

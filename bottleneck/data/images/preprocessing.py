@@ -64,8 +64,9 @@ class Preprocessing:
     mean, std : tuple of float, of length 3
         Mean and standard deviation of each channel on the scale of 0 to 1, in the order of
         ``channels``.
-    channels : {"RGB", "BGR"}
-        Order of the channels in the network's input.
+    channels : {"RGB", "BGR", "L"}
+        Order of the channels in the network's input; "L" for a network of one channel, which gets
+        the grey value (ITU-R 601-2). Mean and std are then three times the same number.
     squash : bool
         Whether both sides are resized to ``resize``, which changes the aspect ratio.
     resizer : {"pillow", "torchvision", "opencv"}
@@ -95,7 +96,7 @@ class Preprocessing:
     interpolation: Interpolation
     mean: tuple[_Mean, _Mean, _Mean]
     std: tuple[_Positive, _Positive, _Positive]
-    channels: Literal["RGB", "BGR"] = "RGB"
+    channels: Literal["RGB", "BGR", "L"] = "RGB"
     squash: bool = False
     resizer: Resizer = "pillow"
     preparation: Preparation = Preparation()
@@ -106,6 +107,16 @@ class Preprocessing:
             raise unknown_name(f"interpolation of {self.resizer}", self.interpolation, known)
         if self.crop > self.resize:
             raise UsageError(f"crop must be at most resize ({self.resize}), not {self.crop}")
+        if self.channels == "L" and len({*self.mean}) + len({*self.std}) > 2:
+            raise UsageError(
+                "with channels='L', mean and std must each be three times the same number, not "
+                f"{self.mean} and {self.std}"
+            )
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of the network's input."""
+        return 1 if self.channels == "L" else 3
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that can be written as JSON."""
@@ -139,7 +150,7 @@ class Preprocessing:
 
         Returns
         -------
-        ndarray of uint8, shape (crop, crop, 3)
+        ndarray of uint8, shape (crop, crop, n_channels)
             Values from 0 to 255, in the order of ``channels``; float32 with the resizer "opencv",
             which does not round.
 
@@ -162,6 +173,8 @@ class Preprocessing:
         width, height = self._resized_size(image.size)
         # torchvision rounds the position of a centre crop in this way.
         left, top = round((width - self.crop) / 2.0), round((height - self.crop) / 2.0)
+        if self.channels == "L":
+            image, rgb = image.convert("L"), None
         resized = self._resize(image, rgb, width, height)
         array = resized[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(array[:, :, ::-1] if self.channels == "BGR" else array)
@@ -170,8 +183,9 @@ class Preprocessing:
         self, image: Image.Image, rgb: NDArray[np.uint8] | None, width: int, height: int
     ) -> NDArray[np.uint8 | np.float32]:
         if self.resizer == "pillow":
-            return np.asarray(image.resize((width, height), _FILTERS[self.interpolation]))
-        array = np.asarray(image) if rgb is None else rgb
+            array = np.asarray(image.resize((width, height), _FILTERS[self.interpolation]))
+            return array.reshape(height, width, self.n_channels)
+        array = np.asarray(image).reshape(image.height, image.width, -1) if rgb is None else rgb
         if self.resizer == "opencv":
             return _linear(_linear(array, width, axis=1), height, axis=0).astype(np.float32)
         if self.resizer not in TENSOR_RESIZERS:

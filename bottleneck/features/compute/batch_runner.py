@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bottleneck.backbones.backbone import Backbone, embed_together, tapped, without_tf32
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.embedding import embed_together, tapped, without_tf32
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
 from bottleneck.errors import UsageError
@@ -211,10 +212,11 @@ class BatchRunner:
                     for start in range(0, len(images), size)
                 ]
                 return [np.concatenate(features) for features in zip(*blocks, strict=True)]
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    report_failure(error, device)
-                    raise
+            except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
+                if not isinstance(error, RuntimeError) or not is_out_of_memory(error):
+                    if isinstance(error, RuntimeError):
+                        report_failure(error, device)
+                    raise self.backbones[0].explain(error) from None
             if size == 1:
                 raise UsageError(
                     "the memory of the device is too small for a single image; choose another "

@@ -1,0 +1,296 @@
+"""Networks of one's own: frozen copies, refused where a row depends on more than its image."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bottleneck.backbones.fingerprints import (
+    all_tensors,
+    class_of,
+    digest_tensors,
+    fingerprint_code,
+    package_of,
+    refuse_unusual,
+)
+from bottleneck.errors import UsageError, one_line
+from bottleneck.text.plain_text import visible
+
+__all__ = ["Identity", "explain_failure", "frozen_copy", "identify", "refuse_dependent_rows"]
+
+# Largest difference between two rows of one image, relative to the largest value: in batches of
+# one shape, where only the order of sums on a busy CPU could differ, and of two shapes.
+_SAME, _OTHER_SHAPE = 1e-5, 1e-3
+# Values that say the same each time they are set.
+_PLAIN = (bool, int, float, str, torch.dtype, torch.device)
+_WATCHING = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What tells a network of one's own from any other.
+
+    Attributes
+    ----------
+    code : str
+        The name of its class, its package with version where it is installed, and a hash of its
+        code and settings.
+    tensors : str
+        sha256 over all its tensors.
+    package : tuple of str or None
+        Name and version of the package of its class; None for code of one's own.
+    """
+
+    code: str
+    tensors: str
+    package: tuple[str, str] | None
+
+
+def frozen_copy(module: object) -> nn.Module:
+    """Return a copy of a module that computes features: on the CPU, in float32, in evaluation mode.
+
+    The module itself is not changed.
+
+    Raises
+    ------
+    UsageError
+        If the object is no module, cannot be copied, or wraps another module that should be given
+        in its place.
+    """
+    if isinstance(module, type) and issubclass(module, nn.Module):
+        raise UsageError(f"expected a network, but {module.__name__} is its class: make an object")
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"expected a torch.nn.Module, not {_kind(module)}; for the name of a network use "
+            "load_backbone"
+        )
+    _refuse_wrapped(module)
+    for name, tensor in all_tensors(module).items():
+        refuse_unusual(tensor, f"'{name}'")
+    for name, layer in module.named_modules():
+        hooks = (*layer._forward_hooks.values(), *layer._forward_pre_hooks.values())
+        if own := [hook for hook in hooks if not _is_of_torch(hook)]:
+            raise UsageError(
+                f"{_layer(name)} has a forward hook ({visible(_name(own[0]))}), which may change "
+                "what it computes: remove it first, with remove() of its handle"
+            )
+    try:
+        network = copy.deepcopy(module)
+    except Exception as error:  # noqa: BLE001  # Any attribute may refuse in any way.
+        raise UsageError(
+            f"{type(module).__name__} cannot be copied ({type(error).__name__}: "
+            f"{one_line(error)}), and the original must stay as it is. Take out the attribute that "
+            "cannot be copied; of torch.nn.utils.weight_norm, use that of parametrizations"
+        ) from None
+    network.eval().requires_grad_(False).float().to("cpu")
+    if training := [name for name, layer in network.named_modules() if layer.training]:
+        raise UsageError(f"{_layer(training[0])} stays in training mode after eval()")
+    return network
+
+
+def _refuse_wrapped(module: nn.Module) -> None:
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise UsageError(
+            f"{type(module).__name__} wraps a network for several devices: give the network "
+            "itself, its attribute 'module'"
+        )
+    for name, layer in module.named_modules():
+        if isinstance(layer, torch.jit.ScriptModule):
+            raise UsageError(
+                f"{_layer(name)} is TorchScript, whose code cannot be read: give the module that "
+                "it was made of"
+            )
+        if hasattr(layer, "_orig_mod"):
+            raise UsageError(
+                f"{_layer(name)} is compiled: give the network that was compiled, its attribute "
+                "'_orig_mod'. extract(..., compile='always') compiles it"
+            )
+        if getattr(layer, "_compiled_call_impl", None) is not None:
+            raise UsageError(
+                f"{_layer(name)} is compiled by its method compile(): give a network that is not. "
+                "extract(..., compile='always') compiles it"
+            )
+
+
+def _is_of_torch(hook: object) -> bool:
+    of = getattr(hook, "__module__", None) or type(hook).__module__
+    return str(of).partition(".")[0] == "torch"
+
+
+def _name(hook: object) -> str:
+    return getattr(hook, "__qualname__", type(hook).__name__)
+
+
+def _layer(name: str) -> str:
+    return f"layer '{name}'" if name else "the network"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"an object of the class {type(value).__name__}"
+
+
+def identify(network: nn.Module) -> Identity:
+    """Return the identity of a frozen copy.
+
+    Raises
+    ------
+    UsageError
+        If a part of its code or of its settings cannot be read.
+    """
+    cls = class_of(network)
+    package = package_of(cls)
+    words = [f"{cls.__module__}.{cls.__qualname__}"]
+    if package is not None and package[1]:
+        words.append(" ".join(package))
+    code = ", ".join([*words, f"code {fingerprint_code(network)[:32]}"])
+    return Identity(code, digest_tensors(all_tensors(network)), package)
+
+
+def explain_failure(error: Exception, name: str, network: nn.Module, channels: int) -> UsageError:
+    """Return the error for a network of one's own that raised one.
+
+    Parameters
+    ----------
+    error : Exception
+        What it raised.
+    name : str
+        Its name.
+    network : nn.Module
+        The network.
+    channels : int
+        Number of channels of its input.
+    """
+    first = next((m for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
+    advice = "check the size, the channels and the precision that it expects"
+    if isinstance(first, nn.Conv3d):
+        advice = "it takes volumes, and images are extracted one by one"
+    elif first is not None and first.in_channels == 1 != channels:
+        advice = "it takes one channel: state channels='L' in its Preprocessing"
+    elif first is not None and first.in_channels != channels:
+        advice = f"its first convolution takes {first.in_channels} channels, not {channels}"
+    return UsageError(
+        f"the network {visible(name)} cannot compute such images ({type(error).__name__}: "
+        f"{one_line(error)}): {advice}"
+    )
+
+
+def refuse_dependent_rows(
+    network: nn.Module, name: str, embed: Callable[[Tensor], Tensor], shape: tuple[int, ...]
+) -> None:
+    """Raise an error if the rows of a network depend on more than their image.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    name : str
+        Its name.
+    embed : callable
+        Takes uint8 pixels of shape (batch, side, side, channels) and returns their rows.
+    shape : tuple of int
+        Side, side and channels of an image.
+
+    Raises
+    ------
+    UsageError
+        If rows are not finite, differ when they are computed again or in another batch, or if
+        the network keeps values between or during its passes: several batches are computed at
+        the same time.
+    """
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8)
+    images[1], images[2] = images[1] // 4, 255 - images[2] // 4  # A dark and a bright one.
+    pixels = torch.from_numpy(images)
+    embed(pixels)  # Some networks prepare a cache in their first pass, and keep it.
+    settings = fingerprint_code(network)
+    versions = {key: tensor._version for key, tensor in all_tensors(network).items()}
+    with _random_state() as drawn, _watched(network, name):
+        rows = embed(pixels)
+        again, alone, turned = embed(pixels), embed(pixels[1:2]), embed(pixels.flip(0)).flip(0)
+        random_numbers = drawn()
+    if not bool(rows.isfinite().all()):
+        raise UsageError(
+            f"the network {name} gives features that are not finite for ordinary images: check "
+            "that its weights and the preprocessing belong together"
+        )
+    changed = [
+        key for key, tensor in all_tensors(network).items() if tensor._version != versions.get(key)
+    ]
+    if changed or fingerprint_code(network) != settings:
+        what = f"its tensor '{changed[0]}'" if changed else "its settings"
+        raise UsageError(
+            f"the network {name} changes {what} while it computes, so that features would depend "
+            "on what was computed before"
+        )
+    if random_numbers or _differ(rows, again, _SAME):
+        raise UsageError(
+            f"the network {name} gives other features for the same images each time: it depends "
+            "on random numbers, such as dropout that evaluation mode does not turn off"
+        )
+    if _differ(rows[1:2], alone, _OTHER_SHAPE) or _differ(rows, turned, _OTHER_SHAPE):
+        raise UsageError(
+            f"the network {name} gives an image other features in another batch: it mixes the "
+            "images of a batch, such as batch normalisation without running statistics"
+        )
+
+
+def _differ(one: Tensor, two: Tensor, tolerance: float) -> bool:
+    largest = max(float(one.abs().max()), 1e-30)
+    return not bool(((one - two).abs() <= tolerance * largest).all())
+
+
+@contextlib.contextmanager
+def _random_state() -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether random numbers were drawn; restore the generators."""
+    legacy = np.random.get_state(legacy=False)
+    states = torch.get_rng_state(), random.getstate(), str(legacy)
+
+    def drawn() -> bool:
+        same = torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
+        return not same or str(np.random.get_state(legacy=False)) != states[2]
+
+    try:
+        yield drawn
+    finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(legacy)
+
+
+@contextlib.contextmanager
+def _watched(network: nn.Module, name: str) -> Iterator[None]:
+    """Raise an error where a module sets an attribute to another value than it had."""
+    layers = {id(module): layer for layer, module in network.named_modules()}
+    plain_setattr = nn.Module.__setattr__
+
+    def watching_setattr(self: nn.Module, attribute: str, value: Any) -> None:
+        if id(self) in layers and not _is_same(value, vars(self).get(attribute)):
+            raise UsageError(
+                f"the network {name} keeps a value in the attribute '{attribute}' of "
+                f"{layers[id(self)] or 'itself'} while it computes. Batches that are computed at "
+                "the same time would mix these values up: use a variable of the function instead"
+            )
+        plain_setattr(self, attribute, value)
+
+    with _WATCHING:
+        nn.Module.__setattr__ = watching_setattr  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            nn.Module.__setattr__ = plain_setattr  # type: ignore[method-assign]
+
+
+def _is_same(value: Any, before: Any) -> bool:
+    if value is before:
+        return True
+    if isinstance(value, tuple) and isinstance(before, tuple) and len(value) == len(before):
+        return all(_is_same(*pair) for pair in zip(value, before, strict=True))
+    return isinstance(value, _PLAIN) and type(value) is type(before) and bool(value == before)
