@@ -8,12 +8,12 @@ draws on it. ``--full`` adds 3500 x 2048 features and 100,000 x 2048, about 20 m
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import copy
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,22 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.heads.head_catalogue import Head, get_head
+from bottleneck.heads.head import Head
+from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import SearchResult, score_classes, search
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-LINEAR = dataclasses.replace(
-    get_head("svm"), grid=({"svm__kernel": ("linear",), "svm__C": (1e-4, 1e-3, 1e-2, 0.1, 1, 10)},)
+
+def with_grid(head: Head, grid: Mapping[str, Sequence[Any]]) -> Head:
+    """Return the same head with another search space."""
+    other = copy.copy(head)
+    other.grid = (grid,)
+    return other
+
+
+LINEAR = with_grid(
+    get_head("svm"), {"svm__kernel": ("linear",), "svm__C": (1e-4, 1e-3, 1e-2, 0.1, 1, 10)}
 )
 
 
@@ -132,7 +141,7 @@ def cross_over(sizes: Sequence[int], width: int) -> None:
     large = get_head("svm").large
     assert large is not None
     values = large.grid[0]["svm__C"]
-    exact = dataclasses.replace(LINEAR, grid=({"svm__kernel": ("linear",), "svm__C": values},))
+    exact = with_grid(LINEAR, {"svm__kernel": ("linear",), "svm__C": values})
     for n in sizes:
         samples = make_samples(n, width)
         X, y, groups = samples
@@ -142,7 +151,7 @@ def cross_over(sizes: Sequence[int], width: int) -> None:
         for C in values:
             scores = []
             for head in (exact, large):
-                one = dataclasses.replace(head, grid=({**dict(head.grid[0]), "svm__C": (C,)},))
+                one = with_grid(head, {**dict(head.grid[0]), "svm__C": (C,)})
                 estimator = search(one, X, y, groups, inner_splits=2).estimator
                 scores.append(score_classes(head, estimator, X[:200])[:, 1])
             correlations.append(np.corrcoef(*scores)[0, 1])

@@ -18,6 +18,7 @@ __all__ = [
     "Evaluation",
     "Extraction",
     "FeatureSet",
+    "Head",
     "ImageDataset",
     "Measures",
     "Model",
@@ -61,6 +62,7 @@ _MODULES = {
     "Evaluation": "bottleneck.evaluation.results",
     "Extraction": "bottleneck.features.extraction",
     "FeatureSet": "bottleneck.features.file.feature_set",
+    "Head": "bottleneck.heads.head",
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.heads.persistence",
@@ -114,6 +116,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.features.file.feature_set import FeatureSet
     from bottleneck.features.file.reader import load_features
     from bottleneck.heads.fit import fit
+    from bottleneck.heads.head import Head
     from bottleneck.heads.persistence import Model, load_model
     from bottleneck.predictions import Predictions
     from bottleneck.predictions.prediction_tables import read_predictions

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,10 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.folds import refuse_single
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.head_catalogue import Head
+from bottleneck.heads.head import Head
 from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.intervals import Interval
 from bottleneck.text.short_repr import show_fields
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 __all__ = ["MetadataScore", "describe_columns", "encode_columns", "predict_from_metadata"]
 
@@ -160,6 +156,8 @@ def encode_columns(
         Gradient-boosted trees (``HistGradientBoostingClassifier``) without hyperparameters to
         choose, which handle numbers and categories alike.
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     X = np.stack([_encode(values) for values in columns.values()], axis=1)
     categorical = [values.dtype.kind == "U" for values in columns.values()]
     # In small data sets the default of 20 samples a leaf would allow no split.
@@ -167,22 +165,16 @@ def encode_columns(
     # Every round grows a tree for each class.
     rounds = min(_ROUNDS, max(5, _TREES // n_classes))
 
-    def build(seed: int) -> Pipeline:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-        from sklearn.pipeline import Pipeline
-
-        trees = HistGradientBoostingClassifier(
-            max_iter=rounds,
-            max_depth=3,
-            min_samples_leaf=leaf,
-            categorical_features=categorical,
-            early_stopping=False,
-            random_state=seed,
-        )
-        return Pipeline([("metadata", trees)])
-
-    description = f"gradient-boosted trees on {', '.join(columns)}, without any image"
-    return X, Head("metadata", description, build, (), "probability")
+    trees = HistGradientBoostingClassifier(
+        max_iter=rounds,
+        max_depth=3,
+        min_samples_leaf=leaf,
+        categorical_features=categorical,
+        early_stopping=False,
+    )
+    head = Head(trees, []).named("metadata")
+    head.description = f"gradient-boosted trees on {', '.join(columns)}, without any image"
+    return X, head
 
 
 def _cross_validate(

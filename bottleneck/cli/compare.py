@@ -26,6 +26,7 @@ from bottleneck.cli.console import (
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
+from bottleneck.cli.named_heads import HEAD_HELP, get_all_named
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.cli.saving import save
 from bottleneck.data.splits.protocol import Protocol
@@ -65,7 +66,7 @@ def compare(
     head: Annotated[
         list[str] | None,
         typer.Option(
-            help="svm, logistic or mlp; may be given several times.",
+            help=HEAD_HELP,
             show_default="svm, logistic, mlp",
         ),
     ] = None,
@@ -216,11 +217,12 @@ def run(
     from bottleneck.report.page import FINISHED, write_report
     from bottleneck.report.result_files import claim_folder
 
+    made = get_all_named(heads)
     with claim_folder(output, FINISHED, "comparison", overwrite=overwrite):
         with progress(quiet=quiet, unit="") as move:
             comparison = compare_arms(
                 files,
-                tuple(heads),
+                made,
                 protocol=protocol,
                 n_jobs=jobs,
                 progress=move,

@@ -15,6 +15,7 @@ from bottleneck.cli.console import (
     Engine,
     Json,
     Quiet,
+    say,
     say_paragraph,
     show,
     show_json,
@@ -22,15 +23,18 @@ from bottleneck.cli.console import (
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.inputs import choose_features
+from bottleneck.cli.named_heads import HEAD_HELP, get_all_named, get_named
 from bottleneck.cli.saving import save
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
+from bottleneck.heads.model_types import trust_command
 from bottleneck.processes.cluster import share_out
 from bottleneck.settings.ranges import Jobs, Seed
 from bottleneck.settings.schema import validate
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
+    from bottleneck.heads.head import Head
     from bottleneck.heads.persistence import Model
 
 
@@ -42,9 +46,7 @@ def fit(
     ] = None,
     head: Annotated[
         list[str] | None,
-        typer.Option(
-            help="svm, logistic or mlp; repeat the option for several.", show_default="svm"
-        ),
+        typer.Option(help=HEAD_HELP, show_default="svm"),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the models.")] = Path("models"),
     positive: Annotated[
@@ -67,7 +69,8 @@ def fit(
     """
     validate(Jobs, jobs, "the number of processes")
     validate(Seed, seed, "the seed")
-    heads = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
+    names = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
+    heads = get_all_named(names)
     files = choose_features(features or [], "fit")
     with share_out(engine, address):
         results = [
@@ -82,11 +85,17 @@ def fit(
         show(RANDOM_WEIGHTS)
     for path, model in results:
         show(*_summary(path, model))
+        if not quiet and (types := model.untrusted_types):
+            say_paragraph(
+                f"note: readers of {path} must trust {', '.join(types)}, which this model needs. "
+                "They type"
+            )
+            say(f"  {trust_command(path, types)}")
 
 
 def run(
     features: Path,
-    head: str,
+    head: str | Head,
     output: Path,
     choosing: SelectionOptions | None = None,
     *,
@@ -100,16 +109,17 @@ def run(
     from bottleneck.heads.fit import fit as fit_head
     from bottleneck.heads.persistence import model_file_name
 
+    head = get_named(head) if isinstance(head, str) else head
     make_folder(output)
     if not quiet:
-        say_paragraph(f"training {head} on {features.name} …")
+        say_paragraph(f"training {head.name} on {features.name} …")
     loaded, cohort = load_features(features), None
     selection = None if choosing is None else choosing.read(loaded.classes)
     if selection is not None:
         loaded = loaded.choose(selection, positive=positive)
         positive = loaded.positive
         cohort = str(loaded.provenance["dataset"]["fingerprint"]) if loaded.selection else None
-    path = output / model_file_name(features, head, cohort)
+    path = output / model_file_name(features, head.name, cohort)
     with lock(path, "training"):
         model = fit_head(loaded, head, positive=positive, seed=seed, n_jobs=jobs)
         _, problem = save(lambda folder: model.save(folder / path.name), output)
@@ -124,10 +134,10 @@ def _summary(path: Path, model: Model) -> tuple[str, str]:
     samples = counted(model.n_samples, "sample")
     words = f"; {model.selection['words']}" if model.selection else ""
     trained = f"trained on {model.trained_on} ({samples}{patients}{words})"
-    return str(path), f"  {model.head} ({chosen}), {trained}"
+    return str(path), f"  {model.head}{f' ({chosen})' if chosen else ''}, {trained}"
 
 
 def _as_json(path: Path, model: Model) -> dict[str, Any]:
     fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
     del fields["estimator"]
-    return {"path": path, **fields}
+    return {"path": path, **fields, "untrusted_types": model.untrusted_types}

@@ -9,11 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show, show_json
+from bottleneck.cli.named_heads import Trust, find_own_modules
+from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
 
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="A feature file (.h5) or a model (.skops).")],
+    trust: Trust = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -22,7 +25,9 @@ def inspect(
     Example: `bottleneck inspect features/phantom--resnet18--imagenet--avg--1a2b3c4d.h5`
     """
     del quiet  # Nothing but the result is printed.
-    facts = _model(file) if file.suffix == ".skops" else _features(file)
+    if trust and file.suffix != ".skops":
+        raise UsageError("--trust is for models (.skops), and this is another file: leave it out")
+    facts = _model(file, trust or []) if file.suffix == ".skops" else _features(file)
     if as_json:
         show_json(facts)
     else:
@@ -56,10 +61,12 @@ def _features(path: Path) -> dict[str, Any]:
     }
 
 
-def _model(path: Path) -> dict[str, Any]:
+def _model(path: Path, trust: list[str]) -> dict[str, Any]:
     from bottleneck.heads.persistence import load_model
 
-    model = load_model(path)
+    if trust:
+        find_own_modules()
+    model = load_model(path, trust=trust)
     fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
     del fields["estimator"]
     return {"file": path, "holds": f"a fitted {model.head} head", **fields}

@@ -25,12 +25,14 @@ from bottleneck.cli.console import (
     show_table,
 )
 from bottleneck.cli.fields import Options, takes_fields
+from bottleneck.cli.named_heads import get_named
 from bottleneck.cli.reading import DatasetOptions
 from bottleneck.cli.saving import save
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.images.display import AS_STORED, Display
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.features.options import ExtractionOptions
+from bottleneck.heads.head_catalogue import CHOICES
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.settings.ranges import Jobs
 from bottleneck.settings.schema import validate
@@ -87,7 +89,7 @@ def leakage(
     head: Annotated[
         str | None,
         typer.Option(
-            help="svm, logistic or mlp, with a search in every training set.",
+            help=f"{CHOICES}, or package.module:Class; with a search in every training set.",
             show_default="an SVM with RBF kernel and C 10",
         ),
     ] = None,
@@ -112,15 +114,13 @@ def leakage(
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """
     from bottleneck.evaluation.leak_experiment.experiment import (
-        FIXED,
         refuse_large,
         run_leak_experiment,
     )
     from bottleneck.features.file.reader import load_features
-    from bottleneck.heads.head_catalogue import get_head
     from bottleneck.report.result_files import claim_folder, write_files
 
-    chosen = FIXED if head is None else get_head(head)
+    chosen = None if head is None else get_named(head)
     plan = Protocol(kind="cv", **splitting)
     augmentation = Augmentation(**changes, seed=plan.seed)
     validate(Jobs, jobs, "the number of processes")

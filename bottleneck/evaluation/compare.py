@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
@@ -16,13 +16,14 @@ from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, NamedFeatures
+from bottleneck.heads.head import Head
 
 __all__ = ["compare", "evaluate"]
 
 
 def evaluate(
     features: FeatureInput,
-    head: str = "svm",
+    head: str | Head | Any = "svm",
     *,
     y: Column = None,
     groups: Column = None,
@@ -41,8 +42,8 @@ def evaluate(
     ----------
     features : FeatureSet, path, array or data frame
         Features, or a feature file. An array or a data frame needs ``y``.
-    head : {"svm", "logistic", "mlp", "prior"}
-        The head.
+    head : str, estimator or Head
+        The head, as for ``compare``.
     y, groups, ids, protocol, positive, selection, measures, metrics, n_jobs, note
         As for ``compare``, which also returns warnings.
 
@@ -82,12 +83,12 @@ def evaluate(
         n_jobs=n_jobs,
         note=note,
     ).evaluations
-    return arms[-1] if head == "prior" else arms[0]
+    return arms[-1] if isinstance(head, str) and head == "prior" else arms[0]
 
 
 def compare(
     features: NamedFeatures,
-    heads: Sequence[str] = ("svm", "logistic", "mlp"),
+    heads: str | Head | Any | Sequence[Any] = ("svm", "logistic", "mlp"),
     *,
     y: Column = None,
     groups: Column = None,
@@ -116,8 +117,10 @@ def compare(
     features : FeatureSet, path, array or data frame, or a sequence or mapping of these
         Features of the same samples by different recipes. The names of a mapping name the
         features of arrays, as in ``{"resnet": X1, "radiomics": X2}``.
-    heads : sequence of {"svm", "logistic", "mlp"}
-        Heads to train on each feature set. An arm that knows the class frequencies only is
+    heads : str, estimator or Head, a sequence of these, or a mapping of names to these
+        Heads to train on each feature set: names such as "svm", import paths
+        ``package.module:Class``, or scikit-learn classifiers and pipelines, by themselves or in a
+        ``Head`` with their search space. An arm that knows the class frequencies only is
         always added, and one that knows the metadata only where there are any.
     y, groups, ids : array-like of shape (n_samples,) or None
         Labels, patients and ids of the samples in arrays, as for ``FeatureSet.from_arrays``.

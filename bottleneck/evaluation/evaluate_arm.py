@@ -117,6 +117,7 @@ def evaluate_arm(
         metrics=metrics,
         confusion=count_confusion(test),
         chosen=tuple(arm.chosen),
+        classifier=arm.classifier,
         seconds=arm.seconds,
         per_class=per_class,
         operating_points=tuple(points),

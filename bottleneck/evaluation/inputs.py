@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
@@ -52,7 +53,7 @@ class ComparisonInputs:
 
 def read_inputs(
     features: NamedFeatures,
-    heads: Sequence[str],
+    heads: Any,
     *,
     y: Column,
     groups: Column,

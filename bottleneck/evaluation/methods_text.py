@@ -20,7 +20,8 @@ from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.result_parts import ConflictSummary
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.head_catalogue import Head
+from bottleneck.heads.head import Head
+from bottleneck.heads.head_catalogue import HEADS
 
 # Share of one patient in the test samples. 95 % intervals of the AUROC cover it in 89 of 100
 # simulations where two patients have 20 of 80 samples each and 40 patients have one, and in 80
@@ -138,10 +139,11 @@ def describe_target(n_centres: int) -> str:
 def _describe_heads(heads: Iterable[Head]) -> str:
     descriptions = []
     for head in {head.name: head for head in heads}.values():
-        names = dict.fromkeys(name.rpartition("__")[2] for part in head.grid for name in part)
+        names = dict.fromkeys(head.shorten(name) for part in head.grid for name in part)
         candidates = sum(math.prod(map(len, part.values())) for part in head.grid)
-        among = f" ({', '.join(names)}: {candidates} candidates)" if candidates else ""
-        descriptions.append(f"{head.description}{among}")
+        among = f" ({', '.join(names)}: {candidates} candidates)" if names else ""
+        name = "" if head.name in HEADS else f"{head.name}: "
+        descriptions.append(f"{name}{head.description}{among}")
     return f"Classifiers: {'; '.join(descriptions)} (scikit-learn {version('scikit-learn')})."
 
 

@@ -29,7 +29,6 @@ from bottleneck.evaluation.result_views import (
     show_evaluation,
     show_external,
 )
-from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.net_benefit import DecisionCurve
 from bottleneck.text.short_repr import show_html
@@ -56,7 +55,8 @@ class Evaluation:
     backbone, weights : str or None
         None for the arms without images, and for imported predictions.
     head : str
-        "svm", "logistic", "mlp"; "prior", "metadata" for the arms without images;
+        Name of the head, such as "svm" or a class of another package; "prior", "metadata" for
+        the arms without images;
         "predictions" for imported ones, and "ensemble" for the mean of other arms.
     predictions : Predictions
         One row per test sample (with ``unit`` "patient": test patient) and repeat.
@@ -67,6 +67,10 @@ class Evaluation:
         the order of ``classes``.
     chosen : tuple of mapping
         Hyperparameters that the inner search chose in each fold.
+    classifier : mapping
+        Record of the head: "steps" (class and parameters of each), "packages" (their versions),
+        "grid" and "class_weights" ("balanced", "none" or "not known"); empty for imported
+        predictions.
     seconds : float
         Sum of the time of all folds.
     per_class : mapping of str to mapping of str to Metric
@@ -109,6 +113,7 @@ class Evaluation:
     metrics: Mapping[str, Metric]
     confusion: NDArray[np.int64]
     chosen: tuple[Mapping[str, Any], ...] = ()
+    classifier: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     per_class: Mapping[str, Mapping[str, Metric]] = dataclasses.field(default_factory=dict)
     operating_points: tuple[OperatingPoint, ...] = ()
@@ -169,7 +174,8 @@ class Evaluation:
             config = self.cost.get("training", {}).get("config")
             known = isinstance(config, Mapping) and "class_weights" in config
             return config["class_weights"] != "none" if known else None
-        return self.head in HEADS and HEADS[self.head].balanced
+        weights = {"balanced": True, "none": False}
+        return weights.get(self.classifier.get("class_weights", "none"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_si
 from bottleneck.errors import ProtocolError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import Model
 from bottleneck.heads.search import search
@@ -26,7 +28,7 @@ __all__ = ["fit"]
 
 def fit(
     features: FeatureSet | str | Path,
-    head: str = "svm",
+    head: str | Head | Any = "svm",
     *,
     inner_splits: int = 5,
     seed: int = 0,
@@ -43,8 +45,9 @@ def fit(
     ----------
     features : FeatureSet, str or Path
         Features, or their file.
-    head : {"svm", "logistic", "mlp", "prior"}
-        Name of the head.
+    head : str, estimator or Head
+        Name of a head, such as "svm"; ``package.module:Class``, which is imported; or a
+        scikit-learn classifier, by itself or in a ``Head`` with its search space.
     inner_splits : int
         Number of folds of the search for hyperparameters. They keep patients, and patients that
         share copies of an image, together.
@@ -66,7 +69,7 @@ def fit(
     Raises
     ------
     UsageError
-        If there is no head or label of that name.
+        If there is no head or label of that name, or the estimator cannot be a head.
     ProtocolError
         If there is only one class, or too few samples for two inner folds.
     FeatureFileError
@@ -82,6 +85,7 @@ def fit(
     >>> model.classes, model.n_samples
     (('benign', 'malignant'), 40)
     """
+    made = get_head(head)
     validate(Jobs, n_jobs, "the number of processes")
     validate(Seed, seed, "the seed")
     if not isinstance(features, FeatureSet):
@@ -110,7 +114,7 @@ def fit(
             f"the test set"
         )
     result = search(
-        get_head(head),
+        made,
         features.X[rows],
         y,
         groups,
@@ -120,7 +124,9 @@ def fit(
     )
     return Model(
         estimator=result.estimator,
-        head=head,
+        head=made.name,
+        kind=made.kind,
+        classifier=made.record,
         classes=features.classes,
         positive=positive,
         recipe=dict(features.provenance["recipe"]),

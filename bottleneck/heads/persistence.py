@@ -1,48 +1,44 @@
 """Fitted heads and their files.
 
 Files have the format of skops, which lists the types in a file before any object is built.
-Loading a model therefore never runs code from its file.
+Loading a model therefore runs no code that its file names, but for the types that the caller
+trusts.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
-import json
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bottleneck.backbones.recipe import name_differences
+from bottleneck.backbones.recipe import name_differences, slug
 from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.files.archives import find_bomb
 from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import write_whole
-from bottleneck.heads.head_catalogue import get_head
-from bottleneck.heads.search import check_finite, score_classes
-from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.heads.estimators.tree_check import refuse_broken_trees
+from bottleneck.heads.head_catalogue import HEADS, get_head
+from bottleneck.heads.model_types import (
+    TRUSTED,
+    find_burst,
+    refuse_other_types,
+    untrusted_types,
+)
+from bottleneck.heads.search import check_finite, order_classes, score_classes
+from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_names, describe, shortened, show_html
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
 __all__ = ["Model", "load_model", "model_file_name"]
 
-_FORMAT = "bottleneck-model/1"
-# Bytes of a file, and of the description of its objects.
-_MAX_BYTES, _MAX_SCHEMA = 2**31, 4_194_304
-
-# The types of our heads that skops does not trust by default.
-_TRUSTED = (
-    "bottleneck.heads.estimators.BalancedMLPClassifier",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-)
+_FORMAT = "bottleneck-model/2"
+_MAX_BYTES = 2**31
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,10 +47,14 @@ class Model:
 
     Attributes
     ----------
-    estimator : Pipeline
-        The fitted scikit-learn pipeline.
+    estimator : estimator
+        The fitted scikit-learn estimator.
     head : str
         Name of the head.
+    kind : {"decision", "probability"}
+        Whether its scores are values of a decision function or probabilities.
+    classifier : mapping
+        Classes, parameters, versions of packages and search space of the head.
     classes : tuple of str
         All labels, sorted.
     positive : str or None
@@ -95,8 +95,10 @@ class Model:
     ('logistic', 'malignant')
     """
 
-    estimator: Pipeline
+    estimator: Any
     head: str
+    kind: Kind
+    classifier: Mapping[str, Any]
     classes: tuple[str, ...]
     positive: str | None
     recipe: Mapping[str, Any]
@@ -128,6 +130,17 @@ class Model:
         )
 
     _repr_html_ = show_html
+
+    @property
+    def untrusted_types(self) -> tuple[str, ...]:
+        """Types of the model that a reader of its file must trust; none for heads by name.
+
+        Raises
+        ------
+        ModelError
+            If the estimator cannot be saved.
+        """
+        return untrusted_types(self._dump())
 
     def predict(self, features: FeatureSet) -> Predictions:
         """Predict the class of every sample of a feature set.
@@ -176,12 +189,11 @@ class Model:
                 f"samples (FeatureSet.choose){self._chosen}"
             )
         check_finite(features.X)
-        head = get_head(self.head)
         zeros = np.zeros(len(features), dtype=np.int64)
         try:
-            scores = score_classes(head, self.estimator, features.X)
+            scores = score_classes(self, self.estimator, features.X, self.classes)
         # A damaged file can hold an estimator of the right type with inconsistent arrays.
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
+        except UsageError as error:
             raise ModelError(
                 f"the model cannot predict from these features ({one_line(error)}); is its file "
                 f"damaged? Train the head again with fit"
@@ -195,7 +207,7 @@ class Model:
             predicted=predicted_classes(scores, self.classes),
             scores=scores,
             classes=self.classes,
-            kind=head.kind,
+            kind=self.kind,
         )
 
     @property
@@ -205,6 +217,8 @@ class Model:
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, atomically.
+
+        ``untrusted_types`` lists what a reader of the file must trust.
 
         Parameters
         ----------
@@ -219,7 +233,7 @@ class Model:
         Raises
         ------
         ModelError
-            If the file cannot be written.
+            If the file cannot be written, or the estimator cannot be saved with skops.
 
         Examples
         --------
@@ -231,13 +245,8 @@ class Model:
         >>> load_model(path).head
         'logistic'
         """
-        import skops.io
-
         path = Path(path)
-        metadata = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        estimator = metadata.pop("estimator")
-        content = {"format": _FORMAT, "metadata": metadata, "estimator": estimator}
-        data = skops.io.dumps(content)
+        data = self._dump()
         try:
             write_whole(path, data)
         except OSError as error:
@@ -245,14 +254,39 @@ class Model:
             raise ModelError(f"cannot write the model to {path}: {reason}") from error
         return path
 
+    def _dump(self) -> bytes:
+        """Return the content of the model's file, which was read once as a test."""
+        import skops.io
 
-def load_model(path: str | Path) -> Model:
+        metadata = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        estimator = metadata.pop("estimator")
+        content = {"format": _FORMAT, "metadata": metadata, "estimator": estimator}
+        try:
+            data: bytes = skops.io.dumps(content)
+            if self.head not in HEADS:
+                with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                    if bomb := find_burst(archive, len(data)):
+                        raise ValueError(f"{bomb}; use fewer trees")
+                skops.io.loads(data, trusted=[*TRUSTED, *untrusted_types(data)])
+        except Exception as error:
+            raise ModelError(
+                f"the head {self.head} cannot be saved ({type(error).__name__}: "
+                f"{one_line(error)}): skops saves no lambdas and no functions of functions. "
+                f"evaluate and compare need no file"
+            ) from error
+        return data
+
+
+def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     """Read a model from a file of ``Model.save``.
 
     Parameters
     ----------
     path : str or Path
         File of the model.
+    trust : str or iterable of str
+        Types in the file that are trusted, exactly those of ``Model.untrusted_types``: none for
+        heads by name. Loading runs the code of these types, which must be installed here.
 
     Returns
     -------
@@ -262,8 +296,8 @@ def load_model(path: str | Path) -> Model:
     Raises
     ------
     ModelError
-        If the file is missing, damaged or not a model of bottleneck, or holds types that no
-        head needs. The message names these types; none of them is loaded.
+        If the file is missing, damaged or not a model of bottleneck, or holds other types than
+        those that are trusted. The message names them; nothing of the file is loaded.
 
     Examples
     --------
@@ -278,90 +312,85 @@ def load_model(path: str | Path) -> Model:
     import skops.io
 
     path = Path(path)
-    trusted = list(_TRUSTED)
+    given = [trust] if isinstance(trust, str) else list(trust)
+    if wrong := [one for one in given if not isinstance(one, str)]:
+        raise UsageError(
+            f"trust must list the names of types, such as 'package.module.Class', not {wrong[0]!r}"
+        )
     data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if bomb := _find_burst(archive, len(data)):
+            if bomb := find_burst(archive, len(data)):
                 raise ModelError(
                     f"{path} was not loaded, because it may be a decompression bomb: {bomb}"
                 )
-        untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
-        content: Any = None if untrusted else skops.io.loads(data, trusted=trusted)
+        untrusted = untrusted_types(data)
     except ModelError:
         raise
     except Exception as error:  # damaged bytes can make a parser raise anything
+        raise _damaged(path, error) from error
+    refuse_other_types(path, untrusted, given)
+    try:
+        content: Any = skops.io.loads(data, trusted=[*TRUSTED, *untrusted])
+    except (ImportError, AttributeError) as error:
+        if not untrusted:
+            raise _damaged(path, error) from error
         raise ModelError(
-            f"{path} is damaged, or not a model of bottleneck "
-            f"({type(error).__name__}: {one_line(error)}): "
-            f"copy it again, or train the head again with fit"
+            f"{path} needs {', '.join(untrusted)}, which is not all here ({one_line(error)}): "
+            "install its package, or run in the folder of its module"
         ) from error
-    if untrusted:
-        raise ModelError(
-            f"{path} was not loaded, because it holds types that no head of bottleneck needs: "
-            f"{', '.join(untrusted)}"
-        )
+    except Exception as error:  # as above
+        raise _damaged(path, error) from error
     try:
         if content["format"] != _FORMAT:
             raise ModelError(f"{path} has the format {content['format']!r}, not '{_FORMAT}'")
         model = Model(estimator=content["estimator"], **content["metadata"])
         _check_types(model)
-        head = get_head(model.head)
-        built = [h.build(0) for h in (head, head.large) if h is not None]
-        steps = [type(step) for step in model.estimator]
-        if all(steps != [type(step) for step in pipeline] for pipeline in built):
-            raise ModelError(
-                f"{path} holds an estimator other than that of the head '{model.head}'"
-            )
-        if tuple(model.estimator.classes_) != model.classes:
-            raise ModelError(
-                f"{path} holds an estimator with classes other than those listed in it"
-            )
-    except (AttributeError, KeyError, TypeError, UsageError, ValueError) as error:
-        raise ModelError(f"{path} is not a model of bottleneck: {error}") from error
+        _check_estimator(path, model)
+        refuse_broken_trees(model.estimator)
+    except ModelError:
+        raise
+    # The attributes of an estimator are what the file says.
+    except Exception as error:
+        raise ModelError(f"{path} is not a model of bottleneck: {one_line(error)}") from error
     return model
 
 
-def _find_burst(archive: zipfile.ZipFile, size: int) -> str | None:
-    """Return why an archive would take more memory than its bytes; None if it would not."""
-    if bomb := find_bomb(archive):
-        return bomb
-    for member in archive.infolist():
-        if member.compress_type != zipfile.ZIP_STORED:
-            return f"{member.filename} is compressed, and models are not"
-        if member.filename == "schema.json" and member.file_size > _MAX_SCHEMA:
-            return f"schema.json has {member.file_size:,} bytes, and {_MAX_SCHEMA:,} are allowed"
-    if (unpacked := sum(member.file_size for member in archive.infolist())) > size:
-        return f"its {size:,} bytes would become {unpacked:,}"
-    names = Counter(name for name, _ in set(_named_files(json.loads(archive.read("schema.json")))))
-    if repeated := [name for name, n in names.items() if n > 1]:
-        return f"it would read {repeated[0]} {names[repeated[0]]} times"
-    return None
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path} is damaged, or not a model of bottleneck "
+        f"({type(error).__name__}: {one_line(error)}): "
+        f"copy it again, or train the head again with fit"
+    )
 
 
-def _named_files(schema: object) -> Iterator[tuple[str, object]]:
-    """Yield the members that hold the arrays of a description, with the id of the object.
-
-    skops builds an object once, however often its id is named.
-    """
-    waiting = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            waiting += node.values()
-            if isinstance(node.get("file"), str):
-                known = node.get("__id__")
-                yield node["file"], known if isinstance(known, int) else id(node)
-        elif isinstance(node, list):
-            waiting += node
+def _check_estimator(path: Path, model: Model) -> None:
+    """Raise ``ModelError`` if the estimator is not that of the head, or has other classes."""
+    method = "predict_proba" if model.kind == "probability" else "decision_function"
+    known = hasattr(model.estimator, method)
+    if known and model.head in HEADS:
+        head = get_head(model.head)
+        built = [h.build(0) for h in (head, head.large) if h is not None]
+        steps = [type(step) for step in getattr(model.estimator, "named_steps", {}).values()]
+        known = any(steps == [type(step) for step in pipeline] for pipeline in built)
+    if not known:
+        raise ModelError(f"{path} holds an estimator other than that of the head '{model.head}'")
+    try:
+        order_classes(model.estimator, model.classes)
+    except UsageError as error:
+        raise ModelError(
+            f"{path} holds an estimator with classes other than those listed in it"
+        ) from error
 
 
 def _check_types(model: Model) -> None:
     texts = (model.head, model.recipe_hash, model.dataset, model.fingerprint, model.trained_on)
+    mappings = (model.recipe, model.versions, model.selection, model.classifier, model.chosen)
     sound = (
         all(isinstance(text, str) for text in (*texts, *model.classes))
         and isinstance(model.classes, tuple)
-        and all(isinstance(m, Mapping) for m in (model.recipe, model.versions, model.selection))
+        and all(isinstance(field, Mapping) for field in mappings)
+        and model.kind in ("probability", "decision")
         and isinstance(model.positive, str | None)
     )
     if not sound:
@@ -376,9 +405,13 @@ def model_file_name(features: str | Path, head: str, cohort: str | None = None) 
     features : str or Path
         Path of the feature file.
     head : str
-        Name of the head.
+        Name of the head. If it has characters that file names do not take, a part of its hash
+        distinguishes it from others.
     cohort : str or None
         Fingerprint of the samples that were chosen; None for all.
     """
+    name = slug(head)
+    if name != head:
+        name = f"{name}-{hashlib.sha256(head.encode()).hexdigest()[:6]}"
     chosen = "" if cohort is None else f"--{cohort[:8]}"
-    return f"{Path(features).stem}{chosen}--{head}.skops"
+    return f"{Path(features).stem}{chosen}--{name}.skops"

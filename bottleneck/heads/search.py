@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.errors import FeatureFileError
-from bottleneck.heads.head_catalogue import LARGE, Head
+from bottleneck.errors import BottleneckError, FeatureFileError, UsageError, first_line
+from bottleneck.heads.estimators.description import plain_value
+from bottleneck.heads.estimators.suitability import last_step
+from bottleneck.heads.head import LARGE, Head
+from bottleneck.heads.head_catalogue import HEADS
+from bottleneck.predictions import Kind
 from bottleneck.processes.worker_processes import joblib_options, joblib_workers
 from bottleneck.settings.ranges import FoldCount, Jobs, Seed
 from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+    from bottleneck.heads.shared_fits import FittedCandidate
 
 Rows = NDArray[np.intp]
 
@@ -27,7 +31,15 @@ _BLOCK = 4096
 # scikit-learn takes classes of one or two samples for the numbers of a regression.
 _MANY_CLASSES = "The number of unique classes is greater than"
 
-__all__ = ["SearchResult", "check_finite", "score_classes", "search"]
+__all__ = ["Scoring", "SearchResult", "check_finite", "order_classes", "score_classes", "search"]
+
+
+class Scoring(Protocol):
+    """A head, or a model of one."""
+
+    @property
+    def kind(self) -> Kind:
+        """Whether its scores are probabilities or values of a decision function."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +48,10 @@ class SearchResult:
 
     Attributes
     ----------
-    estimator : Pipeline
-        Pipeline fitted to the whole training set.
+    estimator : estimator
+        Estimator fitted to the whole training set.
     chosen : mapping of str to value
-        The hyperparameters; empty for a head without any.
+        The hyperparameters, in plain values; empty for a head without any.
     score : float or None
         Their mean AUROC over the inner folds, which is biased upwards as the best of many.
     converged : bool
@@ -49,7 +61,7 @@ class SearchResult:
         of ``score_classes``; None for a head without a search.
     """
 
-    estimator: Pipeline
+    estimator: Any
     chosen: Mapping[str, Any]
     score: float | None
     converged: bool
@@ -107,16 +119,17 @@ def search(
     ------
     UsageError
         If ``n_jobs`` is 0.
+    UsageError
+        If the estimator cannot be fitted to these samples, or its scores are not usable.
     ProtocolError
         If there are too few samples for two inner folds.
     FeatureFileError
         If a feature is not finite.
     """
-    from sklearn import config_context
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    from bottleneck.heads.shared_fits import fit_pipeline
+    from bottleneck.heads.shared_fits import fit_chosen
 
     validate(Jobs, n_jobs, "the number of processes")
     validate(Seed, seed, "the seed")
@@ -131,7 +144,7 @@ def search(
     score = inner_scores = None
     # One thread multiplies matrices of this size several times faster than many threads do, and
     # the results do not depend on the number of cores.
-    with threadpool_limits(1), config_context(assume_finite=True):
+    with threadpool_limits(1), _configured(head):
         if head.grid:
             if folds is None:
                 folds = inner_folds(y, groups, inner_splits, seed)
@@ -140,46 +153,138 @@ def search(
             )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            estimator = fit_pipeline(head.build(seed), chosen, X, y, rows)
+            with _explained(head.name, "fitted"):
+                estimator = fit_chosen(head, chosen, X, y, rows, seed)
+            order_classes(estimator, np.unique(y).tolist())
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     for other in caught:
         if other not in stopped and not str(other.message).startswith(_MANY_CLASSES):
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     return SearchResult(
         estimator,
-        {**head.fixed, **chosen},
+        {**head.fixed, **{head.shorten(n): plain_value(value) for n, value in chosen.items()}},
         score,
         converged=not stopped,
         inner_scores=inner_scores,
     )
 
 
-def score_classes(head: Head, estimator: Pipeline, X: NDArray[np.floating]) -> NDArray[np.float64]:
+def score_classes(
+    head: Scoring,
+    estimator: Any,
+    X: NDArray[np.floating],
+    classes: Sequence[str] | None = None,
+) -> NDArray[np.float64]:
     """Return the scores of samples for every class.
 
     Parameters
     ----------
-    head : Head
-        The head that built the estimator.
-    estimator : Pipeline
+    head : Head or Model
+        Its ``kind`` says which scores.
+    estimator : estimator
         The fitted estimator.
     X : ndarray of float, shape (n_samples, n_features)
         Features.
+    classes : sequence of str or None
+        All labels, sorted; by default those of the estimator.
 
     Returns
     -------
     ndarray of float64, shape (n_samples, n_classes)
         One column per class, in the order of the sorted labels. With two classes, the
         second column is the decision function and the first its negative.
+
+    Raises
+    ------
+    UsageError
+        If the estimator fails, or its scores are not finite numbers, one per class.
     """
-    return _score(head, estimator, np.asarray(X, dtype=np.float64))
+    name = type(last_step(estimator)).__name__
+    with _explained(name, "applied"), _configured(None):
+        X = np.asarray(X, dtype=np.float64)
+        classes = np.sort(estimator.classes_).tolist() if classes is None else classes
+        return _score(head.kind, estimator, X, classes)
 
 
-def _score(head: Head, classifier: Any, X: NDArray[np.floating]) -> NDArray[np.float64]:
-    if head.kind == "probability":
-        return classifier.predict_proba(X)
-    scores = classifier.decision_function(X)
-    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+def order_classes(estimator: Any, classes: Sequence[str]) -> list[int]:
+    """Return the column of every class among the scores of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator fitted to the labels, or to their codes 0, 1, …
+    classes : sequence of str
+        All labels, sorted.
+
+    Raises
+    ------
+    UsageError
+        If its classes are others.
+    """
+    known = np.asarray(getattr(estimator, "classes_", ())).tolist()
+    names = [str(one) for one in known]
+    by_name = sorted(names) == sorted(classes)
+    is_code = all(isinstance(one, int | float) for one in known)
+    by_code = is_code and known == list(range(len(classes)))
+    # Of the texts "0" to "10", the code of "10" is 2.
+    ambiguous = by_name and by_code and names != list(classes)
+    if ambiguous or not (by_name or by_code):
+        shown = ", ".join(names[:10]) or "none (no classes_)"
+        raise UsageError(
+            f"{type(last_step(estimator)).__name__} was fitted to the labels "
+            f"{', '.join(map(str, classes[:10]))}, but its classes are {shown}: after fit, "
+            "classes_ must hold the labels that it was given, in the order of its scores"
+        )
+    return [names.index(one) for one in classes] if by_name else list(range(len(classes)))
+
+
+def _score(
+    kind: Kind, estimator: Any, X: NDArray[np.floating], classes: Sequence[str]
+) -> NDArray[np.float64]:
+    method = "predict_proba" if kind == "probability" else "decision_function"
+    n = X.shape[0]  # A transformer may have made them sparse.
+    scores = np.asarray(getattr(estimator, method)(X), dtype=np.float64)
+    if kind == "decision" and len(classes) == 2 and scores.size == n:
+        scores = scores.reshape(n)
+        scores = np.column_stack([-scores, scores])
+    name = f"{method} of {type(last_step(estimator)).__name__}"
+    if scores.shape != (n, len(classes)):
+        raise UsageError(
+            f"{name} must return one score per sample and class, an array of shape "
+            f"{(n, len(classes))}, and returned {scores.shape}"
+        )
+    if not np.isfinite(scores).all():
+        raise UsageError(
+            f"{name} returned scores that are not finite (NaN or infinity): scale the features "
+            "in a pipeline, or change the parameters"
+        )
+    if kind == "probability" and not ((scores > -1e-6) & (scores < 1 + 1e-6)).all():
+        raise UsageError(f"{name} returned probabilities that are not between 0 and 1")
+    return scores[:, order_classes(estimator, classes)]
+
+
+@contextlib.contextmanager
+def _explained(name: str, done: str) -> Iterator[None]:
+    """Turn an exception from the code of an estimator into a message that names it."""
+    try:
+        yield
+    except BottleneckError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"the head {name} cannot be {done}: {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _configured(head: Head | None) -> Iterator[None]:
+    """Set what scikit-learn is configured to, whatever the user's own configuration is."""
+    from sklearn import config_context
+
+    # An estimator of others may make numbers that are not finite from those that are.
+    finite = head is not None and head.name in HEADS
+    with config_context(assume_finite=finite, transform_output="default"):
+        yield
 
 
 def check_finite(X: NDArray[np.floating]) -> None:
@@ -213,13 +318,10 @@ def _search_grid(
     from sklearn.svm import SVC
     from sklearn.utils.parallel import Parallel, delayed
 
-    candidates = [
-        {name.removeprefix(f"{head.name}__"): value for name, value in candidate.items()}
-        for candidate in ParameterGrid([dict(part) for part in head.grid])
-    ]
+    candidates = list(ParameterGrid([dict(part) for part in head.grid]))
     # These solvers release the GIL, so that threads can share the samples. liblinear cannot use
     # threads, which would draw from one random generator.
-    threads = isinstance(head.build(seed)[-1], SVC | LogisticRegression)
+    threads = type(last_step(head.estimator)) in (SVC, LogisticRegression)
     how = {"prefer": "threads"} if threads else joblib_options(n_jobs)
     with warnings.catch_warnings(), joblib_workers():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -247,30 +349,35 @@ def _score_candidates(
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the AUROC and the scores of every candidate in one fold."""
-    from sklearn.metrics import get_scorer
     from threadpoolctl import threadpool_limits
 
-    from bottleneck.heads.shared_fits import fit_candidates, fit_transform
+    from bottleneck.heads.shared_fits import search_fold
 
-    classes = np.unique(y)
-    two = len(classes) == 2
-    auroc: Callable[..., float] = get_scorer("roc_auc") if two else partial(_mean_auroc, head)
-    pipeline = head.build(seed)
-    transform, classifier = pipeline[:-1], pipeline[-1]
+    classes = np.unique(y).tolist()
     aurocs = np.empty(len(candidates))
     scores = np.empty((len(candidates), len(test), len(classes)))
-    with threadpool_limits(1):  # a worker process does not inherit the limit
-        X_train = fit_transform(pipeline, X, rows[train])
-        X_test = transform.transform(X[rows[test]])
-        for fitted in fit_candidates(classifier, candidates, X_train, y[train], X_test):
-            aurocs[fitted.number] = auroc(fitted.classifier, fitted.inputs, y[test])
-            scores[fitted.number] = _score(head, fitted.classifier, fitted.inputs)
+    # A worker process does not inherit the limit.
+    with threadpool_limits(1), _explained(head.name, "fitted"):
+        for fitted in search_fold(head, candidates, X, y[train], rows[train], rows[test], seed):
+            made = _score(head.kind, fitted.classifier, fitted.inputs, classes)
+            scores[fitted.number] = made
+            aurocs[fitted.number] = _auroc(fitted, made, y[test], classes)
     return aurocs, scores
 
 
-def _mean_auroc(head: Head, classifier: Any, X: NDArray, y: NDArray[np.str_]) -> float:
-    """Return the macro-averaged one-vs-rest AUROC."""
+def _auroc(
+    fitted: FittedCandidate,
+    scores: NDArray[np.float64],
+    y: NDArray[np.str_],
+    classes: Sequence[str],
+) -> float:
+    """Return the AUROC as scikit-learn scores it, macro-averaged with three classes or more."""
     from sklearn.metrics import roc_auc_score
 
-    truth = y[:, np.newaxis] == classifier.classes_
-    return roc_auc_score(truth, _score(head, classifier, X), average="macro")
+    if len(classes) > 2:
+        truth = y[:, np.newaxis] == np.array(classes)
+        return float(roc_auc_score(truth, scores, average="macro"))
+    if hasattr(fitted.classifier, "decision_function"):
+        # Probabilities near 1 can be equal where these are not.
+        scores = _score("decision", fitted.classifier, fitted.inputs, classes)
+    return float(roc_auc_score(y == classes[1], scores[:, 1]))

@@ -34,9 +34,12 @@ def shares_kernels(classifier: Any, candidates: Sequence[Mapping[str, Any]]) -> 
     candidates : sequence of mapping
         Hyperparameters of each candidate.
     """
-    return type(classifier) is SVC and all(
-        c.keys() <= {"kernel", "C", "gamma"} and c.get("kernel", classifier.kernel) in _KERNELS
-        for c in candidates
+    # Its default is neither True nor False in scikit-learn 1.9.
+    if type(classifier) is not SVC or classifier.probability in (True,):
+        return False
+    kernels = [c.get("kernel", classifier.kernel) for c in candidates]
+    return all(isinstance(k, str) and k in _KERNELS for k in kernels) and all(
+        c.keys() <= {"kernel", "C", "gamma"} for c in candidates
     )
 
 

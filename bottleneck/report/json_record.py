@@ -63,6 +63,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "n": n_samples(e),
         "metrics": plain(e.metrics),
         "confusion": plain(e.confusion),
+        "classifier": plain(e.classifier),
         "chosen": plain(e.chosen),
         "seconds": plain(e.seconds),
         "per_class": plain(e.per_class),

@@ -16,7 +16,7 @@ from bottleneck.data.images.preparation import Preparation, locate_mask
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
-from bottleneck.heads.head_catalogue import get_head
+from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.settings.config import read_toml
 from bottleneck.settings.ranges import Count, FoldCount, Repeats, Seed
 from bottleneck.settings.schema import Field, from_table, schema
@@ -77,7 +77,9 @@ class StudyArm(Preparation):
         if "=" in self.name or not self.name.strip():
             raise UsageError(f"an arm needs a name without '=', not '{self.name}'")
         if not self.is_trained:
-            get_head(self.head)
+            # A study file names no code.
+            if self.head not in HEADS:
+                raise unknown_name("head", self.head, HEADS)
             if self.training:
                 raise UsageError(f"the arm '{self.name}' is frozen, so it cannot have a training")
 

@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from bottleneck.evaluation.metrics.metrics import fold_aurocs
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
 from bottleneck.evaluation.results import Evaluation
+from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc_tests import roc_auc_difference
 from bottleneck.statistics.mcnemar import mcnemar_of_correct
@@ -164,7 +165,8 @@ def test_an_arm_with_class_weights_is_compared_with_guessing_by_balanced_accurac
 def test_arms_say_whether_they_weight_the_classes(head, config, expected) -> None:
     cost = {} if config is None else {"training": {"config": config}}
     matrix = np.zeros((2, 2), int)
-    arm = Evaluation("a", None, None, head, predict(), {}, matrix, cost=cost)
+    record = get_head(head).record if head in HEADS else {}
+    arm = Evaluation("a", None, None, head, predict(), {}, matrix, cost=cost, classifier=record)
     assert arm.weights_classes is expected
 
 

@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from bottleneck.errors import UsageError
 from bottleneck.heads import head_catalogue
-from bottleneck.heads.estimators import BalancedMLPClassifier
+from bottleneck.heads.estimators.classifiers import BalancedMLPClassifier
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.search import search
 

@@ -158,7 +158,7 @@ def describe(model: Model) -> dict:
 def test_types_that_no_head_needs_are_named_and_not_loaded(tmp_path, model):
     path = tmp_path / "bad.skops"
     harm = make_pipeline(FunctionTransformer(partial(print, "harm")))
-    dump(path, {"format": "bottleneck-model/1", "metadata": describe(model), "estimator": harm})
+    dump(path, {"format": "bottleneck-model/2", "metadata": describe(model), "estimator": harm})
     with pytest.raises(ModelError, match=r"no head of bottleneck needs: .*builtins\.print"):
         load_model(path)
 
@@ -167,7 +167,7 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
     f = make_features()
     path = tmp_path / "bayes.skops"
     bayes = make_pipeline(GaussianNB()).fit(f.X, f.y)
-    dump(path, {"format": "bottleneck-model/1", "metadata": describe(model), "estimator": bayes})
+    dump(path, {"format": "bottleneck-model/2", "metadata": describe(model), "estimator": bayes})
     with pytest.raises(ModelError, match="an estimator other than that of the head 'logistic'"):
         load_model(path)
 
@@ -179,16 +179,16 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
         ({"metadata": {"head": "svm"}}, "is not a model of bottleneck"),
         ({"estimator": "nothing"}, "holds an estimator other"),
         ({"classes": ("benign", "cyst")}, "estimator with classes other"),
-        ({"head": "forest"}, "unknown head 'forest'"),
+        ({"kind": "odds"}, "fields of the wrong type"),
     ],
 )
 def test_contents_that_do_not_fit_are_refused(tmp_path, model, change, message):
     content = {
-        "format": "bottleneck-model/1",
+        "format": "bottleneck-model/2",
         "metadata": describe(model),
         "estimator": model.estimator,
     }
-    content["metadata"] |= {k: v for k, v in change.items() if k in ("classes", "head")}
+    content["metadata"] |= {k: v for k, v in change.items() if k in ("classes", "kind")}
     content |= {k: v for k, v in change.items() if k in content}
     path = tmp_path / "odd.skops"
     dump(path, content)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from made_features import make_features
@@ -14,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.errors import FeatureFileError, ProtocolError
+from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.search import score_classes, search
 
@@ -96,9 +95,7 @@ def test_a_solver_that_stops_at_its_limit_is_reported():
     f = make_features()
     head = get_head("mlp")
     assert search(head, f.X, f.y, f.groups, inner_splits=2).converged
-    hurried = dataclasses.replace(
-        head, build=lambda seed: head.build(seed).set_params(mlp__max_iter=2)
-    )
+    hurried = Head(head.build(0, {"mlp__max_iter": 2}), head.grid)
     assert not search(hurried, f.X, f.y, f.groups, inner_splits=2).converged
 
 

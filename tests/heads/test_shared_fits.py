@@ -16,9 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.heads import head_catalogue, search, shared_fits
+from bottleneck.heads import head as head_module
+from bottleneck.heads import search, shared_fits
 from bottleneck.heads.fit import fit
-from bottleneck.heads.head_catalogue import LARGE, get_head
+from bottleneck.heads.head import LARGE, Head
+from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import load_model
 from bottleneck.heads.shared_fits import fit_candidates, fit_pipeline
 from bottleneck.heads.shared_gram_svm import shares_kernels
@@ -168,7 +170,7 @@ def test_the_logistic_path_arrives_where_cold_starts_do():
     classifier = head.build(0)[-1]
     candidates = [{"C": C} for C in head.grid[0]["logistic__C"]]
     part = standardised(X, y, *inner_folds(y, groups, 3, 0)[0])
-    for number, path, inputs in fit_candidates(classifier, candidates, *part):
+    for number, path, inputs in fit_candidates(classifier, candidates, *part, warm_start=True):
         cold = clone(classifier).set_params(**candidates[number]).fit(*part[:2])
         exact = clone(cold).set_params(tol=1e-10).fit(*part[:2]).predict_proba(inputs)
         np.testing.assert_allclose(path.predict_proba(inputs), exact, rtol=0, atol=5e-3)
@@ -198,7 +200,7 @@ def test_the_solver_for_many_samples_comes_close_to_the_exact_one():
 
 
 def test_many_samples_are_searched_by_the_linear_solver_with_a_note(tmp_path, monkeypatch):
-    monkeypatch.setattr(head_catalogue, "LARGE", 60)
+    monkeypatch.setattr(head_module, "LARGE", 60)
     monkeypatch.setattr(search, "LARGE", 60)
     f = make_features()
     model = fit(f, "svm", inner_splits=2)
@@ -231,9 +233,7 @@ def test_threads_find_what_one_finds(name):
 def test_candidates_that_stop_early_do_not_make_the_chosen_one_unconverged():
     X, y, groups = make(("a", "b"))
     head = get_head("svm")
-    hurried = dataclasses.replace(
-        head, build=lambda seed: head.build(seed).set_params(svm__max_iter=1)
-    )
+    hurried = Head(head.build(0, {"svm__max_iter": 1}), head.grid)
     assert not search.search(hurried, X, y, groups, inner_splits=2).converged
     with pytest.warns(ConvergenceWarning):
         fit_pipeline(hurried.build(0), {"kernel": "linear"}, X, y)
@@ -257,7 +257,7 @@ def test_rows_are_scaled_in_blocks_as_a_whole(monkeypatch):
 @pytest.mark.parametrize("name", ["svm", "logistic", "prior"])
 def test_rows_of_all_samples_are_searched_like_a_copy_of_them(name, large, monkeypatch):
     if large:
-        for module in (head_catalogue, search, shared_fits):
+        for module in (head_module, search, shared_fits):
             monkeypatch.setattr(module, "LARGE", 40)
     X, y, groups = make(("a", "b"))
     X, head, rows = X.astype(np.float32), get_head(name), np.arange(len(X))[::-1][5:]

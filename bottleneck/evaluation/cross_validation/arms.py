@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
-from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.errors import ProtocolError
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, SampleFields, read_sets
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.head_catalogue import Head, get_head
+from bottleneck.heads.head import Head
+from bottleneck.heads.head_catalogue import get_head, get_heads
 from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
 
@@ -83,6 +83,8 @@ class ArmPredictions:
         each validation set), one element per fold and repeat; empty where there are none.
     chosen : tuple of mapping
         Hyperparameters chosen in each fold; empty for a head without any.
+    classifier : mapping
+        Record of the head, as in ``Evaluation``.
     unconverged : int
         Number of folds in which the solver stopped at its limit of iterations.
     seconds : float
@@ -100,6 +102,7 @@ class ArmPredictions:
     test: Predictions
     inner: tuple[Predictions, ...] = ()
     chosen: tuple[Mapping[str, Any], ...] = ()
+    classifier: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     unconverged: int = 0
     seconds: float = 0.0
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -135,15 +138,15 @@ def load_feature_sets(
     return sets
 
 
-def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Arm]:
+def make_arms(sets: Sequence[FeatureSet], heads: Any) -> list[Arm]:
     """Pair every feature set with every head, and add the arms without images.
 
     Parameters
     ----------
     sets : sequence of FeatureSet
         Features of the same samples, in any order.
-    heads : sequence of str
-        Names of heads.
+    heads : str, estimator, Head, sequence of these, or mapping of names to these
+        Heads, as for ``get_heads``.
 
     Returns
     -------
@@ -159,12 +162,9 @@ def make_arms(sets: Sequence[FeatureSet], heads: Sequence[str] | str) -> list[Ar
     ProtocolError
         If two feature sets have the same recipe, or different samples.
     """
-    names = [heads] if isinstance(heads, str) else list(heads)
-    if not names:
-        raise UsageError("there is no head to compare: name at least one")
-    if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise UsageError(f"the head '{twice[0]}' is listed twice: list it once")
-    chosen = [get_head(name) for name in names if name != "prior"]
+    chosen = [head for head in get_heads(heads) if head.name != "prior"]
+    for head in chosen:
+        head.for_samples(len(sets[0]))  # Refused before anything is trained.
     arms = []
     for one, label in zip(sets, _label(sets), strict=True):
         rows = match_rows(sets[0], one)

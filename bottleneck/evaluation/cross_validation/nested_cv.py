@@ -16,7 +16,7 @@ from bottleneck.data.splits.patients import inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.heads.head_catalogue import Head
+from bottleneck.heads.head import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.processes.worker_processes import joblib_options, joblib_workers
@@ -170,7 +170,8 @@ def _test(
         seed=fold.seed,
         n_jobs=n_jobs,
     )
-    scores = score_classes(head, fitted.estimator, X[fold.test])
+    classes = np.unique(y[fold.train]).tolist()
+    scores = score_classes(head, fitted.estimator, X[fold.test], classes)
     seconds = time.perf_counter() - began
     return _FoldResult(scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores)
 
@@ -226,6 +227,7 @@ def _join(
         test=Predictions.concatenate(test),
         inner=tuple(inner),
         chosen=tuple(r.chosen for r in results if r.chosen),
+        classifier=arm.head.record,
         unconverged=sum(not r.converged for r in results),
         seconds=sum(r.seconds for r in results),
     )

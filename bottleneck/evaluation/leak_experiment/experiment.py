@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,37 +28,31 @@ from bottleneck.evaluation.leak_experiment.leak_results import (
 from bottleneck.evaluation.leak_experiment.protocols import LeakPlan, plan_protocols
 from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.head_catalogue import LARGE, Head, get_head
+from bottleneck.heads.head import LARGE, Head
+from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
 from bottleneck.text.plurals import counted
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-__all__ = ["FIXED", "refuse_large", "run_leak_experiment"]
+__all__ = ["refuse_large", "run_leak_experiment"]
 
 Strings = NDArray[np.str_]
 
 
-def _build_fixed(seed: int) -> Pipeline:
-    return get_head("svm").build(seed).set_params(svm__kernel="rbf", svm__C=10.0)
-
-
-FIXED = Head(
-    "fixed-svm",
-    "support vector machine with RBF kernel, C 10 and gamma 'scale', on features standardised by "
-    "the training set, classes weighted equally, without a search",
-    _build_fixed,
-    (),
-    "decision",
-)
+def _fixed() -> Head:
+    """Return the classifier of the experiment, unless another is named."""
+    head = Head(get_head("svm").build(0, {"svm__kernel": "rbf", "svm__C": 10.0}), [])
+    head.description = (
+        "support vector machine with RBF kernel, C 10 and gamma 'scale', on features standardised "
+        "by the training set, classes weighted equally, without a search"
+    )
+    return head.named("fixed-svm")
 
 
 def run_leak_experiment(
     features: FeatureSet,
     *,
-    head: Head = FIXED,
+    head: str | Head | Any | None = None,
     protocol: Protocol = Protocol(kind="cv", repeats=3),
     positive: str | None = None,
     n_jobs: int | None = None,
@@ -71,8 +65,9 @@ def run_leak_experiment(
     ----------
     features : FeatureSet
         Features of a data set from :func:`bottleneck.data.augmented_copies.augment`.
-    head : Head
-        The classifier. Hyperparameters, if it has any, are chosen within each training set, in
+    head : str, estimator, Head or None
+        The classifier, as for ``fit``; by default a support vector machine with RBF kernel and
+        C 10. Hyperparameters, if it has any, are chosen within each training set, in
         folds that keep together what the protocol keeps together.
     protocol : Protocol
         Number of folds and repeats, and the seed of the first repeat; of kind "cv".
@@ -118,6 +113,8 @@ def run_leak_experiment(
     """
     options = RunOptions(protocol.inner_splits, n_jobs)
     refuse_large(len(features), head)
+    made = _fixed() if head is None else get_head(head)
+    made.for_samples(len(features))
     check_finite(features.X)
     stated = features.positive if positive is None else positive
     positive = choose_positive(features.classes, stated)
@@ -138,7 +135,7 @@ def run_leak_experiment(
             groups=groups[plan.rows] if plan.honest else None,
         )
         (arm,) = run_arms(
-            [Arm(plan.name, None, features.X[plan.rows], head)],
+            [Arm(plan.name, None, features.X[plan.rows], made)],
             plan.folds,
             samples,
             dataclasses.replace(options, progress=_offset(done, total, progress)),
@@ -161,7 +158,7 @@ def run_leak_experiment(
     return LeakExperiment(
         dataset=features.dataset,
         features=features.provenance,
-        head=head.description,
+        head=made.description,
         n_images=n_images,
         n_patients=len(np.unique(patients[plans[0].rows])),
         copies=len(used) // n_images - 1,
@@ -173,7 +170,7 @@ def run_leak_experiment(
     )
 
 
-def refuse_large(n_images: int, head: Head) -> None:
+def refuse_large(n_images: int, head: object) -> None:
     """Refuse more images, including copies, than the fixed classifier can handle.
 
     Raises
@@ -181,7 +178,7 @@ def refuse_large(n_images: int, head: Head) -> None:
     UsageError
         If there are more.
     """
-    if head is FIXED and n_images > LARGE:
+    if head is None and n_images > LARGE:
         raise UsageError(
             f"{n_images} images, including copies, are too many for a support vector machine with "
             f"RBF kernel, which handles up to {LARGE}: use the first patients only (--limit), "

@@ -1,0 +1,1 @@
+"""scikit-learn classifiers: our own, and what is checked and recorded of others'."""

@@ -1,0 +1,129 @@
+"""Estimators named by an import path: ``package.module:Class``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+import sys
+from typing import Any
+
+from bottleneck.errors import UsageError, first_line
+
+__all__ = ["import_estimator", "public_path", "suggest_path"]
+
+_DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_PATH = re.compile(rf"({_DOTTED}):({_DOTTED})")
+_EXAMPLE = "sklearn.ensemble:ExtraTreesClassifier"
+
+
+def import_estimator(path: str) -> Any:
+    """Return the object with an import path; a class is called without arguments.
+
+    The module is imported, which runs its code.
+
+    Parameters
+    ----------
+    path : str
+        ``package.module:Class``, or ``package.module:name`` of an estimator or a ``Head``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such module or name, the module fails, or the class needs arguments.
+
+    Examples
+    --------
+    >>> import_estimator("sklearn.svm:LinearSVC")
+    LinearSVC()
+    """
+    if (match := _PATH.fullmatch(path)) is None:
+        raise UsageError(
+            f"'{path}' is no import path: write package.module:Class, such as {_EXAMPLE} "
+            "(the name of a module, not of its file)"
+        )
+    module, name = match.groups()
+    value = _import(module, path)
+    for part in name.split("."):
+        if not hasattr(value, part):
+            near = difflib.get_close_matches(part, dir(value), n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ": check its spelling"
+            raise UsageError(f"the module '{module}' has no '{name}'{hint}")
+        value = getattr(value, part)
+    if not inspect.isclass(value):
+        return value
+    if needed := _required(value):
+        raise UsageError(
+            f"the class {path} needs arguments ({', '.join(needed)}), and --head gives none: make "
+            f"an object of it in a module of your own, and name that (mymodule:object), or pass "
+            f"an object in Python"
+        )
+    try:
+        return value()
+    except Exception as error:
+        raise UsageError(
+            f"the class {path} cannot be made without arguments "
+            f"({type(error).__name__}: {first_line(error)}): pass an object of it in Python"
+        ) from error
+
+
+def suggest_path(text: str) -> str | None:
+    """Return the import path that a text without a colon may mean; None if it means none."""
+    module, dot, name = text.rpartition(".")
+    return f"{module}:{name}" if dot and _PATH.fullmatch(f"{module}:{name}") else None
+
+
+def public_path(kind: type) -> str:
+    """Return the import path of a class, through the shortest package that exports it.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> SVC.__module__, public_path(SVC)
+    ('sklearn.svm._classes', 'sklearn.svm:SVC')
+    """
+    module, name = kind.__module__, kind.__qualname__
+    parts = module.split(".")
+    for length in range(1, len(parts)):
+        # The packages of an imported module are imported.
+        package = ".".join(parts[:length])
+        if getattr(sys.modules.get(package), name, None) is kind:
+            return f"{package}:{name}"
+    return f"{module}:{name}"
+
+
+def _import(module: str, path: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if module == missing or module.startswith(f"{missing}."):
+            raise UsageError(
+                f"there is no module '{missing}', which '{path}' names: is it installed in this "
+                f"environment? A module of your own must be in the current folder (on the command "
+                f"line) or on sys.path (in Python)"
+            ) from error
+        raise _failed(module, error) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(module, error) from error
+
+
+def _failed(module: str, error: BaseException) -> UsageError:
+    return UsageError(
+        f"the module '{module}' cannot be imported ({type(error).__name__}: {first_line(error)}): "
+        f"try `python -c 'import {module}'`, which shows where it fails"
+    )
+
+
+def _required(kind: type) -> list[str]:
+    """Return the names of the arguments that a class cannot be made without."""
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
