@@ -61,8 +61,9 @@ class Extraction:
     n_samples : int
         Samples of the data set.
     n_extracted, n_known, n_copies : int
-        Rows computed in this run; rows kept from earlier runs; and rows of images that are copies
-        of one of these, byte by byte.
+        Rows computed in this run; rows kept from earlier runs; and rows of copies, byte by byte.
+    taken : mapping of str to int
+        Rows kept from other feature files of the folder, by the names of these.
     failures : tuple of (str, str)
         Id and reason of the samples without a row.
     seconds, images_per_second : float
@@ -92,6 +93,7 @@ class Extraction:
     n_extracted: int
     n_known: int
     n_copies: int
+    taken: Mapping[str, int]
     failures: tuple[tuple[str, str], ...]
     seconds: float
     images_per_second: float
@@ -125,10 +127,9 @@ def extract(
 ) -> Extraction:
     """Run a data set through a frozen network and store one row of features per sample.
 
-    Rows are identified by the sha256 of their image, so a second run computes only what is new
-    or changed; it does not even read files that have the recorded size and modification time.
-    Finished batches go into a log next to the feature file, and into the file when the run ends;
-    the same call continues a run that was killed.
+    Rows are identified by the sha256 of their image: a second run, also of a data set that was
+    copied or renamed, computes only what no feature file of the recipe in the folder has. Files
+    of recorded size and modification time are not even read. The same call continues a killed run.
 
     Parameters
     ----------
@@ -302,8 +303,7 @@ def _extract(
             for store in stores:
                 store.note_read(result)
             done += 1
-            waiting = compiling and result.pixels
-            progress(done, total, f"compiling {names}" if waiting else names)
+            progress(done, total, f"compiling {names}" if compiling and result.pixels else names)
 
     # 6. finish
     queue.finish()
@@ -397,14 +397,14 @@ def _summarise(
     *,
     cached: bool,
 ) -> Extraction:
-    seconds = store.seconds
-    bottleneck = find_bottleneck(stages)
+    seconds, bottleneck = store.seconds, find_bottleneck(stages)
     return Extraction(
         path=store.path,
         n_samples=len(store.dataset),
         n_extracted=store.n_extracted,
         n_known=store.n_rows - store.n_extracted - store.n_copies,
         n_copies=store.n_copies,
+        taken=store.taken,
         failures=tuple(store.failures),
         seconds=seconds,
         images_per_second=store.n_extracted / seconds,

@@ -40,8 +40,8 @@ class SharedPass:
         )
 
     def __contains__(self, key: str) -> bool:
-        """Whether every store has a row of a key."""
-        return all(key in store for _, store in self.members)
+        """Whether every store has a row of a key, or can take it from another file."""
+        return all(key in store or store.can_take(key) for _, store in self.members)
 
     def keys(self, numbers: Sequence[int]) -> Iterator[str]:
         """Yield the keys that samples had in earlier runs, by their numbers."""

@@ -197,7 +197,7 @@ def test_memory_does_not_grow_with_the_images(
                 dataset,
                 tiny_backbone(),
                 progress=lambda done, total, _: note() if done == total else None,
-                output=tmp_path / "f",
+                output=tmp_path / f"f{n}",
                 **OPTIONS | {"batch_size": 16},
             )
         finally:

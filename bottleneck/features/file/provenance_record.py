@@ -102,6 +102,7 @@ class _Record(RecordedPlan):
     seconds: Seconds = 0.0
     images_per_second: Seconds | None = None
     absent: tuple[str, ...] = ()
+    taken: Mapping[str, Count] = Field(default_factory=dict)
 
 
 def read_format(text: object) -> object:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,11 +19,13 @@ from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal
+from bottleneck.features.file.neighbour_files import NeighbourFiles
 from bottleneck.features.file.row_plan import RowPlan
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.file.writer import write_features
 from bottleneck.features.rows import ImageRow, ImageTable, Stamp, row_key
+from bottleneck.text.plurals import counted
 
 __all__ = ["FeatureStore", "log_path"]
 
@@ -94,7 +98,8 @@ class FeatureStore:
         self._started = time.perf_counter()
         self._queue = queue
         self._queued: set[str] = set()
-        self._unlogged: list[tuple[str, str, str, int, int]] = []
+        self._unlogged: list[ImageRow] = []
+        self._neighbours = NeighbourFiles(path, recipe.hash, width)
         self._stored = StoredRows(path)
         self.provenance: Mapping[str, Any] = self._stored.provenance
         self._located = self._stored.locate(dataset.samples)
@@ -178,6 +183,18 @@ class FeatureStore:
     def _has(self, key: str) -> bool:
         return key in self._journal.numbers or key in self._stored
 
+    def can_take(self, key: str) -> bool:
+        """Whether another feature file of the folder has the row of a key; for any thread.
+
+        The row is copied when its image was read.
+        """
+        return key in self._neighbours
+
+    @property
+    def taken(self) -> Mapping[str, int]:
+        """Rows that this run took from other feature files of the folder, by their names."""
+        return dict(self._neighbours.taken)
+
     def records(
         self, start: int, samples: Sequence[Sample]
     ) -> list[tuple[tuple[str, Stamp] | None, tuple[str, Stamp] | None]]:
@@ -214,7 +231,7 @@ class FeatureStore:
         """Log, together with the next batch, that an image was read and can be used."""
         if row.failure is not None:
             return
-        self._unlogged.append((row.sample.id, row.sample.source, row.key, *row.stamp))
+        self._unlogged.append(row.without_pixels())
         if len(self._unlogged) >= _MOST_UNLOGGED:
             self.append([], np.empty((0, self.width), np.float32))
 
@@ -236,16 +253,36 @@ class FeatureStore:
         self,
         rows: Sequence[ImageRow],
         features: NDArray[np.float32],
-        images_read: Sequence[tuple[str, str, str, int, int]],
+        images_read: Sequence[ImageRow],
     ) -> None:
         # Two workers may compute copies of one image; the first row is kept.
         fresh = [number for number, row in enumerate(rows) if not self._has(row.key)]
+        seconds = self._seconds_before + self.seconds
         if fresh or images_read:
-            seconds = self._seconds_before + self.seconds
             chosen = [rows[number] for number in fresh]
-            self._journal.append(chosen, features[fresh], seconds, images_read)
+            read = [(r.sample.id, r.sample.source, r.key, *r.stamp) for r in images_read]
+            self._journal.append(chosen, features[fresh], seconds, read)
             self.n_extracted += len(fresh)
+        self._take(images_read, seconds)
         self._queued.difference_update(row.key for row in rows)
+
+    def _take(self, images: Sequence[ImageRow], seconds: float) -> None:
+        """Copy the rows of images from other feature files into the log, as far as they have any.
+
+        A row that is computed in the same run is not copied.
+        """
+        lacking = {
+            row.key: row
+            for row in images
+            if row.key not in self._queued and not self._has(row.key) and self.can_take(row.key)
+        }
+        taken = self._neighbours.read(list(lacking))
+        if taken:
+            rows = [
+                dataclasses.replace(lacking[key], facts=facts) for key, (facts, _) in taken.items()
+            ]
+            features = np.stack([row for _, row in taken.values()])
+            self._journal.append(rows, features, seconds, [])
 
     def finish(self, images: ImageTable, describe: Callable[[], Mapping[str, Any]]) -> None:
         """Write the file, if anything in it changes, and remove the log.
@@ -264,6 +301,8 @@ class FeatureStore:
         """
         self._queue.finish()
         samples, self.failures = self.dataset.samples, images.failures
+        self._take(self._unlogged, self._seconds_before + self.seconds)
+        self._note_taken()
         plan = RowPlan(samples, images, self._stored, self._located, self._journal)
         self.n_rows, self.n_copies = plan.n_rows, plan.n_copies
         self.notes += [*plan.notes(), *images.notes]
@@ -290,10 +329,25 @@ class FeatureStore:
         # is no log where somebody removed the folder, and the lock with it, during the run.
         log_path(self.path).unlink(missing_ok=True)
 
+    def _note_taken(self) -> None:
+        taken = self.taken
+        self.notes += [
+            f"{counted(n, 'row')} taken from {name}, which has the same "
+            f"{'image' if n == 1 else 'images'} by the same recipe"
+            for name, n in taken.items()
+        ]
+        self.notes += self._neighbours.notes
+        if taken and not self.n_extracted and not len(self._stored):
+            # Nothing was computed here: the rows are as the other file describes them.
+            recorded = self._neighbours.provenance()
+            self.settings.update({k: recorded[k] for k in self.settings if k in recorded})
+
     def _describe(self, plan: RowPlan) -> dict[str, Any]:
         dataset, before = self.dataset, self.provenance
         seconds = before.get("seconds", 0.0) + (self._journal.seconds if plan.n_fresh else 0.0)
-        extracted = before.get("images_extracted", 0) + plan.n_fresh
+        taken = Counter(before.get("taken") or {}) + Counter(self.taken)
+        n_computed = max(0, plan.n_fresh - sum(self.taken.values()))
+        extracted = before.get("images_extracted", 0) + n_computed
         return {
             "format": FORMAT,
             "dataset": {
@@ -312,6 +366,7 @@ class FeatureStore:
             "recipe": self.recipe.to_dict(),
             "recipe_hash": self.recipe.hash,
             **self.settings,
+            **({"taken": dict(taken)} if taken else {}),
             "images_extracted": extracted,
             "seconds": round(seconds, 3),
             "images_per_second": round(extracted / seconds, 3) if seconds else None,

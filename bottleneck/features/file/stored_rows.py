@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,9 +172,39 @@ class StoredRows:
                 records[place] = key, (stamp[0], stamp[1])
         return records
 
-    def read(self, numbers: Sequence[int]) -> tuple[list[PixelFacts], NDArray[np.float32]]:
-        """Return facts and features of rows; the latter of shape (len(numbers), width)."""
+    def content(self) -> str:
+        """Return the sha256 over ids, keys and failures, which the provenance records."""
+        digest = hashlib.sha256()
+        for rows in self._blocks():
+            for name, key in zip(self._ids(rows), self.keys(rows), strict=True):
+                digest.update(f"{name}\n{key}\n".encode())
         with Members.opened(self.path) as file:
+            for failure in file.failures():
+                digest.update("\n".join(failure).encode())
+        return digest.hexdigest()
+
+    def read(
+        self, numbers: Sequence[int], keys: Sequence[str] | None = None
+    ) -> tuple[list[PixelFacts], NDArray[np.float32]]:
+        """Return facts and features of rows; the latter of shape (len(numbers), width).
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            The rows.
+        keys : sequence of str or None
+            The keys that they must have, for a file that other runs may replace.
+
+        Raises
+        ------
+        FeatureFileError
+            If a row has another key, or the file another recipe.
+        """
+        with Members.opened(self.path) as file:
+            if keys is not None and not self._is_unchanged(file, numbers, keys):
+                raise FeatureFileError(
+                    f"{self.path} was changed while rows were taken from it: repeat the command"
+                )
             columns = [
                 take(file[name], numbers) for name in ("pixels", "size", "brightness", "thumbnails")
             ]
@@ -186,6 +217,15 @@ class StoredRows:
             )
         ]
         return facts, features
+
+    def _is_unchanged(self, file: Members, numbers: Sequence[int], keys: Sequence[str]) -> bool:
+        about = file.provenance()
+        return (
+            about["recipe_hash"] == self.provenance["recipe_hash"]
+            and about.get("content") == self.provenance.get("content")
+            and len(file.member("ids")) == len(self)
+            and _keys(file, numbers) == list(keys)
+        )
 
 
 def _keys(file: Members, numbers: Sequence[int]) -> list[str]:

@@ -118,10 +118,8 @@ def write_members(
             file.create_dataset(name, (shape[0], *of_row), dtype)
         start = 0
         for block in blocks:
-            stop = start + len(block[_EMBEDDINGS])
-            for name, (dtype, _) in types.items():
-                file[name][start:stop] = np.asarray(block[name], dtype)
-            start = stop
+            _write_rows(file, start, block, types)
+            start += len(block[_EMBEDDINGS])
             check()
         file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
         file.attrs["provenance"] = json.dumps(provenance)
@@ -212,3 +210,11 @@ def _text_of(field: str) -> Callable[[ImageRow], str]:
 
 def _square(thumbnail: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL)
+
+
+def _write_rows(
+    file: h5py.File, start: int, block: Mapping[str, Any], types: Mapping[str, MemberType]
+) -> None:
+    stop = start + len(block[_EMBEDDINGS])
+    for name, (dtype, _) in types.items():
+        file[name][start:stop] = np.asarray(block[name], dtype)

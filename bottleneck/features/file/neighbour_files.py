@@ -1,0 +1,124 @@
+"""Rows of the same images by the same recipe in other feature files of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.images.decode import PixelFacts
+from bottleneck.errors import FeatureFileError
+from bottleneck.features.file.format import Members
+from bottleneck.features.file.reader import feature_files
+from bottleneck.features.file.stored_rows import StoredRows
+
+__all__ = ["NeighbourFiles", "TakenRow"]
+
+TakenRow = tuple[PixelFacts, NDArray[np.float32]]
+
+
+class NeighbourFiles:
+    """The other feature files of a folder that ``extract`` wrote by one recipe.
+
+    They are looked for at first use. Files that are damaged or do not add up are left out.
+
+    Parameters
+    ----------
+    path : Path
+        The feature file of this run, which is none of them.
+    recipe_hash : str
+        Hash of the recipe.
+    width : int
+        Length of a row.
+
+    Attributes
+    ----------
+    taken : Counter of str
+        Rows that were read, by the name of their file.
+    notes : list of str
+        Files with the hash of the recipe in their name that no row is taken from, and why.
+    """
+
+    def __init__(self, path: Path, recipe_hash: str, width: int) -> None:
+        self._path, self._hash, self._width = path, recipe_hash, width
+        self._found: list[StoredRows] | None = None
+        self._lock = threading.Lock()
+        self.taken: Counter[str] = Counter()
+        self.notes: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        return any(key in stored for stored in self._files())
+
+    def provenance(self) -> Mapping[str, Any]:
+        """Return the provenance of the file that most rows were taken from."""
+        ((name, _),) = self.taken.most_common(1)
+        return next(s.provenance for s in self._files() if s.path.name == name)
+
+    def read(self, keys: Sequence[str]) -> dict[str, TakenRow]:
+        """Return facts and features of the rows of keys, as far as there are any.
+
+        Raises
+        ------
+        FeatureFileError
+            If a file has changed since its rows were looked up, or a row is not finite.
+        """
+        rows: dict[str, TakenRow] = {}
+        left = list(dict.fromkeys(keys))
+        for stored in self._files():
+            here = [key for key in left if key in stored]
+            if not here:
+                continue
+            facts, features = stored.read([stored.numbers[key] for key in here], here)
+            if not np.isfinite(features).all():
+                raise FeatureFileError(
+                    f"{stored.path} has rows of the same images that are no finite numbers: move "
+                    "it away and repeat the command"
+                )
+            for key, fact, row in zip(here, facts, features, strict=True):
+                rows[key] = fact, row
+            self.taken[stored.path.name] += len(here)
+            left = [key for key in left if key not in rows]
+        return rows
+
+    def _files(self) -> list[StoredRows]:
+        with self._lock:
+            if self._found is None:
+                others = (p for p in feature_files(self._path.parent) if p != self._path)
+                self._found = [stored for path in others for stored in self._open(path)]
+            return self._found
+
+    def _open(self, path: Path) -> Iterator[StoredRows]:
+        try:
+            with Members.opened(path) as file:
+                if file.provenance()["recipe_hash"] != self._hash:
+                    return
+                if "stamps" not in file:  # Saved from memory, where rows may have been changed.
+                    return
+            stored = StoredRows(path)
+            reason = self._find_fault(stored)
+        except FeatureFileError as error:
+            reason = str(error)
+        if not reason:
+            yield stored
+        elif path.stem.endswith(f"--{self._hash[:8]}"):
+            self.notes.append(f"no rows were taken from {path.name}: {reason}")
+
+    def _find_fault(self, stored: StoredRows) -> str:
+        """Return why no row of a file can be taken; empty where all can."""
+        recipe = dict(stored.provenance["recipe"])
+        del recipe["backbone"], recipe["weights"]
+        text = json.dumps(recipe, sort_keys=True)
+        if hashlib.sha256(text.encode()).hexdigest() != self._hash:
+            return "its recipe is not the one of its hash"
+        if stored.width != self._width:
+            return f"its rows have {stored.width} numbers, not {self._width}"
+        if stored.provenance.get("content") != stored.content():
+            return "its ids and hashes of images are not those that it was written with"
+        return ""
