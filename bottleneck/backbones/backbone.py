@@ -72,6 +72,13 @@ class Backbone:
         If the layer or the pooling does not exist, or the layer does not give one output per image.
     WeightsError
         If the network holds weights that are not finite.
+
+    Examples
+    --------
+    >>> from bottleneck.testing import tiny_backbone
+    >>> backbone = tiny_backbone(width=8)
+    >>> backbone.shape, backbone.width, backbone.pooling
+    ((8, 7, 7), 8, 'avg')
     """
 
     def __init__(
@@ -216,7 +223,15 @@ class Backbone:
         return tuple(output.shape[1:]), self.pooled(output).shape[1]
 
     def explain(self, error: Exception) -> Exception:
-        """Return the error to raise where the forward pass raised one."""
+        """Return the error to raise where the forward pass raised one.
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> error = ValueError("a failure of the network")
+        >>> tiny_backbone().explain(error) is error
+        True
+        """
         if not self.own or isinstance(error, BottleneckError | MemoryError):
             return error
         channels = self.preprocessing.n_channels
@@ -231,6 +246,12 @@ class Backbone:
             Name of the layer.
         pooling : str, optional
             Another pooling.
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> tiny_backbone().at("0", pooling="max").layer
+        '0'
         """
         other = Backbone(
             self.network,
@@ -266,7 +287,14 @@ class Backbone:
         return other
 
     def pooled(self, output: Tensor) -> Tensor:
-        """Return the features of a batch, from what the layer gave for it."""
+        """Return the features of a batch, from what the layer gave for it.
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> tiny_backbone(width=8).pooled(torch.ones(2, 8, 7, 7)).shape
+        torch.Size([2, 8])
+        """
         return self._pool(
             positions(output, channels_last=self._channels_last, prefix_tokens=self._prefix_tokens)
         )
@@ -280,7 +308,14 @@ class Backbone:
         )
 
     def recipe(self, precision: Precision, decoding: Decoding = "reference") -> Recipe:
-        """Return the recipe of the features that this backbone computes."""
+        """Return the recipe of the features that this backbone computes.
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> tiny_backbone().recipe("fp32").backbone
+        'tiny'
+        """
         return Recipe(
             backbone=self.name,
             weights=self.weights.name,
@@ -295,7 +330,14 @@ class Backbone:
         )
 
     def to(self, device: torch.device) -> Backbone:
-        """Move the network to a device, channels last; return the backbone itself."""
+        """Move the network to a device, channels last; return the backbone itself.
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> tiny_backbone().to(torch.device("cpu")).device
+        device(type='cpu')
+        """
         self.network.to(device).to(memory_format=torch.channels_last)
         self.device = device
         self.statistics = self._place_statistics()
@@ -322,6 +364,13 @@ class Backbone:
         -------
         Tensor of float32, shape (batch, width)
             One feature vector per image, on the backbone's device.
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> pixels = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
+        >>> tiny_backbone(width=8).embed(pixels).shape
+        torch.Size([2, 8])
         """
         return embed_together([self], pixels, precision)[0]
 

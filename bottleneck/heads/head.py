@@ -143,7 +143,14 @@ class Head:
         }
 
     def named(self, name: str, *, by_user: bool = True) -> Self:
-        """Return the same head under another name."""
+        """Return the same head under another name.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> Head(LogisticRegression()).named("mine").name
+        'mine'
+        """
         if name == self.name:
             return self
         other = copy.copy(self)
@@ -159,6 +166,12 @@ class Head:
             Random state of all estimators that have none.
         candidate : mapping
             Hyperparameters, by the names of ``grid``.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> Head(LogisticRegression(), {"C": [1, 10]}).build(0, {"C": 10}).C
+        10
         """
         from sklearn.base import clone
 
@@ -171,6 +184,13 @@ class Head:
         ------
         UsageError
             If an estimator would draw validation rows from so many.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> head = Head(LogisticRegression())
+        >>> head.for_samples(1000) is head
+        True
         """
         if self._most is not None and n_samples > self._most:
             raise UsageError(
@@ -182,7 +202,15 @@ class Head:
         return self.large if self.large is not None and n_samples > LARGE else self
 
     def shorten(self, parameter: str) -> str:
-        """Return the name of a hyperparameter in reports: of the last step, without its prefix."""
+        """Return the name of a hyperparameter in reports: of the last step, without its prefix.
+
+        Examples
+        --------
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.svm import SVC
+        >>> Head(make_pipeline(SVC())).shorten("svc__C")
+        'C'
+        """
         return parameter.removeprefix(self._prefix)
 
     @property

@@ -119,7 +119,15 @@ class Preprocessing:
         return 1 if self.channels == "L" else 3
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary that can be written as JSON."""
+        """Return the fields as a dictionary that can be written as JSON.
+
+        Examples
+        --------
+        >>> unit = (0.5, 0.5, 0.5)
+        >>> preprocessing = Preprocessing(256, 224, "bilinear", mean=unit, std=unit)
+        >>> preprocessing.to_dict()["crop"]
+        224
+        """
         return dataclasses.asdict(self)
 
     def fast(self) -> Preprocessing:
@@ -128,6 +136,13 @@ class Preprocessing:
         Both are antialiased and round to 8 bits. torchvision's takes a fifth to a third of the
         time; about one pixel in a few hundred differs, by one level. A preprocessing with another
         resizer, or with a filter that torchvision lacks, is returned unchanged.
+
+        Examples
+        --------
+        >>> unit = (0.5, 0.5, 0.5)
+        >>> preprocessing = Preprocessing(256, 224, "bilinear", mean=unit, std=unit)
+        >>> preprocessing.fast().resizer
+        'torchvision'
         """
         if self.resizer != "pillow" or self.interpolation not in _RESIZERS["torchvision"]:
             return self
@@ -159,6 +174,13 @@ class Preprocessing:
         DecodeError
             If one side is more than 50 times as long as the other, or the preparation does not
             fit the image.
+
+        Examples
+        --------
+        >>> unit = (0.5, 0.5, 0.5)
+        >>> preprocessing = Preprocessing(256, 224, "bilinear", mean=unit, std=unit)
+        >>> preprocessing.pixels(Image.new("RGB", (640, 480))).dtype
+        dtype('uint8')
         """
         prepared = self.preparation.prepared(image)
         return self.framed(prepared, rgb if prepared is image else None)
@@ -169,6 +191,13 @@ class Preprocessing:
         """Return the pixels of a prepared image after resizing and cropping.
 
         Parameters and the result are those of ``pixels``.
+
+        Examples
+        --------
+        >>> unit = (0.5, 0.5, 0.5)
+        >>> preprocessing = Preprocessing(256, 224, "bilinear", mean=unit, std=unit)
+        >>> preprocessing.framed(Image.new("RGB", (640, 480))).shape
+        (224, 224, 3)
         """
         width, height = self._resized_size(image.size)
         # torchvision rounds the position of a centre crop in this way.
