@@ -25,7 +25,7 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
-from bottleneck.cli.inputs import choose_features
+from bottleneck.cli.inputs import choose_features, split_arm_names, split_names
 from bottleneck.cli.named_heads import HEAD_HELP, get_all_named
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.cli.saving import save
@@ -60,7 +60,9 @@ def compare(
     features: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Feature files of one data set. Default: those in features/.", show_default=False
+            help="Feature files of one data set; NAME=PATH names its arms. Default: those in "
+            "features/.",
+            show_default=False,
         ),
     ] = None,
     head: Annotated[
@@ -90,6 +92,13 @@ def compare(
         str | None,
         typer.Option(
             help="mean: add an arm that averages the calibrated probabilities of the others.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="OLD=NEW: another name for an arm. May be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -163,7 +172,8 @@ def compare(
     heads = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm", "logistic", "mlp"]
     if data is None:
         refuse_idle(options, "without --data: add that option")
-    files = choose_features(features or [], "compare")
+    labels, paths = split_names(features or [])
+    files = choose_features(paths, "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
     from bottleneck.features.file.reader import load_features
 
@@ -172,7 +182,7 @@ def compare(
     )
     with share_out(engine, address):
         comparison, folder, problem = run(
-            files,
+            dict(zip(labels, files, strict=True)) if labels else files,
             heads,
             output,
             plan,
@@ -186,6 +196,7 @@ def compare(
             predictions=predictions or [],
             external=cohorts,
             ensemble=ensemble,
+            names=split_arm_names(name or ()),
             measures=measures,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )
@@ -200,7 +211,7 @@ def list_private(folder: Path) -> list[Path]:
 
 
 def run(
-    files: list[Path],
+    files: list[Path] | dict[str, Path],
     heads: list[str],
     output: Path,
     protocol: Protocol,

@@ -69,6 +69,10 @@ def finetune(
         ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("trained"),
+    arm_name: Annotated[
+        str | None,
+        typer.Option(help="Name of the arm in a comparison.", show_default="that of the network"),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Networks per fold, each with a seed of its own.")] = 1,
     folds_from: Annotated[
         Path | None,
@@ -114,6 +118,7 @@ def finetune(
         "folds_from": folds_from,
         "seeds": seeds,
         "output": output,
+        "name": arm_name,
         "note": show_note(quiet=quiet),
     }
     data = None

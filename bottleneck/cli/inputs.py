@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bottleneck.errors import UsageError
@@ -53,3 +53,63 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
                 *lines,
             )
     return files
+
+
+def split_names(given: Sequence[Path]) -> tuple[list[str], list[Path]]:
+    """Return the names and the paths of feature files that are given as NAME=PATH.
+
+    Parameters
+    ----------
+    given : sequence of Path
+        All as NAME=PATH, or none of them. A file that exists under the whole text is a path.
+
+    Returns
+    -------
+    names : list of str
+        Empty where no name is given.
+    paths : list of Path
+        The paths alone.
+
+    Raises
+    ------
+    UsageError
+        If only some have names, two have the same, or a name is given to a folder.
+    """
+    halves = [(path, *str(path).partition("=")) for path in given]
+    named = [
+        (name.strip(), Path(after))
+        for path, name, _, after in halves
+        if name.strip() and after and not path.exists()
+    ]
+    if not named:
+        return [], list(given)
+    if len(named) < len(given):
+        raise UsageError("give a name to all feature files, as NAME=PATH, or to none of them")
+    names = [name for name, _ in named]
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise UsageError(f"two feature files are called '{twice[0]}': give each a name of its own")
+    if folders := [path for _, path in named if path.is_dir()]:
+        raise UsageError(f"a name is for one feature file, and {folders[0]} is a folder")
+    return names, [path for _, path in named]
+
+
+def split_arm_names(texts: Iterable[str]) -> dict[str, str]:
+    """Return the new names of arms that are given as OLD=NEW.
+
+    Raises
+    ------
+    UsageError
+        If a text is no such pair, or an arm is named twice.
+    """
+    names: dict[str, str] = {}
+    for text in texts:
+        old, _, new = (half.strip() for half in text.partition("="))
+        if not old or not new:
+            raise UsageError(
+                f"--name must be OLD=NEW, such as 'resnet18 (imagenet) + svm=Baseline', not "
+                f"'{text}'"
+            )
+        if old in names:
+            raise UsageError(f"the arm '{old}' is named twice: name it once")
+        names[old] = new
+    return names

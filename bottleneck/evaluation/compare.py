@@ -99,6 +99,7 @@ def compare(
     positive: str | int | None = None,
     selection: Selection | None = None,
     ensemble: Literal["mean"] | None = None,
+    names: Mapping[str, str] | None = None,
     measures: Measures = Measures(),
     metrics: Mapping[str, MetricFunction] | None = None,
     dataset: ImageDataset | None = None,
@@ -141,6 +142,8 @@ def compare(
     ensemble : {"mean"} or None
         Add an arm that averages the calibrated probabilities of all arms with images. Nothing
         about it is chosen on test samples.
+    names : mapping of str to str, or None
+        New names of arms, such as ``{"resnet18 (imagenet) + svm": "Baseline"}``.
     measures : Measures
         Operating points, prevalence, subgroups and learning curves.
     metrics : mapping of str to function, or None
@@ -196,6 +199,8 @@ def compare(
         unit=protocol.unit,
         positive=positive,
         selection=selection,
+        ensemble=ensemble,
+        names=names,
         note=note,
     )
     return run_comparison(
@@ -204,7 +209,6 @@ def compare(
         measures=measures,
         metrics=metrics,
         dataset=dataset,
-        ensemble=ensemble,
         n_jobs=n_jobs,
         progress=progress,
         note=note,

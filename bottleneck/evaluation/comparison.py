@@ -33,12 +33,7 @@ from bottleneck.evaluation.cross_validation.nested_cv import (
     plan_inner_folds,
 )
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.evaluation.ensemble import (
-    ENSEMBLE,
-    add_ensemble,
-    check_ensemble,
-    describe_ensemble,
-)
+from bottleneck.evaluation.ensemble import add_ensemble, describe_ensemble
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
 from bottleneck.evaluation.external.validation import validate_externally
@@ -64,7 +59,6 @@ def run_comparison(
     measures: Measures,
     metrics: Mapping[str, MetricFunction] | None,
     dataset: ImageDataset | None,
-    ensemble: str | None,
     n_jobs: int | None,
     progress: Progress | None,
     note: Callable[[str], None] | None,
@@ -75,13 +69,12 @@ def run_comparison(
     ----------
     inputs : ComparisonInputs
         Feature sets, arms, imported predictions, external cohorts, and the positive class.
-    protocol, measures, metrics, dataset, ensemble, n_jobs, progress, note
+    protocol, measures, metrics, dataset, n_jobs, progress, note
         As for ``compare``, which also lists the errors.
     """
     options = RunOptions(protocol.inner_splits, n_jobs, progress)
     sets, arms, imported, cohorts = inputs.sets, inputs.arms, inputs.imported, inputs.cohorts
     first = sets[0]
-    check_ensemble(ensemble, arms, imported)
     positive = _choose_positive(first, inputs.positive, measures)
     chosen_metrics = check_metrics(metrics, first.classes, positive)
     refuse_leaking_cohorts(first, cohorts, protocol)
@@ -102,9 +95,9 @@ def run_comparison(
         tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
     n_with_images = sum(arm.features is not None for arm in arms)
     with_images = [*predicted[:n_with_images], *aligned]
-    if ensemble is not None:
-        with_images = add_ensemble(with_images)
-        tested[ENSEMBLE] = with_images[-1].test
+    if inputs.ensemble is not None:
+        with_images = add_ensemble(with_images, inputs.ensemble)
+        tested[inputs.ensemble] = with_images[-1].test
     in_order = [*with_images, *predicted[n_with_images:]]
 
     # Metrics and tests
@@ -158,7 +151,7 @@ def run_comparison(
             metrics=chosen_metrics,
             options=options,
             conflicts=own,
-            ensemble=ensemble is not None and not imported,
+            ensemble=None if imported else inputs.ensemble,
         )
         for cohort, own in zip(cohorts, decided, strict=True)
     ]
@@ -169,7 +162,7 @@ def run_comparison(
     described = describe_protocol(
         protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
     )
-    if ensemble is not None:
+    if inputs.ensemble is not None:
         n = len(with_images) - 1
         described["words"] += describe_ensemble(
             evaluations[n],

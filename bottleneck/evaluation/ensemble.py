@@ -16,16 +16,16 @@ from bottleneck.evaluation.metrics.calibration import calibrate
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions, predicted_classes
 
-__all__ = ["ENSEMBLE", "add_ensemble", "check_ensemble", "describe_ensemble"]
+__all__ = ["add_ensemble", "check_ensemble", "describe_ensemble"]
 
-ENSEMBLE = "ensemble (mean)"
+_NAME = "ensemble (mean)"
 _KINDS = ("mean",)
 
 
 def check_ensemble(
     ensemble: str | None, arms: Sequence[Arm], imported: Sequence[ImportedArm]
-) -> None:
-    """Refuse an ensemble that cannot be made, before anything is fitted.
+) -> str | None:
+    """Return the name of the ensemble, and refuse one that cannot be made.
 
     Parameters
     ----------
@@ -34,14 +34,19 @@ def check_ensemble(
     arms, imported : sequence
         Arms of the comparison.
 
+    Returns
+    -------
+    str or None
+        None if there is no ensemble.
+
     Raises
     ------
     UsageError
-        If it is unknown, has fewer than two arms, an arm has its name, or imported predictions
+        If it is unknown, has fewer than two arms, or imported predictions
         have neither probabilities nor validation rows.
     """
     if ensemble is None:
-        return
+        return None
     if ensemble not in _KINDS:
         raise unknown_name("ensemble", str(ensemble), _KINDS)
     names = [arm.name for arm in arms if arm.features is not None]
@@ -52,14 +57,13 @@ def check_ensemble(
             f"{', '.join(map(repr, names)) or 'none'}: add heads, features or predictions, or "
             f"leave out --ensemble (in Python ensemble=)"
         )
-    if ENSEMBLE in names:
-        raise UsageError(f"an arm is called '{ENSEMBLE}', as the ensemble is: rename it")
     for arm in imported:
         if arm.test.probabilities is None and arm.validation is None:
             raise _not_calibrated(arm.name)
+    return _NAME
 
 
-def add_ensemble(arms: Sequence[ArmPredictions]) -> list[ArmPredictions]:
+def add_ensemble(arms: Sequence[ArmPredictions], name: str) -> list[ArmPredictions]:
     """Return arms with images, and after them the ensemble of all of them.
 
     The score of a test sample is the mean of its calibrated probabilities. Each arm is calibrated
@@ -72,6 +76,8 @@ def add_ensemble(arms: Sequence[ArmPredictions]) -> list[ArmPredictions]:
     ----------
     arms : sequence of ArmPredictions
         Arms with images, with the same test rows in the same order.
+    name : str
+        Name of the ensemble.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def add_ensemble(arms: Sequence[ArmPredictions]) -> list[ArmPredictions]:
     # Thresholds need every class in every fold.
     whole = all(set(part.labels) == set(part.classes) for part in inner)
     together = ArmPredictions(
-        name=ENSEMBLE,
+        name=name,
         head="ensemble",
         test=test,
         inner=inner if whole else (),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
-from bottleneck.errors import UsageError
+from bottleneck.evaluation.arm_names import name_arms
 from bottleneck.evaluation.chosen_inputs import choose_features, choose_predictions
 from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
 from bottleneck.evaluation.cross_validation.imported_predictions import (
@@ -19,6 +18,7 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
     adopt_names,
     load_imported,
 )
+from bottleneck.evaluation.ensemble import check_ensemble
 from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
 from bottleneck.features.arrays.feature_inputs import Column, NamedFeatures, SampleFields
 from bottleneck.features.file.feature_set import FeatureSet
@@ -42,6 +42,8 @@ class ComparisonInputs:
         External cohorts, each in the order of ``sets``.
     positive : str or None
         The positive class that was stated, as it is called after merging.
+    ensemble : str or None
+        Name of the ensemble; None if there is none.
     """
 
     sets: list[FeatureSet]
@@ -49,6 +51,7 @@ class ComparisonInputs:
     imported: list[ImportedArm]
     cohorts: list[list[FeatureSet]]
     positive: str | None
+    ensemble: str | None
 
 
 def read_inputs(
@@ -63,13 +66,16 @@ def read_inputs(
     unit: Unit,
     positive: str | int | None,
     selection: Selection | None,
+    ensemble: str | None,
+    names: Mapping[str, str] | None,
     note: Callable[[str], None] | None,
 ) -> ComparisonInputs:
     """Read and check what a comparison is given.
 
     Parameters
     ----------
-    features, heads, y, groups, ids, predictions, external, positive, selection, note
+    features, heads, y, groups, ids, predictions, external, positive, selection, ensemble,
+    names, note
         As for ``compare``, which also lists the errors.
     unit : {"image", "patient"}
         Unit of the metrics.
@@ -88,16 +94,9 @@ def read_inputs(
         read = [choose_predictions(arm, before, choice) for arm in read]
         stated = choice.positive
     first = sets[0]
-    arms = make_arms(sets, heads)
+    arms = make_arms(sets, heads, list(features) if isinstance(features, Mapping) else ())
     imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
-    _refuse_equal_names(arms, imported)
+    together = check_ensemble(ensemble, arms, imported)
+    arms, imported, together = name_arms(arms, imported, together, names)
     cohorts = group_cohorts(external, sets, unit=unit)
-    return ComparisonInputs(sets, arms, imported, cohorts, stated)
-
-
-def _refuse_equal_names(arms: Sequence[Arm], imported: Sequence[ImportedArm]) -> None:
-    names = Counter([*(arm.name for arm in arms), *(arm.name for arm in imported)])
-    if equal := [name for name, n in names.items() if n > 1]:
-        raise UsageError(
-            f"two arms are called '{equal[0]}': name the predictions with --predictions NAME=PATH"
-        )
+    return ComparisonInputs(sets, arms, imported, cohorts, stated, together)

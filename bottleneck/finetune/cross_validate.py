@@ -29,7 +29,7 @@ from bottleneck.finetune.validation_split import (
     split_table,
 )
 from bottleneck.predictions import Predictions, predicted_classes
-from bottleneck.settings.ranges import Repeats
+from bottleneck.settings.ranges import ArmName, Repeats
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.table_text import frame_csv
@@ -88,6 +88,7 @@ def finetune(
     folds_from: str | Path | None = None,
     seeds: int = 1,
     output: str | Path = "trained",
+    name: str | None = None,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
 ) -> tuple[Trained, ...]:
@@ -121,6 +122,8 @@ def finetune(
         means other folds.
     output : str or Path
         Folder of the results, created where it does not exist.
+    name : str, optional
+        Name of the arm, by default that of network and weights.
     progress : callable, optional
         Called with the number of batches done, their largest possible number, and a text.
     note : callable, optional
@@ -148,7 +151,9 @@ def finetune(
     from bottleneck.finetune.image_data import ImageInputs
 
     inputs = ImageInputs(dataset, config, backbone)
-    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress, note)
+    return _train_arms(
+        inputs, config, protocol, folds_from, seeds, Path(output), name, progress, note
+    )
 
 
 def train_on_features(
@@ -159,6 +164,7 @@ def train_on_features(
     folds_from: str | Path | None = None,
     seeds: int = 1,
     output: str | Path = "trained",
+    name: str | None = None,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
 ) -> tuple[Trained, ...]:
@@ -171,7 +177,9 @@ def train_on_features(
     from bottleneck.finetune.training_data import FeatureInputs
 
     inputs = FeatureInputs(features, config)
-    return _train_arms(inputs, config, protocol, folds_from, seeds, Path(output), progress, note)
+    return _train_arms(
+        inputs, config, protocol, folds_from, seeds, Path(output), name, progress, note
+    )
 
 
 def summarise_seeds(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
@@ -208,6 +216,7 @@ def _train_arms(
     folds_from: str | Path | None,
     seeds: int,
     output: Path,
+    name: str | None,
     progress: Progress | None,
     note: Callable[[str], None] | None,
 ) -> tuple[Trained, ...]:
@@ -216,6 +225,8 @@ def _train_arms(
     from bottleneck.finetune.training_folder.saved_files import write_json
 
     validate(Repeats, seeds, "the number of seeds")
+    if name is not None:
+        inputs.name = validate(ArmName, name, "the name of the arm")
     if config.precision == "auto":
         native = devices.native_precision(devices.resolve_device(config.device))
         config = dataclasses.replace(config, precision=native)

@@ -10,8 +10,10 @@ import dataclasses
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
+from pydantic import StringConstraints
 
 __all__ = [
+    "ArmName",
     "BatchSize",
     "Count",
     "Epochs",
@@ -40,6 +42,11 @@ class Expected:
     words: str
 
 
+ArmName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    Expected("a text of 1 to 200 characters"),
+]
 # Each upper bound is beyond any use, and far below what a library could not hold.
 Seed = Annotated[int, Ge(0), Le(2**31 - 1)]  # A repeat adds its number, below numpy's 2³².
 Patients = Annotated[int, Ge(1), Le(10**9)]

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bottleneck.cli.choosing import SelectionOptions
+from bottleneck.cli.inputs import split_arm_names, split_names
 from bottleneck.errors import UsageError
 
 NAMES = st.lists(st.text("ab,+=", min_size=1, max_size=4), min_size=2, max_size=4, unique=True)
@@ -76,3 +77,30 @@ def test_options_become_a_selection():
 def test_options_that_cannot_be_read_are_refused(given, message):
     with pytest.raises(UsageError, match=re.escape(message)):
         SelectionOptions(**given).read(("A", "B", "A=B"))
+
+
+def test_names_of_files_and_arms_are_split_at_the_first_sign(tmp_path):
+    odd = tmp_path / "a=b.h5"
+    odd.touch()
+    assert split_names([odd, Path("x.h5")]) == ([], [odd, Path("x.h5")])
+    assert split_names([Path(f"ours={odd}"), Path("theirs=x.h5")]) == (
+        ["ours", "theirs"],
+        [odd, Path("x.h5")],
+    )
+    assert split_arm_names(["a + svm=Baseline (C=1)"]) == {"a + svm": "Baseline (C=1)"}
+
+
+@pytest.mark.parametrize(
+    ("split", "given", "message"),
+    [
+        (split_names, [Path("a=x.h5"), Path("y.h5")], "to all feature files, as NAME=PATH"),
+        (split_names, [Path("a=x.h5"), Path("a=y.h5")], "two feature files are called 'a'"),
+        (split_names, [Path("a=.")], "a name is for one feature file, and . is a folder"),
+        (split_arm_names, ["a"], "--name must be OLD=NEW"),
+        (split_arm_names, ["=a"], "--name must be OLD=NEW"),
+        (split_arm_names, ["a=b", "a=c"], "the arm 'a' is named twice"),
+    ],
+)
+def test_names_that_cannot_be_split_are_refused(split, given, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        split(given)

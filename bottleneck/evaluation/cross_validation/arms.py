@@ -138,7 +138,7 @@ def load_feature_sets(
     return sets
 
 
-def make_arms(sets: Sequence[FeatureSet], heads: Any) -> list[Arm]:
+def make_arms(sets: Sequence[FeatureSet], heads: Any, labels: Sequence[str] = ()) -> list[Arm]:
     """Pair every feature set with every head, and add the arms without images.
 
     Parameters
@@ -147,6 +147,8 @@ def make_arms(sets: Sequence[FeatureSet], heads: Any) -> list[Arm]:
         Features of the same samples, in any order.
     heads : str, estimator, Head, sequence of these, or mapping of names to these
         Heads, as for ``get_heads``.
+    labels : sequence of str
+        Names of the feature sets; by default they are named by their recipes.
 
     Returns
     -------
@@ -166,7 +168,8 @@ def make_arms(sets: Sequence[FeatureSet], heads: Any) -> list[Arm]:
     for head in chosen:
         head.for_samples(len(sets[0]))  # Refused before anything is trained.
     arms = []
-    for one, label in zip(sets, _label(sets), strict=True):
+    own = _label(sets)
+    for one, label in zip(sets, labels or own, strict=True):
         rows = match_rows(sets[0], one)
         # A copy of the features may be most of the memory.
         X = one.X if np.array_equal(rows, np.arange(len(rows))) else one.X[rows]

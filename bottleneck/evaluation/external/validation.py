@@ -12,7 +12,6 @@ from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.label_conflicts import LabelConflicts
 from bottleneck.evaluation.conflict_effect import measure_conflicts
 from bottleneck.evaluation.cross_validation.arms import (
-    METADATA_ONLY,
     Arm,
     ArmPredictions,
     match_rows,
@@ -49,7 +48,7 @@ def validate_externally(
     metrics: Mapping[str, OwnMetric],
     options: RunOptions,
     conflicts: LabelConflicts,
-    ensemble: bool = False,
+    ensemble: str | None = None,
 ) -> External:
     """Evaluate arms on an external cohort, and compare it with the internal data set.
 
@@ -71,8 +70,8 @@ def validate_externally(
         Own metrics, from ``check_metrics``.
     conflicts : LabelConflicts
         Copies of the cohort with different labels.
-    ensemble : bool
-        Whether the ensemble of the arms is tested too.
+    ensemble : str or None
+        Name of the ensemble of the arms; None if it is not tested.
 
     Returns
     -------
@@ -84,11 +83,11 @@ def validate_externally(
         for one in cohort
     ]
     # Data sets differ in which metadata they have.
-    arms = [arm for arm in arms if arm.name != METADATA_ONLY]
+    arms = [arm for arm in arms if arm.head.name != "metadata"]
     predicted = run_external(arms, samples, cohort, protocol.seed, options)
-    if ensemble:
+    if ensemble is not None:
         n = sum(arm.features is not None for arm in arms)
-        predicted = [*add_ensemble(predicted[:n]), *predicted[n:]]
+        predicted = [*add_ensemble(predicted[:n], ensemble), *predicted[n:]]
     tested = [(arm.name, arm.test) for arm in predicted]
     if conflicts.sets:
         # All arms predict the cohort in its own order.

@@ -1,0 +1,88 @@
+"""Names of the arms of a comparison: unique, and as the user wants them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from bottleneck.data.sample_checks import shorten
+from bottleneck.data.spelling_keys import match_names
+from bottleneck.errors import UsageError, unknown_name
+from bottleneck.evaluation.cross_validation.arms import Arm
+from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm
+from bottleneck.settings.ranges import ArmName
+from bottleneck.settings.schema import validate
+
+__all__ = ["name_arms"]
+
+
+def name_arms(
+    arms: Sequence[Arm],
+    imported: Sequence[ImportedArm],
+    ensemble: str | None,
+    names: Mapping[str, str] | None,
+) -> tuple[list[Arm], list[ImportedArm], str | None]:
+    """Return arms under the names that the user gives them.
+
+    Parameters
+    ----------
+    arms, imported : sequence
+        Arms under their own names.
+    ensemble : str or None
+        Name of the ensemble; None if there is none.
+    names : mapping of str to str, or None
+        New names of some arms by their own names, which may differ in letter case and spaces.
+
+    Returns
+    -------
+    arms, imported : list
+        The same arms.
+    ensemble : str or None
+        Name of the ensemble.
+
+    Raises
+    ------
+    UsageError
+        If an arm is unknown or named twice, a new name is no text, or two arms have one name.
+    """
+    own = [*(arm.name for arm in arms), *(arm.name for arm in imported)]
+    own += [ensemble] if ensemble else []
+    if equal := [name for name, n in Counter(own).items() if n > 1]:
+        raise UsageError(
+            f"two arms are called '{equal[0]}': name the predictions with --predictions NAME=PATH"
+        )
+    given = _match(names, own)
+    final = [given.get(name, name) for name in own]
+    if equal := [name for name, n in Counter(final).items() if n > 1]:
+        first, second = [name for name in own if given.get(name, name) == equal[0]][:2]
+        raise UsageError(
+            f"the arms '{first}' and '{second}' would both be called '{equal[0]}': give each a "
+            f"name of its own"
+        )
+    return (
+        [dataclasses.replace(arm, name=given.get(arm.name, arm.name)) for arm in arms],
+        [dataclasses.replace(arm, name=given.get(arm.name, arm.name)) for arm in imported],
+        given.get(ensemble, ensemble) if ensemble else None,
+    )
+
+
+def _match(names: Mapping[str, str] | None, own: Sequence[str]) -> dict[str, str]:
+    """Return the new names by the arms' own names."""
+    if names is None:
+        return {}
+    if not isinstance(names, Mapping):
+        raise UsageError(
+            f"names must map the names of arms to new ones, such as {{{own[0]!r}: 'Baseline'}}, "
+            f"not {shorten(names)}"
+        )
+    given: dict[str, str] = {}
+    found = match_names([name for name in names if isinstance(name, str)], own)
+    for name, new in names.items():
+        if name not in found:
+            raise unknown_name("arm", name if isinstance(name, str) else shorten(name), own)
+        if found[name] in given:
+            raise UsageError(f"the arm '{found[name]}' is named twice: name it once")
+        text = validate(ArmName, new, f"the new name of the arm '{found[name]}'")
+        given[found[name]] = " ".join(text.split())
+    return given
