@@ -5,9 +5,12 @@
 # pandas's minimum (1.5), so that pandas does not use this package: docs/decisions/0001-the-name.md.
 __version__ = "0.1.0"
 
+import logging
 import warnings
 from typing import TYPE_CHECKING
 
+# Silent, unless a program that uses the package wants its notes.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", message=r"Pandas requires version '.*' or newer of 'bottleneck'")
 
 __all__ = [
@@ -60,7 +63,7 @@ _MODULES = {
     "BottleneckError": "bottleneck.errors",
     "Comparison": "bottleneck.evaluation.results",
     "Evaluation": "bottleneck.evaluation.results",
-    "Extraction": "bottleneck.features.extraction",
+    "Extraction": "bottleneck.features.extraction_result",
     "FeatureSet": "bottleneck.features.file.feature_set",
     "Head": "bottleneck.heads.head",
     "ImageDataset": "bottleneck.data.dataset",
@@ -112,7 +115,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.evaluation.measures import Measures
     from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
     from bottleneck.evaluation.results import Comparison, Evaluation
-    from bottleneck.features.extraction import Extraction, extract, extract_all
+    from bottleneck.features.extraction import extract, extract_all
+    from bottleneck.features.extraction_result import Extraction
     from bottleneck.features.file.feature_set import FeatureSet
     from bottleneck.features.file.reader import load_features
     from bottleneck.heads.fit import fit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -40,6 +41,22 @@ def test_every_public_name_is_there() -> None:
     for name in bottleneck.__all__:
         assert getattr(bottleneck, name) is not None
     assert set(bottleneck.__all__) <= set(dir(bottleneck))
+
+
+def test_every_public_function_with_progress_can_be_quiet() -> None:
+    functions = [getattr(bottleneck, name) for name in bottleneck.__all__]
+    taken = {
+        f.__name__: inspect.signature(f).parameters for f in functions if inspect.isfunction(f)
+    }
+    showing = {name for name, parameters in taken.items() if "progress" in parameters}
+    assert showing >= {
+        "audit_features", "compare", "evaluate", "extract", "extract_all", "fit",
+        "run_leak_experiment", "write_report",
+    }  # fmt: skip
+    for name in showing:
+        assert taken[name]["quiet"].default is False, name
+        assert taken[name]["progress"].kind is inspect.Parameter.KEYWORD_ONLY, name
+        assert hasattr(getattr(bottleneck, name), "__wrapped__"), name
 
 
 def test_no_public_name_is_that_of_a_subpackage() -> None:

@@ -14,6 +14,9 @@ import pytest
 from made_features import make_features
 from report.complete import complete
 from report.factory import make_comparison
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import bottleneck
@@ -26,7 +29,7 @@ from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExpe
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
-from bottleneck.features.extraction import Extraction
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.timing import Stage
 from bottleneck.text.short_repr import show_values
 
@@ -68,16 +71,21 @@ def made() -> list[object]:
     classes = ("a", "b\u202e", LONG)
     features = make_features(classes=classes, dataset={"name": LONG})
     features = dataclasses.replace(features, failures=(("Müller", "damaged"),))
+    made_backbone = make_backbone()
     samples = bottleneck.load_dataset("phantom", limit=2)
     run = Extraction(
-        Path("/data/Müller/x.h5"), 80, 70, 8, 2, (("Müller", "damaged"),), 9.0, 8.0, 512,
+        Path("/data/Müller/x.h5"), 80, 70, 8, 2, {}, (("Müller", "damaged"),), 9.0, 8.0, 512,
         (Stage("read", 1.0, 2.0),), "read", "", ("a note",), {},
     )  # fmt: skip
     return [
         comparison, folds, features,
-        samples, samples.samples[0], run, make_leaky(), make_backbone(),
+        samples, samples.samples[0], run, make_leaky(), made_backbone,
         bottleneck.fit(make_features(), "logistic"), Measures(), Protocol(repeats=3, kind="cv"),
-        bottleneck.Augmentation(), DuplicatePair(0, 1, False, 0.9, 0.8),
+        made_backbone.preprocessing,
+        bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),
+        bottleneck.Augmentation(), bottleneck.Selection(exclude=["image-1", "Müller"]),
+        bottleneck.Selection(exclude="/data/Müller/list.txt", classes=["a", "b"]),
+        DuplicatePair(0, 1, False, 0.9, 0.8),
     ]  # fmt: skip
 
 

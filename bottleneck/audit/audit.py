@@ -30,6 +30,7 @@ from bottleneck.duplicates.leak_safe_groups import (
 )
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, show_html
 from bottleneck.text.table_text import text_frame
@@ -115,6 +116,7 @@ class Audit:
         return f"{leaks}, {counted(n_warnings, 'warning')}" if n_warnings else leaks
 
 
+@shows_progress("images")
 def audit_features(
     features: FeatureSet | str | Path,
     *,
@@ -122,6 +124,7 @@ def audit_features(
     folds: Sequence[str] | Strings | None = None,
     joined: bool = True,
     progress: Progress | None = None,
+    quiet: bool = False,
 ) -> Audit:
     """Search a feature set for leaks.
 
@@ -140,6 +143,8 @@ def audit_features(
         together and nothing else.
     progress : callable or None
         Called with the number of images or steps done, their total, and a description.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
 
     Returns
     -------

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.cli.streams import terminal_file
+from bottleneck.processes.progress_bar import error_console, terminal_bar
 from bottleneck.report.terminal import wrap
 from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Task
     from rich.table import Table
 
 Quiet = Annotated[
@@ -41,12 +40,7 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the result of an earlier run in the folder.")
 ]
 
-# Progress bars that are shown, the innermost last.
-_bars: list[Any] = []
-
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
-# Characters of a text next to a progress bar. Half of the widest terminals has fewer.
-_LONGEST = 300
 # Characters of a line on stderr: more is the content of a file in place of a name.
 _LONGEST_LINE = 5000
 
@@ -57,10 +51,7 @@ def say(*lines: str) -> None:
     A line break within a line is part of a name, and is escaped like all that could steer the
     terminal. The terminal breaks long lines, so that a command in the text can be copied whole.
     """
-    console = _console(error=True)
-    if _bars and _bars[-1].live.is_started:  # The bar stays below the text.
-        console = _bars[-1].console
-    console.print("\n".join(visible(_shorten(line)) for line in lines), soft_wrap=True)
+    error_console().print("\n".join(visible(_shorten(line)) for line in lines), soft_wrap=True)
 
 
 def say_paragraph(text: str, mark: str = "", whole: Iterable[str] = ()) -> None:
@@ -135,12 +126,11 @@ def fold(text: str, mark: str = "", whole: Iterable[str] = ()) -> list[str]:
     return wrap(visible(text), mark, map(visible, whole)).split("\n")
 
 
-def _console(*, error: bool = False) -> Console:
+def _console() -> Console:
     """Return a console that prints text as it is: without markup, emoji codes and highlighting."""
     from rich.console import Console
 
-    file = terminal_file() if error else None
-    return Console(file=file, stderr=error, highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def show_json(result: Any) -> None:
@@ -153,7 +143,7 @@ def show_json(result: Any) -> None:
 
 @contextlib.contextmanager
 def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a progress bar with rate and remaining time on stderr.
+    """Show the progress bar of ``terminal_bar``; where stderr is a file, its last state.
 
     Parameters
     ----------
@@ -170,61 +160,8 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
     if quiet:
         yield lambda done, total, text: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Left
-    from rich.table import Column
-
-    console = _console(error=True)
-
-    class Bar(Progress):
-        def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
-            table = super().make_tasks_table(tasks)
-            # Leave room for the "^C" that a terminal echoes. It would otherwise move the cursor
-            # to the next line, and the bar could no longer be overwritten.
-            table.width = console.width - 2
-            return table
-
-    shortened = Column(no_wrap=True, max_width=console.width // 2)
-    whole = Column(no_wrap=True)  # In a narrow terminal the bar and the text are shortened.
-    columns = (
-        TextColumn("{task.description}", table_column=shortened, markup=False),
-        BarColumn(None),
-        MofNCompleteColumn(table_column=whole),
-        TextColumn("{task.fields[rate]}", table_column=whole, markup=False),
-        Left(table_column=whole),
-    )
-    bar = Bar(*columns, console=console, expand=True)
-    task = bar.add_task("", total=None, rate="", start=False)
-
-    n_before, last = 0, float("inf")
-
-    def move(done: int, total: int, text: str) -> None:
-        nonlocal n_before, last
-        text = visible(text[:_LONGEST])
-        if done < last:  # The first call, or the first call of the next task.
-            n_before = done  # Steps of an earlier run do not count for the rate of this one.
-        last = done
-        if done == n_before:  # The time before the first step does not count either.
-            bar.reset(task, completed=done, total=total, description=text)
-            # The bar starts here, so that work that fails before its first step shows none.
-            bar.start()
-        elapsed = bar.tasks[0].elapsed or 0.0
-        measured = elapsed > 0.5 and done > n_before and unit
-        rate = f"{(done - n_before) / elapsed:.1f} {unit}/s" if measured else ""
-        bar.update(task, completed=done, total=total, description=text, rate=rate)
-
-    _bars.append(bar)
-    try:
+    with terminal_bar(unit) as move:
         yield move
-    except BaseException:
-        # Where stderr is a file, do not write the bar before the error message.
-        bar.live.transient = not console.is_interactive
-        bar.live.stop()
-        raise
-    finally:
-        _bars.remove(bar)
-    if bar.live.is_started:
-        bar.stop()
 
 
 def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:

@@ -26,7 +26,7 @@ from bottleneck.features.options import ExtractionOptions
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
-    from bottleneck.features.extraction import Extraction
+    from bottleneck.features.extraction_result import Extraction
 
 LAST: list[str | None] = [None]  # Names the last feature map.
 

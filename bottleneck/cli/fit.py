@@ -121,7 +121,7 @@ def run(
         cohort = str(loaded.provenance["dataset"]["fingerprint"]) if loaded.selection else None
     path = output / model_file_name(features, head.name, cohort)
     with lock(path, "training"):
-        model = fit_head(loaded, head, positive=positive, seed=seed, n_jobs=jobs)
+        model = fit_head(loaded, head, positive=positive, seed=seed, n_jobs=jobs, quiet=quiet)
         _, problem = save(lambda folder: model.save(folder / path.name), output)
     if problem is not None:
         raise problem

@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 from bottleneck.errors import UsageError
 from bottleneck.text.plain_text import READABLE, visible_lines
 
-__all__ = ["open_streams", "terminal_file"]
+__all__ = ["open_streams"]
 
 # What a shell reports for a program that ended because nobody reads its output.
 _BROKEN_PIPE = 141
@@ -127,8 +127,3 @@ def _raw(stream: TextIO | None, descriptor: int) -> io.RawIOBase | None:
 
 def _encoding(stream: TextIO | None) -> str:
     return "utf-8" if stream is None else stream.encoding
-
-
-def terminal_file() -> TextIO:
-    """Return the standard error for text that is harmless already, and has colours."""
-    return cast(TextIO, getattr(sys.stderr, "terminal", sys.stderr))

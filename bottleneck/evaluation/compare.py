@@ -17,10 +17,12 @@ from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, NamedFeatures
 from bottleneck.heads.head import Head
+from bottleneck.processes.work_steps import shows_progress
 
 __all__ = ["compare", "evaluate"]
 
 
+@shows_progress()
 def evaluate(
     features: FeatureInput,
     head: str | Head | Any = "svm",
@@ -34,6 +36,8 @@ def evaluate(
     measures: Measures = Measures(),
     metrics: Mapping[str, MetricFunction] | None = None,
     n_jobs: int | None = None,
+    progress: Progress | None = None,
+    quiet: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate one head on features by nested cross-validation.
@@ -44,7 +48,7 @@ def evaluate(
         Features, or a feature file. An array or a data frame needs ``y``.
     head : str, estimator or Head
         The head, as for ``compare``.
-    y, groups, ids, protocol, positive, selection, measures, metrics, n_jobs, note
+    y, groups, ids, protocol, positive, selection, measures, metrics, n_jobs, progress, quiet, note
         As for ``compare``, which also returns warnings.
 
     Returns
@@ -81,11 +85,13 @@ def evaluate(
         measures=measures,
         metrics=metrics,
         n_jobs=n_jobs,
+        progress=progress,
         note=note,
     ).evaluations
     return arms[-1] if isinstance(head, str) and head == "prior" else arms[0]
 
 
+@shows_progress()
 def compare(
     features: NamedFeatures,
     heads: str | Head | Any | Sequence[Any] = ("svm", "logistic", "mlp"),
@@ -105,6 +111,7 @@ def compare(
     dataset: ImageDataset | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Compare features and heads on the same samples in the same folds.
@@ -156,6 +163,8 @@ def compare(
         Number of processes, as in joblib: None for one, -1 for all cores.
     progress : callable or None
         Called with the number of folds done, their total over all arms, and the arm's name.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
     note : callable or None
         Called with sentences on what was chosen, and on leaks and copies, before any training.
 

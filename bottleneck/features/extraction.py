@@ -17,9 +17,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.recipe import Recipe
@@ -30,6 +30,7 @@ from bottleneck.errors import FeatureFileError, describe_os_error
 from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.options import ExtractionKeywords, ExtractionOptions
@@ -42,87 +43,21 @@ from bottleneck.features.unread_images import select_unread
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes import cluster
-from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import describe
+from bottleneck.processes.work_steps import shows_progress
 
-__all__ = ["Extraction", "Progress", "extract", "extract_all"]
+__all__ = ["Progress", "extract", "extract_all"]
 
 Progress = Callable[[int, int, str], None]
 
 
-@dataclasses.dataclass(frozen=True)
-class Extraction:
-    """What an extraction did to one feature file.
-
-    Attributes
-    ----------
-    path : Path
-        The feature file.
-    n_samples : int
-        Samples of the data set.
-    n_extracted, n_known, n_copies : int
-        Rows computed in this run; rows kept from earlier runs; and rows of copies, byte by byte.
-    taken : mapping of str to int
-        Rows kept from other feature files of the folder, by the names of these.
-    failures : tuple of (str, str)
-        Id and reason of the samples without a row.
-    seconds, images_per_second : float
-        Duration and rate of this run.
-    width : int
-        Length of a feature vector.
-    stages : tuple of Stage
-        Where the time of this run went; files that one call extracts together share it.
-    bottleneck, advice : str
-        Name of the stage that the others waited for, and the option that would widen it.
-    notes : tuple of str
-        Messages for the user.
-    provenance : mapping
-        As the file holds it.
-
-    Examples
-    --------
-    >>> from bottleneck import load_dataset
-    >>> from bottleneck.testing import tiny_backbone
-    >>> run = extract(load_dataset("phantom", limit=2), tiny_backbone(), output="features")
-    >>> run.n_samples, run.width
-    (4, 8)
-    """
-
-    path: Path
-    n_samples: int
-    n_extracted: int
-    n_known: int
-    n_copies: int
-    taken: Mapping[str, int]
-    failures: tuple[tuple[str, str], ...]
-    seconds: float
-    images_per_second: float
-    width: int
-    stages: tuple[Stage, ...]
-    bottleneck: str
-    advice: str
-    notes: tuple[str, ...]
-    provenance: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        copies = f" and {self.n_copies} of copies" if self.n_copies else ""
-        return describe(
-            self,
-            self.path.name,
-            f"{counted(self.n_samples, 'sample')}, {counted(self.width, 'feature')}",
-            f"{self.n_extracted} rows computed, {self.n_known} known before{copies}",
-            f"{len(self.failures)} without a row" if self.failures else "",
-            f"{self.images_per_second:.1f} images/s in {self.seconds:.1f} s",
-            counted(len(self.notes), "note") if self.notes else "",
-        )
-
-
+@shows_progress("images")
 def extract(
     dataset: ImageDataset,
     backbone: str | Backbone = "vgg16",
     *,
     layer: str | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
     **options: Unpack[ExtractionKeywords],
 ) -> Extraction:
     """Run a data set through a frozen network and store one row of features per sample.
@@ -141,6 +76,8 @@ def extract(
         Layer to tap, for a backbone given by name; by default the last feature map.
     progress : callable, optional
         Called with samples done, samples in all, and a text.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
     **options
         Fields of :class:`bottleneck.features.options.ExtractionOptions`, for example
         ``weights``, ``precision`` and ``output``.
@@ -180,12 +117,14 @@ def extract(
     return extraction
 
 
+@shows_progress("images")
 def extract_all(
     dataset: ImageDataset,
     backbones: Sequence[str | Backbone],
     *,
     layers: Sequence[str | None] = (None,),
     progress: Progress | None = None,
+    quiet: bool = False,
     **options: Unpack[ExtractionKeywords],
 ) -> list[Extraction]:
     """Extract several networks in one pass over the images.

@@ -29,6 +29,7 @@ from bottleneck.finetune.validation_split import (
     split_table,
 )
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import ArmName, Repeats
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import without_paths
@@ -79,6 +80,7 @@ class Trained:
     notes: tuple[str, ...]
 
 
+@shows_progress("batches")
 def finetune(
     dataset: ImageDataset,
     config: TrainingOptions = TrainingOptions(),
@@ -90,6 +92,7 @@ def finetune(
     output: str | Path = "trained",
     name: str | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> tuple[Trained, ...]:
     """Train a network on the training set of every fold, and test it on the test fold.
@@ -126,6 +129,8 @@ def finetune(
         Name of the arm, by default that of network and weights.
     progress : callable, optional
         Called with the number of batches done, their largest possible number, and a text.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
     note : callable, optional
         Called with a sentence on copies, before any training, and on each damaged file.
 
@@ -156,6 +161,7 @@ def finetune(
     )
 
 
+@shows_progress("batches")
 def train_on_features(
     features: FeatureSet,
     config: TrainingOptions = TrainingOptions(backbone="new_fc"),
@@ -166,6 +172,7 @@ def train_on_features(
     output: str | Path = "trained",
     name: str | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> tuple[Trained, ...]:
     """Train the "new FC" of Sai Sundar & Siva Sankara Sai on features of a frozen network.

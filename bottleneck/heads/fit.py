@@ -20,12 +20,15 @@ from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import Model
 from bottleneck.heads.search import search
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import Jobs, Seed
 from bottleneck.settings.schema import validate
 
 __all__ = ["fit"]
 
 
+@shows_progress()
 def fit(
     features: FeatureSet | str | Path,
     head: str | Head | Any = "svm",
@@ -35,6 +38,8 @@ def fit(
     positive: str | None = None,
     selection: Selection | None = None,
     n_jobs: int | None = None,
+    progress: Progress | None = None,
+    quiet: bool = False,
 ) -> Model:
     """Train a head on a data set, for use on new samples.
 
@@ -60,6 +65,10 @@ def fit(
         Samples to leave out, classes to merge, and classes to keep; by default all.
     n_jobs : int or None
         Number of processes, as in joblib.
+    progress : callable or None
+        Called with the number of steps done, their total, and a text.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
 
     Returns
     -------
@@ -105,7 +114,7 @@ def fit(
     y = features.y[rows]
     refuse_single(y, None if patients is None else patients[rows])
     # As in a comparison, copies of one image are not in different inner folds.
-    names = features.leak_safe_groups.names
+    names = features.join_duplicates(progress).names
     groups = None if names is None else names[rows]
     if set(y) != set(features.classes):
         raise ProtocolError(
@@ -113,6 +122,8 @@ def fit(
             f"are of {', '.join(sorted(set(y)))} only: move samples of the other classes out of "
             f"the test set"
         )
+    if progress is not None:
+        progress(0, 1, f"fitting {head}")
     result = search(
         made,
         features.X[rows],
@@ -122,6 +133,8 @@ def fit(
         seed=seed,
         n_jobs=n_jobs,
     )
+    if progress is not None:
+        progress(1, 1, f"fitting {head}")
     return Model(
         estimator=result.estimator,
         head=made.name,

@@ -25,6 +25,7 @@ from bottleneck.heads.estimators.suitability import (
     walk,
 )
 from bottleneck.predictions import Kind
+from bottleneck.text.short_repr import folded, shortened
 
 __all__ = ["LARGE", "Grid", "Head", "configure"]
 
@@ -121,7 +122,8 @@ class Head:
         self.warm_start = False  # a candidate starts from the coefficients of the one before
 
     def __repr__(self) -> str:
-        return f"Head({write_estimator(self.estimator)}, name={self.name!r})"
+        written = shortened(write_estimator(self.estimator), 200)
+        return folded(f"Head({written}, name={shortened(self.name)!r})")
 
     @property
     def balanced(self) -> bool | None:

@@ -1,1 +1,1 @@
-"""Worker processes on this machine, and Ray clusters."""
+"""Worker processes on this machine, Ray clusters, and the progress of long work."""

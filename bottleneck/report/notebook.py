@@ -14,6 +14,7 @@ from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.persistence import Model
 from bottleneck.predictions import Predictions
@@ -36,8 +37,8 @@ def to_html(result: object) -> str:
 
     Parameters
     ----------
-    result : Comparison, Evaluation, External, Audit, FeatureSet, Predictions, Model, ImageDataset \
-or LeakExperiment
+    result : Comparison, Evaluation, External, Audit, FeatureSet, Predictions, Model, \
+Extraction, ImageDataset or LeakExperiment
         The result.
 
     Returns
@@ -193,6 +194,24 @@ def _(result: ImageDataset) -> dict[str, Any]:
             ("Positive class", result.positive),
             ("Left out", "; ".join(excluded)),
             ("Notes", f"{len(result.notes)} on how it was read" if result.notes else ""),
+        ],
+    }
+
+
+@_content.register
+def _(result: Extraction) -> dict[str, Any]:
+    copies = f", {result.n_copies:,} of copies" if result.n_copies else ""
+    slowest = f"{result.bottleneck}; faster with {result.advice}" if result.advice else ""
+    return {
+        "name": result.path.name,
+        "facts": [
+            ("Samples", _size(result.n_samples, None)),
+            ("Features", f"{result.width:,}"),
+            ("Rows", f"{result.n_extracted:,} computed, {result.n_known:,} known before{copies}"),
+            ("Without a row", f"{len(result.failures):,}" if result.failures else ""),
+            ("Rate", f"{result.images_per_second:.1f} images/s in {result.seconds:.1f} s"),
+            ("Slowest stage", slowest),
+            ("Notes", f"{len(result.notes)}" if result.notes else ""),
         ],
     }
 

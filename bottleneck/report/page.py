@@ -16,6 +16,7 @@ from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import one_line
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
     checklist,
     json_record,
@@ -48,6 +49,7 @@ FINISHED = ("report.html", "results.json")
 _OPTIONAL = ("predictions_external.csv", "inner_scores.csv")
 
 
+@shows_progress()
 def write_report(
     comparison: Comparison,
     folder: str | Path,
@@ -56,6 +58,7 @@ def write_report(
     overwrite: bool = False,
     inner_scores: bool = False,
     progress: Progress | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Write the report of a comparison to a folder.
 
@@ -83,6 +86,8 @@ def write_report(
     progress : callable or None
         Called with the number of files, and then of sections of the page, that are done, their
         total and a text.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
 
     Returns
     -------

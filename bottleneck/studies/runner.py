@@ -21,6 +21,7 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.files.writing import make_folder, write_whole
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report.page import write_report
 from bottleneck.report.result_files import claim_folder
 from bottleneck.settings.ranges import Jobs
@@ -54,6 +55,7 @@ class _Run:
     extraction: Mapping[str, Any]
 
 
+@shows_progress()
 def run_study(
     study: Study,
     data: ImageDataset,
@@ -65,6 +67,7 @@ def run_study(
     extraction: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> StudyResult:
     """Run a study on a data set, and compare its metrics with the published figures.
@@ -95,6 +98,8 @@ def run_study(
     progress : callable, optional
         Called with the number of steps done, the number of all steps, and a text that names the
         arm or its network.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
     note : callable, optional
         Called with a sentence on leaks and copies, before any training of a protocol.
 

@@ -10,15 +10,17 @@ import dataclasses
 import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
-from bottleneck.text.plain_text import visible
+from bottleneck.text.plain_text import visible, without_paths
 from bottleneck.text.plurals import counted
 
 __all__ = [
     "class_counts",
     "class_names",
     "describe",
+    "folded",
     "shortened",
     "show_fields",
     "show_html",
@@ -52,7 +54,7 @@ def describe(value: object, name: str, *facts: str) -> str:
     """
     head = " ".join(filter(None, [type(value).__name__, shortened(name)]))
     text = f"<{head}: {visible('; '.join(filter(None, facts)))}>"
-    return _folded(_IN_NUMBERS.sub("\xa0", text))
+    return folded(_IN_NUMBERS.sub("\xa0", text))
 
 
 def show_fields(value: Any) -> str:
@@ -86,7 +88,7 @@ def show_values(value: object, fields: Mapping[str, Any]) -> str:
     'object(size=3, names=2 values)'
     """
     parts = [f"{name}={_brief(held)}" for name, held in fields.items()]
-    return _folded(f"{type(value).__name__}({', '.join(parts)})")
+    return folded(f"{type(value).__name__}({', '.join(parts)})")
 
 
 def show_html(value: object) -> str:
@@ -139,7 +141,7 @@ def _few(texts: Sequence[str]) -> str:
     return ", ".join(texts[:_MOST_CLASSES]) + (f" and {n_more} more classes" if n_more > 0 else "")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Return a text in lines of at most 80 characters."""
     lines = textwrap.wrap(text, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
     return "\n".join(lines).replace("\xa0", " ")
@@ -150,8 +152,8 @@ def _is_empty(value: Any) -> bool:
 
 
 def _brief(value: Any) -> str:
-    if isinstance(value, str):
-        return repr(shortened(value, _LONGEST_TEXT))
+    if isinstance(value, str | PurePath):
+        return repr(shortened(without_paths(str(value)), _LONGEST_TEXT))
     if isinstance(value, bool | int):
         return repr(value)
     if isinstance(value, float):

@@ -18,7 +18,8 @@ from bottleneck.features.compute import batch_runner
 from bottleneck.features.compute.batch_runner import BatchRunner
 from bottleneck.features.compute.compile import pays_off
 from bottleneck.features.compute.engine import BatchPlan
-from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.extraction import extract, extract_all
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.timing import Clock
 from bottleneck.testing import tiny_backbone

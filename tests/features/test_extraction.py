@@ -22,7 +22,8 @@ from PIL import Image
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.errors import DataError, FeatureFileError, UsageError
-from bottleneck.features.extraction import Extraction, extract
+from bottleneck.features.extraction import extract
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone

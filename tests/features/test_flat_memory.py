@@ -20,7 +20,8 @@ from made import dataset_of, make_images
 from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.samples import Sample, SampleTable
-from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.extraction import extract, extract_all
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file import format, store
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features

@@ -25,7 +25,8 @@ from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ClusterError, UsageError
 from bottleneck.evaluation.compare import compare
-from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.extraction import extract, extract_all
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.files.temporary import own_folder
 from bottleneck.heads.fit import fit
 from bottleneck.processes import cluster, cluster_guard

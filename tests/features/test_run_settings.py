@@ -16,7 +16,8 @@ from PIL import Image
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.images.decode import POLICY
 from bottleneck.errors import UsageError
-from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.extraction import extract, extract_all
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 

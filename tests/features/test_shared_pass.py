@@ -20,7 +20,8 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.compute import batch_runner
-from bottleneck.features.extraction import Extraction, extract, extract_all
+from bottleneck.features.extraction import extract, extract_all
+from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file import store
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.reader import load_features

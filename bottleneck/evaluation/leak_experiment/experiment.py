@@ -32,6 +32,7 @@ from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite
 from bottleneck.predictions import Predictions
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
 
 __all__ = ["refuse_large", "run_leak_experiment"]
@@ -49,6 +50,7 @@ def _fixed() -> Head:
     return head.named("fixed-svm")
 
 
+@shows_progress()
 def run_leak_experiment(
     features: FeatureSet,
     *,
@@ -57,6 +59,7 @@ def run_leak_experiment(
     positive: str | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
     note: Callable[[str], None] | None = None,
 ) -> LeakExperiment:
     """Test one classifier under four protocols, two of them with leaks.
@@ -78,6 +81,8 @@ def run_leak_experiment(
         Number of processes, as in joblib.
     progress : callable or None
         Called with the number of folds done, their total over all protocols, and the protocol.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
     note : callable or None
         Called with a sentence on copies among the originals, before any training.
 
