@@ -222,7 +222,9 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
             "There are no images, only features: near-duplicates and burned-in text were not "
             "searched for."
         )
-        if features.contents is None:
+        if not features.has_columns:
+            text = "There are neither images nor features: copies were not searched for."
+        elif features.contents is None:
             text += (
                 " The features take so few values that different samples can be equal by chance: "
                 "equal features do not count as copies."

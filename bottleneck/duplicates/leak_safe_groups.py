@@ -52,6 +52,8 @@ class LeakSafeGroups:
         Groups of a larger set, which join further patients of its part.
     by_features : bool
         Whether there were no images, so that equal features count as copies.
+    searched : bool
+        Whether copies could be searched for at all.
     """
 
     names: Strings | None
@@ -59,6 +61,7 @@ class LeakSafeGroups:
     search: NearDuplicateSearch | None
     tied: Strings | None = None
     by_features: bool = False
+    searched: bool = True
 
     __repr__ = show_fields
 
@@ -144,7 +147,12 @@ def leak_safe_groups(
         pairs += search.pairs
     pairs.sort(key=lambda pair: (pair.a, pair.b))
     return LeakSafeGroups(
-        _join(patients, ids, pairs, tied), tuple(pairs), search, tied, by_features
+        _join(patients, ids, pairs, tied),
+        tuple(pairs),
+        search,
+        tied,
+        by_features,
+        not by_features or pixels is not None,
     )
 
 
@@ -241,6 +249,8 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     if duplicates.by_features:
         copies = "samples with equal features"
     across = [pair for pair in duplicates.pairs if owners[pair.a] != owners[pair.b]]
+    if not duplicates.searched:
+        return f"Copies could not be searched for.{_describe_tied(duplicates)}"
     if not across or duplicates.names is None:
         both = f"{image}s are copies" if patients is None else "patients share a copy"
         searched = "identical or near-duplicate" if duplicates.search else "identical"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from bottleneck.data.dataset import ImageDataset
@@ -11,12 +11,14 @@ from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
+from bottleneck.evaluation.cross_validation.prediction_inputs import NamedPredictions
 from bottleneck.evaluation.inputs import read_inputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, NamedFeatures
 from bottleneck.heads.head import Head
+from bottleneck.predictions import Predictions
 from bottleneck.processes.work_steps import shows_progress
 
 __all__ = ["compare", "evaluate"]
@@ -24,7 +26,7 @@ __all__ = ["compare", "evaluate"]
 
 @shows_progress()
 def evaluate(
-    features: FeatureInput,
+    features: FeatureInput | Predictions,
     head: str | Head | Any = "svm",
     *,
     y: Column = None,
@@ -44,8 +46,9 @@ def evaluate(
 
     Parameters
     ----------
-    features : FeatureSet, path, array or data frame
-        Features, or a feature file. An array or a data frame needs ``y``.
+    features : FeatureSet, path, array, data frame or Predictions
+        Features, or a feature file. An array or a data frame needs ``y``. Or Predictions, which
+        are evaluated as they are.
     head : str, estimator or Head
         The head, as for ``compare``.
     y, groups, ids, protocol, positive, selection, measures, metrics, n_jobs, progress, quiet, note
@@ -73,9 +76,8 @@ def evaluate(
     >>> svm.metrics["auroc"].method
     "LeDell with Nadeau & Bengio's correction, logit scale, 95%"
     """
-    arms = compare(
-        features,
-        (head,),
+    run = functools.partial(
+        compare,
         y=y,
         groups=groups,
         ids=ids,
@@ -87,19 +89,22 @@ def evaluate(
         n_jobs=n_jobs,
         progress=progress,
         note=note,
-    ).evaluations
+    )
+    if isinstance(features, Predictions):
+        return run(predictions=[features]).evaluations[0]
+    arms = run(features, (head,)).evaluations
     return arms[-1] if isinstance(head, str) and head == "prior" else arms[0]
 
 
 @shows_progress()
 def compare(
-    features: NamedFeatures,
+    features: NamedFeatures | None = None,
     heads: str | Head | Any | Sequence[Any] = ("svm", "logistic", "mlp"),
     *,
     y: Column = None,
     groups: Column = None,
     ids: Column = None,
-    predictions: Sequence[str | Path] = (),
+    predictions: NamedPredictions = (),
     external: NamedFeatures = (),
     protocol: Protocol = Protocol(),
     positive: str | int | None = None,
@@ -132,9 +137,10 @@ def compare(
         always added, and one that knows the metadata only where there are any.
     y, groups, ids : array-like of shape (n_samples,) or None
         Labels, patients and ids of the samples in arrays, as for ``FeatureSet.from_arrays``.
-    predictions : sequence of str or Path
-        Tables of imported predictions, or folders of trained networks; see
-        ``read_predictions``. With them the protocol "auto" takes their folds.
+    predictions : path, Predictions or pair, or a sequence or mapping of these
+        Tables of imported predictions, folders of trained networks, or predictions in memory; a
+        pair has those of the test and the validation sets, as ``read_predictions`` returns. With
+        them the protocol "auto" takes their folds. Without features only they are compared.
     external : FeatureSet or path, or a sequence or mapping of these
         Features of external data sets by the same recipes. Every arm is trained once more on
         all samples of the first data set, and tested on these.

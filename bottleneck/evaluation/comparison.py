@@ -77,6 +77,8 @@ def run_comparison(
     first = sets[0]
     positive = _choose_positive(first, inputs.positive, measures)
     chosen_metrics = check_metrics(metrics, first.classes, positive)
+    if measures.learning_curve and not arms:
+        raise UsageError("learning curves need features, on which heads are trained")
     refuse_leaking_cohorts(first, cohorts, protocol)
     decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
 
@@ -85,7 +87,7 @@ def run_comparison(
         first, protocol, imported=imported, dataset=dataset, progress=progress, note=note
     )
     plan, folds, samples = split.plan, split.folds, split.samples
-    inner = plan_inner_folds(samples, folds, options)
+    inner = plan_inner_folds(samples, folds, options) if arms else []
 
     # Predictions; copies with different labels that are left out are tested too, for one figure
     used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
@@ -158,7 +160,7 @@ def run_comparison(
 
     # Report
     heads_used = [arm.head for arm in arms]
-    n_inner = [len(part) for part in inner]
+    n_inner = [len(part) for part in inner] or [0]
     described = describe_protocol(
         protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
     )
@@ -180,7 +182,7 @@ def run_comparison(
             *find_warnings(sets, split, protocol, predicted, conflicts),
             *measured.warnings,
         ),
-        features=tuple(s.provenance for s in sets),
+        features=tuple(s.provenance for s in sets if s.has_columns),
         audit=split.audit,
         thumbnails=_audit_thumbnails(all_samples, split.audit),
         external=tuple(external_results),

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
+from bottleneck.errors import UsageError
 from bottleneck.evaluation.arm_names import name_arms
 from bottleneck.evaluation.chosen_inputs import choose_features, choose_predictions
 from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
     adopt_names,
-    load_imported,
+)
+from bottleneck.evaluation.cross_validation.prediction_inputs import (
+    NamedPredictions,
+    read_imported,
+    samples_of,
 )
 from bottleneck.evaluation.ensemble import check_ensemble
 from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
@@ -55,13 +59,13 @@ class ComparisonInputs:
 
 
 def read_inputs(
-    features: NamedFeatures,
+    features: NamedFeatures | None,
     heads: Any,
     *,
     y: Column,
     groups: Column,
     ids: Column,
-    predictions: Sequence[str | Path],
+    predictions: NamedPredictions,
     external: NamedFeatures,
     unit: Unit,
     positive: str | int | None,
@@ -85,8 +89,11 @@ def read_inputs(
     ComparisonInputs
     """
     stated = None if positive is None else spell_label(positive)
-    sets = load_feature_sets(features, SampleFields(y, groups, ids))
-    read = list(map(load_imported, predictions))
+    read = read_imported(predictions)
+    if features is None:
+        sets, read = _without_features(read, y=y, groups=groups, ids=ids, external=external)
+    else:
+        sets = load_feature_sets(features, SampleFields(y, groups, ids))
     if selection is not None:
         before = sets[0]
         others = read_cohorts(external)
@@ -94,9 +101,23 @@ def read_inputs(
         read = [choose_predictions(arm, before, choice) for arm in read]
         stated = choice.positive
     first = sets[0]
-    arms = make_arms(sets, heads, list(features) if isinstance(features, Mapping) else ())
+    labels = list(features) if isinstance(features, Mapping) else ()
+    arms = [] if features is None else make_arms(sets, heads, labels)
     imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
     together = check_ensemble(ensemble, arms, imported)
     arms, imported, together = name_arms(arms, imported, together, names)
     cohorts = group_cohorts(external, sets, unit=unit)
     return ComparisonInputs(sets, arms, imported, cohorts, stated, together)
+
+
+def _without_features(
+    read: list[ImportedArm], **idle: Any
+) -> tuple[list[FeatureSet], list[ImportedArm]]:
+    """Return the samples of predictions, which are compared without features, and the arms."""
+    if not read:
+        raise UsageError("there is nothing to compare: give features, predictions, or both")
+    for name, value in idle.items():
+        if value is not None and not (isinstance(value, list | tuple) and not value):
+            raise UsageError(f"{name} has no effect without features: leave it out")
+    samples, arms = samples_of(read)
+    return [samples], arms

@@ -94,15 +94,13 @@ def describe_protocol(
     """
     repeats = len(folds.seeds)
     few, many = inner
+    heads = list(heads)
     words = (
-        f"{folds.words} Within each training set, hyperparameters were chosen by the AUROC of a "
-        f"{many if few == many else f'{few}- to {many}'}-fold cross-validation"
-        f"{', grouped by patient' if folds.grouped else ''}. Features were standardised with the "
-        f"mean and standard deviation of the training set, and classes were weighted equally, "
-        f"unless stated otherwise for a classifier below."
-        f" Thresholds and the calibration of probabilities (without class weights) were set on "
-        f"the out-of-fold scores of the inner folds. {_describe_heads(heads)}"
+        f"{folds.words} The models were trained outside of this comparison. Thresholds and the "
+        "calibration of probabilities were set on their validation sets, where these were given."
     )
+    if heads:
+        words = _describe_training(folds, few, many, heads)
     if folds.kind == "centres":
         words += f" {describe_target(len(folds))}"
     if protocol.unit == "patient":
@@ -127,6 +125,18 @@ def describe_protocol(
         "primary": _describe_primary(differences),
         "words": words,
     }
+
+
+def _describe_training(folds: Folds, few: int, many: int, heads: Sequence[Head]) -> str:
+    return (
+        f"{folds.words} Within each training set, hyperparameters were chosen by the AUROC of a "
+        f"{many if few == many else f'{few}- to {many}'}-fold cross-validation"
+        f"{', grouped by patient' if folds.grouped else ''}. Features were standardised with the "
+        f"mean and standard deviation of the training set, and classes were weighted equally, "
+        f"unless stated otherwise for a classifier below."
+        f" Thresholds and the calibration of probabilities (without class weights) were set on "
+        f"the out-of-fold scores of the inner folds. {_describe_heads(heads)}"
+    )
 
 
 def describe_target(n_centres: int) -> str:

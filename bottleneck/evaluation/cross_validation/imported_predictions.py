@@ -152,7 +152,11 @@ def leave_out(
 
 
 def take_folds(
-    imported: Sequence[ImportedArm], samples: LabelledSamples, protocol: Protocol
+    imported: Sequence[ImportedArm],
+    samples: LabelledSamples,
+    protocol: Protocol,
+    *,
+    trains: bool = True,
 ) -> Folds:
     """Return the folds of imported predictions, in which all other arms are tested too.
 
@@ -164,6 +168,9 @@ def take_folds(
         Samples, and groups that should not be on both sides of a fold.
     protocol : Protocol
         Its seed, and whether leakage is allowed.
+    trains : bool
+        Whether other arms are trained in these folds. Without them, a single test set may have
+        all samples.
 
     Returns
     -------
@@ -185,7 +192,7 @@ def take_folds(
             )
     folds = _read_folds(first, samples, protocol.seed)
     several = len({fold.index for fold in folds}) > 1
-    _refuse_unfit(first.name, folds, samples, several=several)
+    _refuse_unfit(first.name, folds, samples, several=several, trains=trains)
     grouped = samples.groups is not None
     if samples.groups is not None:
         groups = samples.groups
@@ -204,10 +211,11 @@ def take_folds(
         if several
         else f"The test set is that of the predictions '{first.name}'"
     )
+    others = "; every other arm was tested in the same." if trains else "."
     return Folds(
         "given folds" if several else "fixed split",
         tuple(folds),
-        f"{words}; every other arm was tested in the same.",
+        f"{words}{others}",
         grouped,
     )
 
@@ -230,7 +238,7 @@ def _read_folds(arm: ImportedArm, samples: LabelledSamples, seed: int) -> list[F
 
 
 def _refuse_unfit(
-    name: str, folds: Sequence[Fold], samples: LabelledSamples, *, several: bool
+    name: str, folds: Sequence[Fold], samples: LabelledSamples, *, several: bool, trains: bool
 ) -> None:
     """Refuse folds that do not test every sample once per repeat, or lack a class."""
     if len(folds) > 1 and not several:
@@ -249,6 +257,8 @@ def _refuse_unfit(
             )
     for fold in folds:
         for rows, what in ((fold.train, "train on"), (fold.test, "test on")):
+            if rows is fold.train and not trains:
+                continue
             if lacking := sorted(set(samples.classes) - set(samples.y[rows])):
                 raise ProtocolError(
                     f"a fold of '{name}' leaves no sample of '{lacking[0]}' to {what}"
@@ -285,7 +295,7 @@ def align(
     prefix = f"the predictions '{arm.name}'"
     if arm.test.classes != samples.classes:
         raise ProtocolError(
-            f"{prefix} are of the classes {', '.join(arm.test.classes)}, and the features of "
+            f"{prefix} are of the classes {', '.join(arm.test.classes)}, and the samples of "
             f"{', '.join(samples.classes)}: only predictions of the same classes can be compared"
         )
     wanted = [

@@ -14,6 +14,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
+from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
     leave_out,
@@ -106,10 +107,16 @@ def plan_split(
 
     def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
         kept = [leave_out(arm, (features.ids, features.y), (ids, y)) for arm in imported]
-        return take_folds(kept, LabelledSamples(ids, y, groups), protocol)
+        samples = LabelledSamples(ids, y, groups)
+        return take_folds(kept, samples, protocol, trains=features.has_columns)
 
     tell("dividing the samples")
     takes_folds = bool(imported) and protocol.kind in ("auto", "folds")
+    if not (takes_folds or features.has_columns):
+        raise ProtocolError(
+            f"predictions without features are evaluated in their own folds, not by the protocol "
+            f"{protocol.kind}: leave --protocol at auto"
+        )
     plan = plan_folds(features, protocol, search, given=given if takes_folds else None)
     if takes_folds:
         plan = dataclasses.replace(plan, dropped_tests=_tested_by(imported[0], features, plan))

@@ -29,7 +29,7 @@ from bottleneck.features.arrays.sample_columns import (
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
 
-__all__ = ["OWN_FEATURES", "from_arrays", "read_unlabelled", "renamed"]
+__all__ = ["OWN_FEATURES", "from_arrays", "read_unlabelled", "renamed", "without_features"]
 
 Strings = NDArray[np.str_]
 
@@ -94,6 +94,22 @@ def read_unlabelled(
     y = np.full(n, "")
     provenance = _provenance("arrays", recipe, matrix, identities, y, stated, ())
     return FeatureSet(matrix.X, y, identities, provenance, stated_patients=stated)
+
+
+def without_features(ids: Strings, y: Strings, patients: Sequence[str]) -> FeatureSet:
+    """Return samples that nothing is known of but labels and patients, with no column of features.
+
+    Parameters
+    ----------
+    ids, y : ndarray of str, shape (n_samples,)
+        Unique ids, and labels.
+    patients : sequence of str, length n_samples
+        Patients; "" where one is unknown.
+    """
+    stated = np.array(patients, str) if any(patients) else None
+    matrix = Matrix(np.empty((len(ids), 0), np.float32))
+    provenance = _provenance("own predictions", "no features", matrix, ids, y, stated, ())
+    return FeatureSet(matrix.X, y, ids, provenance, stated_patients=stated)
 
 
 def renamed(features: FeatureSet, recipe: str) -> FeatureSet:

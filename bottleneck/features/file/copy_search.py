@@ -90,6 +90,11 @@ class CopySearch(SplitColumns):
         """Whether the features are of images; those of arrays may be of anything."""
         return "columns" not in self.provenance["recipe"]
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether there are features; samples of predictions have none."""
+        return self.X.shape[1] > 0
+
     @cached_property
     def contents(self) -> Strings | None:
         """Hash of what each sample consists of; equal hashes are copies.
