@@ -162,7 +162,13 @@ def run_comparison(
     heads_used = [arm.head for arm in arms]
     n_inner = [len(part) for part in inner] or [0]
     described = describe_protocol(
-        protocol, folds, (min(n_inner), max(n_inner)), measures, heads_used, differences
+        protocol,
+        folds,
+        (min(n_inner), max(n_inner)),
+        measures,
+        heads_used,
+        differences,
+        uses=_name_uses(sets),
     )
     if inputs.ensemble is not None:
         n = len(with_images) - 1
@@ -189,6 +195,12 @@ def run_comparison(
         conflicts=conflicts,
         inner={arm.name: arm.inner for arm in counted},
     )
+
+
+def _name_uses(sets: list[FeatureSet]) -> str:
+    if any(one.has_images for one in sets):
+        return "images"
+    return "features" if sets[0].has_columns else ""
 
 
 def _choose_positive(

@@ -80,6 +80,8 @@ def describe_protocol(
     measures: Measures,
     heads: Iterable[Head],
     differences: Sequence[Difference],
+    *,
+    uses: str = "images",
 ) -> dict[str, Any]:
     """Return ``Comparison.protocol``.
 
@@ -91,6 +93,8 @@ def describe_protocol(
         Smallest and largest number of inner folds.
     measures, heads, differences
         Settings of the metrics, heads of the arms, and differences between arms.
+    uses : {"images", "features", ""}
+        What the arms use, unlike the prior and the metadata baseline; "" without these two.
     """
     repeats = len(folds.seeds)
     few, many = inner
@@ -122,7 +126,7 @@ def describe_protocol(
         "allow_leakage": protocol.allow_leakage,
         "conflicts": protocol.conflicts,
         "prevalence": measures.prevalence,
-        "primary": _describe_primary(differences),
+        "primary": _describe_primary(differences, uses),
         "words": words,
     }
 
@@ -157,13 +161,14 @@ def _describe_heads(heads: Iterable[Head]) -> str:
     return f"Classifiers: {'; '.join(descriptions)} (scikit-learn {version('scikit-learn')})."
 
 
-def _describe_primary(differences: Sequence[Difference]) -> str:
+def _describe_primary(differences: Sequence[Difference], uses: str) -> str:
     family = [d for d in differences if d.role == "primary"]
     if not family:
-        return "none: only one arm uses images"
+        return f"none: only one arm uses {uses}" if uses else "none: there is only one arm"
     pairs = "pair" if len(family) == 1 else "pairs"
     adjusted = f", p adjusted by Holm's method over {len(family)} {pairs}"
-    return f"difference of the AUROC between arms with images ({family[0].method}){adjusted}"
+    arms = f"arms with {uses}" if uses else "arms"
+    return f"difference of the AUROC between {arms} ({family[0].method}){adjusted}"
 
 
 def warn_of_large_patient(patients: NDArray[Any] | None) -> list[str]:

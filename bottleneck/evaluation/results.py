@@ -246,7 +246,8 @@ class Comparison:
         failures, excluded (reason to count), selection (excluded, left_out, merged and ``words``,
         as in ``Model.selection``; empty if nothing was chosen).
     protocol : mapping
-        kind ("cross-validation", "fixed split", "given folds" or "centres"), folds, repeats,
+        kind ("cross-validation", "fixed split", "given folds", "centres" or
+        "test set"), folds, repeats,
         inner_folds, seed, grouped (bool), unit ("image" or "patient"), aggregate ("mean",
         "max" or None), allow_leakage (bool), conflicts ("drop", "keep" or "majority"), primary
         ("auroc: DeLong …"), prevalence (float or None), and ``words``: some sentences for a

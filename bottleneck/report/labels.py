@@ -10,7 +10,7 @@ import numpy as np
 
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results import Comparison, Evaluation
 
 __all__ = [
     "GROUPS",
@@ -22,6 +22,7 @@ __all__ = [
     "metric_names",
     "metric_tables",
     "n_samples",
+    "of_images",
 ]
 
 #: Labels of the metrics by group, in the order of the tables.
@@ -116,6 +117,12 @@ def caveats(results: Any) -> list[str]:
 def n_samples(evaluation: Evaluation) -> int:
     """Return the number of samples that an arm was tested on; repeats count once."""
     return len(np.unique(evaluation.predictions.ids))
+
+
+def of_images(comparison: Comparison) -> bool:
+    """Return whether a comparison is one of images, not of features or predictions of any kind."""
+    recipes = [provenance.get("recipe", {}) for provenance in comparison.features]
+    return any("columns" not in recipe for recipe in recipes)
 
 
 def accuracy_note(evaluations: Sequence[Evaluation]) -> str:

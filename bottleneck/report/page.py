@@ -259,6 +259,7 @@ def environment() -> Environment:
         "metric_names": labels.metric_names,
         "metric_tables": labels.metric_tables,
         "n_samples": labels.n_samples,
+        "of_images": labels.of_images,
         "quotes": checklist.quotes,
         "recipes": _recipes,
         "roc": _roc,

@@ -10,7 +10,7 @@ from bottleneck import __version__
 from bottleneck.data.choice import describe_merges
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.report.labels import metric_label
+from bottleneck.report.labels import metric_label, of_images
 from bottleneck.report.number_format import p_value, prose, signed, three
 from bottleneck.report.summary import interval_methods, summarise
 from bottleneck.text.plain_text import visible
@@ -41,12 +41,22 @@ def methods_paragraph(comparison: Comparison) -> str:
     frozen = list(dict.fromkeys(f"{e.backbone} ({e.weights})" for e in arms))
     sentences = [_used(comparison.dataset), _reader(comparison)]
     if audit is not None:
-        sentences.append(f"A leak audit before any training gave: {audit.verdict}. {audit.ties}")
+        before = " before any training" if comparison.features else ""
+        sentences.append(f"A leak audit{before} gave: {audit.verdict}. {audit.ties}")
     if comparison.conflicts is not None:
         sentences.append(f"{comparison.conflicts.words}.")
     sentences.append(str(protocol["words"]))
-    if frozen:
-        sentences.append(f"Features were those of frozen networks: {', '.join(frozen)}.")
+    own = [
+        f"{recipe['backbone']} ({recipe['weights']})"
+        for recipe in (provenance.get("recipe", {}) for provenance in comparison.features)
+        if "columns" in recipe
+    ]
+    for names, what in (
+        ([name for name in frozen if name not in own], "those of frozen networks"),
+        ([name for name in frozen if name in own], "computed by other means"),
+    ):
+        if names:
+            sentences.append(f"Features were {what}: {', '.join(names)}.")
     methods = [
         f"{', '.join(map(metric_label, names))}: {method}"
         for method, names in interval_methods(comparison.evaluations)
@@ -90,7 +100,8 @@ def results_paragraph(comparison: Comparison) -> str:
         sentences += _differences(comparison, best)
     if blind:
         listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in blind)
-        sentences.append(f"Without images, the AUROC was: {listed}.")
+        what = "images" if of_images(comparison) else "features"
+        sentences.append(f"Without {what}, the AUROC was: {listed}.")
     if comparison.conflicts is not None and best is not None:
         for effect in comparison.conflicts.auroc:
             if effect.arm == best.name and effect.without and effect.with_them:

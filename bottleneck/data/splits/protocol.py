@@ -129,8 +129,8 @@ class Folds:
 
     Attributes
     ----------
-    kind : {"cross-validation", "fixed split", "given folds", "centres"}
-        Kind of split.
+    kind : {"cross-validation", "fixed split", "given folds", "centres", "test set"}
+        Kind of split. Of a "test set", the training set is not known.
     folds : tuple of Fold
         Repeat by repeat.
     words : str
@@ -141,7 +141,7 @@ class Folds:
         Warnings about the split.
     """
 
-    kind: Literal["cross-validation", "fixed split", "given folds", "centres"]
+    kind: Literal["cross-validation", "fixed split", "given folds", "centres", "test set"]
     folds: tuple[Fold, ...]
     words: str
     grouped: bool = False

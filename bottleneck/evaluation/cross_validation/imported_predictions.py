@@ -212,11 +212,12 @@ def take_folds(
         else f"The test set is that of the predictions '{first.name}'"
     )
     others = "; every other arm was tested in the same." if trains else "."
+    is_known = several or trains
     return Folds(
-        "given folds" if several else "fixed split",
+        "given folds" if several else "fixed split" if trains else "test set",
         tuple(folds),
         f"{words}{others}",
-        grouped,
+        grouped and is_known,
     )
 
 
@@ -260,8 +261,14 @@ def _refuse_unfit(
             if rows is fold.train and not trains:
                 continue
             if lacking := sorted(set(samples.classes) - set(samples.y[rows])):
+                advice = ""
+                if not len(rows) and rows is fold.train:
+                    advice = (
+                        ": state the fold in which each sample was tested, or compare the "
+                        "predictions without features (--no-features, in Python features=None)"
+                    )
                 raise ProtocolError(
-                    f"a fold of '{name}' leaves no sample of '{lacking[0]}' to {what}"
+                    f"a fold of '{name}' leaves no sample of '{lacking[0]}' to {what}{advice}"
                 )
 
 
