@@ -154,8 +154,9 @@ def _distinguish(heads: list[Head]) -> list[Head]:
     count = Counter(head.name.casefold() for head in heads)
     for head in heads:
         if count[head.name.casefold()] > 1:
-            advice = "" if head.name in HEADS else ", or name them with Head(..., name=...)"
-            raise UsageError(f"the head '{head.name}' is listed twice: list it once{advice}")
+            advice = "" if head.name in HEADS else ", or name each with Head(..., name=...)"
+            name = head.name if head.is_named else write_estimator(last_step(head.estimator))
+            raise UsageError(f"the head '{name}' is listed twice: list it once{advice}")
     return heads
 
 

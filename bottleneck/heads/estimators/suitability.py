@@ -95,8 +95,9 @@ def find_kind(estimator: Any) -> Kind:
     of = f"the last step of the {whole}, {name}," if last_step(estimator) is not estimator else name
     if (kind := _estimator_type(estimator)) not in ("classifier", None):
         other = _CLASSIFIERS.get(name, name.replace("Regressor", "Classifier"))
+        article = "an" if kind[0] in "aeiou" else "a"
         advice = f"use {other}" if other != name else f"use a classifier {_EXAMPLE}"
-        raise UsageError(f"a head must be a classifier, but {of} is a {kind}: {advice}")
+        raise UsageError(f"a head must be a classifier, but {of} is {article} {kind}: {advice}")
     divides = [
         path for path, one in walk(estimator) if _parameters(one).get("probability") in (True,)
     ]
@@ -156,7 +157,7 @@ def refuse_drawing(estimator: Any) -> None:
             raise UsageError(
                 f"{where} sets rows aside at random for validation ({parameter}="
                 f"{parameters[parameter]!r}), which divides the images of a patient: set "
-                f"{parameter}={off}"
+                f"{path}{'__' if path else ''}{parameter}={off}"
             )
         if parameters.get("decision_function_shape") == "ovo":
             raise UsageError(
@@ -204,18 +205,21 @@ def walk(estimator: Any) -> Iterator[tuple[str, Any]]:
         known.add(id(one))
         yield path, one
         for name, value in _parameters(one).items():
-            inside = f"{path}__{name}" if path else name
-            waiting += [(inside, found) for found in _estimators_in(value)]
+            found = _estimators_in(value, name)
+            waiting += [(f"{path}__{n}" if path else n, inside) for n, inside in found]
 
 
-def _estimators_in(value: Any) -> Iterator[Any]:
+def _estimators_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the estimators in a parameter, each with the name that ``set_params`` takes."""
+    if isinstance(value, tuple) and len(value) > 1 and isinstance(value[0], str):
+        name = value[0]  # A step of a pipeline, or a member of a vote.
     if isinstance(value, list | tuple | set | frozenset):
         for member in value:
-            yield from _estimators_in(member)
+            yield from _estimators_in(member, name)
     elif isinstance(value, Mapping):
-        yield from _estimators_in(list(value.values()))
+        yield from _estimators_in(list(value.values()), name)
     elif hasattr(value, "get_params") and not inspect.isclass(value):
-        yield value
+        yield name, value
 
 
 def _parameters(one: Any) -> Mapping[str, Any]:
