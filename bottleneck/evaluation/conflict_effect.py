@@ -91,6 +91,8 @@ def run_with_dropped(
     dict of str to Predictions
         Test predictions of each arm, with those of the copies that are left out.
     """
+    if not arms:
+        return [], {}
     dropped = plan.conflicts.dropped
     rows = np.concatenate([plan.rows, dropped])
     place = np.empty(len(rows), np.intp)
