@@ -31,6 +31,7 @@ from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.timing import Stage
+from bottleneck.finetune.trained_arm import Trained
 from bottleneck.text.short_repr import show_values
 
 LONG = "Wärmebild \x1b[2J " + "x" * 200
@@ -71,7 +72,7 @@ def made() -> list[object]:
     classes = ("a", "b\u202e", LONG)
     features = make_features(classes=classes, dataset={"name": LONG})
     features = dataclasses.replace(features, failures=(("Müller", "damaged"),))
-    made_backbone = make_backbone()
+    arm, made_backbone = comparison.evaluations[0], make_backbone()
     samples = bottleneck.load_dataset("phantom", limit=2)
     run = Extraction(
         Path("/data/Müller/x.h5"), 80, 70, 8, 2, {}, (("Müller", "damaged"),), 9.0, 8.0, 512,
@@ -85,6 +86,7 @@ def made() -> list[object]:
         bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),
         bottleneck.Augmentation(), bottleneck.Selection(exclude=["image-1", "Müller"]),
         bottleneck.Selection(exclude="/data/Müller/list.txt", classes=["a", "b"]),
+        Trained(LONG, Path("/Müller"), 0, arm.predictions, arm.predictions, {}, ("Müller",)),
         DuplicatePair(0, 1, False, 0.9, 0.8),
     ]  # fmt: skip
 

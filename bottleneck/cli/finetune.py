@@ -41,7 +41,7 @@ from bottleneck.settings.schema import validate
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bottleneck.finetune.cross_validate import Trained
+    from bottleneck.finetune.trained_arm import Trained
 
 _FOLDS = "Folds"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.errors import MissingExtraError
 from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import (
     FoldSplit,
@@ -40,44 +41,12 @@ if TYPE_CHECKING:
     from bottleneck.finetune.training_data import Inputs
     from bottleneck.finetune.training_folder.run_folder import RunFolder, Scores
 
-__all__ = ["Trained", "finetune", "summarise_seeds", "train_on_features"]
+__all__ = ["finetune", "summarise_seeds", "train_on_features"]
 
 Progress = Callable[[int, int, str], None]
 Strings = NDArray[np.str_]
 
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "scikit-learn")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Trained:
-    """An arm of trained networks, one per fold, with one seed.
-
-    Attributes
-    ----------
-    name : str
-        Name of the arm.
-    path : Path
-        Folder of ``predictions.csv``, ``training.json``, ``splits.csv``, and the network of
-        each fold.
-    seed : int
-        Seed of the networks.
-    predictions : Predictions
-        Predictions of all test folds.
-    validation : Predictions
-        Predictions of all validation sets, which the epochs were chosen on.
-    record : mapping
-        The contents of ``training.json``.
-    notes : tuple of str
-        Notes for the user.
-    """
-
-    name: str
-    path: Path
-    seed: int
-    predictions: Predictions
-    validation: Predictions
-    record: Mapping[str, Any]
-    notes: tuple[str, ...]
 
 
 @shows_progress("batches")

@@ -20,7 +20,7 @@ from bottleneck.studies.study import Study, StudyProtocol
 from bottleneck.studies.study_results import Spread, StudyArmResult, TestResult
 
 if TYPE_CHECKING:
-    from bottleneck.finetune.cross_validate import Trained
+    from bottleneck.finetune.trained_arm import Trained
 
 __all__ = ["collect_arms", "collect_external", "collect_tests"]
 

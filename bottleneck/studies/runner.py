@@ -36,7 +36,7 @@ from bottleneck.studies.subset import select_samples, take_patients
 from bottleneck.text.table_text import frame_csv, text_frame
 
 if TYPE_CHECKING:
-    from bottleneck.finetune.cross_validate import Trained
+    from bottleneck.finetune.trained_arm import Trained
 
 __all__ = ["run_study"]
 

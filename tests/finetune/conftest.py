@@ -14,7 +14,7 @@ from small import N_IMAGES, small_backbone, train
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.finetune.cross_validate import Trained
+from bottleneck.finetune.trained_arm import Trained
 
 
 # As wide as the training that tests share: another number of threads moves the last bits of sums.

@@ -14,7 +14,8 @@ from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Protocol
-from bottleneck.finetune.cross_validate import Trained, finetune
+from bottleneck.finetune.cross_validate import finetune
+from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.predictions import Predictions
 

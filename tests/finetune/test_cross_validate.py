@@ -21,7 +21,8 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune import cross_validate as arms
-from bottleneck.finetune.cross_validate import Trained, finetune, summarise_seeds, train_on_features
+from bottleneck.finetune.cross_validate import finetune, summarise_seeds, train_on_features
+from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_data import FeatureInputs
 from bottleneck.predictions.prediction_tables import read_predictions
 

@@ -21,9 +21,10 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.files import writing
-from bottleneck.finetune.cross_validate import Trained, finetune
+from bottleneck.finetune.cross_validate import finetune
 from bottleneck.finetune.early_stopping import Course
 from bottleneck.finetune.external_prediction import predict
+from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_folder.run_folder import RunFolder
 
 

@@ -11,8 +11,8 @@ from small import N_IMAGES
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.errors import DataError, ModelError
-from bottleneck.finetune.cross_validate import Trained
 from bottleneck.finetune.external_prediction import predict
+from bottleneck.finetune.trained_arm import Trained
 
 
 def test_another_data_set(
