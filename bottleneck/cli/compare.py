@@ -27,6 +27,7 @@ from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features, split_arm_names, split_names
 from bottleneck.cli.named_heads import HEAD_HELP, get_all_named
+from bottleneck.cli.named_metrics import LabelMetrics, ScoreMetrics, get_metrics
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.cli.saving import save
 from bottleneck.data.splits.protocol import Protocol
@@ -138,6 +139,8 @@ def compare(
             rich_help_panel=MEASURING,
         ),
     ] = None,
+    metric: LabelMetrics = None,
+    score_metric: ScoreMetrics = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -170,6 +173,7 @@ def compare(
         if given:
             raise UsageError(f"{option} has no effect without {needs}: add that option")
     heads = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm", "logistic", "mlp"]
+    metrics = get_metrics(metric or [], score_metric or [])
     if data is None:
         refuse_idle(options, "without --data: add that option")
     labels, paths = split_names(features or [])
@@ -198,6 +202,7 @@ def compare(
             ensemble=ensemble,
             names=split_arm_names(name or ()),
             measures=measures,
+            metrics=metrics,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )
     note_readers(folder, list_private(folder), quiet=quiet)
@@ -293,14 +298,18 @@ def show_result(
 
 def _print(comparison: Comparison) -> None:
     """Print the warnings and the tables."""
-    from bottleneck.report.tables import centres_table, external_table, summary_table
+    from bottleneck.report.tables import centres_table, external_table, own_tables, summary_table
 
     for warning in comparison.warnings:
         show_paragraph(warning)
     show_table(summary_table(comparison))
+    for table in own_tables(comparison.evaluations):
+        show_table(table)
     if (centres := centres_table(comparison)) is not None:
         show_table(centres)
     for external in comparison.external:
         for warning in external.warnings:
             show_paragraph(f"{external.dataset['name']}: {warning}")
         show_table(external_table(external))
+        for table in own_tables(external.evaluations):
+            show_table(table)

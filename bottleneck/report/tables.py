@@ -39,12 +39,15 @@ __all__ = [
     "format_metric",
     "inner_frame",
     "markdown_table",
+    "own_tables",
     "predictions_frame",
     "results",
     "row_shares",
     "summary_table",
 ]
 
+# Metrics in a table for the terminal.
+_N_COLUMNS = 4
 _NEW_CENTRE = " For a new centre: the mean and a 95 % prediction interval, which is approximate."
 
 
@@ -242,22 +245,31 @@ def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _terminal_table(evaluations: Sequence[Evaluation], positive: str | None, caption: str) -> Table:
+    binary = ("auroc", "accuracy", "sensitivity", "specificity")
+    wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
+    names = [n for n in wanted if n in metric_names(e.metrics for e in evaluations)]
+    return _arms_table(evaluations, names, caption)
+
+
+def own_tables(evaluations: Sequence[Evaluation]) -> list[Table]:
+    """Return the tables of the user's own metrics for a terminal, with four metrics each."""
+    names = [n for n in metric_names(e.metrics for e in evaluations) if n not in METRICS]
+    parts = [names[n : n + _N_COLUMNS] for n in range(0, len(names), _N_COLUMNS)]
+    return [_arms_table(evaluations, part, "Metrics of your own.") for part in parts]
+
+
+def _arms_table(evaluations: Sequence[Evaluation], names: Sequence[str], caption: str) -> Table:
     from rich.text import Text
 
     from bottleneck.report.terminal import make_table
 
-    binary = ("auroc", "accuracy", "sensitivity", "specificity")
-    wanted = binary if positive else ("auroc", "accuracy", "balanced_accuracy", "f1")
-    known = metric_names(e.metrics for e in evaluations)
-    names = [n for n in (*wanted, *(n for n in known if n not in METRICS)) if n in known]
     shown = [e.metrics.get(n) for e in evaluations for n in names]
     table = make_table(caption=caption + _dagger_note(shown))
     table.add_column("Arm", overflow="fold", min_width=12)
     table.add_column("n", justify="right", no_wrap=True)
     for name in names:
-        table.add_column(
-            metric_label(name).replace("Balanced", "Bal."), justify="right", no_wrap=True
-        )
+        label = visible(metric_label(name)).replace("Balanced", "Bal.")
+        table.add_column(Text(label), justify="right", no_wrap=name in METRICS)
     for e in evaluations:
         metrics = (e.metrics.get(n) for n in names)
         table.add_row(

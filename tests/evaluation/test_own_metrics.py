@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from scipy.stats import rankdata
 from sklearn import metrics as sk
 
 from bottleneck import compare, on_probabilities, on_scores, write_report
+from bottleneck.cli.named_metrics import get_metrics
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
@@ -24,7 +26,7 @@ from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import check_metrics, resample_metric
 from bottleneck.report.json_record import results
 from bottleneck.report.paragraphs import methods_paragraph
-from bottleneck.report.tables import markdown_table, summary_table
+from bottleneck.report.tables import markdown_table, own_tables
 
 CLASSES = ("benign", "malignant")
 QUICK = Protocol(n_splits=3, inner_splits=2)
@@ -161,7 +163,8 @@ def test_a_metric_is_shown_wherever_metrics_are(few_draws):
     assert any(d["metric"] == "F2" for d in record["comparisons"])
     assert "F2" in markdown_table(result)
     assert "bootstrap of patients (BCa, 60 draws, seed 0)" in methods_paragraph(result)
-    assert "F2" in [str(column.header) for column in summary_table(result).columns]
+    (table,) = own_tables(result.evaluations)
+    assert [str(column.header) for column in table.columns[2:]] == ["F2", "Average precision"]
 
 
 @pytest.mark.slow(reason="the report is written")
@@ -293,3 +296,34 @@ def test_only_functions_are_marked(mark, function):
 )
 def test_numbers_of_every_kind(number):
     check_metrics({"k": returns(number)}, CLASSES, "malignant")
+
+
+def test_the_command_line_names_functions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "mine_of_metrics.py").write_text("def hits(t, p): return float((t == p).mean())\n")
+    made = get_metrics(
+        ["sklearn.metrics:cohen_kappa_score", "share=mine_of_metrics:hits"],
+        ["AP=sklearn.metrics:average_precision_score"],
+    )
+    assert list(made) == ["cohen_kappa_score", "share", "AP"]
+    assert made["AP"].kind == "scores"
+    assert made["share"](np.array(["a"]), np.array(["a"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        (["kappa"], [], "'kappa' is no import path: write package.module:function, such as"),
+        (["sklearn.metrics.cohen_kappa_score"], [], "is no import path"),
+        (["sklearn.metrics:cohen_kapa_score"], [], "did you mean 'cohen_kappa_score'"),
+        (["nothing_here:f"], [], "there is no module 'nothing_here'"),
+        ([], ["math:pi"], "on_scores needs a function .* not 3.14"),
+        (["math:gcd", "math:gcd"], [], "two metrics are called 'gcd'"),
+        ([""], [], "'' is no import path"),
+        (["a="], [], "'' is no import path"),
+    ],
+)
+def test_metrics_that_a_command_line_cannot_name(labels, scores, message):
+    with pytest.raises(UsageError, match=message):
+        get_metrics(labels, scores)

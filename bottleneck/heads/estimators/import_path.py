@@ -1,4 +1,4 @@
-"""Estimators named by an import path: ``package.module:Class``."""
+"""Estimators and other objects named by an import path: ``package.module:Class``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from bottleneck.errors import UsageError, first_line
 
-__all__ = ["import_estimator", "public_path", "suggest_path"]
+__all__ = ["import_estimator", "import_object", "public_path", "suggest_path"]
 
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _PATH = re.compile(rf"({_DOTTED}):({_DOTTED})")
@@ -38,19 +38,7 @@ def import_estimator(path: str) -> Any:
     >>> import_estimator("sklearn.svm:LinearSVC")
     LinearSVC()
     """
-    if (match := _PATH.fullmatch(path)) is None:
-        raise UsageError(
-            f"'{path}' is no import path: write package.module:Class, such as {_EXAMPLE} "
-            "(the name of a module, not of its file)"
-        )
-    module, name = match.groups()
-    value = _import(module, path)
-    for part in name.split("."):
-        if not hasattr(value, part):
-            near = difflib.get_close_matches(part, dir(value), n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ": check its spelling"
-            raise UsageError(f"the module '{module}' has no '{name}'{hint}")
-        value = getattr(value, part)
+    value = import_object(path, f"package.module:Class, such as {_EXAMPLE}")
     if not inspect.isclass(value):
         return value
     if needed := _required(value):
@@ -66,6 +54,41 @@ def import_estimator(path: str) -> Any:
             f"the class {path} cannot be made without arguments "
             f"({type(error).__name__}: {first_line(error)}): pass an object of it in Python"
         ) from error
+
+
+def import_object(path: str, expected: str) -> Any:
+    """Return the object with an import path.
+
+    Parameters
+    ----------
+    path : str
+        ``package.module:name``.
+    expected : str
+        What such a path is, with an example, for the message.
+
+    Raises
+    ------
+    UsageError
+        If there is no such module or name, or the module fails.
+
+    Examples
+    --------
+    >>> import_object("math:pi", "package.module:number")
+    3.141592653589793
+    """
+    if (match := _PATH.fullmatch(path)) is None:
+        raise UsageError(
+            f"'{path}' is no import path: write {expected} (the name of a module, not of its file)"
+        )
+    module, name = match.groups()
+    value = _import(module, path)
+    for part in name.split("."):
+        if not hasattr(value, part):
+            near = difflib.get_close_matches(part, dir(value), n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ": check its spelling"
+            raise UsageError(f"the module '{module}' has no '{name}'{hint}")
+        value = getattr(value, part)
+    return value
 
 
 def suggest_path(text: str) -> str | None:
