@@ -16,7 +16,7 @@ def concatenate(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]FILE...",
+            metavar="[NAME=]FILE",
             help="Feature files of different data sets by one recipe, or folders of them. NAME "
             "stands for the name of the data set.",
             show_default=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,6 +119,14 @@ def reproduce(
     name: Annotated[
         str | None, typer.Argument(help="A published study; without one, they are listed.")
     ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=]DATA",
+            help="Data sets, as for `bottleneck extract`: each alone, and all of them as one.",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Data set, as for `bottleneck extract`.", show_default=False),
@@ -139,7 +148,12 @@ def reproduce(
         for known in PUBLISHED:
             show_paragraph(f"{known}: {load_study(known).title}")
         return
-    show_study(load_study(name), data, options, options.overrides(numbers), reading)
+    study, overrides = load_study(name), options.overrides(numbers)
+    given = [*(datasets or ()), *([data] if data else ())]
+    if len(given) > 1:
+        show_on_each(study, given, options, overrides, reading)
+    else:
+        show_study(study, given[0] if given else None, options, overrides, reading)
 
 
 def _pair(option: str, text: str, *, alone: bool = False) -> tuple[str, str]:
@@ -227,6 +241,76 @@ def show_study(
         _print(result, "" if problem else f"Table: {output / 'study.md'}, study.json")
     if problem is not None:
         problems.append(str(problem))
+    if problems:
+        raise ReportError(" ".join(problems))
+
+
+def show_on_each(
+    study: Study,
+    given: Sequence[str],
+    options: StudyOptions,
+    overrides: Overrides,
+    reading: SampleOptions,
+) -> None:
+    """Run a study on each data set and on all as one; write one table of all, and print it."""
+    for option, value in (("--external", options.external), ("--data-name", options.data_name)):
+        if value is not None:
+            raise UsageError(
+                f"{option} is for a single data set: leave it out"
+                + (", and name each as NAME=PATH" if option == "--data-name" else "")
+            )
+    if options.check:
+        raise UsageError("--check only checks the published figures: name no data set with it")
+    from bottleneck.backbones.recipe import slug
+    from bottleneck.studies.several import (
+        combined_json,
+        combined_lines,
+        combined_tables,
+        run_on_each,
+        write_combined,
+    )
+
+    positive = options.positive or study.positive
+    loaded = []
+    for text in given:
+        before, sign, after = text.partition("=")
+        named = bool(sign) and not Path(text).exists()
+        if named and not (before.strip() and after):
+            raise UsageError(f"'{text}' must be DATA or NAME=DATA, such as Bern=scans/")
+        path, own = (after, before) if named else (text, None)
+        loaded.append(reading.load(path, quiet=options.quiet, name=own, positive=positive))
+    if options.weights != ["random"]:
+        announce_weights_folder(quiet=options.quiet)
+    output = options.output or Path("studies") / slug(study.name)
+    with progress(quiet=options.quiet, unit="") as move:
+        results = run_on_each(
+            study,
+            loaded,
+            overrides=overrides,
+            output=output,
+            overwrite=options.overwrite,
+            extraction={"device": options.device},
+            n_jobs=options.jobs,
+            progress=move,
+            note=show_note(quiet=options.quiet),
+        )
+    output, problem = save(lambda place: write_combined(results, place), output)
+    reports = [p for result in results.values() for p in result.protocols]
+    private = [path for p in reports for path in list_private(p.report.parent)]
+    note_readers(output, [*(output / "features").glob("*.h5"), *private], quiet=options.quiet)
+    if options.as_json:
+        show_json(combined_json(results))
+    else:
+        for table in combined_tables(results):
+            show_table(table)
+        for line in combined_lines(results):
+            show_paragraph(line)
+        if problem is None:
+            show(f"Table: {output / 'study.md'}, study.json")
+        for protocol in reports:
+            if not protocol.problem:
+                show(f"Report: {protocol.report}")
+    problems = [p.problem for p in reports if p.problem] + ([str(problem)] if problem else [])
     if problems:
         raise ReportError(" ".join(problems))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.data.image_sources import FileSource, ImageSource
+from bottleneck.data.image_sources import CombinedSource, FileSource, ImageSource
 from bottleneck.data.positive_class import choose_positive, find_label
 from bottleneck.data.sample_checks import shorten
 from bottleneck.data.samples import (
@@ -188,6 +188,33 @@ class ImageDataset:
         check_name(name)
         return read_records(samples, name=name, images=images, columns=columns, positive=positive)
 
+    @staticmethod
+    def concatenate(
+        datasets: Mapping[str, ImageDataset] | Iterable[ImageDataset],
+        *,
+        centre: bool = True,
+        same_patients: bool = False,
+        name: str | None = None,
+    ) -> ImageDataset:
+        """Return the samples of several data sets as one data set.
+
+        Parameters and errors are those of ``FeatureSet.concatenate``, and so are the ids, patients
+        and centres of the result. ``notes`` say what was unified or left out.
+
+        Examples
+        --------
+        >>> def site(name):
+        ...     samples = [Sample("1", "1.png", "benign"), Sample("2", "2.png", "malignant")]
+        ...     return ImageDataset(name, samples, FileSource(Path(name)))
+        >>>
+        >>> both = ImageDataset.concatenate([site("Bern"), site("Basel")])
+        >>> both.name, both.samples[0].id, both.samples[3].centre
+        ('Bern + Basel', 'Bern/1', 'Basel')
+        """
+        from bottleneck.data.combined_images import concatenate_images
+
+        return concatenate_images(datasets, centre=centre, same_patients=same_patients, name=name)
+
     def _unify(self) -> None:
         """Bring every name into one spelling, and add notes about it."""
         try:
@@ -322,7 +349,7 @@ class ImageDataset:
         >>> data.stamp(data.samples[0]) is None
         True
         """
-        if not isinstance(self.images, FileSource):
+        if not isinstance(self.images, FileSource | CombinedSource):
             return None
         try:
             return self.images.stamp(sample.source)

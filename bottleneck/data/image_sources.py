@@ -11,9 +11,10 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from bottleneck.data.source_names import SEPARATOR, prefixed
 from bottleneck.errors import DataError
 
-__all__ = ["FileSource", "ImageSource", "MemorySource"]
+__all__ = ["CombinedSource", "FileSource", "ImageSource", "MemorySource"]
 
 # More than the largest accepted image takes without compression. A sparse file can claim any size,
 # and all its zeros would be read.
@@ -138,3 +139,31 @@ def _encode(image: Any) -> bytes:
     # Netpbm has the larger byte first.
     data = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
     return f"{'P5' if is_grey else 'P6'}\n{width} {height}\n{most}\n".encode() + data
+
+
+@dataclasses.dataclass(frozen=True)
+class CombinedSource:
+    """Images of several data sets; the name of the data set goes before a source.
+
+    Attributes
+    ----------
+    images : mapping of str to ImageSource
+        The images of each data set.
+    """
+
+    images: Mapping[str, ImageSource]
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes of an image; raise what its data set raises."""
+        name, inner = self._split(source)
+        return self.images[name].read(inner)
+
+    def stamp(self, source: str) -> tuple[int, int] | None:
+        """Return size and modification time, or None if the image is not a file of its own."""
+        name, inner = self._split(source)
+        images = self.images[name]
+        return images.stamp(inner) if isinstance(images, FileSource | CombinedSource) else None
+
+    def _split(self, source: str) -> tuple[str, str]:
+        name = next(n for n in self.images if source.startswith(prefixed(n, "")))
+        return name, source[len(name) + len(SEPARATOR) :]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError
 
-__all__ = ["SEPARATOR", "name_sources", "prefixed", "refuse_unclear"]
+__all__ = [
+    "SEPARATOR",
+    "common_positive",
+    "join_descriptions",
+    "name_sources",
+    "prefixed",
+    "refuse_unclear",
+    "spell_alike",
+]
 
 #: Stands between the name of a data set and what it names.
 SEPARATOR = "/"
@@ -92,3 +101,80 @@ def prefixed(source: str, text: str) -> str:
     'Bern/p7'
     """
     return f"{source}{SEPARATOR}{text}"
+
+
+def spell_alike(
+    names: Sequence[str], classes: Sequence[Sequence[str]], tell: Callable[[str], None]
+) -> list[dict[str, str]]:
+    """Return new spellings of the labels of each data set, so that each class has one.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the data sets.
+    classes : sequence of sequence of str
+        The labels of each of them.
+    tell : callable
+        Called with a sentence on each label that is respelled, and on classes that are lacking.
+
+    Raises
+    ------
+    UsageError
+        If a data set has no class of those before it.
+    """
+    known: dict[str, None] = dict.fromkeys(classes[0])
+    renames: list[dict[str, str]] = [{}]
+    for name, own in zip(names[1:], classes[1:], strict=True):
+        new = {a: b for a, b in match_names(own, known).items() if a != b}
+        if len({new.get(c, c) for c in own}) < len(own):
+            new = {}  # Two classes of one data set would become one.
+        for old, spelling in new.items():
+            tell(f"the label '{old}' of '{name}' is spelled '{spelling}', as in the others")
+        spelled = [new.get(c, c) for c in own]
+        if not known.keys() & set(spelled):
+            raise UsageError(
+                f"'{name}' has the classes {', '.join(spelled)}, and the data sets before it have "
+                f"{', '.join(known)}: they share none. Give equal classes equal names"
+            )
+        renames.append(new)
+        known |= dict.fromkeys(spelled)
+    for name, own, new in zip(names, classes, renames, strict=True):
+        if lacking := [c for c in known if c not in {new.get(o, o) for o in own}]:
+            tell(
+                f"'{name}' has no sample of {', '.join(repr(c) for c in lacking)}: where classes "
+                "differ between data sets, a model can tell them by the data set"
+            )
+    return renames
+
+
+def common_positive(stated: Mapping[str, str | None], classes: Iterable[str]) -> str | None:
+    """Return the positive class that data sets state, by their names; None if none states one.
+
+    Raises
+    ------
+    UsageError
+        If two of them state different ones.
+    """
+    known = list(classes)
+    found: dict[str, str] = {}
+    for name, label in stated.items():
+        if label is not None:
+            found.setdefault(match_names([label], known).get(label, label), name)
+    if len(found) > 1:
+        (a, one), (b, other), *_ = found.items()
+        raise UsageError(
+            f"the positive class of '{one}' is '{a}', and that of '{other}' is '{b}': state the "
+            "same one for both (--positive at extraction, positive= in Python)"
+        )
+    return next(iter(found), None)
+
+
+def join_descriptions(described: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return texts that all data sets share as they are, and others with the name before them."""
+    joined = {}
+    for field in dict.fromkeys(field for about in described.values() for field in about):
+        texts = {name: about[field] for name, about in described.items() if field in about}
+        is_shared = len(texts) == len(described) and len(set(texts.values())) == 1
+        named = "; ".join(f"{name}: {text}" for name, text in texts.items())
+        joined[field] = next(iter(texts.values())) if is_shared else named
+    return joined

@@ -31,7 +31,19 @@ from bottleneck.text.table_text import markdown_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["as_json", "describe", "lines", "tables", "write"]
+__all__ = [
+    "as_json",
+    "blocks",
+    "contradictions",
+    "describe",
+    "lines",
+    "markdown",
+    "metric_names",
+    "over_lines",
+    "short_label",
+    "tables",
+    "write",
+]
 
 _USUAL = ("auroc", "accuracy", "sensitivity", "specificity")
 _SHORT = {"sensitivity": "Sens.", "specificity": "Spec."}
@@ -47,8 +59,8 @@ def tables(result: StudyResult) -> Iterator[Table]:
     first line of every table states the changes of the study.
     """
     for protocol in result.protocols:
-        for title, arms in _blocks(protocol):
-            names = _metric_names(arms)
+        for title, arms in blocks(protocol):
+            names = metric_names(arms)
             for start in range(0, len(names), _AT_ONCE):
                 yield _figures(result, title, arms, names[start : start + _AT_ONCE])
             for spread, what in (("over_seeds", "seeds"), ("over_folds", "folds")):
@@ -156,17 +168,24 @@ def _metric(metric: Metric) -> dict[str, Any]:
     return {"value": metric.value, "low": metric.low, "high": metric.high, "method": metric.method}
 
 
-def _blocks(protocol: StudyProtocolResult) -> Iterator[tuple[str, Sequence[StudyArmResult]]]:
+def blocks(protocol: StudyProtocolResult) -> Iterator[tuple[str, Sequence[StudyArmResult]]]:
+    """Yield title and arms: on the study's data, and on the external cohort if there is one."""
     yield protocol.protocol.name, protocol.arms
     if protocol.external:
         yield f"{protocol.protocol.name}, external cohort", protocol.external
 
 
-def _metric_names(arms: Sequence[StudyArmResult]) -> list[str]:
+def metric_names(arms: Sequence[StudyArmResult]) -> list[str]:
+    """Return the metrics that a table of arms shows."""
     published = {name for arm in arms for name in arm.published}
     measured = {name for arm in arms for name in arm.metrics}
     wanted = published | {"auroc"} if published else set(_USUAL)
     return [name for name in METRICS if name in wanted & measured]
+
+
+def short_label(name: str) -> str:
+    """Return the heading of a metric in a narrow table."""
+    return _SHORT.get(name) or metric_label(name)
 
 
 def _table(result: StudyResult, title: str) -> Table:
@@ -183,14 +202,14 @@ def _figures(
     table = _table(result, f"{title}: published and ours")
     table.add_column("")
     for name in names:
-        table.add_column(_SHORT.get(name) or metric_label(name), justify="right", no_wrap=True)
+        table.add_column(short_label(name), justify="right", no_wrap=True)
     for arm in arms:
         is_published = any(name in arm.published for name in names)
         cells = []
         for name in names:
             figure = arm.published.get(name)
             above = f"{'' if figure is None else figure.text}\n" if is_published else ""
-            cells.append(above + _over_lines(arm.metrics.get(name)))
+            cells.append(above + over_lines(arm.metrics.get(name)))
         table.add_row(arm.name, "published\nours" if is_published else "ours", *map(Text, cells))
     return table
 
@@ -260,31 +279,32 @@ def _describe_test(test: TestResult) -> str:
     )
 
 
-def _over_lines(metric: Metric | None) -> str:
+def over_lines(metric: Metric | None) -> str:
+    """Return a metric with its interval in a line below it."""
     if metric is None or metric.low is None or metric.high is None:
         return format_metric(metric)
     return f"{metric.value:.3f}\n{metric.low:.2f}–{metric.high:.2f}{dagger(metric)}"
 
 
 def _markdown(result: StudyResult) -> Iterator[str]:
-    yield f"> **{_text(result.first_line)}**"
+    yield f"> **{markdown(result.first_line)}**"
     for line in describe(result.study):
         mark = "- " if line.startswith("- ") else ""
         yield from ([] if mark else [""])
-        yield mark + _text(line.removeprefix(mark), links=True)
+        yield mark + markdown(line.removeprefix(mark), links=True)
     for protocol in result.protocols:
-        for title, arms in _blocks(protocol):
-            names = _metric_names(arms)
+        for title, arms in blocks(protocol):
+            names = metric_names(arms)
             heads = [f"{metric_label(x)}, {who}" for x in names for who in ("published", "ours")]
-            yield from ("", f"**{_text(title)}**", "")
+            yield from ("", f"**{markdown(title)}**", "")
             yield f"| {' | '.join(['Arm', *heads, 'SD over seeds', 'SD over folds'])} |"
             yield "| --- |" + " ---: |" * (len(heads) + 2)
             for arm in arms:
-                cells = [_text(arm.name)]
+                cells = [markdown(arm.name)]
                 for name in names:
                     figure = arm.published.get(name)
                     cells += [
-                        "" if figure is None else _text(figure.text),
+                        "" if figure is None else markdown(figure.text),
                         format_metric(arm.metrics.get(name)),
                     ]
                 for spread in (arm.over_seeds, arm.over_folds):
@@ -297,10 +317,11 @@ def _markdown(result: StudyResult) -> Iterator[str]:
         yield "| --- |" + " ---: |" * 4
         for arm in protocol.arms:
             if arm.cost:
-                yield f"| {' | '.join([_text(arm.name), *_format_cost(arm)])} |"
+                yield f"| {' | '.join([markdown(arm.name), *_format_cost(arm)])} |"
     for line in lines(result):
-        yield from ("", _text(line))
+        yield from ("", markdown(line))
 
 
-def _text(text: str, *, links: bool = False) -> str:
+def markdown(text: str, *, links: bool = False) -> str:
+    """Return a text for a Markdown file, without paths."""
     return markdown_text(without_paths(text), links=links)

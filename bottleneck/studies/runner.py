@@ -53,6 +53,7 @@ class _Run:
     progress: Progress | None
     note: Callable[[str], None] | None
     extraction: Mapping[str, Any]
+    features: Path
 
 
 @shows_progress()
@@ -64,6 +65,7 @@ def run_study(
     overrides: Overrides = Overrides(),
     output: str | Path = "study",
     overwrite: bool = False,
+    features: str | Path | None = None,
     extraction: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
@@ -91,6 +93,8 @@ def run_study(
         Folder of features, trainings and reports.
     overwrite : bool
         Whether tables and reports of a finished run in the folder are replaced.
+    features : str or Path, optional
+        Folder of the features; by default ``features`` in that of the study.
     extraction : mapping, optional
         Options of ``extract`` for precision and speed: precision, device, batch_size, workers.
     n_jobs : int or None
@@ -127,7 +131,8 @@ def run_study(
             external = take_patients(external, overrides.limit)
             changes = (*changes, f"at most {overrides.limit} of the external cohort")
     output = Path(output)
-    run = _Run(study, output, n_jobs, progress, note, extraction or {})
+    folder = output / "features" if features is None else Path(features)
+    run = _Run(study, output, n_jobs, progress, note, extraction or {}, folder)
     with claim_folder(output, ("study.json",), "study", overwrite=overwrite):
         protocols = tuple(
             _run_protocol(protocol, data, external, run)
@@ -256,7 +261,7 @@ def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, run: _Run) -> d
         images,
         backbones,
         layers=(),
-        output=run.output / "features",
+        output=run.features,
         progress=run.progress,
         **run.extraction,
     )

@@ -15,8 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.data.source_names import name_sources, prefixed, refuse_unclear
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.source_names import (
+    common_positive,
+    join_descriptions,
+    name_sources,
+    prefixed,
+    refuse_unclear,
+    spell_alike,
+)
 from bottleneck.errors import UsageError
 from bottleneck.features.file.format import IMAGE_MEMBERS
 from bottleneck.features.file.reader import load_features
@@ -75,9 +81,10 @@ def concatenate(
     if name is not None and (not isinstance(name, str) or not name.strip()):
         raise UsageError(f"the name must be a text, not {name!r}")
     tell = note or _ignore
+    renames = spell_alike(own, [one.classes for one in read], tell)
     sources = [
-        _Source(n, one, y)
-        for n, one, y in zip(own, read, _spell_alike(own, read, tell), strict=True)
+        _Source(n, one, np.array([new.get(c, c) for c in one.y.tolist()], str))
+        for n, one, new in zip(own, read, renames, strict=True)
     ]
     columns = _columns(sources, centre=centre, same_patients=same_patients, tell=tell)
     X = _stack([one.X for one in read])
@@ -136,33 +143,6 @@ def _keys(features: FeatureSet) -> set[str] | None:
     if features.regions is None:
         return set(features.sha256.tolist())
     return set(map(key_of, features.sha256.tolist(), features.regions.tolist()))
-
-
-def _spell_alike(names: Sequence[str], sets: Sequence[FeatureSet], tell: Note) -> list[Strings]:
-    """Return the labels of all sets, with one spelling for each class."""
-    known: dict[str, None] = dict.fromkeys(sets[0].classes)
-    labels = [sets[0].y]
-    for name, one in zip(names[1:], sets[1:], strict=True):
-        renames = {a: b for a, b in match_names(one.classes, known).items() if a != b}
-        if len({renames.get(c, c) for c in one.classes}) < len(one.classes):
-            renames = {}  # Two classes of one set would become one.
-        for old, new in renames.items():
-            tell(f"the label '{old}' of '{name}' is spelled '{new}', as in the others")
-        own = [renames.get(c, c) for c in one.classes]
-        if not known.keys() & set(own):
-            raise UsageError(
-                f"'{name}' has the classes {', '.join(own)}, and the data sets before it have "
-                f"{', '.join(known)}: they share none. Give equal classes equal names"
-            )
-        labels.append(np.array([renames.get(c, c) for c in one.y.tolist()], str))
-        known |= dict.fromkeys(own)
-    for name, y in zip(names, labels, strict=True):
-        if lacking := [c for c in known if c not in set(y.tolist())]:
-            tell(
-                f"'{name}' has no sample of {', '.join(repr(c) for c in lacking)}: where classes "
-                "differ between data sets, a model can tell them by the data set"
-            )
-    return labels
 
 
 def _columns(
@@ -263,6 +243,7 @@ def _describe(
     }
     datasets = [one["dataset"] for one in records]
     named = [[s.name, d.get("fingerprint", "")] for s, d in zip(sources, datasets, strict=True)]
+    described = {s.name: d.get("description") or {} for s, d in zip(sources, datasets, strict=True)}
     excluded: dict[str, int] = {}
     for dataset in datasets:
         for reason, n in (dataset.get("excluded") or {}).items():
@@ -270,10 +251,10 @@ def _describe(
     dataset = {
         "name": name,
         "fingerprint": hashlib.sha256(json.dumps([named, about]).encode()).hexdigest(),
-        "positive": _positive(made, sources),
+        "positive": common_positive({s.name: s.features.positive for s in sources}, made.classes),
         **count_samples(made.y, made.stated_patients, len(made.failures)),
         "excluded": excluded,
-        "description": _join_descriptions(sources),
+        "description": join_descriptions(described),
         "sources": [
             {
                 "name": s.name,
@@ -303,35 +284,6 @@ def _describe(
         "seconds": sum(one.get("seconds", 0.0) for one in records),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def _positive(made: FeatureSet, sources: Sequence[_Source]) -> str | None:
-    stated: dict[str, str] = {}
-    for s in sources:
-        if (label := s.features.positive) is not None:
-            same = match_names([label], made.classes)
-            stated.setdefault(same.get(label, label), s.name)
-    if len(stated) > 1:
-        (a, one), (b, other), *_ = stated.items()
-        raise UsageError(
-            f"the positive class of '{one}' is '{a}', and that of '{other}' is '{b}': state the "
-            "same one for both at extraction (--positive)"
-        )
-    return next(iter(stated), None)
-
-
-def _join_descriptions(sources: Sequence[_Source]) -> dict[str, str]:
-    described = {s.name: s.features.provenance["dataset"].get("description", {}) for s in sources}
-    joined = {}
-    for field in dict.fromkeys(itertools.chain.from_iterable(described.values())):
-        texts = {name: about[field] for name, about in described.items() if field in about}
-        is_shared = len(texts) == len(sources) and len(set(texts.values())) == 1
-        joined[field] = (
-            next(iter(texts.values()))
-            if is_shared
-            else "; ".join(f"{name}: {text}" for name, text in texts.items())
-        )
-    return joined
 
 
 def _worst_drift(drifts: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
