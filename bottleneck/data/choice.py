@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.identifiers import legible
-from bottleneck.data.positive_class import is_positive_name
+from bottleneck.data.positive_class import is_positive_name, spell_label
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 
@@ -167,10 +167,11 @@ def describe_merges(record: Mapping[str, Any]) -> list[str]:
 
 
 def follow_positive(
-    stated: str | None, recorded: str | None, names: Mapping[str, str], kept: Sequence[str]
+    stated: object, recorded: str | None, names: Mapping[str, str], kept: Sequence[str]
 ) -> str | None:
     """Return the positive class after merging."""
     if stated is not None:
+        stated = spell_label(stated)
         if (same := match_names([stated], kept).get(stated)) is not None:
             return same
         old = match_names([stated], names).get(stated)

@@ -356,7 +356,7 @@ class ImageDataset:
         except OSError:
             return None
 
-    def choose(self, selection: Selection, *, positive: str | None = None) -> ImageDataset:
+    def choose(self, selection: Selection, *, positive: str | int | None = None) -> ImageDataset:
         """Return the samples and classes that a selection keeps.
 
         Parameters

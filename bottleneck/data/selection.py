@@ -13,35 +13,35 @@ from pydantic import PlainValidator
 
 from bottleneck.data.choice import Choice, Selectable, follow_positive
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.identifiers import canonical
+from bottleneck.data.identifiers import canonical, name_value
 from bottleneck.data.missing_values import means_nothing
 from bottleneck.data.readers.sample_lists import NamedSamples, find_samples, list_samples
+from bottleneck.data.sample_checks import shorten
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.settings.schema import Field, schema
 from bottleneck.text.plurals import counted
 
-__all__ = ["Selection", "choose_samples"]
+__all__ = ["Selection", "check_selection", "choose_samples"]
 
 
 def _names(value: object, field: str, what: str) -> tuple[str, ...]:
     """Return names that a user gave in Python, or refuse them."""
-    example = f"{field}=('a', 'b')"
-    is_listed = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-    if not is_listed or getattr(value, "ndim", 1) != 1:
-        shown = repr(value) if isinstance(value, str | bytes) else type(value).__name__
-        raise UsageError(f"{field} must be a sequence of {what}, such as {example}, not {shown}")
+    needed = f"{field} must be a sequence of {what}, such as {field}=('a', 'b')"
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        raise UsageError(f"{needed}, not {shorten(value)}")
+    if getattr(value, "ndim", 1) != 1:
+        raise UsageError(f"{needed}, not a table: name one column of it")
     names = []
-    assert isinstance(value, Iterable)
     for one in value:
-        if isinstance(one, int | np.integer) and not isinstance(one, bool):
-            one = str(int(one))
-        if not isinstance(one, str) or not one.strip():
-            raise UsageError(
-                f"{field} must be a sequence of {what}, such as {example}; {one!r} is none"
-            )
-        names.append(str(one))
+        try:
+            name = name_value(one)
+        except TypeError:
+            name = ""
+        if not name.strip():
+            raise UsageError(f"{needed}; {shorten(one)} is none")
+        names.append(name)
     return tuple(names)
 
 
@@ -53,13 +53,13 @@ def _check_merge(value: object) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, Mapping):
         raise UsageError(
             f"merge must map each new class to the classes that become it, such as "
-            f"merge={{'new': ('a', 'b')}}, not {type(value).__name__}"
+            f"merge={{'new': ('a', 'b')}}, not {shorten(value)}"
         )
     merge = {}
     for new, parts in value.items():
         if not isinstance(new, str) or means_nothing(new):
             raise UsageError(
-                f"merge needs a name for each new class, and {new!r} is none: choose a word"
+                f"merge needs a name for each new class, and {shorten(new)} is none: choose a word"
             )
         try:
             collect([Sample("new", "new", new)])
@@ -74,7 +74,13 @@ def _check_merge(value: object) -> dict[str, tuple[str, ...]]:
 def _check_exclude(value: object) -> tuple[str, ...] | Path:
     if isinstance(value, str | Path) and str(value).strip():
         return Path(value)
-    return _names(value, "exclude", "ids or image paths (or the path of a list)")
+    names = _names(value, "exclude", "ids or image paths (or the path of a list)")
+    if set(names) <= {"True", "False"} and len(names) > 2:
+        raise UsageError(
+            "exclude takes ids, and these are truth values: to leave samples out by a mask, use "
+            "FeatureSet.select(~mask), or pass features.ids[mask]"
+        )
+    return names
 
 
 @schema
@@ -120,7 +126,7 @@ class Selection:
     )
     exclude: Annotated[Sequence[str] | str | Path, PlainValidator(_check_exclude)] = ()
 
-    def resolve(self, data: Selectable, *, positive: str | None = None) -> Choice:
+    def resolve(self, data: Selectable, *, positive: str | int | None = None) -> Choice:
         """Return what the selection means for a data set.
 
         Parameters
@@ -291,13 +297,23 @@ class Selection:
         return tuple(sorted(ids)), found
 
 
+def check_selection(selection: object) -> Selection:
+    """Return a selection, or raise UsageError for anything else."""
+    if not isinstance(selection, Selection):
+        raise UsageError(
+            f"selection must be a Selection, such as Selection(classes=('a', 'b')), not "
+            f"{shorten(selection)}"
+        )
+    return selection
+
+
 def choose_samples(
-    dataset: ImageDataset, selection: Selection, positive: str | None = None
+    dataset: ImageDataset, selection: Selection, positive: str | int | None = None
 ) -> ImageDataset:
     """Return what ``ImageDataset.choose`` does."""
     samples = dataset.samples
     data = Selectable(dataset.name, lambda name: values_of(samples, name), (), dataset.positive)
-    choice = selection.resolve(data, positive=positive).refuse_unknown()
+    choice = check_selection(selection).resolve(data, positive=positive).refuse_unknown()
     notes = dataset.notes + choice.notes
     if not choice.changes:
         return dataclasses.replace(dataset, positive=choice.positive, notes=notes)

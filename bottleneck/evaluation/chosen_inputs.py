@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.choice import Choice
-from bottleneck.data.selection import Selection
+from bottleneck.data.selection import Selection, check_selection
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, adopt_names
@@ -56,7 +56,7 @@ def choose_features(
         If the selection does not fit, or an entry of the list names no sample at all.
     """
     first = sets[0]
-    choice = selection.resolve(selectable(first), positive=positive)
+    choice = check_selection(selection).resolve(selectable(first), positive=positive)
     lost = first.ids[~choice.rows]
     chosen = [
         take_choice(one, dataclasses.replace(choice, rows=~np.isin(one.ids, lost))) for one in sets

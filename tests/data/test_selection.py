@@ -184,8 +184,10 @@ WRONG = {
     "merge must map each new class": {"merge": [("x", "y")]},
     "cannot be stored": {"merge": {"x\ud800": ["benign"]}},
     "nan is none": {"classes": ["benign", float("nan")]},
-    "True is none": {"classes": ["benign", True]},
-    "not DataFrame": {"exclude": pd.DataFrame({"id": ["image-001"]})},
+    "unknown class 'True'": {"classes": ["benign", True]},
+    "None is none": {"classes": ["benign", None]},
+    "these are truth values": {"exclude": np.arange(96) % 2 == 0},
+    "not a table: name one column": {"exclude": pd.DataFrame({"id": ["image-001"]})},
     "1 of 2 entries name none: 'image-09'": {"exclude": ["image-001", "image-09"]},
     "exclude=['image-001']": {"exclude": "image-001"},
     "the list excludes all 24 samples of the class 'benign'": {
@@ -222,3 +224,10 @@ def test_a_wrong_list_is_refused(features, tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(BottleneckError, match=re.escape(message)):
         features.choose(Selection(exclude=tmp_path / "list.csv"))
+
+
+def test_something_else_is_no_selection(features, dataset):
+    for data in (features, dataset):
+        with pytest.raises(UsageError, match=r"must be a Selection, .* not {'classes': \['a'\]}"):
+            data.choose({"classes": ["a"]})
+    assert features.choose(Selection(merge={"1": ["benign"]}), positive=1).positive == "1"

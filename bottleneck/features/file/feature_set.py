@@ -205,7 +205,7 @@ class FeatureSet(CopySearch):
         }
         return dataclasses.replace(self, **{**columns, **changes})
 
-    def choose(self, selection: Selection, *, positive: str | None = None) -> FeatureSet:
+    def choose(self, selection: Selection, *, positive: str | int | None = None) -> FeatureSet:
         """Return the samples and classes that a selection keeps, without computing a row again.
 
         Parameters
@@ -233,9 +233,10 @@ class FeatureSet(CopySearch):
         >>> features.choose(Selection(classes=("low", "high"))).ids.tolist()
         ['0', '2']
         """
+        from bottleneck.data.selection import check_selection
         from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
-        choice = selection.resolve(selectable(self), positive=positive)
+        choice = check_selection(selection).resolve(selectable(self), positive=positive)
         return take_choice(self, choice.refuse_unknown())
 
     @property

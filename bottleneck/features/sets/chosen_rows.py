@@ -42,7 +42,7 @@ def take_choice(features: FeatureSet, choice: Choice) -> FeatureSet:
         same = {**recorded, "positive": choice.positive}
         return dataclasses.replace(features, provenance={**features.provenance, "dataset": same})
     rows = np.flatnonzero(choice.rows)
-    y = np.array(choice.rename(features.y[rows].tolist()))
+    y = np.array(choice.rename(features.y[rows].tolist()), str)
     failures = tuple(one for one in features.failures if one[0] not in choice.excluded)
     stated = features.stated_patients
     changed = {
