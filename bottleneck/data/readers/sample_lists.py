@@ -134,7 +134,7 @@ def find_samples(
         n = counted(len(moved), "path")
         notes.append(f"{n} of {listed.source} read without the beginning '{beginning}/'")
         found |= moved
-        unknown = []
+        unknown = [(text, place) for text, place in unknown if text not in moved]
     rows = itertools.chain.from_iterable(found.get(text, ()) for text, _ in column)
     return NamedSamples(
         rows=frozenset(rows),
@@ -185,16 +185,17 @@ def _path_key(text: str) -> str:
 
 
 def _match_below(texts: set[str], columns: Columns) -> tuple[str, dict[str, list[int]]]:
-    """Return the beginning without which all entries are paths, and the rows that they name."""
+    """Return the beginning without which most entries are paths, and the rows that they name."""
     parts = {text: _path_key(text).split("/") for text in texts}
     shared = list(posixpath.commonprefix([p[:-1] for p in parts.values()])) if parts else []
+    best: tuple[str, dict[str, list[int]]] = "", {}
     # The longest rest comes first: it could not be the path of another image.
     for n in range(1, len(shared) + 1):
         rest = {"/".join(p[n:]): text for text, p in parts.items()}
         found = _match_paths(set(rest), columns("source"))
-        if len(found) == len(texts):
-            return "/".join(shared[:n]), {rest[text]: rows for text, rows in found.items()}
-    return "", {}
+        if len(found) > len(best[1]):
+            best = "/".join(shared[:n]), {rest[text]: rows for text, rows in found.items()}
+    return best
 
 
 def _explain(
