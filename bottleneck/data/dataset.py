@@ -203,10 +203,10 @@ class ImageDataset:
 
         Examples
         --------
+        >>> from pathlib import Path
         >>> def site(name):
         ...     samples = [Sample("1", "1.png", "benign"), Sample("2", "2.png", "malignant")]
         ...     return ImageDataset(name, samples, FileSource(Path(name)))
-        >>>
         >>> both = ImageDataset.concatenate([site("Bern"), site("Basel")])
         >>> both.name, both.samples[0].id, both.samples[3].centre
         ('Bern + Basel', 'Bern/1', 'Basel')
