@@ -93,7 +93,8 @@ def evaluate(
     if isinstance(features, Predictions):
         return run(predictions=[features]).evaluations[0]
     arms = run(features, (head,)).evaluations
-    return arms[-1] if isinstance(head, str) and head == "prior" else arms[0]
+    name = head if isinstance(head, str) else getattr(head, "name", None)
+    return arms[-1] if name == "prior" else arms[0]
 
 
 @shows_progress()

@@ -56,8 +56,8 @@ class Evaluation:
         None for the arms without images, and for imported predictions.
     head : str
         Name of the head, such as "svm" or a class of another package; "prior", "metadata" for
-        the arms without images;
-        "predictions" for imported ones, and "ensemble" for the mean of other arms.
+        the arms without images; "predictions" for imported ones, and "ensemble" for the mean of
+        other arms.
     predictions : Predictions
         One row per test sample (with ``unit`` "patient": test patient) and repeat.
     metrics : mapping of str to Metric

@@ -14,6 +14,7 @@ from bottleneck.heads.estimators.description import (
     find_balance,
     plain_value,
     record_estimator,
+    safe_name,
     write_estimator,
 )
 from bottleneck.heads.estimators.suitability import (
@@ -101,7 +102,8 @@ class Head:
                 f"({first_line(error)}): its __init__ must store its arguments and do nothing else"
             ) from error
         self.is_named = name is not None
-        self.name = type(last_step(self.estimator)).__name__ if name is None else check_name(name)
+        own = safe_name(type(last_step(self.estimator)).__name__)
+        self.name = own if name is None else check_name(name)
         self.grid = _check_grid(self.estimator, grid)
         variants = list(self._variants()) or [self.estimator]
         for one in variants:

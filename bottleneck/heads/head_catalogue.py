@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from bottleneck.heads.head import Grid, Head
@@ -133,7 +132,7 @@ def get_heads(heads: Any) -> list[Head]:
 
 
 def _distinguish(heads: list[Head]) -> list[Head]:
-    from bottleneck.heads.estimators.description import name_steps, write_estimator
+    from bottleneck.heads.estimators.description import name_steps, safe_name, write_estimator
     from bottleneck.heads.estimators.import_path import public_path
     from bottleneck.heads.estimators.suitability import last_step
 
@@ -148,7 +147,7 @@ def _distinguish(heads: list[Head]) -> list[Head]:
         heads = [
             head
             if head.is_named or count[head.name.casefold()] == 1
-            else _rename(head, lengthen(head))
+            else head.named(safe_name(lengthen(head)), by_user=False)
             for head in heads
         ]
     count = Counter(head.name.casefold() for head in heads)
@@ -158,12 +157,6 @@ def _distinguish(heads: list[Head]) -> list[Head]:
             name = head.name if head.is_named else write_estimator(last_step(head.estimator))
             raise UsageError(f"the head '{name}' is listed twice: list it once{advice}")
     return heads
-
-
-def _rename(head: Head, name: str) -> Head:
-    """Return the head under a name made of parameters, which may hold any characters."""
-    name = visible(name).replace("/", ".").replace("\\", ".")
-    return head.named(name[:100].strip(), by_user=False)
 
 
 @functools.cache

@@ -140,7 +140,7 @@ class Model:
         ModelError
             If the estimator cannot be saved.
         """
-        return untrusted_types(self._dump())
+        return () if self.head in HEADS else untrusted_types(self._dump())
 
     def predict(self, features: FeatureSet) -> Predictions:
         """Predict the class of every sample of a feature set.
@@ -312,10 +312,11 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     import skops.io
 
     path = Path(path)
-    given = [trust] if isinstance(trust, str) else list(trust)
+    given = list(trust) if isinstance(trust, Iterable) and not isinstance(trust, str) else [trust]
     if wrong := [one for one in given if not isinstance(one, str)]:
         raise UsageError(
-            f"trust must list the names of types, such as 'package.module.Class', not {wrong[0]!r}"
+            f"trust must list the names of types, such as 'package.module.Class', not "
+            f"{wrong[0]!r:.100}"
         )
     data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import own_heads
@@ -270,7 +271,9 @@ def test_records_and_descriptions_name_class_package_and_parameters():
     assert "own_heads" in get_head("own_heads:Centroid").record["packages"]
 
 
-def test_the_help_lists_every_name():
+def test_help_and_docs_list_every_name():
     assert set(CHOICES.split(", ")) == set(HEADS) - {"prior"}
-    for name in HEADS:
+    docs = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
+    for name, description in HEADS.items():
+        assert f"| `{name}` | {description} |" in docs
         assert get_head(name).description == HEADS[name]

@@ -24,6 +24,7 @@ __all__ = [
     "name_steps",
     "plain_value",
     "record_estimator",
+    "safe_name",
     "write_estimator",
 ]
 
@@ -51,6 +52,12 @@ def check_name(name: object) -> str:
             "spaces and brackets"
         )
     return str(name)
+
+
+def safe_name(name: str) -> str:
+    """Return the name of a class, or of its parameters, as a name that a head can have."""
+    text = visible(name).replace("/", ".").replace("\\", ".")
+    return text[:_MOST_CHARACTERS].strip() or "unnamed"
 
 
 def plain_value(value: Any) -> Any:
@@ -138,7 +145,8 @@ def describe_estimator(estimator: Any) -> str:
         False: "without class weights",
         None: "class weights of its own",
     }[find_balance(estimator)]
-    return f"{write_estimator(last)} ({where}, {package} {version}), {before}, {weights}"
+    source = f"{package} {version}" if version else "a module without a version"
+    return f"{write_estimator(last)} ({where}, {source}), {before}, {weights}"
 
 
 def find_balance(estimator: Any) -> bool | None:
@@ -158,14 +166,14 @@ def find_balance(estimator: Any) -> bool | None:
 
 
 def find_package(kind: type) -> tuple[str, str]:
-    """Return the package that a class comes from, and its version."""
+    """Return the package that a class comes from, and its version; "" for a module alone."""
     top = kind.__module__.partition(".")[0]
     if top in ("sklearn", "bottleneck"):
         name = {"sklearn": "scikit-learn", "bottleneck": "bottleneck-features"}[top]
         return name, _version(name)
     for name in _distributions().get(top, ()):
         return name, _version(name)
-    return top, "without a version"
+    return top, ""
 
 
 @cache
