@@ -125,14 +125,31 @@ class _Log:
 
 
 def _check(progress: object, note: object, quiet: object) -> None:
-    if progress is not None and not callable(progress):
+    if progress is not None and not _takes(progress, 0, 1, ""):
         raise UsageError(
             "progress takes a function of three values (steps done, their total, and a text), not "
-            f"{type(progress).__name__}. Without it a bar is shown; quiet=True shows none"
+            f"{_name(progress)}. Without it a bar is shown; quiet=True shows none"
         )
-    if note is not None and not callable(note):
-        raise UsageError(
-            f"note takes a function of a text, such as print, not {type(note).__name__}"
-        )
+    if note is not None and not _takes(note, ""):
+        raise UsageError(f"note takes a function of a text, such as print, not {_name(note)}")
     if quiet is not None and not isinstance(quiet, bool):
         raise UsageError(f"quiet takes True or False, not {type(quiet).__name__}")
+
+
+def _takes(function: object, *values: object) -> bool:
+    """Return whether a function can be called with some values, as far as this is known."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*values)
+    except TypeError:
+        return False
+    except ValueError:  # Functions of other languages may not say what they take.
+        return True
+    return True
+
+
+def _name(value: object) -> str:
+    if not callable(value):
+        return type(value).__name__
+    return f"{getattr(value, '__name__', type(value).__name__)}, which takes other values"

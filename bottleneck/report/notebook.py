@@ -135,14 +135,14 @@ def _(result: Audit) -> dict[str, Any]:
 @_content.register
 def _(result: FeatureSet) -> dict[str, Any]:
     patients = None if result.patients is None else len(np.unique(result.patients))
-    made = result.provenance
+    recipe, dataset = (result.provenance.get(part) or {} for part in ("recipe", "dataset"))
     return {
-        "name": made.get("dataset", {}).get("name", ""),
+        "name": str(dataset.get("name", "")),
         "facts": [
             ("Samples", _size(len(result), patients)),
             ("Classes", class_counts(count_by_class(result.y))),
             ("Features", f"{result.X.shape[1]:,}"),
-            ("Made by", result.title if "backbone" in made.get("recipe", {}) else ""),
+            ("Made by", result.title if {"backbone", "weights"} <= {*recipe} else ""),
             ("Centres", _distinct(result.centres)),
             ("Without a row", f"{len(result.failures):,}" if result.failures else ""),
         ],

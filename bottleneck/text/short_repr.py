@@ -121,8 +121,13 @@ def class_counts(counts: Mapping[str, int]) -> str:
     --------
     >>> class_counts({"malignant": 12, "benign": 30})
     'benign 30, malignant 12'
+    >>> class_counts({"0": 12, "1": 30})
+    '0: 12, 1: 30'
     """
-    return _few([f"{shortened(name, _LONGEST_TEXT)} {n}" for name, n in sorted(counts.items())])
+    # "grade 2 30" would be unclear.
+    colon = ":" if any(name[-1:].isdigit() for name in counts) else ""
+    names = {name: shortened(name, _LONGEST_TEXT) for name in counts}
+    return _few([f"{names[name]}{colon} {n}" for name, n in sorted(counts.items())])
 
 
 def class_names(names: Collection[str]) -> str:

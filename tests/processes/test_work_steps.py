@@ -183,6 +183,8 @@ def test_a_notebook_shows_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
         ({"progress": True}, "progress takes a function of three values .* not bool"),
         ({"progress": "bar"}, "quiet=True shows none"),
         ({"note": "x"}, "note takes a function of a text, such as print, not str"),
+        ({"progress": lambda done: None}, "not <lambda>, which takes other values"),
+        ({"note": lambda: None}, "note takes .* not <lambda>, which takes other values"),
         ({"quiet": "yes"}, "quiet takes True or False, not str"),
         ({"quiet": 1}, "quiet takes True or False, not int"),
     ],

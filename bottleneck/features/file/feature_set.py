@@ -107,11 +107,11 @@ class FeatureSet(CopySearch):
         size = counted(len(self), "sample")
         if self.patients is not None:
             size += f" of {counted(len(np.unique(self.patients)), 'patient')}"
-        recipe = self.provenance.get("recipe", {})
-        made_by = " by " + shortened(self.title) if "backbone" in recipe else ""
+        recipe, dataset = (self.provenance.get(part) or {} for part in ("recipe", "dataset"))
+        made_by = f" by {shortened(self.title)}" if {"backbone", "weights"} <= {*recipe} else ""
         return describe(
             self,
-            str(self.provenance.get("dataset", {}).get("name", "")),
+            str(dataset.get("name", "")),
             size,
             class_counts(count_by_class(self.y)),
             f"{counted(self.X.shape[1], 'feature')}{made_by}",
