@@ -123,7 +123,7 @@ def fit(
             f"the test set"
         )
     if progress is not None:
-        progress(0, 1, f"fitting {head}")
+        progress(0, 1, f"fitting {made.name}")
     result = search(
         made,
         features.X[rows],
@@ -134,7 +134,7 @@ def fit(
         n_jobs=n_jobs,
     )
     if progress is not None:
-        progress(1, 1, f"fitting {head}")
+        progress(1, 1, f"fitting {made.name}")
     return Model(
         estimator=result.estimator,
         head=made.name,
