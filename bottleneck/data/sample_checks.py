@@ -7,6 +7,7 @@ import numbers
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.errors import DataError
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.data.samples import Sample
@@ -18,8 +19,6 @@ SPLIT_NAMES = ("train", "val", "test")
 # Characters of an id, a path or a label. A text array takes four bytes per row for each character
 # of its longest value. Readers of feature files rely on this limit.
 _MAX_TEXT = 1_000
-# Characters of a value in a message.
-_SHOWN = 50
 _REQUIRED = ("id", "source", "label")
 _OPTIONAL = ("group", "split", "fold", "centre")
 
@@ -65,16 +64,6 @@ def check_sample(sample: Sample) -> Sample:
         if type(region) is not tuple or box != region or set(map(type, region)) != {int}:
             changed["region"] = box
     return dataclasses.replace(sample, **changed) if changed else sample
-
-
-def shorten(value: object) -> str:
-    """Return a value for a message, without its end where it is long."""
-    try:
-        text = repr(value)
-    # The object is anyone's, and Python writes no number of thousands of digits.
-    except Exception:  # noqa: BLE001
-        return f"of type {type(value).__name__}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _check_text(sample: Sample, key: str, text: str) -> str:

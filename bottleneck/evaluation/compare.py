@@ -9,6 +9,7 @@ from typing import Any, Literal
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.errors import UsageError
 from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.cross_validation.prediction_inputs import NamedPredictions
@@ -20,6 +21,7 @@ from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, Name
 from bottleneck.heads.head import Head
 from bottleneck.predictions import Predictions
 from bottleneck.processes.work_steps import shows_progress
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["compare", "evaluate"]
 
@@ -204,6 +206,13 @@ def compare(
     >>> len(comparison.differences_frame())
     6
     """
+    kinds = (("protocol", protocol, Protocol), ("measures", measures, Measures))
+    for name, value, kind in kinds:
+        if not isinstance(value, kind):
+            raise UsageError(
+                f"{name} must be an object such as bottleneck.{kind.__name__}(), not "
+                f"{shorten(value)}"
+            )
     inputs = read_inputs(
         features,
         heads,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,12 @@ from bottleneck.data.positive_class import choose_positive
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
 from bottleneck.errors import ProtocolError
-from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.features.file.reader import load_features
+from bottleneck.features.arrays.feature_inputs import (
+    Column,
+    FeatureInput,
+    SampleFields,
+    read_features,
+)
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.persistence import Model
@@ -30,12 +33,15 @@ __all__ = ["fit"]
 
 @shows_progress()
 def fit(
-    features: FeatureSet | str | Path,
+    features: FeatureInput,
     head: str | Head | Any = "svm",
     *,
+    y: Column = None,
+    groups: Column = None,
+    ids: Column = None,
     inner_splits: int = 5,
     seed: int = 0,
-    positive: str | None = None,
+    positive: str | int | None = None,
     selection: Selection | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
@@ -48,11 +54,13 @@ def fit(
 
     Parameters
     ----------
-    features : FeatureSet, str or Path
-        Features, or their file.
+    features : FeatureSet, path, array or data frame
+        Features, or their file. An array or a data frame needs ``y``.
     head : str, estimator or Head
         Name of a head, such as "svm"; ``package.module:Class``, which is imported; or a
         scikit-learn classifier, by itself or in a ``Head`` with its search space.
+    y, groups, ids : array-like of shape (n_samples,) or None
+        Labels, patients and ids of the rows of an array, as for ``FeatureSet.from_arrays``.
     inner_splits : int
         Number of folds of the search for hyperparameters. They keep patients, and patients that
         share copies of an image, together.
@@ -87,18 +95,17 @@ def fit(
     Examples
     --------
     >>> import numpy as np
-    >>> from bottleneck import FeatureSet, fit
+    >>> from bottleneck import fit
     >>> y = np.repeat(["benign", "malignant"], 20)
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-    >>> model = fit(FeatureSet.from_arrays(X, y), "logistic")
+    >>> model = fit(X, "logistic", y=y)
     >>> model.classes, model.n_samples
     (('benign', 'malignant'), 40)
     """
     made = get_head(head)
     validate(Jobs, n_jobs, "the number of processes")
     validate(Seed, seed, "the seed")
-    if not isinstance(features, FeatureSet):
-        features = load_features(features)
+    features = read_features(features, SampleFields(y, groups, ids))
     if selection is not None:
         features = features.choose(selection, positive=positive)
         positive = features.positive
@@ -111,24 +118,24 @@ def fit(
     if has_fixed_split(features.splits):
         rows, _ = fixed_split(features.splits, patients)
         trained_on = "training and validation parts"
-    y = features.y[rows]
-    refuse_single(y, None if patients is None else patients[rows])
+    labels = features.y[rows]
+    refuse_single(labels, None if patients is None else patients[rows])
     # As in a comparison, copies of one image are not in different inner folds.
     names = features.join_duplicates(progress).names
-    groups = None if names is None else names[rows]
-    if set(y) != set(features.classes):
+    units = None if names is None else names[rows]
+    if set(labels) != set(features.classes):
         raise ProtocolError(
-            f"a head needs training samples of every class, but the {len(y)} training samples "
-            f"are of {', '.join(sorted(set(y)))} only: move samples of the other classes out of "
-            f"the test set"
+            f"a head needs training samples of every class, but the {len(labels)} training "
+            f"samples are of {', '.join(sorted(set(labels)))} only: move samples of the other "
+            f"classes out of the test set"
         )
     if progress is not None:
         progress(0, 1, f"fitting {made.name}")
     result = search(
         made,
         features.X[rows],
-        y,
-        groups,
+        labels,
+        units,
         inner_splits=inner_splits,
         seed=seed,
         n_jobs=n_jobs,

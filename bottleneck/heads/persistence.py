@@ -33,7 +33,7 @@ from bottleneck.heads.model_types import (
 from bottleneck.heads.search import check_finite, order_classes, score_classes
 from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_names, describe, shortened, show_html
+from bottleneck.text.short_repr import class_names, describe, shorten, shortened, show_html
 
 __all__ = ["Model", "load_model", "model_file_name"]
 
@@ -157,6 +157,8 @@ class Model:
 
         Raises
         ------
+        UsageError
+            If the features are no feature set.
         ModelError
             If the features have another recipe, or a label that the model does not have.
         FeatureFileError
@@ -173,6 +175,12 @@ class Model:
         >>> model.predict(new).predicted.tolist()
         ['malignant', 'benign']
         """
+        if not isinstance(features, FeatureSet):
+            raise UsageError(
+                f"a model predicts from a FeatureSet, not from {shorten(features)}: make one with "
+                "FeatureSet.from_arrays(X, y), or call model.estimator.predict(X) for an array "
+                "without labels"
+            )
         if features.recipe_hash != self.recipe_hash:
             differing = name_differences(self.recipe, features.provenance["recipe"])
             raise ModelError(

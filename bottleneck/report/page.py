@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
-from bottleneck.errors import one_line
+from bottleneck.errors import UsageError, one_line
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
@@ -37,6 +37,7 @@ from bottleneck.report.figures import (
 )
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.text.plain_text import visible
+from bottleneck.text.short_repr import shorten
 from bottleneck.text.table_text import frame_csv
 
 Progress = Callable[[int, int, str], None]
@@ -97,7 +98,8 @@ def write_report(
     Raises
     ------
     UsageError
-        If the folder cannot be created or written, or holds a report and ``overwrite`` is not set.
+        If it is no comparison, or the folder cannot be created or written, or holds a report and
+        ``overwrite`` is not set.
     ReportError
         If a file or a section of the page could not be drawn. The other files are complete.
 
@@ -111,6 +113,10 @@ def write_report(
     >>> page.name, (page.parent / "results.json").exists()
     ('report.html', True)
     """
+    if not isinstance(comparison, Comparison):
+        raise UsageError(
+            f"a report needs a Comparison, which compare returns, not {shorten(comparison)}"
+        )
     folder = Path(folder)
     refuse_finished(folder, FINISHED, overwrite=overwrite)
     comparison = redaction.shareable(comparison)

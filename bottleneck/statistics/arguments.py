@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "as_array",
@@ -41,7 +41,7 @@ def check_level(level: float) -> float:
         if isinstance(level, numbers.Real) and 1 < level < 100:
             hint = f": {level:g} % is {level / 100:g}"
         raise UsageError(
-            f"the confidence level must lie between 0 and 1, not be {shortened(repr(level))}{hint}"
+            f"the confidence level must lie between 0 and 1, not be {shorten(level)}{hint}"
         )
     return float(level)
 

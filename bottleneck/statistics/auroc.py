@@ -14,7 +14,7 @@ from bottleneck.statistics.arguments import check_level, check_same_rows
 from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.class_labels import as_truth
 from bottleneck.statistics.intervals import CORRECTED, Interval, with_counts
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "auc_intervals",
@@ -103,7 +103,7 @@ def roc_auc_interval(
     0.875
     """
     if not isinstance(method, str) or method not in get_args(AucMethod):
-        raise unknown_name("interval method", shortened(str(method)), get_args(AucMethod))
+        raise unknown_name("interval method", shorten(method), get_args(AucMethod))
     check_level(level)
     check_same_rows(y_true=y_true, score=score, groups=groups, folds=folds)
     estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)

@@ -21,7 +21,7 @@ from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.class_labels import as_labels
 from bottleneck.statistics.intervals import Interval, influence_interval, with_counts
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["MacroAuroc", "macro_auc_interval"]
 
@@ -171,7 +171,7 @@ def _encode(labels: NDArray[Any], classes: ArrayLike | None) -> tuple[list[Any],
     if classes is not None:
         known = as_vector("classes", classes, unit="column").tolist()
     if len(set(known)) < len(known):
-        raise UsageError(f"classes must name each class once, not {shortened(repr(known))}")
+        raise UsageError(f"classes must name each class once, not {shorten(known)}")
     if lacking := [name for name in present if name not in known]:
         raise UsageError(
             f"y_true holds {lacking[0]!r}, which is not among the classes of the columns "

@@ -19,7 +19,7 @@ from scipy import special
 from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import as_vector, check_level
 from bottleneck.statistics.patient_variance import patient_variance
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "CORRECTED",
@@ -361,7 +361,7 @@ def holds_level(
         "effective": effective,
     }.items():
         if not isinstance(count, numbers.Real) or not count >= 0:
-            raise UsageError(f"{name} must be a number of 0 or more, not {shortened(repr(count))}")
+            raise UsageError(f"{name} must be a number of 0 or more, not {shorten(count)}")
     if effective < _LEAST_EFFECTIVE:
         return False
     if metric == "auprc" and n_folds > 1 and smaller_class < 20 * n_folds:

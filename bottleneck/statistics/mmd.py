@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.arguments import as_booleans, as_matrix, as_patients
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["MmdResult", "mmd_test"]
 
@@ -104,7 +104,7 @@ def mmd_test(
     if not isinstance(permutations, numbers.Integral) or not 1 <= permutations <= _MAX_PERMUTATIONS:
         raise UsageError(
             f"the number of permutations must be at least 1 and at most {_MAX_PERMUTATIONS:,}, "
-            f"not {shortened(repr(permutations))}"
+            f"not {shorten(permutations)}"
         )
     rows = as_matrix("X", X)
     second = as_booleans("is_second", is_second, len(rows))
@@ -113,7 +113,7 @@ def mmd_test(
     if not whole and not isinstance(seed, np.random.Generator):
         raise UsageError(
             "the seed must be a whole number of 0 or more, or a generator of numpy, not "
-            f"{shortened(repr(seed))}"
+            f"{shorten(seed)}"
         )
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(rows))

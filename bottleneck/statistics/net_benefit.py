@@ -13,7 +13,7 @@ from bottleneck.statistics.arguments import as_numbers, as_patients, check_level
 from bottleneck.statistics.class_labels import as_probabilities, as_truth
 from bottleneck.statistics.intervals import Interval, mean_interval, with_counts
 from bottleneck.statistics.proportions import overlap_over
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["DecisionCurve", "decision_curve", "net_benefit"]
 
@@ -113,7 +113,7 @@ def _read_thresholds(thresholds: ArrayLike) -> Floats:
 def _not_a_threshold(value: object) -> UsageError:
     return UsageError(
         "a threshold must be a number between 0 and 1, the probability from which on action is "
-        f"taken, not {shortened(repr(value))}"
+        f"taken, not {shorten(value)}"
     )
 
 

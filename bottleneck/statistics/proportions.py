@@ -19,7 +19,7 @@ from bottleneck.statistics.arguments import (
 )
 from bottleneck.statistics.intervals import CORRECTED, Interval, effective_number, with_counts
 from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_factor
-from bottleneck.text.short_repr import shortened
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "clustered_proportion_interval",
@@ -64,7 +64,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     if not all(counts) or not 0 <= successes <= n or n < 1:
         raise UsageError(
             "a proportion needs two whole numbers, n >= 1 and 0 <= successes <= n, not "
-            f"successes = {shortened(repr(successes))} and n = {shortened(repr(n))}: for arrays, "
+            f"successes = {shorten(successes)} and n = {shorten(n)}: for arrays, "
             "use proportion_interval"
         )
     return dataclasses.replace(_wilson(successes / n, n, level, "Wilson"), n=int(n))

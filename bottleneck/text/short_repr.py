@@ -21,6 +21,7 @@ __all__ = [
     "class_names",
     "describe",
     "folded",
+    "shorten",
     "shortened",
     "show_fields",
     "show_html",
@@ -30,6 +31,7 @@ __all__ = [
 _WIDTH = 80
 # Characters of a name, and of a text among other fields.
 _LONGEST_NAME, _LONGEST_TEXT = 40, 30
+_LONGEST_VALUE = 50
 _MOST_CLASSES = 6
 # Blanks where no line is broken: "8 features", "0.853 [0.801, 0.905]".
 _IN_NUMBERS = re.compile(r"(?<=\d) (?=[\[a-z])|(?<=\d,) (?=\d)|(?<=[^;:,])(?<! of)(?<! on) (?=\d)")
@@ -99,6 +101,22 @@ def show_html(value: object) -> str:
     import bottleneck
 
     return bottleneck.to_html(value)
+
+
+def shorten(value: object) -> str:
+    """Return a value for a message, without its end where it is long.
+
+    Examples
+    --------
+    >>> shorten([1, 2])
+    '[1, 2]'
+    """
+    try:
+        text = repr(value)
+    # The object is anyone's, and Python writes no number of thousands of digits.
+    except Exception:  # noqa: BLE001
+        return f"of type {type(value).__name__}"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import bottleneck
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import FeatureFileError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare, evaluate
@@ -287,3 +288,19 @@ def test_importing_a_comparison_loads_neither_torch_nor_pandas():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda X: bottleneck.compare(X, protocol={"n_splits": 3}), "such as bottleneck.Protocol"),
+        (lambda X: bottleneck.evaluate(X, measures=0.9), "such as bottleneck.Measures"),
+        (bottleneck.load_features, "named by its path, not by array"),
+        (bottleneck.audit_features, "named by its path, not by array"),
+        (bottleneck.fit, "pass y="),
+        (lambda X: bottleneck.write_report(X, "report"), "a report needs a Comparison"),
+    ],
+)
+def test_other_things_in_place_of_the_right_ones_are_named(call, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        call(np.eye(4))

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
+from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.heads.fit import fit
 from bottleneck.heads.head_catalogue import HEADS
@@ -274,3 +275,18 @@ def test_copies_are_in_one_inner_fold(monkeypatch):
     (groups,) = passed
     assert (groups[:24] == groups[24:]).all()
     assert model.n_patients == 24
+
+
+def test_a_model_is_trained_on_arrays_and_names_what_it_cannot_predict_from() -> None:
+    y = np.repeat(["benign", "malignant"], 20)
+    X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    features = FeatureSet.from_arrays(X, y, groups=np.arange(40) // 2)
+    from_arrays, from_set = (
+        fit(X, "logistic", y=y, groups=np.arange(40) // 2),
+        fit(features, "logistic"),
+    )
+    np.testing.assert_array_equal(
+        from_arrays.predict(features).scores, from_set.predict(features).scores
+    )
+    with pytest.raises(UsageError, match=r"call model\.estimator\.predict"):
+        from_arrays.predict(X)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.errors import FeatureFileError
+from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["feature_files", "load_features", "read_provenance"]
 
@@ -35,6 +37,8 @@ def read_provenance(path: Path) -> Mapping[str, Any]:
 
     Raises
     ------
+    UsageError
+        If it is no path.
     FeatureFileError
         If the file is missing, damaged, no feature file, or of another format.
     """
@@ -70,6 +74,11 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
     >>> load_features(run.path).X.shape
     (4, 8)
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(
+            f"a feature file is named by its path, not by {shorten(path)}: features in memory "
+            "become a set with FeatureSet.from_arrays(X, y)"
+        )
     path = Path(path)
     with Members.opened(path) as file:
         provenance = file.provenance()
