@@ -21,6 +21,7 @@ __all__ = [
     "Evaluation",
     "Extraction",
     "FeatureSet",
+    "FrozenBackbone",
     "Head",
     "ImageDataset",
     "Measures",
@@ -65,6 +66,7 @@ _MODULES = {
     "Evaluation": "bottleneck.evaluation.results",
     "Extraction": "bottleneck.features.extraction_result",
     "FeatureSet": "bottleneck.features.file.feature_set",
+    "FrozenBackbone": "bottleneck.features.estimator.frozen_backbone",
     "Head": "bottleneck.heads.head",
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
@@ -115,6 +117,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.evaluation.measures import Measures
     from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
     from bottleneck.evaluation.results import Comparison, Evaluation
+    from bottleneck.features.estimator.frozen_backbone import FrozenBackbone
     from bottleneck.features.extraction import extract, extract_all
     from bottleneck.features.extraction_result import Extraction
     from bottleneck.features.file.feature_set import FeatureSet

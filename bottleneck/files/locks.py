@@ -28,6 +28,7 @@ def lock(
     error: type[BottleneckError] = UsageError,
     *,
     other: str = "another --output",
+    wait: bool = False,
 ) -> Iterator[None]:
     """Keep other runs from writing a file or a folder while the block runs.
 
@@ -44,6 +45,8 @@ def lock(
         Class of the error.
     other : str
         What else the user can choose, for the message.
+    wait : bool
+        Wait for a run that holds the lock, in place of an error.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def lock(
     name = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
         _unlink_planted(name)
-        held = _acquire(name)
+        held = _acquire(name, -1 if wait else 0)
     except (filelock.Timeout, BlockingIOError):
         raise error(
             f"{path} is being written by another {run}; wait for it, or choose {other}"
@@ -76,10 +79,10 @@ def lock(
                     name.unlink()
 
 
-def _acquire(name: Path) -> filelock.AcquireReturnProxy:
+def _acquire(name: Path, timeout: float) -> filelock.AcquireReturnProxy:
     while True:
         before = _identity(name)
-        held = filelock.FileLock(name, mode=_mode(name.parent)).acquire(timeout=0)
+        held = filelock.FileLock(name, mode=_mode(name.parent)).acquire(timeout)
         # Another run may have removed the file after it was opened here. The library notices this
         # only if the file has no other name, which a backup may have given it.
         if before is not None and _identity(name) == before:

@@ -1,0 +1,1 @@
+"""A frozen network as an estimator of scikit-learn: images in, rows out."""

@@ -1,0 +1,163 @@
+"""Images as a scikit-learn estimator gets them: a column of paths, or arrays of pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.image_sources import FileSource, MemorySource
+from bottleneck.data.samples import Sample
+from bottleneck.errors import UsageError
+from bottleneck.text.plain_text import visible
+
+__all__ = ["GivenImages", "read_inputs"]
+
+_EXPECTED = (
+    "expected a list or column of paths, or images of uint8 in an array of shape (n, height, "
+    "width) or (n, height, width, 3)"
+)
+# Samples need a class, and these have none.
+_LABEL = "image"
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenImages:
+    """Images that were given as paths or as arrays.
+
+    Attributes
+    ----------
+    sources : tuple of str
+        The paths, or the numbers of the arrays.
+    images : FileSource or MemorySource
+        Returns the bytes of an image by its source.
+    """
+
+    sources: tuple[str, ...]
+    images: FileSource | MemorySource
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def name(self, number: int) -> str:
+        """Return what a message calls an image."""
+        if isinstance(self.images, FileSource):
+            return f"'{self.sources[number]}'"
+        return f"image {number} of the array"
+
+    def dataset(self, name: str, ids: Mapping[int, str] | None = None) -> ImageDataset:
+        """Return a data set of the images.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        ids : mapping of int to str, optional
+            Numbers of the images that it contains, and their ids; by default all of them, with
+            their numbers as ids.
+        """
+        chosen = {n: str(n) for n in range(len(self))} if ids is None else ids
+        samples = [Sample(one, self.sources[n], _LABEL) for n, one in chosen.items()]
+        return ImageDataset(name, tuple(samples), self.images)
+
+
+def read_inputs(X: Any) -> GivenImages:
+    """Return the images of what a scikit-learn estimator was given.
+
+    Parameters
+    ----------
+    X : sequence of str or Path, Series, DataFrame of one column, or ndarray
+        Paths of image files; or images as uint8, of shape (n, height, width), (n, height, width,
+        1) or (n, height, width, 3), or a list of such images of different sizes.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    items = _items(X)
+    if not len(items):
+        raise UsageError(f"X is empty: {_EXPECTED}")
+    if isinstance(items, np.ndarray) and items.dtype.kind not in "OU":
+        return _in_memory(_images(items))
+    of_paths = isinstance(items[0], str | os.PathLike)
+    kind: Any = str | os.PathLike if of_paths else np.ndarray
+    for number, item in enumerate(items):
+        if not isinstance(item, kind):
+            after = f", after {'paths' if of_paths else 'images'}" if number else ""
+            shown = "an array" if isinstance(item, np.ndarray) else visible(repr(item)[:60])
+            raise UsageError(f"item {number} of X is {shown}{after}: {_EXPECTED}")
+    if of_paths:
+        return GivenImages(tuple(map(_path, items)), FileSource(Path()))
+    return _in_memory([_images(array[np.newaxis])[0] for array in items])
+
+
+def _in_memory(images: Sequence[NDArray[np.uint8]]) -> GivenImages:
+    named = {str(number): image for number, image in enumerate(images)}
+    return GivenImages(tuple(named), MemorySource(named))
+
+
+def _items(X: Any) -> Sequence[Any]:
+    if isinstance(X, str | bytes | os.PathLike):
+        raise UsageError(f"X is a single path: {_EXPECTED}; write [X]")
+    if isinstance(X, np.ma.MaskedArray):
+        raise UsageError("X is a masked array: fill it first, X.filled(0), or leave images out")
+    if hasattr(X, "to_numpy"):  # A column or table of pandas or polars.
+        X = X.to_numpy()
+    elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
+        try:
+            X = np.asarray(X)
+        except (TypeError, ValueError, RuntimeError) as error:
+            kind = type(X).__name__
+            raise UsageError(f"X, a {kind}, is no array ({error}): {_EXPECTED}") from None
+    if isinstance(X, list | tuple):
+        return X
+    if not isinstance(X, np.ndarray) or not X.ndim:
+        kind = "None" if X is None else f"a {type(X).__name__}"
+        raise UsageError(f"X is {kind}: {_EXPECTED}")
+    if X.dtype.kind in "OU" and X.ndim > 1:
+        columns = int(np.prod(X.shape[1:]))
+        if columns != 1:
+            raise UsageError(
+                f"X is a table of {columns} columns: give the one of the paths, for example with "
+                "ColumnTransformer"
+            )
+        X = X.reshape(-1)
+    return X
+
+
+def _path(item: str | os.PathLike[str]) -> str:
+    path = os.fspath(item)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise UsageError(f"X has the path {path!r}, which names no file")
+    return path
+
+
+def _images(array: NDArray[Any]) -> Sequence[NDArray[np.uint8]]:
+    """Return the images of an array, each of shape (height, width) or (height, width, 3)."""
+    shape = f"({', '.join(map(str, array.shape))})"
+    if array.dtype.kind in "SV":
+        raise UsageError(f"X holds bytes ({array.dtype}): {_EXPECTED}")
+    if array.ndim < 3:
+        raise UsageError(f"X is a table of numbers of the shape {shape}: {_EXPECTED}")
+    if array.dtype != np.uint8:
+        advice = "scale them to 0 to 255 and use astype('uint8')"
+        if array.dtype.kind == "f":
+            advice = "for values from 0 to 1 use (X * 255).round().astype('uint8')"
+        raise UsageError(
+            f"the images of X are {array.dtype}, which states no range of grey values; {advice}"
+        )
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim > 4 or (array.ndim == 4 and array.shape[3] != 3):
+        advice = _EXPECTED
+        if array.ndim == 4 and array.shape[1] in (1, 3):
+            advice = "channels come last: use X.transpose(0, 2, 3, 1)"
+        raise UsageError(f"the images of X have the shape {shape}; {advice}")
+    return list(array)
