@@ -17,7 +17,7 @@ from bottleneck.data.positive_class import is_positive_name, spell_label
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 
-__all__ = ["Choice", "Selectable", "describe_merges", "follow_positive"]
+__all__ = ["Choice", "Selectable", "describe_merges", "follow_positive", "join_records"]
 
 _EXCLUDED = "excluded by list"
 
@@ -148,6 +148,22 @@ def _describe(record: Mapping[str, Any]) -> str:
     words = [f"{_EXCLUDED}: {record['excluded']}"] if record["excluded"] else []
     words += [f"class {name} left out: {n}" for name, n in record["left_out"].items()]
     return "; ".join([*words, *describe_merges(record)])
+
+
+def join_records(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one record of what was chosen of several data sets; empty if nothing was."""
+    chosen = [record for record in records if record]
+    if not chosen:
+        return {}
+    left_out: Counter[str] = Counter()
+    merged: dict[str, list[str]] = {}
+    for record in chosen:
+        left_out.update(record["left_out"])
+        for new, parts in record["merged"].items():
+            merged[new] = sorted({*merged.get(new, ()), *parts})
+    excluded = sum(record["excluded"] for record in chosen)
+    joined = {"excluded": excluded, "left_out": dict(left_out), "merged": merged}
+    return {**joined, "words": _describe(joined)}
 
 
 def describe_merges(record: Mapping[str, Any]) -> list[str]:

@@ -232,3 +232,19 @@ def test_something_else_is_no_selection(features, dataset):
         with pytest.raises(UsageError, match=r"must be a Selection, .* not {'classes': \['a'\]}"):
             data.choose({"classes": ["a"]})
     assert features.choose(Selection(merge={"1": ["benign"]}), positive=1).positive == "1"
+
+
+def test_several_data_sets_keep_the_record_of_what_was_chosen(features):
+    sites = {
+        "Bern": features.select(features.ids < "image-048"),
+        "Basel": features.select(features.ids >= "image-048"),
+    }
+    merge = {"bad": ["malignant", "suspicious, HER2+"]}
+    chosen = {
+        "Bern": sites["Bern"].choose(Selection(merge=merge, exclude=["image-001"])),
+        "Basel": sites["Basel"].choose(Selection(merge=merge, exclude=["image-050"])),
+    }
+    both = type(features).concatenate(chosen)
+    assert both.selection["words"] == (
+        "excluded by list: 2; malignant and suspicious, HER2+ merged into bad"
+    )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import name_differences
+from bottleneck.data.choice import join_records
 from bottleneck.data.source_names import (
     common_positive,
     join_descriptions,
@@ -267,6 +268,8 @@ def _describe(
         ],
         **about,
     }
+    if chosen := join_records(s.features.selection for s in sources):
+        dataset["selection"] = chosen
     joined = {
         field: ", ".join(dict.fromkeys(str(one[field]) for one in records if one.get(field)))
         for field in ("engine", "device")
