@@ -61,6 +61,8 @@ def test_rows_stay_with_their_samples(tmp_path: Path) -> None:
         ("Bern", f"{1:064x}"),
         ("Basel", f"{2:064x}"),
     ]
+    with pytest.raises(UsageError, match="similar ids: 'Bern/image-001', 'Basel/image-001'"):
+        both.select(["image-001"])
     assert (both.dataset, about["n_patients"], about["n_samples"]) == ("Bern + Basel", 22, 44)
     read = load_features(both.save(tmp_path / "both.h5"))
     assert match_rows(both, read).tolist() == list(range(44))

@@ -94,6 +94,7 @@ def test_ids_have_the_order_of_the_list() -> None:
         ([], "none of the 24 samples"),
         (["image-001"] * 2, "'image-001' is listed 2 times"),
         (["image-01"], "similar ids: 'image-0"),
+        (["nothing"], "no sample with the id 'nothing'. Its first id is 'image-000'"),
         (["lost"], "the sample 'lost' has no features: no image"),
         (np.ones((N, 2), bool), "2 dimensions"),
         ([True] * (N - 1) + [None], "1 missing value"),

@@ -111,7 +111,8 @@ def make_folds(
         raise ProtocolError(
             f"the data set's own split puts {divided} {noun} of identical or near-duplicate images "
             f"on both sides (bottleneck audit lists them), so that a model would be tested on "
-            f"images it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
+            f"images it was trained on: leave out one side of each pair (--exclude, in Python "
+            f"FeatureSet.select), {_ASK_FOR_CV}, or {_ALLOW}"
         )
     made = note_duplicates(made, patients, groups)
     grouped = patients is not None and not divided

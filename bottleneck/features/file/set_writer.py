@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ _FIELDS = {"labels": "y", "groups": "stated_patients"}
 
 def save_features(features: FeatureSet, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a feature file; see ``FeatureSet.save``."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"the path must name a file, such as 'mine.h5', not {path!r}")
     path = Path(path)
     if path.is_dir() or path.suffix != ".h5":
         what = "is a folder" if path.is_dir() else "does not end in .h5"

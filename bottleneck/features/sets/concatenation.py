@@ -54,8 +54,8 @@ class _Source:
         """Return a column with the name of the data set before every value that is not empty."""
         if column is None:
             return np.full(len(self.features), "")
-        known = np.char.add(prefixed(self.name, ""), column)
-        return np.where(column == "", "", known)
+        texts = np.asarray(column, str)
+        return np.where(texts == "", "", np.char.add(prefixed(self.name, ""), texts))
 
 
 def concatenate(
@@ -72,6 +72,8 @@ def concatenate(
     for option, value in (("centre", centre), ("same_patients", same_patients)):
         if not isinstance(value, bool | np.bool_):
             raise UsageError(f"{option} must be True or False, not {value!r}")
+    if note is not None and not callable(note):
+        raise UsageError(f"note must be a function that takes a text, not {note!r}")
     expected = "a FeatureSet or the path of a feature file"
     names, sets = name_sources(given, (FeatureSet, str, Path), expected)
     read = [s if isinstance(s, FeatureSet) else load_features(s, memory_map=True) for s in sets]
@@ -115,7 +117,7 @@ def _refuse_other_recipes(names: Sequence[str], sets: Sequence[FeatureSet]) -> N
         raise UsageError(
             f"the features of '{name}' were made by another recipe than those of '{names[0]}', so "
             f"their columns mean other things: {'; '.join(differences) or 'the hash differs'}. "
-            "Extract both with the same options"
+            "Extract both with the same options, or give own features the same columns"
         )
 
 

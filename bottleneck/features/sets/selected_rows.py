@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.source_names import prefixed
 from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
@@ -151,7 +152,10 @@ def _unknown_ids(features: FeatureSet, unknown: Sequence[str]) -> UsageError:
     reasons = dict(features.failures)
     if first in reasons:
         return UsageError(f"the sample '{first}'{more} has no features: {reasons[first]}")
-    near = difflib.get_close_matches(first, features.ids[:_MOST_COMPARED].tolist(), n=3)
+    ids = features.ids[:_MOST_COMPARED].tolist()
+    # Of a concatenation, ids begin with the name of their data set.
+    near = [i for i in ids if i.endswith(prefixed("", first))][:3]
+    near = near or difflib.get_close_matches(first, ids, n=3)
     hint = f"; similar ids: {', '.join(repr(i) for i in near)}" if near else ""
     return UsageError(
         f"'{features.dataset}' has no sample with the id '{first}'{more}{hint}. Its first id is "
