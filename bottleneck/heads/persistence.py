@@ -22,6 +22,7 @@ from bottleneck.errors import ModelError, UsageError, describe_os_error, one_lin
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import write_whole
+from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.heads.estimators.tree_check import refuse_broken_trees
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.model_types import (
@@ -30,7 +31,7 @@ from bottleneck.heads.model_types import (
     refuse_other_types,
     untrusted_types,
 )
-from bottleneck.heads.search import check_finite, order_classes, score_classes
+from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_names, describe, shorten, shortened, show_html

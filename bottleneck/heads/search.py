@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import BottleneckError, FeatureFileError, UsageError, first_line
 from bottleneck.heads.estimators.description import plain_value
+from bottleneck.heads.estimators.scores import order_classes, read_scores, refuse_contradiction
 from bottleneck.heads.estimators.suitability import last_step
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import HEADS
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 Rows = NDArray[np.intp]
 
 _BLOCK = 4096
+# Training samples on which predictions are compared with scores.
+_COMPARED = 500
 # scikit-learn takes classes of one or two samples for the numbers of a regression.
 _MANY_CLASSES = "The number of unique classes is greater than"
 
-__all__ = ["Scoring", "SearchResult", "check_finite", "order_classes", "score_classes", "search"]
+__all__ = ["Scoring", "SearchResult", "check_finite", "score_classes", "search"]
 
 
 class Scoring(Protocol):
@@ -155,7 +158,11 @@ def search(
             warnings.simplefilter("always", ConvergenceWarning)
             with _explained(head.name, "fitted"):
                 estimator = fit_chosen(head, chosen, X, y, rows, seed)
-            order_classes(estimator, np.unique(y).tolist())
+                classes = np.unique(y).tolist()
+                order_classes(estimator, classes)
+                if head.name not in HEADS:
+                    some = rows[:: max(1, len(rows) // _COMPARED)]
+                    refuse_contradiction(head.kind, estimator, X[some], classes)
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     for other in caught:
         if other not in stopped and not str(other.message).startswith(_MANY_CLASSES):
@@ -203,64 +210,7 @@ def score_classes(
     with _explained(name, "applied"), _configured(None):
         X = np.asarray(X, dtype=np.float64)
         classes = np.sort(estimator.classes_).tolist() if classes is None else classes
-        return _score(head.kind, estimator, X, classes)
-
-
-def order_classes(estimator: Any, classes: Sequence[str]) -> list[int]:
-    """Return the column of every class among the scores of a fitted estimator.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator fitted to the labels, or to their codes 0, 1, …
-    classes : sequence of str
-        All labels, sorted.
-
-    Raises
-    ------
-    UsageError
-        If its classes are others.
-    """
-    known = np.asarray(getattr(estimator, "classes_", ())).tolist()
-    names = [str(one) for one in known]
-    by_name = sorted(names) == sorted(classes)
-    is_code = all(isinstance(one, int | float) for one in known)
-    by_code = is_code and known == list(range(len(classes)))
-    # Of the texts "0" to "10", the code of "10" is 2.
-    ambiguous = by_name and by_code and names != list(classes)
-    if ambiguous or not (by_name or by_code):
-        shown = ", ".join(names[:10]) or "none (no classes_)"
-        raise UsageError(
-            f"{type(last_step(estimator)).__name__} was fitted to the labels "
-            f"{', '.join(map(str, classes[:10]))}, but its classes are {shown}: after fit, "
-            "classes_ must hold the labels that it was given, in the order of its scores"
-        )
-    return [names.index(one) for one in classes] if by_name else list(range(len(classes)))
-
-
-def _score(
-    kind: Kind, estimator: Any, X: NDArray[np.floating], classes: Sequence[str]
-) -> NDArray[np.float64]:
-    method = "predict_proba" if kind == "probability" else "decision_function"
-    n = X.shape[0]  # A transformer may have made them sparse.
-    scores = np.asarray(getattr(estimator, method)(X), dtype=np.float64)
-    if kind == "decision" and len(classes) == 2 and scores.size == n:
-        scores = scores.reshape(n)
-        scores = np.column_stack([-scores, scores])
-    name = f"{method} of {type(last_step(estimator)).__name__}"
-    if scores.shape != (n, len(classes)):
-        raise UsageError(
-            f"{name} must return one score per sample and class, an array of shape "
-            f"{(n, len(classes))}, and returned {scores.shape}"
-        )
-    if not np.isfinite(scores).all():
-        raise UsageError(
-            f"{name} returned scores that are not finite (NaN or infinity): scale the features "
-            "in a pipeline, or change the parameters"
-        )
-    if kind == "probability" and not ((scores > -1e-6) & (scores < 1 + 1e-6)).all():
-        raise UsageError(f"{name} returned probabilities that are not between 0 and 1")
-    return scores[:, order_classes(estimator, classes)]
+        return read_scores(head.kind, estimator, X, classes)
 
 
 @contextlib.contextmanager
@@ -270,9 +220,13 @@ def _explained(name: str, done: str) -> Iterator[None]:
         yield
     except BottleneckError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        try:
+            why = first_line(error)
+        except Exception:  # noqa: BLE001 - the message of an error is code of others, too
+            why = "its error has no message"
         raise UsageError(
-            f"the head {name} cannot be {done}: {type(error).__name__}: {first_line(error)}"
+            f"the head {name} cannot be {done}: {type(error).__name__}: {why}"
         ) from error
 
 
@@ -359,7 +313,7 @@ def _score_candidates(
     # A worker process does not inherit the limit.
     with threadpool_limits(1), _explained(head.name, "fitted"):
         for fitted in search_fold(head, candidates, X, y[train], rows[train], rows[test], seed):
-            made = _score(head.kind, fitted.classifier, fitted.inputs, classes)
+            made = read_scores(head.kind, fitted.classifier, fitted.inputs, classes)
             scores[fitted.number] = made
             aurocs[fitted.number] = _auroc(fitted, made, y[test], classes)
     return aurocs, scores
@@ -379,5 +333,5 @@ def _auroc(
         return float(roc_auc_score(truth, scores, average="macro"))
     if hasattr(fitted.classifier, "decision_function"):
         # Probabilities near 1 can be equal where these are not.
-        scores = _score("decision", fitted.classifier, fitted.inputs, classes)
+        scores = read_scores("decision", fitted.classifier, fitted.inputs, classes)
     return float(roc_auc_score(y == classes[1], scores[:, 1]))

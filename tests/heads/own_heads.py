@@ -44,7 +44,13 @@ class Centroid(ClassifierMixin, BaseEstimator):
             share[0] = np.nan
         if self.fault == "odds":
             share = share / (1 - share) * 3
+        if self.fault == "swapped":
+            share = share[:, ::-1]
         return share[:, 1] if self.fault == "shape" else share
+
+    def predict(self, X):
+        far = ((X[:, None] - self.means_) ** 2).sum(axis=2)
+        return self.classes_[far.argmin(axis=1)]
 
 
 class Needy(Centroid):

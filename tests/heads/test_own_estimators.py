@@ -10,10 +10,11 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, StratifiedGroupKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -104,6 +105,7 @@ def test_three_classes_are_searched_as_grid_search_does():
         ("nan", "predict_proba of Centroid returned scores that are not finite"),
         ("shape", r"of shape \(\d+, 2\), and returned \(\d+,\)"),
         ("odds", "probabilities that are not between 0 and 1"),
+        ("swapped", "predicts another class than the one with the largest score"),
         ("classes", "fitted to the labels benign, malignant, but its classes are x, y"),
     ],
 )
@@ -124,6 +126,21 @@ def test_estimators_that_take_numbers_only_are_given_codes():
     np.testing.assert_array_equal(texts.predict(f).scores, codes.predict(f).scores)
     np.testing.assert_array_equal(texts.predict(f).predicted, codes.predict(f).predicted)
     assert codes.estimator.classes_.tolist() == [0, 1]
+
+
+def test_codes_that_cannot_be_told_from_labels_are_refused():
+    f = make_features(classes=tuple(map(str, range(12))), dataset={"positive": "0"})
+    assert fit(f, own_heads.Centroid(), inner_splits=2).classes[2] == "10"
+    with pytest.raises(UsageError, match="name the classes by words"):
+        fit(f, own_heads.Centroid(fault="labels"), inner_splits=2)
+
+
+def test_a_threshold_of_its_own_is_refused():
+    f = make_features(n_patients=20)
+    early = FixedThresholdClassifier(LogisticRegression(), threshold=0.05)
+    with pytest.raises(UsageError, match=r"Measures\(at_sensitivity"):
+        fit(f, early, inner_splits=2)
+    fit(f, DummyClassifier(strategy="uniform"), inner_splits=2)
 
 
 def test_weights_by_label_never_become_weights_by_code():

@@ -230,7 +230,7 @@ def _parameters(one: Any) -> Mapping[str, Any]:
 def _draws(one: Any, parameters: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the parameter by which an estimator draws rows, and its value that does not."""
     early = parameters.get("early_stopping")
-    if early is not None and early is not False:
+    if early not in (None, False):
         from sklearn.ensemble import HistGradientBoostingClassifier as Boosting
         from sklearn.ensemble import HistGradientBoostingRegressor as Regressor
 
