@@ -37,6 +37,7 @@ from bottleneck.processes.cluster import share_out
 
 if TYPE_CHECKING:
     from bottleneck.evaluation.results import Comparison
+    from bottleneck.features.file.feature_set import FeatureSet
 
 
 @takes_fields(
@@ -180,9 +181,13 @@ def compare(
     files = choose_features(paths, "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
     from bottleneck.features.file.reader import load_features
+    from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
+    first = load_features(files[0], memory_map=True)
+    if (selection := choosing.read(first.classes)) is not None:
+        first = take_choice(first, selection.resolve(selectable(first), positive=positive))
     measures = Measures(
-        subgroups=_read_subgroups(files[0], subgroup or [], metadata, quiet=quiet), **measuring
+        subgroups=_read_subgroups(first, subgroup or [], metadata, quiet=quiet), **measuring
     )
     with share_out(engine, address):
         comparison, folder, problem = run(
@@ -191,7 +196,7 @@ def compare(
             output,
             plan,
             positive=positive,
-            selection=choosing.read(load_features(files[0], memory_map=True).classes),
+            selection=selection,
             overwrite=overwrite,
             with_ids=with_ids,
             inner_scores=inner_scores,
@@ -254,14 +259,12 @@ def run(
 
 
 def _read_subgroups(
-    features: Path, names: list[str], table: Path | None, *, quiet: bool
+    loaded: FeatureSet, names: list[str], table: Path | None, *, quiet: bool
 ) -> dict[str, Mapping[str, str]]:
     if not names:
         return {}
     from bottleneck.data.readers.csv_tables import read_columns
-    from bottleneck.features.file.reader import load_features
 
-    loaded = load_features(features)
     columns: dict[str, Mapping[str, str]] = {}
     if "centre" in names and loaded.centres is not None:
         centres = zip(loaded.ids.tolist(), loaded.centres.tolist(), strict=True)

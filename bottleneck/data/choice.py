@@ -31,8 +31,8 @@ class Selectable:
     name : str
         Its name, for messages.
     column : callable
-        Returns the values of "id", "source" or "label" for every sample; no value for "source"
-        where there are no paths.
+        Returns the values of "id", "source", "group" (patients) or "label" for every sample; no
+        value for "source" or "group" where there are none.
     lost : sequence of str
         Ids of samples that could not be read and are not among these.
     positive : str or None

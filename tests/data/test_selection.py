@@ -189,6 +189,7 @@ WRONG = {
     "these are truth values": {"exclude": np.arange(96) % 2 == 0},
     "not a table: name one column": {"exclude": pd.DataFrame({"id": ["image-001"]})},
     "1 of 2 entries name none: 'image-09'": {"exclude": ["image-001", "image-09"]},
+    "'patient-03' is a patient: list the samples": {"exclude": ["patient-03"]},
     "exclude=['image-001']": {"exclude": "image-001"},
     "the list excludes all 24 samples of the class 'benign'": {
         "exclude": [f"image-{n:03d}" for n in range(96) if n // 2 % 4 == 0]

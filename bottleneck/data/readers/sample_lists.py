@@ -115,8 +115,8 @@ def find_samples(
     listed : SampleList
         The list. Of several columns, the one that names most samples is read.
     columns : callable
-        Returns the values of the column "id" or "source" for every sample; no value where there
-        are no paths.
+        Returns the values of the column "id", "source" or "group" (patients) for every sample; no
+        value where there are none.
     lost : sequence of str
         Ids of samples that could not be read.
     dataset : str
@@ -207,8 +207,11 @@ def _explain(
 ) -> str:
     shown = ", ".join(f"{legible(text)} ({place})" for text, place in unknown[:_SHOWN])
     names = list(itertools.islice(columns("id"), _SEARCHED))
+    patients = {canonical(name) for name in columns("group") if name}
     near = difflib.get_close_matches(unknown[0][0], names, n=1)
-    if near:
+    if canonical(unknown[0][0]) in patients:
+        hint = f"; {legible(unknown[0][0])} is a patient: list the samples of that patient."
+    elif near:
         hint = f"; did you mean {legible(near[0])}?"
     else:
         hint = f"; ids there are such as {', '.join(map(legible, names[:2]))}."

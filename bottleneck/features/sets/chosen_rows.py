@@ -18,7 +18,12 @@ __all__ = ["selectable", "take_choice"]
 
 def selectable(features: FeatureSet) -> Selectable:
     """Return what a selection needs to know of features."""
-    columns = {"id": features.ids, "source": features.sources, "label": features.y}
+    columns = {
+        "id": features.ids,
+        "source": features.sources,
+        "group": features.stated_patients,
+        "label": features.y,
+    }
     return Selectable(
         features.dataset,
         lambda name: [] if (column := columns[name]) is None else column.tolist(),
