@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from functools import cached_property
 from typing import Any
 
@@ -286,7 +287,8 @@ def _scan(
     """Return the usable samples with what is recorded of their pixels, the others and a digest."""
     workers = devices.default_workers()
     good, facts, images = [], [], ImageTable(len(dataset))
-    digest = hashlib.sha256(dataset.fingerprint.encode())
+    # Not where an image lies: a data set that was moved or renamed is the same one.
+    digest = hashlib.sha256()
     numbers, clock = range(len(dataset)), Clock(workers)
     for item in load_images(
         dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers
@@ -296,7 +298,8 @@ def _scan(
             continue
         good.append(item.sample)
         facts.append(item.facts)
-        digest.update(item.sha256.encode())
+        fields = dataclasses.astuple(dataclasses.replace(item.sample, source=item.sha256))
+        digest.update(json.dumps(fields).encode())
     if not good:
         failures = images.failures
         raise DataError(

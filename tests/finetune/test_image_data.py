@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from made import dataset_of
+from made import dataset_of, make_images
 from small import N_IMAGES, quick, small_backbone
 
 from bottleneck.backbones.backbone import Backbone
@@ -124,3 +126,24 @@ def test_features_are_not_prepared_again(photos: Path, tmp_path: Path) -> None:
     features = load_features(extract(dataset_of(photos), small_backbone(), output=tmp_path).path)
     with pytest.raises(UsageError, match="so 'median' has no effect on them: leave it out"):
         FeatureInputs(features, quick(backbone="new_fc", denoise="median"))
+
+
+def test_a_moved_data_set_is_the_same(tmp_path):
+    make_images(tmp_path / "here", 4)
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+
+    def digest(folder: Path, **changes: str) -> str:
+        dataset = dataset_of(folder, name=folder.name)
+        # As a table with absolute paths names them.
+        samples = [dataclasses.replace(s, source=str(folder / s.source)) for s in dataset.samples]
+        samples[0] = dataclasses.replace(samples[0], **changes)
+        moved = dataclasses.replace(dataset, samples=tuple(samples))
+        return ImageInputs(moved, quick(), small_backbone()).digest
+
+    before = digest(tmp_path / "here")
+    assert digest(tmp_path / "there") == before
+    for change in ({"label": "malignant"}, {"group": "P9"}, {"fold": "1"}, {"id": "other"}):
+        assert digest(tmp_path / "there", **change) != before
+    make_images(tmp_path / "there", 1, first=70)
+    (tmp_path / "there" / "070.png").replace(tmp_path / "there" / "001.png")
+    assert digest(tmp_path / "there") != before
