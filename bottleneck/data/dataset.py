@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.data.image_sources import CombinedSource, FileSource, ImageSource
+from bottleneck.data.image_sources import CombinedSource, FileSource, ImageSource, read_bytes
 from bottleneck.data.positive_class import choose_positive, find_label
 from bottleneck.data.sample_checks import shorten
 from bottleneck.data.samples import (
@@ -25,10 +25,8 @@ from bottleneck.data.samples import (
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import (
     DataError,
-    StorageError,
     UsageError,
     is_of_storage,
-    one_line,
     storage_failure,
 )
 from bottleneck.settings.ranges import Patients
@@ -111,6 +109,10 @@ class ImageDataset:
                 f"images must be an object with a method read(name) that returns bytes, not "
                 f"{shorten(self.images)}; ImageDataset.from_samples takes a folder as well"
             )
+        if not isinstance(self.name, str):
+            raise UsageError(f"the name of a data set must be text, not {shorten(self.name)}")
+        if not isinstance(self.samples, Iterable):
+            raise UsageError(f"samples must be a sequence of Sample, not {shorten(self.samples)}")
         if not isinstance(self.samples, SampleTable):
             object.__setattr__(self, "samples", collect(self.samples))
         if not self.samples:
@@ -151,9 +153,9 @@ class ImageDataset:
             The name of the data set and of its feature files.
         images : path, mapping or source, optional
             Where the images are. A folder that relative paths start from, by default the current
-            one; a mapping from the paths to images in memory, as ``MemorySource`` takes them; or
-            any object with a method ``read(path)`` that returns the bytes of an image, such as a
-            ``zipfile.ZipFile``.
+            one; a zip archive; a mapping from the paths to images in memory, as ``MemorySource``
+            takes them; or any object with a method ``read(path)`` that returns the bytes of an
+            image. It is called from several threads.
         columns : mapping of str to str, optional
             Columns with other names, by role: ``{"label": "diagnosis"}``.
         positive : str, optional
@@ -307,32 +309,17 @@ class ImageDataset:
         b'P5'
         """
         try:
-            return self._fetch(sample)
+            return read_bytes(self.images, sample.source)
         except OSError as error:
             if not is_of_storage(error):
                 raise
         # Once more: a file that was replaced on a server is there under its name.
         try:
-            return self._fetch(sample)
+            return read_bytes(self.images, sample.source)
         except OSError as error:
             if not is_of_storage(error):
                 raise
             raise storage_failure(sample.id, error) from None
-
-    def _fetch(self, sample: Sample) -> bytes:
-        try:
-            data: Any = self.images.read(sample.source)
-        except (OSError, DataError, MemoryError, StorageError):
-            raise
-        # A user's own image source may raise anything, and one bad image must not end a run.
-        except Exception as error:
-            raise DataError(f"cannot be read: {type(error).__name__}: {one_line(error)}") from error
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise DataError(
-                f"cannot be read: its source returned {type(data).__name__}, not the bytes of an "
-                "encoded image"
-            )
-        return bytes(data)
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.

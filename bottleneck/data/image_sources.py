@@ -1,10 +1,12 @@
-"""Sources of images: files in a folder, and images in memory."""
+"""Sources of images: files in a folder or an archive, and images in memory."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import stat
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -12,14 +14,23 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from bottleneck.data.source_names import SEPARATOR, prefixed
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, StorageError, one_line
 
-__all__ = ["CombinedSource", "FileSource", "ImageSource", "MemorySource"]
+__all__ = [
+    "ArchiveSource",
+    "CombinedSource",
+    "FileSource",
+    "ImageSource",
+    "MemorySource",
+    "read_bytes",
+]
 
 # More than the largest accepted image takes without compression. A sparse file can claim any size,
 # and all its zeros would be read.
 _MAX_BYTES = 1 << 30
 
+# Archives that are kept open.
+_N_ARCHIVES = 8
 # Modes of PIL images with pixels that are grey or colour levels.
 _MODES = ("L", "RGB", "I;16")
 
@@ -115,6 +126,73 @@ class MemorySource:
                 "image.convert('RGB')"
             )
         return _encode(image)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveSource:
+    """Images in a zip archive, which every process opens for itself.
+
+    Attributes
+    ----------
+    path : Path
+        The archive.
+    """
+
+    path: Path
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes of a file in the archive.
+
+        Raises
+        ------
+        DataError
+            If there is no such file, or it is larger than any image that can be decoded.
+        OSError, BadZipFile
+            If the archive cannot be read.
+        """
+        archive = _open_archive(self.path, os.getpid())
+        try:
+            entry = archive.getinfo(source)
+        except KeyError:
+            raise DataError("the archive has no file of this name") from None
+        if entry.file_size > _MAX_BYTES:
+            raise DataError(f"{entry.file_size:,} bytes: no image has more than {_MAX_BYTES:,}")
+        return archive.read(entry)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all files in the archive."""
+        return frozenset(_open_archive(self.path, os.getpid()).namelist())
+
+
+@functools.lru_cache(_N_ARCHIVES)
+def _open_archive(path: Path, process: int) -> zipfile.ZipFile:
+    """Return an open archive. After a fork, two processes would move one position in the file."""
+    return zipfile.ZipFile(path)
+
+
+def read_bytes(images: ImageSource, source: str) -> bytes:
+    """Return the bytes of an image from a source of anyone's.
+
+    Raises
+    ------
+    OSError, DataError, StorageError, MemoryError
+        As the source raises them; DataError for all else that it raises, and if it returns no
+        bytes.
+    """
+    try:
+        data: Any = images.read(source)
+    except (OSError, DataError, MemoryError, StorageError):
+        raise
+    # One bad image must not end a run.
+    except Exception as error:
+        raise DataError(f"cannot be read: {type(error).__name__}: {one_line(error)}") from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DataError(
+            f"cannot be read: its source returned {type(data).__name__}, not the bytes of an "
+            "encoded image"
+        )
+    return bytes(data)
 
 
 def _encode(image: Any) -> bytes:

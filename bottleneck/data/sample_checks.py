@@ -94,10 +94,8 @@ def _not_text(sample: Sample, key: str, value: object) -> DataError:
     kind = type(value).__name__
     if value is None:
         return DataError(f"the {key} of the sample {shorten(sample.id)} is missing (None)")
-    remedy = (
-        f"write it as text, such as '{value}'" if isinstance(value, int) else "write it as text"
-    )
-    return DataError(f"{what} is not text but {kind}: {remedy}")
+    example = f", such as '{shorten(value)}'" if isinstance(value, int) else ""
+    return DataError(f"{what} is not text but {kind}: write it as text{example}")
 
 
 def _check_region(sample: Sample, region: Any) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -220,18 +221,31 @@ class Own:
         return self.result or [{"path": "000.png", "label": (columns or {}).get("label", "x")}]
 
 
+MADE_HERE: dict = {}
+exec("def matches(p): pass\ndef read(p): return [{'path': '000.png', 'label': 'x'}]", MADE_HERE)
+MADE_HERE = {"name": "n", "matches": MADE_HERE["matches"], "read": MADE_HERE["read"]}
+
+
 def test_an_object_is_a_reader(scans):
     made = load_dataset(scans, reader=Own(), columns={"label": "y"}, positive="y", name="mine")
     assert (made.name, made.positive, made.reader["name"]) == ("mine", "y", "own")
+    assert "package" not in load_dataset(scans, reader=SimpleNamespace(**MADE_HERE)).reader
     whole = ImageDataset.from_samples([Sample("a", "b", "c")], name="n", images={"b": b""})
     assert load_dataset(scans, reader=Own(whole)).name == "n"
     with pytest.raises(MissingExtraError):
         load_dataset(scans, reader=Own(MissingExtraError("no")))
 
 
+class Restless:
+    @property
+    def name(self):
+        raise RuntimeError("no name")
+
+
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
+        ("scans", {"reader": Restless()}, "reader must be the name of a reader"),
         ("scans", {"reader": "acne"}, "unknown reader 'acne'. Known: DDTI, MedMNIST, TN5000"),
         ("scans", {"reader": Own}, "reader must be the name of a reader, or an object"),
         ("scans", {"reader": 7}, "reader must be .* not 7"),

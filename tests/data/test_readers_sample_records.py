@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import io
+import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from made import make_images
 from PIL import Image
 
 from bottleneck import ImageDataset, Sample, load_dataset
+from bottleneck.data.image_sources import MemorySource
 from bottleneck.data.images.decode import decode
 from bottleneck.data.samples import SampleTable
 from bottleneck.errors import BottleneckError, DataError, UsageError
@@ -141,13 +144,44 @@ def test_pixels_in_memory_lose_nothing(pixels):
         assert np.array_equal(np.asarray(decode(data)), rgb)
 
 
-def test_an_archive_is_a_source(tmp_path, scans):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for path in scans.iterdir():
+@pytest.mark.parametrize("kind", ["path", "open", "in memory"])
+def test_an_archive_is_a_source(tmp_path, scans, kind):
+    encoded = io.BytesIO()
+    with zipfile.ZipFile(encoded, "w") as archive:
+        for path in sorted(scans.iterdir())[1:]:
             archive.write(path, path.name)
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        made = ImageDataset.from_samples(ROWS, name="n", images=archive)
-        assert made.read(made.samples[2]) == (scans / "002.png").read_bytes()
+    place = tmp_path / "a.zip"
+    place.write_bytes(encoded.getvalue())
+    images = place if kind == "path" else zipfile.ZipFile(place if kind == "open" else encoded)
+    made = ImageDataset.from_samples(ROWS, name="n", images=images)
+    if kind != "in memory":
+        assert made.notes == ("1 image absent from the archive of images, such as '000.png'",)
+        made = pickle.loads(pickle.dumps(made))
+    assert made.read(made.samples[2]) == (scans / "002.png").read_bytes()
+    with pytest.raises(DataError):
+        made.read(made.samples[0])
+    if kind != "path":
+        images.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+def test_processes_read_an_archive_side_by_side(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for n in range(200):
+            archive.writestr(f"{n}.png", bytes([n]) * 5000)
+    rows = [{"path": f"{n}.png", "label": "x"} for n in range(200)]
+    made = ImageDataset.from_samples(rows, name="n", images=tmp_path / "a.zip")
+    assert made.read(made.samples[0])[:1] == b"\0"
+
+    def wrong() -> int:
+        images = [made.read(sample) for _ in range(5) for sample in made.samples]
+        return sum(data != bytes([n % 200]) * 5000 for n, data in enumerate(images))
+
+    child = os.fork()
+    if not child:
+        os._exit(min(wrong(), 1))
+    assert wrong() == 0
+    assert os.waitpid(child, 0)[1] == 0
 
 
 class Returns:
@@ -232,6 +266,8 @@ def row(**fields):
         ([row(patient=pd.Timestamp("2020"))], {}, "is Timestamp, not text"),
         ([row(patient=decimal.Decimal(7))], {}, "is Decimal, not text"),
         ([row(path=7)], {}, "the path 7 is int, not text"),
+        ([row(patient=10**5000)], {}, "the patient of type int is int, not text"),
+        ([Sample(10**5000, "0.png", "x")], {}, "the id of type int is not text but int"),
         ([row(split="tset")], {}, r"samples\[0\]: unknown split 'tset'"),
         ([row(region="1,2,3,4")], {}, "the region '1,2,3,4' of the sample '0.png' is no box"),
         ([row(region=(1, 2, 3))], {}, "is no box: expected whole numbers"),
@@ -270,7 +306,9 @@ def row(**fields):
         ([row()], {"positive": "y"}, "unknown positive label 'y'"),
         ([row()], {"positive": ["x"]}, r"the positive label must be text, not \['x'\]"),
         ([row()], {"images": "nowhere"}, "the folder of the images 'nowhere' does not exist"),
-        ([row()], {"images": __file__}, "is not a folder"),
+        ([row()], {"images": __file__}, "is neither a folder nor a zip archive"),
+        ([row()], {"images": ""}, "for the current folder, pass '.'"),
+        ([row()], {"images": "a\0b"}, "the folder of the images"),
         ([row()], {"images": 7}, "images must be a folder, a mapping"),
         ([row()], {"images": Returns}, "images must be a folder, a mapping"),
         ([row()], {"images": io.BytesIO()}, "images must be a folder, a mapping"),
@@ -289,6 +327,16 @@ def test_wrong_uses_have_a_message(tmp_path, monkeypatch, given, options, messag
 def test_a_data_set_needs_a_source(images):
     with pytest.raises(UsageError, match=r"images must be an object with a method read\(name\)"):
         ImageDataset("n", SAMPLES, images)
+
+
+@pytest.mark.parametrize("samples", [None, 7, Sample])
+def test_a_data_set_needs_samples(samples):
+    with pytest.raises(UsageError, match="samples must be a sequence of Sample"):
+        ImageDataset("n", samples, MemorySource({}))
+    with pytest.raises(UsageError, match="the name of a data set must be text, not None"):
+        ImageDataset(None, SAMPLES, MemorySource({}))
+    with pytest.raises(DataError, match=r"samples\[0\] is dict, not a Sample"):
+        ImageDataset("n", ROWS, MemorySource({}))
 
 
 def test_images_that_are_absent_from_the_memory_are_named():

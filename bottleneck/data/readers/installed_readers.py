@@ -191,14 +191,18 @@ def choose_reader(
         return _ask(path)
     if isinstance(chosen, str):
         return _find(chosen), []
-    name = getattr(chosen, "name", None)
+    try:
+        name = getattr(chosen, "name", None)
+        module = getattr(getattr(chosen, "read", None), "__module__", None)
+    except Exception:  # noqa: BLE001  # A property of anyone's.
+        name = module = None
     if isinstance(chosen, type) or not isinstance(name, str) or not name.strip():
         raise UsageError(
             "reader must be the name of a reader, or an object with a name and the methods "
             f"matches(path) and read(path), not {shorten(chosen)}"
         )
-    package = type(chosen).__module__.partition(".")[0]
-    version = ""
+    package = str(module or "").partition(".")[0]
+    package, version = "" if package in ("__main__", "builtins") else package, ""
     with contextlib.suppress(metadata.PackageNotFoundError, ValueError):
         version = metadata.version(package)
     return GuardedReader(name, package, version, lambda: chosen), []

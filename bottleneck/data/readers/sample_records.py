@@ -8,14 +8,15 @@ import io
 import numbers
 import os
 import sys
+import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
 from bottleneck.data.identifiers import canonical, is_missing_value, legible
-from bottleneck.data.image_sources import MemorySource
+from bottleneck.data.image_sources import ArchiveSource, MemorySource
 from bottleneck.data.readers.manifest import doubt_rows, normalise_split, read_field
 from bottleneck.data.readers.patient_ids import read_patients
 from bottleneck.data.readers.table_columns import REQUIRED, ROLES, choose_columns, note_columns
@@ -23,7 +24,7 @@ from bottleneck.data.readers.table_paths import TablePaths
 from bottleneck.data.sample_checks import shorten
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.unclear_labels import check_unclear_labels
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _FIELD_NAMES = {"path": "source", "patient": "group"}
 _REGION = "region"
 # Beyond, not every whole number is a float: digits of an id would be lost.
 _MAX_FLOAT = 2**53
+# Python writes no number of thousands of digits, and no id has so many.
+_MAX_WHOLE = 10**100
 # Kinds of dicts with other keys.
 _N_HEADERS = 64
 _NEEDED = "expected Sample objects, dicts with the keys path and label, or a DataFrame with these"
@@ -58,7 +61,9 @@ def read_records(
     if isinstance(source, FileSource) and given:
         given = _locate(given, source.root, excluded, notes)
     elif isinstance(source, MemorySource) and given:
-        notes += _note_absent(given, source.images)
+        notes += _note_absent(given, source.images, "the mapping of images")
+    elif isinstance(source, ArchiveSource) and given:
+        notes += _note_absent(given, source.names, "the archive of images")
     dataset = ImageDataset(name, given, source, positive, excluded, tuple(dict.fromkeys(notes)))
     dataset = read_patients(dataset)
     unclear = tuple(check_unclear_labels(dataset.samples))
@@ -77,16 +82,11 @@ def check_name(name: object) -> str:
 def _find_source(images: Any) -> ImageSource:
     """Return the source that ``images`` stands for."""
     if images is None or isinstance(images, str | os.PathLike):
-        folder = Path(os.path.normpath(Path(images or ".").absolute()))
-        if not folder.is_dir():
-            what = "is not a folder" if folder.exists() else "does not exist"
-            raise UsageError(
-                f"the folder of the images '{images}' {what}; pass a folder, a mapping of images "
-                "in memory, or an object with a method read(path), such as a zipfile.ZipFile"
-            )
-        return FileSource(folder)
+        return _open_path(images)
     if isinstance(images, Mapping):
         return MemorySource(images)
+    if isinstance(images, zipfile.ZipFile) and images.filename and Path(images.filename).is_file():
+        return ArchiveSource(Path(images.filename).absolute())
     has_read = callable(getattr(images, "read", None))
     if not has_read or isinstance(images, type | io.IOBase):
         raise UsageError(
@@ -94,6 +94,24 @@ def _find_source(images: Any) -> ImageSource:
             f"read(path) that returns bytes, not {shorten(images)}"
         )
     return images
+
+
+def _open_path(images: str | os.PathLike[str] | None) -> ImageSource:
+    if images == "":
+        raise UsageError("the folder of the images is empty; for the current folder, pass '.'")
+    path = Path(os.path.normpath(Path(images or ".").absolute()))
+    try:
+        if path.is_dir():
+            return FileSource(path)
+        if path.is_file() and zipfile.is_zipfile(path):
+            return ArchiveSource(path)
+        what = "is neither a folder nor a zip archive" if path.exists() else "does not exist"
+    except (OSError, ValueError) as error:  # ValueError: it contains a NUL.
+        what = f"cannot be read ({one_line(error)})"
+    raise UsageError(
+        f"the folder of the images '{images}' {what}; pass a folder, a zip archive, a mapping of "
+        "images in memory, or an object with a method read(path)"
+    )
 
 
 def _read_samples(
@@ -195,8 +213,9 @@ def _read_text(role: str, value: Any, place: str) -> str:
         return str(value)
     reason = f"is {type(value).__name__}, not text: write it as text"
     if role != "path" and isinstance(value, numbers.Integral):
-        return str(int(value))
-    if role != "path" and isinstance(value, numbers.Real):
+        if abs(int(value)) < _MAX_WHOLE:
+            return str(int(value))
+    elif role != "path" and isinstance(value, numbers.Real):
         number = float(value)
         if number.is_integer() and abs(number) < _MAX_FLOAT:
             return str(int(number))  # Of a column of whole numbers with gaps.
@@ -237,16 +256,13 @@ def _locate(
     return kept
 
 
-def _note_absent(samples: Sequence[Sample], images: Mapping[str, Any]) -> list[str]:
-    absent = [name for name in values_of(samples, "source") if name not in images]
+def _note_absent(samples: Sequence[Sample], names: Container[str], where: str) -> list[str]:
+    absent = [name for name in values_of(samples, "source") if name not in names]
     if len(absent) == len(samples):
         raise DataError(
-            f"none of {counted(len(samples), 'image')} is in the mapping of images, for example "
-            f"{legible(absent[0])}: its keys must be the paths of the samples"
+            f"none of {counted(len(samples), 'image')} is in {where}, for example "
+            f"{legible(absent[0])}: its names must be the paths of the samples"
         )
     if not absent:
         return []
-    return [
-        f"{counted(len(absent), 'image')} absent from the mapping of images, such as "
-        f"{legible(absent[0])}"
-    ]
+    return [f"{counted(len(absent), 'image')} absent from {where}, such as {legible(absent[0])}"]

@@ -252,7 +252,7 @@ def call(metric: OwnMetric, first: NDArray[Any], second: NDArray[Any]) -> float:
     try:
         value = metric.function(first, second)
     # The function is the user's, and may raise anything.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise MetricFailure(f"raised {type(error).__name__}: {one_line(error)}") from error
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]

@@ -20,9 +20,9 @@ import torch
 
 import bottleneck
 from bottleneck.backbones.recipe import Precision
-from bottleneck.data.dataset import ImageDataset, ImageSource, Sample
+from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource, Sample
 from bottleneck.data.images.pixel_cache import PixelCache
-from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError
+from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError, one_line
 from bottleneck.features import devices
 from bottleneck.features.compute.engine import ExtractionJob, FeatureBatch, ForwardPass
 from bottleneck.features.compute.worker import Worker
@@ -228,6 +228,7 @@ class RayEngine:
         ClusterError
             If a machine cannot read an image that this one can, or actors keep dying.
         """
+        _check_source(job.dataset.images)
         settings = _ActorSettings(
             job.forwards,
             job.dataset.images,
@@ -268,6 +269,20 @@ class RayEngine:
             numbers = [int(number) for number in job.numbers[start : start + size]]
             known = frozenset(job.recorded(numbers))
             yield _Chunk(numbers, [samples[number] for number in numbers], known)
+
+
+def _check_source(images: ImageSource) -> None:
+    """Refuse a source of images that other processes cannot have."""
+    if isinstance(images, FileSource):
+        return
+    try:
+        pickle.dumps(images)
+    except Exception as error:
+        raise ClusterError(
+            f"the source of the images cannot be sent to the machines of the Ray cluster "
+            f"({type(error).__name__}: {one_line(error)}): make it an object that can be pickled, "
+            "or leave out --engine ray"
+        ) from error
 
 
 def _check_unreadable(node: str, dataset: ImageDataset, row: ImageRow) -> None:
