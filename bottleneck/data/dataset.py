@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.image_sources import CombinedSource, FileSource, ImageSource, read_bytes
 from bottleneck.data.positive_class import choose_positive, find_label
-from bottleneck.data.sample_checks import shorten
+from bottleneck.data.sample_checks import check_arguments
 from bottleneck.data.samples import (
     Sample,
     SampleTable,
@@ -25,9 +25,6 @@ from bottleneck.data.samples import (
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.errors import (
     DataError,
-    UsageError,
-    is_of_storage,
-    storage_failure,
 )
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import validate
@@ -82,10 +79,6 @@ class ImageDataset:
     UsageError
         If ``positive`` is not a label of the data set.
 
-    See Also
-    --------
-    from_samples : Makes a data set of your own samples.
-
     Examples
     --------
     >>> from bottleneck import load_dataset
@@ -104,15 +97,7 @@ class ImageDataset:
     reader: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.images, type) or not callable(getattr(self.images, "read", None)):
-            raise UsageError(
-                f"images must be an object with a method read(name) that returns bytes, not "
-                f"{shorten(self.images)}; ImageDataset.from_samples takes a folder as well"
-            )
-        if not isinstance(self.name, str):
-            raise UsageError(f"the name of a data set must be text, not {shorten(self.name)}")
-        if not isinstance(self.samples, Iterable):
-            raise UsageError(f"samples must be a sequence of Sample, not {shorten(self.samples)}")
+        check_arguments(self.name, self.samples, self.images)
         if not isinstance(self.samples, SampleTable):
             object.__setattr__(self, "samples", collect(self.samples))
         if not self.samples:
@@ -308,18 +293,7 @@ class ImageDataset:
         >>> data.read(data.samples[0])[:2]  # A PGM file.
         b'P5'
         """
-        try:
-            return read_bytes(self.images, sample.source)
-        except OSError as error:
-            if not is_of_storage(error):
-                raise
-        # Once more: a file that was replaced on a server is there under its name.
-        try:
-            return read_bytes(self.images, sample.source)
-        except OSError as error:
-            if not is_of_storage(error):
-                raise
-            raise storage_failure(sample.id, error) from None
+        return read_bytes(self.images, sample.source, sample.id)
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from bottleneck.data.source_names import SEPARATOR, prefixed
-from bottleneck.errors import DataError, StorageError, one_line
+from bottleneck.errors import DataError, StorageError, is_of_storage, one_line, storage_failure
 
 __all__ = [
     "ArchiveSource",
@@ -171,15 +171,40 @@ def _open_archive(path: Path, process: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def read_bytes(images: ImageSource, source: str) -> bytes:
+def read_bytes(images: ImageSource, source: str, name: str) -> bytes:
     """Return the bytes of an image from a source of anyone's.
+
+    Parameters
+    ----------
+    images : ImageSource
+        The source.
+    source : str
+        The image in it.
+    name : str
+        Id of the sample, for the message.
 
     Raises
     ------
-    OSError, DataError, StorageError, MemoryError
-        As the source raises them; DataError for all else that it raises, and if it returns no
-        bytes.
+    OSError, DataError
+        If the image cannot be read; DataError for all that the source raises by mistake.
+    StorageError
+        If the storage failed, which says nothing about the image.
     """
+    try:
+        return _read_once(images, source)
+    except OSError as error:
+        if not is_of_storage(error):
+            raise
+    # Once more: a file that was replaced on a server is there under its name.
+    try:
+        return _read_once(images, source)
+    except OSError as error:
+        if not is_of_storage(error):
+            raise
+        raise storage_failure(name, error) from None
+
+
+def _read_once(images: ImageSource, source: str) -> bytes:
     try:
         data: Any = images.read(source)
     except (OSError, DataError, MemoryError, StorageError):

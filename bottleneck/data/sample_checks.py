@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, UsageError
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.data.samples import Sample
 
-__all__ = ["SPLIT_NAMES", "check_sample", "shorten"]
+__all__ = ["SPLIT_NAMES", "check_arguments", "check_sample", "shorten"]
 
 SPLIT_NAMES = ("train", "val", "test")
 
@@ -21,6 +22,19 @@ SPLIT_NAMES = ("train", "val", "test")
 _MAX_TEXT = 1_000
 _REQUIRED = ("id", "source", "label")
 _OPTIONAL = ("group", "split", "fold", "centre")
+
+
+def check_arguments(name: object, samples: object, images: object) -> None:
+    """Raise UsageError for arguments of ``ImageDataset`` of other types."""
+    if isinstance(images, type) or not callable(getattr(images, "read", None)):
+        raise UsageError(
+            f"images must be an object with a method read(name) that returns bytes, not "
+            f"{shorten(images)}; ImageDataset.from_samples takes a folder as well"
+        )
+    if not isinstance(name, str):
+        raise UsageError(f"the name of a data set must be text, not {shorten(name)}")
+    if not isinstance(samples, Iterable):
+        raise UsageError(f"samples must be a sequence of Sample, not {shorten(samples)}")
 
 
 def check_sample(sample: Sample) -> Sample:
