@@ -141,6 +141,7 @@ def write_lists(folder):
         "paths.txt": "\n".join(paths),
         "moved.txt": "\n".join(f"/data/old/{path.replace(chr(92), '/')}" for path in paths[::2])
         + "\n/data/old/scans/3/003.png",
+        "headless.csv": "\n".join(f"{i};blurred" for i in ids),
         "table.csv": "n;id;why\n" + "\n".join(f"{n};{i};blurred" for n, i in enumerate(ids)),
         "by_path.csv": "why,file\n" + "\n".join(f"blurred,{path}" for path in paths),
     }
@@ -249,3 +250,15 @@ def test_several_data_sets_keep_the_record_of_what_was_chosen(features):
     assert both.selection["words"] == (
         "excluded by list: 2; malignant and suspicious, HER2+ merged into bad"
     )
+
+
+def test_paths_with_commas_need_no_quotes(tmp_path):
+    sources = np.array([f"solid, cystic/{i}, left.png" for i in range(80)])
+    features = make_features(sources=sources)
+    text = "\n".join(["./solid, cystic/3, left.png", "solid, cystic/5, left.png"])
+    (tmp_path / "list.txt").write_text(text)
+    chosen = features.choose(Selection(exclude=tmp_path / "list.txt"))
+    assert set(features.ids) - set(chosen.ids) == {"image-003", "image-005"}
+    (tmp_path / "list.txt").write_text(text + ", x\n")
+    with pytest.raises(UsageError, match=r"1 of 2 entries name none: '.* left.png, x' .line 2."):
+        features.choose(Selection(exclude=tmp_path / "list.txt"))

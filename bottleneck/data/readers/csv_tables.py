@@ -23,7 +23,7 @@ from bottleneck.text.table_text import read_cell
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_columns", "read_rows", "read_table"]
+__all__ = ["read_columns", "read_lines", "read_rows", "read_table"]
 
 # Characters. A longer line is none of a table.
 _MAX_LINE = 1_000_000
@@ -124,6 +124,22 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
         raise DataError(f"the table {path} cannot be read: {_explain(error)}") from error
     except OSError as error:
         raise DataError(f"the table {path} cannot be read: {describe_os_error(error)}") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of every line of a text file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is no text.
+    """
+    try:
+        with _open_text(path) as file:
+            for number, line in enumerate(_read_lines(file, path), 1):
+                yield number, line.rstrip("\r\n")
+    except (UnicodeError, OSError) as error:
+        raise DataError(f"{path} cannot be read as text: {error}") from error
 
 
 def _read_lines(file: TextIO, path: Path) -> Iterator[str]:

@@ -7,12 +7,13 @@ import difflib
 import itertools
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from bottleneck.data.identifiers import canonical, legible
 from bottleneck.data.missing_values import blank_if_missing
-from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.readers.csv_tables import read_lines, read_table
+from bottleneck.data.readers.spreadsheets import is_workbook
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 
@@ -29,19 +30,37 @@ Columns = Callable[[str], Iterable[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleList:
-    """Names of samples, each with its place in the list.
+class SampleColumn:
+    """A column of a list that may hold names of samples.
 
     Attributes
     ----------
-    source : str
-        Name of the file, or "exclude".
-    columns : tuple of tuple of (str, str)
-        Columns that may hold the names: for each, the names with their places, such as "line 4".
+    entries : tuple of (str, str)
+        Each different entry, with its place, such as "line 4".
+    header : str or None
+        The first line, which may name the column or a sample; None for a list in Python.
+    is_header : bool
+        Whether it names the column, unless there is a sample of that name.
     """
 
+    entries: tuple[tuple[str, str], ...]
+    header: str | None = None
+    is_header: bool = True
+
+    def named(self, known: Collection[str]) -> list[tuple[str, str]]:
+        """Return the entries, with the first line among them if it is no header."""
+        first = self.header
+        if first is None or (self.is_header and first not in known):
+            return list(self.entries)
+        return [(first, "line 1"), *(one for one in self.entries if one[0] != first)]
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleList:
+    """Names of samples: the name of the file, or "exclude", and the columns that may hold them."""
+
     source: str
-    columns: tuple[tuple[tuple[str, str], ...], ...]
+    columns: tuple[SampleColumn, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,17 +107,38 @@ def read_sample_list(path: str | Path) -> SampleList:
         If the file cannot be read, or names nothing.
     """
     path = Path(path)
-    table, _ = read_table(path)
     columns = []
-    for n, header in enumerate(table.columns):
-        named = [(str(text), f"line {line}") for line, text in table.iloc[:, n].items()]
-        if table.shape[1] == 1 and not _HEADERS.fullmatch(re.sub(r"[\W_]+", "", header.casefold())):
-            named.insert(0, (header, "line 1"))
-        kept = {text: place for text, place in reversed(named) if blank_if_missing(text)}
-        columns.append(tuple((text, place) for text, place in named if kept.get(text) == place))
-    if not any(columns):
+    try:
+        table, _ = read_table(path)
+    except DataError as error:
+        # A list of paths with commas is no table.
+        problem: DataError | None = error
+    else:
+        problem = None
+        for n, header in enumerate(table.columns):
+            named = [(str(text), f"line {line}") for line, text in table.iloc[:, n].items()]
+            columns.append(_column(header, named, alone=table.shape[1] == 1))
+    if len(columns) != 1 and not is_workbook(path):
+        try:
+            lines = [(text.strip(), f"line {n}") for n, text in read_lines(path) if text.strip()]
+        except DataError:
+            lines = []
+        if lines:
+            columns.append(_column(lines[0][0], lines[1:], alone=True))
+    if not columns and problem is not None:
+        raise problem
+    if not any(column.named(()) for column in columns):
         raise DataError(f"the list {path.name} names no sample: write one id or path a line")
     return SampleList(path.name, tuple(columns))
+
+
+def _column(header: str, named: Sequence[tuple[str, str]], *, alone: bool) -> SampleColumn:
+    first: dict[str, str] = {}
+    for text, place in named:
+        if blank_if_missing(text):
+            first.setdefault(text, place)
+    is_usual = _HEADERS.fullmatch(re.sub(r"[\W_]+", "", header.casefold())) is not None
+    return SampleColumn(tuple(first.items()), header, is_usual or not alone)
 
 
 def find_samples(
@@ -122,12 +162,15 @@ def find_samples(
     dataset : str
         Name of the data set, for messages.
     """
-    texts = {text for column in listed.columns for text, _ in column}
+    texts = {text for column in listed.columns for text, _ in column.entries}
+    texts |= {column.header for column in listed.columns if column.header is not None}
     found = _match_ids(texts, columns("id"))
     gone = {text: lost[row] for text, (row,) in _match_ids(texts - set(found), lost).items()}
     found |= _match_paths(texts - set(found) - set(gone), columns("source"))
-    column = max(listed.columns, key=lambda c: sum(text in found or text in gone for text, _ in c))
-    unknown = [(text, place) for text, place in column if text not in found and text not in gone]
+    known = {*found, *gone}
+    each = [column.named(known) for column in listed.columns]
+    column = max(each, key=lambda named: sum(text in known for text, _ in named))
+    unknown = [(text, place) for text, place in column if text not in known]
     notes = []
     beginning, moved = _match_below({text for text, _ in unknown}, columns)
     if moved:
@@ -233,7 +276,7 @@ def list_samples(exclude: Sequence[str] | Path) -> SampleList:
     """
     if not isinstance(exclude, Path):
         named = tuple((text, f"number {n}") for n, text in enumerate(exclude, 1))
-        return SampleList("exclude", (named,))
+        return SampleList("exclude", (SampleColumn(named),))
     if not exclude.exists():
         raise UsageError(
             f"there is no list '{exclude}': exclude takes the path of a list, or in Python a "
