@@ -49,7 +49,9 @@ _TYPES = {"value": float, "low": float, "high": float, "n": int, "estimate_only"
 def show_evaluation(evaluation: Evaluation) -> str:
     """Return the text of an evaluation: its main metrics with their intervals."""
     shown = [f"{m} {evaluation.metrics[m].text}" for m in _SHOWN if m in evaluation.metrics]
-    return describe(evaluation, evaluation.name, *shown, counted(_count(evaluation), "sample"))
+    return describe(
+        evaluation, evaluation.name, *shown, counted(evaluation.predictions.n_samples, "sample")
+    )
 
 
 def show_comparison(comparison: Comparison) -> str:
@@ -84,10 +86,6 @@ def _arms_text(dataset: Mapping[str, Any], arms: Sequence[Evaluation]) -> list[s
 
 def _warned(result: Comparison | External) -> str:
     return counted(len(result.warnings), "warning") if result.warnings else ""
-
-
-def _count(evaluation: Evaluation) -> int:
-    return len(np.unique(evaluation.predictions.ids))
 
 
 def evaluation_frame(evaluation: Evaluation, part: Part) -> pd.DataFrame:
@@ -138,7 +136,7 @@ def drops_frame(drops: Sequence[Drop]) -> pd.DataFrame:
 def _rows(evaluation: Evaluation, part: Part) -> Iterator[dict[str, Any]]:
     if part not in get_args(Part):
         raise unknown_name("part of the results", str(part), get_args(Part))
-    n = _count(evaluation)
+    n = evaluation.predictions.n_samples
     of_part = _OF_PART[part]
     for keys, metrics, counts in _of_part(evaluation, part):
         for name, metric in metrics.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -155,6 +156,12 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def n_samples(self) -> int:
+        """Number of samples; repeats count once."""
+        one_repeat = (self.repeats == self.repeats[:1]).all()  # Ids are unique within it.
+        return len(self) if one_repeat else len(np.unique(self.ids))
 
     def __repr__(self) -> str:
         first = np.unique(self.ids, return_index=True)[1]

@@ -116,7 +116,7 @@ def caveats(results: Any) -> list[str]:
 
 def n_samples(evaluation: Evaluation) -> int:
     """Return the number of samples that an arm was tested on; repeats count once."""
-    return len(np.unique(evaluation.predictions.ids))
+    return evaluation.predictions.n_samples
 
 
 def of_images(comparison: Comparison) -> bool:

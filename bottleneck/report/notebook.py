@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -74,12 +75,13 @@ def _content(result: object) -> dict[str, Any]:
 
 @_content.register
 def _(result: Comparison) -> dict[str, Any]:
-    c = shareable(result)
+    # What is not shown would take long to make shareable: the pairs of an audit, for example.
+    c = shareable(dataclasses.replace(result, audit=None, conflicts=None, thumbnails={}, inner={}))
     words = c.protocol["kind"]
     if c.protocol["kind"] == "cross-validation":
         words += f", {c.protocol['folds']} folds"
         words += f", {c.protocol['repeats']} repeats" if c.protocol["repeats"] > 1 else ""
-    audit = "" if c.audit is None else f"{c.audit.verdict}. {c.audit.ties}"
+    audit = "" if result.audit is None else f"{result.audit.verdict}. {result.audit.ties}"
     return {
         "name": c.dataset["name"],
         "warnings": c.warnings,

@@ -108,8 +108,10 @@ def count_by_class(y: Strings, patients: Strings | None = None) -> dict[str, int
     dict of str to int
         In the order of the sorted labels.
     """
-    units = np.arange(len(y)) if patients is None else patients
-    return {str(c): len(np.unique(units[y == c])) for c in np.unique(y)}
+    if patients is None:
+        classes, counts = np.unique(y, return_counts=True)
+        return dict(zip(map(str, classes), counts.tolist(), strict=True))
+    return {str(c): len(np.unique(patients[y == c])) for c in np.unique(y)}
 
 
 def draw(

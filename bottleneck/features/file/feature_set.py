@@ -115,6 +115,7 @@ class FeatureSet(CopySearch):
             size,
             class_counts(count_by_class(self.y)),
             f"{counted(self.X.shape[1], 'feature')}{made_by}",
+            "" if self.centres is None else counted(len(np.unique(self.centres)), "centre"),
             f"{len(self.failures)} without a row" if self.failures else "",
         )
 
