@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -29,6 +28,12 @@ from bottleneck.duplicates.leak_safe_groups import (
     leak_safe_groups,
 )
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.features.arrays.feature_inputs import (
+    Column,
+    FeatureInput,
+    SampleFields,
+    read_features,
+)
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
@@ -118,8 +123,11 @@ class Audit:
 
 @shows_progress("images")
 def audit_features(
-    features: FeatureSet | str | Path,
+    features: FeatureInput,
     *,
+    y: Column = None,
+    groups: Column = None,
+    ids: Column = None,
     dataset: ImageDataset | None = None,
     folds: Sequence[str] | Strings | None = None,
     joined: bool = True,
@@ -130,8 +138,10 @@ def audit_features(
 
     Parameters
     ----------
-    features : FeatureSet, str or Path
-        Features, or a feature file.
+    features : FeatureSet, path, array or data frame
+        Features, or a feature file. An array or a data frame needs ``y``.
+    y, groups, ids : array-like of shape (n_samples,) or None
+        Labels, patients and ids of the samples in an array, as for ``FeatureSet.from_arrays``.
     dataset : ImageDataset or None
         Images that the features were extracted from, matched by id; they are searched for
         burned-in text.
@@ -170,24 +180,21 @@ def audit_features(
     >>> audit_features(features, folds=["1", "2", "1", "2"])
     <Audit arrays: 1 leak found; 4 samples of 2 patients>
     """
-    if not isinstance(features, FeatureSet):
-        from bottleneck.features.file.reader import load_features
-
-        features = load_features(features)
+    features = read_features(features, SampleFields(y, groups, ids))
     divisions = _name_divisions(features, folds)
     images = None if dataset is None else check_images(features, dataset, progress)
-    groups = _group(features, images, progress)
+    copies = _group(features, images, progress)
     metadata, about_metadata = _test_metadata(features, progress)
     largest, about_group = describe_largest_group(
-        features.patients, groups.names, by_features=groups.by_features
+        features.patients, copies.names, by_features=copies.by_features
     )
     findings = [
         *describe_shared_patients(features, divisions),
-        *describe_pairs(features, groups.pairs, divisions, joined=joined, search=groups.search),
+        *describe_pairs(features, copies.pairs, divisions, joined=joined, search=copies.search),
         *about_group,
         *describe_text(features, images),
         *about_metadata,
-        *describe_search(features, groups.search),
+        *describe_search(features, copies.search),
     ]
     patients = features.patients
     return Audit(
@@ -195,10 +202,10 @@ def audit_features(
         n_samples=len(features),
         n_patients=None if patients is None else len(np.unique(patients)),
         findings=_sort(findings),
-        groups=groups,
+        groups=copies,
         metadata=metadata,
         largest_group=largest,
-        ties=describe_ties(groups, patients, len(features)),
+        ties=describe_ties(copies, patients, len(features)),
     )
 
 

@@ -161,6 +161,22 @@ def name_differences(
     return differences
 
 
+def explain_mismatch(wanted: Mapping[str, Any], given: Mapping[str, Any], advice: str) -> str:
+    """Return how two recipes differ, and what to do.
+
+    Parameters
+    ----------
+    wanted, given : mapping
+        As for ``name_differences``.
+    advice : str
+        What to do about features of a network.
+    """
+    differing = name_differences(wanted, given)
+    if "columns" in wanted and "columns" in given:
+        advice = "Pass the same columns in the same order, under the same name (recipe=)"
+    return f"{'; '.join(differing) or 'the hashes differ'}. {advice}"
+
+
 def _compare_columns(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Return the differences of two recipes, of which one or both are of the columns of arrays."""
     if not ("columns" in wanted and "columns" in given):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck import __version__
-from bottleneck.data.positive_class import choose_positive
+from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
 from bottleneck.errors import ProtocolError
@@ -60,13 +60,13 @@ def fit(
         Name of a head, such as "svm"; ``package.module:Class``, which is imported; or a
         scikit-learn classifier, by itself or in a ``Head`` with its search space.
     y, groups, ids : array-like of shape (n_samples,) or None
-        Labels, patients and ids of the rows of an array, as for ``FeatureSet.from_arrays``.
+        Labels, patients and ids of the samples in an array, as for ``FeatureSet.from_arrays``.
     inner_splits : int
         Number of folds of the search for hyperparameters. They keep patients, and patients that
         share copies of an image, together.
     seed : int
         Seed of these folds and of the head.
-    positive : str or None
+    positive : str, int or None
         The positive class. By default the one that was set at extraction, or a label with a
         known name such as "malignant".
     selection : Selection or None
@@ -105,13 +105,12 @@ def fit(
     made = get_head(head)
     validate(Jobs, n_jobs, "the number of processes")
     validate(Seed, seed, "the seed")
+    stated = None if positive is None else spell_label(positive)
     features = read_features(features, SampleFields(y, groups, ids))
     if selection is not None:
-        features = features.choose(selection, positive=positive)
-        positive = features.positive
-    positive = choose_positive(
-        features.classes, features.positive if positive is None else positive
-    )
+        features = features.choose(selection, positive=stated)
+        stated = features.positive
+    chosen = choose_positive(features.classes, features.positive if stated is None else stated)
     patients = features.patients
     rows = np.arange(len(features))
     trained_on = "all samples"
@@ -148,7 +147,7 @@ def fit(
         kind=made.kind,
         classifier=made.record,
         classes=features.classes,
-        positive=positive,
+        positive=chosen,
         recipe=dict(features.provenance["recipe"]),
         recipe_hash=features.recipe_hash,
         dataset=features.dataset,

@@ -17,9 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.backbones.recipe import name_differences, slug
+from bottleneck.backbones.recipe import explain_mismatch, slug
 from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.arrays.feature_inputs import (
+    Column,
+    FeatureInput,
+    SampleFields,
+    read_samples,
+)
 from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.estimators.scores import order_classes
@@ -34,7 +39,7 @@ from bottleneck.heads.model_types import (
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_names, describe, shorten, shortened, show_html
+from bottleneck.text.short_repr import class_names, describe, shortened, show_html
 
 __all__ = ["Model", "load_model", "model_file_name"]
 
@@ -143,18 +148,23 @@ class Model:
         """
         return () if self.head in HEADS else untrusted_types(self._dump())
 
-    def predict(self, features: FeatureSet) -> Predictions:
-        """Predict the class of every sample of a feature set.
+    def predict(
+        self, features: FeatureInput, *, y: Column = None, groups: Column = None, ids: Column = None
+    ) -> Predictions:
+        """Predict the class of every sample.
 
         Parameters
         ----------
-        features : FeatureSet
-            Features of the same recipe as the model.
+        features : FeatureSet, path, array or data frame
+            Features of the same recipe as the model: of an array, the same columns in their order.
+        y, groups, ids : array-like of shape (n_samples,) or None
+            Labels, patients and ids of the samples in an array; labels may be unknown.
 
         Returns
         -------
         Predictions
-            One row per sample, in the order of the features, all in repeat 0 and fold 0.
+            One row per sample, in the order of the features, all in repeat 0 and fold 0. A label
+            that is not known is "".
 
         Raises
         ------
@@ -176,20 +186,18 @@ class Model:
         >>> model.predict(new).predicted.tolist()
         ['malignant', 'benign']
         """
-        if not isinstance(features, FeatureSet):
-            raise UsageError(
-                f"a model predicts from a FeatureSet, not from {shorten(features)}: make one with "
-                "FeatureSet.from_arrays(X, y), or call model.estimator.predict(X) for an array "
-                "without labels"
-            )
+        features = read_samples(features, SampleFields(y, groups, ids), self.recipe)
         if features.recipe_hash != self.recipe_hash:
-            differing = name_differences(self.recipe, features.provenance["recipe"])
             raise ModelError(
-                f"the model needs features of the recipe that it was trained on, but these have "
-                f"another: {'; '.join(differing) or 'the hashes differ'}. "
-                f"Extract these images again with the recipe of the model"
+                "the model needs features of the recipe that it was trained on, but these have "
+                "another: "
+                + explain_mismatch(
+                    self.recipe,
+                    features.provenance["recipe"],
+                    "Extract these images again with the recipe of the model",
+                )
             )
-        unknown = sorted(set(features.classes) - set(self.classes))
+        unknown = sorted({*features.classes} - {*self.classes, ""})
         if unknown:
             raise ModelError(
                 f"the model has the classes {', '.join(self.classes)}, but "

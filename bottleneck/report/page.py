@@ -115,7 +115,8 @@ def write_report(
     """
     if not isinstance(comparison, Comparison):
         raise UsageError(
-            f"a report needs a Comparison, which compare returns, not {shorten(comparison)}"
+            f"a report needs a Comparison, which compare returns, not {shorten(comparison)}; for "
+            "one head, pass compare(features, [head])"
         )
     folder = Path(folder)
     refuse_finished(folder, FINISHED, overwrite=overwrite)

@@ -24,6 +24,9 @@ __all__ = [
     "shared_and_own",
 ]
 
+# Columns of an array that a report names.
+_N_COLUMNS = 10
+
 
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     """Convert a value to types of strict JSON.
@@ -115,7 +118,10 @@ def _replace(value: Any, text: Callable[[str], str]) -> Any:
 
 
 def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Add units and the resizing that was used to a provenance, and shorten masks to a name."""
+    """Return a provenance with units and the resizing that was used, and with long texts shortened.
+
+    A mask becomes a name, and of the columns of an array the first ten are named.
+    """
     shown = dict(_named_masks(provenance))
     decoding = str(shown.get("recipe", {}).get("decoding", ""))
     if decoding.endswith("-fast"):
@@ -125,6 +131,10 @@ def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
     elif decoding.endswith("-device"):
         used = f"{decoding} (plain JPEG decoded and resized by the device, all else by torchvision)"
         shown["recipe"] = {**shown["recipe"], "decoding": used}
+    columns = shown.get("recipe", {}).get("columns") or []
+    if len(columns) > _N_COLUMNS:
+        some = [*columns[:_N_COLUMNS], f"and {len(columns) - _N_COLUMNS} more"]
+        shown["recipe"] = {**shown["recipe"], "columns": some}
     if "stages" in shown:
         shown["stages"] = _in_seconds(shown["stages"])
     return shown

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, Union
 
 import numpy as np
 
 from bottleneck.data.sample_checks import shorten
-from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
     adopt_names,
@@ -65,8 +66,36 @@ def read_imported(predictions: NamedPredictions) -> list[ImportedArm]:
             continue
         test, validation = one if isinstance(one, tuple) else (one, None)
         number = f" {len(arms) + 1}" if n_unnamed > 1 else ""
-        arms.append(ImportedArm(name or f"predictions{number}", test, validation))
+        arm = ImportedArm(name or f"predictions{number}", test, validation)
+        _refuse_unsound(arm)
+        arms.append(arm)
     return arms
+
+
+def _refuse_unsound(arm: ImportedArm) -> None:
+    """Refuse predictions in memory that a table could not have."""
+    for part in filter(None, (arm.test, arm.validation)):
+        prefix = f"the predictions '{arm.name}'"
+        if not len(part):
+            raise DataError(f"{prefix} have no row: give at least one per class")
+        if unlabelled := int((part.labels == "").sum()):
+            raise DataError(
+                f"{prefix} have no label in {unlabelled} of {len(part)} rows: give the true labels "
+                "(y= of Model.predict), or leave these rows out"
+            )
+        for column in (part.labels, part.predicted):
+            if unknown := sorted({str(name) for name in column.tolist()} - set(part.classes)):
+                raise DataError(
+                    f"{prefix} name '{unknown[0]}', and their scores are of "
+                    f"{', '.join(part.classes)}: make them with Predictions.from_arrays"
+                )
+        if part is arm.test:
+            keys = Counter(zip(part.ids.tolist(), part.repeats.tolist(), strict=True))
+            if twice := [identity for (identity, _), n in keys.items() if n > 1]:
+                raise DataError(
+                    f"{prefix} have '{twice[0]}' twice in one repeat ({len(twice)} such samples): "
+                    "give each sample once per repeat"
+                )
 
 
 def samples_of(arms: Sequence[ImportedArm]) -> tuple[FeatureSet, list[ImportedArm]]:

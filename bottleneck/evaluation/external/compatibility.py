@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.findings import Finding
-from bottleneck.backbones.recipe import name_differences
+from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.data.spelling_keys import near_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
@@ -67,14 +67,14 @@ def refuse_other_recipe(internal: FeatureSet, external: FeatureSet) -> None:
         If the recipes differ; the message names the fields.
     """
     if internal.recipe_hash != external.recipe_hash:
-        differing = name_differences(internal.provenance["recipe"], external.provenance["recipe"])
-        advice = "Extract the external cohort again with the same options"
-        if not (internal.has_images or external.has_images):
-            advice = "Give both the same columns in the same order, and the same recipe="
+        differing = explain_mismatch(
+            internal.provenance["recipe"],
+            external.provenance["recipe"],
+            "Extract the external cohort again with the same options",
+        )
         raise ProtocolError(
             f"the features of '{external.dataset}' have another recipe than those of "
-            f"'{internal.dataset}' that heads are trained on: "
-            f"{'; '.join(differing) or 'the hashes differ'}. {advice}"
+            f"'{internal.dataset}' that heads are trained on: {differing}"
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.augmented_copies import original_ids
-from bottleneck.data.positive_class import choose_positive
+from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm
@@ -27,6 +27,12 @@ from bottleneck.evaluation.leak_experiment.leak_results import (
 )
 from bottleneck.evaluation.leak_experiment.protocols import LeakPlan, plan_protocols
 from bottleneck.evaluation.metrics.metrics import compute_metrics, fold_aurocs
+from bottleneck.features.arrays.feature_inputs import (
+    Column,
+    FeatureInput,
+    SampleFields,
+    read_features,
+)
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import get_head
@@ -52,11 +58,14 @@ def _fixed() -> Head:
 
 @shows_progress()
 def run_leak_experiment(
-    features: FeatureSet,
+    features: FeatureInput,
     *,
+    y: Column = None,
+    groups: Column = None,
+    ids: Column = None,
     head: str | Head | Any | None = None,
     protocol: Protocol = Protocol(kind="cv", repeats=3),
-    positive: str | None = None,
+    positive: str | int | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -66,15 +75,18 @@ def run_leak_experiment(
 
     Parameters
     ----------
-    features : FeatureSet
-        Features of a data set from :func:`bottleneck.data.augmented_copies.augment`.
+    features : FeatureSet, path, array or data frame
+        Features of a data set from :func:`bottleneck.data.augmented_copies.augment`, with ids as
+        they are there. An array or a data frame needs ``y``, ``groups`` and ``ids``.
+    y, groups, ids : array-like of shape (n_samples,) or None
+        Labels, patients and ids of the samples in an array, as for ``FeatureSet.from_arrays``.
     head : str, estimator, Head or None
         The classifier, as for ``fit``; by default a support vector machine with RBF kernel and
         C 10. Hyperparameters, if it has any, are chosen within each training set, in
         folds that keep together what the protocol keeps together.
     protocol : Protocol
         Number of folds and repeats, and the seed of the first repeat; of kind "cv".
-    positive : str or None
+    positive : str, int or None
         The positive class; by default the one stated at extraction, or a label such as
         "malignant".
     n_jobs : int or None
@@ -117,19 +129,20 @@ def run_leak_experiment(
     4
     """
     options = RunOptions(protocol.inner_splits, n_jobs)
+    features = read_features(features, SampleFields(y, groups, ids))
     refuse_large(len(features), head)
     made = _fixed() if head is None else get_head(head)
     made.for_samples(len(features))
     check_finite(features.X)
-    stated = features.positive if positive is None else positive
-    positive = choose_positive(features.classes, stated)
+    stated = features.positive if positive is None else spell_label(positive)
+    chosen = choose_positive(features.classes, stated)
     originals = original_ids(features.ids)
     plans, honest = plan_protocols(features, originals, protocol)
     if note is not None:
         note(f"Leak audit: {honest.words}")
     patients = _patients_of(features, originals)
     alone = features.ids[features.ids == originals]
-    groups = _spread(alone, honest.all_groups, originals)
+    together = _spread(alone, honest.all_groups, originals)
     features = dataclasses.replace(features, y=_spread(alone, honest.conflicts.y, originals))
     total, done = sum(len(plan.folds) for plan in plans), 0
     results = []
@@ -137,7 +150,7 @@ def run_leak_experiment(
         samples = LabelledSamples(
             ids=features.ids[plan.rows],
             y=features.y[plan.rows],
-            groups=groups[plan.rows] if plan.honest else None,
+            groups=together[plan.rows] if plan.honest else None,
         )
         (arm,) = run_arms(
             [Arm(plan.name, None, features.X[plan.rows], made)],
@@ -155,7 +168,7 @@ def run_leak_experiment(
                 n_trained=float(np.mean([len(fold.train) for fold in plan.folds])),
                 image_known=_share_known(originals[plan.rows], plan.folds),
                 patient_known=_share_known(patients[plan.rows], plan.folds),
-                repeats=_measure(arm.test, positive),
+                repeats=_measure(arm.test, chosen),
             )
         )
     used = originals[plans[0].rows]
@@ -167,7 +180,7 @@ def run_leak_experiment(
         n_images=n_images,
         n_patients=len(np.unique(patients[plans[0].rows])),
         copies=len(used) // n_images - 1,
-        positive=positive,
+        positive=chosen,
         n_splits=protocol.n_splits,
         seed=protocol.seed,
         rows=tuple(results),

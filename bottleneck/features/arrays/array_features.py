@@ -70,7 +70,7 @@ def from_arrays(
     notes += _note_labels_among(matrix, names)
     for note in notes:
         warnings.warn(f"{name}: {note}", UserWarning, stacklevel=3)
-    provenance = _provenance(name, recipe, matrix, identities, names, stated, notes)
+    provenance = _provenance(name, recipe, matrix, identities, names, stated)
     return FeatureSet(matrix.X, names, identities, provenance, stated_patients=stated)
 
 
@@ -92,7 +92,7 @@ def read_unlabelled(
     # Patients are read like those of labelled samples.
     _, stated, _ = name_samples(identities, ["x"] * n, patients)
     y = np.full(n, "")
-    provenance = _provenance("arrays", recipe, matrix, identities, y, stated, ())
+    provenance = _provenance("arrays", recipe, matrix, identities, y, stated)
     return FeatureSet(matrix.X, y, identities, provenance, stated_patients=stated)
 
 
@@ -108,7 +108,7 @@ def without_features(ids: Strings, y: Strings, patients: Sequence[str]) -> Featu
     """
     stated = np.array(patients, str) if any(patients) else None
     matrix = Matrix(np.empty((len(ids), 0), np.float32))
-    provenance = _provenance("own predictions", "no features", matrix, ids, y, stated, ())
+    provenance = _provenance("own predictions", "no features", matrix, ids, y, stated)
     return FeatureSet(matrix.X, y, ids, provenance, stated_patients=stated)
 
 
@@ -135,7 +135,6 @@ def _provenance(
     ids: Strings,
     y: Strings,
     patients: Strings | None,
-    notes: Sequence[str],
 ) -> dict[str, Any]:
     fields = _recipe(matrix.columns, matrix.X.shape[1], recipe)
     owners = name_patients(patients, ids)
@@ -148,7 +147,6 @@ def _provenance(
             "n_samples": len(ids),
             "n_patients": None if owners is None else len(np.unique(owners)),
             "classes": count_by_class(y),
-            "notes": list(notes),
         },
         "recipe": fields,
         "recipe_hash": _hash(fields),

@@ -12,7 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import UsageError
-from bottleneck.features.arrays.array_features import OWN_FEATURES, from_arrays, renamed
+from bottleneck.features.arrays.array_features import (
+    OWN_FEATURES,
+    from_arrays,
+    read_unlabelled,
+    renamed,
+)
 from bottleneck.features.arrays.matrix import index_of, is_frame
 from bottleneck.features.arrays.sample_columns import name_ids, refuse_unlike_indexes
 from bottleneck.features.file.feature_set import FeatureSet
@@ -28,6 +33,7 @@ __all__ = [
     "SampleFields",
     "any_numbers",
     "read_features",
+    "read_samples",
     "read_sets",
 ]
 
@@ -97,6 +103,36 @@ def read_features(
             "feature set: FeatureSet.from_arrays(X, y, groups))"
         )
     return from_arrays(features, fields.y, fields.groups, fields.ids, recipe=recipe)
+
+
+def read_samples(
+    features: FeatureInput, fields: SampleFields, recipe: Mapping[str, Any]
+) -> FeatureSet:
+    """Return the features of samples for a fitted model; labels of arrays may be unknown.
+
+    Parameters
+    ----------
+    features, fields
+        As for ``read_features``.
+    recipe : mapping
+        Recipe of the features of the model.
+
+    Raises
+    ------
+    BottleneckError
+        As ``read_features`` does, or if there are numbers and the model needs a network.
+    """
+    if isinstance(features, FeatureSet | str | os.PathLike):
+        return read_features(features, fields)
+    if "columns" not in recipe:
+        raise UsageError(
+            f"the model was trained on features of the network {recipe.get('backbone')}, and an "
+            "array does not tell its recipe: pass a FeatureSet or a feature file"
+        )
+    name = str(recipe["backbone"])
+    if fields.y is None:
+        return read_unlabelled(features, fields.groups, fields.ids, recipe=name)
+    return read_features(features, fields, recipe=name)
 
 
 def read_sets(features: NamedFeatures, fields: SampleFields = SampleFields()) -> list[FeatureSet]:
