@@ -82,6 +82,13 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    no_features: Annotated[
+        bool,
+        typer.Option(
+            "--no-features",
+            help="Compare the predictions alone, as is done where features/ holds no feature file.",
+        ),
+    ] = False,
     external: Annotated[
         list[Path] | None,
         typer.Option(
@@ -178,12 +185,13 @@ def compare(
     if data is None:
         refuse_idle(options, "without --data: add that option")
     labels, paths = split_names(features or [])
-    files = choose_features(paths, "compare")
+    files: list[Path] = []
+    if not _is_alone(paths, predictions or [], no_features=no_features):
+        files = choose_features(paths, "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
-    from bottleneck.features.file.reader import load_features
     from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
-    first = load_features(files[0], memory_map=True)
+    first = _read_first(files, predictions or [])
     if (selection := choosing.read(first.classes)) is not None:
         first = take_choice(first, selection.resolve(selectable(first), positive=positive))
     measures = Measures(
@@ -191,7 +199,7 @@ def compare(
     )
     with share_out(engine, address):
         comparison, folder, problem = run(
-            dict(zip(labels, files, strict=True)) if labels else files,
+            dict(zip(labels, files, strict=True)) if labels else files or None,
             heads,
             output,
             plan,
@@ -214,6 +222,29 @@ def compare(
     show_result(comparison, folder, problem, as_json=as_json)
 
 
+def _is_alone(features: list[Path], predictions: list[str], *, no_features: bool) -> bool:
+    """Return whether predictions are compared alone."""
+    from bottleneck.features.file.reader import feature_files
+
+    if no_features and (features or not predictions):
+        needs = "leave out the feature files" if features else "name some with --predictions"
+        raise UsageError(f"--no-features compares predictions alone: {needs}")
+    return no_features or (
+        bool(predictions) and not features and not feature_files(Path("features"))
+    )
+
+
+def _read_first(files: list[Path], predictions: list[str]) -> FeatureSet:
+    """Return the features of the samples; those of predictions alone have none."""
+    if files:
+        from bottleneck.features.file.reader import load_features
+
+        return load_features(files[0], memory_map=True)
+    from bottleneck.evaluation.cross_validation.prediction_inputs import read_imported, samples_of
+
+    return samples_of(read_imported(predictions))[0]
+
+
 def list_private(folder: Path) -> list[Path]:
     """Return the files of a report that show images or name samples and patients."""
     names = ("report.html", "predictions.csv", "predictions_external.csv", "inner_scores.csv")
@@ -221,7 +252,7 @@ def list_private(folder: Path) -> list[Path]:
 
 
 def run(
-    files: list[Path] | dict[str, Path],
+    files: list[Path] | dict[str, Path] | None,
     heads: list[str],
     output: Path,
     protocol: Protocol,

@@ -288,5 +288,8 @@ def test_a_model_is_trained_on_arrays_and_names_what_it_cannot_predict_from() ->
     np.testing.assert_array_equal(
         from_arrays.predict(features).scores, from_set.predict(features).scores
     )
-    with pytest.raises(UsageError, match=r"call model\.estimator\.predict"):
-        from_arrays.predict(X)  # type: ignore[arg-type]
+    unlabelled = from_arrays.predict(X)
+    np.testing.assert_array_equal(unlabelled.scores, from_set.predict(features).scores)
+    assert set(unlabelled.labels) == {""}
+    with pytest.raises(ModelError, match="there are 3 columns, not 4"):
+        from_arrays.predict(X[:, :3])

@@ -227,7 +227,8 @@ def _read_folds(arm: ImportedArm, samples: LabelledSamples, seed: int) -> list[F
         raise ProtocolError(
             f"{len(unknown)} of {len(arm.test)} predictions of '{arm.name}' are of samples "
             f"that the features do not hold: their ids must be those of the feature file "
-            f"(bottleneck inspect shows some)"
+            f"(bottleneck inspect shows some). Compare them without features with --no-features "
+            f"(in Python features=None)"
         )
     folds = []
     for rows in split_folds(arm.test):
