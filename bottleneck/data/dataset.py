@@ -318,27 +318,14 @@ class ImageDataset:
             return None
 
     def choose(self, selection: Selection, *, positive: str | int | None = None) -> ImageDataset:
-        """Return the samples and classes that a selection keeps.
+        """Return the samples and classes that a selection keeps, named ``NAME-HASH``.
 
         Parameters
         ----------
         selection : Selection
             Samples to leave out, classes to merge, and classes to keep.
-        positive : str, optional
+        positive : str, int or None
             The positive class, as it is called before or after merging.
-
-        Raises
-        ------
-        UsageError
-            If the selection does not fit the data set.
-
-        Examples
-        --------
-        >>> from bottleneck import load_dataset
-        >>> data = load_dataset("phantom", limit=2)
-        >>> from bottleneck import Selection
-        >>> data.choose(Selection(merge={"cancer": ["malignant"]})).classes
-        ('benign', 'cancer')
         """
         from bottleneck.data.selection import choose_samples
 

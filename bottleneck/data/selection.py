@@ -320,6 +320,8 @@ def choose_samples(
     kept = (sample for sample, keep in zip(samples, choice.rows, strict=True) if keep)
     return dataclasses.replace(
         dataset,
+        # Under the same name, extraction would replace the features of the whole data set.
+        name=f"{dataset.name}-{choice.fingerprint(dataset.fingerprint)[:8]}",
         samples=collect(dataclasses.replace(s, label=choice.names[s.label]) for s in kept),
         positive=choice.positive,
         excluded=choice.count(dataset.excluded),

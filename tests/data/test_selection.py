@@ -92,6 +92,7 @@ def test_a_selection_is_what_pandas_keeps(features, dataset, drawn):
     before = features.provenance["dataset"]["fingerprint"]
     assert (recorded["fingerprint"] == before) == same
     assert (images.fingerprint == dataset.fingerprint) == same
+    assert (images.name == dataset.name) == same
 
 
 def test_a_choice_is_recorded_in_words(features):
