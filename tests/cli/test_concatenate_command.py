@@ -37,7 +37,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_two_hospitals_are_compared_by_centre(files: list[Path]) -> None:
-    result = run("compare", *files, "--head", "logistic")
+    result = run("compare", *files, "--head", "prior")
     assert result.exit_code == 2
     assert "bottleneck concatenate" in " ".join(result.stderr.split())
     result = run("concatenate", *files, "--json")
@@ -45,7 +45,7 @@ def test_two_hospitals_are_compared_by_centre(files: list[Path]) -> None:
     (made,) = json.loads(result.stdout)
     assert made["sources"] == {"bern": 32, "basel": 24}
     assert Path(made["path"]).name.startswith("bern-basel--resnet18--imagenet--avg--")
-    result = run("compare", "--head", "logistic", "--protocol", "centres", "--jobs", "1", "--json")
+    result = run("compare", "--head", "prior", "--protocol", "centres", "--jobs", "1", "--json")
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["protocol"]["kind"] == "centres"

@@ -113,6 +113,17 @@ def test_what_cannot_be_meant_is_refused(chosen: Any, words: str) -> None:
     assert words in str(error.value)
 
 
+def test_an_index_of_numbers_is_matched_only_where_it_is_clear() -> None:
+    mask = pd.Series(MASK)
+    numbered = made(ids=np.arange(N).astype(str))
+    assert np.array_equal(numbered.select(mask).X, numbered.X[MASK])
+    assert np.array_equal(numbered.select(mask[::-1]).X, numbered.X[MASK])
+    shuffled = made(ids=np.arange(N)[::-1].astype(str))
+    with pytest.raises(UsageError, match="both 0, 1, 2"):
+        shuffled.select(mask)
+    assert np.array_equal(shuffled.select(mask.to_numpy()).X, shuffled.X[MASK])
+
+
 def test_a_part_says_what_it_is_a_part_of() -> None:
     features = made()
     part = features.select(MASK, reason="too small")

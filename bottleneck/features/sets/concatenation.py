@@ -277,16 +277,23 @@ def _describe(
         for field in ("engine", "device")
         if any(one.get(field) for one in records)
     }
+    # One recipe has one set of weights, wherever these were loaded from.
+    weights = {
+        field: next(one[field] for one in records if one.get(field))
+        for field in ("weights", "shape")
+        if any(one.get(field) for one in records)
+    }
     return {
         **shared,
         **joined,
+        **weights,
         "dataset": dataset,
         "content": content_of(made),
         "recipe": first["recipe"],
         "recipe_hash": first["recipe_hash"],
         "drift": _worst_drift([one.get("drift") for one in records]),
         "images_extracted": sum(one.get("images_extracted", 0) for one in records),
-        "seconds": sum(one.get("seconds", 0.0) for one in records),
+        "seconds": round(sum(one.get("seconds", 0.0) for one in records), 3),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

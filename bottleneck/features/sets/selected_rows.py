@@ -122,17 +122,23 @@ def _follow_mask(features: FeatureSet, mask: NDArray[np.bool_], index: Any) -> R
             f"the mask has {counted(len(mask), 'value')}, and '{features.dataset}' has "
             f"{counted(len(features), 'sample')}: one value per sample is needed, in their order"
         )
-    labels = None if index is None else index.tolist()
-    if labels is None or labels == list(range(len(mask))):
+    if index is None:
         return np.flatnonzero(mask)
-    if Counter(labels) != Counter(features.ids.tolist()):
+    ids, labels = features.ids.tolist(), [str(label) for label in index.tolist()]
+    numbered = index.tolist() == list(range(len(mask)))
+    named = Counter(labels) == Counter(ids)
+    # Where ids are the same numbers in another order, both could be meant.
+    if numbered and (not named or labels == ids):
+        return np.flatnonzero(mask)
+    if numbered or not named:
         raise UsageError(
-            "the index of the mask is neither 0, 1, 2 … nor the ids of the samples, so that it is "
-            "not clear which value belongs to which sample: pass mask.to_numpy() if they are in "
-            "the order of the samples, or set the ids as the index"
+            f"the index of the mask is {'both' if named else 'neither'} 0, 1, 2 … "
+            f"{'and' if named else 'nor'} the ids of the samples, so that it is not clear which "
+            "value belongs to which sample: pass mask.to_numpy() if they are in the order of the "
+            "samples, or set ids as the index that are no row numbers"
         )
     is_chosen = dict(zip(labels, mask.tolist(), strict=True))
-    return np.flatnonzero([is_chosen[identity] for identity in features.ids.tolist()])
+    return np.flatnonzero([is_chosen[identity] for identity in ids])
 
 
 def _follow_ids(features: FeatureSet, ids: Sequence[str]) -> Rows:
