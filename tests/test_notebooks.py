@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -9,12 +10,14 @@ import pytest
 from made import make_images
 from nbclient import NotebookClient
 
+import bottleneck
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+(EXPLORE,) = [path for path in NOTEBOOKS if path.stem == "explore_features"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -30,9 +33,14 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     client = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert any("image/png" in output.get("data", {}) for output in outputs)
-    printed = "".join(output.get("text", "") for output in outputs)
+    printed = "".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs
+    )
     assert "auroc" in printed
+    if path.stem == "explore_features":
+        assert any("image/png" in output.get("data", {}) for output in outputs)
+    # A newcomer reads every output: none fills a screen.
+    assert max(len(output.get("data", {}).get("text/plain", "")) for output in outputs) < 2500
     assert not [o for o in outputs if o.get("name") == "stderr"], printed
 
 
@@ -47,7 +55,18 @@ def test_notebook_survives_data_without_patients(
     dataset = ImageDataset("scans", samples, FileSource(tmp_path))
     extraction = extract(dataset, tiny_backbone(), output=tmp_path)
     assert load_features(extraction.path).patients is None
-    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    notebook = nbformat.read(EXPLORE, as_version=4)
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     exec(code.replace("FEATURES = None", f"FEATURES = {str(extraction.path)!r}"), {})
     assert "The patients are unknown" in capsys.readouterr().out
+
+
+def test_the_first_notebook_uses_public_names_only() -> None:
+    (path,) = [path for path in NOTEBOOKS if path.stem == "first_ten_minutes"]
+    notebook = nbformat.read(path, as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    used = set(re.findall(r"\bbottleneck\.(\w+)", code))
+    assert used <= set(bottleneck.__all__)
+    assert len(used) >= 9
+    assert set(re.findall(r"\bstatistics\.(\w+)", code)) <= set(bottleneck.statistics.__all__)
+    assert not re.search(r"from bottleneck\.|import bottleneck\.", code)

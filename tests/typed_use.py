@@ -12,21 +12,30 @@ from typing import assert_type
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
 
 import bottleneck
 from bottleneck import (
     Augmentation,
+    Backbone,
     BottleneckError,
     Comparison,
     Evaluation,
     Extraction,
     FeatureSet,
+    FrozenBackbone,
+    Head,
     ImageDataset,
     Measures,
     Model,
     Predictions,
+    Preprocessing,
     Protocol,
+    Reader,
+    Sample,
+    Selection,
     audit_features,
     augment,
     compare,
@@ -38,11 +47,45 @@ from bottleneck import (
     load_dataset,
     load_features,
     load_model,
+    on_probabilities,
+    on_scores,
     read_predictions,
     run_leak_experiment,
     statistics,
+    to_html,
     write_report,
 )
+
+
+class Pairs:
+    """A reader of data sets."""
+
+    @property
+    def name(self) -> str:
+        return "pairs"
+
+    def matches(self, path: Path, /) -> bool:
+        return path.suffix == ".pairs"
+
+    def read(self, path: Path, /) -> list[Sample]:
+        return [Sample(id="1", source="1.png", label="benign", group="p1")]
+
+
+def hit_rate(true: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:
+    return float(np.mean(true == predicted))
+
+
+def read_first(reader: Reader, path: Path) -> str:
+    return reader.name if reader.matches(path) else "none"
+
+
+def wrap(module: torch.nn.Module) -> Backbone:
+    own = Preprocessing(256, 224, "bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    backbone: Backbone = Backbone.from_module(module, own, layer="layer4", pooling="max")
+    step = FrozenBackbone(backbone, store="features").fit(["a.png"])
+    rows: NDArray[np.float32] = step.transform([Path("b.png")])
+    print(rows.shape)
+    return backbone
 
 
 def read_images(folder: Path) -> ImageDataset:
@@ -103,6 +146,24 @@ def judge(features: FeatureSet) -> Comparison:
         n_jobs=2,
         note=print,
     )
+    others = compare(
+        {"a": np.eye(4), "b": np.zeros((4, 2))},
+        [RandomForestClassifier(), Head(RandomForestClassifier(), {"max_depth": [2, 3]}), "svm"],
+        y=["x", "y", "x", "y"],
+        groups=[1, 2, 3, 4],
+        metrics={
+            "hits": hit_rate,
+            "scored": on_scores(lambda true, score: float(score.mean())),
+            "loss": on_probabilities(lambda true, share: float(share.mean())),
+        },
+        selection=Selection(classes=("x", "y")),
+        ensemble="mean",
+        quiet=True,
+    )
+    imported = compare(predictions={"own": Predictions.from_arrays([0, 1], [0.2, 0.9])})
+    html: str = to_html(others)
+    print(html, imported.differences_frame().shape, evaluate(arm.predictions).name)
+    print(read_first(Pairs(), Path("a.pairs")), wrap(torch.nn.Identity()).width)
     frame: pd.DataFrame = comparison.to_frame()
     scores: NDArray[np.float64] = arm.predictions.scores
     page: Path = write_report(comparison, "report", overwrite=True)
@@ -112,9 +173,10 @@ def judge(features: FeatureSet) -> Comparison:
 
 
 def keep(features: FeatureSet, path: str) -> Predictions:
-    model: Model = fit(features, "logistic", seed=1)
+    model: Model = fit(features, RandomForestClassifier(), seed=1)
+    model = fit(np.eye(2), "logistic", y=[0, 1], groups=["a", "b"])
     saved: Path = model.save(path)
-    predictions = load_model(saved).predict(features)
+    predictions = load_model(saved, trust=["numpy.dtype"]).predict(features)
     imported, validation = read_predictions("table.csv")
     assert_type(imported, Predictions)
     assert_type(validation, Predictions | None)
@@ -143,6 +205,11 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
     shift = statistics.mmd_test(score.reshape(-1, 1), [0, 1, 1], seed=1)
     far: NDArray[np.bool_] = statistics.knn_outliers([[0.1], [0.2]], [[0.3]])
     adjusted: NDArray[np.float64] = statistics.holm([0.01, tested.p])
+    share = statistics.proportion_interval(called, groups=[1, 1, 2])
+    folded = statistics.corrected_resampled_t([0.01, 0.03], n_train=80, n_test=20)
+    apart = statistics.macro_auc_difference(label, [[0.1, 0.9]], np.eye(2), ["a", "b"])
+    enough: bool = statistics.holds_level(12, 40, effective=statistics.effective_number(patient))
+    print(share.n_groups, folded.t, apart.difference, enough)
     wilson = bottleneck.statistics.wilson_interval(8, 10)
     n: int | None = wilson.n
     print(line.slope, curve.bins[0].observed, plan.model.shape, macro, centres.mean, shift.p, far)

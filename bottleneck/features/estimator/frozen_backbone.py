@@ -129,6 +129,13 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         FrozenBackbone
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> images = np.zeros((4, 40, 40), dtype=np.uint8)
+        >>> FrozenBackbone(tiny_backbone(width=8)).fit(images).n_features_out_
+        8
         """
         del y
         read_inputs(X)
@@ -149,6 +156,13 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         ndarray of float32, shape (n, n_features_out_)
+
+        Examples
+        --------
+        >>> from bottleneck.testing import tiny_backbone
+        >>> images = np.zeros((4, 40, 40), dtype=np.uint8)
+        >>> FrozenBackbone(tiny_backbone(width=8)).fit(images).transform(images).shape
+        (4, 8)
         """
         from bottleneck.features.estimator.row_cache import compute_rows
 
