@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from bottleneck.backbones import own_networks
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
-from bottleneck.backbones.fingerprints import class_of, digest_tensors
+from bottleneck.backbones.fingerprints import TensorsDigest, class_of
 from bottleneck.backbones.networks import refuse_not_finite, refuse_output, unknown_layer
 from bottleneck.backbones.pooling import find_pooling, positions
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
@@ -102,6 +101,7 @@ class Backbone:
         self.pooling = pooling
         self.own = own
         self.versions: dict[str, str] = {}
+        self._digest = TensorsDigest(network, every=own)
         self._pool = find_pooling(pooling)
         prefix = getattr(network, "num_prefix_tokens", 0)
         self._prefix_tokens = prefix if isinstance(prefix, int) else 0
@@ -199,7 +199,6 @@ class Backbone:
             pooling=pooling,
             own=True,
         )
-        backbone.__dict__["digest"] = identity.tensors
         backbone.versions = {k: v for k, v in filter(None, [identity.package]) if v}
         shape = (stated.crop, stated.crop, stated.n_channels)
         own_networks.refuse_dependent_rows(network, backbone.name, backbone.embed, shape)
@@ -212,7 +211,7 @@ class Backbone:
         side, channels = self.preprocessing.crop, self.preprocessing.n_channels
         with Taps(self.network, [self.layer], self.name) as taps:
             try:
-                (output,) = taps.read(torch.zeros(2, channels, side, side))
+                (output,) = taps.read(torch.zeros(2, channels, side, side, dtype=torch.float32))
             except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
                 raise self.explain(error) from None
         refuse_output(self.network, output, self.layer, self.name)
@@ -266,7 +265,7 @@ class Backbone:
         other.versions = self.versions
         other.device = self.device
         other.statistics = self.statistics
-        other.__dict__["digest"] = self.digest
+        other._digest = self._digest
         return other
 
     def prepared(self, preparation: Preparation) -> Backbone:
@@ -299,13 +298,10 @@ class Backbone:
             positions(output, channels_last=self._channels_last, prefix_tokens=self._prefix_tokens)
         )
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """sha256 over the names, shapes and values of the network's tensors."""
-        tensors = self.network.state_dict().items()
-        return digest_tensors(
-            {key: one for key, one in tensors if not key.endswith("num_batches_tracked")}
-        )
+        return self._digest.value
 
     def recipe(self, precision: Precision, decoding: Decoding = "reference") -> Recipe:
         """Return the recipe of the features that this backbone computes.
@@ -347,7 +343,8 @@ class Backbone:
         # Done once: in every batch, a GPU would have to wait for the copy.
         channels = self.preprocessing.n_channels
         mean, std = self.preprocessing.mean[:channels], self.preprocessing.std[:channels]
-        return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
+        kind: dict[str, Any] = {"device": self.device, "dtype": torch.float32}
+        return torch.tensor(mean, **kind), torch.tensor(std, **kind)
 
     @torch.inference_mode()
     def embed(self, pixels: Tensor, precision: Precision = "fp32") -> Tensor:

@@ -40,6 +40,8 @@ def find_package(module: str | None, file: str | None) -> tuple[str, str] | None
         catalogue, it is in the provenance, and no part of a recipe.
     """
     top = (module or "builtins").partition(".")[0]
+    if top == "__main__":  # Its file may be a program that runs what the user types.
+        return None
     if file is None or file.startswith("<frozen"):
         return (top, "") if top in sys.stdlib_module_names else None
     if any(part in _INSTALLED for part in Path(file).parts):
@@ -75,22 +77,24 @@ def read_source(function: Any, where: str) -> str:
             f"{where} is a lambda, which has no source of its own: replace it by a function "
             "with a name (def)"
         )
+    linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename, function.__globals__)
     try:
-        source = textwrap.dedent(inspect.getsource(function))
-        compiled = compile("".join(lines), code.co_filename, "exec")
-        text = ast.unparse(ast.parse(source))
+        codes = list(_codes(compile("".join(lines), code.co_filename, "exec")))
+    except (SyntaxError, ValueError):  # The file is just being edited.
+        codes = []
+    if lines and not any(_same(code, other) for other in codes):
+        raise UsageError(
+            f"the code of {visible(name)} is not what its file says: the file was changed after it "
+            "was imported. Start Python again"
+        )
+    try:
+        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError, SyntaxError, ValueError):
         raise UsageError(
             f"the code of {visible(name)} cannot be read, so what it computes cannot be told: "
             "define it in a file, or in a cell of a notebook"
         ) from None
-    if not any(_same(code, other) for other in _codes(compiled)):
-        raise UsageError(
-            f"the code of {visible(name)} is not what its file says: the file was changed after it "
-            "was imported. Start Python again"
-        )
-    return text
 
 
 def _same(code: types.CodeType, other: types.CodeType) -> bool:

@@ -22,7 +22,16 @@ from torch.nn.utils import parametrize
 from bottleneck.backbones.code_sources import find_package, global_names, read_source
 from bottleneck.errors import UsageError
 
-__all__ = ["all_tensors", "class_of", "digest_tensors", "fingerprint_code", "package_of"]
+__all__ = [
+    "TensorsDigest",
+    "all_tensors",
+    "class_of",
+    "digest_tensors",
+    "fingerprint_code",
+    "package_of",
+    "refuse_unusual",
+    "versions_of",
+]
 
 # Names of a class that say nothing about what its objects compute. What ``__init__`` leaves behind
 # is in the attributes and tensors of the object.
@@ -83,6 +92,43 @@ def all_tensors(network: nn.Module) -> dict[str, Tensor]:
             ):
                 tensors[f"{name}.{own}".lstrip(".")] = tensor
     return tensors
+
+
+def versions_of(network: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return what changes when a tensor of a network is replaced, or changed in place."""
+    return {
+        key: (id(tensor), 0 if tensor.is_inference() else tensor._version)
+        for key, tensor in all_tensors(network).items()
+    }
+
+
+class TensorsDigest:
+    """The digest of a network's tensors, made again where they were replaced or changed.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    every : bool
+        Whether tensors that are not in its state dict are included.
+    """
+
+    def __init__(self, network: nn.Module, *, every: bool) -> None:
+        self._network, self._every = network, every
+        self._versions: dict[str, tuple[int, int]] = {}
+        self._value = ""
+
+    @property
+    def value(self) -> str:
+        """The sha256, as 64 hexadecimal digits."""
+        versions = versions_of(self._network)
+        if self._versions != versions or not self._value:
+            tensors = all_tensors(self._network)
+            if not self._every:
+                kept = self._network.state_dict().keys() & tensors.keys()
+                tensors = {key: tensors[key] for key in kept}
+            self._versions, self._value = versions, digest_tensors(tensors)
+        return self._value
 
 
 def class_of(module: nn.Module) -> type:
@@ -181,11 +227,10 @@ class _CodeDigest:
         elif isinstance(value, types.MethodType):
             self._add(value.__func__, where)
             self._add(value.__self__, where)
-        elif isinstance(value, types.ModuleType | logging.Logger):
-            self._write(
-                type(value).__name__,
-                value.__name__ if isinstance(value, types.ModuleType) else value.name,
-            )
+        elif isinstance(value, types.ModuleType):
+            self._write("module", value.__name__, _package_of_module(value))
+        elif isinstance(value, logging.Logger):
+            self._write("logger", value.name)
         elif isinstance(value, staticmethod | classmethod):
             self._add(value.__func__, where)
         elif isinstance(value, property):
@@ -211,6 +256,8 @@ class _CodeDigest:
             ) from None
         if isinstance(state, str):
             self._write("object", type(value).__module__, state)
+            # A function that is wrapped, for example by functools.lru_cache.
+            self._add(getattr(value, "__wrapped__", None), where)
             return
         made, arguments, *others = state
         self._class(type(value), where)
@@ -294,9 +341,16 @@ class _CodeDigest:
             value = function.__globals__[name]
             self._write("global", name)
             self._add(value, f"the global '{name}'")
-            if isinstance(value, types.ModuleType) and not _is_installed(value):
-                for attribute in sorted(attributes & vars(value).keys()):
-                    self._add(getattr(value, attribute), f"{name}.{attribute}")
+            self._attributes(value, attributes, name)
+
+    def _attributes(self, module: Any, attributes: set[str], where: str) -> None:
+        """Add what a function reads of a module of one's own."""
+        if not isinstance(module, types.ModuleType) or _package_of_module(module) is not None:
+            return
+        for attribute in sorted(attributes & vars(module).keys()):
+            value = vars(module)[attribute]
+            self._add(value, f"{where}.{attribute}")
+            self._attributes(value, attributes - {attribute}, f"{where}.{attribute}")
 
 
 def refuse_unusual(tensor: Tensor, where: str) -> None:
@@ -316,8 +370,8 @@ def refuse_unusual(tensor: Tensor, where: str) -> None:
     raise UsageError(f"{where} is a tensor {kind}, which cannot be hashed: {advice}")
 
 
-def _is_installed(module: types.ModuleType) -> bool:
-    return find_package(module.__name__, getattr(module, "__file__", None)) is not None
+def _package_of_module(module: types.ModuleType) -> tuple[str, str] | None:
+    return find_package(module.__name__, getattr(module, "__file__", None))
 
 
 def _content(cell: types.CellType) -> object:

@@ -21,6 +21,7 @@ from bottleneck.backbones.fingerprints import (
     fingerprint_code,
     package_of,
     refuse_unusual,
+    versions_of,
 )
 from bottleneck.errors import UsageError, one_line
 from bottleneck.text.plain_text import visible
@@ -211,7 +212,7 @@ def refuse_dependent_rows(
     pixels = torch.from_numpy(images)
     embed(pixels)  # Some networks prepare a cache in their first pass, and keep it.
     settings = fingerprint_code(network)
-    versions = {key: tensor._version for key, tensor in all_tensors(network).items()}
+    versions = versions_of(network)
     with _random_state() as drawn, _watched(network, name):
         rows = embed(pixels)
         again, alone, turned = embed(pixels), embed(pixels[1:2]), embed(pixels.flip(0)).flip(0)
@@ -221,9 +222,7 @@ def refuse_dependent_rows(
             f"the network {name} gives features that are not finite for ordinary images: check "
             "that its weights and the preprocessing belong together"
         )
-    changed = [
-        key for key, tensor in all_tensors(network).items() if tensor._version != versions.get(key)
-    ]
+    changed = [key for key, version in versions_of(network).items() if version != versions.get(key)]
     if changed or fingerprint_code(network) != settings:
         what = f"its tensor '{changed[0]}'" if changed else "its settings"
         raise UsageError(

@@ -17,11 +17,24 @@ def _gem(x: Tensor) -> Tensor:
     return x.clamp(min=1e-6).pow(3).mean(-1).pow(1 / 3)
 
 
+# Functions with names, because a backbone is pickled with its pooling.
+def _average(x: Tensor) -> Tensor:
+    return x.mean(-1)
+
+
+def _maximum(x: Tensor) -> Tensor:
+    return x.amax(-1)
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
-    "avg": lambda x: x.mean(-1),
-    "max": lambda x: x.amax(-1),
+    "avg": _average,
+    "max": _maximum,
     "gem": _gem,
-    "flatten": lambda x: x.flatten(1),
+    "flatten": _flat,
 }
 
 

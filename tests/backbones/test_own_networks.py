@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +110,45 @@ def test_recipes_differ_where_rows_could(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(f"{__name__}.FACTOR", 3.0)
     hashes.add(hash_of(Small()))
     assert len(hashes) == len(different) + 2
+
+
+@pytest.mark.parametrize("use", ["outer.inner.scaled(x)", "x + outer.inner.shift()"])
+def test_code_is_followed_to_what_a_network_calls(
+    use: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "outer.py").write_text("import inner\n")
+    (tmp_path / "network.py").write_text(
+        "from torch import nn\nimport outer\nclass Net(nn.Module):\n"
+        f"    def forward(self, x):\n        return {use}\n"
+    )
+    hashes = []
+    for number in ("2.0", "3.0", "2.0  # as before"):
+        (tmp_path / "inner.py").write_text(
+            f"import functools\nFACTOR = {number}\ndef scaled(x):\n    return x * FACTOR\n"
+            f"@functools.lru_cache\ndef shift():\n    return {number}\n"
+        )
+        for name in ("network", "outer", "inner"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        hashes.append(hash_of(importlib.import_module("network").Net()))
+        if number == "2.0":
+            (tmp_path / "inner.py").write_text("def scaled(x):\n    return x - 1\n")
+            if "scaled" in use:
+                with pytest.raises(UsageError, match="changed after it was imported"):
+                    hash_of(importlib.import_module("network").Net())
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_other_weights_in_the_network_of_a_backbone_are_noticed() -> None:
+    backbone = Backbone.from_module(Small(), COLOUR)
+    again = pickle.loads(pickle.dumps(backbone))
+    assert again.recipe("fp32") == backbone.recipe("fp32")
+    before = backbone.recipe("fp32").hash
+    with torch.no_grad():
+        backbone.network.conv.weight.mul_(2)
+    assert before not in (backbone.recipe("fp32").hash, backbone.at("conv").recipe("fp32").hash)
 
 
 def test_a_timm_model_gives_the_rows_of_the_catalogue() -> None:

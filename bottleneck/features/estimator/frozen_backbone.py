@@ -65,7 +65,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Images per batch.
     store : str or Path, optional
         Folder of feature files that keeps the rows, and has the rows of earlier calls and of
-        ``extract``. They hold small thumbnails and paths of the images. By default nothing is
+        ``extract``. They hold small thumbnails and paths of the images. By default no row is
         written to the disk.
 
     Attributes
@@ -180,7 +180,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         from bottleneck.features.options import ExtractionOptions
         from bottleneck.features.run_settings import choose_plan, choose_recipe
 
-        if self.store is not None and not isinstance(self.store, str | Path):
+        store = self.store
+        if store is not None and (not isinstance(store, str | Path) or Path(store).is_file()):
             raise UsageError(f"store must be a folder or None, not {self.store!r}")
         chosen: dict[str, Any] = {"precision": self.precision}
         if fitted and self.precision == "auto" and hasattr(self, "recipe_"):
