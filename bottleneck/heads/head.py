@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from bottleneck.errors import UsageError, first_line
@@ -30,7 +30,7 @@ from bottleneck.text.short_repr import folded, shortened
 
 __all__ = ["LARGE", "Grid", "Head", "configure"]
 
-Grid = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
+Grid = Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Iterable[Any]]]
 
 # With more training samples than this, solvers are used whose cost grows linearly, and features
 # stay in float32: a kernel matrix of this size takes 3.2 GB (docs/decisions/0004-solvers.md).

@@ -35,6 +35,7 @@ from sklearn.linear_model import (
 )
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -129,6 +130,7 @@ def test_early_stopping_that_waits_for_many_samples_is_refused_with_many():
         (make_pipeline(SVC()), {"C": [1]}, "did you mean 'svc__C'"),
         (SVC(), {"C": 1}, r"write \[1\]"),
         (SVC(), {"kernel": "rbf"}, r"write \['rbf'\]"),
+        (MLPClassifier(), {"early_stopping": np.array([False]), "alpha": np.ones(2)}, None),
         (SVC(), {"C": np.array(3.0)}, r"write \[3.0\]"),
         (SVC(), {"C": []}, "has no value for 'C'"),
         (SVC(), [1], "and 1 is none"),
@@ -141,7 +143,8 @@ def test_early_stopping_that_waits_for_many_samples_is_refused_with_many():
 )
 def test_grids_are_checked_against_the_estimator(estimator, grid, message):
     if message is None:
-        assert Head(estimator, grid).kind == "decision"
+        expected = "probability" if "alpha" in grid else "decision"
+        assert Head(estimator, grid).kind == expected
         return
     with pytest.raises(UsageError, match=message):
         Head(estimator, grid)
@@ -250,6 +253,7 @@ def test_random_states_are_those_of_the_seed_where_none_are_set():
         (SVC(), False),
         (own_heads.Centroid(), False),
         (SVC(class_weight={"a": 2}), None),
+        (GaussianNB(priors=np.array([0.5, 0.5])), None),
     ],
 )
 def test_class_weights_are_read_from_the_estimator(estimator, balanced):

@@ -12,6 +12,7 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,7 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from bottleneck.errors import UsageError
 from bottleneck.heads import head_catalogue
-from bottleneck.heads.estimators.classifiers import BalancedMLPClassifier
+from bottleneck.heads.estimators.classifiers import BalancedMLPClassifier, FewNeighborsClassifier
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.search import search
 
@@ -89,6 +90,23 @@ def test_balanced_mlp_passes_scikit_learns_checks():
         # Its checks fit for a handful of iterations and warn of it; what fails raises.
         warnings.simplefilter("ignore")
         check_estimator(BalancedMLPClassifier((20,), max_iter=200, learning_rate_init=0.02))
+
+
+@pytest.mark.slow(reason="scikit-learn fits it some hundred times")
+def test_nearest_neighbours_pass_scikit_learns_checks():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_estimator(FewNeighborsClassifier(weights="distance"))
+
+
+def test_nearest_neighbours_are_scikit_learns_where_there_are_enough():
+    X, y = make_classification(60, 5, random_state=0)
+    few = FewNeighborsClassifier(n_neighbors=7, weights="distance").fit(X[:40], y[:40])
+    theirs = KNeighborsClassifier(n_neighbors=7, weights="distance").fit(X[:40], y[:40])
+    np.testing.assert_array_equal(few.predict_proba(X), theirs.predict_proba(X))
+    all_of_them = KNeighborsClassifier(n_neighbors=6, weights="distance").fit(X[:6], y[:6])
+    few.fit(X[:6], y[:6])
+    np.testing.assert_array_equal(few.predict_proba(X), all_of_them.predict_proba(X))
 
 
 def test_prior_gives_class_frequencies():

@@ -161,7 +161,8 @@ def find_balance(estimator: Any) -> bool | None:
     ):
         return True
     other = ("priors", "class_prior", "scale_pos_weight")
-    stated = any(p.get(name) not in (None, 1) for p, _ in known for name in other if name in p)
+    values = [p[name] for p, _ in known for name in other if name in p]
+    stated = any(v is not None and not (np.isscalar(v) and v == 1) for v in values)
     return None if stated or any(w is not None for w in weights) else False
 
 

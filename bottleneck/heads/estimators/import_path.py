@@ -83,7 +83,11 @@ def import_object(path: str, expected: str) -> Any:
     module, name = match.groups()
     value = _import(module, path)
     for part in name.split("."):
-        if not hasattr(value, part):
+        try:
+            known = hasattr(value, part)
+        except Exception as error:  # A module may import what it holds only now.
+            raise _failed(module, error) from error
+        if not known:
             near = difflib.get_close_matches(part, dir(value), n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ": check its spelling"
             raise UsageError(f"the module '{module}' has no '{name}'{hint}")

@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from bottleneck.errors import UsageError
 from bottleneck.predictions import Kind
 
@@ -136,7 +138,8 @@ def refuse_drawing(estimator: Any) -> None:
     for path, one in walk(estimator):
         name, parameters = type(one).__name__, _parameters(one)
         where = f"{name}{_at(path)}"
-        if parameters.get("cv") == "prefit" or (
+        cv = parameters.get("cv")
+        if (isinstance(cv, str) and cv == "prefit") or (
             hasattr(type(one), "__sklearn_clone__") and clone(one) is one
         ):
             raise UsageError(
@@ -149,7 +152,7 @@ def refuse_drawing(estimator: Any) -> None:
                 inner = type(parameters.get("estimator")).__name__
                 advice = f"use Head({inner}(...), grid), whose folds keep patients together"
             raise UsageError(
-                f"{where} has a cross-validation of its own (cv={parameters['cv']!r}), which "
+                f"{where} has a cross-validation of its own (cv={cv!r:.60}), which "
                 f"divides the images of a patient: {advice}"
             )
         if found := _draws(one, parameters):
@@ -230,22 +233,28 @@ def _parameters(one: Any) -> Mapping[str, Any]:
 def _draws(one: Any, parameters: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the parameter by which an estimator draws rows, and its value that does not."""
     early = parameters.get("early_stopping")
-    if early not in (None, False):
+    if _is_on(early):
         from sklearn.ensemble import HistGradientBoostingClassifier as Boosting
         from sklearn.ensemble import HistGradientBoostingRegressor as Regressor
 
-        if not (early == "auto" and isinstance(one, Boosting | Regressor)):
+        waits = isinstance(early, str) and early == "auto"
+        if not (waits and isinstance(one, Boosting | Regressor)):
             return "early_stopping", "False"
     # With early_stopping, this is the patience, and otherwise that of the training loss.
     if "early_stopping" not in parameters and parameters.get("n_iter_no_change") is not None:
         return "n_iter_no_change", "None"
     # Of XGBoost, LightGBM and CatBoost; of skorch; of Keras.
     for name in ("early_stopping_rounds", "early_stopping_round", "eval_fraction", "train_split"):
-        if parameters.get(name):
+        if _is_on(parameters.get(name)):
             return name, "None"
-    if parameters.get("validation_split"):
+    if _is_on(parameters.get("validation_split")):
         return "validation_split", "0"
     return None
+
+
+def _is_on(value: Any) -> bool:
+    """Whether a parameter is set, and neither False nor 0."""
+    return value is not None and not (np.isscalar(value) and not value)
 
 
 def _estimator_type(estimator: Any) -> str | None:
