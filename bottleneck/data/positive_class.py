@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bottleneck.data.identifiers import name_value
-from bottleneck.data.sample_checks import shorten
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["choose_positive", "find_label", "is_positive_name", "spell_label"]
 

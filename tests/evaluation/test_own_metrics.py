@@ -223,6 +223,24 @@ def test_perfect_predictions_have_no_interval(few_draws):
     assert (result.metrics["kappa"].value, result.metrics["kappa"].low) == (1, None)
 
 
+@pytest.mark.parametrize("skill", [-1.5, 1.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_are_values_that_a_metric_can_have(few_draws, skill, seed):
+    """Tails are extrapolated where training sets overlap, and 60 draws show little of them."""
+    arm = with_probabilities(predict(60, groups=True, seed=seed, skill=skill))
+    made = evaluated(dataclasses.replace(arm, folds=np.arange(60) // 4 % 3))
+    metrics = {
+        "share": lambda true, predicted: float((true == predicted).mean()),
+        "rank": on_scores(auroc),
+        "square": on_probabilities(brier_of_classes),
+    }
+    checked = check_metrics(metrics, CLASSES, "malignant")
+    results = measure_own([made, dataclasses.replace(made, name="y")], checked, "malignant", seed=0)
+    for name in metrics:
+        own = results.evaluations[0].metrics[name]
+        assert 0 <= own.low < own.value < own.high <= 1
+
+
 def test_a_function_may_change_its_arrays(few_draws):
     def greedy(true, predicted):
         true[:] = predicted

@@ -21,7 +21,6 @@ import numpy as np
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers.built_in_readers import BUILT_IN, BuiltInReader, Reader
 from bottleneck.data.readers.sample_records import read_records
-from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import (
     BottleneckError,
     DataError,
@@ -31,6 +30,7 @@ from bottleneck.errors import (
     one_line,
     unknown_name,
 )
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["GROUP", "GuardedReader", "choose_reader", "installed_readers"]
 

@@ -21,11 +21,11 @@ from bottleneck.data.readers.manifest import doubt_rows, normalise_split, read_f
 from bottleneck.data.readers.patient_ids import read_patients
 from bottleneck.data.readers.table_columns import REQUIRED, ROLES, choose_columns, note_columns
 from bottleneck.data.readers.table_paths import TablePaths
-from bottleneck.data.sample_checks import shorten
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -127,7 +127,14 @@ def _subtract(
     value = one.value - other.value
     if np.isnan(value):
         return Difference(a, b, name, value, role="secondary")
-    both = Resampled(value, one.draws - other.draws, one.jackknife - other.jackknife, one.overlap)
+    least, most = one.limits
+    both = Resampled(
+        value,
+        one.draws - other.draws,
+        one.jackknife - other.jackknife,
+        one.overlap,
+        (least - most, most - least),
+    )
     low, high, lost = _bounds(both)
     if not np.isfinite([low, high]).all():
         return Difference(a, b, name, value, role="secondary")
@@ -142,8 +149,12 @@ def _bounds(result: Resampled) -> tuple[float, float, int]:
     lost = len(result.draws) - len(defined)
     if not len(defined) or len(defined) < _LEAST_DEFINED * len(result.draws) or not len(left_out):
         return np.nan, np.nan, lost
-    low, high = bca_bounds(result.value, defined, left_out, level=_LEVEL, overlap=result.overlap)
-    return low, high, lost
+    bounds = bca_bounds(result.value, defined, left_out, level=_LEVEL, overlap=result.overlap)
+    least, most = result.limits
+    # Beyond the draws, the bounds are extrapolated; no predictions can be better than perfect.
+    if least <= defined.min() and defined.max() <= most:
+        bounds = max(bounds[0], least), min(bounds[1], most)
+    return *bounds, lost
 
 
 def _method(

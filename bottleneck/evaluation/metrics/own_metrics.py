@@ -8,6 +8,7 @@ score has. The values are averaged with equal weights.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -19,7 +20,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import UsageError, one_line
 from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
@@ -27,6 +27,7 @@ from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
 from bottleneck.statistics.bootstrap import resample_patients
 from bottleneck.statistics.patient_variance import overlap_factor
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "N_DRAWS",
@@ -48,6 +49,8 @@ _AT_PREVALENCE = ("ppv_at_prevalence", "npv_at_prevalence")
 # Samples of the trial.
 _TRIAL = 60
 
+_NO_LIMITS = (-math.inf, math.inf)
+
 Kind = Literal["labels", "scores", "probabilities"]
 
 
@@ -68,6 +71,7 @@ class OwnMetric:
     kind: Kind = "labels"
 
 
+Pairs: TypeAlias = list[tuple[NDArray[Any], NDArray[Any]]]
 MetricFunction: TypeAlias = Callable[..., Any] | OwnMetric
 
 
@@ -273,6 +277,9 @@ class Resampled:
         As ``resample_patients`` returns them; empty if the metric is not defined.
     overlap : float
         Factor of the variance for overlapping training sets.
+    limits : tuple of float
+        The values of perfect and of reversed predictions, the smaller one first; infinite where
+        there is none.
     failure : str
         Why there is no value; empty if there is one.
     """
@@ -281,6 +288,7 @@ class Resampled:
     draws: NDArray[np.float64]
     jackknife: NDArray[np.float64]
     overlap: float
+    limits: tuple[float, float] = _NO_LIMITS
     failure: str = ""
 
 
@@ -315,10 +323,10 @@ def resample_metric(
     nothing = np.empty(0)
     pairs = _pairs(metric.kind, predictions, positive)
 
-    def compute(parts: Sequence[NDArray[np.intp]]) -> float:
+    def compute(parts: Sequence[NDArray[np.intp]], arrays: Pairs = pairs) -> float:
         values = []
         for rows in parts:
-            for first, second in pairs:
+            for first, second in arrays:
                 # A scikit-learn metric returns 0 or warns where a class is absent.
                 if not len(rows) or (by_fold and len(np.unique(first[rows])) < 2):
                     return np.nan
@@ -334,21 +342,40 @@ def resample_metric(
     try:
         value = compute(cells)
     except MetricFailure as failure:
-        return Resampled(np.nan, nothing, nothing, overlap, str(failure))
+        return Resampled(np.nan, nothing, nothing, overlap, failure=str(failure))
     if np.isnan(value):
         why = "is not defined: it returned NaN or infinity, or a fold lacks a class"
-        return Resampled(np.nan, nothing, nothing, overlap, why)
+        return Resampled(np.nan, nothing, nothing, overlap, failure=why)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         draws, jackknife = resample_patients(
             of_draw, int(patients.max()) + 1, n_draws=N_DRAWS, seed=seed, progress=progress
         )
-    return Resampled(value, draws, jackknife, overlap)
+        ends = []
+        for arrays in _extremes(metric.kind, pairs, predictions.classes):
+            with contextlib.suppress(MetricFailure):
+                ends.append(compute(cells, arrays))
+    limits = (min(ends), max(ends)) if len(ends) == 2 and not np.isnan(ends).any() else _NO_LIMITS
+    return Resampled(value, draws, jackknife, overlap, limits)
 
 
-def _pairs(
-    kind: Kind, predictions: Predictions, positive: str | None
-) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+def _extremes(kind: Kind, pairs: Pairs, classes: Sequence[str]) -> tuple[Pairs, Pairs]:
+    """Return the arrays of perfect predictions, and of those that are wrong as far as possible."""
+    if kind == "labels":
+        others = dict(zip(classes, (*classes[1:], classes[0]), strict=True))
+        wrong = [np.array([others[name] for name in true.tolist()]) for true, _ in pairs]
+        right = [true for true, _ in pairs]
+    else:
+        right = [true.astype(np.float64) for true, _ in pairs]
+        wrong = [1 - true for true in right]
+    if kind == "scores":  # Scores that are tied are not wrong as far as possible.
+        untied = np.linspace(0, 0.5, len(right[0])) if right else 0.0
+        right, wrong = [r + untied for r in right], [w + untied for w in wrong]
+    firsts = [true for true, _ in pairs]
+    return list(zip(firsts, right, strict=True)), list(zip(firsts, wrong, strict=True))
+
+
+def _pairs(kind: Kind, predictions: Predictions, positive: str | None) -> Pairs:
     """Return the two arrays of a metric, one pair per class that is compared with the rest."""
     if kind == "labels":
         return [(predictions.labels, predictions.predicted)]
