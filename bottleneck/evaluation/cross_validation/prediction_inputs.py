@@ -74,7 +74,7 @@ def read_imported(predictions: NamedPredictions) -> list[ImportedArm]:
 
 def _refuse_unsound(arm: ImportedArm) -> None:
     """Refuse predictions in memory that a table could not have."""
-    for part in filter(None, (arm.test, arm.validation)):
+    for part in _parts(arm):
         prefix = f"the predictions '{arm.name}'"
         if not len(part):
             raise DataError(f"{prefix} have no row: give at least one per class")
@@ -119,7 +119,7 @@ def samples_of(arms: Sequence[ImportedArm]) -> tuple[FeatureSet, list[ImportedAr
     labels = dict(zip(first.ids[order].tolist(), first.labels[order].tolist(), strict=True))
     patients: dict[str, str] = {}
     for arm in arms:
-        for part in filter(None, (arm.test, arm.validation)):
+        for part in _parts(arm):
             stated = zip(part.ids.tolist(), part.labels.tolist(), strict=True)
             if wrong := [i for i, label in stated if labels.get(i, label) != label]:
                 raise ProtocolError(
@@ -138,6 +138,10 @@ def samples_of(arms: Sequence[ImportedArm]) -> tuple[FeatureSet, list[ImportedAr
     names = first.ids[order]
     stated_patients = [patients.get(identity, "") for identity in names.tolist()]
     return without_features(names, first.labels[order], stated_patients), arms
+
+
+def _parts(arm: ImportedArm) -> list[Predictions]:
+    return [arm.test] if arm.validation is None else [arm.test, arm.validation]
 
 
 def _is_path(value: object) -> bool:
