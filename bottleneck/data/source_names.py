@@ -53,6 +53,7 @@ def name_sources(
         for name in names:
             if not isinstance(name, str) or not name.strip():
                 raise UsageError(f"the name of a data set must be a text, not {name!r}")
+        names = [str(name).strip() for name in names]
     else:
         sets = list(given)
         names = [None] * len(sets)

@@ -37,33 +37,34 @@ def save_features(features: FeatureSet, path: str | Path, *, overwrite: bool = F
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"the path must name a file, such as 'mine.h5', not {path!r}")
     path = Path(path)
-    if path.is_dir() or path.suffix != ".h5":
-        what = "is a folder" if path.is_dir() else "does not end in .h5"
-        example = path / "mine.h5" if path.is_dir() else f"{path}.h5"
+    # ``os.path`` has no errors of its own for names that no folder can have.
+    if (is_folder := os.path.isdir(path)) or path.suffix != ".h5":  # noqa: PTH112
+        what = "is a folder" if is_folder else "does not end in .h5"
+        example = path / "mine.h5" if is_folder else f"{path}.h5"
         raise UsageError(f"{path} {what}: name a feature file, such as {example}")
     columns = _check(features)
     provenance = _provenance(features, columns, path)
     make_folder(path.parent)
-    with lock(path, "extraction", FeatureFileError, other="another name"):
-        if path.exists() and not overwrite:
-            raise UsageError(
-                f"{path} exists: choose another name, or replace it with overwrite=True (on the "
-                "command line --overwrite)"
-            )
-        try:
+    try:
+        with lock(path, "extraction", FeatureFileError, other="another name"):
+            if path.exists() and not overwrite:
+                raise UsageError(
+                    f"{path} exists: choose another name, or replace it with overwrite=True (on "
+                    "the command line --overwrite)"
+                )
             write_members(
                 path,
                 tuple(columns),
                 _blocks(features, columns),
-                shape=features.X.shape,
+                shape=(len(features), features.X.shape[1]),
                 failures=features.failures,
                 provenance=provenance,
             )
-        except OSError as error:
-            raise FeatureFileError(
-                f"{path} cannot be written: {describe_os_error(error)}; what was there before is "
-                "unchanged"
-            ) from None
+    except OSError as error:
+        raise FeatureFileError(
+            f"{path} cannot be written: {describe_os_error(error)}; what was there before is "
+            "unchanged"
+        ) from None
     return path
 
 

@@ -30,6 +30,8 @@ _NEITHER = (
 )
 # Ids that are searched for one that is similar to an unknown one.
 _MOST_COMPARED = 20_000
+# Characters of an id in a message.
+_SHOWN = 80
 
 
 def select(features: FeatureSet, chosen: Any, reason: str) -> FeatureSet:
@@ -144,7 +146,7 @@ def _follow_mask(features: FeatureSet, mask: NDArray[np.bool_], index: Any) -> R
 def _follow_ids(features: FeatureSet, ids: Sequence[str]) -> Rows:
     if twice := [identity for identity, n in Counter(ids).items() if n > 1]:
         raise UsageError(
-            f"the id '{twice[0]}' is listed {ids.count(twice[0])} times"
+            f"the id '{twice[0][:_SHOWN]}' is listed {ids.count(twice[0])} times"
             f"{_and_more(len(twice) - 1)}: list each id once"
         )
     row = {identity: number for number, identity in enumerate(features.ids.tolist())}
@@ -157,15 +159,15 @@ def _unknown_ids(features: FeatureSet, unknown: Sequence[str]) -> UsageError:
     first, more = unknown[0], _and_more(len(unknown) - 1)
     reasons = dict(features.failures)
     if first in reasons:
-        return UsageError(f"the sample '{first}'{more} has no features: {reasons[first]}")
+        return UsageError(f"the sample '{first[:_SHOWN]}'{more} has no features: {reasons[first]}")
     ids = features.ids[:_MOST_COMPARED].tolist()
     # Of a concatenation, ids begin with the name of their data set.
     near = [i for i in ids if i.endswith(prefixed("", first))][:3]
-    near = near or difflib.get_close_matches(first, ids, n=3)
+    near = near or difflib.get_close_matches(first[:_SHOWN], ids, n=3)
     hint = f"; similar ids: {', '.join(repr(i) for i in near)}" if near else ""
     return UsageError(
-        f"'{features.dataset}' has no sample with the id '{first}'{more}{hint}. Its first id is "
-        f"'{features.ids[0]}'"
+        f"'{features.dataset}' has no sample with the id '{first[:_SHOWN]}'{more}{hint}. "
+        f"Its first id is '{features.ids[0]}'"
     )
 
 
