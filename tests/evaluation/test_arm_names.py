@@ -13,7 +13,7 @@ from bottleneck.report.json_record import results_text
 from bottleneck.report.paragraphs import results_paragraph
 
 QUICK = Protocol(n_splits=2, inner_splits=2)
-SVM, LOGISTIC = "resnet18 (imagenet) + svm", "resnet18 (imagenet) + logistic"
+LDA, LOGISTIC = "resnet18 (imagenet) + lda", "resnet18 (imagenet) + logistic"
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,14 @@ def test_an_arm_has_its_new_name_everywhere(features, alone):
     )
     names = {
         "ResNet18 (ImageNet) + Logistic ": " A  baseline",
-        SVM: LOGISTIC,  # Names may be exchanged.
+        LDA: LOGISTIC,  # Names may be exchanged.
         "metadata only": "no image",
         "prior only": "chance",
         "ensemble (mean)": "both",
     }
     named = compare(
         features,
-        ["svm", "logistic"],
+        ["lda", "logistic"],
         external=other,
         ensemble="mean",
         names=names,
@@ -52,7 +52,7 @@ def test_an_arm_has_its_new_name_everywhere(features, alone):
     assert [e.name for e in named.evaluations] == expected
     assert named.evaluations[2].members == (LOGISTIC, "A baseline")
     assert [e.head for e in named.evaluations] == [
-        "svm",
+        "lda",
         "logistic",
         "ensemble",
         "metadata",
@@ -63,12 +63,13 @@ def test_an_arm_has_its_new_name_everywhere(features, alone):
     assert set(named.inner) == set(expected)
     texts = results_text(named) + results_paragraph(named)
     assert "A baseline" in texts
-    assert not any(old in texts for old in (SVM, "prior only", "ensemble (mean)"))
+    assert not any(old in texts for old in (LDA, "prior only", "ensemble (mean)"))
     # The figures are those of the arm that it was.
     before = alone.evaluations[0].metrics["auroc"]
     assert named.evaluations[1].metrics["auroc"] == before
 
 
+@pytest.mark.slow
 def test_the_names_of_a_mapping_are_those_of_its_arms(features):
     sets = {
         "ours": features,
@@ -81,18 +82,18 @@ def test_the_names_of_a_mapping_are_those_of_its_arms(features):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({"resnet18 + svm": "x"}, f"unknown arm 'resnet18 + svm'; did you mean '{SVM}'?"),
-        ({SVM: "prior only"}, f"the arms '{SVM}' and 'prior only' would both be called"),
-        ({SVM: "a", LOGISTIC: "a "}, "would both be called 'a'"),
-        ({SVM: ""}, "must be a text of 1 to 200 characters, not ''"),
-        ({SVM: "x" * 201}, "must be a text of 1 to 200 characters"),
-        ({SVM: None}, "must be a text of 1 to 200 characters, not None"),
-        ({SVM: "a", SVM.upper(): "b"}, f"the arm '{SVM}' is named twice"),
+        ({"resnet18 + lda": "x"}, f"unknown arm 'resnet18 + lda'; did you mean '{LDA}'?"),
+        ({LDA: "prior only"}, f"the arms '{LDA}' and 'prior only' would both be called"),
+        ({LDA: "a", LOGISTIC: "a "}, "would both be called 'a'"),
+        ({LDA: ""}, "must be a text of 1 to 200 characters, not ''"),
+        ({LDA: "x" * 201}, "must be a text of 1 to 200 characters"),
+        ({LDA: None}, "must be a text of 1 to 200 characters, not None"),
+        ({LDA: "a", LDA.upper(): "b"}, f"the arm '{LDA}' is named twice"),
         ({1: "a"}, "unknown arm '1'"),
         (["a", "b"], "names must map the names of arms to new ones"),
     ],
 )
 def test_wrong_names_are_refused(features, names, message):
     with pytest.raises(UsageError) as caught:
-        compare(features, ["svm", "logistic"], protocol=QUICK, names=names)
+        compare(features, ["lda", "logistic"], protocol=QUICK, names=names)
     assert message in str(caught.value)

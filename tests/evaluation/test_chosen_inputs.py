@@ -114,6 +114,7 @@ def test_scores_that_are_no_probabilities_are_not_added_up(features, tmp_path):
     assert "image-000" not in excluded.evaluations[1].predictions.ids
 
 
+@pytest.mark.slow
 def test_predictions_of_the_selection_are_taken_as_they_are(features, alone, tmp_path):
     alone.evaluations[0].predictions.to_frame().to_csv(tmp_path / "theirs.csv", index=False)
     both = compare(

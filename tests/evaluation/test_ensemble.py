@@ -37,12 +37,12 @@ def unbounded(predictions):
 
 @pytest.fixture(scope="module")
 def features():
-    return make_features(n_patients=60, signal=1.2)
+    return make_features(n_patients=40, signal=1.2)
 
 
 @pytest.fixture(scope="module")
 def sets(features):
-    return [features, make_features(n_patients=60, signal=1.0, seed=1, recipe=VGG)]
+    return [features, make_features(n_patients=40, signal=1.0, seed=1, recipe=VGG)]
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,7 @@ def test_imported_predictions_join_where_they_can_be_calibrated(features, togeth
     np.testing.assert_allclose(ensemble.predictions.scores, means)
 
 
+@pytest.mark.slow
 def test_imported_probabilities_join_without_thresholds(features, external, together, tmp_path):
     path = write(together.evaluations[1], (), tmp_path / "theirs.csv", probabilities=True)
     both = compare(

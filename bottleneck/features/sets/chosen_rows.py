@@ -53,7 +53,7 @@ def take_choice(features: FeatureSet, choice: Choice) -> FeatureSet:
     changed = {
         **recorded,
         **count_samples(y, None if stated is None else stated[rows], len(failures)),
-        "fingerprint": choice.fingerprint(recorded["fingerprint"]),
+        "fingerprint": choice.fingerprint(recorded.get("fingerprint", "")),
         "positive": choice.positive,
         "excluded": choice.count(recorded.get("excluded", {})),
         "selection": choice.record(features.selection),
