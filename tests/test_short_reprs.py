@@ -82,7 +82,7 @@ def made() -> list[object]:
         comparison, folds, features,
         samples, samples.samples[0], run, make_leaky(), made_backbone,
         bottleneck.fit(make_features(), "logistic"), Measures(), Protocol(repeats=3, kind="cv"),
-        made_backbone.preprocessing,
+        made_backbone.preprocessing, bottleneck.FrozenBackbone("resnet18", layer="layer3"),
         bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),
         bottleneck.Augmentation(), bottleneck.Selection(exclude=["image-1", "Müller"]),
         bottleneck.Selection(exclude="/data/Müller/list.txt", classes=["a", "b"]),

@@ -24,6 +24,12 @@ def full() -> Comparison:
     return complete(make_comparison(heads=("logistic", "svm"), n=80))
 
 
+@pytest.fixture(scope="module")
+def bare() -> Comparison:
+    """A comparison without intervals, and without arms that use images."""
+    return make_comparison(heads=(), n=60, intervals=False, sources=())
+
+
 def held(of: Evaluation, part: Part) -> dict[tuple[object, ...], object]:
     """The metrics of an arm by what they are of."""
     nested = {
@@ -55,8 +61,9 @@ def test_every_metric_has_a_row(full: Comparison, part: Part) -> None:
 
 
 @pytest.mark.parametrize("part", get_args(Part))
-def test_columns_have_their_types_whatever_they_hold(full: Comparison, part: Part) -> None:
-    bare = make_comparison(heads=("svm",), n=60, intervals=False, sources=())
+def test_columns_have_their_types_whatever_they_hold(
+    full: Comparison, bare: Comparison, part: Part
+) -> None:
     for comparison, one in itertools.product((full, bare), (0, 1)):
         frame = comparison.evaluations[0].to_frame(part) if one else comparison.to_frame(part)
         assert frame.dtypes[[*NUMBERS, "n", "estimate_only"]].tolist() == [float] * 3 + [int, bool]
