@@ -326,6 +326,13 @@ class ImageDataset:
             Samples to leave out, classes to merge, and classes to keep.
         positive : str, int or None
             The positive class, as it is called before or after merging.
+
+        Examples
+        --------
+        >>> from bottleneck import Selection, load_dataset
+        >>> data = load_dataset("phantom", limit=2)
+        >>> data.choose(Selection(merge={"cancer": ["malignant"]})).classes
+        ('benign', 'cancer')
         """
         from bottleneck.data.selection import choose_samples
 

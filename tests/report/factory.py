@@ -178,6 +178,7 @@ def evaluate(
         confusion=confusion_matrix(y[first], z[first], labels=list(p.classes)),
         chosen=chosen if source else (),
         seconds=12.34 if source else 0.01,
+        classifier={"class_weights": "balanced"} if source else {},
     )
 
 

@@ -64,6 +64,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "n",
             "metrics",
             "confusion",
+            "classifier",
             "chosen",
             "seconds",
             "per_class",
@@ -74,6 +75,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "learning_curve",
             "centres",
             "cost",
+            "members",
         ]
         assert (arm["name"], arm["backbone"], arm["n"]) == (e.name, e.backbone, 180)
         assert np.sum(arm["confusion"]) == 180
