@@ -185,7 +185,7 @@ def test_a_reader_that_cannot_answer_is_noted_and_not_used(packages, scans, made
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        ("return None", "samples is NoneType; expected Sample objects"),
+        ("return None", r"read\(path\) returned None, not an ImageDataset or samples"),
         ("return 'x'", "samples is 'x'; load_dataset reads a path"),
         ("return [1, 2]", r"samples\[0\] is 1 \(int\); expected Sample objects"),
         ("return [{'path': 'x'}]", "has no column 'label'"),
@@ -194,7 +194,7 @@ def test_a_reader_that_cannot_answer_is_noted_and_not_used(packages, scans, made
         ("raise RecursionError", "RecursionError"),
         ("raise SystemExit", "SystemExit"),
         ("yield {'path': '000.png', 'label': 'a'}; raise OSError(5, 'gone')", "OSError"),
-        ("return [{'path': 'none.png', 'label': 'a'}]", "none of 1 image exists"),
+        ("return [{'path': 'none.png', 'label': 'a'}]", "none of the 1 images exists"),
         ("return [{'path': '000.png', 'label': 0.5}]", "the label 0.5 is a number with decimals"),
     ],
 )
@@ -256,9 +256,9 @@ class Restless:
         ("scans/000.png", {}, "is a single image"),
         ("scans", {"reader": Own(), "crop": True}, "which has no regions to crop"),
         ("phantom", {"reader": "table"}, "the embedded data set, which no reader reads"),
-        (7, {}, "the data set must be a path, not 7; ImageDataset.from_samples"),
+        (7, {}, "the data set must be a path, not int; ImageDataset.from_samples"),
         ([], {}, "the data set must be a path"),
-        (pd.DataFrame(), {}, "the data set must be a path"),
+        (pd.DataFrame(), {}, "the data set must be a path, not DataFrame"),
     ],
 )
 def test_choices_that_do_not_fit(scans, monkeypatch, source, options, message):

@@ -68,7 +68,7 @@ def test_paths_are_found_as_those_of_a_table(scans, monkeypatch):
         made = ImageDataset.from_samples(given, name="x")
         assert [s.source for s in made.samples] == [s.source for s in expected.samples]
     assert "the letter case of the suffix" in made.notes[0]
-    with pytest.raises(DataError, match=r"none of 8 images exists, for example '000\.png'"):
+    with pytest.raises(DataError, match=r"none of the 8 images exists, for example '000\.png'"):
         ImageDataset.from_samples(ROWS, name="x", images=scans.parent)
 
 
@@ -313,7 +313,7 @@ def row(**fields):
         ([row()], {"images": Returns}, "images must be a folder, a mapping"),
         ([row()], {"images": io.BytesIO()}, "images must be a folder, a mapping"),
         ([row()], {"images": [b"x"]}, "images must be a folder, a mapping"),
-        ([row()], {"images": {}}, "none of 1 image is in the mapping of images"),
+        ([row()], {"images": {}}, "none of the 1 images is in the mapping of images"),
     ],
 )
 def test_wrong_uses_have_a_message(tmp_path, monkeypatch, given, options, message):

@@ -143,3 +143,23 @@ def test_thresholds_and_calibration_follow_from_the_inner_scores(
     assert not (tmp_path / "inner_scores.csv").exists()
     assert "inner_scores.csv" in render(compared, inner_scores=True)
     assert "inner_scores.csv" not in render(compared)
+
+
+@pytest.mark.parametrize(
+    ("reader", "words"),
+    [
+        ({}, None),
+        ({"name": "table"}, None),
+        (
+            {"name": "acme", "package": "acme-package", "version": "1.5"},
+            "It was read by the reader 'acme' of acme-package 1.5.",
+        ),
+        ({"name": "own", "package": "mine"}, "It was read by the reader 'own' of mine."),
+    ],
+)
+def test_a_reader_of_another_package_is_named(compared: Comparison, reader, words) -> None:
+    (first, *rest) = compared.features
+    described = {**first, "dataset": {**first["dataset"], "reader": reader}}
+    text = methods_paragraph(dataclasses.replace(compared, features=(described, *rest)))
+    assert ("read by the reader" in text) == (words is not None)
+    assert words is None or words in text

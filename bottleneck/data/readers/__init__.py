@@ -20,7 +20,6 @@ from bottleneck.files.small_files import open_regular
 from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import validate
-from bottleneck.text.short_repr import shorten
 
 __all__ = ["Reader", "load_dataset"]
 
@@ -188,8 +187,8 @@ def _find_path(source: str | Path) -> Path:
     """Return the absolute path of a file or folder that exists."""
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
-            f"the data set must be a path, not {shorten(source)}; ImageDataset.from_samples makes "
-            "one of samples, dicts or a DataFrame"
+            f"the data set must be a path, not {type(source).__name__}; "
+            "ImageDataset.from_samples makes one of samples, dicts or a DataFrame"
         )
     if source == "":
         raise UsageError("the path of the data set is empty; for the current folder, pass '.'")

@@ -122,6 +122,8 @@ class GuardedReader:
             result: Any = reader.read(path, **options)
             if isinstance(result, ImageDataset):
                 return result
+            if result is None:
+                raise DataError("read(path) returned None, not an ImageDataset or samples")
             folder = path if path.is_dir() else path.parent
             return read_records(result, name=_name_of(path), images=folder)
 

@@ -149,7 +149,7 @@ def _iterate(
             yield _read_row(zip(chosen, values, strict=True), f"row {number} of the DataFrame")
         return
     if isinstance(samples, str | bytes | os.PathLike):
-        raise UsageError(f"samples is {shorten(samples)}; load_dataset reads a path. {_NEEDED}")
+        raise UsageError(f"samples is {shorten(samples)}; load_dataset reads a path; {_NEEDED}")
     if isinstance(samples, Sample | Mapping | ImageDataset) or not isinstance(samples, Iterable):
         raise UsageError(f"samples is {type(samples).__name__}; {_NEEDED}, as a list or generator")
     for number, item in enumerate(samples):
@@ -249,7 +249,7 @@ def _locate(
     if kept and not paths.n_existing:
         hint = paths.explain_missing(kept[0].source).replace("--images ", "images=")
         raise DataError(
-            f"none of {counted(len(kept), 'image')} exists, for example "
+            f"none of the {len(kept)} images exists, for example "
             f"{legible(kept[0].source)}. {hint.replace('--images', 'images=')}"
         )
     notes += [*paths.notes(), *doubt_rows(kept, existing)]
@@ -260,7 +260,7 @@ def _note_absent(samples: Sequence[Sample], names: Container[str], where: str) -
     absent = [name for name in values_of(samples, "source") if name not in names]
     if len(absent) == len(samples):
         raise DataError(
-            f"none of {counted(len(samples), 'image')} is in {where}, for example "
+            f"none of the {len(samples)} images is in {where}, for example "
             f"{legible(absent[0])}: its names must be the paths of the samples"
         )
     if not absent:
