@@ -5,6 +5,7 @@ Two networks of equal hashes compute the same rows. What cannot be read is refus
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import functools
 import hashlib
@@ -248,7 +249,8 @@ class _CodeDigest:
     def _reduced(self, value: Any, where: str) -> None:
         """Add an object of any other class by what a pickle would hold."""
         try:
-            state = value.__reduce_ex__(4)
+            reducer = copyreg.dispatch_table.get(type(value))
+            state = value.__reduce_ex__(4) if reducer is None else reducer(value)
         except Exception:  # noqa: BLE001  # Objects refuse to be pickled in any way.
             raise UsageError(
                 f"{where} holds a {type(value).__name__}, which cannot be read: it may change what "

@@ -86,16 +86,31 @@ def read_inputs(X: Any) -> GivenImages:
         raise UsageError(f"X is empty: {_EXPECTED}")
     if isinstance(items, np.ndarray) and items.dtype.kind not in "OU":
         return _in_memory(_images(items))
-    of_paths = isinstance(items[0], str | os.PathLike)
-    kind: Any = str | os.PathLike if of_paths else np.ndarray
+    of_paths = _is_path(items[0])
+    fits = _is_path if of_paths else _is_image
     for number, item in enumerate(items):
-        if not isinstance(item, kind):
+        if not fits(item):
             after = f", after {'paths' if of_paths else 'images'}" if number else ""
-            shown = "an array" if isinstance(item, np.ndarray) else visible(repr(item)[:60])
-            raise UsageError(f"item {number} of X is {shown}{after}: {_EXPECTED}")
+            raise UsageError(f"item {number} of X is {_kind(item)}{after}: {_EXPECTED}")
     if of_paths:
         return GivenImages(tuple(map(_path, items)), FileSource(Path()))
-    return _in_memory([_images(array[np.newaxis])[0] for array in items])
+    return _in_memory([_images(np.asarray(item)[np.newaxis])[0] for item in items])
+
+
+def _is_path(item: object) -> bool:
+    return isinstance(item, str | os.PathLike)
+
+
+def _is_image(item: object) -> bool:
+    # An array of numpy, or a tensor. Numbers of numpy have the method as well.
+    return hasattr(item, "__array__") and not isinstance(item, np.generic | np.ma.MaskedArray)
+
+
+def _kind(item: object) -> str:
+    if item is None or isinstance(item, str | int | float | bytes):
+        return visible(repr(item)[:60])
+    advice = " (use np.asarray(image.convert('RGB')))" if hasattr(item, "convert") else ""
+    return f"an object of the class {type(item).__name__}{advice}"
 
 
 def _in_memory(images: Sequence[NDArray[np.uint8]]) -> GivenImages:
@@ -141,7 +156,7 @@ def _path(item: str | os.PathLike[str]) -> str:
 
 def _images(array: NDArray[Any]) -> Sequence[NDArray[np.uint8]]:
     """Return the images of an array, each of shape (height, width) or (height, width, 3)."""
-    shape = f"({', '.join(map(str, array.shape))})"
+    shape = str(array.shape)
     if array.dtype.kind in "SV":
         raise UsageError(f"X holds bytes ({array.dtype}): {_EXPECTED}")
     if array.ndim < 3:
