@@ -39,6 +39,8 @@ __all__ = ["combined_json", "combined_lines", "combined_tables", "run_on_each", 
 
 Results = Mapping[str, StudyResult]
 
+# Number of metrics that fit into a terminal next to the names of arm and data set.
+_AT_ONCE = 3
 _ABOUT = (
     "Each data set was used alone, and all of them as one (last). Published figures are those of "
     "the publication's own data."
@@ -121,17 +123,18 @@ def combined_tables(results: Results) -> Iterator[Table]:
     last = list(results.values())[-1]
     for title, arms in _arms(results):
         names = metric_names([one for each in arms.values() for one in each.values()])
-        table = make_table(
-            last.first_line, f"{title}: published, and ours on each data set", width=WIDTH
-        )
-        table.add_column("Arm", overflow="fold", min_width=18)
-        table.add_column("Data set", overflow="fold")
-        for name in names:
-            table.add_column(short_label(name), justify="right")
-        for arm, each in arms.items():
-            for n, (source, cells) in enumerate(_rows(each, names, over_lines)):
-                table.add_row("" if n else arm, source, *map(Text, cells))
-        yield table
+        for start in range(0, len(names), _AT_ONCE):
+            shown = names[start : start + _AT_ONCE]
+            about = f"{title}: published, and ours on each data set"
+            table = make_table(last.first_line, about, width=WIDTH)
+            table.add_column("Arm", overflow="fold", min_width=18)
+            table.add_column("Data set", overflow="fold")
+            for name in shown:
+                table.add_column(short_label(name), justify="right")
+            for arm, each in arms.items():
+                for n, (source, cells) in enumerate(_rows(each, shown, over_lines)):
+                    table.add_row("" if n else arm, source, *map(Text, cells))
+            yield table
 
 
 def _arms(results: Results) -> Iterator[tuple[str, dict[str, dict[str, StudyArmResult]]]]:
