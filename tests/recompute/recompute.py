@@ -56,7 +56,7 @@ NOT_COMPUTED = {
     r"^audit\.": "computed from images and feature files",
     r"(^|\.)conflicts\.": "computed from predictions of samples that are left out",
     r"^features\[": "records of the extraction",
-    r"\.(seconds|cost|chosen)\b": "records of the training",
+    r"\.(seconds|cost|chosen|classifier)\b": "records of the training",
     r"\.operating_points\[\]\.(target|thresholds)": "chosen on inner scores of the training sets",
     r"\.subgroups\[": "the column of the subgroups is not in the predictions",
     r"\.learning_curve\.": "predictions of smaller training sets are not written",
