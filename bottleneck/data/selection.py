@@ -120,11 +120,13 @@ class Selection:
     'excluded by list: 1; malignant renamed tumour'
     """
 
-    classes: Annotated[Sequence[str], PlainValidator(_check_classes)] = Field(())
+    classes: Annotated[Sequence[str], PlainValidator(_check_classes)] = Field(default=())
     merge: Annotated[Mapping[str, Sequence[str]], PlainValidator(_check_merge)] = Field(
         default_factory=dict
     )
-    exclude: Annotated[Sequence[str] | str | Path, PlainValidator(_check_exclude)] = Field(())
+    exclude: Annotated[Sequence[str] | str | Path, PlainValidator(_check_exclude)] = Field(
+        default=()
+    )
 
     def resolve(self, data: Selectable, *, positive: str | int | None = None) -> Choice:
         """Return what the selection means for a data set.

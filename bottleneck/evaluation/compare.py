@@ -69,10 +69,10 @@ def evaluate(
     Examples
     --------
     >>> import numpy as np
-    >>> from bottleneck import FeatureSet, evaluate
+    >>> from bottleneck import evaluate
     >>> y = np.repeat(["benign", "malignant"], 20)
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-    >>> svm = evaluate(FeatureSet.from_arrays(X, y), "svm")
+    >>> svm = evaluate(X, "svm", y=y)
     >>> svm.metrics["auroc"].value > 0.7
     True
     >>> svm.metrics["auroc"].method
@@ -197,10 +197,11 @@ def compare(
     Examples
     --------
     >>> import numpy as np
-    >>> from bottleneck import FeatureSet, compare
+    >>> from bottleneck import Protocol, compare
     >>> y = np.repeat(["benign", "malignant"], 20)
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-    >>> comparison = compare(FeatureSet.from_arrays(X, y), heads=("svm", "logistic"))
+    >>> quick = Protocol(n_splits=3, inner_splits=2)
+    >>> comparison = compare(X, heads=("svm", "logistic"), y=y, protocol=quick)
     >>> [arm.head for arm in comparison.evaluations]
     ['svm', 'logistic', 'prior']
     >>> len(comparison.differences_frame())

@@ -296,7 +296,7 @@ def test_importing_a_comparison_loads_neither_torch_nor_pandas():
         (lambda X: bottleneck.compare(X, protocol={"n_splits": 3}), "such as bottleneck.Protocol"),
         (lambda X: bottleneck.evaluate(X, measures=0.9), "such as bottleneck.Measures"),
         (bottleneck.load_features, "named by its path, not by array"),
-        (bottleneck.audit_features, "named by its path, not by array"),
+        (bottleneck.audit_features, "pass y="),
         (bottleneck.fit, "pass y="),
         (lambda X: bottleneck.write_report(X, "report"), "a report needs a Comparison"),
     ],
