@@ -76,7 +76,7 @@ def from_columns(
     try:
         spelled, stated, _ = name_samples(identities, labels, patients)
     except BottleneckError as error:
-        raise type(error)(f"y and groups: {error}") from error
+        raise type(error)(f"y, groups and ids: {error}") from error
     names = _name_classes(scores, classes, np.unique(spelled).tolist())
     values = _read_scores(scores, "scores", names, n, is_stated=classes is not None)
     known = match_names(spelled.tolist(), names)

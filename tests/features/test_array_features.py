@@ -121,6 +121,8 @@ def test_the_recipe_is_the_columns_and_their_name():
         ((np.ma.masked_greater(X, 1), Y), "missing values"),
         ((X * 1e60, Y), "float32 cannot"),
         ((X + 1e12, Y), "float32 cannot"),
+        ((np.arange(N)[:, None] + 2**62, Y), "float32 cannot"),
+        ((np.arange(N)[:, None] + 2**25, Y), "float32 cannot"),
         ((FRAME.assign(sex="f"), Y), "'f' in row 0"),
         ((FRAME.assign(sex=pd.Categorical(["f"] * N)), Y), "column 'sex' of the type category"),
         ((FRAME.assign(edge=pd.array([None] * N, dtype="Float64")), Y), "column 'edge'"),

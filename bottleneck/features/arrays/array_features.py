@@ -66,7 +66,7 @@ def from_arrays(
     try:
         names, stated, notes = name_samples(identities, labels, patients)
     except BottleneckError as error:
-        raise type(error)(f"y and groups: {error}") from error
+        raise type(error)(f"y, groups and ids: {error}") from error
     notes += _note_labels_among(matrix, names)
     for note in notes:
         warnings.warn(f"{name}: {note}", UserWarning, stacklevel=3)

@@ -244,6 +244,8 @@ def _to_float32(
     with np.errstate(over="ignore"):
         lost = np.flatnonzero((error > _ROUNDING * (high - low)) & (high > low))
     lost = np.union1d(lost, np.flatnonzero(~np.isfinite(error)))
+    if array.dtype.kind in "iu":
+        lost = np.union1d(lost, _find_close(array)).astype(np.intp)
     if len(lost):
         at = int(lost[0])
         raise DataError(
@@ -252,6 +254,21 @@ def _to_float32(
             "their mean, scale them, or take logarithms"
         )
     return X
+
+
+def _find_close(array: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the columns of whole numbers that are closer than float32 tells apart."""
+    ends = zip(array.min(axis=0).tolist(), array.max(axis=0).tolist(), strict=True)
+    return np.array(
+        [
+            column
+            for column, (low, high) in enumerate(ends)
+            if high > low
+            and max(abs(low), abs(high)) * 2.0**-24 > _ROUNDING * (high - low)
+            and max(abs(low), abs(high)) > 2**24
+        ],
+        np.intp,
+    )
 
 
 def _refuse_missing(array: NDArray[Any], columns: tuple[str, ...] | None, what: str) -> None:
