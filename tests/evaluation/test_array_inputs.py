@@ -65,6 +65,7 @@ def test_arrays_are_evaluated_like_the_feature_file_they_are_from(tmp_path):
     assert "near-duplicates and burned-in text were not searched for" in audit.findings[-1].text
 
 
+@pytest.mark.slow
 def test_matrices_of_the_same_samples_are_compared_by_name():
     frame = FRAME.set_axis([f"s{i}" for i in range(N)])
     comparison = compare(
@@ -161,7 +162,7 @@ def test_wrong_inputs_have_messages(run, message):
         run()
 
 
-def test_own_scores_are_compared_without_features(tmp_path):
+def test_own_scores_are_compared_without_features():
     one = Predictions.from_arrays(Y, SCORES, groups=GROUPS)
     two = Predictions.from_arrays(Y, -SCORES)
     comparison = compare(predictions={"a": one, "b": two})
@@ -171,6 +172,12 @@ def test_own_scores_are_compared_without_features(tmp_path):
     assert comparison.dataset["n_patients"] == N // 2
     assert not comparison.protocol["grouped"]  # What the models were trained on is not known.
     assert evaluate(one).metrics["auroc"] == comparison.evaluations[0].metrics["auroc"]
+    assert comparison.audit.ties == "Copies could not be searched for."
+
+
+@pytest.mark.slow
+def test_a_report_of_predictions_alone_names_no_images_and_no_prior(tmp_path):
+    comparison = compare(predictions=Predictions.from_arrays(Y, SCORES, groups=GROUPS))
     text = write_report(comparison, tmp_path / "report").read_text()
     assert "Copies could not be searched for" in text
     assert "Comparison of classifiers" in text
