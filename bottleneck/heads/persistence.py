@@ -27,11 +27,10 @@ from bottleneck.features.arrays.feature_inputs import (
 )
 from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import write_whole
-from bottleneck.heads.estimators.scores import order_classes
-from bottleneck.heads.estimators.tree_check import refuse_broken_trees
-from bottleneck.heads.head_catalogue import HEADS, get_head
+from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.heads.model_types import (
     TRUSTED,
+    check_estimator,
     find_burst,
     refuse_other_types,
     untrusted_types,
@@ -363,9 +362,7 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
         if content["format"] != _FORMAT:
             raise ModelError(f"{path} has the format {content['format']!r}, not '{_FORMAT}'")
         model = Model(estimator=content["estimator"], **content["metadata"])
-        _check_types(model)
-        _check_estimator(path, model)
-        refuse_broken_trees(model.estimator)
+        check_estimator(path, model)
     except ModelError:
         raise
     # The attributes of an estimator are what the file says.
@@ -380,39 +377,6 @@ def _damaged(path: Path, error: Exception) -> ModelError:
         f"({type(error).__name__}: {one_line(error)}): "
         f"copy it again, or train the head again with fit"
     )
-
-
-def _check_estimator(path: Path, model: Model) -> None:
-    """Raise ``ModelError`` if the estimator is not that of the head, or has other classes."""
-    method = "predict_proba" if model.kind == "probability" else "decision_function"
-    known = hasattr(model.estimator, method)
-    if known and model.head in HEADS:
-        head = get_head(model.head)
-        built = [h.build(0) for h in (head, head.large) if h is not None]
-        steps = [type(step) for step in getattr(model.estimator, "named_steps", {}).values()]
-        known = any(steps == [type(step) for step in pipeline] for pipeline in built)
-    if not known:
-        raise ModelError(f"{path} holds an estimator other than that of the head '{model.head}'")
-    try:
-        order_classes(model.estimator, model.classes)
-    except UsageError as error:
-        raise ModelError(
-            f"{path} holds an estimator with classes other than those listed in it"
-        ) from error
-
-
-def _check_types(model: Model) -> None:
-    texts = (model.head, model.recipe_hash, model.dataset, model.fingerprint, model.trained_on)
-    mappings = (model.recipe, model.versions, model.selection, model.classifier, model.chosen)
-    sound = (
-        all(isinstance(text, str) for text in (*texts, *model.classes))
-        and isinstance(model.classes, tuple)
-        and all(isinstance(field, Mapping) for field in mappings)
-        and model.kind in ("probability", "decision")
-        and isinstance(model.positive, str | None)
-    )
-    if not sound:
-        raise TypeError("its metadata has fields of the wrong type")
 
 
 def model_file_name(features: str | Path, head: str, cohort: str | None = None) -> str:
