@@ -290,7 +290,6 @@ def _group(
         features=features.X,
         searched=images.checked,
         order_by=features.fold_columns,
-        tied=features.whole_groups,
         progress=progress,
     )
 

@@ -111,7 +111,7 @@ def plan_folds(
     rows = conflicts.kept
     y = conflicts.y[rows]
     found = [duplicates]
-    if len(conflicts.dropped) or duplicates.tied is not None:
+    if len(conflicts.dropped):
         # Copies that are left out are no leak where the data set's own split divides them.
         found.append(forget(duplicates, samples.patients, samples.ids, conflicts.dropped))
     for last, ties in zip((*(False for _ in found[1:]), True), found, strict=True):

@@ -48,8 +48,6 @@ class LeakSafeGroups:
         All pairs of identical and near-duplicate images, those of one patient too.
     search : NearDuplicateSearch or None
         Thresholds of the search for near-duplicates; None where there were no thumbnails.
-    tied : ndarray of str, shape (n_samples,), or None
-        Groups of a larger set, which join further patients of its part.
     by_features : bool
         Whether there were no images, so that equal features count as copies.
     searched : bool
@@ -59,7 +57,6 @@ class LeakSafeGroups:
     names: Strings | None
     pairs: tuple[DuplicatePair, ...]
     search: NearDuplicateSearch | None
-    tied: Strings | None = None
     by_features: bool = False
     searched: bool = True
 
@@ -77,7 +74,6 @@ def leak_safe_groups(
     features: NDArray[np.float32] | None = None,
     searched: NDArray[np.intp] | None = None,
     order_by: Sequence[Strings] = (),
-    tied: Strings | None = None,
     progress: Progress | None = None,
 ) -> LeakSafeGroups:
     """Join the patients that share identical or near-duplicate images.
@@ -103,9 +99,6 @@ def leak_safe_groups(
     order_by : sequence of ndarray of str, shape (n_samples,)
         Columns, such as labels and folds, by which images that occur more than 32 times are
         ordered before neighbours are paired; see ``find_identical``.
-    tied : ndarray of str, shape (n_samples,), or None
-        Group of each image in a larger set. Images of one such group stay together although the
-        copies that tie them may be left out.
     progress : callable or None
         Called with the number of images done, their total and a text.
 
@@ -147,10 +140,9 @@ def leak_safe_groups(
         pairs += search.pairs
     pairs.sort(key=lambda pair: (pair.a, pair.b))
     return LeakSafeGroups(
-        _join(patients, ids, pairs, tied),
+        _join(patients, ids, pairs),
         tuple(pairs),
         search,
-        tied,
         by_features,
         not by_features or pixels is not None,
     )
@@ -193,7 +185,7 @@ def join_by_images(
     ]
     if len(pairs) == len(duplicates.pairs):
         return duplicates.names
-    return _join(patients, ids, pairs, duplicates.tied)
+    return _join(patients, ids, pairs)
 
 
 def forget(
@@ -203,8 +195,6 @@ def forget(
     rows: NDArray[np.intp],
 ) -> LeakSafeGroups:
     """Return the duplicates, and the groups that they join, without those of some rows.
-
-    Copies that ``LeakSafeGroups.tied`` knows of are left out already, and join nobody either.
 
     Parameters
     ----------
@@ -218,7 +208,7 @@ def forget(
     gone = set(rows.tolist())
     pairs = tuple(p for p in duplicates.pairs if p.a not in gone and p.b not in gone)
     names = _join(patients, ids, pairs)
-    return dataclasses.replace(duplicates, names=names, pairs=pairs, tied=None)
+    return dataclasses.replace(duplicates, names=names, pairs=pairs)
 
 
 def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_samples: int) -> str:
@@ -250,13 +240,13 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
         copies = "samples with equal features"
     across = [pair for pair in duplicates.pairs if owners[pair.a] != owners[pair.b]]
     if not duplicates.searched:
-        return f"Copies could not be searched for.{_describe_tied(duplicates)}"
+        return "Copies could not be searched for."
     if not across or duplicates.names is None:
         both = f"{image}s are copies" if patients is None else "patients share a copy"
         searched = "identical or near-duplicate" if duplicates.search else "identical"
         unsearched = "" if duplicates.search else "; near-duplicates could not be searched for"
         kind = "equal features" if duplicates.by_features else f"{searched} image"
-        return f"No two {both} ({kind}{unsearched}).{_describe_tied(duplicates)}"
+        return f"No two {both} ({kind}{unsearched})."
     _, first = np.unique(owners, return_index=True)
     _, sizes = np.unique(duplicates.names[first], return_counts=True)
     joined = sizes[sizes > 1]
@@ -264,14 +254,7 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     return (
         f"{counted(len(across), 'pair')} of copies ({copies}) {ties} "
         f"{joined.sum()} of {counted(len(first), noun)} into {counted(len(joined), 'group')}."
-        f"{_describe_tied(duplicates)}"
     )
-
-
-def _describe_tied(duplicates: LeakSafeGroups) -> str:
-    if duplicates.tied is None:
-        return ""
-    return " Copies among the samples that were left out by a selection tie others as well."
 
 
 def connect(pairs: Sequence[tuple[int, int]], n: int) -> NDArray[np.intp]:
@@ -290,22 +273,14 @@ def connect(pairs: Sequence[tuple[int, int]], n: int) -> NDArray[np.intp]:
     return connected_components(links, directed=False)[1].astype(np.intp)
 
 
-def _join(
-    patients: Strings | None,
-    ids: Strings,
-    pairs: Sequence[DuplicatePair],
-    tied: Strings | None = None,
-) -> Strings | None:
-    """Name the connected components of patients that share a pair, or a group of a larger set."""
+def _join(patients: Strings | None, ids: Strings, pairs: Sequence[DuplicatePair]) -> Strings | None:
+    """Name the connected components of patients that share a pair."""
     if patients is None:
-        if not pairs and tied is None:
+        if not pairs:
             return None
         patients = np.char.add("sample ", ids)
     names, codes = np.unique(patients, return_inverse=True)
     ties = [(int(codes[pair.a]), int(codes[pair.b])) for pair in pairs]
-    if tied is not None:
-        _, first, group = np.unique(tied, return_index=True, return_inverse=True)
-        ties += zip(codes.tolist(), codes[first][group].tolist(), strict=True)
     component = connect(ties, len(names))
     _, first = np.unique(component[codes], return_index=True)
     return patients[first][component[codes]]

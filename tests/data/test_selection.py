@@ -263,13 +263,3 @@ def test_paths_with_commas_need_no_quotes(tmp_path):
     (tmp_path / "list.txt").write_text(text + ", x\n")
     with pytest.raises(UsageError, match=r"1 of 2 entries name none: '.* left.png, x' .line 2."):
         features.choose(Selection(exclude=tmp_path / "list.txt"))
-
-
-def test_a_copy_that_is_excluded_ties_no_patients():
-    pixels = np.array([f"{i:064d}" for i in range(80)])
-    pixels[2] = pixels[0]  # An image of the second patient is one of the first.
-    tied = make_features(pixels=pixels)
-    assert tied.groups[0] == tied.groups[2]
-    chosen = tied.choose(Selection(exclude=["image-002"]))
-    assert len(set(tied.groups)) == 39
-    assert len(set(chosen.groups)) == 40

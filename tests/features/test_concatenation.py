@@ -173,13 +173,3 @@ def test_wrong_uses_are_explained(given: Any, words: str) -> None:
     with pytest.raises(UsageError) as error:
         FeatureSet.concatenate(given)
     assert words in str(error.value)
-
-
-def test_ties_of_parts_are_kept() -> None:
-    pixels = BERN.pixels.copy()
-    pixels[[0, 2]], pixels[[3, 4]] = "a" * 64, "b" * 64
-    whole = dataclasses.replace(BERN, pixels=pixels)
-    both = FeatureSet.concatenate([BASEL, whole.select(whole.stated_patients != "patient-01")])
-    group = dict(zip(both.ids.tolist(), both.groups.tolist(), strict=True))
-    assert group["Bern/image-000"] == group["Bern/image-005"]
-    assert len(set(group.values())) == 10 + 10

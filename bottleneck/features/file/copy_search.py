@@ -28,7 +28,7 @@ class CopySearch(SplitColumns):
         Features.
     provenance : mapping
         What the rows come from.
-    pixels, thumbnails, size, whole_groups
+    pixels, thumbnails, size
         As in ``FeatureSet``.
     """
 
@@ -37,7 +37,6 @@ class CopySearch(SplitColumns):
     pixels: Strings | None
     thumbnails: NDArray[np.uint8] | None
     size: NDArray[np.int32] | None
-    whole_groups: Strings | None
 
     @cached_property
     def groups(self) -> Strings:
@@ -79,7 +78,6 @@ class CopySearch(SplitColumns):
                 sizes=self.size,
                 features=self.X,
                 order_by=self.fold_columns,
-                tied=self.whole_groups,
                 progress=progress,
             )
         )

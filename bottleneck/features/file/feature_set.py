@@ -58,9 +58,6 @@ class FeatureSet(CopySearch):
         Left, top, right and bottom in pixels; −1 for the whole image.
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
         Grey images, too small to read text in, for the search for near-duplicates.
-    whole_groups : ndarray of str, shape (n_samples,), or None
-        Leak-safe group of each sample in the set that ``select`` took it from; None where copies
-        that were left out tie nobody.
     failures : tuple of (str, str)
         Id and reason of every sample without a row.
     path : Path or None
@@ -88,7 +85,6 @@ class FeatureSet(CopySearch):
     brightness: NDArray[np.float32] | None = None
     regions: NDArray[np.int32] | None = None
     thumbnails: NDArray[np.uint8] | None = None
-    whole_groups: Strings | None = None
     failures: tuple[tuple[str, str], ...] = ()
     path: Path | None = None
 
@@ -220,7 +216,7 @@ class FeatureSet(CopySearch):
         -------
         FeatureSet
             Its provenance records what was left out and merged, under another fingerprint.
-            Copies that are left out tie no patients.
+            As with ``select``, copies that are left out tie no patients.
 
         Raises
         ------
@@ -260,9 +256,9 @@ class FeatureSet(CopySearch):
         Returns
         -------
         FeatureSet
-            Its groups are those of this set, so that samples which only a copy outside of the
-            part ties to each other stay together. Its provenance names the number of samples
-            before and after, and its fingerprint is another one.
+            Its groups follow from its own images: copies that are left out tie no patients. Its
+            provenance names the number of samples before and after, and its fingerprint is
+            another one.
 
         Raises
         ------

@@ -94,9 +94,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
             raise file.malformed("embeddings")
         absent = [name for name in provenance.get("absent", ()) if name not in file]
         columns: dict[str, Any] = {
-            name: file.texts(name, len(ids))
-            for name in (*OPTIONAL_FIELDS, "whole_groups")
-            if name in file
+            name: file.texts(name, len(ids)) for name in OPTIONAL_FIELDS if name in file
         }
         columns["stated_patients"] = columns.pop("groups", None)
         columns |= {name: file.texts(name, len(ids)) for name in _TEXTS if name not in absent}

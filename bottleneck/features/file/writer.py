@@ -34,7 +34,6 @@ MEMBERS: Mapping[str, MemberType] = {
     "thumbnails": ("u1", THUMBNAIL),
     "stamps": ("<i8", (2,)),
     "regions": ("<i4", (4,)),
-    "whole_groups": (TEXT, ()),
     **dict.fromkeys(OPTIONAL_FIELDS, (TEXT, ())),
 }
 

@@ -181,8 +181,6 @@ def _columns(
             columns[field] = np.concatenate(values)
         else:
             tell(f"the {what} are left out: not all of the data sets have them, or the same ones")
-    if any(one.whole_groups is not None for one in sets):
-        columns["whole_groups"] = np.concatenate([s.named(_tied(s.features)) for s in sources])
     for field in IMAGE_MEMBERS:
         values = [getattr(one, field) for one in sets]
         known = [v is not None for v in values]
@@ -213,13 +211,6 @@ def _centres(source: _Source) -> Strings:
     """Return the data set, followed by the centre of a sample where the data set names one."""
     own = source.named(source.features.centres)
     return np.where(own == "", source.name, own)
-
-
-def _tied(features: FeatureSet) -> Strings:
-    if features.whole_groups is not None:
-        return features.whole_groups
-    patients = features.patients
-    return features.ids if patients is None else patients
 
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -46,12 +46,7 @@ def select(features: FeatureSet, chosen: Any, reason: str) -> FeatureSet:
         )
     if len(rows) == len(features):
         return features.take(rows)
-    return features.take(
-        rows,
-        provenance=_describe(features, rows, reason.strip()),
-        whole_groups=_tied_outside(features, rows),
-        path=None,
-    )
+    return features.take(rows, provenance=_describe(features, rows, reason.strip()), path=None)
 
 
 def _find_rows(features: FeatureSet, chosen: Any) -> Rows:
@@ -173,18 +168,6 @@ def _unknown_ids(features: FeatureSet, unknown: Sequence[str]) -> UsageError:
 
 def _and_more(n: int) -> str:
     return f" (and {n:,} more like it)" if n else ""
-
-
-def _tied_outside(features: FeatureSet, rows: Rows) -> NDArray[np.str_] | None:
-    """Return the groups of the whole set, if they join more than the patients of the rows do."""
-    whole = features.leak_safe_groups.names
-    if whole is None:
-        return None
-    ids = features.ids[rows]
-    patients = features.patients
-    own = ids if patients is None else patients[rows]
-    tied = whole[rows]
-    return None if len(np.unique(tied)) == len(np.unique(own)) else tied
 
 
 def _describe(features: FeatureSet, rows: Rows, reason: str) -> dict[str, Any]:
