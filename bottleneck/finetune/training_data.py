@@ -55,11 +55,6 @@ class Inputs(SplitColumns, abc.ABC):
     notes: list[str]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(str(c) for c in np.unique(self.y))
-
-    @property
     @abc.abstractmethod
     def leak_safe_groups(self) -> LeakSafeGroups:
         """Patients joined by identical and near-duplicate images."""

@@ -70,6 +70,11 @@ class SplitColumns:
     centres: Strings | None
 
     @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """All labels, sorted."""
+        return tuple(str(c) for c in np.unique(self.y))
+
+    @cached_property
     def patients(self) -> Strings | None:
         """Patient of every row; None where no patient is known.
 

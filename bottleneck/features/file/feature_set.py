@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.backbones.recipe import name_feature_file
-from bottleneck.data.images.preparation import Preparation, recorded_preparation
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.copy_search import CopySearch
+from bottleneck.features.file.feature_origin import FeatureOrigin
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, shortened, show_html
 
@@ -30,7 +28,7 @@ Strings = NDArray[np.str_]
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureSet(CopySearch):
+class FeatureSet(FeatureOrigin, CopySearch):
     """One row of features per sample, with their provenance.
 
     Attributes
@@ -236,12 +234,6 @@ class FeatureSet(CopySearch):
         choice = check_selection(selection).resolve(selectable(self), positive=positive)
         return take_choice(self, choice.refuse_unknown())
 
-    @property
-    def selection(self) -> Mapping[str, Any]:
-        """What was chosen with ``choose``, as in ``Model``; empty if nothing was."""
-        chosen: Mapping[str, Any] = self.provenance["dataset"].get("selection", {})
-        return chosen
-
     def select(self, chosen: Any, *, reason: str = "not selected") -> FeatureSet:
         """Return some of the samples, and record that they are a part.
 
@@ -404,52 +396,3 @@ class FeatureSet(CopySearch):
         from bottleneck.features.file.feature_frame import feature_frame
 
         return feature_frame(self, with_features=with_features)
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(str(c) for c in np.unique(self.y))
-
-    @property
-    def dataset(self) -> str:
-        """Name of the data set."""
-        return str(self.provenance["dataset"]["name"])
-
-    @property
-    def backbone(self) -> str:
-        """Name of the backbone."""
-        return str(self.provenance["recipe"]["backbone"])
-
-    @property
-    def weights(self) -> str:
-        """Name of the weights: imagenet, radimagenet, random, or the name of a file."""
-        return str(self.provenance["recipe"]["weights"])
-
-    @cached_property
-    def preparation(self) -> Preparation:
-        """What was done to the images before the preprocessing."""
-        return recorded_preparation(self.provenance["recipe"])
-
-    @property
-    def title(self) -> str:
-        """The backbone, with its weights and the preparation of the images in brackets."""
-        about = ", ".join(filter(None, [self.weights, self.preparation.words]))
-        return f"{self.backbone} ({about})"
-
-    @property
-    def file_name(self) -> str:
-        """Name of a feature file of the samples, as ``extract`` names it."""
-        recipe = self.provenance["recipe"]
-        more = [str(recipe.get(field) or "") for field in ("layer", "pooling")]
-        parts = [self.dataset, self.backbone, self.weights, *more, self.preparation.words]
-        return name_feature_file(parts, self.recipe_hash)
-
-    @property
-    def positive(self) -> str | None:
-        """The positive class stated at extraction, or None."""
-        return self.provenance["dataset"].get("positive")
-
-    @property
-    def recipe_hash(self) -> str:
-        """Hash of everything that determines the values; rows of equal hashes are comparable."""
-        return str(self.provenance["recipe_hash"])

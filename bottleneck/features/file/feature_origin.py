@@ -1,0 +1,74 @@
+"""What features come from, as their provenance records it: data set, network and preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from bottleneck.backbones.recipe import name_feature_file
+from bottleneck.data.images.preparation import Preparation, recorded_preparation
+
+__all__ = ["FeatureOrigin"]
+
+
+class FeatureOrigin:
+    """Data set and recipe of features, for classes that hold their provenance.
+
+    Attributes
+    ----------
+    provenance : mapping
+        Data set, recipe and versions that the rows come from.
+    """
+
+    provenance: Mapping[str, Any]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+        return str(self.provenance["dataset"]["name"])
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        return str(self.provenance["recipe"]["backbone"])
+
+    @property
+    def weights(self) -> str:
+        """Name of the weights: imagenet, radimagenet, random, or the name of a file."""
+        return str(self.provenance["recipe"]["weights"])
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What was done to the images before the preprocessing."""
+        return recorded_preparation(self.provenance["recipe"])
+
+    @property
+    def title(self) -> str:
+        """The backbone, with its weights and the preparation of the images in brackets."""
+        about = ", ".join(filter(None, [self.weights, self.preparation.words]))
+        return f"{self.backbone} ({about})"
+
+    @property
+    def file_name(self) -> str:
+        """Name of a feature file of the samples, as ``extract`` names it."""
+        recipe = self.provenance["recipe"]
+        more = [str(recipe.get(field) or "") for field in ("layer", "pooling")]
+        parts = [self.dataset, self.backbone, self.weights, *more, self.preparation.words]
+        return name_feature_file(parts, self.recipe_hash)
+
+    @property
+    def selection(self) -> Mapping[str, Any]:
+        """What was chosen with ``choose``, as in ``Model``; empty if nothing was."""
+        chosen: Mapping[str, Any] = self.provenance["dataset"].get("selection", {})
+        return chosen
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class stated at extraction, or None."""
+        return self.provenance["dataset"].get("positive")
+
+    @property
+    def recipe_hash(self) -> str:
+        """Hash of everything that determines the values; rows of equal hashes are comparable."""
+        return str(self.provenance["recipe_hash"])
