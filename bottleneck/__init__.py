@@ -70,7 +70,7 @@ _MODULES = {
     "Head": "bottleneck.heads.head",
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
-    "Model": "bottleneck.heads.persistence",
+    "Model": "bottleneck.heads.models.model",
     "Predictions": "bottleneck.predictions",
     "Preprocessing": "bottleneck.data.images.preprocessing",
     "Protocol": "bottleneck.data.splits.protocol",
@@ -87,7 +87,7 @@ _MODULES = {
     "load_backbone": "bottleneck.backbones.backbone",
     "load_dataset": "bottleneck.data.readers",
     "load_features": "bottleneck.features.file.reader",
-    "load_model": "bottleneck.heads.persistence",
+    "load_model": "bottleneck.heads.models.model_file",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
@@ -124,7 +124,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.features.file.reader import load_features
     from bottleneck.heads.fit import fit
     from bottleneck.heads.head import Head
-    from bottleneck.heads.persistence import Model, load_model
+    from bottleneck.heads.models.model import Model
+    from bottleneck.heads.models.model_file import load_model
     from bottleneck.predictions import Predictions
     from bottleneck.predictions.prediction_tables import read_predictions
     from bottleneck.report.notebook import to_html

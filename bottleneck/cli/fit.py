@@ -27,7 +27,7 @@ from bottleneck.cli.named_heads import HEAD_HELP, get_all_named, get_named
 from bottleneck.cli.saving import save
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
-from bottleneck.heads.model_types import trust_command
+from bottleneck.heads.models.model_types import trust_command
 from bottleneck.processes.cluster import share_out
 from bottleneck.settings.ranges import Jobs, Seed
 from bottleneck.settings.schema import validate
@@ -35,7 +35,7 @@ from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.heads.head import Head
-    from bottleneck.heads.persistence import Model
+    from bottleneck.heads.models.model import Model
 
 
 @takes_fields(SelectionOptions)
@@ -107,7 +107,7 @@ def run(
     """Train one head on one feature file and save it."""
     from bottleneck.features.file.reader import load_features
     from bottleneck.heads.fit import fit as fit_head
-    from bottleneck.heads.persistence import model_file_name
+    from bottleneck.heads.models.model_file import model_file_name
 
     head = get_named(head) if isinstance(head, str) else head
     make_folder(output)

@@ -21,7 +21,7 @@ from bottleneck.features.arrays.feature_inputs import (
 )
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
-from bottleneck.heads.persistence import Model
+from bottleneck.heads.models.model import Model
 from bottleneck.heads.search import search
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress

@@ -17,7 +17,7 @@ from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, L
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.feature_set import FeatureSet
-from bottleneck.heads.persistence import Model
+from bottleneck.heads.models.model import Model
 from bottleneck.predictions import Predictions
 from bottleneck.report.page import environment
 from bottleneck.report.redaction import shareable

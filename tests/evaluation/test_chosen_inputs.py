@@ -14,7 +14,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.heads.fit import fit
-from bottleneck.heads.persistence import load_model
+from bottleneck.heads.models.model_file import load_model
 from bottleneck.report.json_record import results
 from bottleneck.report.paragraphs import methods_paragraph
 

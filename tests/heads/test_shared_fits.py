@@ -21,7 +21,7 @@ from bottleneck.heads import search, shared_fits
 from bottleneck.heads.fit import fit
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import get_head
-from bottleneck.heads.persistence import load_model
+from bottleneck.heads.models.model_file import load_model
 from bottleneck.heads.shared_fits import fit_candidates, fit_pipeline
 from bottleneck.heads.shared_gram_svm import shares_kernels
 

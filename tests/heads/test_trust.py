@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from bottleneck.cli.app import app
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.heads.fit import fit
-from bottleneck.heads.persistence import load_model
+from bottleneck.heads.models.model_file import load_model
 
 OWN = (Path(__file__).parent / "own_heads.py").read_text()
 

@@ -20,7 +20,7 @@ from bottleneck.data.readers import csv_tables, load_dataset, spreadsheets
 from bottleneck.data.readers.csv_tables import read_table
 from bottleneck.errors import DataError, ModelError, StorageError, UsageError
 from bottleneck.features.extraction import extract
-from bottleneck.heads.persistence import load_model
+from bottleneck.heads.models.model_file import load_model
 from bottleneck.settings.config import read_toml
 from bottleneck.testing import tiny_backbone
 

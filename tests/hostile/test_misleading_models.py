@@ -11,7 +11,7 @@ import pytest
 import skops.io
 
 from bottleneck.errors import DataError, ModelError
-from bottleneck.heads.persistence import load_model
+from bottleneck.heads.models.model_file import load_model
 from bottleneck.predictions.prediction_tables import read_predictions
 
 HEADER = "id,label,score_a,score_b"

@@ -39,7 +39,7 @@ from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.rows import ImageRow
 from bottleneck.finetune.training_options import read_training_options
 from bottleneck.heads.fit import fit
-from bottleneck.heads.persistence import load_model
+from bottleneck.heads.models.model_file import load_model
 from bottleneck.predictions.prediction_tables import read_predictions
 from bottleneck.settings.config import read_configuration
 from bottleneck.studies.study import read_study

@@ -9,27 +9,13 @@ import json
 import shlex
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bottleneck.errors import ModelError, UsageError
+from bottleneck.errors import ModelError
 from bottleneck.files.archives import find_bomb
-from bottleneck.heads.estimators.scores import order_classes
-from bottleneck.heads.estimators.tree_check import refuse_broken_trees
-from bottleneck.heads.head_catalogue import HEADS, get_head
 
-if TYPE_CHECKING:
-    from bottleneck.heads.persistence import Model
-
-__all__ = [
-    "TRUSTED",
-    "check_estimator",
-    "find_burst",
-    "refuse_other_types",
-    "trust_command",
-    "untrusted_types",
-]
+__all__ = ["TRUSTED", "find_burst", "refuse_other_types", "trust_command", "untrusted_types"]
 
 # Bytes of the description of the objects: 23 kB for a tree, whatever its size.
 _MAX_SCHEMA = 2**24
@@ -116,39 +102,3 @@ def _named_files(schema: object) -> Iterator[tuple[str, object]]:
                 yield node["file"], known if isinstance(known, int) else id(node)
         elif isinstance(node, list):
             waiting += node
-
-
-def check_estimator(path: Path, model: Model) -> None:
-    """Raise ``ModelError`` if the estimator is not that of the head, or has other classes."""
-    _check_types(model)
-    refuse_broken_trees(model.estimator)
-    method = "predict_proba" if model.kind == "probability" else "decision_function"
-    known = hasattr(model.estimator, method)
-    if known and model.head in HEADS:
-        head = get_head(model.head)
-        built = [h.build(0) for h in (head, head.large) if h is not None]
-        steps = [type(step) for step in getattr(model.estimator, "named_steps", {}).values()]
-        known = any(steps == [type(step) for step in pipeline] for pipeline in built)
-    if not known:
-        raise ModelError(f"{path} holds an estimator other than that of the head '{model.head}'")
-    try:
-        order_classes(model.estimator, model.classes)
-    except UsageError as error:
-        raise ModelError(
-            f"{path} holds an estimator with classes other than those listed in it"
-        ) from error
-
-
-def _check_types(model: Model) -> None:
-    """Raise ``TypeError`` if a field of a loaded model has another type."""
-    texts = (model.head, model.recipe_hash, model.dataset, model.fingerprint, model.trained_on)
-    mappings = (model.recipe, model.versions, model.selection, model.classifier, model.chosen)
-    sound = (
-        all(isinstance(text, str) for text in (*texts, *model.classes))
-        and isinstance(model.classes, tuple)
-        and all(isinstance(field, Mapping) for field in mappings)
-        and model.kind in ("probability", "decision")
-        and isinstance(model.positive, str | None)
-    )
-    if not sound:
-        raise TypeError("its metadata has fields of the wrong type")

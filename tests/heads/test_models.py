@@ -20,7 +20,8 @@ from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.heads.fit import fit
 from bottleneck.heads.head_catalogue import HEADS
-from bottleneck.heads.persistence import Model, load_model, model_file_name
+from bottleneck.heads.models.model import Model
+from bottleneck.heads.models.model_file import load_model, model_file_name
 from bottleneck.heads.search import search
 
 # Their predictions are defined by the largest probability, and they take a second each.

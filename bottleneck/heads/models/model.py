@@ -1,23 +1,17 @@
-"""Fitted heads and their files.
-
-Files have the format of skops, which lists the types in a file before any object is built.
-Loading a model therefore runs no code that its file names, but for the types that the caller
-trusts.
-"""
+"""Fitted heads, with the recipe of their features."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bottleneck.backbones.recipe import explain_mismatch, slug
+from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
 from bottleneck.features.arrays.feature_inputs import (
     Column,
@@ -25,25 +19,17 @@ from bottleneck.features.arrays.feature_inputs import (
     SampleFields,
     read_samples,
 )
-from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import HEADS
-from bottleneck.heads.model_types import (
-    TRUSTED,
-    check_estimator,
-    find_burst,
-    refuse_other_types,
-    untrusted_types,
-)
+from bottleneck.heads.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_names, describe, shortened, show_html
 
-__all__ = ["Model", "load_model", "model_file_name"]
+__all__ = ["MODEL_FORMAT", "Model"]
 
-_FORMAT = "bottleneck-model/2"
-_MAX_BYTES = 2**31
+MODEL_FORMAT = "bottleneck-model/2"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -276,7 +262,7 @@ class Model:
 
         metadata = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         estimator = metadata.pop("estimator")
-        content = {"format": _FORMAT, "metadata": metadata, "estimator": estimator}
+        content = {"format": MODEL_FORMAT, "metadata": metadata, "estimator": estimator}
         try:
             data: bytes = skops.io.dumps(content)
             if self.head not in HEADS:
@@ -291,109 +277,3 @@ class Model:
                 f"evaluate and compare need no file"
             ) from error
         return data
-
-
-def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
-    """Read a model from a file of ``Model.save``.
-
-    Parameters
-    ----------
-    path : str or Path
-        File of the model.
-    trust : str or iterable of str
-        Types in the file that are trusted, exactly those of ``Model.untrusted_types``: none for
-        heads by name. Loading runs the code of these types, which must be installed here.
-
-    Returns
-    -------
-    Model
-        The model.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing, damaged or not a model of bottleneck, or holds other types than
-        those that are trusted. The message names them; nothing of the file is loaded.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from bottleneck import FeatureSet, fit
-    >>> y = np.repeat(["benign", "malignant"], 20)
-    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-    >>> path = fit(FeatureSet.from_arrays(X, y), "logistic").save("logistic.skops")
-    >>> load_model(path).n_samples
-    40
-    """
-    import skops.io
-
-    path = Path(path)
-    given = list(trust) if isinstance(trust, Iterable) and not isinstance(trust, str) else [trust]
-    if wrong := [one for one in given if not isinstance(one, str)]:
-        raise UsageError(
-            f"trust must list the names of types, such as 'package.module.Class', not "
-            f"{wrong[0]!r:.100}"
-        )
-    data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if bomb := find_burst(archive, len(data)):
-                raise ModelError(
-                    f"{path} was not loaded, because it may be a decompression bomb: {bomb}"
-                )
-        untrusted = untrusted_types(data)
-    except ModelError:
-        raise
-    except Exception as error:  # damaged bytes can make a parser raise anything
-        raise _damaged(path, error) from error
-    refuse_other_types(path, untrusted, given)
-    try:
-        content: Any = skops.io.loads(data, trusted=[*TRUSTED, *untrusted])
-    except (ImportError, AttributeError) as error:
-        if not untrusted:
-            raise _damaged(path, error) from error
-        raise ModelError(
-            f"{path} needs {', '.join(untrusted)}, which is not all here ({one_line(error)}): "
-            "install its package, or run in the folder of its module"
-        ) from error
-    except Exception as error:  # as above
-        raise _damaged(path, error) from error
-    try:
-        if content["format"] != _FORMAT:
-            raise ModelError(f"{path} has the format {content['format']!r}, not '{_FORMAT}'")
-        model = Model(estimator=content["estimator"], **content["metadata"])
-        check_estimator(path, model)
-    except ModelError:
-        raise
-    # The attributes of an estimator are what the file says.
-    except Exception as error:
-        raise ModelError(f"{path} is not a model of bottleneck: {one_line(error)}") from error
-    return model
-
-
-def _damaged(path: Path, error: Exception) -> ModelError:
-    return ModelError(
-        f"{path} is damaged, or not a model of bottleneck "
-        f"({type(error).__name__}: {one_line(error)}): "
-        f"copy it again, or train the head again with fit"
-    )
-
-
-def model_file_name(features: str | Path, head: str, cohort: str | None = None) -> str:
-    """Return the file name of a model trained on a feature file.
-
-    Parameters
-    ----------
-    features : str or Path
-        Path of the feature file.
-    head : str
-        Name of the head. If it has characters that file names do not take, a part of its hash
-        distinguishes it from others.
-    cohort : str or None
-        Fingerprint of the samples that were chosen; None for all.
-    """
-    name = slug(head)
-    if name != head:
-        name = f"{name}-{hashlib.sha256(head.encode()).hexdigest()[:6]}"
-    chosen = "" if cohort is None else f"--{cohort[:8]}"
-    return f"{Path(features).stem}{chosen}--{name}.skops"

@@ -1,0 +1,1 @@
+"""Fitted heads, and their files."""

@@ -1,0 +1,175 @@
+"""Files of fitted heads.
+
+Files have the format of skops, which lists the types in a file before any object is built.
+Loading a model therefore runs no code that its file names, but for the types that the caller
+trusts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bottleneck.backbones.recipe import slug
+from bottleneck.errors import ModelError, UsageError, one_line
+from bottleneck.files.small_files import read_small
+from bottleneck.heads.estimators.scores import order_classes
+from bottleneck.heads.estimators.tree_check import refuse_broken_trees
+from bottleneck.heads.head_catalogue import HEADS, get_head
+from bottleneck.heads.models.model import MODEL_FORMAT, Model
+from bottleneck.heads.models.model_types import (
+    TRUSTED,
+    find_burst,
+    refuse_other_types,
+    untrusted_types,
+)
+
+__all__ = ["load_model", "model_file_name"]
+
+_MAX_BYTES = 2**31
+
+
+def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
+    """Read a model from a file of ``Model.save``.
+
+    Parameters
+    ----------
+    path : str or Path
+        File of the model.
+    trust : str or iterable of str
+        Types in the file that are trusted, exactly those of ``Model.untrusted_types``: none for
+        heads by name. Loading runs the code of these types, which must be installed here.
+
+    Returns
+    -------
+    Model
+        The model.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged or not a model of bottleneck, or holds other types than
+        those that are trusted. The message names them; nothing of the file is loaded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, fit
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> path = fit(FeatureSet.from_arrays(X, y), "logistic").save("logistic.skops")
+    >>> load_model(path).n_samples
+    40
+    """
+    import skops.io
+
+    path = Path(path)
+    given = list(trust) if isinstance(trust, Iterable) and not isinstance(trust, str) else [trust]
+    if wrong := [one for one in given if not isinstance(one, str)]:
+        raise UsageError(
+            f"trust must list the names of types, such as 'package.module.Class', not "
+            f"{wrong[0]!r:.100}"
+        )
+    data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if bomb := find_burst(archive, len(data)):
+                raise ModelError(
+                    f"{path} was not loaded, because it may be a decompression bomb: {bomb}"
+                )
+        untrusted = untrusted_types(data)
+    except ModelError:
+        raise
+    except Exception as error:  # damaged bytes can make a parser raise anything
+        raise _damaged(path, error) from error
+    refuse_other_types(path, untrusted, given)
+    try:
+        content: Any = skops.io.loads(data, trusted=[*TRUSTED, *untrusted])
+    except (ImportError, AttributeError) as error:
+        if not untrusted:
+            raise _damaged(path, error) from error
+        raise ModelError(
+            f"{path} needs {', '.join(untrusted)}, which is not all here ({one_line(error)}): "
+            "install its package, or run in the folder of its module"
+        ) from error
+    except Exception as error:  # as above
+        raise _damaged(path, error) from error
+    try:
+        if content["format"] != MODEL_FORMAT:
+            raise ModelError(f"{path} has the format {content['format']!r}, not '{MODEL_FORMAT}'")
+        model = Model(estimator=content["estimator"], **content["metadata"])
+        _check_types(model)
+        refuse_broken_trees(model.estimator)
+        _check_estimator(path, model)
+    except ModelError:
+        raise
+    # The attributes of an estimator are what the file says.
+    except Exception as error:
+        raise ModelError(f"{path} is not a model of bottleneck: {one_line(error)}") from error
+    return model
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path} is damaged, or not a model of bottleneck "
+        f"({type(error).__name__}: {one_line(error)}): "
+        f"copy it again, or train the head again with fit"
+    )
+
+
+def _check_estimator(path: Path, model: Model) -> None:
+    """Raise ``ModelError`` if the estimator is not that of the head, or has other classes."""
+    method = "predict_proba" if model.kind == "probability" else "decision_function"
+    known = hasattr(model.estimator, method)
+    if known and model.head in HEADS:
+        head = get_head(model.head)
+        built = [h.build(0) for h in (head, head.large) if h is not None]
+        steps = [type(step) for step in getattr(model.estimator, "named_steps", {}).values()]
+        known = any(steps == [type(step) for step in pipeline] for pipeline in built)
+    if not known:
+        raise ModelError(f"{path} holds an estimator other than that of the head '{model.head}'")
+    try:
+        order_classes(model.estimator, model.classes)
+    except UsageError as error:
+        raise ModelError(
+            f"{path} holds an estimator with classes other than those listed in it"
+        ) from error
+
+
+def _check_types(model: Model) -> None:
+    """Raise ``TypeError`` if a field of a loaded model has another type."""
+    texts = (model.head, model.recipe_hash, model.dataset, model.fingerprint, model.trained_on)
+    mappings = (model.recipe, model.versions, model.selection, model.classifier, model.chosen)
+    sound = (
+        all(isinstance(text, str) for text in (*texts, *model.classes))
+        and isinstance(model.classes, tuple)
+        and all(isinstance(field, Mapping) for field in mappings)
+        and model.kind in ("probability", "decision")
+        and isinstance(model.positive, str | None)
+    )
+    if not sound:
+        raise TypeError("its metadata has fields of the wrong type")
+
+
+def model_file_name(features: str | Path, head: str, cohort: str | None = None) -> str:
+    """Return the file name of a model trained on a feature file.
+
+    Parameters
+    ----------
+    features : str or Path
+        Path of the feature file.
+    head : str
+        Name of the head. If it has characters that file names do not take, a part of its hash
+        distinguishes it from others.
+    cohort : str or None
+        Fingerprint of the samples that were chosen; None for all.
+    """
+    name = slug(head)
+    if name != head:
+        name = f"{name}-{hashlib.sha256(head.encode()).hexdigest()[:6]}"
+    chosen = "" if cohort is None else f"--{cohort[:8]}"
+    return f"{Path(features).stem}{chosen}--{name}.skops"
