@@ -43,6 +43,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "describe_os_error",
+    "did_you_mean",
     "first_line",
     "is_of_storage",
     "one_line",
@@ -185,6 +186,18 @@ def storage_failure(name: str, error: OSError) -> StorageError:
     )
 
 
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return the question that ends a message on an unknown name; "" if no choice is similar.
+
+    Examples
+    --------
+    >>> did_you_mean("resnet5", ["vgg16", "resnet50"])
+    "; did you mean 'resnet50'?"
+    """
+    near = difflib.get_close_matches(name, list(choices), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """Return the error for a name that does not exist, with the names that do.
 
@@ -208,6 +221,5 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     unknown backbone 'resnet5'; did you mean 'resnet50'? Known: resnet50, vgg16.
     """
     known = sorted(choices)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else "."
+    hint = did_you_mean(name, known) or "."
     return UsageError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known) or 'none'}.")

@@ -25,6 +25,7 @@ from bottleneck.backbones.fingerprints import (
 )
 from bottleneck.errors import UsageError, one_line
 from bottleneck.text.plain_text import visible
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["Identity", "explain_failure", "frozen_copy", "identify", "refuse_dependent_rows"]
 
@@ -71,7 +72,7 @@ def frozen_copy(module: object) -> nn.Module:
         raise UsageError(f"expected a network, but {module.__name__} is its class: make an object")
     if not isinstance(module, nn.Module):
         raise UsageError(
-            f"expected a torch.nn.Module, not {_kind(module)}; for the name of a network use "
+            f"expected a torch.nn.Module, not {shorten(module)}; for the name of a network use "
             "load_backbone"
         )
     _refuse_wrapped(module)
@@ -133,10 +134,6 @@ def _name(hook: object) -> str:
 
 def _layer(name: str) -> str:
     return f"layer '{name}'" if name else "the network"
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"an object of the class {type(value).__name__}"
 
 
 def identify(network: nn.Module) -> Identity:

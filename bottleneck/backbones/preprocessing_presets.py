@@ -14,6 +14,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.settings.config import read_toml
 from bottleneck.settings.schema import from_table
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "default_preprocessing",
@@ -132,7 +133,7 @@ def own_preprocessing(stated: object, module: object) -> Preprocessing:
         return _from_data_config(stated, "the data configuration")
     raise UsageError(
         "the preprocessing must be a Preprocessing, a data configuration of timm (a dict), or a "
-        f"name, not {'None' if stated is None else type(stated).__name__}: only the publisher of "
+        f"name, not {shorten(stated)}: only the publisher of "
         "the weights knows the size, the mean and the std that they expect"
     )
 

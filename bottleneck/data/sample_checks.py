@@ -13,7 +13,7 @@ from bottleneck.text.short_repr import shorten
 if TYPE_CHECKING:
     from bottleneck.data.samples import Sample
 
-__all__ = ["SPLIT_NAMES", "check_arguments", "check_sample", "shorten"]
+__all__ = ["SPLIT_NAMES", "check_arguments", "check_sample"]
 
 SPLIT_NAMES = ("train", "val", "test")
 

@@ -6,13 +6,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bottleneck.data.sample_checks import shorten
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.evaluation.cross_validation.arms import Arm
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm
 from bottleneck.settings.ranges import ArmName
 from bottleneck.settings.schema import validate
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["name_arms"]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from bottleneck.errors import UsageError, first_line
+from bottleneck.errors import UsageError, did_you_mean, first_line
 from bottleneck.heads.estimators.description import (
     check_name,
     describe_estimator,
@@ -26,7 +25,7 @@ from bottleneck.heads.estimators.suitability import (
     walk,
 )
 from bottleneck.predictions import Kind
-from bottleneck.text.short_repr import folded, shortened
+from bottleneck.text.short_repr import folded, shorten, shortened
 
 __all__ = ["LARGE", "Grid", "Head", "configure"]
 
@@ -265,13 +264,13 @@ def _check_grid(estimator: Any, grid: Grid | None) -> tuple[Mapping[str, Sequenc
     if isinstance(parts, str) or not isinstance(parts, Sequence):
         raise UsageError(
             "the grid of a head must be a mapping of parameters to lists of values, such as "
-            f"{{'C': [0.1, 1]}}, or a list of mappings, not {type(grid).__name__}"
+            f"{{'C': [0.1, 1]}}, or a list of mappings, not {shorten(grid)}"
         )
     checked = []
     for part in parts:
         if not isinstance(part, Mapping):
             raise UsageError(
-                f"a grid is a list of mappings such as {{'C': [0.1, 1]}}, and {part!r:.80} is none"
+                f"a grid lists mappings such as {{'C': [0.1, 1]}}, and {shorten(part)} is none"
             )
         checked.append({name: _check_values(name, values) for name, values in part.items()})
         _check_names(estimator, checked[-1])
@@ -280,14 +279,14 @@ def _check_grid(estimator: Any, grid: Grid | None) -> tuple[Mapping[str, Sequenc
 
 def _check_values(name: Any, values: Any) -> tuple[Any, ...]:
     if not isinstance(name, str):
-        raise UsageError(f"the parameters of a grid are texts such as 'C', not {name!r:.80}")
+        raise UsageError(f"the parameters of a grid are texts such as 'C', not {shorten(name)}")
     if hasattr(values, "rvs"):
         raise UsageError(
             f"the grid has a distribution for '{name}', and every candidate is tried: list values"
         )
     single = isinstance(values, str | Mapping) or hasattr(values, "get_params")
     if single or not hasattr(values, "__iter__"):
-        raise UsageError(f"the grid needs a list of values for '{name}': write [{values!r:.80}]")
+        raise UsageError(f"the grid needs a list of values for '{name}': write [{shorten(values)}]")
     try:
         listed = tuple(values)
     except TypeError:  # An array without a dimension.
@@ -309,8 +308,7 @@ def _check_names(estimator: Any, part: Mapping[str, Sequence[Any]]) -> None:
         if name in known or any(name.startswith(f"{one}__") for one in replaced):
             continue
         ends = [other for other in known if other.endswith(f"__{name}")]
-        near = ends or difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else "."
+        hint = f"; did you mean '{ends[0]}'?" if ends else did_you_mean(name, known) or "."
         raise UsageError(
             f"the grid has '{name}', which is no parameter of {type(estimator).__name__}{hint} "
             f"Known: {', '.join(sorted(known))}"

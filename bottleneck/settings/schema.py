@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.settings.ranges import Expected, refuse_absurd
-from bottleneck.text.short_repr import show_values
+from bottleneck.text.short_repr import shorten, show_values
 
 __all__ = [
     "Expected",
@@ -41,8 +41,6 @@ __all__ = [
 T = TypeVar("T")
 
 _RULES = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-# Characters of a value in a message.
-_SHOWN = 80
 # Errors that are looked at for the first one: each takes a kilobyte.
 _MAX_ERRORS = 10_000
 _UNKNOWN = "unexpected_keyword_argument"
@@ -201,17 +199,7 @@ def validate(kind: Any, value: Any, name: str) -> Any:
     try:
         return TypeAdapter(kind, config=_RULES).validate_python(value)
     except ValidationError:
-        raise UsageError(f"{name} must be {_expected(kind)}, not {_shorten(value)}") from None
-
-
-def _shorten(value: object) -> str:
-    """Return a value for a message, without its middle where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits.
-        return "a number of thousands of digits"
-    half = _SHOWN // 2
-    return text if len(text) <= _SHOWN else f"{text[:half]} … {text[-half:]}"
+        raise UsageError(f"{name} must be {_expected(kind)}, not {shorten(value)}") from None
 
 
 def _refuse_time(cls: type, table: object, source: str) -> None:
@@ -267,7 +255,7 @@ def _explain(error: ValidationError, cls: type, table: object, source: str) -> U
     if chosen["type"] == "finite_number":
         return UsageError(f"{before}{key} must be a finite number, not {value}")
     what = key or "the content"
-    return UsageError(f"{before}{what} must be {_expected(kind)}, not {_shorten(value)}")
+    return UsageError(f"{before}{what} must be {_expected(kind)}, not {shorten(value)}")
 
 
 def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str], Any, Any]:

@@ -12,6 +12,7 @@ from scipy import special
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.arguments import as_array, as_numbers, check_level
 from bottleneck.statistics.intervals import show_bounds
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["ResampledDifference", "corrected_resampled_t", "holm"]
 
@@ -102,7 +103,8 @@ def corrected_resampled_t(
         )
     if not all(isinstance(n, numbers.Real) and 0 < n < np.inf for n in (n_train, n_test)):
         raise UsageError(
-            f"n_train and n_test must be numbers above 0 patients, not {n_train!r} and {n_test!r}"
+            f"n_train and n_test must be numbers above 0 patients, not {shorten(n_train)} and "
+            f"{shorten(n_test)}"
         )
     count, mean = len(values), float(values.mean())
     error = float(np.sqrt((1 / count + n_test / n_train) * values.var(ddof=1)))

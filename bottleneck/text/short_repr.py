@@ -33,6 +33,7 @@ _WIDTH = 80
 _LONGEST_NAME, _LONGEST_TEXT = 40, 30
 _LONGEST_VALUE = 50
 _MOST_CLASSES = 6
+_BREAK = re.compile(r"\s*\n\s*")
 # Blanks where no line is broken: "8 features", "0.853 [0.801, 0.905]".
 _IN_NUMBERS = re.compile(r"(?<=\d) (?=[\[a-z])|(?<=\d,) (?=\d)|(?<=[^;:,])(?<! of)(?<! on) (?=\d)")
 
@@ -104,18 +105,18 @@ def show_html(value: object) -> str:
 
 
 def shorten(value: object) -> str:
-    """Return a value for a message, without its end where it is long.
+    """Return a value for a message, on one line, and without its end where it is long.
 
     Examples
     --------
-    >>> shorten([1, 2])
-    '[1, 2]'
+    >>> shorten([1, 2]), shorten(range(10**6)), shorten("a" * 60)
+    ('[1, 2]', 'range(0, 1000000)', "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…")
     """
     try:
-        text = repr(value)
+        text = _BREAK.sub(" ", repr(value))
     # The object is anyone's, and Python writes no number of thousands of digits.
     except Exception:  # noqa: BLE001
-        return f"of type {type(value).__name__}"
+        return f"<{type(value).__name__} object>"
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 

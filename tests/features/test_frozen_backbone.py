@@ -222,7 +222,7 @@ IMAGES = np.zeros((2, 20, 20, 3), np.uint8)
         (["a\0b"], "names no file"),
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), "a table of 2 columns"),
         (np.ma.masked_array(IMAGES), "a masked array"),
-        ([np.ma.masked_array(IMAGES[0])], "item 0 of X is an object of the class MaskedArray"),
+        ([np.ma.masked_array(IMAGES[0])], "item 0 of X is masked_array"),
         ([Image.new("P", (20, 20))], r"use np.asarray\(image.convert\('RGB'\)\)"),
     ],
 )

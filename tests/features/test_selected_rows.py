@@ -85,8 +85,8 @@ def test_ids_have_the_order_of_the_list() -> None:
     [
         (None, "this is None"),
         ("image-001", "put a single id in a list"),
-        ({"image-001": True}, "of type dict"),
-        (slice(3), "of type slice"),
+        ({"image-001": True}, "this is {'image-001': True}"),
+        (slice(3), "this is slice(None, 3, None)"),
         (3, "this is 3"),
         ([1, 2], "features.ids[numbers]"),
         (np.array([0, 1]), "features.ids[numbers]"),

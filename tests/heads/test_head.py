@@ -134,7 +134,7 @@ def test_early_stopping_that_waits_for_many_samples_is_refused_with_many():
         (SVC(), {"C": np.array(3.0)}, r"write \[3.0\]"),
         (SVC(), {"C": []}, "has no value for 'C'"),
         (SVC(), [1], "and 1 is none"),
-        (SVC(), 5, "not int"),
+        (SVC(), 5, "mappings, not 5"),
         (SVC(), {1: [2]}, "are texts such as 'C', not 1"),
         (SGDClassifier(), {"loss": ["hinge", "log_loss"]}, None),
         (Pipeline([("a", "passthrough")]), {"a": [SVC(), LogisticRegression()]}, None),

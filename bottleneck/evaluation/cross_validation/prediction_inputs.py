@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, Union
 
 import numpy as np
 
-from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
@@ -20,6 +19,7 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
 from bottleneck.features.arrays.array_features import without_features
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["NamedPredictions", "PredictionInput", "read_imported", "samples_of"]
 

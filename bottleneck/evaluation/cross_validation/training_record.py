@@ -10,6 +10,7 @@ from typing import Any
 
 from bottleneck.errors import DataError
 from bottleneck.files.small_files import read_small
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["read_training", "training_cost"]
 
@@ -76,7 +77,7 @@ def training_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
             fits = _is_text(value) if name == "device" else value is None or _is_number(value)
             if not fits:
                 raise DataError(
-                    f"{path} does not describe a training: {name} cannot be {_shorten(value)}"
+                    f"{path} does not describe a training: {name} cannot be {shorten(value)}"
                 )
     options = {field: training[field] for field in _OPTIONS if training.get(field) is not None}
     for name, value in options.items():
@@ -117,13 +118,6 @@ def _is_number(value: Any, limit: float = _MAX_NUMBER) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= limit  # Not a NaN either.
-
-
-def _shorten(value: Any) -> str:
-    if isinstance(value, int) and abs(value) > _MAX_NUMBER:
-        return "a whole number of so many digits"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _objects(fields: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 import bottleneck
 from bottleneck.data.readers.sample_records import check_name
-from bottleneck.data.sample_checks import shorten
 from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.features.arrays.matrix import Matrix, index_of, read_matrix
@@ -28,6 +27,7 @@ from bottleneck.features.arrays.sample_columns import (
 )
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["OWN_FEATURES", "from_arrays", "read_unlabelled", "renamed", "without_features"]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import UsageError
 from bottleneck.features.arrays.array_features import (
     OWN_FEATURES,
@@ -22,6 +21,7 @@ from bottleneck.features.arrays.matrix import index_of, is_frame
 from bottleneck.features.arrays.sample_columns import name_ids, refuse_unlike_indexes
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     import pandas as pd

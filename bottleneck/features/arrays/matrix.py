@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.identifiers import is_missing_value
-from bottleneck.data.sample_checks import shorten
 from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["Matrix", "index_of", "is_frame", "read_matrix", "read_numbers"]
 

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.identifiers import is_missing_value, name_value
-from bottleneck.data.sample_checks import check_sample, shorten
+from bottleneck.data.sample_checks import check_sample
 from bottleneck.data.samples import Sample
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features.arrays.matrix import index_of, is_frame
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["name_ids", "name_samples", "read_names", "refuse_unlike_indexes"]
 

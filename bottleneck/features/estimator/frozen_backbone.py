@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 
 from bottleneck.errors import UsageError
 from bottleneck.features.estimator.given_images import read_inputs
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -182,7 +183,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         store = self.store
         if store is not None and (not isinstance(store, str | Path) or Path(store).is_file()):
-            raise UsageError(f"store must be a folder or None, not {self.store!r}")
+            raise UsageError(f"store must be a folder or None, not {shorten(self.store)}")
         chosen: dict[str, Any] = {"precision": self.precision}
         if fitted and self.precision == "auto" and hasattr(self, "recipe_"):
             chosen["precision"] = self.recipe_["precision"]
@@ -201,7 +202,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         for name in ("weights", "layer", "pooling", "preprocessing"):
             value = getattr(self, name)
             if not isinstance(value, str) and not (value is None and name != "weights"):
-                raise UsageError(f"{name} must be text, not {value!r}")
+                raise UsageError(f"{name} must be text, not {shorten(value)}")
         if isinstance(self.backbone, str):
             stamp = _stamp(self.backbone, self.weights, self.preprocessing)
             network, taps = _loaded(self.backbone, self.weights, self.preprocessing, stamp)
@@ -211,7 +212,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return taps[tap]
         if not isinstance(self.backbone, Backbone):
             raise UsageError(
-                f"backbone must be a name or a Backbone, not {type(self.backbone).__name__}; of a "
+                f"backbone must be a name or a Backbone, not {shorten(self.backbone)}; of a "
                 "torch.nn.Module, Backbone.from_module makes one"
             )
         if self.weights != "imagenet" or self.preprocessing is not None:

@@ -16,6 +16,7 @@ from bottleneck.data.image_sources import FileSource, MemorySource
 from bottleneck.data.samples import Sample
 from bottleneck.errors import UsageError
 from bottleneck.text.plain_text import visible
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["GivenImages", "read_inputs"]
 
@@ -107,10 +108,8 @@ def _is_image(item: object) -> bool:
 
 
 def _kind(item: object) -> str:
-    if item is None or isinstance(item, str | int | float | bytes):
-        return visible(repr(item)[:60])
     advice = " (use np.asarray(image.convert('RGB')))" if hasattr(item, "convert") else ""
-    return f"an object of the class {type(item).__name__}{advice}"
+    return f"{visible(shorten(item))}{advice}"
 
 
 def _in_memory(images: Sequence[NDArray[np.uint8]]) -> GivenImages:

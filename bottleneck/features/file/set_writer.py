@@ -21,6 +21,7 @@ from bottleneck.features.file.writer import MEMBERS, write_members
 from bottleneck.features.rows import key_of
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.features.file.feature_set import FeatureSet
@@ -35,7 +36,7 @@ _FIELDS = {"labels": "y", "groups": "stated_patients"}
 def save_features(features: FeatureSet, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a feature file; see ``FeatureSet.save``."""
     if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"the path must name a file, such as 'mine.h5', not {path!r}")
+        raise UsageError(f"the path must name a file, such as 'mine.h5', not {shorten(path)}")
     path = Path(path)
     # ``os.path`` has no errors of its own for names that no folder can have.
     if (is_folder := os.path.isdir(path)) or path.suffix != ".h5":  # noqa: PTH112

@@ -30,6 +30,7 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.features.file.set_writer import content_of
 from bottleneck.features.rows import key_of
 from bottleneck.features.sets.selected_rows import count_samples
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.features.file.feature_set import FeatureSet
@@ -71,9 +72,9 @@ def concatenate(
 
     for option, value in (("centre", centre), ("same_patients", same_patients)):
         if not isinstance(value, bool | np.bool_):
-            raise UsageError(f"{option} must be True or False, not {value!r}")
+            raise UsageError(f"{option} must be True or False, not {shorten(value)}")
     if note is not None and not callable(note):
-        raise UsageError(f"note must be a function that takes a text, not {note!r}")
+        raise UsageError(f"note must be a function that takes a text, not {shorten(note)}")
     expected = "a FeatureSet or the path of a feature file"
     names, sets = name_sources(given, (FeatureSet, str, Path), expected)
     read = [s if isinstance(s, FeatureSet) else load_features(s, memory_map=True) for s in sets]
@@ -82,7 +83,7 @@ def concatenate(
     _refuse_same(own, read)
     refuse_unclear(own)
     if name is not None and (not isinstance(name, str) or not name.strip()):
-        raise UsageError(f"the name must be a text, not {name!r}")
+        raise UsageError(f"the name must be a text, not {shorten(name)}")
     tell = note or _ignore
     renames = spell_alike(own, [one.classes for one in read], tell)
     sources = [

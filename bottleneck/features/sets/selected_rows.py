@@ -16,6 +16,7 @@ from bottleneck.data.source_names import prefixed
 from bottleneck.data.splits.patients import name_patients
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.features.file.feature_set import FeatureSet
@@ -37,7 +38,7 @@ _SHOWN = 80
 def select(features: FeatureSet, chosen: Any, reason: str) -> FeatureSet:
     """Return some of the samples; see ``FeatureSet.select``."""
     if not isinstance(reason, str) or not reason.strip():
-        raise UsageError(f"the reason must be some words, not {reason!r}")
+        raise UsageError(f"the reason must be some words, not {shorten(reason)}")
     rows = _find_rows(features, chosen)
     if not len(rows):
         raise UsageError(
@@ -68,7 +69,7 @@ def _find_rows(features: FeatureSet, chosen: Any) -> Rows:
     if kinds == {"number"}:
         raise UsageError(f"{_NEITHER}; these are numbers, which could be either")
     odd = [v for v in values.tolist() if _kind(v) not in ("bool", "id")]
-    what = f"among these is {str(odd[0])[:60]!r}" if odd else "these are of both kinds"
+    what = f"among these is {shorten(odd[0])}" if odd else "these are of both kinds"
     raise UsageError(f"{_NEITHER}; {what}")
 
 
@@ -108,9 +109,7 @@ def _kind(value: object) -> str:
 def _name(value: object) -> str:
     if isinstance(value, str):
         return f"the text '{value[:60]}': put a single id in a list"
-    if value is None or isinstance(value, int | float):
-        return f"{value}"
-    return f"of type {type(value).__name__}"
+    return shorten(value)
 
 
 def _follow_mask(features: FeatureSet, mask: NDArray[np.bool_], index: Any) -> Rows:

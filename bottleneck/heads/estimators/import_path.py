@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import re
 import sys
 from typing import Any
 
-from bottleneck.errors import UsageError, first_line
+from bottleneck.errors import UsageError, did_you_mean, first_line
 
 __all__ = ["import_estimator", "import_object", "public_path", "suggest_path"]
 
@@ -88,8 +87,7 @@ def import_object(path: str, expected: str) -> Any:
         except Exception as error:  # A module may import what it holds only now.
             raise _failed(module, error) from error
         if not known:
-            near = difflib.get_close_matches(part, dir(value), n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ": check its spelling"
+            hint = did_you_mean(part, dir(value)) or ": check its spelling"
             raise UsageError(f"the module '{module}' has no '{name}'{hint}")
         value = getattr(value, part)
     return value

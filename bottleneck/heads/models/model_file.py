@@ -27,6 +27,7 @@ from bottleneck.heads.models.model_types import (
     refuse_other_types,
     untrusted_types,
 )
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["load_model", "model_file_name"]
 
@@ -72,7 +73,7 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     if wrong := [one for one in given if not isinstance(one, str)]:
         raise UsageError(
             f"trust must list the names of types, such as 'package.module.Class', not "
-            f"{wrong[0]!r:.100}"
+            f"{shorten(wrong[0])}"
         )
     data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
     try:
