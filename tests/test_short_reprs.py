@@ -1,10 +1,12 @@
-"""The text of every public object is short, and names no sample and no patient."""
+"""The text of every public object is short and names nobody; objects can be compared and kept."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
+import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,19 @@ def test_the_text_of_every_object_is_short_and_names_nobody() -> None:
         assert max(map(len, lines)) <= 80, text
         assert not any(name in text for name in NAMES), text
         assert text.replace("\n", "").isprintable(), text
+
+
+def test_objects_can_be_compared_and_kept() -> None:
+    """A result equals itself only, so that it can be a key of a mapping."""
+    options = {"Measures", "Selection"}  # They hold mappings.
+    public = {getattr(bottleneck, name) for name in bottleneck.__all__}
+    for part in shown():
+        twin = copy.deepcopy(part)
+        assert part == part
+        assert (part == twin) in (True, False), type(part)
+        assert repr(twin) == repr(copy.copy(part)) == repr(pickle.loads(pickle.dumps(part)))
+        if type(part) in public and type(part).__name__ not in options:
+            assert part in {part: 1}
 
 
 def test_every_public_class_is_among_them() -> None:

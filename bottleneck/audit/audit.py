@@ -52,7 +52,7 @@ _SEVERITIES = ("leak", "warning", "note")
 _ABOUT_FOLDS = ("shared patients", "identical images", "near-duplicates", "equal features")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Audit:
     """Findings of a leak audit.
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageDataset:
     """A named set of labelled images.
 

@@ -40,8 +40,9 @@ from bottleneck.evaluation.external.validation import validate_externally
 from bottleneck.evaluation.inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
+from bottleneck.evaluation.metrics.metric_trial import check_metrics
 from bottleneck.evaluation.metrics.own_intervals import measure_own
-from bottleneck.evaluation.metrics.own_metrics import MetricFunction, check_metrics
+from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.file.feature_set import FeatureSet

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
     """Results of one arm: features and a head, or imported predictions.
 
@@ -178,7 +178,7 @@ class Evaluation:
         return weights.get(self.classifier.get("class_weights", "none"))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class External:
     """Results of an external cohort, tested once by heads trained on all internal samples.
 
@@ -234,7 +234,7 @@ class External:
         return drops_frame(self.drops)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
     """Results of several arms on the same samples.
 

@@ -14,7 +14,7 @@ from bottleneck.text.short_repr import describe, show_html
 __all__ = ["Extraction"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Extraction:
     """What an extraction did to one feature file.
 

@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 _ROUNDING = 1e-30
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class AurocInfluence:
     """An AUROC, or a difference of two, and the contribution of each patient to it.
 

@@ -20,7 +20,7 @@ __all__ = ["DecisionCurve", "decision_curve", "net_benefit"]
 Floats = NDArray[np.float64]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class DecisionCurve:
     """Net benefit of acting on predicted probabilities (Vickers & Elkin 2006).
 

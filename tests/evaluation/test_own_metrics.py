@@ -22,13 +22,20 @@ from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.evaluate_arm import evaluate_arm
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics import own_metrics
+from bottleneck.evaluation.metrics.metric_trial import check_metrics
 from bottleneck.evaluation.metrics.own_intervals import measure_own
-from bottleneck.evaluation.metrics.own_metrics import check_metrics, resample_metric
+from bottleneck.evaluation.metrics.own_metrics import resample_metric
 from bottleneck.report.json_record import results
 from bottleneck.report.paragraphs import methods_paragraph
 from bottleneck.report.tables import markdown_table, own_tables
 
 CLASSES = ("benign", "malignant")
+
+
+def hits(true, predicted):
+    return float((true == predicted).mean())
+
+
 QUICK = Protocol(n_splits=3, inner_splits=2)
 
 
@@ -36,6 +43,7 @@ QUICK = Protocol(n_splits=3, inner_splits=2)
 def few_draws(monkeypatch):
     for module in ("own_metrics", "own_intervals"):
         monkeypatch.setattr(f"bottleneck.evaluation.metrics.{module}.N_DRAWS", 60)
+    monkeypatch.setattr("bottleneck.statistics.bootstrap._N_BLOCKS", 12)
 
 
 def evaluated(arm, name="x", positive="malignant"):
@@ -98,7 +106,7 @@ def auroc(truth, score):
 @pytest.mark.parametrize(
     ("name", "metric"),
     [
-        ("accuracy", lambda true, predicted: float((true == predicted).mean())),
+        ("accuracy", hits),
         ("auroc", on_scores(auroc)),
         ("brier", on_probabilities(brier_of_classes)),
     ],
@@ -125,7 +133,7 @@ def test_arms_share_their_draws(few_draws):
         evaluated(arm, name)
         for name, arm in (("a", one), ("b", one), ("c", predict(120, groups=True, seed=2)))
     ]
-    checked = check_metrics({"kappa": sk.cohen_kappa_score}, CLASSES, "malignant")
+    checked = check_metrics({"kappa": hits}, CLASSES, "malignant")
     differences = measure_own(both, checked, "malignant", seed=0).differences
     assert [(d.a, d.b, d.metric, d.role, d.p) for d in differences] == [
         ("a", "b", "kappa", "secondary", None),
@@ -142,29 +150,28 @@ def test_a_metric_is_shown_wherever_metrics_are(few_draws):
         signal=1.0, n_patients=24, seed=5, dataset={"name": "other", "fingerprint": "e" * 64}
     )
     other = dataclasses.replace(other, ids=np.char.add("x", other.ids))
-    f2 = functools.partial(sk.fbeta_score, beta=2, pos_label="malignant")
     result = compare(
         features,
-        ["logistic"],
+        ["lda"],
         external=other,
         protocol=QUICK,
-        metrics={"F2": f2, "average precision": on_scores(sk.average_precision_score)},
+        metrics={"hits": hits, "rank order": on_scores(auroc)},
     )
     arm = result.evaluations[0]
-    assert list(arm.metrics)[-2:] == ["F2", "average precision"]
-    assert arm.metrics["average precision"].value == pytest.approx(arm.metrics["auprc"].value)
-    assert arm.metrics["F2"].low < arm.metrics["F2"].value < arm.metrics["F2"].high
-    rows = result.to_frame().query("metric == 'F2'")
+    assert list(arm.metrics)[-2:] == ["hits", "rank order"]
+    assert arm.metrics["rank order"].value == pytest.approx(arm.metrics["auroc"].value)
+    assert arm.metrics["hits"].low < arm.metrics["hits"].value < arm.metrics["hits"].high
+    rows = result.to_frame().query("metric == 'hits'")
     assert rows["low"].notna().any()
-    assert result.external[0].evaluations[0].metrics["F2"].low is not None
-    assert {d.metric for d in result.external[0].drops} >= {"F2", "average precision"}
+    assert result.external[0].evaluations[0].metrics["hits"].low is not None
+    assert {d.metric for d in result.external[0].drops} >= {"hits", "rank order"}
     record = json.loads(json.dumps(results(result)))
-    assert record["arms"][0]["metrics"]["F2"]["value"] == pytest.approx(arm.metrics["F2"].value)
-    assert any(d["metric"] == "F2" for d in record["comparisons"])
-    assert "F2" in markdown_table(result)
+    assert record["arms"][0]["metrics"]["hits"]["value"] == pytest.approx(arm.metrics["hits"].value)
+    assert any(d["metric"] == "hits" for d in record["comparisons"])
+    assert "Hits" in markdown_table(result)
     assert "bootstrap of patients (BCa, 60 draws, seed 0)" in methods_paragraph(result)
     (table,) = own_tables(result.evaluations)
-    assert [str(column.header) for column in table.columns[2:]] == ["F2", "Average precision"]
+    assert [str(column.header) for column in table.columns[2:]] == ["Hits", "Rank order"]
 
 
 @pytest.mark.slow(reason="the report is written")
@@ -183,14 +190,14 @@ def test_a_metric_that_fails_later_leaves_the_rest(few_draws):
     def fragile(true, predicted):
         if len(true) not in (60,):
             raise ZeroDivisionError("division by zero")
-        return 1.0
+        return hits(true, predicted)
 
     def undefined(true, predicted):
-        return float("nan")
+        return hits(true, predicted) if len(true) == 60 else float("nan")
 
     features = make_features(signal=1.0, n_patients=24)
     result = compare(
-        features, ["logistic"], protocol=QUICK, metrics={"fragile": fragile, "nothing": undefined}
+        features, ["lda"], protocol=QUICK, metrics={"fragile": fragile, "nothing": undefined}
     )
     assert result.evaluations[0].metrics["auroc"].low is not None
     assert np.isnan(result.evaluations[0].metrics["fragile"].value)
@@ -198,6 +205,18 @@ def test_a_metric_that_fails_later_leaves_the_rest(few_draws):
     arm = result.evaluations[0].name
     assert f"the metric 'fragile' of {arm} raised ZeroDivisionError: division by zero" in warned
     assert any(w.startswith(f"the metric 'nothing' of {arm} is not defined") for w in warned)
+
+
+def test_what_a_function_warns_of_is_a_warning_of_the_results(few_draws):
+    """The precision of an arm that never predicts the class is 0 for scikit-learn."""
+    precision = functools.partial(sk.precision_score, pos_label="malignant")
+    arm = predict(40)
+    arm = dataclasses.replace(arm, predicted=np.full_like(arm.labels, "benign"))
+    checked = check_metrics({"precision of mine": precision}, CLASSES, "malignant")
+    result = measure_own([evaluated(arm)], checked, "malignant", seed=0)
+    assert result.evaluations[0].metrics["precision of mine"].value == 0
+    (warned,) = result.warnings
+    assert warned.startswith("the metric 'precision of mine' of x: Precision is ill-defined")
 
 
 def test_an_arm_without_probabilities_lacks_their_metrics(few_draws):
@@ -218,7 +237,7 @@ def test_a_fold_without_a_class_has_no_value(few_draws):
 def test_perfect_predictions_have_no_interval(few_draws):
     arm = predict(40, groups=True, skill=50)
     made = evaluated(arm)
-    checked = check_metrics({"kappa": sk.cohen_kappa_score}, CLASSES, "malignant")
+    checked = check_metrics({"kappa": hits}, CLASSES, "malignant")
     (result,) = measure_own([made], checked, "malignant", seed=0).evaluations
     assert (result.metrics["kappa"].value, result.metrics["kappa"].low) == (1, None)
 
@@ -230,7 +249,7 @@ def test_bounds_are_values_that_a_metric_can_have(few_draws, skill, seed):
     arm = with_probabilities(predict(60, groups=True, seed=seed, skill=skill))
     made = evaluated(dataclasses.replace(arm, folds=np.arange(60) // 4 % 3))
     metrics = {
-        "share": lambda true, predicted: float((true == predicted).mean()),
+        "share": hits,
         "rank": on_scores(auroc),
         "square": on_probabilities(brier_of_classes),
     }
@@ -243,8 +262,9 @@ def test_bounds_are_values_that_a_metric_can_have(few_draws, skill, seed):
 
 def test_a_function_may_change_its_arrays(few_draws):
     def greedy(true, predicted):
+        value = hits(true, predicted)
         true[:] = predicted
-        return 1.0
+        return value
 
     arm = predict(40)
     before = arm.labels.copy()
@@ -253,7 +273,7 @@ def test_a_function_may_change_its_arrays(few_draws):
 
 
 def returns(value):
-    return lambda true, predicted: value
+    return lambda true, predicted: value if (true != predicted).any() else 7.0
 
 
 class Scorer:
@@ -291,6 +311,30 @@ WRONG = {
         {"k": functools.partial(sk.recall_score, average=None)},
         r"returned array\(.*\) \(ndarray\), not a number",
     ),
+    "column": ({"Arm": hits}, "'Arm' has the name of a column of the tables, 'arm'"),
+    "bound": ({"AUROC low": hits}, "has the name of a built-in metric, 'auroc'"),
+    "bound of another": ({"k": hits, "k_low": hits}, "the name of another metric, 'k'"),
+    "classes as numbers": (
+        {
+            "cost": lambda t, p: float(
+                5 * ((t == 1) & (p == 0)).mean() + ((t == 0) & (p == 1)).mean()
+            )
+        },
+        "'cost' is 0 whatever is predicted. Classes are text: compare them with 'malignant'",
+    ),
+    "class that is not there": (
+        {"k": lambda t, p: float("nan") if not (t == "M").any() else 1.0},
+        "'k' is no number .NaN. whatever is predicted",
+    ),
+    "positives as text": (
+        {"k": on_scores(lambda t, s: float(s[t == "malignant"].sum()))},
+        "'k' is 0 whatever is predicted. True values are 0 or 1",
+    ),
+    "threshold of scores": (
+        {"k": on_scores(lambda t, s: sk.f1_score(t, s > 0.5))},
+        "'k' depends on more than the order of the scores.* pass on_probabilities",
+    ),
+    "loss of scores": ({"k": on_scores(sk.log_loss)}, "more than the order of the scores"),
     "random": ({"k": lambda t, p: np.random.random()}, "gives different values .* fix its seed"),
 }
 

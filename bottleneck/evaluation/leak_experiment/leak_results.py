@@ -69,7 +69,7 @@ class LeakRow:
         return statistics.stdev(values) if len(values) > 1 else None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LeakExperiment:
     """Results of the leak experiment.
 

@@ -39,7 +39,7 @@ class OwnResults:
     differences : tuple of Difference
         Differences between pairs of arms; all are secondary and have no p value.
     warnings : tuple of str
-        Metrics without a value.
+        Metrics without a value, and what their functions warned of.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -83,6 +83,7 @@ def measure_own(
             measured[arm.name] = result
             if result.failure:
                 warnings.append(f"the metric '{name}' of {arm.name} {result.failure}")
+            warnings += [f"the metric '{name}' of {arm.name}: {text}" for text in result.warned]
             own = _as_metric(result, metric, arm.predictions, positive, seed)
             evaluations[n] = dataclasses.replace(arm, metrics={**arm.metrics, name: own})
         differences += [

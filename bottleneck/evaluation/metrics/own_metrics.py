@@ -12,16 +12,15 @@ import contextlib
 import dataclasses
 import math
 import numbers
-import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError, one_line
-from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
+from bottleneck.evaluation.metrics.metrics import positive_classes
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
@@ -35,7 +34,8 @@ __all__ = [
     "MetricFunction",
     "OwnMetric",
     "Resampled",
-    "check_metrics",
+    "call",
+    "check_callable",
     "on_probabilities",
     "on_scores",
     "resample_metric",
@@ -43,12 +43,6 @@ __all__ = [
 
 #: Draws of patients.
 N_DRAWS = 2_000
-# Characters of a name.
-_MAX_NAME = 40
-_AT_PREVALENCE = ("ppv_at_prevalence", "npv_at_prevalence")
-# Samples of the trial.
-_TRIAL = 60
-
 _NO_LIMITS = (-math.inf, math.inf)
 
 Kind = Literal["labels", "scores", "probabilities"]
@@ -87,7 +81,7 @@ def on_scores(function: Callable[..., Any]) -> OwnMetric:
     function : callable
         Takes whether each sample has the positive class (ndarray of int64, 0 or 1) and the score
         of this class (ndarray of float64; larger means more likely), and returns a number. Scores
-        have no common scale: the function is called for each fold, and should use their order
+        have no common scale: the function is called for each fold, and must use their order
         only. Without a positive class, it is called for each class against the rest.
 
     Returns
@@ -106,7 +100,7 @@ def on_scores(function: Callable[..., Any]) -> OwnMetric:
     >>> on_scores(average_precision_score).kind
     'scores'
     """
-    return OwnMetric(_check_callable("on_scores", function), "scores")
+    return OwnMetric(check_callable("on_scores", function), "scores")
 
 
 def on_probabilities(function: Callable[..., Any]) -> OwnMetric:
@@ -136,69 +130,11 @@ def on_probabilities(function: Callable[..., Any]) -> OwnMetric:
     >>> on_probabilities(log_loss).kind
     'probabilities'
     """
-    return OwnMetric(_check_callable("on_probabilities", function), "probabilities")
+    return OwnMetric(check_callable("on_probabilities", function), "probabilities")
 
 
-def check_metrics(
-    metrics: Mapping[str, MetricFunction] | None, classes: Sequence[str], positive: str | None
-) -> dict[str, OwnMetric]:
-    """Return the metrics by name, after a trial of each function.
-
-    Parameters
-    ----------
-    metrics : mapping of str to function or OwnMetric, or None
-        Metrics as ``compare`` takes them.
-    classes : sequence of str
-        The classes.
-    positive : str or None
-        The positive class.
-
-    Raises
-    ------
-    UsageError
-        If a name or function cannot be used, or a function fails on made-up predictions: nothing
-        has been trained then.
-    """
-    if metrics is None:
-        return {}
-    if not isinstance(metrics, Mapping):
-        raise UsageError(
-            "metrics must be a dict of names to functions, such as {'kappa': cohen_kappa_score}, "
-            f"not {shorten(metrics)}"
-        )
-    checked: dict[str, OwnMetric] = {}
-    taken = {_key(name): name for name in (*METRICS, *_AT_PREVALENCE)}
-    for name, given in metrics.items():
-        _check_name(name)
-        other = taken.setdefault(_key(name), name)
-        if other != name or name in METRICS:
-            whose = "another" if other in checked else "a built-in"
-            raise UsageError(
-                f"the metric '{name}' has the name of {whose} metric, '{other}': give it a name of "
-                "its own"
-            )
-        metric = given if isinstance(given, OwnMetric) else OwnMetric(given)
-        _check_callable(f"the metric '{name}'", metric.function)
-        _try(name, metric, sorted(classes), positive)
-        checked[name] = metric
-    return checked
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold()) or name
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str):
-        raise UsageError(f"the name of a metric must be text, not {shorten(name)}")
-    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
-        raise UsageError(
-            f"the name {shorten(name)} cannot name a metric: use 1 to {_MAX_NAME} letters, digits "
-            "and signs on one line"
-        )
-
-
-def _check_callable(what: str, function: Any) -> Callable[..., Any]:
+def check_callable(what: str, function: Any) -> Callable[..., Any]:
+    """Return what was given as a function; refuse it if it cannot be called."""
     if isinstance(function, OwnMetric):
         raise UsageError(f"{what} got {shorten(function)}; pass the function itself")
     if isinstance(function, type) or not callable(function):
@@ -207,42 +143,6 @@ def _check_callable(what: str, function: Any) -> Callable[..., Any]:
             f"{shorten(function)}"
         )
     return function
-
-
-def _try(name: str, metric: OwnMetric, classes: Sequence[str], positive: str | None) -> None:
-    """Call a function once on predictions by chance; refuse it if it gives no number."""
-    rng = np.random.default_rng(0)
-    codes = np.arange(max(_TRIAL, 4 * len(classes))) % len(classes)
-    true = np.array(classes, dtype=np.str_)[codes]
-    arrays: tuple[NDArray[Any], NDArray[Any]]
-    if metric.kind == "labels":
-        arrays = true, true[rng.permutation(len(true))]
-    else:
-        chosen = classes[0] if positive is None else positive
-        arrays = (true == chosen).astype(np.int64), rng.uniform(0.01, 0.99, len(true))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value, again = (call(metric, *(a.copy() for a in arrays)) for _ in range(2))
-    except MetricFailure as failure:
-        raise UsageError(
-            f"the metric '{name}' {failure}, on a trial with made-up predictions of the classes "
-            f"{', '.join(classes[:4])}{' …' if len(classes) > 4 else ''}. {_HINTS[metric.kind]}"
-        ) from failure.__cause__
-    if value != again and not (np.isnan(value) and np.isnan(again)):
-        raise UsageError(
-            f"the metric '{name}' gives different values for the same predictions ({value:g} and "
-            f"{again:g}): fix its seed"
-        )
-
-
-_HINTS = {
-    "labels": "It is called as function(true, predicted) with the names of classes; for scores, "
-    "pass on_scores(function). Other arguments, such as pos_label, are set by functools.partial",
-    "scores": "It is called as function(is_positive, score) with 0 or 1 and the score",
-    "probabilities": "It is called as function(is_positive, probability) with 0 or 1 and the "
-    "probability",
-}
 
 
 def call(metric: OwnMetric, first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -282,6 +182,8 @@ class Resampled:
         there is none.
     failure : str
         Why there is no value; empty if there is one.
+    warned : tuple of str
+        Warnings of the function on the value.
     """
 
     value: float
@@ -290,6 +192,7 @@ class Resampled:
     overlap: float
     limits: tuple[float, float] = _NO_LIMITS
     failure: str = ""
+    warned: tuple[str, ...] = ()
 
 
 def resample_metric(
@@ -340,9 +243,12 @@ def resample_metric(
             return np.nan
 
     try:
-        value = compute(cells)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            value = compute(cells)
     except MetricFailure as failure:
         return Resampled(np.nan, nothing, nothing, overlap, failure=str(failure))
+    warned = tuple(dict.fromkeys(" ".join(str(one.message).split()) for one in caught))
     if np.isnan(value):
         why = "is not defined: it returned NaN or infinity, or a fold lacks a class"
         return Resampled(np.nan, nothing, nothing, overlap, failure=why)
@@ -356,7 +262,7 @@ def resample_metric(
             with contextlib.suppress(MetricFailure):
                 ends.append(compute(cells, arrays))
     limits = (min(ends), max(ends)) if len(ends) == 2 and not np.isnan(ends).any() else _NO_LIMITS
-    return Resampled(value, draws, jackknife, overlap, limits)
+    return Resampled(value, draws, jackknife, overlap, limits, warned=warned)
 
 
 def _extremes(kind: Kind, pairs: Pairs, classes: Sequence[str]) -> tuple[Pairs, Pairs]:

@@ -27,7 +27,7 @@ __all__ = ["FeatureSet"]
 Strings = NDArray[np.str_]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class FeatureSet(FeatureOrigin, CopySearch):
     """One row of features per sample, with their provenance.
 

@@ -32,7 +32,7 @@ __all__ = ["MODEL_FORMAT", "Model"]
 MODEL_FORMAT = "bottleneck-model/2"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Model:
     """A fitted head, with the recipe of its features.
 
