@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.errors import UsageError, unknown_name
+from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.heads.head import Grid, Head
@@ -81,8 +82,11 @@ def get_head(head: str | Head | Any) -> Head:
                 f"'{head}' names no class and no estimator: name a class, or an object of one"
             )
         return get_head(imported)
-    if isinstance(head, list | tuple | set | frozenset | Mapping):
-        raise UsageError(f"one head is needed here, not {len(head)} in a {type(head).__name__}")
+    if isinstance(head, Iterable) and not hasattr(head, "fit") and not inspect.isclass(head):
+        raise UsageError(
+            f"one head is needed here, not {shorten(head)}: labels are passed as y=, and patients "
+            "as groups="
+        )
     if not isinstance(head, Head):
         head = Head(head)
     if head.name in _RESERVED and head is not (_make(head.name) if head.name in HEADS else None):

@@ -17,9 +17,9 @@ from bottleneck.features.arrays.sample_columns import (
     name_ids,
     name_samples,
     read_names,
-    refuse_unlike_indexes,
 )
 from bottleneck.predictions import Kind, Predictions, predicted_classes
+from bottleneck.statistics.arguments import check_same_rows
 
 __all__ = ["add_up", "from_columns", "kind_of", "renumbered"]
 
@@ -41,7 +41,7 @@ def from_columns(
     classes: Sequence[str | int] | None,
 ) -> Predictions:
     """Return what ``Predictions.from_arrays`` documents."""
-    refuse_unlike_indexes(
+    check_same_rows(
         y=y,
         scores=scores,
         groups=groups,

@@ -46,27 +46,38 @@ def check_level(level: float) -> float:
     return float(level)
 
 
-def check_same_rows(**named: Any) -> None:
-    """Raise ``UsageError`` if two arguments with an index (Series) have different ones.
+def check_same_rows(**columns: Any) -> None:
+    """Raise ``UsageError`` if two data frames or series have different indexes.
 
-    Values belong together by position. Series with the same rows in another order would be
-    paired wrongly without a word.
+    Rows belong together by position. Those of the same names in another order would be paired
+    wrongly without a word.
+
+    Parameters
+    ----------
+    **columns
+        Arguments by name; those without an index are passed over.
     """
     indexed = {
         name: values.index
-        for name, values in named.items()
+        for name, values in columns.items()
         if hasattr(values, "iloc") and hasattr(values, "index")
     }
-    if len(indexed) < 2:
-        return
-    (first, index), *others = indexed.items()
-    for name, other in others:
-        if len(index) == len(other) and not index.equals(other):
-            raise UsageError(
-                f"{first} and {name} have different indexes, so it is unclear which of their "
-                "values belong together: align them by .loc, or pass .to_numpy() of both if their "
-                "order is the same"
-            )
+    first = next(iter(indexed), "")
+    for name, index in indexed.items():
+        # Unlike lengths have a message of their own.
+        if len(index) != len(indexed[first]) or index.equals(indexed[first]):
+            continue
+        same = len(index.difference(indexed[first])) == 0 and index.is_unique
+        align = "align them (b = b.loc[a.index]), or " if same else ""
+        raise UsageError(
+            f"the rows of a = {first} and b = {name} have different indexes "
+            f"({_begin(indexed[first])} and {_begin(index)}): {align}pass b.to_numpy() if its rows "
+            "are in the order of a"
+        )
+
+
+def _begin(index: Any) -> str:
+    return ", ".join(map(str, index[:3])) + (", …" if len(index) > 3 else "")
 
 
 def as_vector(

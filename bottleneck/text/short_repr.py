@@ -136,16 +136,20 @@ def shortened(name: str, most: int = _LONGEST_NAME) -> str:
 def class_counts(counts: Mapping[str, int]) -> str:
     """Return the number of samples of each class, of at most six of them.
 
+    The class "" stands for samples without a label.
+
     Examples
     --------
     >>> class_counts({"malignant": 12, "benign": 30})
     'benign 30, malignant 12'
     >>> class_counts({"0": 12, "1": 30})
     '0: 12, 1: 30'
+    >>> class_counts({"": 3})
+    'unlabelled 3'
     """
     # "grade 2 30" would be unclear.
     colon = ":" if any(name[-1:].isdigit() for name in counts) else ""
-    names = {name: shortened(name, _LONGEST_TEXT) for name in counts}
+    names = {name: shortened(name, _LONGEST_TEXT) or "unlabelled" for name in counts}
     return _few([f"{names[name]}{colon} {n}" for name, n in sorted(counts.items())])
 
 

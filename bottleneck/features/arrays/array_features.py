@@ -23,9 +23,9 @@ from bottleneck.features.arrays.sample_columns import (
     name_ids,
     name_samples,
     read_names,
-    refuse_unlike_indexes,
 )
 from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.statistics.arguments import check_same_rows
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
@@ -56,7 +56,7 @@ def from_arrays(
         raise UsageError(
             "X is a feature set already, with labels and patients of its own: use it as it is"
         )
-    refuse_unlike_indexes(X=X, y=y, groups=groups, ids=ids)
+    check_same_rows(X=X, y=y, groups=groups, ids=ids)
     matrix = read_matrix(X)
     n = len(matrix.X)
     labels = read_names(y, "y", n)
@@ -84,7 +84,7 @@ def read_unlabelled(
     X, groups, ids, recipe
         As for ``FeatureSet.from_arrays``, which also lists the errors.
     """
-    refuse_unlike_indexes(X=X, groups=groups, ids=ids)
+    check_same_rows(X=X, groups=groups, ids=ids)
     matrix = read_matrix(X)
     n = len(matrix.X)
     identities = name_ids(ids, index_of(X), n)

@@ -18,9 +18,10 @@ from bottleneck.features.arrays.array_features import (
     renamed,
 )
 from bottleneck.features.arrays.matrix import index_of, is_frame
-from bottleneck.features.arrays.sample_columns import name_ids, refuse_unlike_indexes
+from bottleneck.features.arrays.sample_columns import name_ids
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.statistics.arguments import check_same_rows
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def read_sets(features: NamedFeatures, fields: SampleFields = SampleFields()) ->
     arrays = {name: one for name, one in given.items() if _is_matrix(one)}
     if fields.stated and not arrays:
         read_features(next(iter(given.values())), fields)
-    refuse_unlike_indexes(**{f"features {name}": one for name, one in arrays.items()})
+    check_same_rows(**{f"features {name}": one for name, one in arrays.items()})
     known = [index for one in arrays.values() if (index := index_of(one)) is not None]
     if fields.ids is None and known and len(arrays) > 1:
         fields = dataclasses.replace(fields, ids=name_ids(None, known[0], len(known[0])))

@@ -15,11 +15,11 @@ from bottleneck.data.samples import Sample
 from bottleneck.data.spelling_variants import unify_spellings
 from bottleneck.data.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError
-from bottleneck.features.arrays.matrix import index_of, is_frame
+from bottleneck.features.arrays.matrix import is_frame
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["name_ids", "name_samples", "read_names", "refuse_unlike_indexes"]
+__all__ = ["name_ids", "name_samples", "read_names"]
 
 Strings = NDArray[np.str_]
 
@@ -162,41 +162,6 @@ def name_ids(ids: object, index: Any, n: int, *, rows: str = "X") -> Strings:
             "sample an id of its own; patients belong in groups"
         )
     return names
-
-
-def refuse_unlike_indexes(**columns: object) -> None:
-    """Refuse data frames and series that name their rows in different ways.
-
-    Rows would be joined by position, so that samples would get the labels of others.
-
-    Parameters
-    ----------
-    **columns
-        Arguments by name; those without an index are passed over.
-
-    Raises
-    ------
-    UsageError
-        If two of them have different indexes.
-    """
-    known = {name: index_of(values) for name, values in columns.items()}
-    known = {name: index for name, index in known.items() if index is not None}
-    first = next(iter(known), "")
-    for name, index in known.items():
-        # Unlike lengths have a message of their own.
-        if len(index) != len(known[first]) or index.equals(known[first]):
-            continue
-        same = len(index.difference(known[first])) == 0 and index.is_unique
-        align = "align them (b = b.loc[a.index]), or " if same else ""
-        raise UsageError(
-            f"the rows of a = {first} and b = {name} have different indexes "
-            f"({_begin(known[first])} and {_begin(index)}): {align}pass b.to_numpy() if its rows "
-            "are in the order of a"
-        )
-
-
-def _begin(index: Any) -> str:
-    return ", ".join(map(str, index[:3])) + (", …" if len(index) > 3 else "")
 
 
 def name_samples(

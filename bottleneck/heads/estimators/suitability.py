@@ -14,6 +14,7 @@ import numpy as np
 
 from bottleneck.errors import UsageError
 from bottleneck.predictions import Kind
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["find_kind", "last_step", "refuse_drawing", "refuse_object", "waits_until", "walk"]
 
@@ -64,10 +65,9 @@ def refuse_object(given: object) -> None:
         )
     missing = [n for n in ("fit", "get_params", "set_params") if not hasattr(given, n)]
     if missing:
-        what = "None" if given is None else f"an object of the type {type(given).__name__}"
         raise UsageError(
             f"a head needs a scikit-learn classifier {_EXAMPLE}, or a name of the catalogue, but "
-            f"{what} came, which has no {missing[0]}: a class of your own inherits from "
+            f"{shorten(given)} came, which has no {missing[0]}: a class of your own inherits from "
             "sklearn.base.ClassifierMixin and BaseEstimator"
         )
 
