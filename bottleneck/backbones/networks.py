@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import threading
 from collections.abc import Mapping
 
 import timm
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 RANDOM_SEED = 0
+# torch's generator belongs to all threads: two that draw from it would mix their weights.
+_DRAWING = threading.Lock()
 
 
 def build(encoder: Encoder, *, seed: int = RANDOM_SEED) -> nn.Module:
@@ -45,7 +48,7 @@ def build(encoder: Encoder, *, seed: int = RANDOM_SEED) -> nn.Module:
     nn.Module
         A float32 network on the CPU, in evaluation mode.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = timm.create_model(encoder.timm, pretrained=False, num_classes=0)
     return _reduced(network, encoder)

@@ -152,10 +152,10 @@ def test_other_weights_in_the_network_of_a_backbone_are_noticed() -> None:
 
 
 def test_a_timm_model_gives_the_rows_of_the_catalogue() -> None:
-    known = load_backbone("resnet18", weights="random")
-    model = timm.create_model("resnet18.tv_in1k", num_classes=0)
+    known = load_backbone("timm/test_resnet", weights="random")
+    model = timm.create_model("test_resnet", num_classes=0)
     model.load_state_dict(known.network.state_dict())
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8))
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 160, 160, 3), np.uint8))
     own = Backbone.from_module(model, timm.data.resolve_model_data_config(model), "layer1")
     assert own.preprocessing == known.preprocessing == own_preprocessing("timm", model)
     torch.testing.assert_close(own.embed(pixels), known.at("layer1").embed(pixels))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import pickle
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from made import dataset_of, make_images
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
@@ -24,10 +28,17 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 from sklearn.utils.validation import validate_data
 from torch import nn
 
-from bottleneck import Backbone, FrozenBackbone, Preprocessing, extract, load_features
+from bottleneck import (
+    Backbone,
+    FrozenBackbone,
+    Preprocessing,
+    extract,
+    load_backbone,
+    load_features,
+)
 from bottleneck.errors import BottleneckError, DataError, UsageError
 from bottleneck.features.compute.local_engine import LocalEngine
-from bottleneck.features.estimator import row_cache
+from bottleneck.features.estimator import frozen_backbone, row_cache
 from bottleneck.testing import tiny_backbone
 
 MakeImages = Callable[[int], Path]
@@ -71,6 +82,7 @@ def test_rows_are_those_of_extract_in_whatever_form_images_come(
         [Path(path) for path in paths],
         np.array(paths),
         np.array(paths)[:, None],
+        np.array(paths, dtype=np.dtypes.StringDType()),
         pd.Series(paths, index=range(50, 56), dtype="string"),
         pd.DataFrame({"path": paths}),
         [*colour, np.asarray(Image.open(paths[5]))],
@@ -110,11 +122,11 @@ def test_a_search_over_layers_and_poolings(
 
 def test_clones_and_pickles_hold_no_network_that_has_a_name() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32), np.uint8)
-    named = FrozenBackbone("resnet18", weights="random", precision="fp32").fit(images)
+    named = FrozenBackbone("timm/test_resnet", weights="random", precision="fp32").fit(images)
     data = pickle.dumps(named)
     assert len(data) < 5000
     again = pickle.loads(data)
-    assert again.n_features_out_ == 512
+    assert again.n_features_out_ == named.n_features_out_
     np.testing.assert_array_equal(again.transform(images), named.transform(images))
     assert clone(FrozenBackbone(TINY)).backbone is TINY
     assert not hasattr(clone(named), "recipe_")
@@ -149,6 +161,40 @@ def test_a_store_has_the_rows_of_extract_and_keeps_new_ones(
     in_memory = FrozenBackbone(TINY).fit_transform(paths_of(folder))
     np.testing.assert_array_equal(in_memory, rows)
     assert {path.suffix for path in store.iterdir()} == {".h5"}
+
+
+def test_other_files_in_a_store_do_not_matter_and_known_rows_need_no_writing(
+    image_folder: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, store = paths_of(image_folder(4)), tmp_path / "store"
+    extract(dataset_of(Path(paths[0]).parent), TINY, output=store)
+    (store / "damaged.h5").write_bytes(b"no feature file")
+    features = load_features(next(store.glob("[!d]*.h5")))
+    dataclasses.replace(features, X=features.X + 1).save(store / "by hand.h5")
+    monkeypatch.setattr(row_cache, "make_folder", lambda *_, **__: pytest.fail("it writes"))
+    rows = FrozenBackbone(TINY, store=store).fit_transform(paths)
+    np.testing.assert_array_equal(rows, features.X)
+
+
+def test_threads_load_one_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[str] = []
+
+    def load(name: str, *options: object) -> tuple[Backbone, dict[object, Backbone]]:
+        loads.append(name)
+        return load_backbone(name, weights="random"), {}
+
+    monkeypatch.setattr(frozen_backbone, "_loaded", functools.cache(load))
+    alone = load_backbone("timm/test_resnet", weights="random").digest
+    with torch.random.fork_rng(), ThreadPoolExecutor(4) as pool:
+        torch.manual_seed(5)
+        named = FrozenBackbone("timm/test_resnet", weights="random")
+        fitted = pool.map(lambda _: clone(named).fit(IMAGES).recipe_["weights_digest"], range(4))
+        assert set(fitted) == {alone}
+        networks = pool.map(lambda name: load(name)[0].digest, ["timm/test_resnet"] * 4)
+        assert set(networks) == {alone}
+        drawn = torch.rand(1)
+    assert len(loads) == 1 + 4
+    assert drawn == torch.rand(1, generator=torch.Generator().manual_seed(5))
 
 
 def test_nothing_is_written_unasked(image_folder: MakeImages, tmp_path: Path) -> None:
@@ -214,7 +260,9 @@ IMAGES = np.zeros((2, 20, 20, 3), np.uint8)
         (IMAGES.astype(np.uint16), "uint16, which states no range"),
         (IMAGES.transpose(0, 3, 1, 2), "channels come last"),
         (IMAGES[..., :2], "have the shape"),
-        (IMAGES[0], "each side needs at least 8"),
+        (IMAGES[0], r"of a single image: .*; write X\[None\]"),
+        (IMAGES[:, :7, :7], "each side needs at least 8"),
+        (IMAGES[..., [0, 1, 2, 0]], "without an alpha channel"),
         (["a.png", None], "item 1 of X is None, after paths"),
         ([IMAGES[0], "a.png"], "item 1 of X is 'a.png', after images"),
         (pd.Series(["a.png", np.nan]), "item 1 of X is nan"),
@@ -244,6 +292,8 @@ def test_what_is_no_image_is_refused(X: object, message: str) -> None:
         ({"backbone": TINY, "device": "tpu"}, "unknown device"),
         ({"backbone": TINY, "batch_size": 0}, "batch_size must be"),
         ({"backbone": TINY, "store": 3}, "store must be a folder"),
+        ({"backbone": TINY, "store": ""}, "store must be a folder"),
+        ({"backbone": TINY, "layer": Path("0")}, "layer must be text"),
     ],
 )
 def test_parameters_are_checked_by_fit(parameters: dict[str, Any], message: str) -> None:
@@ -294,9 +344,9 @@ def test_scikit_learn_sees_that_it_takes_no_tables() -> None:
 
 @pytest.mark.shared
 def test_a_pipeline_on_real_crops(shared: Path) -> None:
-    table = pd.read_csv(shared / "data" / "ddti-crops" / "labels.csv").groupby("label").head(3)
+    table = pd.read_csv(shared / "data" / "ddti-crops" / "labels.csv").groupby("label").head(2)
     paths = shared / "data" / "ddti-crops" / table["image"]
-    weights = str(shared / "weights" / "resnet18-imagenet.pth")
+    weights = shared / "weights" / "resnet18-imagenet.pth"
     model = make_pipeline(FrozenBackbone("resnet18", weights=weights), LogisticRegression())
     groups = table["image"].str.extract(r"(\d+)_")[0]
     scores = cross_val_score(

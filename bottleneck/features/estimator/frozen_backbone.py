@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +30,8 @@ __all__ = ["FrozenBackbone"]
 
 # Networks that are kept in memory.
 _NETWORKS = 3
+# Threads that need one network at the same time load it once.
+_LOADING = threading.Lock()
 
 
 class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -47,7 +50,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     backbone : str or Backbone
         A name for ``load_backbone``, or a backbone such as that of ``Backbone.from_module``. Of a
         name, a pickle holds the name and not the network.
-    weights : str
+    weights : str or Path
         "imagenet", "radimagenet", "random", a name in the weights folder, or a file; for a
         backbone given by name.
     layer : str, optional
@@ -55,7 +58,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         a given backbone.
     pooling : {"avg", "max", "gem", "flatten"}, optional
         How the output of the layer becomes one row; by default "avg", or that of a given backbone.
-    preprocessing : str, optional
+    preprocessing : str or Path, optional
         As for ``load_backbone``; for a backbone given by name.
     precision : {"auto", "fp32", "bf16", "fp16"}
         Arithmetic. "auto" is bf16 where the hardware computes in it, else fp32; ``fit`` chooses,
@@ -97,10 +100,10 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self,
         backbone: str | Backbone = "resnet18",
         *,
-        weights: str = "imagenet",
+        weights: str | Path = "imagenet",
         layer: str | None = None,
         pooling: str | None = None,
-        preprocessing: str | None = None,
+        preprocessing: str | Path | None = None,
         precision: str = "auto",
         device: str = "auto",
         batch_size: int | str = "auto",
@@ -182,7 +185,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         from bottleneck.features.run_settings import choose_plan, choose_recipe
 
         store = self.store
-        if store is not None and (not isinstance(store, str | Path) or Path(store).is_file()):
+        is_path = isinstance(store, str | Path) and store != ""
+        if store is not None and (not is_path or Path(store).is_file()):
             raise UsageError(f"store must be a folder or None, not {shorten(self.store)}")
         chosen: dict[str, Any] = {"precision": self.precision}
         if fitted and self.precision == "auto" and hasattr(self, "recipe_"):
@@ -199,17 +203,21 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _find_backbone(self) -> Backbone:
         from bottleneck.backbones.backbone import Backbone
 
-        for name in ("weights", "layer", "pooling", "preprocessing"):
-            value = getattr(self, name)
+        weights, preprocessing = self.weights, self.preprocessing
+        weights = str(weights) if isinstance(weights, Path) else weights
+        preprocessing = str(preprocessing) if isinstance(preprocessing, Path) else preprocessing
+        stated = {"layer": self.layer, "pooling": self.pooling, "preprocessing": preprocessing}
+        for name, value in {"weights": weights, **stated}.items():
             if not isinstance(value, str) and not (value is None and name != "weights"):
                 raise UsageError(f"{name} must be text, not {shorten(value)}")
         if isinstance(self.backbone, str):
-            stamp = _stamp(self.backbone, self.weights, self.preprocessing)
-            network, taps = _loaded(self.backbone, self.weights, self.preprocessing, stamp)
+            stamp = _stamp(self.backbone, weights, preprocessing)
             tap = self.layer, self.pooling or "avg"
-            if tap not in taps:
-                taps[tap] = network.at(*tap)
-            return taps[tap]
+            with _LOADING:
+                network, taps = _loaded(self.backbone, weights, preprocessing, stamp)
+                if tap not in taps:
+                    taps[tap] = network.at(*tap)
+                return taps[tap]
         if not isinstance(self.backbone, Backbone):
             raise UsageError(
                 f"backbone must be a name or a Backbone, not {shorten(self.backbone)}; of a "

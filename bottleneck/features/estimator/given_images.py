@@ -85,7 +85,7 @@ def read_inputs(X: Any) -> GivenImages:
     items = _items(X)
     if not len(items):
         raise UsageError(f"X is empty: {_EXPECTED}")
-    if isinstance(items, np.ndarray) and items.dtype.kind not in "OU":
+    if isinstance(items, np.ndarray) and items.dtype.kind not in "OUT":
         return _in_memory(_images(items))
     of_paths = _is_path(items[0])
     fits = _is_path if of_paths else _is_image
@@ -135,7 +135,7 @@ def _items(X: Any) -> Sequence[Any]:
     if not isinstance(X, np.ndarray) or not X.ndim:
         kind = "None" if X is None else f"a {type(X).__name__}"
         raise UsageError(f"X is {kind}: {_EXPECTED}")
-    if X.dtype.kind in "OU" and X.ndim > 1:
+    if X.dtype.kind in "OUT" and X.ndim > 1:
         columns = int(np.prod(X.shape[1:]))
         if columns != 1:
             raise UsageError(
@@ -173,5 +173,9 @@ def _images(array: NDArray[Any]) -> Sequence[NDArray[np.uint8]]:
         advice = _EXPECTED
         if array.ndim == 4 and array.shape[1] in (1, 3):
             advice = "channels come last: use X.transpose(0, 2, 3, 1)"
+        elif array.ndim == 4 and array.shape[3] == 4:
+            advice = "without an alpha channel: composite it over black, as is done for files"
         raise UsageError(f"the images of X have the shape {shape}; {advice}")
+    if array.ndim == 3 and array.shape[2] in (1, 3, 4):
+        raise UsageError(f"X has the shape {shape}, of a single image: {_EXPECTED}; write X[None]")
     return list(array)

@@ -10,7 +10,7 @@ import collections
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,7 @@ from bottleneck.features.compute.engine import (
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.estimator.given_images import GivenImages
 from bottleneck.features.extraction import extract
-from bottleneck.features.file.reader import feature_files
-from bottleneck.features.file.stored_rows import StoredRows
+from bottleneck.features.file.neighbour_files import NeighbourFiles
 from bottleneck.features.images.loader import load_images
 from bottleneck.features.options import ExtractionOptions
 from bottleneck.files.locks import lock
@@ -185,10 +184,13 @@ def _in_store(
     options: ExtractionOptions,
     store: Path,
 ) -> dict[str, _Row]:
+    rows = _read_store(store, recipe, backbone.width, lacking)
+    if len(rows) == len(lacking):  # The folder may allow no writing.
+        return rows
     # Other processes wait, and then read what this one has computed.
     name = f"rows-{recipe.hash[:8]}"
-    with lock(make_folder(store) / name, "transform", FeatureFileError, wait=True):
-        rows = _read_store(store, recipe, lacking)
+    with lock(make_folder(store, option="store") / name, "transform", FeatureFileError, wait=True):
+        rows = _read_store(store, recipe, backbone.width, lacking)
         if fresh := {key: n for key, n in lacking.items() if key not in rows}:
             ordered = sorted(fresh.values())
             dataset = _new_dataset(inputs, fresh)
@@ -203,8 +205,15 @@ def _in_store(
             )
             numbers = {sample.id: n for sample, n in zip(dataset.samples, ordered, strict=True)}
             _refuse_failures(inputs, {numbers[one]: why for one, why in done.failures})
-            rows |= _read_file(done.path, fresh)
+            rows |= _read_store(store, recipe, backbone.width, fresh)
         return rows
+
+
+def _read_store(
+    store: Path, recipe: Recipe, width: int, keys: Mapping[str, int]
+) -> dict[str, _Row]:
+    taken = NeighbourFiles(store, recipe.hash, width).read(list(keys))
+    return {key: row for key, (_, row) in taken.items()}
 
 
 def _new_dataset(inputs: GivenImages, fresh: Mapping[str, int]) -> ImageDataset:
@@ -218,27 +227,3 @@ def _new_dataset(inputs: GivenImages, fresh: Mapping[str, int]) -> ImageDataset:
         ids[number] = name if plain else key[:16]
         used.add(name)
     return inputs.dataset(f"rows-{digest[:12]}", ids)
-
-
-def _read_store(store: Path, recipe: Recipe, keys: Mapping[str, int]) -> dict[str, _Row]:
-    rows: dict[str, _Row] = {}
-    for path in feature_files(store):
-        if wanted := {key: n for key, n in keys.items() if key not in rows}:
-            rows |= _read_file(path, wanted, recipe.hash)
-    return rows
-
-
-def _read_file(
-    path: Path, keys: Mapping[str, int], recipe_hash: str | None = None
-) -> dict[str, _Row]:
-    """Return those of the wanted rows that a feature file has."""
-    stored = StoredRows(path)
-    if recipe_hash not in (None, stored.provenance.get("recipe_hash")):
-        return {}
-    held: Iterator[tuple[int, str]] = enumerate(stored.keys(range(len(stored))))
-    numbers = {key: number for number, key in held if key in keys}
-    if not numbers:
-        return {}
-    ordered = sorted(numbers.items(), key=lambda pair: pair[1])
-    _, features = stored.read([number for _, number in ordered])
-    return dict(zip((key for key, _ in ordered), features, strict=True))

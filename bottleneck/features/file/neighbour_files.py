@@ -1,4 +1,4 @@
-"""Rows of the same images by the same recipe in other feature files of a folder."""
+"""Rows of the same images by the same recipe in the feature files of a folder."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ TakenRow = tuple[PixelFacts, NDArray[np.float32]]
 
 
 class NeighbourFiles:
-    """The other feature files of a folder that ``extract`` wrote by one recipe.
+    """The feature files of a folder that ``extract`` wrote by one recipe.
 
     They are looked for at first use. Files that are damaged or do not add up are left out.
 
     Parameters
     ----------
-    path : Path
-        The feature file of this run, which is none of them.
+    folder : Path
+        The folder; one that does not exist has no files.
     recipe_hash : str
         Hash of the recipe.
     width : int
         Length of a row.
+    besides : Path, optional
+        The feature file of this run, which is none of them.
 
     Attributes
     ----------
@@ -46,8 +48,10 @@ class NeighbourFiles:
         Files with the hash of the recipe in their name that no row is taken from, and why.
     """
 
-    def __init__(self, path: Path, recipe_hash: str, width: int) -> None:
-        self._path, self._hash, self._width = path, recipe_hash, width
+    def __init__(
+        self, folder: Path, recipe_hash: str, width: int, besides: Path | None = None
+    ) -> None:
+        self._folder, self._hash, self._width, self._besides = folder, recipe_hash, width, besides
         self._found: list[StoredRows] | None = None
         self._lock = threading.Lock()
         self.taken: Counter[str] = Counter()
@@ -90,7 +94,7 @@ class NeighbourFiles:
     def _files(self) -> list[StoredRows]:
         with self._lock:
             if self._found is None:
-                others = (p for p in feature_files(self._path.parent) if p != self._path)
+                others = (path for path in feature_files(self._folder) if path != self._besides)
                 self._found = [stored for path in others for stored in self._open(path)]
             return self._found
 

@@ -99,7 +99,7 @@ class FeatureStore:
         self._queue = queue
         self._queued: set[str] = set()
         self._unlogged: list[ImageRow] = []
-        self._neighbours = NeighbourFiles(path, recipe.hash, width)
+        self._neighbours = NeighbourFiles(path.parent, recipe.hash, width, besides=path)
         self._stored = StoredRows(path)
         self.provenance: Mapping[str, Any] = self._stored.provenance
         self._located = self._stored.locate(dataset.samples)
