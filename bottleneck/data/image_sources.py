@@ -120,7 +120,8 @@ class MemorySource:
             raise DataError("no image in memory has this name") from None
         if isinstance(image, bytes | bytearray | memoryview):
             return bytes(image)
-        if (mode := getattr(image, "mode", None)) is not None and mode not in _MODES:
+        mode = getattr(image, "mode", None)  # That of a tensor is a method.
+        if isinstance(mode, str) and mode not in _MODES:
             raise DataError(
                 f"a PIL image of mode {mode}; expected one of {', '.join(_MODES)}: convert it with "
                 "image.convert('RGB')"

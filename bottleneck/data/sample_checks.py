@@ -119,8 +119,10 @@ def _check_region(sample: Sample, region: Any) -> tuple[int, ...]:
         values = []
     whole = (isinstance(v, numbers.Integral) and not isinstance(v, bool) for v in values)
     if len(values) == 4 and all(whole):
-        left, top, right, bottom = box = tuple(map(int, values))
-        if max(left, 0) < right and max(top, 0) < bottom:
+        # A box that begins outside the image is that within it, so that equal crops are one row;
+        # and the files of rows have −1 for the whole image.
+        left, top, right, bottom = box = tuple(max(int(value), 0) for value in values)
+        if left < right and top < bottom:
             return box
     raise DataError(
         f"the region {shorten(region)} of the sample {shorten(sample.id)} is no box: expected "

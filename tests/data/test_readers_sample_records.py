@@ -21,6 +21,7 @@ from bottleneck.data.image_sources import MemorySource
 from bottleneck.data.images.decode import decode
 from bottleneck.data.samples import SampleTable
 from bottleneck.errors import BottleneckError, DataError, UsageError
+from bottleneck.features.rows import row_key
 
 ROWS = [
     {"path": f"{n:03d}.png", "label": ("benign", "malignant")[n // 2 % 2], "patient": f"P{n // 2}"}
@@ -48,8 +49,16 @@ def scans(tmp_path):
         pd.DataFrame(SAMPLES),
         pd.DataFrame(ROWS, index=["x"] * 8).astype("category"),
         pd.DataFrame(ROWS).convert_dtypes(),
+        pd.DataFrame(ROWS).set_index("patient"),
+        pd.DataFrame(ROWS).set_index("patient", drop=False),
+        pd.DataFrame(ROWS, index=pd.RangeIndex(8, name="row")).set_index(
+            ["patient", "label"], append=True
+        ),
     ],
-    ids=["dicts", "samples", "frame", "generator", "mixed", "fields", "fields-frame", "odd", "NA"],
+    ids=[
+        *("dicts", "samples", "frame", "generator", "mixed", "fields", "fields-frame", "odd", "NA"),
+        *("patients-index", "index-and-column", "levels"),
+    ],
 )
 def test_samples_of_every_kind_are_the_table_of_them(scans, given):
     pd.DataFrame(ROWS).to_csv(scans / "table.csv", index=False)
@@ -97,8 +106,20 @@ def test_values_of_a_table_in_python_are_those_of_its_text(tmp_path):
 def test_regions_and_text_of_numpy_become_plain():
     sample = Sample(np.str_("a"), "0.png", np.str_("x"), region=np.array([0, -2, 9, 9]))
     (kept,) = ImageDataset.from_samples([sample], name="n", images=ANY).samples
-    assert kept == Sample("a", "0.png", "x", region=(0, -2, 9, 9))
+    assert kept == Sample("a", "0.png", "x", region=(0, 0, 9, 9))
     assert {type(kept.id), type(kept.label), *map(type, kept.region)} == {str, int}
+
+
+@pytest.mark.parametrize("region", [(-1, 0, 9, 9), (0, -1, 9, 9), (-5, -5, 9, 9)])
+def test_a_region_that_begins_outside_is_the_one_within(region):
+    """Files of features have -1 for the whole image: a region is never taken for it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 15), np.uint8)
+    samples = [Sample(n, "0.png", "x", region=r) for n, r in (("a", region), ("b", (0, 0, 9, 9)))]
+    made = ImageDataset.from_samples(
+        [*samples, Sample("c", "0.png", "x")], name="n", images={"0.png": pixels}
+    )
+    crop, same, whole = (row_key("hash", sample) for sample in made.samples)
+    assert crop == same != whole
 
 
 def test_columns_by_other_names_and_those_that_are_not_used():

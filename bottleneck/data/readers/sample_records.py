@@ -143,6 +143,7 @@ def _iterate(
     choose = functools.lru_cache(_N_HEADERS)(functools.partial(_choose, columns, notes))
     pandas = sys.modules.get("pandas")  # A DataFrame cannot be there without it.
     if pandas is not None and isinstance(samples, pandas.DataFrame):
+        samples = _with_index(samples)
         chosen = choose(tuple(samples.columns), "the DataFrame")
         rows = samples.iloc[:, list(chosen.values())].itertuples(index=False, name=None)
         for number, values in enumerate(rows):
@@ -162,6 +163,19 @@ def _iterate(
             yield _read_row(((role, values[n]) for role, n in chosen.items()), place)
         else:
             raise DataError(f"{place} is {shorten(item)} ({type(item).__name__}); {_NEEDED}")
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a DataFrame with the named levels of its index as columns: one may be the patient."""
+    import pandas as pd
+
+    rows = range(len(frame))
+    levels = [
+        pd.Series(frame.index.get_level_values(n), rows, name=name)
+        for n, name in enumerate(frame.index.names)
+        if name is not None and name not in frame.columns
+    ]
+    return pd.concat([*levels, frame.set_axis(rows)], axis=1) if levels else frame
 
 
 def _choose(
