@@ -16,7 +16,7 @@
     ├── ReportError         a part of a report that could not be drawn; the results stand
     └── ProtocolError       samples that cannot be split or compared as requested
 
-Messages say what was expected, what came, and what to do. The command line prints
+Messages say what was expected, what was given, and what to do. The command line prints
 the message and ends with exit code 2; it never shows a traceback for these.
 """
 

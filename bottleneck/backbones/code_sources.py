@@ -1,4 +1,4 @@
-"""The code of functions and classes: where it comes from, what it says, and what it reads."""
+"""Source code of functions and classes: its package, its text and the globals that it reads."""
 
 from __future__ import annotations
 

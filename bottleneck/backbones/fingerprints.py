@@ -96,7 +96,7 @@ def all_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def versions_of(network: nn.Module) -> dict[str, tuple[int, int]]:
-    """Return what changes when a tensor of a network is replaced, or changed in place."""
+    """Return values that change when a tensor of a network is replaced, or changed in place."""
     return {
         key: (id(tensor), 0 if tensor.is_inference() else tensor._version)
         for key, tensor in all_tensors(network).items()
@@ -104,7 +104,7 @@ def versions_of(network: nn.Module) -> dict[str, tuple[int, int]]:
 
 
 class TensorsDigest:
-    """The digest of a network's tensors, made again where they were replaced or changed.
+    """The digest of a network's tensors, computed again after one was replaced or changed.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def class_of(module: nn.Module) -> type:
 
 
 def package_of(cls: type) -> tuple[str, str] | None:
-    """Return what ``find_package`` says of the module of a class."""
+    """Return the name and version of the package of a class, as ``find_package`` does."""
     home = sys.modules.get(cls.__module__)
     made_in_python = bool(cls.__flags__ & _HEAP_TYPE)
     if made_in_python and getattr(home, "__file__", None) is None:

@@ -39,7 +39,7 @@ _WATCHING = threading.Lock()
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What tells a network of one's own from any other.
+    """What distinguishes a network of one's own from all others.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ def identify(network: nn.Module) -> Identity:
 
 
 def explain_failure(error: Exception, name: str, network: nn.Module, channels: int) -> UsageError:
-    """Return the error for a network of one's own that raised one.
+    """Return the error that explains why a network of one's own failed.
 
     Parameters
     ----------

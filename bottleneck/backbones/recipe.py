@@ -178,7 +178,7 @@ def explain_mismatch(wanted: Mapping[str, Any], given: Mapping[str, Any], advice
 
 
 def _compare_columns(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Return the differences of two recipes, of which one or both are of the columns of arrays."""
+    """Return the differences of two recipes, at least one of them of arrays."""
     if not ("columns" in wanted and "columns" in given):
         kinds = (
             f"columns of an array ({recipe.get('backbone')})"

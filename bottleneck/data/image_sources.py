@@ -173,7 +173,7 @@ def _open_archive(path: Path, process: int) -> zipfile.ZipFile:
 
 
 def read_bytes(images: ImageSource, source: str, name: str) -> bytes:
-    """Return the bytes of an image from a source of anyone's.
+    """Return the bytes of an image from any source.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 An image takes six steps:
 
-1. sample: ``selection.py`` selects the samples whose images must be read;
+1. sample: ``unread_images.py`` selects the samples whose images must be read;
 2. load: ``images/loader.py`` reads, hashes, decodes and crops them, ahead of the networks;
 3. batch: ``compute/worker.py`` collects them until a batch is full;
 4. network: ``compute/batch_runner.py`` computes the batch;

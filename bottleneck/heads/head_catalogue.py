@@ -293,7 +293,7 @@ def _unscaled(name: str, classifier: Any, grid: Grid | None) -> Head:
 
 
 def _pipeline(steps: list[tuple[str, Any]], grid: Grid | None) -> Head:
-    """Return a head with a grid for the last step, of which the parameters are without prefix."""
+    """Return a head with a grid for the last step, with its parameters without their prefix."""
     from sklearn.pipeline import Pipeline
 
     from bottleneck.heads.head import Head

@@ -1,4 +1,4 @@
-"""Steps of long work: shown as a progress bar, logged, and told to the caller's functions."""
+"""Steps of long work: shown as a progress bar, logged, and passed to the caller's functions."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def _values(table: object, *steps: str | int) -> Iterator[tuple[Sequence[str | i
 
 
 def _explain(error: ValidationError, cls: type, table: object, source: str) -> UsageError:
-    """Return an error that names the key, what was expected, and what came."""
+    """Return an error that names the key, what was expected, and what was given."""
     if error.error_count() > _MAX_ERRORS:
         return UsageError(
             f"{source}: {error.error_count():,} values do not fit; is it the right file?"

@@ -1,6 +1,6 @@
 """Checks of the arguments that the functions of this package share.
 
-Each message says what was expected, what came and what to do. Arguments may be lists, arrays,
+Each message says what was expected, what was given and what to do. Arguments may be lists, arrays,
 or Series of pandas; the values of several arguments belong together by position.
 """
 

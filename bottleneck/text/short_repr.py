@@ -114,7 +114,7 @@ def shorten(value: object) -> str:
     """
     try:
         text = _BREAK.sub(" ", repr(value))
-    # The object is anyone's, and Python writes no number of thousands of digits.
+    # Any code may raise, and Python writes no number of thousands of digits.
     except Exception:  # noqa: BLE001
         return f"<{type(value).__name__} object>"
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

@@ -42,7 +42,7 @@ _MAX_NAME = 100
 
 @dataclasses.dataclass(frozen=True)
 class GuardedReader:
-    """A reader of anyone, with errors that name it.
+    """A reader of another package; its errors name it.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class GuardedReader:
 
 
 def _name_of(path: Path) -> str:
-    """Return a name for the data set of a path, without what no file name may have."""
+    """Return a name for the data set of a path, without characters that file names cannot have."""
     name = path.name if path.is_dir() else path.stem
     return re.sub(r"[^\w.() -]+", "-", name).strip(". ") or "dataset"
 
@@ -196,7 +196,7 @@ def choose_reader(
     try:
         name = getattr(chosen, "name", None)
         module = getattr(getattr(chosen, "read", None), "__module__", None)
-    except Exception:  # noqa: BLE001  # A property of anyone's.
+    except Exception:  # noqa: BLE001  # A property of other code.
         name = module = None
     if isinstance(chosen, type) or not isinstance(name, str) or not name.strip():
         raise UsageError(

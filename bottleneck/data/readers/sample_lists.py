@@ -228,7 +228,7 @@ def _path_key(text: str) -> str:
 
 
 def _match_below(texts: set[str], columns: Columns) -> tuple[str, dict[str, list[int]]]:
-    """Return the beginning without which most entries are paths, and the rows that they name."""
+    """Return the folders without which most entries are paths, and the rows that they name."""
     parts = {text: _path_key(text).split("/") for text in texts}
     shared = list(posixpath.commonprefix([p[:-1] for p in parts.values()])) if parts else []
     best: tuple[str, dict[str, list[int]]] = "", {}

@@ -97,7 +97,7 @@ def read_unlabelled(
 
 
 def without_features(ids: Strings, y: Strings, patients: Sequence[str]) -> FeatureSet:
-    """Return samples that nothing is known of but labels and patients, with no column of features.
+    """Return samples with labels and patients, and without a column of features.
 
     Parameters
     ----------

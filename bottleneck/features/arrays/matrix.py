@@ -120,21 +120,21 @@ def read_numbers(values: object, what: str) -> NDArray[np.float64]:
 def _refuse_others(X: object, what: str) -> None:
     """Refuse what would be read as something else."""
     module = type(X).__module__.partition(".")[0]
-    came, advice = "", ""
+    given, advice = "", ""
     if X is None:
-        came, advice = "None", "pass an array, a data frame or a list of rows"
+        given, advice = "None", "pass an array, a data frame or a list of rows"
     elif isinstance(X, str | bytes) or hasattr(X, "__fspath__"):
-        came, advice = "a text or a path", "read a feature file with load_features(path)"
+        given, advice = "a text or a path", "read a feature file with load_features(path)"
     elif isinstance(X, Mapping):
-        came, advice = "a mapping", "pass one matrix; compare takes a mapping of name to matrix"
+        given, advice = "a mapping", "pass one matrix; compare takes a mapping of name to matrix"
     elif isinstance(X, set | frozenset):
-        came, advice = "a set, which has no order", "pass an array, a data frame or a list of rows"
+        given, advice = "a set, which has no order", "pass an array, a data frame or a list of rows"
     elif isinstance(X, Iterator):
-        came, advice = "a generator or iterator", f"pass list({what})"
+        given, advice = "a generator or iterator", f"pass list({what})"
     elif module == "scipy" and hasattr(X, "toarray"):
-        came, advice = "a sparse matrix", f"pass {what}.toarray(), if it fits into memory"
-    if came:
-        raise UsageError(f"{what} needs one row of numbers per sample, not {came}: {advice}")
+        given, advice = "a sparse matrix", f"pass {what}.toarray(), if it fits into memory"
+    if given:
+        raise UsageError(f"{what} needs one row of numbers per sample, not {given}: {advice}")
 
 
 def _name_columns(frame: Any, what: str) -> tuple[str, ...] | None:

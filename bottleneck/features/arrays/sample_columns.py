@@ -94,19 +94,19 @@ def _advise(value: object, what: str) -> str:
 
 
 def _as_list(values: Any, what: str, noun: str) -> list[Any]:
-    came, advice = "", f"pass an array, a series or a list with one {noun} per sample"
+    given, advice = "", f"pass an array, a series or a list with one {noun} per sample"
     if values is None or isinstance(values, str | bytes | int | float):
-        came = "None" if values is None else "a single value"
+        given = "None" if values is None else "a single value"
     elif isinstance(values, Mapping | set | frozenset):
-        came = "a mapping" if isinstance(values, Mapping) else "a set, which has no order"
+        given = "a mapping" if isinstance(values, Mapping) else "a set, which has no order"
     elif isinstance(values, Iterator):
-        came, advice = "a generator or iterator", f"pass list({what})"
+        given, advice = "a generator or iterator", f"pass list({what})"
     elif is_frame(values):
-        came, advice = "a data frame", f"pass one of its columns, such as {what}['{noun}']"
+        given, advice = "a data frame", f"pass one of its columns, such as {what}['{noun}']"
     elif hasattr(values, "toarray"):
-        came, advice = "a sparse matrix", f"pass {what}.toarray().ravel()"
-    if came:
-        raise UsageError(f"{what} needs one {noun} per sample, not {came}: {advice}")
+        given, advice = "a sparse matrix", f"pass {what}.toarray().ravel()"
+    if given:
+        raise UsageError(f"{what} needs one {noun} per sample, not {given}: {advice}")
     if isinstance(values, list | tuple):
         return [v.item() if isinstance(v, np.generic) else v for v in values]
     if hasattr(values, "iloc"):

@@ -257,7 +257,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
 
 def _stamp(backbone: str, weights: str, preprocessing: str | None) -> tuple[Any, ...]:
-    """Return size and time of the files that a network is made of: they may change meanwhile."""
+    """Return size and time of the files of a network, which may change between two calls."""
     from bottleneck.backbones.catalogue import find_encoder
     from bottleneck.backbones.weights.loading import locate
 

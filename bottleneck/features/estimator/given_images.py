@@ -47,7 +47,7 @@ class GivenImages:
         return len(self.sources)
 
     def name(self, number: int) -> str:
-        """Return what a message calls an image."""
+        """Return the name of an image for messages."""
         if isinstance(self.images, FileSource):
             return f"'{self.sources[number]}'"
         return f"image {number} of the array"

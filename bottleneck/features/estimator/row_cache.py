@@ -48,7 +48,7 @@ _NAMED = 3
 
 
 class _Memory:
-    """Rows by recipe and key; the ones that were not used for the longest time go first."""
+    """Rows by recipe and key; those that were not used for the longest time are dropped first."""
 
     def __init__(self) -> None:
         self._rows: collections.OrderedDict[tuple[str, str], _Row] = collections.OrderedDict()

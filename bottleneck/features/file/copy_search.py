@@ -40,7 +40,7 @@ class CopySearch(SplitColumns):
 
     @cached_property
     def groups(self) -> Strings:
-        """Group of every sample: what a split must keep on one side, whoever splits.
+        """Group of every sample; every split must keep a group on one side.
 
         Patients joined by identical and near-duplicate images, as in ``leak_safe_groups``. A
         sample without a patient and without a copy is a group of its own. The first use searches
@@ -85,7 +85,7 @@ class CopySearch(SplitColumns):
 
     @property
     def has_images(self) -> bool:
-        """Whether the features are of images; those of arrays may be of anything."""
+        """Whether the features are of images; features from arrays need not be."""
         return "columns" not in self.provenance["recipe"]
 
     @property
@@ -95,7 +95,7 @@ class CopySearch(SplitColumns):
 
     @cached_property
     def contents(self) -> Strings | None:
-        """Hash of what each sample consists of; equal hashes are copies.
+        """Hash of the content of each sample; equal hashes are copies.
 
         Hashes of the pixels, or of the rows of features where there are no images. None where
         features take so few values that different samples can have equal ones by chance.

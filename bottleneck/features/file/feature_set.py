@@ -240,8 +240,9 @@ class FeatureSet(FeatureOrigin, CopySearch):
         Parameters
         ----------
         chosen : array_like of bool, or sequence of str
-            A mask with one value per sample, whose samples stay in the order of this set; or ids,
-            whose order the part has. A pandas mask with the ids as its index is matched by id.
+            A mask with one value per sample, which keeps the order of this set; or ids, in the
+            order that the part is to have. A pandas mask with the ids as its index is matched by
+            id.
         reason : str
             Why the others are left out; the report counts them under it.
 

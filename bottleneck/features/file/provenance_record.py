@@ -119,7 +119,7 @@ def read_record(text: str, path: Path) -> Mapping[str, Any]:
     Parameters
     ----------
     text : str
-        JSON, of which ``read_format`` has read the format.
+        JSON with a format that ``read_format`` has read.
     path : Path
         The feature file, for the message.
 

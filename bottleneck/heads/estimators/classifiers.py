@@ -44,7 +44,7 @@ class BalancedMLPClassifier(MLPClassifier):
 
 
 class FewNeighborsClassifier(KNeighborsClassifier):
-    """Nearest neighbours, of which a small training set may have fewer than asked for.
+    """Nearest neighbours: all samples of a training set that is smaller than their number.
 
     It is ``KNeighborsClassifier``, which refuses to predict from a training set of fewer than
     ``n_neighbors`` samples; here all of them are then neighbours. ``weights`` must be "distance"

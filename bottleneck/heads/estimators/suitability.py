@@ -66,8 +66,8 @@ def refuse_object(given: object) -> None:
     missing = [n for n in ("fit", "get_params", "set_params") if not hasattr(given, n)]
     if missing:
         raise UsageError(
-            f"a head needs a scikit-learn classifier {_EXAMPLE}, or a name of the catalogue, but "
-            f"{shorten(given)} came, which has no {missing[0]}: a class of your own inherits from "
+            f"a head needs a scikit-learn classifier {_EXAMPLE}, or a name of the catalogue, not "
+            f"{shorten(given)}, which has no {missing[0]}: a class of your own inherits from "
             "sklearn.base.ClassifierMixin and BaseEstimator"
         )
 
