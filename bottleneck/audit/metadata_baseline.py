@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.spelling_keys import loose_key
 from bottleneck.data.splits.folds import refuse_single
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.features.file.feature_set import FeatureSet
@@ -61,8 +62,8 @@ def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
     -------
     dict of str to ndarray, shape (n_samples,)
         Numbers ("width", "height", "brightness") and categories ("file suffix", "folder",
-        "centre"); a constant column is left out. Folders named after the label are removed
-        from the path, since the label was read from them.
+        "centre"); a constant column is left out. Folders named after the label, or after a class
+        that was merged into it, are removed from the path, since the label was read from them.
     """
     columns: dict[str, NDArray] = {}
     if features.size is not None:
@@ -72,15 +73,25 @@ def describe_columns(features: FeatureSet) -> dict[str, NDArray]:
     if features.sources is not None:
         paths = [PurePosixPath(source) for source in features.sources]
         columns["file suffix"] = np.array([path.suffix.lower() for path in paths])
+        names = _class_names(features)
         columns["folder"] = np.array(
             [
-                "/".join(part for part in path.parent.parts if part.casefold() != label.casefold())
+                "/".join(part for part in path.parent.parts if loose_key(part) not in names[label])
                 for path, label in zip(paths, features.y.tolist(), strict=True)
             ]
         )
     if features.centres is not None:
         columns["centre"] = features.centres
     return {name: values for name, values in columns.items() if len(np.unique(values)) > 1}
+
+
+def _class_names(features: FeatureSet) -> dict[str, set[str]]:
+    """Return the keys of the names that each class has or had before it was merged."""
+    former = {loose_key(new): parts for new, parts in features.selection.get("merged", {}).items()}
+    return {
+        label: {loose_key(name) for name in (label, *former.get(loose_key(label), ()))}
+        for label in features.classes
+    }
 
 
 def predict_from_metadata(

@@ -117,15 +117,17 @@ class Choice:
         -------
         dict
             excluded (number of samples), left_out (class to number of samples), merged (new class
-            to classes) and ``words``.
+            to the classes of the data set) and ``words``.
         """
+        earlier = before.get("merged", {})
+        used = {part for parts in self.merged.values() for part in parts}
+        merged = {new: parts for new, parts in earlier.items() if new not in used}
+        for new, parts in self.merged.items():
+            merged[new] = [own for part in parts for own in earlier.get(part, (part,))]
         record = {
             "excluded": before.get("excluded", 0) + len(self.excluded),
             "left_out": {**before.get("left_out", {}), **self.left_out},
-            "merged": {
-                **before.get("merged", {}),
-                **{new: list(parts) for new, parts in self.merged.items()},
-            },
+            "merged": merged,
         }
         return {**record, "words": _describe(record)}
 

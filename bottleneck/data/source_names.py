@@ -8,10 +8,12 @@ from typing import Any
 
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError
+from bottleneck.text.plurals import counted
 
 __all__ = [
     "SEPARATOR",
     "common_positive",
+    "describe_sources",
     "join_descriptions",
     "name_sources",
     "prefixed",
@@ -179,3 +181,15 @@ def join_descriptions(described: Mapping[str, Mapping[str, str]]) -> dict[str, s
         named = "; ".join(f"{name}: {text}" for name, text in texts.items())
         joined[field] = next(iter(texts.values())) if is_shared else named
     return joined
+
+
+def describe_sources(dataset: Mapping[str, Any]) -> str:
+    """Return the data sets that one combines, in words.
+
+    Examples
+    --------
+    >>> describe_sources({"sources": {"Bern": 12, "Basel": 1}})
+    'Bern (12 samples) and Basel (1 sample)'
+    """
+    *first, last = (f"{name} ({counted(n, 'sample')})" for name, n in dataset["sources"].items())
+    return f"{', '.join(first)} and {last}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.source_names import prefixed
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
@@ -70,6 +71,10 @@ def describe_dataset(
         "failures": len(features.failures),
         "excluded": excluded,
         "selection": dict(features.selection),
+        "sources": {
+            one["name"]: int(np.char.startswith(features.ids, prefixed(one["name"], "")).sum())
+            for one in recorded.get("sources", ())
+        },
     }
 
 

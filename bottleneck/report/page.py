@@ -268,7 +268,7 @@ def environment() -> Environment:
         "n_samples": labels.n_samples,
         "of_images": labels.of_images,
         "quotes": checklist.quotes,
-        "recipes": _recipes,
+        "recipes": feature_recipes,
         "roc": _roc,
         "shares": tables.row_shares,
         "styles_of": _styles,
@@ -375,7 +375,7 @@ def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
     return markup
 
 
-def _recipes(
+def feature_recipes(
     comparison: Comparison,
 ) -> tuple[dict[str, str], list[tuple[str, dict[str, str]]]]:
     """Return what the recipes of all features share, and the rest of each, with its name."""
@@ -384,15 +384,15 @@ def _recipes(
 
 
 def _labels(comparison: Comparison) -> list[str]:
-    """Return the names of the features, as in the names of their arms."""
-    arms = (e for e in comparison.evaluations if e.backbone is not None)
-    names = list(dict.fromkeys(e.name.removesuffix(f" + {e.head}") for e in arms))
-    if names:
-        return names
-    # No arm uses images.
-    recipes = [provenance.get("recipe", {}) for provenance in comparison.features]
+    """Return the names of the features: as in the names of their arms, unless all have others."""
+    arms = [e for e in comparison.evaluations if e.backbone is not None]
+    n_heads = len(arms) // max(1, len(comparison.features))
     names = []
-    for recipe in recipes:
+    for number, provenance in enumerate(comparison.features):
+        recipe = provenance.get("recipe", {})
         words = recorded_preparation(recipe).words
-        names.append(f"{recipe.get('backbone')} ({recipe.get('weights')}{words and f', {words}'})")
+        title = f"{recipe.get('backbone')} ({recipe.get('weights')}{words and f', {words}'})"
+        of_these = arms[number * n_heads : (number + 1) * n_heads]
+        stems = {e.name.removesuffix(f" + {e.head}") for e in of_these} - {e.name for e in of_these}
+        names.append(stems.pop() if len(stems) == 1 else title)
     return names

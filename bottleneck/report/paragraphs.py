@@ -8,6 +8,7 @@ from typing import Any
 
 from bottleneck import __version__
 from bottleneck.data.choice import describe_merges
+from bottleneck.data.source_names import describe_sources
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.labels import metric_label, of_images
@@ -142,12 +143,13 @@ def _used(dataset: Mapping[str, Any]) -> str:
     if dataset["failures"]:
         excluded["unreadable"] = dataset["failures"]
     merges = describe_merges(dataset.get("selection", {}))
-    merged = f" Classes were merged or renamed: {'; '.join(merges)}." if merges else ""
+    more = f" It combines {describe_sources(dataset)}." if dataset.get("sources") else ""
+    more += f" Classes were merged or renamed: {'; '.join(merges)}." if merges else ""
     if not excluded:
-        return f"{text}).{merged}"
+        return f"{text}).{more}"
     reasons = ", ".join(f"{reason}: {count}" for reason, count in excluded.items())
     n = counted(sum(excluded.values()), "sample")
-    return f"{text}), after {n} had been excluded ({reasons}).{merged}"
+    return f"{text}), after {n} had been excluded ({reasons}).{more}"
 
 
 def _reader(comparison: Comparison) -> str:

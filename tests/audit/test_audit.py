@@ -7,6 +7,7 @@ import pytest
 from made_features import make_features
 
 from bottleneck.audit.audit import Audit, audit_features
+from bottleneck.data.selection import Selection
 from bottleneck.errors import UsageError
 from bottleneck.features.file.feature_set import FeatureSet
 
@@ -189,6 +190,20 @@ def test_a_folder_that_is_the_label_itself_is_no_metadata() -> None:
     assert found.metadata is not None
     assert found.metadata.columns == ("file suffix",)
     assert found.metadata.auroc.value == 1
+
+
+def test_folders_named_after_a_class_before_it_was_merged_are_no_metadata() -> None:
+    y = np.array(["Benign", "malignant", "susp\u00e9ct"])[np.arange(80) // 2 % 3]
+    # A Mac stores accents as letters of their own.
+    folders = np.char.replace(y, "\u00e9", "e\u0301")
+    sources = np.array([f"{label}/{i}.png" for i, label in enumerate(folders)])
+    features = make_features(y=y, sources=sources)
+    assert audit_features(features).metadata is None
+    merged = features.choose(Selection(merge={"bad": ["malignant", "susp\u00e9ct"]}))
+    renamed = merged.choose(Selection(merge={"1": ["bad"], "0": ["Benign"]}))
+    assert renamed.selection["merged"] == {"1": ["malignant", "susp\u00e9ct"], "0": ["Benign"]}
+    for one in (merged, renamed):
+        assert audit_features(one).metadata is None
 
 
 def test_metadata_with_three_classes_name_the_class() -> None:

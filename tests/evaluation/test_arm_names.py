@@ -10,6 +10,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.report.json_record import results_text
+from bottleneck.report.page import feature_recipes
 from bottleneck.report.paragraphs import results_paragraph
 
 QUICK = Protocol(n_splits=2, inner_splits=2)
@@ -64,6 +65,7 @@ def test_an_arm_has_its_new_name_everywhere(features, alone):
     texts = results_text(named) + results_paragraph(named)
     assert "A baseline" in texts
     assert not any(old in texts for old in (LDA, "prior only", "ensemble (mean)"))
+    assert [name for name, _ in feature_recipes(named)[1]] == ["resnet18 (imagenet)"]
     # The figures are those of the arm that it was.
     before = alone.evaluations[0].metrics["auroc"]
     assert named.evaluations[1].metrics["auroc"] == before

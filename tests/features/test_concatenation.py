@@ -11,12 +11,16 @@ import pytest
 from made_features import VGG, make_features
 
 from bottleneck.audit.audit import audit_features
+from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import match_rows
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.report.figures.flow_diagram import flow
+from bottleneck.report.paragraphs import methods_paragraph
 
 
 def hospital(number: int, name: str, *, n_patients: int = 12, **fields: Any) -> FeatureSet:
@@ -106,11 +110,26 @@ def test_a_copy_at_another_hospital_is_found() -> None:
         assert len(set(apart.centres[fold.test])) == len(set(apart.centres[fold.train])) == 1
 
 
+def test_the_report_states_the_samples_of_each_data_set() -> None:
+    both = FeatureSet.concatenate([BERN, BASEL])
+    lost = Selection(exclude=["Bern/image-000", "Bern/image-001", "Basel/image-005"])
+    protocol = Protocol(n_splits=2, inner_splits=2)
+    comparison = compare(both, ["prior"], selection=lost, protocol=protocol)
+    assert comparison.dataset["sources"] == {"Bern": 22, "Basel": 19}
+    words = "Bern (22 samples) and Basel (19 samples)"
+    assert f"It combines {words}." in methods_paragraph(comparison)
+    assert flow(comparison.dataset).details == [words]
+    assert compare(BERN, ["prior"], protocol=protocol).dataset["sources"] == {}
+
+
 def test_centres_of_a_data_set_follow_its_name() -> None:
     scanners = np.array(["one", ""])[np.arange(24) % 2]
     bern = dataclasses.replace(BERN, centres=scanners)
-    both = FeatureSet.concatenate([bern, BASEL])
+    notes: list[str] = []
+    both = FeatureSet.concatenate([bern, BASEL], note=notes.append)
     assert sorted(set(both.centres.tolist())) == ["Basel", "Bern", "Bern/one"]
+    (note,) = notes
+    assert "it has 2 here (Bern, Bern/one): --protocol centres tests each of them" in note
     without = FeatureSet.concatenate([bern, BASEL], centre=False)
     assert sorted(set(without.centres.tolist())) == ["", "Bern/one"]
     assert FeatureSet.concatenate([BERN, BASEL], centre=False).centres is None

@@ -254,7 +254,7 @@ def _refuse_unfit(
             raise ProtocolError(
                 f"the folds of '{name}' test {len(tested)} of the {len(samples)} samples "
                 f"that have features ({missing} are missing): arms on different samples are "
-                f"not compared. Predict the missing ones, extract features of the same samples, "
+                f"not compared. Predict the missing ones, leave them out (--exclude), "
                 f"or choose what was chosen there for copies with different labels (--conflicts)"
             )
     for fold in folds:

@@ -48,8 +48,9 @@ def match_external(internal: FeatureSet, external: FeatureSet) -> tuple[Finding,
         named = ", ".join(f"'{label}' ({counts[label]})" for label in unknown)
         raise ProtocolError(
             f"heads trained on '{internal.dataset}' know the labels {', '.join(internal.classes)}, "
-            f"and '{external.dataset}' has samples labelled {named}: give them one of the known "
-            f"labels, or leave them out, and extract the external cohort again"
+            f"and '{external.dataset}' has samples labelled {named}: leave them out "
+            f"(--classes {','.join(internal.classes)}, in Python selection=), or give them one of "
+            f"the known labels and extract the external cohort again"
         )
     return tuple(
         finding

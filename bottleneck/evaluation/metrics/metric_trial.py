@@ -161,7 +161,8 @@ def _same(a: float, b: float) -> bool:
 
 _HINTS = {
     "labels": "It is called as function(true, predicted) with the names of classes; for scores, "
-    "pass on_scores(function). Other arguments, such as pos_label, are set by functools.partial",
+    "pass on_scores(function) (on the command line --score-metric). Other arguments, such as "
+    "pos_label, are set by functools.partial",
     "scores": "It is called as function(is_positive, score) with 0 or 1 and the score",
     "probabilities": "It is called as function(is_positive, probability) with 0 or 1 and the "
     "probability",

@@ -169,7 +169,7 @@ def _columns(
         if unnamed := [s.name for s in sources if s.features.stated_patients is None]:
             tell(f"'{unnamed[0]}' names no patients: each of its samples counts as a patient")
     if centre:
-        columns["centres"] = np.concatenate([_centres(s) for s in sources])
+        columns["centres"] = np.concatenate([_centres(s, tell) for s in sources])
     elif any(one.centres is not None for one in sets):
         columns["centres"] = np.concatenate([s.named(s.features.centres) for s in sources])
     for field, what in (("splits", "sets of its own split"), ("folds", "published folds")):
@@ -208,10 +208,18 @@ def _columns(
     return columns
 
 
-def _centres(source: _Source) -> Strings:
+def _centres(source: _Source, tell: Note) -> Strings:
     """Return the data set, followed by the centre of a sample where the data set names one."""
     own = source.named(source.features.centres)
-    return np.where(own == "", source.name, own)
+    centres = np.where(own == "", source.name, own)
+    if len(each := np.unique(centres)) > 1:
+        tell(
+            f"'{source.name}' names centres itself, so that it has {len(each)} here ({each[0]}, "
+            f"{each[1]}{', …' if len(each) > 2 else ''}): --protocol centres tests each of them by "
+            f"a model that was trained on the others of '{source.name}' too. To leave out all of "
+            "it, extract it without its centres"
+        )
+    return centres
 
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

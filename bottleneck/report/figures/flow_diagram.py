@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck.data.choice import describe_merges
+from bottleneck.data.source_names import describe_sources
 
 __all__ = ["Flow", "flow"]
 
@@ -27,8 +28,8 @@ class Flow:
         Number of samples excluded for each reason, such as a missing label.
     classes : list of (label, samples, share, patients)
         The classes; patients are None if they are not known.
-    merged : list of str
-        A phrase on each class that was merged of others.
+    details : list of str
+        Phrases on the data sets that it combines, and on classes that were merged or renamed.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Flow:
     patients: int | None
     excluded: Mapping[str, int]
     classes: list[tuple[str, int, float, int | None]]
-    merged: list[str]
+    details: list[str]
 
 
 def flow(dataset: Mapping[str, Any]) -> Flow:
@@ -66,5 +67,8 @@ def flow(dataset: Mapping[str, Any]) -> Flow:
         patients=dataset["n_patients"],
         excluded=excluded,
         classes=[(c, n, n / used, patients.get(c)) for c, n in dataset["classes"].items()],
-        merged=describe_merges(dataset.get("selection", {})),
+        details=[
+            *([describe_sources(dataset)] if dataset.get("sources") else []),
+            *describe_merges(dataset.get("selection", {})),
+        ],
     )
