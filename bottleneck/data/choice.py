@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.identifiers import legible
-from bottleneck.data.positive_class import is_positive_name, spell_label
+from bottleneck.data.positive_class import recognise_positive, spell_label
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 
@@ -204,7 +204,5 @@ def follow_positive(
         return target
     if recorded is not None and names.get(recorded) in kept:
         return names[recorded]
-    # A grade "1" of several is not the positive class.
-    origins = [c for c in names if is_positive_name(c) and (c != "1" or len(names) == 2)]
-    recognised = sorted({names[c] for c in origins} & set(kept))
+    recognised = sorted({names[c] for c in recognise_positive(names)} & set(kept))
     return recognised[0] if len(kept) == 2 and len(recognised) == 1 else None

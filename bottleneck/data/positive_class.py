@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from bottleneck.data.identifiers import name_value
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["choose_positive", "find_label", "is_positive_name", "spell_label"]
+__all__ = ["choose_positive", "find_label", "recognise_positive", "spell_label"]
 
 # Labels that are recognised as the positive class, after casefold.
-_POSITIVE_LABELS = ("malignant", "cancer", "positive", "true", "1")
+_POSITIVE_LABELS = ("malignant", "cancer", "positive", "true")
+# Of 1 and 2, 1 is "yes" in one questionnaire and "benign" in another table.
+_NUMBERED = ({"0", "1"}, {"-1", "1"})
 
 
 def choose_positive(classes: tuple[str, ...], stated: str | float | None = None) -> str | None:
     """Return the label of the positive class.
 
-    If it is not stated, "malignant", "cancer", "positive", "true" and "1" are recognised.
-    Alphabetical order does not decide: it would swap sensitivity and specificity at random.
+    If it is not stated, "malignant", "cancer", "positive" and "true" are recognised, and 1 of 0
+    and 1, or of -1 and 1. Alphabetical order does not decide: it would swap sensitivity and
+    specificity at random.
 
     Parameters
     ----------
@@ -45,8 +50,7 @@ def choose_positive(classes: tuple[str, ...], stated: str | float | None = None)
         return find_label(stated, classes)
     if len(classes) != 2:
         return None
-    recognised = [c for c in classes if is_positive_name(c)]
-    if len(recognised) == 1:
+    if len(recognised := recognise_positive(classes)) == 1:
         return recognised[0]
     raise UsageError(
         f"which label is the positive class, '{classes[0]}' or '{classes[1]}'? "
@@ -54,9 +58,17 @@ def choose_positive(classes: tuple[str, ...], stated: str | float | None = None)
     )
 
 
-def is_positive_name(label: str) -> bool:
-    """Return whether a label is recognised as the positive class of two."""
-    return label.casefold() in _POSITIVE_LABELS
+def recognise_positive(classes: Collection[str]) -> list[str]:
+    """Return the classes with a name that is recognised as the positive one.
+
+    Examples
+    --------
+    >>> recognise_positive(["0", "1"]), recognise_positive(["1", "2"])
+    (['1'], [])
+    """
+    if set(classes) in _NUMBERED:
+        return ["1"]
+    return [name for name in classes if name.casefold() in _POSITIVE_LABELS]
 
 
 def spell_label(label: object) -> str:

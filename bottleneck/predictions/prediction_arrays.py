@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.positive_class import is_positive_name
+from bottleneck.data.positive_class import recognise_positive
 from bottleneck.data.spelling_keys import match_names
 from bottleneck.errors import BottleneckError, DataError, UsageError
 from bottleneck.features.arrays.matrix import index_of, is_frame, read_numbers
@@ -195,13 +195,13 @@ def _two_columns(
         )
     positive = 1
     if not is_stated:
-        recognised = [is_positive_name(name) for name in classes]
-        if sum(recognised) != 1:
+        recognised = recognise_positive(classes)
+        if len(recognised) != 1:
             raise UsageError(
                 f"{what} has one column: is a high score '{classes[0]}' or '{classes[1]}'? Pass "
                 f"classes=[the other class, the class of high scores]"
             )
-        positive = recognised.index(True)
+        positive = classes.index(recognised[0])
     is_probability = bool(((values >= 0) & (values <= 1)).all())
     columns = np.stack([1 - values if is_probability else -values, values], axis=1)
     return columns if positive == 1 else columns[:, ::-1]

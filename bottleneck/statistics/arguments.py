@@ -47,15 +47,16 @@ def check_level(level: float) -> float:
 
 
 def check_same_rows(**columns: Any) -> None:
-    """Raise ``UsageError`` if two data frames or series have different indexes.
+    """Raise ``UsageError`` if data frames, series and arrays may be in different orders.
 
     Rows belong together by position. Those of the same names in another order would be paired
-    wrongly without a word.
+    wrongly without a word. So two different indexes are refused, and an index of row numbers in
+    another order together with an argument that has no index.
 
     Parameters
     ----------
     **columns
-        Arguments by name; those without an index are passed over.
+        Arguments by name; None for those that are not given.
     """
     indexed = {
         name: values.index
@@ -63,6 +64,14 @@ def check_same_rows(**columns: Any) -> None:
         if hasattr(values, "iloc") and hasattr(values, "index")
     }
     first = next(iter(indexed), "")
+    bare = next((n for n, v in columns.items() if v is not None and n not in indexed), None)
+    if bare is not None and indexed and _is_shuffled(indexed[first]):
+        raise UsageError(
+            f"the index of {first} is row numbers in another order ({_begin(indexed[first])}), and "
+            f"{bare} has no index, so it is unclear which rows belong together: pass "
+            f"{first}.sort_index() if {bare} is in the order of 0, 1, 2, …, or "
+            f"{first}.reset_index(drop=True) if both have one order"
+        )
     for name, index in indexed.items():
         # Unlike lengths have a message of their own.
         if len(index) != len(indexed[first]) or index.equals(indexed[first]):
@@ -74,6 +83,14 @@ def check_same_rows(**columns: Any) -> None:
             f"({_begin(indexed[first])} and {_begin(index)}): {align}pass b.to_numpy() if its rows "
             "are in the order of a"
         )
+
+
+def _is_shuffled(index: Any) -> bool:
+    """Return whether an index is 0, 1, 2, … in another order."""
+    if index.nlevels > 1 or getattr(index.dtype, "kind", "") not in ("i", "u"):
+        return False
+    numbers, values = np.arange(len(index)), index.to_numpy()
+    return not np.array_equal(values, numbers) and np.array_equal(np.sort(values), numbers)
 
 
 def _begin(index: Any) -> str:

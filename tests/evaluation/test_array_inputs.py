@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score
 
 from bottleneck import (
     BottleneckError,
@@ -80,6 +80,43 @@ def test_matrices_of_the_same_samples_are_compared_by_name():
     assert "computed by other means: radiomics (4 columns), resnet (3 columns)" in text
 
 
+def test_the_order_of_rows_does_not_matter():
+    ids, order = np.array([f"s{i:02}" for i in range(N)]), RNG.permutation(N)
+
+    def run(*orders):
+        sets = [
+            FeatureSet.from_arrays(x[o], Y[o], GROUPS[o], ids[o], recipe=name)
+            for name, x, o in zip("ab", (X, OTHER), orders, strict=True)
+        ]
+        arms = compare(sets, "logistic", protocol=QUICK).evaluations
+        return [
+            dict(zip(arm.predictions.ids, arm.predictions.scores[:, 1], strict=True))
+            for arm in arms
+        ]
+
+    both = zip(run(np.arange(N), np.arange(N)), run(order, np.arange(N)), strict=True)
+    for one, other in both:
+        assert one == pytest.approx(other)
+
+
+@pytest.mark.parametrize(
+    ("y", "positive"),
+    [
+        (Y.astype(bool), 1),
+        (np.where(Y, 1, -1), None),
+        (pd.Categorical(np.where(Y, "a", "b"), categories=["b", "a"]), "A"),
+        (np.where(Y, 2, 1), 2),
+        (np.where(Y, 0, 1), 0),
+    ],
+)
+def test_sensitivity_is_the_recall_of_the_positive_class(y, positive):
+    arm = evaluate(X, "logistic", y=y, groups=GROUPS, protocol=QUICK, positive=positive)
+    is_positive = Y[arm.predictions.ids.astype(int)] == 1
+    (name,) = set(arm.predictions.labels[is_positive])
+    recall = recall_score(is_positive, arm.predictions.predicted == name)
+    assert arm.metrics["sensitivity"].value == pytest.approx(recall)
+
+
 def test_an_external_cohort_of_arrays_needs_the_same_columns():
     inside = FeatureSet.from_arrays(FRAME, Y, GROUPS)
     outside = FeatureSet.from_arrays(FRAME + 0.5, Y, GROUPS + 100, name="Basel")
@@ -129,6 +166,12 @@ def test_a_saved_model_predicts_from_the_columns_of_a_data_frame(tmp_path):
         (lambda: compare([]), "no features"),
         (lambda: compare({1: X}, y=Y), "a text as their name"),
         (lambda: compare({"a": FRAME, "b": FRAME[::-1]}, y=Y), "different indexes"),
+        (lambda: evaluate(X, y=pd.Series(Y)[::-1]), "unclear which rows belong together"),
+        (lambda: evaluate(X, y=Y, groups=pd.Series(GROUPS)[::-1]), "groups.sort_index"),
+        (lambda: evaluate(FRAME[::-1], y=Y), r"X.reset_index\(drop=True\) if both have one order"),
+        (lambda: compare([FRAME, OTHER], y=pd.Series(Y)[::-1]), "different indexes"),
+        (lambda: compare([FRAME[::-1], OTHER], y=Y), "unclear which rows"),
+        (lambda: evaluate(X, y=Y + 1), "which label is the positive class, '1' or '2'"),
         (
             lambda: compare([FeatureSet.from_arrays(X, Y), FeatureSet.from_arrays(-X, Y)]),
             "same recipe.*name them",

@@ -138,12 +138,12 @@ def _provenance(
 ) -> dict[str, Any]:
     fields = _recipe(matrix.columns, matrix.X.shape[1], recipe)
     owners = name_patients(patients, ids)
+    stated = [None] * len(ids) if patients is None else patients.tolist()
     return {
         "dataset": {
             "name": name,
-            "fingerprint": _hash(
-                [ids.tolist(), y.tolist(), None if patients is None else patients.tolist()]
-            ),
+            # The same samples in another order are the same data set.
+            "fingerprint": _hash(sorted(zip(ids.tolist(), y.tolist(), stated, strict=True))),
             "n_samples": len(ids),
             "n_patients": None if owners is None else len(np.unique(owners)),
             "classes": count_by_class(y),
