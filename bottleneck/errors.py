@@ -221,5 +221,5 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     unknown backbone 'resnet5'; did you mean 'resnet50'? Known: resnet50, vgg16.
     """
     known = sorted(choices)
-    hint = did_you_mean(name, known) or "."
+    hint = did_you_mean(str(name), known) or "."
     return UsageError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known) or 'none'}.")

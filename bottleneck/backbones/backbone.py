@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from bottleneck.backbones import own_networks
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
-from bottleneck.backbones.fingerprints import TensorsDigest, class_of
-from bottleneck.backbones.networks import refuse_not_finite, refuse_output, unknown_layer
-from bottleneck.backbones.pooling import find_pooling, positions
+from bottleneck.backbones.fingerprints import TensorsDigest
+from bottleneck.backbones.networks import refuse_not_finite, refuse_output, refuse_unknown_layer
+from bottleneck.backbones.pooling import LayerPooling, find_pooling
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.errors import BottleneckError, UsageError
+from bottleneck.errors import BottleneckError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
 
@@ -47,8 +47,8 @@ class Backbone:
         The weights that the network was filled with.
     preprocessing : Preprocessing
         The preprocessing that the weights expect.
-    layer : str
-        Name of a module of the network; "" for the last feature map.
+    layer : str, optional
+        Name of a module of the network; by default, the last feature map.
     pooling : {"avg", "max", "gem", "flatten"}
         How the output of the layer becomes one vector.
     own : bool
@@ -60,6 +60,8 @@ class Backbone:
         Shape of the layer's output for one image, and length of a feature vector.
     device : torch.device
         The device of the network.
+    pool : LayerPooling
+        Takes the output of the layer for a batch, and returns its features.
     statistics : tuple of two Tensor, each of shape (n_channels,)
         Mean and std of the preprocessing, on this device.
     versions : dict of str to str
@@ -88,7 +90,7 @@ class Backbone:
         architecture: str,
         weights: Weights,
         preprocessing: Preprocessing,
-        layer: str = "",
+        layer: str | None = None,
         pooling: str = "avg",
         own: bool = False,
     ) -> None:
@@ -97,28 +99,15 @@ class Backbone:
         self.architecture = architecture
         self.weights = weights
         self.preprocessing = preprocessing
-        self.layer = layer
-        self.pooling = pooling
         self.own = own
         self.versions: dict[str, str] = {}
         self._digest = TensorsDigest(network, every=own)
-        self._pool = find_pooling(pooling)
-        prefix = getattr(network, "num_prefix_tokens", 0)
-        self._prefix_tokens = prefix if isinstance(prefix, int) else 0
-        if not isinstance(layer, str):
-            raise UsageError(f"a layer is stated by its name, not by {layer!r}")
-        if layer and layer not in dict(network.named_modules()):
-            raise unknown_layer(name, layer, network, own=own)
-        # Feature maps of Swin have their channels last, except the outputs of its convolutions.
-        is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
-        swin_like = getattr(network, "output_fmt", "NCHW") == "NHWC"
-        self._channels_last = swin_like and not is_convolution
         # The buffers of a network of one's own may be masks that hold −∞.
         weights_of = dict(network.named_parameters()) if own else network.state_dict()
         refuse_not_finite(weights_of, f"the network {name}")
         self.device = torch.device("cpu")
         self.statistics = self._place_statistics()
-        self.shape, self.width = self._probe()
+        self._take_from(layer, pooling)
 
     def __repr__(self) -> str:
         layer = f"layer {self.layer}" if self.layer else "the last feature map"
@@ -169,9 +158,8 @@ class Backbone:
         Raises
         ------
         UsageError
-            If the module cannot be copied, or its code or tensors cannot be read (TorchScript,
-            compiled, quantised); if an image gets other features in another batch or at another
-            time; or if layer, pooling or preprocessing do not fit.
+            If the module cannot be copied or read (TorchScript, compiled, quantised); if a row
+            depends on more than its image; or if layer, pooling or preprocessing do not fit.
         WeightsError
             If it holds weights that are not finite.
 
@@ -186,16 +174,14 @@ class Backbone:
         find_pooling(pooling)
         network = own_networks.frozen_copy(module)
         stated = own_preprocessing(preprocessing, module)
-        identity = own_networks.identify(network)
-        if name is not None and not (isinstance(name, str) and name.strip()):
-            raise UsageError(f"the name of a network must be text that is not empty, not {name!r}")
+        identity = own_networks.identify(network, name)
         backbone = cls(
             network,
-            name=name or class_of(network).__name__,
+            name=identity.name,
             architecture=identity.code,
             weights=Weights(f"own {identity.tensors[:8]}", source=identity.code),
             preprocessing=stated,
-            layer=layer or "",
+            layer=layer,
             pooling=pooling,
             own=True,
         )
@@ -207,19 +193,23 @@ class Backbone:
     def __sklearn_clone__(self) -> Backbone:
         return self  # It is frozen: clones of an estimator that has it share the network.
 
-    def _probe(self) -> tuple[tuple[int, ...], int]:
+    def _take_from(self, layer: str | None, pooling: str) -> None:
+        """Take features from a layer; None or "" is the last feature map."""
+        self.layer, self.pooling = "" if layer is None else layer, pooling
+        find_pooling(pooling)
+        refuse_unknown_layer(self.name, self.layer, self.network, own=self.own)
         side, channels = self.preprocessing.crop, self.preprocessing.n_channels
+        # Another backbone of this network may have moved it.
+        device = next((one.device for one in self.network.parameters()), self.device)
+        zeros = torch.zeros(2, channels, side, side, dtype=torch.float32, device=device)
         with Taps(self.network, [self.layer], self.name) as taps:
             try:
-                (output,) = taps.read(torch.zeros(2, channels, side, side, dtype=torch.float32))
+                (output,) = taps.read(zeros)
             except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
                 raise self.explain(error) from None
         refuse_output(self.network, output, self.layer, self.name)
-        if self.own and output.ndim == 4:
-            # The map of a square image is square.
-            _, first, second, third = output.shape
-            self._channels_last = first == second != third
-        return tuple(output.shape[1:]), self.pooled(output).shape[1]
+        self.pool = LayerPooling.of(self.network, self.layer, pooling, output, own=self.own)
+        self.shape, self.width = tuple(output.shape[1:]), self.pool(output).shape[1]
 
     def explain(self, error: Exception) -> Exception:
         """Return the error to raise where the forward pass raised one.
@@ -237,14 +227,9 @@ class Backbone:
         return own_networks.explain_failure(error, self.name, self.network, channels)
 
     def at(self, layer: str | None, pooling: str | None = None) -> Backbone:
-        """Return a backbone of the same network with another layer (None: last feature map).
+        """Return a backbone of the same network with another layer, and perhaps another pooling.
 
-        Parameters
-        ----------
-        layer : str or None
-            Name of the layer.
-        pooling : str, optional
-            Another pooling.
+        ``None`` is the last feature map.
 
         Examples
         --------
@@ -252,20 +237,8 @@ class Backbone:
         >>> tiny_backbone().at("0", pooling="max").layer
         '0'
         """
-        other = Backbone(
-            self.network,
-            name=self.name,
-            architecture=self.architecture,
-            weights=self.weights,
-            preprocessing=self.preprocessing,
-            layer=layer or "",
-            pooling=pooling or self.pooling,
-            own=self.own,
-        )
-        other.versions = self.versions
-        other.device = self.device
-        other.statistics = self.statistics
-        other._digest = self._digest
+        other = copy.copy(self)
+        other._take_from(layer, pooling or self.pooling)
         return other
 
     def prepared(self, preparation: Preparation) -> Backbone:
@@ -284,19 +257,6 @@ class Backbone:
         other = copy.copy(self)
         other.preprocessing = dataclasses.replace(self.preprocessing, preparation=merged)
         return other
-
-    def pooled(self, output: Tensor) -> Tensor:
-        """Return the features of a batch, from what the layer gave for it.
-
-        Examples
-        --------
-        >>> from bottleneck.testing import tiny_backbone
-        >>> tiny_backbone(width=8).pooled(torch.ones(2, 8, 7, 7)).shape
-        torch.Size([2, 8])
-        """
-        return self._pool(
-            positions(output, channels_last=self._channels_last, prefix_tokens=self._prefix_tokens)
-        )
 
     @property
     def digest(self) -> str:
@@ -426,6 +386,6 @@ def load_backbone(
         architecture=encoder.architecture,
         weights=loaded,
         preprocessing=expected,
-        layer=layer or "",
+        layer=layer,
         pooling=pooling,
     )

@@ -70,7 +70,7 @@ def embed_together(
         stack.enter_context(autocast)
         stack.enter_context(without_tf32() if cuda else contextlib.nullcontext())
         outputs = (taps or stack.enter_context(tapped(backbones))).read(x, forward)
-    return [b.pooled(output) for b, output in zip(backbones, outputs, strict=True)]
+    return [b.pool(output) for b, output in zip(backbones, outputs, strict=True)]
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.errors import UsageError, WeightsError
 from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "RANDOM_SEED",
@@ -23,8 +24,8 @@ __all__ = [
     "feature_map",
     "refuse_not_finite",
     "refuse_output",
+    "refuse_unknown_layer",
     "skeleton",
-    "unknown_layer",
     "unused_parts",
 ]
 
@@ -182,8 +183,8 @@ def feature_map(network: nn.Module, pixels: Tensor) -> Tensor:
     return forward(pixels)
 
 
-def unknown_layer(name: str, layer: str, network: nn.Module, *, own: bool = False) -> UsageError:
-    """Return the error for a layer that a network does not have, with similar names.
+def refuse_unknown_layer(name: str, layer: str, network: nn.Module, *, own: bool = False) -> None:
+    """Raise UsageError for a layer that a network does not have; the message has similar names.
 
     Parameters
     ----------
@@ -194,10 +195,14 @@ def unknown_layer(name: str, layer: str, network: nn.Module, *, own: bool = Fals
     own : bool
         Whether it is a network of one's own, and not of the catalogue.
     """
-    layers = [known for known, _ in network.named_modules() if known]
+    if not isinstance(layer, str):
+        raise UsageError(f"a layer is stated by its name, not by {shorten(layer)}")
+    layers = [known for known, _ in network.named_modules()]
+    if layer in layers:
+        return
     near = difflib.get_close_matches(layer, layers, n=3, cutoff=0.4) or layers[-3:]
     lists = "module.named_modules()" if own else f"bottleneck backbones {name}"
-    return UsageError(
+    raise UsageError(
         f"unknown layer '{layer}' of {name}; similar names: {', '.join(near)}. "
         f"`{lists}` lists all layers."
     )

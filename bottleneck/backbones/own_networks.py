@@ -43,6 +43,8 @@ class Identity:
 
     Attributes
     ----------
+    name : str
+        The name that was given, or that of its class.
     code : str
         The name of its class, its package with version where it is installed, and a hash of its
         code and settings.
@@ -52,6 +54,7 @@ class Identity:
         Name and version of the package of its class; None for code of one's own.
     """
 
+    name: str
     code: str
     tensors: str
     package: tuple[str, str] | None
@@ -136,21 +139,32 @@ def _layer(name: str) -> str:
     return f"layer '{name}'" if name else "the network"
 
 
-def identify(network: nn.Module) -> Identity:
+def identify(network: nn.Module, name: str | None = None) -> Identity:
     """Return the identity of a frozen copy.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The copy.
+    name : str, optional
+        Its name in reports and feature files; by default that of its class.
 
     Raises
     ------
     UsageError
-        If a part of its code or of its settings cannot be read.
+        If a part of its code or of its settings cannot be read, or the name is empty.
     """
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise UsageError(
+            f"the name of a network must be text that is not empty, not {shorten(name)}"
+        )
     cls = class_of(network)
     package = package_of(cls)
     words = [f"{cls.__module__}.{cls.__qualname__}"]
     if package is not None and package[1]:
         words.append(" ".join(package))
     code = ", ".join([*words, f"code {fingerprint_code(network)[:32]}"])
-    return Identity(code, digest_tensors(all_tensors(network)), package)
+    return Identity(name or cls.__name__, code, digest_tensors(all_tensors(network)), package)
 
 
 def explain_failure(error: Exception, name: str, network: nn.Module, channels: int) -> UsageError:

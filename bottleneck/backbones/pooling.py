@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bottleneck.errors import unknown_name
 
-__all__ = ["POOLINGS", "find_pooling", "positions"]
+__all__ = ["POOLINGS", "LayerPooling", "find_pooling", "positions"]
 
 
 def _gem(x: Tensor) -> Tensor:
@@ -100,3 +102,51 @@ def positions(output: Tensor, *, channels_last: bool, prefix_tokens: int = 0) ->
     if output.ndim == 2:
         return output.unsqueeze(-1)
     raise ValueError(f"expected a map, tokens or vectors, not the shape {tuple(output.shape)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerPooling:
+    """How the output of one layer of a network becomes one vector per image.
+
+    Attributes
+    ----------
+    pooling : {"avg", "max", "gem", "flatten"}
+        The pooling.
+    channels_last, prefix_tokens
+        As for ``positions``.
+    """
+
+    pooling: str
+    channels_last: bool
+    prefix_tokens: int
+
+    @classmethod
+    def of(cls, network: nn.Module, layer: str, pooling: str, output: Tensor, *, own: bool) -> Self:
+        """Return the pooling of a layer.
+
+        Parameters
+        ----------
+        network : nn.Module
+            The network, which may state the form of its outputs.
+        layer, pooling : str
+            Name of the layer, "" for the last feature map, and of the pooling.
+        output : Tensor
+            What the layer gives for square images.
+        own : bool
+            Whether it is a network of one's own, which states nothing.
+        """
+        prefix = getattr(network, "num_prefix_tokens", 0)
+        # Feature maps of Swin have their channels last, except the outputs of its convolutions.
+        is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
+        channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not is_convolution
+        if own and output.ndim == 4:  # The map of a square image is square.
+            _, first, second, third = output.shape
+            channels_last = first == second != third
+        return cls(pooling, channels_last, prefix if isinstance(prefix, int) else 0)
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """Return the features of a batch, of shape (batch, features)."""
+        channels = positions(
+            output, channels_last=self.channels_last, prefix_tokens=self.prefix_tokens
+        )
+        return find_pooling(self.pooling)(channels)

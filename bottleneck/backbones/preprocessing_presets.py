@@ -108,7 +108,7 @@ def own_preprocessing(stated: object, module: object) -> Preprocessing:
 
     Parameters
     ----------
-    stated : Preprocessing, str or mapping
+    stated : Preprocessing, str, Path or mapping
         As ``Backbone.from_module`` takes it.
     module : nn.Module
         The network; "timm" reads what it states.
@@ -120,7 +120,8 @@ def own_preprocessing(stated: object, module: object) -> Preprocessing:
     """
     if isinstance(stated, Preprocessing):
         return stated
-    if isinstance(stated, str):
+    if isinstance(stated, str | Path):
+        stated = str(stated)
         if stated == "timm":
             config = getattr(module, "pretrained_cfg", None) or {}
             return _from_data_config(config, f"the {type(module).__name__} (its pretrained_cfg)")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.networks import feature_map
-from bottleneck.backbones.pooling import find_pooling, positions
+from bottleneck.backbones.pooling import LayerPooling
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 
@@ -49,20 +49,12 @@ class _Normalise(nn.Module):
 class _Pooled(nn.Module):
     """A backbone's network and pooling, from normalised images to vectors."""
 
-    def __init__(self, network: nn.Module, pooling: str) -> None:
+    def __init__(self, network: nn.Module, pool: LayerPooling) -> None:
         super().__init__()
-        self.network = network
-        # A name, because not every pooling function can be pickled.
-        self.pooling = pooling
-        self.is_channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
-        self.n_prefix = getattr(network, "num_prefix_tokens", 0)
+        self.network, self.pool = network, pool
 
     def forward(self, x: Tensor) -> Tensor:
-        output = feature_map(self.network, x)
-        pool = find_pooling(self.pooling)
-        return pool(
-            positions(output, channels_last=self.is_channels_last, prefix_tokens=self.n_prefix)
-        )
+        return self.pool(feature_map(self.network, x))
 
 
 class Classifier(nn.Module):
@@ -125,7 +117,7 @@ def attach_head(
     network = copy.deepcopy(backbone.network)
     classifier = Classifier(
         _Normalise(backbone.preprocessing),
-        _Pooled(network, backbone.pooling),
+        _Pooled(network, backbone.pool),
         nn.Sequential(nn.Dropout(dropout), nn.Linear(backbone.width, n_classes)),
     )
     frozen = freeze(backbone, network, unfreeze)

@@ -24,6 +24,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import BottleneckError, UsageError, WeightsError
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.file.reader import load_features
+from bottleneck.testing import tiny_backbone
 
 HALF = (0.5, 0.5, 0.5)
 COLOUR = Preprocessing(16, 16, "bilinear", HALF, HALF)
@@ -149,6 +150,12 @@ def test_other_weights_in_the_network_of_a_backbone_are_noticed() -> None:
     with torch.no_grad():
         backbone.network.conv.weight.mul_(2)
     assert before not in (backbone.recipe("fp32").hash, backbone.at("conv").recipe("fp32").hash)
+
+
+def test_a_layer_is_chosen_wherever_another_backbone_has_moved_the_network() -> None:
+    backbone = tiny_backbone(width=8)
+    backbone.at("0").to(torch.device("meta"))  # As a GPU; this device computes shapes alone.
+    assert backbone.at("0", "max").width == 8
 
 
 def test_a_timm_model_gives_the_rows_of_the_catalogue() -> None:
@@ -295,6 +302,7 @@ def test_what_cannot_be_told_is_refused(make: Callable[[], nn.Module], message: 
     ("stated", "message"),
     [
         (None, "not None"),
+        (Path("none.toml"), "none.toml"),
         ("imagenet", "Known: FILE.toml"),
         ("timm", "does not state input_size"),
         ({"mean": HALF}, "does not state input_size"),
@@ -309,8 +317,13 @@ def test_a_preprocessing_is_never_guessed(stated: object, message: str) -> None:
 def test_unknown_layers_and_broken_weights_are_refused() -> None:
     with pytest.raises(UsageError, match="similar names: conv"):
         Backbone.from_module(Small(), COLOUR, "cnv")
-    with pytest.raises(UsageError, match="stated by its name"):
-        Backbone.from_module(Small(), COLOUR, 1)
+    for number in (0, 1):
+        with pytest.raises(UsageError, match="stated by its name"):
+            Backbone.from_module(Small(), COLOUR, number)
+        with pytest.raises(UsageError, match="stated by its name"):
+            tiny_backbone().at(number)
+    with pytest.raises(UsageError, match="unknown pooling 'None'"):
+        Backbone.from_module(Small(), COLOUR, pooling=None)
     broken = changed(lambda n: n.conv.bias.data.fill_(np.nan))
     with pytest.raises(WeightsError, match="not finite"):
         Backbone.from_module(broken, COLOUR)
