@@ -192,7 +192,7 @@ points = st.fixed_dictionaries({"x": scalars, "y": scalars})
 regions = st.fixed_dictionaries({"points": st.lists(points, max_size=4) | documents})
 
 
-@settings(max_examples=150)
+@settings(max_examples=70)
 @given(svg=st.text(max_size=20) | st.lists(regions | documents, max_size=4).map(json.dumps))
 def test_any_svg_gives_boxes_or_is_counted(tmp_path_factory, svg):
     folder = tmp_path_factory.mktemp("fuzz")
@@ -222,7 +222,7 @@ BOMB = (
         (b"<case><tirads>2</tirads>", "50.xml is not readable XML"),
         (b"", "50.xml is not readable XML"),
         (b'<?xml version="1.0" encoding="nonsense"?><case/>', "50.xml is not readable XML"),
-        (b"<a>" * 500_000, "50.xml is not readable XML"),
+        (b"<a>" * 100_000, "50.xml is not readable XML"),
         (b"<case>" + b" " * 5_000_000 + b"</case>", "larger than 5,000,000 bytes"),
     ],
     ids=["bomb", "utf-16 bomb", "external", "cut", "empty", "encoding", "deep", "huge"],
