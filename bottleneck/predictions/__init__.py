@@ -97,9 +97,9 @@ class Predictions:
     def from_arrays(
         y: ArrayLike | pd.Series,
         scores: ArrayLike | pd.DataFrame,
-        *,
         groups: ArrayLike | pd.Series | None = None,
         ids: ArrayLike | pd.Series | pd.Index | None = None,
+        *,
         folds: ArrayLike | pd.Series | None = None,
         repeats: ArrayLike | pd.Series | None = None,
         probabilities: ArrayLike | pd.DataFrame | None = None,

@@ -26,7 +26,7 @@ __all__ = [
     "as_vector",
     "check_level",
     "check_same_rows",
-    "show_values",
+    "list_values",
 ]
 
 # Text that stands for a missing value where numbers and None became text.
@@ -248,7 +248,7 @@ def as_booleans(name: str, values: ArrayLike, n: int | None = None) -> NDArray[n
     """
     array = as_vector(name, values, n)
     if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-        raise UsageError(f"{name} must hold only 0 and 1, or booleans, not {show_values(array)}")
+        raise UsageError(f"{name} must hold only 0 and 1, or booleans, not {list_values(array)}")
     return array.astype(bool)
 
 
@@ -294,7 +294,7 @@ def as_numbers(
     array = as_vector(name, values, n, unit)
     if array.dtype.kind not in "biuf":
         each = "numbers" if n is None else f"one number for each of the {n} samples"
-        raise UsageError(f"{name} must hold {each}, not {show_values(array)}")
+        raise UsageError(f"{name} must hold {each}, not {list_values(array)}")
     array = array.astype(np.float64)
     if infinite := int((~np.isfinite(array)).sum()):
         raise UsageError(
@@ -378,12 +378,12 @@ def as_patients(groups: ArrayLike | None, n: int) -> NDArray[np.int64]:
     return np.arange(n) if groups is None else as_codes("groups", groups, n)
 
 
-def show_values(array: NDArray[Any]) -> str:
+def list_values(array: NDArray[Any]) -> str:
     """Return the first distinct values, for a message.
 
     Examples
     --------
-    >>> show_values(np.array([3, 1, 2, 2, 5, 4]))
+    >>> list_values(np.array([3, 1, 2, 2, 5, 4]))
     '1, 2, 3, 4 and 1 more'
     """
     known = np.unique(array).tolist()

@@ -20,7 +20,7 @@ from bottleneck.statistics.auroc import auc_intervals, variance_name
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.class_labels import as_truth
-from bottleneck.statistics.intervals import Interval, short_repr, show_bounds, with_counts
+from bottleneck.statistics.intervals import Interval, show_bounds, show_result, with_counts
 from bottleneck.statistics.inversion import agree_with_p, invert_interval
 
 __all__ = [
@@ -80,7 +80,7 @@ class AucDifference:
     n_groups: int | None = dataclasses.field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        return short_repr(self, f"{self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}")
+        return show_result(self, f"{self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}")
 
 
 def roc_auc_difference(

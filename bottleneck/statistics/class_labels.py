@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
-from bottleneck.statistics.arguments import as_scores, as_vector, show_values
+from bottleneck.statistics.arguments import as_scores, as_vector, list_values
 
 __all__ = ["as_labels", "as_predicted", "as_probabilities", "as_truth", "check_both_classes"]
 
@@ -32,7 +32,7 @@ def as_labels(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any
         if not (np.isfinite(array) & (np.floor(array) == array)).all():
             raise UsageError(
                 f"{name} must hold classes (text, whole numbers or booleans), not "
-                f"{show_values(array)}: true classes come first and scores second, and scores "
+                f"{list_values(array)}: true classes come first and scores second, and scores "
                 "become classes by a threshold, such as score >= 0.5"
             )
         return array.astype(np.int64)
@@ -70,15 +70,15 @@ def as_predicted(name: str, values: ArrayLike, labels: NDArray[Any]) -> NDArray[
     predicted = as_labels(name, values, len(labels))
     if (predicted.dtype.kind == "U") != (labels.dtype.kind == "U"):
         raise UsageError(
-            f"{name} and y_true must hold classes of one kind, not {show_values(predicted)} and "
-            f"{show_values(labels)}"
+            f"{name} and y_true must hold classes of one kind, not {list_values(predicted)} and "
+            f"{list_values(labels)}"
         )
     known = np.unique(labels)
     unknown = predicted[~np.isin(predicted, known)]
     # Of 0 and 1, both are known, whichever are present.
     if len(unknown) and not (set(known.tolist()) | set(unknown.tolist()) <= {0, 1}):
         raise UsageError(
-            f"{name} holds {show_values(unknown)}, which y_true does not ({show_values(labels)}), "
+            f"{name} holds {list_values(unknown)}, which y_true does not ({list_values(labels)}), "
             f"for {len(unknown)} of the {len(labels)} samples: spell the classes alike; where a "
             f"class has no samples, use proportion_interval({name} == y_true)"
         )
@@ -130,18 +130,18 @@ def _choose_positive(name: str, labels: NDArray[Any], positive: object = None) -
             return 1
         kind = "classes" if len(known) > 1 else "class"
         raise UsageError(
-            f"{name} holds the {kind} {show_values(labels)}: say which is positive, such as "
+            f"{name} holds the {kind} {list_values(labels)}: say which is positive, such as "
             f"positive={known[-1]!r}"
         )
     if not isinstance(positive, (str, numbers.Real, np.bool_)):
         raise UsageError(
-            f"positive must be one class of {name} ({show_values(labels)}), not a "
+            f"positive must be one class of {name} ({list_values(labels)}), not a "
             f"{type(positive).__name__}"
         )
     if isinstance(positive, str) != is_text:
         kinds = ("text", "numbers") if is_text else ("numbers", "text")
         raise UsageError(
-            f"{name} holds {kinds[0]} ({show_values(labels)}), so positive cannot be {positive!r}: "
+            f"{name} holds {kinds[0]} ({list_values(labels)}), so positive cannot be {positive!r}: "
             f"use such as positive={known[-1]!r}"
         )
     if positive not in known and not (set(known) <= {0, 1} and positive in (0, 1)):

@@ -29,8 +29,8 @@ __all__ = [
     "holds_level",
     "influence_interval",
     "mean_interval",
-    "short_repr",
     "show_bounds",
+    "show_result",
     "with_counts",
 ]
 
@@ -74,7 +74,7 @@ class Interval:
     n_groups: int | None = dataclasses.field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        return short_repr(self, f"{self.value:.3g}, {show_bounds(self)}")
+        return show_result(self, f"{self.value:.3g}, {show_bounds(self)}")
 
 
 class _Estimate(Protocol):
@@ -114,12 +114,12 @@ def show_bounds(result: _Bounded) -> str:
     return f"{100 * result.level:.4g} % {result.low:.3g} to {result.high:.3g}"
 
 
-def short_repr(result: _Estimate, text: str) -> str:
+def show_result(result: _Estimate, text: str) -> str:
     """Return the one line that shows a result: the text given, the counts and the method.
 
     Examples
     --------
-    >>> short_repr(Interval(0.8, 0.7, 0.9, 0.05, 0.95, "Wilson", n=50), "0.8")
+    >>> show_result(Interval(0.8, 0.7, 0.9, 0.05, 0.95, "Wilson", n=50), "0.8")
     'Interval(0.8, n=50, Wilson)'
     """
     counts = "" if result.n is None else f", n={result.n}"

@@ -11,7 +11,7 @@ from scipy import optimize, special, stats
 from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import as_booleans, as_patients, check_level, check_same_rows
 from bottleneck.statistics.class_labels import as_labels, as_predicted
-from bottleneck.statistics.intervals import CORRECTED, short_repr, show_bounds, with_counts
+from bottleneck.statistics.intervals import CORRECTED, show_bounds, show_result, with_counts
 from bottleneck.statistics.inversion import agree_with_p
 from bottleneck.statistics.proportions import effective_sample_size, overlap_over
 
@@ -64,7 +64,7 @@ class McNemar:
     n_groups: int | None = dataclasses.field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        return short_repr(self, f"{self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}")
+        return show_result(self, f"{self.difference:.3g}, {show_bounds(self)}, p={self.p:.3g}")
 
 
 def mcnemar_test(

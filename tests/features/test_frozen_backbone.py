@@ -343,6 +343,7 @@ def test_scikit_learn_sees_that_it_takes_no_tables() -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow(reason="the pipeline of made-up images checks the same")
 def test_a_pipeline_on_real_crops(shared: Path) -> None:
     table = pd.read_csv(shared / "data" / "ddti-crops" / "labels.csv").groupby("label").head(2)
     paths = shared / "data" / "ddti-crops" / table["image"]
