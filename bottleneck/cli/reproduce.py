@@ -32,7 +32,7 @@ from bottleneck.studies.overrides import CHANGES, Overrides
 
 if TYPE_CHECKING:
     from bottleneck.studies.study import Study
-    from bottleneck.studies.study_results import StudyResult
+    from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 
 _MACHINE = "Machine"
 
@@ -210,37 +210,47 @@ def show_study(
         for line in describe(study):
             mark = "- " if line.startswith("- ") else ""
             say_paragraph(line.removeprefix(mark), mark)
-    if options.weights != ["random"]:
-        announce_weights_folder(quiet=options.quiet)
-    from bottleneck.backbones.recipe import slug
     from bottleneck.studies.figure_table import as_json as to_json
     from bottleneck.studies.figure_table import write
     from bottleneck.studies.runner import run_study
 
-    output = options.output or Path("studies") / slug(study.name)
+    keywords = _prepare(study, options, overrides)
     with progress(quiet=options.quiet, unit="") as move:
-        result = run_study(
-            study,
-            loaded,
-            external=other,
-            overrides=overrides,
-            output=output,
-            overwrite=options.overwrite,
-            extraction={"device": options.device},
-            n_jobs=options.jobs,
-            progress=move,
-            note=show_note(quiet=options.quiet),
-        )
-    output, problem = save(lambda place: write(result, place), output)
-    private = [path for p in result.protocols for path in list_private(p.report.parent)]
-    note_readers(output, [*(output / "features").glob("*.h5"), *private], quiet=options.quiet)
-    problems = [p.problem for p in result.protocols if p.problem]
+        result = run_study(study, loaded, external=other, progress=move, **keywords)
+    output, problem = save(lambda place: write(result, place), keywords["output"])
+    _note_readers(output, result.protocols, options)
     if options.as_json:
         show_json(to_json(result))
     else:
         _print(result, "" if problem else f"Table: {output / 'study.md'}, study.json")
-    if problem is not None:
-        problems.append(str(problem))
+    _raise_problems(result.protocols, problem)
+
+
+def _prepare(study: Study, options: StudyOptions, overrides: Overrides) -> dict[str, Any]:
+    """Return the keywords of a run, and print the weights folder that it uses."""
+    from bottleneck.backbones.recipe import slug
+
+    if options.weights != ["random"]:
+        announce_weights_folder(quiet=options.quiet)
+    return {
+        "overrides": overrides,
+        "output": options.output or Path("studies") / slug(study.name),
+        "overwrite": options.overwrite,
+        "extraction": {"device": options.device},
+        "n_jobs": options.jobs,
+        "note": show_note(quiet=options.quiet),
+    }
+
+
+def _note_readers(
+    output: Path, reports: Sequence[StudyProtocolResult], options: StudyOptions
+) -> None:
+    private = [path for p in reports for path in list_private(p.report.parent)]
+    note_readers(output, [*(output / "features").glob("*.h5"), *private], quiet=options.quiet)
+
+
+def _raise_problems(reports: Sequence[StudyProtocolResult], problem: object) -> None:
+    problems = [p.problem for p in reports if p.problem] + ([str(problem)] if problem else [])
     if problems:
         raise ReportError(" ".join(problems))
 
@@ -261,7 +271,6 @@ def show_on_each(
             )
     if options.check:
         raise UsageError("--check only checks the published figures: name no data set with it")
-    from bottleneck.backbones.recipe import slug
     from bottleneck.studies.several import (
         combined_json,
         combined_lines,
@@ -279,25 +288,12 @@ def show_on_each(
             raise UsageError(f"'{text}' must be DATA or NAME=DATA, such as Bern=scans/")
         path, own = (after, before) if named else (text, None)
         loaded.append(reading.load(path, quiet=options.quiet, name=own, positive=positive))
-    if options.weights != ["random"]:
-        announce_weights_folder(quiet=options.quiet)
-    output = options.output or Path("studies") / slug(study.name)
+    keywords = _prepare(study, options, overrides)
     with progress(quiet=options.quiet, unit="") as move:
-        results = run_on_each(
-            study,
-            loaded,
-            overrides=overrides,
-            output=output,
-            overwrite=options.overwrite,
-            extraction={"device": options.device},
-            n_jobs=options.jobs,
-            progress=move,
-            note=show_note(quiet=options.quiet),
-        )
-    output, problem = save(lambda place: write_combined(results, place), output)
+        results = run_on_each(study, loaded, progress=move, **keywords)
+    output, problem = save(lambda place: write_combined(results, place), keywords["output"])
     reports = [p for result in results.values() for p in result.protocols]
-    private = [path for p in reports for path in list_private(p.report.parent)]
-    note_readers(output, [*(output / "features").glob("*.h5"), *private], quiet=options.quiet)
+    _note_readers(output, reports, options)
     if options.as_json:
         show_json(combined_json(results))
     else:
@@ -310,9 +306,7 @@ def show_on_each(
         for protocol in reports:
             if not protocol.problem:
                 show(f"Report: {protocol.report}")
-    problems = [p.problem for p in reports if p.problem] + ([str(problem)] if problem else [])
-    if problems:
-        raise ReportError(" ".join(problems))
+    _raise_problems(reports, problem)
 
 
 def _print(result: StudyResult, where: str) -> None:

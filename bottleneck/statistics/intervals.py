@@ -77,23 +77,6 @@ class Interval:
         return show_result(self, f"{self.value:.3g}, {show_bounds(self)}")
 
 
-class _Estimate(Protocol):
-    """What the results of this package share."""
-
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def level(self) -> float: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def n(self) -> int | None: ...
-    @property
-    def n_groups(self) -> int | None: ...
-
-
 class _Bounded(Protocol):
     @property
     def low(self) -> float: ...
@@ -101,6 +84,17 @@ class _Bounded(Protocol):
     def high(self) -> float: ...
     @property
     def level(self) -> float: ...
+
+
+class _Estimate(_Bounded, Protocol):
+    """What the results of this package share."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def n(self) -> int | None: ...
+    @property
+    def n_groups(self) -> int | None: ...
 
 
 def show_bounds(result: _Bounded) -> str:
