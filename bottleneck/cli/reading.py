@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -101,6 +103,23 @@ class SampleOptions(ImageOptions):
     patient_column: Annotated[str | None, _column("the patient")] = None
     split_column: Annotated[str | None, _column("train/val/test")] = None
     fold_column: Annotated[str | None, _column("the test fold")] = None
+
+
+def options_of_each(options: SampleOptions, paths: Sequence[str]) -> list[SampleOptions]:
+    """Return the options for each of several data sets.
+
+    Where some are tables and others folders, only the tables have columns, and the pattern is for
+    the folders if a column names the patients of the tables.
+    """
+    tables = [Path(path).is_file() for path in paths]
+    if len(set(tables)) < 2:
+        return [options] * len(paths)
+    folder = SampleOptions(
+        crop=options.crop, patient_pattern=options.patient_pattern, reader=options.reader
+    )
+    pattern = None if options.patient_column else options.patient_pattern
+    table = dataclasses.replace(options, patient_pattern=pattern)
+    return [table if is_table else folder for is_table in tables]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

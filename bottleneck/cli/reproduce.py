@@ -25,7 +25,7 @@ from bottleneck.cli.console import (
     show_table,
 )
 from bottleneck.cli.fields import Options, takes_fields
-from bottleneck.cli.reading import Name, SampleOptions
+from bottleneck.cli.reading import Name, SampleOptions, options_of_each
 from bottleneck.cli.saving import save
 from bottleneck.errors import ReportError, UsageError
 from bottleneck.studies.overrides import CHANGES, Overrides
@@ -195,15 +195,12 @@ def show_study(
             + (f" ({study.needs})" if study.needs else "")
         )
     positive = options.positive or study.positive
-    loaded = reading.load(data, quiet=options.quiet, name=options.data_name, positive=positive)
+    how, *others = options_of_each(reading, [data] if external is None else [data, external])
+    loaded = how.load(data, quiet=options.quiet, name=options.data_name, positive=positive)
     other = None
     if external is not None:
-        # Only a table has columns, and the external data set keeps its own name.
-        plain = SampleOptions(
-            crop=reading.crop, patient_pattern=reading.patient_pattern, reader=reading.reader
-        )
-        how = reading if Path(external).is_file() else plain
-        other = how.load(external, quiet=options.quiet, positive=positive)
+        # The external data set keeps its own name.
+        other = others[0].load(external, quiet=options.quiet, positive=positive)
     if not options.quiet:
         from bottleneck.studies.figure_table import describe
 
@@ -280,14 +277,11 @@ def show_on_each(
     )
 
     positive = options.positive or study.positive
-    loaded = []
-    for text in given:
-        before, sign, after = text.partition("=")
-        named = bool(sign) and not Path(text).exists()
-        if named and not (before.strip() and after):
-            raise UsageError(f"'{text}' must be DATA or NAME=DATA, such as Bern=scans/")
-        path, own = (after, before) if named else (text, None)
-        loaded.append(reading.load(path, quiet=options.quiet, name=own, positive=positive))
+    paths, names = zip(*map(_path_and_name, given), strict=True)
+    loaded = [
+        how.load(path, quiet=options.quiet, name=own, positive=positive)
+        for how, path, own in zip(options_of_each(reading, paths), paths, names, strict=True)
+    ]
     keywords = _prepare(study, options, overrides)
     with progress(quiet=options.quiet, unit="") as move:
         results = run_on_each(study, loaded, progress=move, **keywords)
@@ -307,6 +301,16 @@ def show_on_each(
             if not protocol.problem:
                 show(f"Report: {protocol.report}")
     _raise_problems(reports, problem)
+
+
+def _path_and_name(text: str) -> tuple[str, str | None]:
+    """Return the path of a data set, and its name where it is given as NAME=DATA."""
+    name, sign, path = text.partition("=")
+    if not sign or Path(text).exists():
+        return text, None
+    if not name.strip() or not path:
+        raise UsageError(f"'{text}' must be DATA or NAME=DATA, such as Bern=scans/")
+    return path, name
 
 
 def _print(result: StudyResult, where: str) -> None:
