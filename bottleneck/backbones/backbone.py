@@ -101,6 +101,7 @@ class Backbone:
         self.preprocessing = preprocessing
         self.own = own
         self.versions: dict[str, str] = {}
+        self._code = own_networks.CodeWatch()
         self._digest = TensorsDigest(network, every=own)
         # The buffers of a network of one's own may be masks that hold −∞.
         weights_of = dict(network.named_parameters()) if own else network.state_dict()
@@ -188,6 +189,7 @@ class Backbone:
         backbone.versions = {k: v for k, v in filter(None, [identity.package]) if v}
         shape = (stated.crop, stated.crop, stated.n_channels)
         own_networks.refuse_dependent_rows(network, backbone.name, backbone.embed, shape)
+        backbone._code = own_networks.CodeWatch(network)
         return backbone
 
     def __sklearn_clone__(self) -> Backbone:
@@ -272,6 +274,7 @@ class Backbone:
         >>> tiny_backbone().recipe("fp32").backbone
         'tiny'
         """
+        self._code.refuse_changes(self.network, self.name)
         return Recipe(
             backbone=self.name,
             weights=self.weights.name,
@@ -294,7 +297,8 @@ class Backbone:
         >>> tiny_backbone().to(torch.device("cpu")).device
         device(type='cpu')
         """
-        self.network.to(device).to(memory_format=torch.channels_last)
+        # Somebody may have trained the network meanwhile.
+        self.network.eval().to(device).to(memory_format=torch.channels_last)
         self.device = device
         self.statistics = self._place_statistics()
         return self

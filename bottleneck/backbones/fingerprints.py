@@ -95,12 +95,17 @@ def all_tensors(network: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
-def versions_of(network: nn.Module) -> dict[str, tuple[int, int]]:
-    """Return values that change when a tensor of a network is replaced, or changed in place."""
-    return {
-        key: (id(tensor), 0 if tensor.is_inference() else tensor._version)
-        for key, tensor in all_tensors(network).items()
-    }
+def versions_of(network: nn.Module) -> dict[str, tuple[int, int, int]]:
+    """Return what changes when a tensor of a network is replaced, or changed in place."""
+    return {key: _version_of(tensor) for key, tensor in all_tensors(network).items()}
+
+
+def _version_of(tensor: Tensor) -> tuple[int, int, int]:
+    # torch does not count changes through ``tensor.data``: the sum of the bits notices them.
+    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    words = flat.view(torch.int32 if flat.element_size() % 4 == 0 else torch.uint8)
+    counted = 0 if tensor.is_inference() else tensor._version
+    return id(tensor), counted, int(words.sum(dtype=torch.int64))
 
 
 class TensorsDigest:
@@ -116,7 +121,7 @@ class TensorsDigest:
 
     def __init__(self, network: nn.Module, *, every: bool) -> None:
         self._network, self._every = network, every
-        self._versions: dict[str, tuple[int, int]] = {}
+        self._versions: dict[str, tuple[int, int, int]] = {}
         self._value = ""
 
     @property

@@ -27,7 +27,14 @@ from bottleneck.errors import UsageError, one_line
 from bottleneck.text.plain_text import visible
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["Identity", "explain_failure", "frozen_copy", "identify", "refuse_dependent_rows"]
+__all__ = [
+    "CodeWatch",
+    "Identity",
+    "explain_failure",
+    "frozen_copy",
+    "identify",
+    "refuse_dependent_rows",
+]
 
 # Largest difference between two rows of one image, relative to the largest value: in batches of
 # one shape, where only the order of sums on a busy CPU could differ, and of two shapes.
@@ -165,6 +172,45 @@ def identify(network: nn.Module, name: str | None = None) -> Identity:
         words.append(" ".join(package))
     code = ", ".join([*words, f"code {fingerprint_code(network)[:32]}"])
     return Identity(name or cls.__name__, code, digest_tensors(all_tensors(network)), package)
+
+
+class CodeWatch:
+    """Code and settings of a network, as they were when a backbone was made of it.
+
+    A copy from a pickle compares nothing: another process may lack the source of the code.
+
+    Parameters
+    ----------
+    network : nn.Module, optional
+        The network; None to compare nothing.
+    """
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        self._noted = None if network is None else fingerprint_code(network)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return CodeWatch, ()
+
+    def refuse_changes(self, network: nn.Module, name: str) -> None:
+        """Raise UsageError if code or settings have changed.
+
+        Parameters
+        ----------
+        network : nn.Module
+            The network.
+        name : str
+            Its name.
+        """
+        try:
+            same = self._noted is None or self._noted == fingerprint_code(network)
+        except UsageError:
+            # The file was edited, or a class came back from a worker: what was loaded still runs.
+            return
+        if not same:
+            raise UsageError(
+                f"the code or the settings of the network {name} have changed since "
+                "Backbone.from_module read them: call it again"
+            )
 
 
 def explain_failure(error: Exception, name: str, network: nn.Module, channels: int) -> UsageError:

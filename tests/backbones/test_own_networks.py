@@ -18,6 +18,7 @@ from made import dataset_of
 from PIL import Image
 from torch import Tensor, nn
 
+from bottleneck.backbones import fingerprints
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -133,23 +134,53 @@ def test_code_is_followed_to_what_a_network_calls(
             monkeypatch.delitem(sys.modules, name, raising=False)
         importlib.invalidate_caches()
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
-        hashes.append(hash_of(importlib.import_module("network").Net()))
+        backbone = Backbone.from_module(importlib.import_module("network").Net(), COLOUR)
+        hashes.append(backbone.recipe("fp32").hash)
         if number == "2.0":
             (tmp_path / "inner.py").write_text("def scaled(x):\n    return x - 1\n")
             if "scaled" in use:
                 with pytest.raises(UsageError, match="changed after it was imported"):
                     hash_of(importlib.import_module("network").Net())
+            assert backbone.recipe("fp32").hash == hashes[-1]
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_other_weights_in_the_network_of_a_backbone_are_noticed() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.mul_(2),
+        lambda weight: weight.data.mul_(2),
+        lambda weight: setattr(weight, "data", weight * 2),
+    ],
+)
+def test_other_weights_in_the_network_of_a_backbone_are_noticed(
+    change: Callable[[Tensor], object],
+) -> None:
     backbone = Backbone.from_module(Small(), COLOUR)
     again = pickle.loads(pickle.dumps(backbone))
     assert again.recipe("fp32") == backbone.recipe("fp32")
     before = backbone.recipe("fp32").hash
     with torch.no_grad():
-        backbone.network.conv.weight.mul_(2)
+        change(backbone.network.conv.weight)
     assert before not in (backbone.recipe("fp32").hash, backbone.at("conv").recipe("fp32").hash)
+
+
+def test_code_that_changes_after_it_was_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = Backbone.from_module(Small(), COLOUR)
+    before = backbone.recipe("fp32")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{__name__}.FACTOR", 3.0)
+        for each in (backbone, backbone.at("conv")):
+            with pytest.raises(UsageError, match="changed since"):
+                each.recipe("fp32")
+    assert backbone.recipe("fp32") == before
+    # A process that it is sent to may lack the source.
+    monkeypatch.setattr(fingerprints, "read_source", lambda *_: pytest.fail("it is read"))
+    assert pickle.loads(pickle.dumps(backbone)).recipe("fp32") == before
+    monkeypatch.undo()
+    backbone.network.conv.stride = (2, 2)
+    with pytest.raises(UsageError, match="changed since"):
+        backbone.recipe("fp32")
 
 
 def test_a_layer_is_chosen_wherever_another_backbone_has_moved_the_network() -> None:
@@ -226,6 +257,12 @@ class Counts(Small):
         return super().forward(x)
 
 
+class CountsUnseen(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        self.conv.bias.data.add_(1)
+        return super().forward(x)
+
+
 class Draws(Small):
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(super().forward(x), 0.5, training=True)
@@ -279,6 +316,7 @@ def scripted() -> nn.Module:
         (with_hook, "has a forward hook"),
         (KeepsValue, "attribute 'skip'"),
         (Counts, r"changes its tensor 'conv\.bias'"),
+        (CountsUnseen, r"changes its tensor 'conv\.bias'"),
         (Draws, "random numbers"),
         (Breaks, "KeyError"),
         (lambda: nn.BatchNorm2d(3, track_running_stats=False), "mixes the images of a batch"),
@@ -334,13 +372,10 @@ def test_a_failure_in_another_precision_names_the_network(
 ) -> None:
     class Strict(Small):
         def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x) @ torch.ones(14, 14)
+            if torch.is_autocast_enabled("cpu"):
+                raise AttributeError("no such thing")
+            return super().forward(x)
 
     backbone = Backbone.from_module(Strict(), COLOUR)
-
-    def fail(x: Tensor) -> Tensor:
-        raise AttributeError("no such thing")
-
-    backbone.network.forward = fail
     with pytest.raises(BottleneckError, match="the network Strict cannot compute"):
         extract(dataset_of(image_folder(2)), backbone, output=tmp_path, precision="bf16")

@@ -229,9 +229,25 @@ def test_other_rows_than_those_of_fit_are_refused(image_folder: MakeImages) -> N
     with pytest.raises(UsageError, match="network is"):
         network.set_params(pooling=None, backbone=other).transform(paths)
     assert network.fit(paths).transform(paths).shape == (3, 4)
+    network.set_params(backbone=TINY.at("0"), layer="").fit(paths)
+    assert network.recipe_["layer"] == ""
     # "auto" is decided by fit, for machines that would choose otherwise.
-    network.set_params(precision="bf16").fit(paths).set_params(precision="auto")
+    network.set_params(backbone=other, layer=None, precision="bf16").fit(paths).set_params(
+        precision="auto"
+    )
     assert network.transform(paths).shape == (3, 4)
+
+
+def test_a_network_in_training_mode_computes_in_evaluation_mode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drops = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout())
+    stated = Preprocessing(16, 16, "bilinear", *[(0.5,) * 3] * 2)
+    backbone = Backbone.from_module(drops, stated)
+    rows = FrozenBackbone(backbone).fit_transform(IMAGES[:1])
+    monkeypatch.setattr(row_cache, "_MEMORY", row_cache._Memory())
+    backbone.network.train()
+    np.testing.assert_array_equal(FrozenBackbone(backbone).fit_transform(IMAGES[:1]), rows)
 
 
 def test_unreadable_images_are_named(image_folder: MakeImages) -> None:

@@ -227,7 +227,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise UsageError("weights and preprocessing are those of the Backbone: leave them out")
         if self.layer is None and self.pooling is None:
             return self.backbone
-        return self.backbone.at(self.layer or self.backbone.layer, self.pooling)
+        layer = self.backbone.layer if self.layer is None else self.layer
+        return self.backbone.at(layer, self.pooling)
 
     def _refuse_another(self, recipe: Recipe) -> None:
         if not hasattr(self, "recipe_") or recipe.hash == self._recipe_hash:
