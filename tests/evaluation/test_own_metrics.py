@@ -363,13 +363,21 @@ def test_numbers_of_every_kind(number):
 def test_the_command_line_names_functions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
-    (tmp_path / "mine_of_metrics.py").write_text("def hits(t, p): return float((t == p).mean())\n")
+    (tmp_path / "mine_of_metrics.py").write_text(
+        "from bottleneck import on_probabilities\n"
+        "def hits(t, p): return float((t == p).mean())\n"
+        "loss = on_probabilities(hits)\n"
+    )
     made = get_metrics(
-        ["sklearn.metrics:cohen_kappa_score", "share=mine_of_metrics:hits"],
+        [
+            "sklearn.metrics:cohen_kappa_score",
+            "share=mine_of_metrics:hits",
+            "mine_of_metrics:loss",
+        ],
         ["AP=sklearn.metrics:average_precision_score"],
     )
-    assert list(made) == ["cohen_kappa_score", "share", "AP"]
-    assert made["AP"].kind == "scores"
+    assert list(made) == ["cohen_kappa_score", "share", "loss", "AP"]
+    assert (made["AP"].kind, made["loss"].kind) == ("scores", "probabilities")
     assert made["share"](np.array(["a"]), np.array(["a"])) == 1
 
 

@@ -115,7 +115,8 @@ def _describe_missing(
             f"The header is one field: write it, and all rows, without quotes around the whole "
             f"line, and with {delimiter!r} between the fields"
         )
-    if len(list(filter(None, names))) < 2 or names[0].startswith("#"):
+    in_file = path.suffix  # And no DataFrame or dict.
+    if in_file and (len(list(filter(None, names))) < 2 or names[0].startswith("#")):
         return start + (
             "The first line must name the columns, with commas, semicolons, tabs or bars between "
             "them: remove what is above it"

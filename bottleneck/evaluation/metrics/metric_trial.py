@@ -114,7 +114,8 @@ def _try(name: str, metric: OwnMetric, classes: Sequence[str], positive: str | N
         raise UsageError(
             f"the metric '{name}' depends on more than the order of the scores, which differ in "
             "scale between heads and folds: pass on_probabilities(function) for calibrated "
-            "probabilities, or a function of predicted classes"
+            "probabilities (on the command line, --metric takes what it returns in a module of "
+            "your own), or a function of predicted classes"
         )
     if all(_same(value, _try_value(metric, *arrays)) for arrays in others):
         found = "no number (NaN)" if np.isnan(value) else f"{value:g}"
