@@ -17,7 +17,12 @@ from bottleneck.evaluation.inputs import read_inputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation
-from bottleneck.features.arrays.feature_inputs import Column, FeatureInput, NamedFeatures
+from bottleneck.features.arrays.feature_inputs import (
+    Column,
+    FeatureInput,
+    NamedFeatures,
+    refuse_several,
+)
 from bottleneck.heads.head import Head
 from bottleneck.predictions import Predictions
 from bottleneck.processes.work_steps import shows_progress
@@ -94,6 +99,7 @@ def evaluate(
     )
     if isinstance(features, Predictions):
         return run(predictions=[features]).evaluations[0]
+    refuse_several(features)
     arms = run(features, (head,)).evaluations
     name = head if isinstance(head, str) else getattr(head, "name", None)
     return arms[-1] if name == "prior" else arms[0]

@@ -162,6 +162,7 @@ def test_a_saved_model_predicts_from_the_columns_of_a_data_frame(tmp_path):
         (lambda: evaluate(X, y=Y, positive=2), "unknown positive label '2'"),
         (lambda: evaluate(X, y=Y, positive=[1]), "must be text"),
         (lambda: evaluate(5, y=Y), "not 5"),
+        (lambda: evaluate({"a": X, "b": OTHER}, y=Y), "one feature set, not 2"),
         (lambda: compare(), "nothing to compare"),
         (lambda: compare([]), "no features"),
         (lambda: compare({1: X}, y=Y), "a text as their name"),

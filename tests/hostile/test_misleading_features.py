@@ -150,7 +150,13 @@ LIES: dict[str, Callable[[h5py.File], None]] = {
     "provenance of negative time": stated(stages={"read": {"busy": -1.0, "waiting": 0.0}}),
     "provenance of a text as a number": stated(batch_size="32"),
     "provenance of absurd batches": stated(batch_size=10**20),
-    "provenance of many classes": stated(dataset={"name": "x", "classes": {"a": [1]}}),
+    "provenance of many classes": stated(
+        dataset={"name": "x", "fingerprint": "", "classes": {"a": [1]}}
+    ),
+    "provenance without a fingerprint": stated(dataset={"name": "x"}),
+    "provenance of half a selection": stated(
+        dataset={"name": "x", "fingerprint": "", "selection": {"excluded": 1}}
+    ),
     "provenance of levels": stated(
         recipe={"backbone": "x", "weights": "y", "preprocessing": deep()}
     ),

@@ -36,6 +36,7 @@ __all__ = [
     "read_features",
     "read_samples",
     "read_sets",
+    "refuse_several",
 ]
 
 _Matrix: TypeAlias = Union[FeatureSet, str, "os.PathLike[str]", NDArray[Any], "pd.DataFrame"]
@@ -178,6 +179,12 @@ def read_sets(features: NamedFeatures, fields: SampleFields = SampleFields()) ->
 def any_numbers(features: NamedFeatures) -> bool:
     """Return whether any of the features are an array or a data frame."""
     return any(_is_matrix(one) for _, one in _name_each(features))
+
+
+def refuse_several(features: Any) -> None:
+    """Raise ``UsageError`` for several features, where one arm is wanted."""
+    if isinstance(features, Mapping | list | tuple) and (n := len(list(_name_each(features)))) != 1:
+        raise UsageError(f"evaluate takes one feature set, not {n}: pass several to compare")
 
 
 def _name_each(features: Any) -> Iterator[tuple[str, Any]]:

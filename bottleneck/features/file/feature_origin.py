@@ -60,8 +60,7 @@ class FeatureOrigin:
     @property
     def selection(self) -> Mapping[str, Any]:
         """What was chosen with ``choose``, as in ``Model``; empty if nothing was."""
-        chosen: Mapping[str, Any] = self.provenance["dataset"].get("selection", {})
-        return chosen
+        return self.provenance["dataset"].get("selection") or {}
 
     @property
     def positive(self) -> str | None:

@@ -46,9 +46,19 @@ class _Source:
 
 
 @schema(closed=False)
+class _Selection:
+    """What a selection left out and merged."""
+
+    excluded: Count
+    left_out: Mapping[str, Count]
+    merged: Mapping[str, tuple[str, ...]]
+    words: str
+
+
+@schema(closed=False)
 class _Dataset:
     name: str
-    fingerprint: str = ""
+    fingerprint: str
     positive: str | None = None
     n_samples: Count = 0
     n_patients: Count | None = None
@@ -58,6 +68,7 @@ class _Dataset:
     sources: tuple[_Source, ...] = ()
     description: Mapping[str, str] = Field(default_factory=dict)
     reader: Mapping[str, str] = Field(default_factory=dict)
+    selection: _Selection | None = None
 
 
 @schema(closed=False)
