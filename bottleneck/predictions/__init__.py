@@ -126,7 +126,8 @@ class Predictions:
             Calibrated probabilities, in the form of the scores.
         classes : sequence of str or None
             Classes in the order of the columns; for one column, the other class and then the
-            positive one. By default the names of a data frame's columns, or the sorted labels.
+            positive one. By default the names of a data frame's columns, or ``numpy.unique(y)``,
+            which is the order of scikit-learn's ``predict_proba``: 2 comes before 10.
 
         Raises
         ------

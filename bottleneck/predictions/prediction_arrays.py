@@ -77,7 +77,8 @@ def from_columns(
         spelled, stated, _ = name_samples(identities, labels, patients)
     except BottleneckError as error:
         raise type(error)(f"y, groups and ids: {error}") from error
-    names = _name_classes(scores, classes, np.unique(spelled).tolist())
+    in_order = _order_classes(y, labels, spelled.tolist())
+    names = _name_classes(scores, classes, in_order)
     values = _read_scores(scores, "scores", names, n, is_stated=classes is not None)
     known = match_names(spelled.tolist(), names)
     if unknown := sorted(set(spelled.tolist()) - set(known)):
@@ -143,18 +144,26 @@ def _code(names: list[str]) -> NDArray[np.int64]:
     return np.unique(np.array(names, str), return_inverse=True)[1].astype(np.int64)
 
 
+def _order_classes(y: Any, labels: list[str], spelled: list[str]) -> list[str]:
+    """Return the classes in the order of ``numpy.unique(y)``, as ``predict_proba`` has them."""
+    classes = dict(zip(labels, spelled, strict=True))
+    if len(set(classes.values())) < len(classes):
+        return sorted(set(spelled))
+    values = np.asarray(y)
+    are_numbers = values.dtype.kind in "iuf" or (
+        values.dtype.kind == "O" and {type(v) for v in values.tolist()} <= {int, float}
+    )
+    return [classes[name] for name in sorted(classes, key=float if are_numbers else None)]
+
+
 def _name_classes(scores: Any, classes: Sequence[str | int] | None, labels: list[str]) -> list[str]:
     """Return the classes in the order of the columns."""
     if classes is not None:
         if isinstance(classes, str):
             raise UsageError(f"classes need the name of each class, not the text '{classes}'")
         names = read_names(list(classes), "classes")
-    elif (
-        is_frame(scores)
-        and len(scores.columns) > 1
-        and not all(isinstance(name, int) for name in scores.columns)
-    ):
-        names = [str(name) for name in scores.columns]
+    elif is_frame(scores) and len(scores.columns) > 1 and not _is_numbered(scores):
+        names = read_names(list(scores.columns), "the columns of scores")
         for prefix in _PREFIXES:
             if all(name.startswith(prefix) for name in names):
                 names = [name.removeprefix(prefix) for name in names]
@@ -166,6 +175,11 @@ def _name_classes(scores: Any, classes: Sequence[str | int] | None, labels: list
             "pass classes="
         )
     return names
+
+
+def _is_numbered(frame: Any) -> bool:
+    """Return whether the columns of a data frame are 0, 1, 2, … because nobody named them."""
+    return list(frame.columns) == list(range(len(frame.columns)))
 
 
 def _read_scores(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
+from sklearn.naive_bayes import GaussianNB
 
 from bottleneck import BottleneckError, Predictions
 
@@ -35,6 +36,30 @@ def test_columns_are_the_classes_in_their_stated_order():
     np.testing.assert_array_equal(named.scores, plain.scores)
     np.testing.assert_array_equal(named.probabilities, plain.scores)
     np.testing.assert_array_equal(Predictions.from_arrays(Y, frame).scores, plain.scores)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [2, 10, 30],
+        [-2, -1, 0],
+        [1.0, 10.0, 2.0],
+        ["2", "10", "1"],
+        [" b", "a", "c"],
+        ["'z", "a", "b"],
+    ],
+)
+def test_columns_have_the_order_of_scikit_learn(names):
+    y = np.array(names)[np.arange(60) % 3]
+    X = np.eye(3)[np.arange(60) % 3] + np.random.default_rng(0).normal(size=(60, 3))
+    model = GaussianNB().fit(X, y)
+    scores = model.predict_proba(X)
+    shuffled = pd.DataFrame(scores, columns=model.classes_).iloc[:, [2, 0, 1]]
+    right = model.predict(X) == y
+    for given in (scores, shuffled, pd.DataFrame(scores)):
+        for labels in (y, pd.Series(pd.Categorical(y, categories=names))):
+            made = Predictions.from_arrays(labels, given)
+            np.testing.assert_array_equal(made.labels == made.predicted, right)
 
 
 def test_folds_and_repeats_are_numbered():
