@@ -12,7 +12,11 @@ import own_heads
 import pytest
 import skops.io
 from made_features import make_features
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -108,6 +112,33 @@ def test_trees_that_point_out_of_themselves_are_refused(kind, tmp_path):
         model.estimator._predictors[0][0].nodes["feature_idx"][0] = 900
     with pytest.raises(ModelError, match="broken nodes"):
         load_model(model.save(tmp_path / "broken.skops"))
+
+
+def test_trees_of_more_features_than_their_forest_are_refused(tmp_path):
+    f = make_features(n_patients=12)
+    wide = np.hstack([np.zeros_like(f.X)] * 9 + [f.X])
+    codes = np.unique(f.y, return_inverse=True)[1]
+    for estimator in (ExtraTreesClassifier(2), GradientBoostingClassifier(n_estimators=2)):
+        model = fit(f, estimator, inner_splits=2)
+        member = np.ravel(model.estimator.estimators_)[0]
+        member.tree_ = type(member)(random_state=0).fit(wide, codes).tree_
+        with pytest.raises(ModelError, match="broken nodes"):
+            load_model(model.save(tmp_path / "wide.skops"))
+        # Nor does it help that the member says so.
+        member.n_features_in_ = wide.shape[1]
+        with pytest.raises(ModelError, match="broken nodes"):
+            load_model(model.save(tmp_path / "wide.skops"))
+
+
+@pytest.mark.parametrize("name", ["support_", "_dual_coef_", "_intercept_", "support_vectors_"])
+def test_support_vectors_with_arrays_of_unlike_lengths_are_refused(name, tmp_path):
+    f = make_features(n_patients=12)
+    model = fit(f, "svm_2018")
+    assert load_model(model.save(tmp_path / "svm.skops")).head == "svm_2018"
+    svc = model.estimator[-1]
+    setattr(svc, name, getattr(svc, name)[..., :-1].copy())
+    with pytest.raises(ModelError, match="arrays of unlike lengths"):
+        load_model(model.save(tmp_path / "short.skops"))
 
 
 def test_the_command_names_and_takes_the_types_to_trust(tmp_path, monkeypatch):

@@ -265,10 +265,10 @@ class Model:
         content = {"format": MODEL_FORMAT, "metadata": metadata, "estimator": estimator}
         try:
             data: bytes = skops.io.dumps(content)
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if bomb := find_burst(archive, len(data)):
+                    raise ValueError(f"{bomb}; use fewer trees, or fewer samples")
             if self.head not in HEADS:
-                with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                    if bomb := find_burst(archive, len(data)):
-                        raise ValueError(f"{bomb}; use fewer trees")
                 skops.io.loads(data, trusted=[*TRUSTED, *untrusted_types(data)])
         except Exception as error:
             raise ModelError(

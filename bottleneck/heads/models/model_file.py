@@ -17,11 +17,12 @@ from typing import Any
 from bottleneck.backbones.recipe import slug
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.files.small_files import read_small
+from bottleneck.heads.estimators.array_check import refuse_broken_arrays
 from bottleneck.heads.estimators.scores import order_classes
-from bottleneck.heads.estimators.tree_check import refuse_broken_trees
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.heads.models.model import MODEL_FORMAT, Model
 from bottleneck.heads.models.model_types import (
+    MAX_BYTES,
     TRUSTED,
     find_burst,
     refuse_other_types,
@@ -31,7 +32,6 @@ from bottleneck.text.short_repr import shorten
 
 __all__ = ["load_model", "model_file_name"]
 
-_MAX_BYTES = 2**31
 
 
 def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
@@ -75,7 +75,7 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
             f"trust must list the names of types, such as 'package.module.Class', not "
             f"{shorten(wrong[0])}"
         )
-    data = read_small(path, "model", limit=_MAX_BYTES, error=ModelError)
+    data = read_small(path, "model", limit=MAX_BYTES, error=ModelError)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if bomb := find_burst(archive, len(data)):
@@ -104,7 +104,7 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
             raise ModelError(f"{path} has the format {content['format']!r}, not '{MODEL_FORMAT}'")
         model = Model(estimator=content["estimator"], **content["metadata"])
         _check_types(model)
-        refuse_broken_trees(model.estimator)
+        refuse_broken_arrays(model.estimator)
         _check_estimator(path, model)
     except ModelError:
         raise

@@ -15,8 +15,10 @@ from pathlib import Path
 from bottleneck.errors import ModelError
 from bottleneck.files.archives import find_bomb
 
-__all__ = ["TRUSTED", "find_burst", "refuse_other_types", "trust_command", "untrusted_types"]
+__all__ = ["MAX_BYTES", "TRUSTED", "find_burst", "refuse_other_types", "trust_command", "untrusted_types"]
 
+#: Bytes of a model file.
+MAX_BYTES = 2**31
 # Bytes of the description of the objects: 23 kB for a tree, whatever its size.
 _MAX_SCHEMA = 2**24
 
@@ -72,6 +74,8 @@ def refuse_other_types(path: Path, needed: tuple[str, ...], given: list[str]) ->
 
 def find_burst(archive: zipfile.ZipFile, size: int) -> str | None:
     """Return why an archive would take more memory than its bytes; None if it would not."""
+    if size > MAX_BYTES:
+        return f"it has {size:,} bytes, and {MAX_BYTES:,} are allowed"
     if bomb := find_bomb(archive):
         return bomb
     for member in archive.infolist():
