@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 from urllib.parse import urlsplit
 
 import typer
@@ -46,6 +47,9 @@ COMMANDS = (
 # These commands keep finished features and trained networks when they are interrupted.
 _RESUMABLE = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
 
+
+# Warnings that were printed.
+_noted: set[str] = set()
 
 _TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 
@@ -164,9 +168,25 @@ def make_app() -> typer.Typer:
     return app
 
 
+def _note_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning of other code as a note, each text once."""
+    text = " ".join(str(message).split())
+    if text not in _noted:
+        _noted.add(text)
+        say_paragraph(text, "note: ")
+
+
 def run_app(app: typer.Typer) -> None:
     """Run a command line that was made from ``make_app``."""
     open_streams()
+    warnings.showwarning = _note_warning
     try:
         app(prog_name="bottleneck")
     except BottleneckError as error:  # Outside of a command: --help, --version.

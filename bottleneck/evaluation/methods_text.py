@@ -292,4 +292,5 @@ def find_warnings(
         if arm.unconverged:
             n = f"{arm.unconverged} of {len(folds)} folds"
             warnings.append(f"{arm.name} did not converge in {n}")
+        warnings += [f"the classifier of {arm.name} warned: {text}" for text in arm.notes]
     return tuple(warnings)

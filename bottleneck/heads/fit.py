@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from importlib.metadata import version
 from typing import Any
 
@@ -141,6 +142,8 @@ def fit(
     )
     if progress is not None:
         progress(1, 1, f"fitting {made.name}")
+    for text in result.notes:
+        warnings.warn(f"the classifier of {made.name} warned: {text}", stacklevel=3)
     return Model(
         estimator=result.estimator,
         head=made.name,

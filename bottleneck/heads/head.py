@@ -18,6 +18,7 @@ from bottleneck.heads.estimators.description import (
 )
 from bottleneck.heads.estimators.suitability import (
     find_kind,
+    has_method,
     last_step,
     refuse_drawing,
     refuse_object,
@@ -109,7 +110,7 @@ class Head:
             refuse_drawing(one)
         kinds = {find_kind(one) for one in variants}
         self.kind: Kind = "decision" if "decision" in kinds else "probability"
-        if len(kinds) > 1 and not all(hasattr(one, "decision_function") for one in variants):
+        if len(kinds) > 1 and not all(has_method(one, "decision_function") for one in variants):
             raise UsageError(
                 f"the candidates of {self.name} have no score in common: some have predict_proba "
                 "only, and others decision_function only; use two heads"

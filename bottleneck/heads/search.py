@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.errors import BottleneckError, FeatureFileError, UsageError, first_line
+from bottleneck.errors import FeatureFileError
 from bottleneck.heads.estimators.description import plain_value
+from bottleneck.heads.estimators.running import MANY_CLASSES, add_notes, run_estimator
 from bottleneck.heads.estimators.scores import order_classes, read_scores, refuse_contradiction
-from bottleneck.heads.estimators.suitability import last_step
+from bottleneck.heads.estimators.suitability import has_method, last_step
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Kind
@@ -31,8 +32,6 @@ Rows = NDArray[np.intp]
 _BLOCK = 4096
 # Training samples on which predictions are compared with scores.
 _COMPARED = 500
-# scikit-learn takes classes of one or two samples for the numbers of a regression.
-_MANY_CLASSES = "The number of unique classes is greater than"
 
 __all__ = ["Scoring", "SearchResult", "check_finite", "score_classes", "search"]
 
@@ -62,6 +61,8 @@ class SearchResult:
     inner_scores : ndarray of float64, shape (n_samples, n_classes), or None
         Out-of-fold scores of the training samples with these hyperparameters, in the form
         of ``score_classes``; None for a head without a search.
+    notes : tuple of str
+        What the estimator warned of, each once.
     """
 
     estimator: Any
@@ -69,6 +70,7 @@ class SearchResult:
     score: float | None
     converged: bool
     inner_scores: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def search(
@@ -145,34 +147,31 @@ def search(
         X, rows = X[rows].astype(np.float64), np.arange(len(rows))
     chosen: Mapping[str, Any] = {}
     score = inner_scores = None
+    notes: tuple[str, ...] = ()
     # One thread multiplies matrices of this size several times faster than many threads do, and
     # the results do not depend on the number of cores.
     with threadpool_limits(1), _configured(head):
         if head.grid:
             if folds is None:
                 folds = inner_folds(y, groups, inner_splits, seed)
-            chosen, score, inner_scores = _search_grid(
+            chosen, score, inner_scores, notes = _search_grid(
                 head, X, y, rows, folds, seed=seed, n_jobs=n_jobs
             )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            with _explained(head.name, "fitted"):
-                estimator = fit_chosen(head, chosen, X, y, rows, seed)
-                classes = np.unique(y).tolist()
-                order_classes(estimator, classes)
-                if head.name not in HEADS:
-                    some = rows[:: max(1, len(rows) // _COMPARED)]
-                    refuse_contradiction(head.kind, estimator, X[some], classes)
+        with run_estimator(head.name, "fitted", seed) as caught:
+            estimator = fit_chosen(head, chosen, X, y, rows, seed)
+            classes = np.unique(y).tolist()
+            order_classes(estimator, classes)
+            if head.name not in HEADS:
+                some = rows[:: max(1, len(rows) // _COMPARED)]
+                refuse_contradiction(head.kind, estimator, X[some], classes)
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
-    for other in caught:
-        if other not in stopped and not str(other.message).startswith(_MANY_CLASSES):
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     return SearchResult(
         estimator,
         {**head.fixed, **{head.shorten(n): plain_value(value) for n, value in chosen.items()}},
         score,
         converged=not stopped,
         inner_scores=inner_scores,
+        notes=add_notes(notes, (w for w in caught if w not in stopped)),
     )
 
 
@@ -207,27 +206,10 @@ def score_classes(
         If the estimator fails, or its scores are not finite numbers, one per class.
     """
     name = type(last_step(estimator)).__name__
-    with _explained(name, "applied"), _configured(None):
+    with run_estimator(name, "applied", alone=name not in HEADS), _configured(None):
         X = np.asarray(X, dtype=np.float64)
         classes = np.sort(estimator.classes_).tolist() if classes is None else classes
         return read_scores(head.kind, estimator, X, classes)
-
-
-@contextlib.contextmanager
-def _explained(name: str, done: str) -> Iterator[None]:
-    """Turn an exception from the code of an estimator into a message that names it."""
-    try:
-        yield
-    except BottleneckError:
-        raise
-    except (Exception, SystemExit) as error:
-        try:
-            why = first_line(error)
-        except Exception:  # noqa: BLE001 - the message of an error is code of others, too
-            why = "its error has no message"
-        raise UsageError(
-            f"the head {name} cannot be {done}: {type(error).__name__}: {why}"
-        ) from error
 
 
 @contextlib.contextmanager
@@ -264,8 +246,8 @@ def _search_grid(
     *,
     seed: int,
     n_jobs: int | None,
-) -> tuple[Mapping[str, Any], float, NDArray[np.float64]]:
-    """Return the best candidate, its mean AUROC and its out-of-fold scores."""
+) -> tuple[Mapping[str, Any], float, NDArray[np.float64], tuple[str, ...]]:
+    """Return the best candidate, its mean AUROC, its out-of-fold scores, and notes."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import ParameterGrid
@@ -274,22 +256,23 @@ def _search_grid(
 
     candidates = list(ParameterGrid([dict(part) for part in head.grid]))
     # These solvers release the GIL, so that threads can share the samples. liblinear cannot use
-    # threads, which would draw from one random generator.
-    threads = type(last_step(head.estimator)) in (SVC, LogisticRegression)
+    # threads, which would draw from one random generator. Nor can code of others.
+    threads = head.name in HEADS and type(last_step(head.estimator)) in (SVC, LogisticRegression)
     how = {"prefer": "threads"} if threads else joblib_options(n_jobs)
     with warnings.catch_warnings(), joblib_workers():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", _MANY_CLASSES)
+        warnings.filterwarnings("ignore", MANY_CLASSES)
         results = Parallel(n_jobs=n_jobs, **how)(
             delayed(_score_candidates)(head, candidates, X, y, rows, train, test, seed)
             for train, test in folds
         )
-    means = np.mean([aurocs for aurocs, _ in results], axis=0)
+    means = np.mean([aurocs for aurocs, *_ in results], axis=0)
     best = int(means.argmax())
     out_of_fold = np.empty((len(y), results[0][1].shape[2]))
-    for (_, test), (_, scores) in zip(folds, results, strict=True):
+    for (_, test), (_, scores, _) in zip(folds, results, strict=True):
         out_of_fold[test] = scores[best]
-    return candidates[best], float(means[best]), out_of_fold
+    notes = add_notes((note for *_, some in results for note in some), ())
+    return candidates[best], float(means[best]), out_of_fold, notes
 
 
 def _score_candidates(
@@ -301,8 +284,9 @@ def _score_candidates(
     train: Rows,
     test: Rows,
     seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the AUROC and the scores of every candidate in one fold."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
+    """Return the AUROC and the scores of every candidate in one fold, and notes."""
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     from bottleneck.heads.shared_fits import search_fold
@@ -311,12 +295,14 @@ def _score_candidates(
     aurocs = np.empty(len(candidates))
     scores = np.empty((len(candidates), len(test), len(classes)))
     # A worker process does not inherit the limit.
-    with threadpool_limits(1), _explained(head.name, "fitted"):
+    own = head.name not in HEADS
+    with threadpool_limits(1), run_estimator(head.name, "fitted", seed, alone=own) as caught:
         for fitted in search_fold(head, candidates, X, y[train], rows[train], rows[test], seed):
             made = read_scores(head.kind, fitted.classifier, fitted.inputs, classes)
             scores[fitted.number] = made
             aurocs[fitted.number] = _auroc(fitted, made, y[test], classes)
-    return aurocs, scores
+    others = (w for w in caught if not issubclass(w.category, ConvergenceWarning))
+    return aurocs, scores, add_notes((), others)
 
 
 def _auroc(
@@ -331,7 +317,7 @@ def _auroc(
     if len(classes) > 2:
         truth = y[:, np.newaxis] == np.array(classes)
         return float(roc_auc_score(truth, scores, average="macro"))
-    if hasattr(fitted.classifier, "decision_function"):
+    if has_method(fitted.classifier, "decision_function"):
         # Probabilities near 1 can be equal where these are not.
         scores = read_scores("decision", fitted.classifier, fitted.inputs, classes)
     return float(roc_auc_score(y == classes[1], scores[:, 1]))

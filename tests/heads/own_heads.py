@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import warnings
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -28,6 +31,12 @@ class Centroid(ClassifierMixin, BaseEstimator):
         self.classes_ = np.unique(y)
         if self.fault == "backwards":
             self.classes_ = self.classes_[::-1]
+        if self.fault == "talks":
+            print("hello from fit")
+            warnings.warn("little data", stacklevel=2)
+            warnings.warn(f"the mean is {X.mean()}", stacklevel=2)
+        if self.fault == "draws":
+            self.power = 0.5 + np.random.rand() + random.random()
         if self.fault == "classes":
             self.classes_ = np.array(["x", "y"])
         self.noise_ = np.random.default_rng(self.random_state).normal(size=X.shape[1]) * 1e-3
@@ -46,11 +55,20 @@ class Centroid(ClassifierMixin, BaseEstimator):
             share = share / (1 - share) * 3
         if self.fault == "swapped":
             share = share[:, ::-1]
+        if self.fault == "halves":
+            share = share / 2
         return share[:, 1] if self.fault == "shape" else share
 
     def predict(self, X):
         far = ((X[:, None] - self.means_) ** 2).sum(axis=2)
         return self.classes_[far.argmin(axis=1)]
+
+
+class WithGroups(Centroid):
+    """A class that is fitted to more than features and labels."""
+
+    def fit(self, X, y, groups):
+        return super().fit(X, y)
 
 
 class Needy(Centroid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.errors import UsageError
@@ -65,6 +66,7 @@ EARLY = MLPClassifier(early_stopping=True)
         (KMeans(), "KMeans is a clusterer"),
         (IsolationForest(), "IsolationForest is an outlier detector"),
         (make_pipeline(StandardScaler(), PCA()), "the last step of the Pipeline, PCA, is none"),
+        (own_heads.WithGroups(), "the method fit of WithGroups needs groups"),
         (VotingClassifier([("a", SVC())]), "predicts classes only, .*set voting='soft'"),
         (SVC(decision_function_shape="ovo"), "set decision_function_shape='ovr'"),
         (FrozenEstimator(SVC()), "holds what was fitted before"),
@@ -99,6 +101,23 @@ def test_what_is_no_classifier_is_refused_with_advice(given, message):
 def test_validation_rows_that_an_estimator_draws_are_refused(estimator, message):
     with pytest.raises(UsageError, match=message):
         Head(estimator)
+
+
+def test_methods_of_fitted_estimators_are_refused():
+    scaler = StandardScaler().fit([[0.0], [1.0]])
+    for method in (scaler.transform, functools.partial(scaler.transform)):
+        with pytest.raises(UsageError, match="put that estimator into the pipeline itself"):
+            Head(make_pipeline(FunctionTransformer(method), SVC()))
+
+
+def test_a_head_of_a_head_is_refused():
+    with pytest.raises(UsageError, match="this is a Head already"):
+        Head(Head(SVC()))
+
+
+def test_a_method_that_is_none_is_no_method():
+    made = type("Decides", (SVC,), {"predict_proba": None})
+    assert Head(made()).kind == "decision"
 
 
 @pytest.mark.parametrize("name", ["early_stopping_rounds", "validation_split", "train_split"])

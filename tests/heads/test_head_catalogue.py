@@ -85,6 +85,7 @@ def test_balanced_mlp_is_an_mlp_with_scikit_learns_balanced_weights():
     assert not np.allclose(balanced.predict_proba(X), plain.predict_proba(X))
 
 
+@pytest.mark.slow(reason="scikit-learn fits it some hundred times")
 def test_balanced_mlp_passes_scikit_learns_checks():
     with warnings.catch_warnings():
         # Its checks fit for a handful of iterations and warn of it; what fails raises.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import own_heads
 import pytest
@@ -105,6 +107,7 @@ def test_three_classes_are_searched_as_grid_search_does():
         ("nan", "predict_proba of Centroid returned scores that are not finite"),
         ("shape", r"of shape \(\d+, 2\), and returned \(\d+,\)"),
         ("odds", "probabilities that are not between 0 and 1"),
+        ("halves", r"do not add up to 1 over the classes \(but, in one sample, to 0.5\)"),
         ("swapped", "predicts another class than the one with the largest score"),
         ("classes", "fitted to the labels benign, malignant, but its classes are x, y"),
     ],
@@ -210,3 +213,28 @@ def test_comparisons_take_estimators_import_paths_and_heads():
     assert '"class": "own_heads:Centroid"' in results_text(comparison)
     chosen = by_head["hinge <b>"].chosen
     assert {one["alpha"] for one in chosen} <= {1.0, 0.01}
+
+
+def test_warnings_are_notes_and_prints_do_not_reach_the_output(capsys):
+    f = make_features(n_patients=12)
+    protocol = Protocol(kind="cv", n_splits=2, inner_splits=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        comparison = compare(f, own_heads.Centroid(fault="talks"), protocol=protocol)
+    notes = [text for text in comparison.warnings if "Centroid warned: " in text]
+    assert [note.partition("warned: ")[2][:11] for note in notes] == ["little data", "the mean is"]
+    with pytest.warns(UserWarning, match="the classifier of Centroid warned: "):
+        fit(f, own_heads.Centroid(fault="talks"), inner_splits=2)
+    printed = capsys.readouterr()
+    assert "hello" not in printed.out
+    assert "hello from fit" in printed.err
+
+
+def test_estimators_that_draw_from_shared_generators_repeat():
+    f = make_features(n_patients=12)
+    head = Head(own_heads.Centroid(fault="draws"))
+    before = np.random.get_state()[1].copy()
+    once, again = (search(head, f.X, f.y, f.groups, inner_splits=2, n_jobs=n) for n in (1, 2))
+    assert once.estimator.power == again.estimator.power
+    np.testing.assert_array_equal(once.inner_scores, again.inner_scores)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)

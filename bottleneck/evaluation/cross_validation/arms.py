@@ -87,6 +87,8 @@ class ArmPredictions:
         Record of the head, as in ``Evaluation``.
     unconverged : int
         Number of folds in which the solver stopped at its limit of iterations.
+    notes : tuple of str
+        What its estimator warned of, each once.
     seconds : float
         Sum of the time of all folds.
     cost : mapping
@@ -104,6 +106,7 @@ class ArmPredictions:
     chosen: tuple[Mapping[str, Any], ...] = ()
     classifier: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     unconverged: int = 0
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()

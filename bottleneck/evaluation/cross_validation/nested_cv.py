@@ -16,6 +16,7 @@ from bottleneck.data.splits.patients import inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
+from bottleneck.heads.estimators.running import add_notes
 from bottleneck.heads.head import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
@@ -67,6 +68,7 @@ class _FoldResult(NamedTuple):
     converged: bool
     seconds: float
     inner_scores: NDArray[np.float64] | None
+    notes: tuple[str, ...]
 
 
 def plan_inner_folds(
@@ -173,7 +175,9 @@ def _test(
     classes = np.unique(y[fold.train]).tolist()
     scores = score_classes(head, fitted.estimator, X[fold.test], classes)
     seconds = time.perf_counter() - began
-    return _FoldResult(scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores)
+    return _FoldResult(
+        scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores, fitted.notes
+    )
 
 
 class _Blank(NamedTuple):
@@ -229,5 +233,6 @@ def _join(
         chosen=tuple(r.chosen for r in results if r.chosen),
         classifier=arm.head.record,
         unconverged=sum(not r.converged for r in results),
+        notes=add_notes((note for r in results for note in r.notes), ()),
         seconds=sum(r.seconds for r in results),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.heads.estimators.suitability import last_step
+from bottleneck.heads.estimators.suitability import has_method, last_step
 from bottleneck.predictions import Kind
 
 __all__ = ["order_classes", "read_scores", "refuse_contradiction"]
@@ -17,6 +17,8 @@ __all__ = ["order_classes", "read_scores", "refuse_contradiction"]
 # The share of samples that may be predicted as another class. With three classes or more, a
 # support vector machine predicts by votes over pairs.
 _MOST_TWO, _MOST_MANY = 0.05, 0.5
+# Sums of probabilities in half precision differ from 1 by this much.
+_MOST_ROUNDING = 2e-3
 
 
 def order_classes(estimator: Any, classes: Sequence[str]) -> list[int]:
@@ -74,7 +76,8 @@ def read_scores(
     Raises
     ------
     UsageError
-        If the scores have another shape, or are not finite or not between 0 and 1.
+        If the scores have another shape, are not finite, or are probabilities that are not
+        between 0 and 1 or do not add up to 1.
     """
     method = "predict_proba" if kind == "probability" else "decision_function"
     n = X.shape[0]  # A transformer may have made them sparse.
@@ -95,6 +98,13 @@ def read_scores(
         )
     if kind == "probability" and not ((scores > -1e-6) & (scores < 1 + 1e-6)).all():
         raise UsageError(f"{name} returned probabilities that are not between 0 and 1")
+    if kind == "probability" and (abs((sums := scores.sum(axis=1)) - 1) > _MOST_ROUNDING).any():
+        at = int(abs(sums - 1).argmax())
+        raise UsageError(
+            f"{name} returned probabilities that do not add up to 1 over the classes (but, in one "
+            f"sample, to {sums[at]:.3g}): divide them by their sum, or return them from "
+            "decision_function, without a predict_proba"
+        )
     return scores[:, order_classes(estimator, classes)]
 
 
@@ -110,7 +120,7 @@ def refuse_contradiction(
     kind, estimator, X, classes
         As for ``read_scores``, with training samples.
     """
-    if not hasattr(estimator, "predict"):
+    if not has_method(estimator, "predict"):
         return
     scores = read_scores(kind, estimator, X, classes)
     known = np.asarray(estimator.classes_).tolist()

@@ -6,6 +6,7 @@ or calibrates on them is chosen on images of patients that it was trained on.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +17,15 @@ from bottleneck.errors import UsageError
 from bottleneck.predictions import Kind
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["find_kind", "last_step", "refuse_drawing", "refuse_object", "waits_until", "walk"]
+__all__ = [
+    "find_kind",
+    "has_method",
+    "last_step",
+    "refuse_drawing",
+    "refuse_object",
+    "waits_until",
+    "walk",
+]
 
 # With more training samples than this, early_stopping="auto" of scikit-learn's histogram-based
 # gradient boosting draws a validation set.
@@ -58,17 +67,27 @@ def refuse_object(given: object) -> None:
             f"a head needs an estimator object, and {given.__name__} is a class: write "
             f"{given.__name__}(), with its arguments if it has any"
         )
+    if hasattr(given, "estimator") and hasattr(given, "for_samples"):
+        raise UsageError(
+            "Head(...) needs an estimator object, and this is a Head already: pass it as it is, or "
+            "Head(head.estimator, grid) with another grid, or head.named(name)"
+        )
     if isinstance(given, str):
         raise UsageError(
             f"Head(...) needs an estimator object, not the text '{given}': pass a name or an "
             "import path as the head itself, without Head(...)"
         )
-    missing = [n for n in ("fit", "get_params", "set_params") if not hasattr(given, n)]
+    missing = [n for n in ("fit", "get_params", "set_params") if not has_method(given, n)]
     if missing:
         raise UsageError(
             f"a head needs a scikit-learn classifier {_EXAMPLE}, or a name of the catalogue, not "
             f"{shorten(given)}, which has no {missing[0]}: a class of your own inherits from "
             "sklearn.base.ClassifierMixin and BaseEstimator"
+        )
+    if more := _required_by_fit(given):
+        raise UsageError(
+            f"the method fit of {type(given).__name__} needs {', '.join(more)}, and a head has "
+            "features and labels only: give these a default, or set them in __init__"
         )
 
 
@@ -103,9 +122,9 @@ def find_kind(estimator: Any) -> Kind:
     divides = [
         path for path, one in walk(estimator) if _parameters(one).get("probability") in (True,)
     ]
-    if hasattr(estimator, "predict_proba") and not divides:
+    if has_method(estimator, "predict_proba") and not divides:
         return "probability"
-    if hasattr(estimator, "decision_function"):
+    if has_method(estimator, "decision_function"):
         return "decision"
     if divides:
         raise UsageError(
@@ -123,6 +142,11 @@ def find_kind(estimator: Any) -> Kind:
         f"{of} predicts classes only, but an AUROC needs scores: it has neither predict_proba nor "
         f"decision_function; {advice}"
     )
+
+
+def has_method(estimator: Any, name: str) -> bool:
+    """Return whether an estimator has a method; a subclass may set one to None."""
+    return callable(getattr(estimator, name, None))
 
 
 def refuse_drawing(estimator: Any) -> None:
@@ -145,6 +169,12 @@ def refuse_drawing(estimator: Any) -> None:
             raise UsageError(
                 f"{where} holds what was fitted before, perhaps to the samples that are tested "
                 "here: give the unfitted estimator, which is trained in every fold"
+            )
+        if taken := [n for n, value in parameters.items() if _is_fitted_method(value)]:
+            raise UsageError(
+                f"{where} calls a method of an estimator that was perhaps fitted to the samples "
+                f"that are tested here ({taken[0]}): put that estimator into the pipeline itself, "
+                "where it is trained in every fold"
             )
         if "cv" in parameters:
             advice = _INSTEAD.get(name, _OWN_CHOICE)
@@ -212,6 +242,19 @@ def walk(estimator: Any) -> Iterator[tuple[str, Any]]:
             waiting += [(f"{path}__{n}" if path else n, inside) for n, inside in found]
 
 
+def _required_by_fit(estimator: Any) -> list[str]:
+    """Return the arguments that ``fit`` needs besides features and labels."""
+    try:
+        parameters = list(inspect.signature(estimator.fit).parameters.values())[2:]
+    except (TypeError, ValueError):
+        return []
+    return [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+
+
 def _estimators_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the estimators in a parameter, each with the name that ``set_params`` takes."""
     if isinstance(value, tuple) and len(value) > 1 and isinstance(value[0], str):
@@ -250,6 +293,14 @@ def _draws(one: Any, parameters: Mapping[str, Any]) -> tuple[str, str] | None:
     if _is_on(parameters.get("validation_split")):
         return "validation_split", "0"
     return None
+
+
+def _is_fitted_method(value: Any) -> bool:
+    """Whether a parameter is a method of an estimator, such as ``scaler.transform``."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    owner = getattr(value, "__self__", None)
+    return callable(value) and hasattr(owner, "fit") and not inspect.isclass(owner)
 
 
 def _is_on(value: Any) -> bool:

@@ -33,7 +33,6 @@ from bottleneck.text.short_repr import shorten
 __all__ = ["load_model", "model_file_name"]
 
 
-
 def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     """Read a model from a file of ``Model.save``.
 

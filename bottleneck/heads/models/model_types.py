@@ -15,7 +15,14 @@ from pathlib import Path
 from bottleneck.errors import ModelError
 from bottleneck.files.archives import find_bomb
 
-__all__ = ["MAX_BYTES", "TRUSTED", "find_burst", "refuse_other_types", "trust_command", "untrusted_types"]
+__all__ = [
+    "MAX_BYTES",
+    "TRUSTED",
+    "find_burst",
+    "refuse_other_types",
+    "trust_command",
+    "untrusted_types",
+]
 
 #: Bytes of a model file.
 MAX_BYTES = 2**31
