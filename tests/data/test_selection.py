@@ -217,7 +217,9 @@ def test_a_positive_class_that_is_left_out_is_refused(features):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "empty"),
+        ("", "names no sample"),
+        (" \n\n", "names no sample"),
+        ("Patient\npatient-03\n", "'patient-03' is a patient: list the samples"),
         ("id\n", "names no sample"),
         ("image-001\nimage-0x\n", "'image-0x' (line 2)"),
         ("/x/scans/1/001.png\n/x/scans/1/00.png\n", "1 of 2 entries name none: '/x/scans/1/00.p"),

@@ -122,9 +122,12 @@ def read_sample_list(path: str | Path) -> SampleList:
         try:
             lines = [(text.strip(), f"line {n}") for n, text in read_lines(path) if text.strip()]
         except DataError:
-            lines = []
-        if lines:
-            columns.append(_column(lines[0][0], lines[1:], alone=True))
+            pass
+        else:
+            if lines:
+                columns.append(_column(lines[0][0], lines[1:], alone=True))
+            else:
+                problem = None  # It holds no text, and need not be a table.
     if not columns and problem is not None:
         raise problem
     if not any(column.named(()) for column in columns):
@@ -252,8 +255,10 @@ def _explain(
     names = list(itertools.islice(columns("id"), _SEARCHED))
     patients = {canonical(name) for name in columns("group") if name}
     near = difflib.get_close_matches(unknown[0][0], names, n=1)
-    if canonical(unknown[0][0]) in patients:
-        hint = f"; {legible(unknown[0][0])} is a patient: list the samples of that patient."
+    # The first line may be the header of a column.
+    named = [text for text, _ in unknown if canonical(text) in patients]
+    if named:
+        hint = f"; {legible(named[0])} is a patient: list the samples of that patient."
     elif near:
         hint = f"; did you mean {legible(near[0])}?"
     else:
