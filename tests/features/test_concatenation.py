@@ -192,3 +192,13 @@ def test_wrong_uses_are_explained(given: Any, words: str) -> None:
     with pytest.raises(UsageError) as error:
         FeatureSet.concatenate(given)
     assert words in str(error.value)
+
+
+def test_own_features_of_the_same_samples_are_refused() -> None:
+    X = np.random.default_rng(0).normal(size=(8, 3))
+    y = np.arange(8) % 2
+    whole = FeatureSet.from_arrays(X, y, name="whole")
+    turned = FeatureSet.from_arrays(X[::-1], y[::-1], name="turned")
+    for other in (turned, whole.select(whole.ids[:5]), turned.select(turned.ids[:5])):
+        with pytest.raises(UsageError, match="hold the same samples"):
+            FeatureSet.concatenate({"one": whole, "other": other})

@@ -143,7 +143,7 @@ def _refuse_same(names: Sequence[str], sets: Sequence[FeatureSet]) -> None:
 
 def _keys(features: FeatureSet) -> set[str] | None:
     if features.sha256 is None:
-        return None
+        return None if features.contents is None else set(features.contents.tolist())
     if features.regions is None:
         return set(features.sha256.tolist())
     return set(map(key_of, features.sha256.tolist(), features.regions.tolist()))
