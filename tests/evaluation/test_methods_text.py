@@ -33,6 +33,7 @@ def test_data_set_and_protocol_are_described():
         "failures": 0,
         "excluded": {"no label": 3},
         "selection": {},
+        "sources": {},
     }
     assert comparison.classes == ("benign", "malignant")
     assert comparison.positive == "benign"

@@ -120,7 +120,9 @@ def test_a_method_that_is_none_is_no_method():
     assert Head(made()).kind == "decision"
 
 
-@pytest.mark.parametrize("name", ["early_stopping_rounds", "validation_split", "train_split"])
+@pytest.mark.parametrize(
+    "name", ["early_stopping_rounds", "validation_split", "validation_size", "train_split"]
+)
 def test_other_packages_ways_to_draw_rows_are_refused(name):
     made = type("Booster", (own_heads.Centroid,), {"__init__": lambda self, **k: setup(self, k)})
 

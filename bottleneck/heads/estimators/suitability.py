@@ -286,12 +286,13 @@ def _draws(one: Any, parameters: Mapping[str, Any]) -> tuple[str, str] | None:
     # With early_stopping, this is the patience, and otherwise that of the training loss.
     if "early_stopping" not in parameters and parameters.get("n_iter_no_change") is not None:
         return "n_iter_no_change", "None"
-    # Of XGBoost, LightGBM and CatBoost; of skorch; of Keras.
+    # Of XGBoost, LightGBM and CatBoost; of skorch.
     for name in ("early_stopping_rounds", "early_stopping_round", "eval_fraction", "train_split"):
         if _is_on(parameters.get(name)):
             return name, "None"
-    if _is_on(parameters.get("validation_split")):
-        return "validation_split", "0"
+    for name in ("validation_split", "validation_size"):  # Of Keras; of InterpretML.
+        if _is_on(parameters.get(name)):
+            return name, "0"
     return None
 
 
