@@ -206,7 +206,7 @@ def score_classes(
         If the estimator fails, or its scores are not finite numbers, one per class.
     """
     name = type(last_step(estimator)).__name__
-    with run_estimator(name, "applied", alone=name not in HEADS), _configured(None):
+    with run_estimator(name, "applied"), _configured(None):
         X = np.asarray(X, dtype=np.float64)
         classes = np.sort(estimator.classes_).tolist() if classes is None else classes
         return read_scores(head.kind, estimator, X, classes)
