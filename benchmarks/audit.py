@@ -26,8 +26,8 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.features.extraction import extract
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 
 Alter = Callable[[Image.Image, np.random.Generator], Image.Image]
 

@@ -56,8 +56,8 @@ from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.extraction import extract
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads import head_catalogue
 from bottleneck.predictions import Predictions
 from bottleneck.report.figures.roc_curves import roc_band

@@ -65,7 +65,7 @@ _MODULES = {
     "Comparison": "bottleneck.evaluation.results",
     "Evaluation": "bottleneck.evaluation.results",
     "Extraction": "bottleneck.features.extraction_result",
-    "FeatureSet": "bottleneck.features.file.feature_set",
+    "FeatureSet": "bottleneck.features.sets.feature_set",
     "FrozenBackbone": "bottleneck.features.estimator.frozen_backbone",
     "Head": "bottleneck.heads.head",
     "ImageDataset": "bottleneck.data.dataset",
@@ -120,8 +120,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.features.estimator.frozen_backbone import FrozenBackbone
     from bottleneck.features.extraction import extract, extract_all
     from bottleneck.features.extraction_result import Extraction
-    from bottleneck.features.file.feature_set import FeatureSet
     from bottleneck.features.file.reader import load_features
+    from bottleneck.features.sets.feature_set import FeatureSet
     from bottleneck.heads.fit import fit
     from bottleneck.heads.head import Head
     from bottleneck.heads.models.model import Model

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 VGG = {"backbone": "vgg16", "network": "vgg16"}
 

@@ -34,7 +34,7 @@ from bottleneck.features.arrays.feature_inputs import (
     SampleFields,
     read_features,
 )
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, show_html

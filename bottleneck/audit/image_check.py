@@ -17,7 +17,7 @@ from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode, pixel_facts
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import DataError, DecodeError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["ImageCheck", "check_images"]
 

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.spelling_keys import loose_key
+from bottleneck.data.spelling.spelling_keys import loose_key
 from bottleneck.data.splits.folds import refuse_single
 from bottleneck.data.splits.patients import inner_folds
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.intervals import Interval

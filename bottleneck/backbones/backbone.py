@@ -10,11 +10,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones import own_networks
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
-from bottleneck.backbones.fingerprints import TensorsDigest
 from bottleneck.backbones.networks import refuse_not_finite, refuse_output, refuse_unknown_layer
+from bottleneck.backbones.own import own_networks
+from bottleneck.backbones.own.fingerprints import TensorsDigest
 from bottleneck.backbones.pooling import LayerPooling, find_pooling
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding

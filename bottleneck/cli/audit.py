@@ -17,7 +17,7 @@ from bottleneck.text.plurals import counted
 if TYPE_CHECKING:
     from bottleneck.audit.audit import Audit
     from bottleneck.audit.findings import Finding
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 _SHOWN = 20
 

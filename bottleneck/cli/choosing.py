@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from bottleneck.cli.console import say_paragraph
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.selection import Selection
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 Data = TypeVar("Data", "ImageDataset", "FeatureSet")
 

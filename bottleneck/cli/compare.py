@@ -37,7 +37,7 @@ from bottleneck.processes.cluster import share_out
 
 if TYPE_CHECKING:
     from bottleneck.evaluation.results import Comparison
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 
 @takes_fields(
@@ -294,7 +294,7 @@ def _read_subgroups(
 ) -> dict[str, Mapping[str, str]]:
     if not names:
         return {}
-    from bottleneck.data.readers.csv_tables import read_columns
+    from bottleneck.data.readers.tables.csv_tables import read_columns
 
     columns: dict[str, Mapping[str, str]] = {}
     if "centre" in names and loaded.centres is not None:

@@ -50,7 +50,7 @@ def concatenate(
 
     Example: `bottleneck concatenate features/bern--*.h5 features/basel--*.h5`
     """
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
     made = []
     for members in _group([_find(text) for text in files]):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.identifiers import legible
 from bottleneck.data.positive_class import recognise_positive, spell_label
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.identifiers import legible
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 
 __all__ = ["Choice", "Selectable", "describe_merges", "follow_positive", "join_records"]

@@ -22,7 +22,7 @@ from bottleneck.data.samples import (
     repeated_ids,
     values_of,
 )
-from bottleneck.data.spelling_variants import unify_spellings
+from bottleneck.data.spelling.spelling_variants import unify_spellings
 from bottleneck.errors import (
     DataError,
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bottleneck.data.identifiers import name_value
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.identifiers import name_value
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.text.short_repr import shorten
 

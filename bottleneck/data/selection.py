@@ -13,11 +13,11 @@ from pydantic import PlainValidator
 
 from bottleneck.data.choice import Choice, Selectable, follow_positive
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.identifiers import canonical, name_value
-from bottleneck.data.missing_values import means_nothing
 from bottleneck.data.readers.sample_lists import NamedSamples, find_samples, list_samples
 from bottleneck.data.samples import Sample, collect, values_of
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.identifiers import canonical, name_value
+from bottleneck.data.spelling.missing_values import means_nothing
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.settings.schema import Field, schema
 from bottleneck.text.plurals import counted

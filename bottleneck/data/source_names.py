@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.evaluation.cross_validation.arms import Arm
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from bottleneck.data.choice import Choice
 from bottleneck.data.selection import Selection, check_selection
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, adopt_names
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.sets.chosen_rows import selectable, take_choice
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions, predicted_classes
 
 __all__ = ["choose_features", "choose_predictions"]

@@ -45,7 +45,7 @@ from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
 from bottleneck.evaluation.results import Comparison
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["run_comparison"]
 

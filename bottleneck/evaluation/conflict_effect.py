@@ -19,7 +19,7 @@ from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
 from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 
 __all__ = [

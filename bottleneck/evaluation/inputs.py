@@ -25,7 +25,7 @@ from bottleneck.evaluation.cross_validation.prediction_inputs import (
 from bottleneck.evaluation.ensemble import check_ensemble
 from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
 from bottleneck.features.arrays.feature_inputs import Column, NamedFeatures, SampleFields
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["ComparisonInputs", "read_inputs"]
 

@@ -19,7 +19,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.errors import MissingExtraError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import (

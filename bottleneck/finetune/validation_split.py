@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.readers.csv_tables import read_table
-from bottleneck.data.spelling_keys import match_ids
+from bottleneck.data.readers.tables.csv_tables import read_table
+from bottleneck.data.spelling.spelling_keys import match_ids
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.identifiers import canonical
 from bottleneck.data.samples import Sample
-from bottleneck.data.spelling_keys import match_names
-from bottleneck.data.spelling_variants import unify_spellings
+from bottleneck.data.spelling.identifiers import canonical
+from bottleneck.data.spelling.spelling_keys import match_names
+from bottleneck.data.spelling.spelling_variants import unify_spellings
 from bottleneck.errors import DataError
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.predictions.prediction_arrays import add_up, kind_of, renumbered
@@ -101,7 +101,7 @@ class _Table:
     """A table of predictions: its columns, checked and converted."""
 
     def __init__(self, path: str | Path) -> None:
-        from bottleneck.data.readers.csv_tables import read_table
+        from bottleneck.data.readers.tables.csv_tables import read_table
 
         self.path = path
         self.frame, self.delimiter = read_table(path)

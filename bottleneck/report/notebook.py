@@ -16,7 +16,7 @@ from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.features.extraction_result import Extraction
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.models.model import Model
 from bottleneck.predictions import Predictions
 from bottleneck.report.page import environment

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.splits.protocol import Folds, Protocol
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.studies.study import Study, StudyProtocol
 from bottleneck.studies.subset import describe_overlap, draw_sets
 

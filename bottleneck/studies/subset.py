@@ -14,7 +14,7 @@ from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.splits.protocol import Folds
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.studies.study import StudyProtocol
 
 __all__ = ["describe_overlap", "draw_sets", "select_samples", "take_patients"]

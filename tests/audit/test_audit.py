@@ -9,7 +9,7 @@ from made_features import make_features
 from bottleneck.audit.audit import Audit, audit_features
 from bottleneck.data.selection import Selection
 from bottleneck.errors import UsageError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 
 def pixels(n: int) -> np.ndarray:

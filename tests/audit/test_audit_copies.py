@@ -18,7 +18,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import decode, make_thumbnail
 from bottleneck.data.phantom.generator import phantom_dataset
 from bottleneck.data.readers import load_dataset
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROMISED = 11

@@ -18,8 +18,8 @@ from made import dataset_of
 from PIL import Image
 from torch import Tensor, nn
 
-from bottleneck.backbones import fingerprints
 from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.own import fingerprints
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import BottleneckError, UsageError, WeightsError

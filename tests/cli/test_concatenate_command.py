@@ -12,7 +12,7 @@ from made_features import VGG, make_features
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 
 def run(*arguments: str | Path) -> Result:

@@ -7,7 +7,7 @@ import csv
 import pandas as pd
 import pytest
 
-from bottleneck.data.readers.csv_tables import read_columns
+from bottleneck.data.readers.tables.csv_tables import read_columns
 from bottleneck.errors import DataError, UsageError
 
 IDS = ["a/1.png", "a/2.png", "b/1.png"]

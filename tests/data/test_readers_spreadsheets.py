@@ -17,7 +17,7 @@ import pytest
 from made import make_images
 
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.csv_tables import read_columns, read_rows
+from bottleneck.data.readers.tables.csv_tables import read_columns, read_rows
 from bottleneck.errors import DataError
 from bottleneck.predictions.prediction_tables import read_predictions
 

@@ -20,9 +20,9 @@ from respellings import ALIKE, NAMES, SAME, respell
 
 from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.identifiers import canonical, legible
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.samples import Sample, SampleTable
+from bottleneck.data.spelling.identifiers import canonical, legible
 from bottleneck.errors import DataError
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.compare import compare
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 CV = Protocol(kind="cv", n_splits=4, inner_splits=2)
 # Patient i is benign if i is even. Copies: image 4 (patient 2) and 7 (patient 3), and the only

@@ -23,8 +23,8 @@ from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.leak_experiment.protocols import plan_protocols
 from bottleneck.features.extraction import extract
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
 
 ONCE = Protocol(kind="cv")

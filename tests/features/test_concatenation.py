@@ -17,8 +17,8 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import match_rows
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.figures.flow_diagram import flow
 from bottleneck.report.paragraphs import methods_paragraph
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_features import make_features
 
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 
 @pytest.fixture

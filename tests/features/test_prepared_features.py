@@ -23,10 +23,10 @@ from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import make_arms
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
 from bottleneck.features.extraction import extract, extract_all
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.rows import ImageRow
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.features.timing import Clock
 from bottleneck.finetune.image_data import ImageInputs
 from bottleneck.finetune.training_options import TrainingOptions

@@ -16,8 +16,8 @@ from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import match_rows
 from bottleneck.evaluation.methods_text import describe_dataset
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.figures.flow_diagram import flow
 
 N = 24

@@ -14,7 +14,7 @@ from PIL import Image
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.ultrasound_sector import encode_mask
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.finetune.training_folder.saved_files import read_object
 
 __all__ = ["TARGETS", "Make"]

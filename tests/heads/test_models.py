@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.fit import fit
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.heads.models.model import Model

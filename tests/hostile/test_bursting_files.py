@@ -17,7 +17,7 @@ from made import dataset_of, make_images
 
 from bottleneck.data.dataset import FileSource
 from bottleneck.data.readers import csv_tables, load_dataset, spreadsheets
-from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.errors import DataError, ModelError, StorageError, UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.heads.models.model_file import load_model

@@ -28,7 +28,7 @@ from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.weights.folder import read_records
 from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.csv_tables import read_columns
+from bottleneck.data.readers.tables.csv_tables import read_columns
 from bottleneck.data.samples import Sample
 from bottleneck.errors import BottleneckError
 from bottleneck.evaluation.cross_validation.imported_predictions import load_imported

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import bottleneck
-from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.predictions import Predictions
 from bottleneck.predictions.prediction_tables import read_predictions
 from bottleneck.text.plain_text import visible

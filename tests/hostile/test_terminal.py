@@ -33,7 +33,7 @@ from bottleneck.cli.console import (
     show_paragraph,
     show_table,
 )
-from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.report.terminal import make_table, wrap
 from bottleneck.settings.config import read_configuration

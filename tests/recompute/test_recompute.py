@@ -17,7 +17,7 @@ from made_features import VGG, make_features
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.page import write_report
 
 HERE = Path(__file__).parent

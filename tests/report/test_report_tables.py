@@ -11,7 +11,7 @@ import pytest
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
-from bottleneck.data.readers.csv_tables import read_table
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables

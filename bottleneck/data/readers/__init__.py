@@ -14,7 +14,7 @@ from bottleneck.data.readers.class_folders import name_patients
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.sample_records import check_name
-from bottleneck.data.unclear_labels import check_unclear_labels
+from bottleneck.data.spelling.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
 from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration

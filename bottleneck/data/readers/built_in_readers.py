@@ -14,7 +14,7 @@ from bottleneck.data.readers.class_folders import read_class_folders
 from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
 from bottleneck.data.readers.manifest import read_manifest
 from bottleneck.data.readers.medmnist import read_medmnist
-from bottleneck.data.readers.spreadsheets import is_workbook
+from bottleneck.data.readers.tables.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.samples import Sample

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.identifiers import legible
-from bottleneck.data.missing_values import blank_if_missing
-from bottleneck.data.readers.csv_tables import read_rows
-from bottleneck.data.readers.table_columns import REQUIRED, choose_columns, note_columns
-from bottleneck.data.readers.table_paths import TablePaths
+from bottleneck.data.readers.tables.csv_tables import read_rows
+from bottleneck.data.readers.tables.table_columns import REQUIRED, choose_columns, note_columns
+from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, values_of
+from bottleneck.data.spelling.identifiers import legible
+from bottleneck.data.spelling.missing_values import blank_if_missing
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
-from bottleneck.data.identifiers import canonical, legible
-from bottleneck.data.missing_values import blank_if_missing
-from bottleneck.data.readers.csv_tables import read_lines, read_table
-from bottleneck.data.readers.spreadsheets import is_workbook
+from bottleneck.data.readers.tables.csv_tables import read_lines, read_table
+from bottleneck.data.readers.tables.spreadsheets import is_workbook
+from bottleneck.data.spelling.identifiers import canonical, legible
+from bottleneck.data.spelling.missing_values import blank_if_missing
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 

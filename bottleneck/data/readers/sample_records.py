@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
-from bottleneck.data.identifiers import canonical, is_missing_value, legible
 from bottleneck.data.image_sources import ArchiveSource, MemorySource
 from bottleneck.data.readers.manifest import doubt_rows, normalise_split, read_field
 from bottleneck.data.readers.patient_ids import read_patients
-from bottleneck.data.readers.table_columns import REQUIRED, ROLES, choose_columns, note_columns
-from bottleneck.data.readers.table_paths import TablePaths
+from bottleneck.data.readers.tables.table_columns import (
+    REQUIRED,
+    ROLES,
+    choose_columns,
+    note_columns,
+)
+from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.samples import Sample, collect, values_of
-from bottleneck.data.unclear_labels import check_unclear_labels
+from bottleneck.data.spelling.identifiers import canonical, is_missing_value, legible
+from bottleneck.data.spelling.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
 from bottleneck.errors import ProtocolError
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, SampleFields, read_sets
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head, get_heads
 from bottleneck.heads.search import check_finite

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.spelling_keys import match_ids, match_names
+from bottleneck.data.spelling.spelling_keys import match_ids, match_names
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions

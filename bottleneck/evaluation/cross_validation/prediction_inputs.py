@@ -17,7 +17,7 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
     load_imported,
 )
 from bottleneck.features.arrays.array_features import without_features
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 from bottleneck.text.short_repr import shorten
 

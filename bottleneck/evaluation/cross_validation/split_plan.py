@@ -22,7 +22,7 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
 )
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["SplitPlan", "plan_split"]
 

@@ -12,7 +12,7 @@ from bottleneck.evaluation.cross_validation.arms import load_feature_sets, match
 from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
 from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, any_numbers
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["find_cohort_warnings", "group_cohorts", "read_cohorts", "refuse_leaking_cohorts"]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import Finding
 from bottleneck.backbones.recipe import explain_mismatch
-from bottleneck.data.spelling_keys import near_key
+from bottleneck.data.spelling.spelling_keys import near_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
 
 __all__ = ["describe_cohorts", "match_external", "refuse_other_recipe"]

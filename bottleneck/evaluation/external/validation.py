@@ -30,7 +30,7 @@ from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import OwnMetric
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.evaluation.results import Evaluation, External
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["run_external", "validate_externally"]
 

@@ -33,7 +33,7 @@ from bottleneck.features.arrays.feature_inputs import (
     SampleFields,
     read_features,
 )
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite

@@ -12,7 +12,7 @@ from bottleneck.data.splits.folds import make_folds
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.errors import ProtocolError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["LeakPlan", "plan_protocols", "split_by_patient"]
 

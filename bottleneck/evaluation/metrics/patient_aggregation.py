@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Aggregate, Protocol
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions, predicted_classes
 
 __all__ = ["aggregate_by_patient", "aggregate_columns", "unit_aggregation"]

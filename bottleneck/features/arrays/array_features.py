@@ -24,7 +24,7 @@ from bottleneck.features.arrays.sample_columns import (
     name_samples,
     read_names,
 )
-from bottleneck.features.file.feature_set import FeatureSet
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.statistics.arguments import check_same_rows
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten

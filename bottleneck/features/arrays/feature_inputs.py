@@ -19,8 +19,8 @@ from bottleneck.features.arrays.array_features import (
 )
 from bottleneck.features.arrays.matrix import index_of, is_frame
 from bottleneck.features.arrays.sample_columns import name_ids
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.statistics.arguments import check_same_rows
 from bottleneck.text.short_repr import shorten
 

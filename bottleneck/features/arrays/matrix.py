@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.identifiers import is_missing_value
+from bottleneck.data.spelling.identifiers import is_missing_value
 from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.identifiers import is_missing_value, name_value
 from bottleneck.data.sample_checks import check_sample
 from bottleneck.data.samples import Sample
-from bottleneck.data.spelling_variants import unify_spellings
-from bottleneck.data.unclear_labels import check_unclear_labels
+from bottleneck.data.spelling.identifiers import is_missing_value, name_value
+from bottleneck.data.spelling.spelling_variants import unify_spellings
+from bottleneck.data.spelling.unclear_labels import check_unclear_labels
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features.arrays.matrix import is_frame
 from bottleneck.text.plurals import counted

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features.file.feature_set import FeatureSet
 from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.short_repr import shorten
 
 __all__ = ["feature_files", "load_features", "read_provenance"]

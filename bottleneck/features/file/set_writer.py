@@ -24,7 +24,7 @@ from bottleneck.files.writing import make_folder
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["content_of", "save_features"]
 

@@ -1,1 +1,1 @@
-"""Feature sets made of other feature sets: a part of one, or several as one."""
+"""Feature sets: their rows and columns, parts of one, and several as one."""

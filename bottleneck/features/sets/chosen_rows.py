@@ -11,7 +11,7 @@ from bottleneck.data.choice import Choice, Selectable
 from bottleneck.features.sets.selected_rows import count_samples
 
 if TYPE_CHECKING:
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["selectable", "take_choice"]
 

@@ -33,7 +33,7 @@ from bottleneck.features.sets.selected_rows import count_samples
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["concatenate"]
 
@@ -68,7 +68,7 @@ def concatenate(
     note: Note | None,
 ) -> FeatureSet:
     """Return several feature sets as one; see ``FeatureSet.concatenate``."""
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
     for option, value in (("centre", centre), ("same_patients", same_patients)):
         if not isinstance(value, bool | np.bool_):

@@ -19,7 +19,7 @@ from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["count_samples", "select"]
 

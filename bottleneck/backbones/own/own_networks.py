@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.fingerprints import (
+from bottleneck.backbones.own.fingerprints import (
     all_tensors,
     class_of,
     digest_tensors,

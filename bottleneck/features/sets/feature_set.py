@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import FeatureFileError
-from bottleneck.features.file.copy_search import CopySearch
-from bottleneck.features.file.feature_origin import FeatureOrigin
+from bottleneck.features.sets.copy_search import CopySearch
+from bottleneck.features.sets.feature_origin import FeatureOrigin
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, shortened, show_html
 
@@ -394,6 +394,6 @@ class FeatureSet(FeatureOrigin, CopySearch):
         >>> features.to_frame().columns.tolist()
         ['id', 'label', 'patient', 'group', 'f0', 'f1', 'f2', 'f3']
         """
-        from bottleneck.features.file.feature_frame import feature_frame
+        from bottleneck.features.sets.feature_frame import feature_frame
 
         return feature_frame(self, with_features=with_features)

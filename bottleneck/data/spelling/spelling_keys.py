@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from urllib.parse import unquote
 
-from bottleneck.data.identifiers import canonical
+from bottleneck.data.spelling.identifiers import canonical
 
 __all__ = [
     "N_DIGITS",

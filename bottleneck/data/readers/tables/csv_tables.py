@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from bottleneck.data.identifiers import canonical
-from bottleneck.data.missing_values import blank_if_missing
-from bottleneck.data.readers.spreadsheets import is_workbook, read_sheet
-from bottleneck.data.spelling_keys import loose_key, match_ids, match_names
+from bottleneck.data.readers.tables.spreadsheets import is_workbook, read_sheet
+from bottleneck.data.spelling.identifiers import canonical
+from bottleneck.data.spelling.missing_values import blank_if_missing
+from bottleneck.data.spelling.spelling_keys import loose_key, match_ids, match_names
 from bottleneck.errors import DataError, describe_os_error, unknown_name
 from bottleneck.files.small_files import open_regular
 from bottleneck.text.table_text import read_cell

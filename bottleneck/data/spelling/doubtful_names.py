@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bottleneck.data.identifiers import canonical, has_lost_digits, legible
-from bottleneck.data.missing_values import UNASSIGNED, may_be_missing, means_nothing
 from bottleneck.data.samples import Sample, examples
-from bottleneck.data.spelling_keys import N_DIGITS, is_rounded
+from bottleneck.data.spelling.identifiers import canonical, has_lost_digits, legible
+from bottleneck.data.spelling.missing_values import UNASSIGNED, may_be_missing, means_nothing
+from bottleneck.data.spelling.spelling_keys import N_DIGITS, is_rounded
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
-from bottleneck.backbones.code_sources import find_package, global_names, read_source
+from bottleneck.backbones.own.code_sources import find_package, global_names, read_source
 from bottleneck.errors import UsageError
 
 __all__ = [

@@ -12,7 +12,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.features.file.feature_set import FeatureSet
+    from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["feature_frame"]
 

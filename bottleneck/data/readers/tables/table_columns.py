@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bottleneck.data.identifiers import canonical
-from bottleneck.data.spelling_keys import match_names
+from bottleneck.data.spelling.identifiers import canonical
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import DataError, unknown_name
 
 __all__ = ["REQUIRED", "ROLES", "choose_columns", "note_columns"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bottleneck.data.identifiers import canonical
+from bottleneck.data.spelling.identifiers import canonical
 
 __all__ = ["UNASSIGNED", "blank_if_missing", "is_class_word", "may_be_missing", "means_nothing"]
 

@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from bottleneck.data.identifiers import legible
-from bottleneck.data.missing_values import UNASSIGNED, is_class_word, may_be_missing
 from bottleneck.data.samples import Sample, examples
-from bottleneck.data.spelling_keys import loose_key
+from bottleneck.data.spelling.identifiers import legible
+from bottleneck.data.spelling.missing_values import UNASSIGNED, is_class_word, may_be_missing
+from bottleneck.data.spelling.spelling_keys import loose_key
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bottleneck.data.doubtful_names import NOUNS, check_names, is_missing
-from bottleneck.data.identifiers import canonical, legible
 from bottleneck.data.samples import Sample, alike, collect, examples
-from bottleneck.data.spelling_keys import (
+from bottleneck.data.spelling.doubtful_names import NOUNS, check_names, is_missing
+from bottleneck.data.spelling.identifiers import canonical, legible
+from bottleneck.data.spelling.spelling_keys import (
     N_DIGITS,
     loose_key,
     near_key,

@@ -1,0 +1,1 @@
+"""Networks that users bring: their code, their tensors and their recipe."""

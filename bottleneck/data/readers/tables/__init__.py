@@ -1,0 +1,1 @@
+"""Tables of samples: CSV files and workbooks, their columns, and the paths in them."""

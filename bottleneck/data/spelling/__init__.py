@@ -1,0 +1,1 @@
+"""Names of classes, patients and samples: their spellings, and names that state nothing."""
