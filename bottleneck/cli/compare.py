@@ -240,7 +240,7 @@ def _read_first(files: list[Path], predictions: list[str]) -> FeatureSet:
         from bottleneck.features.file.reader import load_features
 
         return load_features(files[0], memory_map=True)
-    from bottleneck.evaluation.cross_validation.prediction_inputs import read_imported, samples_of
+    from bottleneck.evaluation.inputs.prediction_inputs import read_imported, samples_of
 
     return samples_of(read_imported(predictions))[0]
 

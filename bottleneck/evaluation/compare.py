@@ -12,8 +12,8 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
-from bottleneck.evaluation.cross_validation.prediction_inputs import NamedPredictions
-from bottleneck.evaluation.inputs import read_inputs
+from bottleneck.evaluation.inputs.comparison_inputs import read_inputs
+from bottleneck.evaluation.inputs.prediction_inputs import NamedPredictions
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation

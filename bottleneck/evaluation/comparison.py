@@ -37,7 +37,7 @@ from bottleneck.evaluation.ensemble import add_ensemble, describe_ensemble
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
 from bottleneck.evaluation.external.validation import validate_externally
-from bottleneck.evaluation.inputs import ComparisonInputs
+from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
 from bottleneck.evaluation.metrics.metric_trial import check_metrics

@@ -10,20 +10,20 @@ from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.arm_names import name_arms
-from bottleneck.evaluation.chosen_inputs import choose_features, choose_predictions
 from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
     adopt_names,
 )
-from bottleneck.evaluation.cross_validation.prediction_inputs import (
+from bottleneck.evaluation.ensemble import check_ensemble
+from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
+from bottleneck.evaluation.inputs.arm_names import name_arms
+from bottleneck.evaluation.inputs.chosen_inputs import choose_features, choose_predictions
+from bottleneck.evaluation.inputs.prediction_inputs import (
     NamedPredictions,
     read_imported,
     samples_of,
 )
-from bottleneck.evaluation.ensemble import check_ensemble
-from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
 from bottleneck.features.arrays.feature_inputs import Column, NamedFeatures, SampleFields
 from bottleneck.features.sets.feature_set import FeatureSet
 

@@ -1,0 +1,1 @@
+"""What a comparison is given: features, predictions, selections and names of arms."""
