@@ -102,10 +102,8 @@ class Backbone:
         self.own = own
         self.versions: dict[str, str] = {}
         self._code = own_networks.CodeWatch()
-        self._digest = TensorsDigest(network, every=own)
-        # The buffers of a network of one's own may be masks that hold −∞.
-        weights_of = dict(network.named_parameters()) if own else network.state_dict()
-        refuse_not_finite(weights_of, f"the network {name}")
+        self._digest = TensorsDigest(network, every=own, check=self._refuse_not_finite)
+        self._refuse_not_finite()
         self.device = torch.device("cpu")
         self.statistics = self._place_statistics()
         self._take_from(layer, pooling)
@@ -239,9 +237,15 @@ class Backbone:
         >>> tiny_backbone().at("0", pooling="max").layer
         '0'
         """
+        self._refuse_not_finite()
         other = copy.copy(self)
         other._take_from(layer, pooling or self.pooling)
         return other
+
+    def _refuse_not_finite(self) -> None:
+        # The buffers of a network of one's own may be masks that hold −∞.
+        weights = dict(self.network.named_parameters()) if self.own else self.network.state_dict()
+        refuse_not_finite(weights, f"the network {self.name}")
 
     def prepared(self, preparation: Preparation) -> Backbone:
         """Return a backbone of the same network that takes images prepared in more steps.

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -117,10 +117,12 @@ class TensorsDigest:
         The network.
     every : bool
         Whether tensors that are not in its state dict are included.
+    check : callable
+        Called before a digest is computed; it raises an error where a tensor cannot be used.
     """
 
-    def __init__(self, network: nn.Module, *, every: bool) -> None:
-        self._network, self._every = network, every
+    def __init__(self, network: nn.Module, *, every: bool, check: Callable[[], None]) -> None:
+        self._network, self._every, self._check = network, every, check
         self._versions: dict[str, tuple[int, int, int]] = {}
         self._value = ""
 
@@ -129,6 +131,7 @@ class TensorsDigest:
         """The sha256, as 64 hexadecimal digits."""
         versions = versions_of(self._network)
         if self._versions != versions or not self._value:
+            self._check()
             tensors = all_tensors(self._network)
             if not self._every:
                 kept = self._network.state_dict().keys() & tensors.keys()
