@@ -237,7 +237,6 @@ class Backbone:
         >>> tiny_backbone().at("0", pooling="max").layer
         '0'
         """
-        self._refuse_not_finite()
         other = copy.copy(self)
         other._take_from(layer, pooling or self.pooling)
         return other

@@ -40,7 +40,7 @@ LARGE = 20_000
 class Head:
     """A scikit-learn classifier, or a pipeline that ends with one, with its search space.
 
-    It is trained anew in every fold from a clone, so what the estimator has learned before has
+    It is trained in every fold from a clone, so what the estimator has learned before has
     no effect. Random states that are None are set from the seed, also those of estimators within
     it, so that a run can be repeated.
 

@@ -16,7 +16,8 @@ import skops.io
 from made import dataset_of, make_images
 
 from bottleneck.data.dataset import FileSource
-from bottleneck.data.readers import csv_tables, load_dataset, spreadsheets
+from bottleneck.data.readers import load_dataset
+from bottleneck.data.readers.tables import csv_tables, spreadsheets
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.errors import DataError, ModelError, StorageError, UsageError
 from bottleneck.features.extraction import extract
