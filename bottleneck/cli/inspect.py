@@ -43,11 +43,12 @@ def _features(path: Path) -> dict[str, Any]:
     from bottleneck.features.file.reader import load_features
 
     features = load_features(path)
-    known = [
-        field
-        for field in ("stated_patients", "splits", "folds", "centres")
-        if getattr(features, field) is not None
-    ]
+    columns = {
+        "patients": features.stated_patients,
+        "splits": features.splits,
+        "folds": features.folds,
+        "centres": features.centres,
+    }
     return {
         "file": path,
         "holds": f"features of {counted(len(features), 'sample')}, {features.X.shape[1]} wide",
@@ -55,7 +56,7 @@ def _features(path: Path) -> dict[str, Any]:
         "patients": None
         if features.stated_patients is None
         else len(set(features.stated_patients.tolist())),
-        "known": known,
+        "known": [name for name, column in columns.items() if column is not None],
         "failures": dict(features.failures),
         **features.provenance,
     }
