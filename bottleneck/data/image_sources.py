@@ -70,7 +70,7 @@ class FileSource:
         # Opening a named pipe would wait until another program writes. What is opened is checked,
         # not what had the name before.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        path = os.path.join(self.root, source)  # noqa: PTH118
+        path = os.path.join(self.root, source)  # noqa: PTH118  # As in ``stamp``.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # A socket cannot be opened.
             raise DataError("a folder or special file, not an image")
         file = os.fdopen(os.open(path, flags), "rb")

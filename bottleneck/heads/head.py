@@ -96,6 +96,7 @@ class Head:
         refuse_object(estimator)
         try:
             self.estimator: Any = clone(estimator)
+        # An estimator of other code may raise anything.
         except Exception as error:
             raise UsageError(
                 f"{type(estimator).__name__} cannot be copied with sklearn.base.clone "
@@ -320,6 +321,7 @@ def _check_names(estimator: Any, part: Mapping[str, Sequence[Any]]) -> None:
                 clone(estimator).set_params(
                     **{n: clone(v[0], safe=False) for n, v in part.items() if n in replaced}
                 ).set_params(**{name: clone(value, safe=False)})
+            # Estimators check values in ways of their own.
             except Exception as error:
                 raise UsageError(
                     f"{type(estimator).__name__} does not take {name}={plain_value(value)!r} "

@@ -134,6 +134,7 @@ def with_counts(result: R, n: int, groups: NDArray[np.int64] | None) -> R:
     Interval(0.8, 95 % 0.7 to 0.9, n=3 of 2 groups, Wilson)
     """
     n_groups = None if groups is None else len(np.unique(groups))
+    # Every R is a dataclass, which a bound cannot say.
     return dataclasses.replace(result, n=n, n_groups=n_groups)  # type: ignore[type-var]
 
 

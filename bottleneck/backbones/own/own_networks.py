@@ -336,6 +336,7 @@ def _watched(network: nn.Module, name: str) -> Iterator[None]:
             )
         plain_setattr(self, attribute, value)
 
+    # The method is replaced while the network computes, which mypy does not allow.
     with _WATCHING:
         nn.Module.__setattr__ = watching_setattr  # type: ignore[assignment]
         try:

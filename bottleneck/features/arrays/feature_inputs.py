@@ -93,6 +93,7 @@ def read_features(
                 f"a feature {what} has labels, patients and ids of its own: leave out "
                 f"{', '.join(f'{name}=' for name in fields.stated)}"
             )
+        # mypy does not exclude arrays that are paths.
         return features if isinstance(features, FeatureSet) else load_features(features)  # type: ignore[arg-type]
     if not _is_matrix(features):
         raise UsageError(

@@ -48,6 +48,7 @@ def import_estimator(path: str) -> Any:
         )
     try:
         return value()
+    # A class of other code may raise anything.
     except Exception as error:
         raise UsageError(
             f"the class {path} cannot be made without arguments "

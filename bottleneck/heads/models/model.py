@@ -270,6 +270,7 @@ class Model:
                     raise ValueError(f"{bomb}; use fewer trees, or fewer samples")
             if self.head not in HEADS:
                 skops.io.loads(data, trusted=[*TRUSTED, *untrusted_types(data)])
+        # skops has no error of its own for what it cannot save.
         except Exception as error:
             raise ModelError(
                 f"the head {self.head} cannot be saved ({type(error).__name__}: "
