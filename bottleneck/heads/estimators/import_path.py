@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from bottleneck.errors import UsageError, did_you_mean, first_line
+from bottleneck.heads.estimators.suitability import required_arguments
 
 __all__ = ["import_estimator", "import_object", "public_path", "suggest_path"]
 
@@ -40,7 +41,7 @@ def import_estimator(path: str) -> Any:
     value = import_object(path, f"package.module:Class, such as {_EXAMPLE}")
     if not inspect.isclass(value):
         return value
-    if needed := _required(value):
+    if needed := required_arguments(value):
         raise UsageError(
             f"the class {path} needs arguments ({', '.join(needed)}), and --head gives none: make "
             f"an object of it in a module of your own, and name that (mymodule:object), or pass "
@@ -140,16 +141,3 @@ def _failed(module: str, error: BaseException) -> UsageError:
         f"the module '{module}' cannot be imported ({type(error).__name__}: {first_line(error)}): "
         f"try `python -c 'import {module}'`, which shows where it fails"
     )
-
-
-def _required(kind: type) -> list[str]:
-    """Return the names of the arguments that a class cannot be made without."""
-    try:
-        parameters = inspect.signature(kind).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [
-        p.name
-        for p in parameters
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]

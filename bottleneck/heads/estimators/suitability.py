@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "last_step",
     "refuse_drawing",
     "refuse_object",
+    "required_arguments",
     "waits_until",
     "walk",
 ]
@@ -54,7 +55,7 @@ _CLASSIFIERS = {
 }
 
 
-def refuse_object(given: object) -> None:
+def refuse_object(given: Any) -> None:
     """Raise ``UsageError`` if something is no unfitted scikit-learn estimator.
 
     Parameters
@@ -84,7 +85,7 @@ def refuse_object(given: object) -> None:
             f"{shorten(given)}, which has no {missing[0]}: a class of your own inherits from "
             "sklearn.base.ClassifierMixin and BaseEstimator"
         )
-    if more := _required_by_fit(given):
+    if more := required_arguments(given.fit, given=2):
         raise UsageError(
             f"the method fit of {type(given).__name__} needs {', '.join(more)}, and a head has "
             "features and labels only: give these a default, or set them in __init__"
@@ -242,10 +243,23 @@ def walk(estimator: Any) -> Iterator[tuple[str, Any]]:
             waiting += [(f"{path}__{n}" if path else n, inside) for n, inside in found]
 
 
-def _required_by_fit(estimator: Any) -> list[str]:
-    """Return the arguments that ``fit`` needs besides features and labels."""
+def required_arguments(function: Callable[..., Any], given: int = 0) -> list[str]:
+    """Return the arguments that a class or function needs, beyond the first ones that it is given.
+
+    Parameters
+    ----------
+    function : callable
+        Class, function or method; one whose signature is unknown needs none.
+    given : int
+        Number of arguments that it is given by position.
+
+    Examples
+    --------
+    >>> required_arguments(lambda X, y, groups, sample_weight=None: None, given=2)
+    ['groups']
+    """
     try:
-        parameters = list(inspect.signature(estimator.fit).parameters.values())[2:]
+        parameters = list(inspect.signature(function).parameters.values())[given:]
     except (TypeError, ValueError):
         return []
     return [
