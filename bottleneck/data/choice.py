@@ -90,7 +90,7 @@ class Choice:
         return bool(self.excluded or self.left_out or self.merged)
 
     def refuse_unknown(self) -> Choice:
-        """Return the choice itself.
+        """Return this choice if its list names samples only.
 
         Raises
         ------

@@ -188,7 +188,7 @@ def fit_chosen(
 
 
 def fit_estimator(estimator: Any, X: NDArray[np.floating], y: NDArray) -> Any:
-    """Return the estimator fitted to labels, or to their codes 0, 1, … if it takes these only.
+    """Return the estimator fitted to labels, or to their codes 0, 1, … if it takes only these.
 
     Some classifiers, such as XGBoost's, refuse labels that are texts.
     """

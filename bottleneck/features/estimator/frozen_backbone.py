@@ -237,7 +237,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         differing = "; ".join(name_differences(self.recipe_, recipe.to_dict())[:3])
         raise UsageError(
-            f"the rows would be others than those of fit, for which what follows was made: "
+            f"these rows would differ from those of fit, on which later steps were trained: "
             f"{differing}. Fit again, or restore the network and the parameters"
         )
 
