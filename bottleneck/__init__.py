@@ -70,7 +70,7 @@ _MODULES = {
     "Head": "bottleneck.heads.head",
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
-    "Model": "bottleneck.heads.models.model",
+    "Model": "bottleneck.deploy.models.model",
     "Predictions": "bottleneck.predictions",
     "Preprocessing": "bottleneck.data.images.preprocessing",
     "Protocol": "bottleneck.data.splits.protocol",
@@ -83,11 +83,11 @@ _MODULES = {
     "evaluate": "bottleneck.evaluation.compare",
     "extract": "bottleneck.features.extraction",
     "extract_all": "bottleneck.features.extraction",
-    "fit": "bottleneck.heads.fit",
+    "fit": "bottleneck.deploy.fit",
     "load_backbone": "bottleneck.backbones.backbone",
     "load_dataset": "bottleneck.data.readers",
     "load_features": "bottleneck.features.file.reader",
-    "load_model": "bottleneck.heads.models.model_file",
+    "load_model": "bottleneck.deploy.models.model_file",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
@@ -111,6 +111,9 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.samples import Sample
     from bottleneck.data.selection import Selection
     from bottleneck.data.splits.protocol import Protocol
+    from bottleneck.deploy.fit import fit
+    from bottleneck.deploy.models.model import Model
+    from bottleneck.deploy.models.model_file import load_model
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
@@ -122,10 +125,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.features.extraction_result import Extraction
     from bottleneck.features.file.reader import load_features
     from bottleneck.features.sets.feature_set import FeatureSet
-    from bottleneck.heads.fit import fit
     from bottleneck.heads.head import Head
-    from bottleneck.heads.models.model import Model
-    from bottleneck.heads.models.model_file import load_model
     from bottleneck.predictions import Predictions
     from bottleneck.predictions.prediction_tables import read_predictions
     from bottleneck.report.notebook import to_html

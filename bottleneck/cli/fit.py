@@ -25,17 +25,17 @@ from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.named_heads import HEAD_HELP, get_all_named, get_named
 from bottleneck.cli.saving import save
+from bottleneck.deploy.models.model_types import trust_command
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
-from bottleneck.heads.models.model_types import trust_command
 from bottleneck.processes.cluster import share_out
 from bottleneck.settings.ranges import Jobs, Seed
 from bottleneck.settings.schema import validate
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
+    from bottleneck.deploy.models.model import Model
     from bottleneck.heads.head import Head
-    from bottleneck.heads.models.model import Model
 
 
 @takes_fields(SelectionOptions)
@@ -105,9 +105,9 @@ def run(
     quiet: bool = False,
 ) -> tuple[Path, Model]:
     """Train one head on one feature file and save it."""
+    from bottleneck.deploy.fit import fit as fit_head
+    from bottleneck.deploy.models.model_file import model_file_name
     from bottleneck.features.file.reader import load_features
-    from bottleneck.heads.fit import fit as fit_head
-    from bottleneck.heads.models.model_file import model_file_name
 
     head = get_named(head) if isinstance(head, str) else head
     make_folder(output)

@@ -63,7 +63,7 @@ def _features(path: Path) -> dict[str, Any]:
 
 
 def _model(path: Path, trust: list[str]) -> dict[str, Any]:
-    from bottleneck.heads.models.model_file import load_model
+    from bottleneck.deploy.models.model_file import load_model
 
     if trust:
         find_own_modules()

@@ -12,12 +12,12 @@ import numpy as np
 from bottleneck.audit.audit import Audit
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.patients import count_by_class
+from bottleneck.deploy.models.model import Model
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.heads.models.model import Model
 from bottleneck.predictions import Predictions
 from bottleneck.report.page import environment
 from bottleneck.report.redaction import shareable

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
-from bottleneck.heads.models.model_file import load_model
+from bottleneck.deploy.models.model_file import load_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUICK = ["--backbone", "resnet18", "--weights", "random", "--batch-size", "4"]

@@ -11,10 +11,10 @@ from made_features import make_features
 
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
-from bottleneck.heads.fit import fit
-from bottleneck.heads.models.model_file import load_model
 from bottleneck.report.json_record import results
 from bottleneck.report.paragraphs import methods_paragraph
 

@@ -281,7 +281,7 @@ def test_evaluate_takes_the_prior_too():
 
 def test_importing_a_comparison_loads_neither_torch_nor_pandas():
     code = (
-        "import sys, bottleneck.evaluation.compare, bottleneck.heads.fit; "
+        "import sys, bottleneck.evaluation.compare, bottleneck.deploy.fit; "
         "print({'torch', 'pandas', 'sklearn', 'skops'} & set(sys.modules))"
     )
     result = subprocess.run(

@@ -23,12 +23,12 @@ from PIL import Image
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.deploy.fit import fit
 from bottleneck.errors import ClusterError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.files.temporary import own_folder
-from bottleneck.heads.fit import fit
 from bottleneck.processes import cluster, cluster_guard
 from bottleneck.testing import tiny_backbone
 

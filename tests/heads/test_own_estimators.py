@@ -25,9 +25,9 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.deploy.fit import fit
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare, evaluate
-from bottleneck.heads.fit import fit
 from bottleneck.heads.head import Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.report.json_record import results_text

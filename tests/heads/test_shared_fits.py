@@ -16,12 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.data.splits.patients import inner_folds
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.heads import head as head_module
 from bottleneck.heads import search, shared_fits
-from bottleneck.heads.fit import fit
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import get_head
-from bottleneck.heads.models.model_file import load_model
 from bottleneck.heads.shared_fits import fit_candidates, fit_pipeline
 from bottleneck.heads.shared_gram_svm import shares_kernels
 

@@ -48,7 +48,7 @@ _LOADED = (
     "bottleneck.evaluation.leak_experiment.experiment",
     "bottleneck.report.page",
     "bottleneck.studies.runner",
-    "bottleneck.heads.models.model_file",
+    "bottleneck.deploy.models.model_file",
     "bottleneck.backbones.weights.index",
     "skops.io",
     "sklearn.svm",
@@ -281,7 +281,7 @@ def _content(path: Path) -> Any:
         with np.load(path) as file:
             return {name: values.tobytes() for name, values in file.items()}
     if path.suffix == ".skops":
-        from bottleneck.heads.models.model_file import load_model
+        from bottleneck.deploy.models.model_file import load_model
 
         estimator = load_model(path).estimator
         scores = getattr(estimator, "predict_proba", None) or estimator.decision_function

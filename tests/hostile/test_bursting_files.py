@@ -19,9 +19,9 @@ from bottleneck.data.dataset import FileSource
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables import csv_tables, spreadsheets
 from bottleneck.data.readers.tables.csv_tables import read_table
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import DataError, ModelError, StorageError, UsageError
 from bottleneck.features.extraction import extract
-from bottleneck.heads.models.model_file import load_model
 from bottleneck.settings.config import read_toml
 from bottleneck.testing import tiny_backbone
 

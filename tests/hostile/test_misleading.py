@@ -30,7 +30,7 @@ from pathlib import Path
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import BottleneckError
-from bottleneck.heads.models.model_file import load_model
+from bottleneck.deploy.models.model_file import load_model
 import skops.io
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), used + (1 << 30)))

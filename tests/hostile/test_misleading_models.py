@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import skops.io
 
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import DataError, ModelError
-from bottleneck.heads.models.model_file import load_model
 from bottleneck.predictions.prediction_tables import read_predictions
 
 HEADER = "id,label,score_a,score_b"

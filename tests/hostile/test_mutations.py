@@ -30,6 +30,8 @@ from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables.csv_tables import read_columns
 from bottleneck.data.samples import Sample
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import BottleneckError
 from bottleneck.evaluation.cross_validation.imported_predictions import load_imported
 from bottleneck.features.extraction import extract
@@ -38,8 +40,6 @@ from bottleneck.features.file.reader import load_features, read_provenance
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.rows import ImageRow
 from bottleneck.finetune.training_options import read_training_options
-from bottleneck.heads.fit import fit
-from bottleneck.heads.models.model_file import load_model
 from bottleneck.predictions.prediction_tables import read_predictions
 from bottleneck.settings.config import read_configuration
 from bottleneck.studies.study import read_study

@@ -20,6 +20,7 @@ from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.deploy.fit import fit
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
@@ -27,7 +28,6 @@ from bottleneck.features.extraction import extract
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.options import ExtractionOptions
 from bottleneck.finetune.training_options import TrainingOptions, read_training_options
-from bottleneck.heads.fit import fit
 from bottleneck.settings.schema import bare
 from bottleneck.studies.overrides import Overrides
 from bottleneck.studies.study import StudyProtocol

@@ -189,7 +189,7 @@ def test_a_writer_that_follows_links_is_noticed(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attack(root, tmp_path, {"extract": COMMANDS["extract"]}, [])
-    monkeypatch.setattr("bottleneck.heads.models.model.write_whole", Path.write_bytes)
+    monkeypatch.setattr("bottleneck.deploy.models.model.write_whole", Path.write_bytes)
     with pytest.raises(AssertionError, match=r"skops with flags"):
         attack(root, tmp_path / "other", {"fit": COMMANDS["fit"]}, [])
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck.backbones.recipe import explain_mismatch
+from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
 from bottleneck.features.arrays.feature_inputs import (
     Column,
@@ -21,7 +22,6 @@ from bottleneck.features.arrays.feature_inputs import (
 )
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import HEADS
-from bottleneck.heads.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.text.plurals import counted

@@ -13,6 +13,7 @@ from bottleneck import __version__
 from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
+from bottleneck.deploy.models.model import Model
 from bottleneck.errors import ProtocolError
 from bottleneck.features.arrays.feature_inputs import (
     Column,
@@ -22,7 +23,6 @@ from bottleneck.features.arrays.feature_inputs import (
 )
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
-from bottleneck.heads.models.model import Model
 from bottleneck.heads.search import search
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress

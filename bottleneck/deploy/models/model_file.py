@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.backbones.recipe import slug
-from bottleneck.errors import ModelError, UsageError, one_line
-from bottleneck.files.small_files import read_small
-from bottleneck.heads.estimators.array_check import refuse_broken_arrays
-from bottleneck.heads.estimators.scores import order_classes
-from bottleneck.heads.head_catalogue import HEADS, get_head
-from bottleneck.heads.models.model import MODEL_FORMAT, Model
-from bottleneck.heads.models.model_types import (
+from bottleneck.deploy.models.model import MODEL_FORMAT, Model
+from bottleneck.deploy.models.model_types import (
     MAX_BYTES,
     TRUSTED,
     find_burst,
     refuse_other_types,
     untrusted_types,
 )
+from bottleneck.errors import ModelError, UsageError, one_line
+from bottleneck.files.small_files import read_small
+from bottleneck.heads.estimators.array_check import refuse_broken_arrays
+from bottleneck.heads.estimators.scores import order_classes
+from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.text.short_repr import shorten
 
 __all__ = ["load_model", "model_file_name"]

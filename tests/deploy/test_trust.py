@@ -23,11 +23,11 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from typer.testing import CliRunner
 
 from bottleneck.cli.app import app
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import ModelError, UsageError
-from bottleneck.heads.fit import fit
-from bottleneck.heads.models.model_file import load_model
 
-OWN = (Path(__file__).parent / "own_heads.py").read_text()
+OWN = (Path(__file__).parents[1] / "own_heads.py").read_text()
 
 
 def test_models_of_own_estimators_need_the_trust_that_fit_names(tmp_path):

@@ -15,13 +15,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.model_file import load_model, model_file_name
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.heads.fit import fit
 from bottleneck.heads.head_catalogue import HEADS
-from bottleneck.heads.models.model import Model
-from bottleneck.heads.models.model_file import load_model, model_file_name
 from bottleneck.heads.search import search
 
 # Their predictions are defined by the largest probability, and they take a second each.
@@ -274,7 +274,7 @@ def test_copies_are_in_one_inner_fold(monkeypatch):
         passed.append(groups)
         return search(head, X, y, groups, **options)
 
-    monkeypatch.setattr("bottleneck.heads.fit.search", spy)
+    monkeypatch.setattr("bottleneck.deploy.fit.search", spy)
     model = fit(f, "logistic", inner_splits=2)
     (groups,) = passed
     assert (groups[:24] == groups[24:]).all()

@@ -1,0 +1,1 @@
+"""A model in use: trained, kept, and applied to new images."""
