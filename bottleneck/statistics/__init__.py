@@ -9,6 +9,7 @@ Proportion              ``wilson_interval``, ``proportion_interval``, ``diagnost
 Difference of accuracy  ``mcnemar_test``
 Probabilities           ``calibration_line``, ``brier_interval``, ``reliability_curve``,
                         ``expected_calibration_error``
+Sets of classes         ``conformal_sets``, ``conformal_p_values``
 Use at a threshold      ``net_benefit``, ``decision_curve``
 Several tests or folds  ``holm``, ``corrected_resampled_t``
 Number of patients      ``effective_number``, ``holds_level``
@@ -30,6 +31,7 @@ from bottleneck.statistics.auroc_tests import (
     roc_auc_difference,
 )
 from bottleneck.statistics.calibration_lines import CalibrationLine, calibration_line
+from bottleneck.statistics.conformal import conformal_p_values, conformal_sets
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
 from bottleneck.statistics.diagnostic_accuracy import DiagnosticAccuracy, diagnostic_accuracy
 from bottleneck.statistics.intervals import Interval, effective_number, holds_level
@@ -61,6 +63,8 @@ __all__ = [
     "ResampledDifference",
     "brier_interval",
     "calibration_line",
+    "conformal_p_values",
+    "conformal_sets",
     "corrected_resampled_t",
     "decision_curve",
     "diagnostic_accuracy",
