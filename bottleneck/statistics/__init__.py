@@ -31,7 +31,7 @@ from bottleneck.statistics.auroc_tests import (
     roc_auc_difference,
 )
 from bottleneck.statistics.calibration_lines import CalibrationLine, calibration_line
-from bottleneck.statistics.conformal import conformal_p_values, conformal_sets
+from bottleneck.statistics.conformal_prediction import conformal_p_values, conformal_sets
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
 from bottleneck.statistics.diagnostic_accuracy import DiagnosticAccuracy, diagnostic_accuracy
 from bottleneck.statistics.intervals import Interval, effective_number, holds_level

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bottleneck.errors import UsageError
 from bottleneck.statistics import conformal_p_values, conformal_sets
-from bottleneck.statistics.conformal import patients_needed
+from bottleneck.statistics.conformal_prediction import patients_needed
 
 
 def draw(rng, y):
