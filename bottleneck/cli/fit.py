@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,6 +137,6 @@ def _summary(path: Path, model: Model) -> tuple[str, str]:
 
 
 def _as_json(path: Path, model: Model) -> dict[str, Any]:
-    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-    del fields["estimator"]
-    return {"path": path, **fields, "untrusted_types": model.untrusted_types}
+    from bottleneck.deploy.models.model_fields import write_fields
+
+    return {"path": path, **write_fields(model), "untrusted_types": model.untrusted_types}

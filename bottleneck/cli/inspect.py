@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,14 +62,13 @@ def _features(path: Path) -> dict[str, Any]:
 
 
 def _model(path: Path, trust: list[str]) -> dict[str, Any]:
+    from bottleneck.deploy.models.model_fields import write_fields
     from bottleneck.deploy.models.model_file import load_model
 
     if trust:
         find_own_modules()
     model = load_model(path, trust=trust)
-    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-    del fields["estimator"]
-    return {"file": path, "holds": f"a fitted {model.head} head", **fields}
+    return {"file": path, "holds": f"a fitted {model.head} head", **write_fields(model)}
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import platform
 import warnings
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Gt, Lt
+from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
+from bottleneck.data.splits.patients import count_by_class
+from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
 from bottleneck.deploy.models.model import Model
-from bottleneck.errors import ProtocolError
+from bottleneck.duplicates.label_conflicts import resolve_conflicts
+from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
+from bottleneck.evaluation.metrics.calibration import fit_sigmoids
+from bottleneck.evaluation.metrics.operating_points import Held, fit_threshold
+from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.features.arrays.feature_inputs import (
     Column,
     FeatureInput,
@@ -24,9 +33,10 @@ from bottleneck.features.arrays.feature_inputs import (
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import search
+from bottleneck.predictions import Kind, Predictions, predicted_classes
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
-from bottleneck.settings.ranges import Jobs, Seed
+from bottleneck.settings.ranges import Jobs
 from bottleneck.settings.schema import validate
 
 __all__ = ["fit"]
@@ -44,6 +54,11 @@ def fit(
     seed: int = 0,
     positive: str | int | None = None,
     selection: Selection | None = None,
+    unit: Unit = "image",
+    aggregate: Aggregate = "mean",
+    conflicts: Conflicts = "drop",
+    at_sensitivity: float | None = None,
+    at_specificity: float | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -51,7 +66,9 @@ def fit(
     """Train a head on a data set, for use on new samples.
 
     All samples are used for training. If the data set has a test set of its own, that set is
-    left out, so that the model can be tested on it.
+    left out, so that the model can be tested on it. The model is trained and calibrated as
+    ``compare`` trains and calibrates an arm in a fold: with the training set and the seed of a
+    fold (``Folds.seeds``), its probabilities are those of that fold.
 
     Parameters
     ----------
@@ -72,6 +89,15 @@ def fit(
         known name such as "malignant".
     selection : Selection or None
         Samples to leave out, classes to merge, and classes to keep; by default all.
+    unit, aggregate : {"image", "patient"}, {"mean", "max"}
+        What the model predicts, and how the score of a patient follows from those of the images,
+        as in ``Protocol``. The head is trained on images; calibration and threshold are those of
+        the unit.
+    conflicts : {"drop", "keep", "majority", "stop"}
+        What is done with copies of one image that have different labels, as in ``Protocol``.
+    at_sensitivity, at_specificity : float or None
+        Keep the threshold that reaches this sensitivity, or this specificity, on the out-of-fold
+        scores of the inner folds; at most one of the two.
     n_jobs : int or None
         Number of processes, as in joblib.
     progress : callable or None
@@ -87,9 +113,11 @@ def fit(
     Raises
     ------
     UsageError
-        If there is no head or label of that name, or the estimator cannot be a head.
+        If there is no head or label of that name, the estimator cannot be a head, or a threshold
+        is asked for twice, without a positive class, or of a head without inner folds.
     ProtocolError
-        If there is only one class, or too few samples for two inner folds.
+        If there is only one class, too few samples for two inner folds, or patients are the unit
+        and unknown, or have images of several classes.
     FeatureFileError
         If a feature is not finite, or the file cannot be read.
 
@@ -99,43 +127,53 @@ def fit(
     >>> from bottleneck import fit
     >>> y = np.repeat(["benign", "malignant"], 20)
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-    >>> model = fit(X, "logistic", y=y)
-    >>> model.classes, model.n_samples
-    (('benign', 'malignant'), 40)
+    >>> model = fit(X, "logistic", y=y, at_sensitivity=0.9)
+    >>> model.classes, model.n_samples, model.operating_point.sensitivity
+    (('benign', 'malignant'), 40, 0.9)
     """
     made = get_head(head)
     validate(Jobs, n_jobs, "the number of processes")
-    validate(Seed, seed, "the seed")
+    protocol = Protocol(
+        inner_splits=inner_splits, seed=seed, unit=unit, aggregate=aggregate, conflicts=conflicts
+    )
+    target = _read_target(at_sensitivity, at_specificity)
     stated = None if positive is None else spell_label(positive)
     features = read_features(features, SampleFields(y, groups, ids))
     if selection is not None:
         features = features.choose(selection, positive=stated)
         stated = features.positive
     chosen = choose_positive(features.classes, features.positive if stated is None else stated)
-    patients = features.patients
-    rows = np.arange(len(features))
-    trained_on = "all samples"
-    if has_fixed_split(features.splits):
-        rows, _ = fixed_split(features.splits, patients)
-        trained_on = "training and validation parts"
-    labels = features.y[rows]
-    refuse_single(labels, None if patients is None else patients[rows])
+    if target is not None:
+        _refuse_target(target, made, chosen, features.classes)
+    refuse_single(features.y, features.patients)
     # As in a comparison, copies of one image are not in different inner folds.
-    names = features.join_duplicates(progress).names
-    units = None if names is None else names[rows]
-    if set(labels) != set(features.classes):
+    copies = features.join_duplicates(progress)
+    settled = resolve_conflicts(copies, features.y, features.ids, conflicts)
+    rows, trained_on = settled.kept, "all samples"
+    if has_fixed_split(features.splits):
+        rows, _ = fixed_split(features.splits, features.patients)
+        rows, trained_on = np.intersect1d(rows, settled.kept), "training and validation parts"
+    patients = None if features.patients is None else features.patients[rows]
+    samples = LabelledSamples(
+        features.ids[rows], settled.y[rows], None if copies.names is None else copies.names[rows]
+    )
+    refuse_single(samples.y, patients)
+    if set(samples.y) != set(features.classes):
         raise ProtocolError(
-            f"a head needs training samples of every class, but the {len(labels)} training "
-            f"samples are of {', '.join(sorted(set(labels)))} only: move samples of the other "
+            f"a head needs training samples of every class, but the {len(samples)} training "
+            f"samples are of {', '.join(sorted(set(samples.y)))} only: move samples of the other "
             f"classes out of the test set"
         )
+    count = unit_aggregation(protocol, chosen, features)
+    # A unit that does not fit the samples is refused before the search.
+    count(_out_of_fold(samples, np.zeros((len(samples), len(features.classes))), made.kind))
     if progress is not None:
         progress(0, 1, f"fitting {made.name}")
     result = search(
         made,
         features.X[rows],
-        labels,
-        units,
+        samples.y,
+        samples.groups,
         inner_splits=inner_splits,
         seed=seed,
         n_jobs=n_jobs,
@@ -144,6 +182,14 @@ def fit(
         progress(1, 1, f"fitting {made.name}")
     for text in result.notes:
         warnings.warn(f"the classifier of {made.name} warned: {text}", stacklevel=3)
+    if settled.sets:
+        warnings.warn(settled.words, stacklevel=3)
+    sigmoids = operating_point = None
+    if result.inner_scores is not None:
+        inner = count(_out_of_fold(samples, result.inner_scores, made.kind))
+        sigmoids = fit_sigmoids(inner)
+        if target is not None and chosen is not None:
+            operating_point = fit_threshold(inner, chosen, *target)
     return Model(
         estimator=result.estimator,
         head=made.name,
@@ -158,7 +204,7 @@ def fit(
         trained_on=trained_on,
         selection=dict(features.selection),
         n_samples=len(rows),
-        n_patients=None if patients is None else len(np.unique(patients[rows])),
+        n_patients=None if patients is None else len(np.unique(patients)),
         inner_score=result.score,
         chosen=dict(result.chosen),
         converged=result.converged,
@@ -167,4 +213,73 @@ def fit(
             "python": platform.python_version(),
             **{name: version(name) for name in ("scikit-learn", "numpy", "scipy", "skops")},
         },
+        unit=unit,
+        aggregate=aggregate,
+        sigmoids=sigmoids,
+        operating_point=operating_point,
+        conformal=None,
+        reference=None,
+        training={
+            "images": count_by_class(samples.y),
+            "patients": None if patients is None else count_by_class(samples.y, patients),
+            "centres": None if features.centres is None else count_by_class(features.centres[rows]),
+            "seed": seed,
+            "inner_splits": inner_splits,
+            "conflicts": conflicts,
+        },
+        weights=dict(features.provenance.get("weights") or {}),
+        comparison=None,
+        recalibrations=(),
+    )
+
+
+def _read_target(
+    at_sensitivity: float | None, at_specificity: float | None
+) -> tuple[Held, float] | None:
+    """Return the metric that the threshold is to reach, and its target; None for no threshold."""
+    given: dict[Held, float | None] = {"sensitivity": at_sensitivity, "specificity": at_specificity}
+    asked = [(held, value) for held, value in given.items() if value is not None]
+    if len(asked) > 1:
+        raise UsageError(
+            "a model has one threshold, and both a sensitivity and a specificity are asked for: "
+            "state one of --at-sensitivity and --at-specificity (in Python: at_sensitivity= and "
+            "at_specificity=)"
+        )
+    for held, value in asked:
+        # The range of the comparison that evaluates it.
+        return held, validate(Annotated[float, Gt(0), Lt(1)], value, f"the target {held}")
+    return None
+
+
+def _refuse_target(
+    target: tuple[Held, float], head: Head, positive: str | None, classes: tuple[str, ...]
+) -> None:
+    held, value = target
+    asked = f"a threshold for a {held} of {value:g}"
+    if positive is None:
+        raise UsageError(
+            f"{asked} needs a positive class, and none of {', '.join(classes)} is: name it with "
+            "--positive (in Python: positive=)"
+        )
+    if not head.grid:
+        raise UsageError(
+            f"{asked} is chosen on inner folds, which {head.name} is trained without: choose "
+            "another head, or leave the threshold out"
+        )
+
+
+def _out_of_fold(samples: LabelledSamples, scores: NDArray[np.float64], kind: Kind) -> Predictions:
+    """Return the predictions of a training set by the models of its inner folds."""
+    n, classes = len(samples), samples.classes
+    zeros = np.zeros(n, dtype=np.int64)
+    return Predictions(
+        ids=samples.ids,
+        groups=samples.groups,
+        repeats=zeros,
+        folds=zeros,
+        labels=samples.y,
+        predicted=predicted_classes(scores, classes),
+        scores=scores,
+        classes=classes,
+        kind=kind,
     )

@@ -10,7 +10,11 @@ import numpy as np
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.metrics.calibration import (
+    add_probabilities,
+    bin_probabilities,
+    calibrate,
+)
 from bottleneck.evaluation.metrics.centres import evaluate_centres
 from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
@@ -144,9 +148,7 @@ def _add_probabilities(arm: ArmPredictions) -> tuple[Predictions, str]:
         )
         words = f"scores calibrated by a sigmoid, without class weights, on {where}"
         return calibrate(test, arm.inner), words
-    if test.kind == "probability":
-        test = dataclasses.replace(test, probabilities=np.clip(test.scores, 0, 1))
-    return test, stated
+    return add_probabilities(test, None), stated
 
 
 def auroc_metric(predictions: Predictions, positive: str | None) -> Metric:

@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from bottleneck.deploy.fit import fit
-from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.model import MODEL_FORMAT, Model
+from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_file import load_model, model_file_name
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
 from bottleneck.features.file.reader import load_features
@@ -154,16 +155,14 @@ def dump(path, content) -> None:
     skops.io.dump(content, path)
 
 
-def describe(model: Model) -> dict:
-    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
-    del fields["estimator"]
-    return fields
+def describe(model: Model, **changes) -> dict:
+    return write_fields(model) | changes
 
 
 def test_types_that_no_head_needs_are_named_and_not_loaded(tmp_path, model):
     path = tmp_path / "bad.skops"
     harm = make_pipeline(FunctionTransformer(partial(print, "harm")))
-    dump(path, {"format": "bottleneck-model/2", "metadata": describe(model), "estimator": harm})
+    dump(path, {"format": MODEL_FORMAT, "metadata": describe(model), "estimator": harm})
     with pytest.raises(ModelError, match=r"no head of bottleneck needs: .*builtins\.print"):
         load_model(path)
 
@@ -172,7 +171,7 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
     f = make_features()
     path = tmp_path / "bayes.skops"
     bayes = make_pipeline(GaussianNB()).fit(f.X, f.y)
-    dump(path, {"format": "bottleneck-model/2", "metadata": describe(model), "estimator": bayes})
+    dump(path, {"format": MODEL_FORMAT, "metadata": describe(model), "estimator": bayes})
     with pytest.raises(ModelError, match="an estimator other than that of the head 'logistic'"):
         load_model(path)
 
@@ -181,15 +180,15 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
     ("change", "message"),
     [
         ({"format": "bottleneck-model/9"}, "has the format 'bottleneck-model/9'"),
-        ({"metadata": {"head": "svm"}}, "is not a model of bottleneck"),
+        ({"metadata": {"head": "svm"}}, "is not a model of bottleneck: it lacks the field"),
         ({"estimator": "nothing"}, "holds an estimator other"),
-        ({"classes": ("benign", "cyst")}, "estimator with classes other"),
-        ({"kind": "odds"}, "fields of the wrong type"),
+        ({"classes": ("cyst", "malignant")}, "estimator with classes other"),
+        ({"kind": "odds"}, "the field 'kind' is none that fit writes"),
     ],
 )
 def test_contents_that_do_not_fit_are_refused(tmp_path, model, change, message):
     content = {
-        "format": "bottleneck-model/2",
+        "format": MODEL_FORMAT,
         "metadata": describe(model),
         "estimator": model.estimator,
     }

@@ -75,7 +75,7 @@ def test_predictions_are_a_file_whatever_its_name(tmp_path: Path) -> None:
 )
 def test_models_with_code_in_them_are_refused(tmp_path: Path, node: dict[str, Any]) -> None:
     path = tmp_path / "m.skops"
-    skops.io.dump({"format": "bottleneck-model/2", "metadata": {}, "estimator": 1}, path)
+    skops.io.dump({"format": "bottleneck-model/3", "metadata": {}, "estimator": 1}, path)
     with zipfile.ZipFile(path) as archive:
         schema = json.loads(archive.read("schema.json"))
     schema["content"]["estimator"] = node | {"__id__": 99}

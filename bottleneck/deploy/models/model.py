@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 
 from bottleneck.backbones.recipe import explain_mismatch
+from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
+from bottleneck.evaluation.metrics.calibration import Sigmoids
+from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.features.arrays.feature_inputs import (
     Column,
     FeatureInput,
@@ -29,7 +33,7 @@ from bottleneck.text.short_repr import class_names, describe, shortened, show_ht
 
 __all__ = ["MODEL_FORMAT", "Model"]
 
-MODEL_FORMAT = "bottleneck-model/2"
+MODEL_FORMAT = "bottleneck-model/3"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,6 +78,28 @@ class Model:
         False if the solver stopped at its limit of iterations.
     versions : mapping of str to str
         Versions of Python and of the packages that trained it.
+    unit : {"image", "patient"}
+        What it predicts, and what the next four fields were fitted to, as in ``Protocol``.
+    aggregate : {"mean", "max"}
+        How the score of a patient follows from those of the images, as in ``Protocol``.
+    sigmoids : Sigmoids or None
+        Calibration of the scores, as in ``compare``. None: scores that are probabilities are
+        kept, and values of a decision function have no probability.
+    operating_point : OperatingThreshold or None
+        The threshold of the positive class; None: the class with the largest score is decided.
+    conformal : None
+        Not kept yet.
+    reference : None
+        Not kept yet.
+    training : mapping
+        Summary of the training samples: images and patients of each class, images of each
+        centre, seed, inner folds, and what was done with copies of different labels.
+    weights : mapping
+        Name, source, sha256 and licence of the network's weights; empty for own features.
+    comparison : mapping or None
+        The comparison that the head was chosen from.
+    recalibrations : tuple of mapping
+        Each recalibration of the model since, the first one first.
 
     Examples
     --------
@@ -104,19 +130,30 @@ class Model:
     chosen: Mapping[str, Any]
     converged: bool
     versions: Mapping[str, str]
+    unit: Unit
+    aggregate: Aggregate
+    sigmoids: Sigmoids | None
+    operating_point: OperatingThreshold | None
+    conformal: None
+    reference: None
+    training: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    comparison: Mapping[str, Any] | None
+    recalibrations: tuple[Mapping[str, Any], ...]
 
     def __repr__(self) -> str:
         size = counted(self.n_samples, "sample")
         if self.n_patients is not None:
             size += f" of {counted(self.n_patients, 'patient')}"
         made_by = f"{self.recipe.get('backbone')} ({self.recipe.get('weights')})"
-        classes = class_names(self.classes)
+        classes, point = class_names(self.classes), self.operating_point
         return describe(
             self,
             self.head,
             f"on features by {shortened(made_by)}",
             f"trained on {size} of {shortened(self.dataset)}",
             "classes " + classes,
+            "" if point is None else f"threshold for a {point.held} of {point.target:g}",
             "" if self.converged else "the solver did not converge",
         )
 
@@ -260,9 +297,11 @@ class Model:
         """Return the content of the model's file, which was read once as a test."""
         import skops.io
 
-        metadata = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        estimator = metadata.pop("estimator")
-        content = {"format": MODEL_FORMAT, "metadata": metadata, "estimator": estimator}
+        content = {
+            "format": MODEL_FORMAT,
+            "metadata": write_fields(self),
+            "estimator": self.estimator,
+        }
         try:
             data: bytes = skops.io.dumps(content)
             with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -7,15 +7,17 @@ trusts.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.deploy.models.model import MODEL_FORMAT, Model
+from bottleneck.deploy.models.model_fields import check_fields, read_fields
 from bottleneck.deploy.models.model_types import (
     MAX_BYTES,
     TRUSTED,
@@ -98,18 +100,28 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
         ) from error
     except Exception as error:  # as above
         raise _damaged(path, error) from error
+    if type(content) is not dict or set(content) != {"format", "metadata", "estimator"}:
+        raise ModelError(f"{path} is not a model of bottleneck: it holds something else")
+    if type(stated := content["format"]) is not str or stated != MODEL_FORMAT:
+        shown = shorten(stated) if type(stated) is str else "of no name"
+        raise ModelError(
+            f"{path} has the format {shown}, not '{MODEL_FORMAT}': train the head again with fit"
+        )
+    names = [field.name for field in dataclasses.fields(Model)]
     try:
-        if content["format"] != MODEL_FORMAT:
-            raise ModelError(f"{path} has the format {content['format']!r}, not '{MODEL_FORMAT}'")
-        model = Model(estimator=content["estimator"], **content["metadata"])
-        _check_types(model)
+        fields = read_fields(content["metadata"], names)
+        model = Model(estimator=content["estimator"], **fields)
+        check_fields(model)
+    except (ModelError, UsageError) as error:
+        raise ModelError(f"{path} is not a model of bottleneck: {one_line(error)}") from error
+    try:
         refuse_broken_arrays(model.estimator)
         _check_estimator(path, model)
     except ModelError:
         raise
     # The attributes of an estimator are what the file says.
     except Exception as error:
-        raise ModelError(f"{path} is not a model of bottleneck: {one_line(error)}") from error
+        raise _damaged(path, error) from error
     return model
 
 
@@ -138,21 +150,6 @@ def _check_estimator(path: Path, model: Model) -> None:
         raise ModelError(
             f"{path} holds an estimator with classes other than those listed in it"
         ) from error
-
-
-def _check_types(model: Model) -> None:
-    """Raise ``TypeError`` if a field of a loaded model has another type."""
-    texts = (model.head, model.recipe_hash, model.dataset, model.fingerprint, model.trained_on)
-    mappings = (model.recipe, model.versions, model.selection, model.classifier, model.chosen)
-    sound = (
-        all(isinstance(text, str) for text in (*texts, *model.classes))
-        and isinstance(model.classes, tuple)
-        and all(isinstance(field, Mapping) for field in mappings)
-        and model.kind in ("probability", "decision")
-        and isinstance(model.positive, str | None)
-    )
-    if not sound:
-        raise TypeError("its metadata has fields of the wrong type")
 
 
 def model_file_name(features: str | Path, head: str, cohort: str | None = None) -> str:

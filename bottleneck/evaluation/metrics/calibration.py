@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,151 @@ from bottleneck.statistics.intervals import Interval, average_intervals
 from bottleneck.statistics.probabilities import expected_calibration_error, reliability_curve
 
 __all__ = [
+    "Sigmoids",
+    "add_probabilities",
     "bin_probabilities",
     "calibrate",
     "calibration_error",
     "calibration_line",
+    "fit_sigmoids",
     "positive_probability",
 ]
 
 Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sigmoids:
+    """Sigmoids that turn the scores of a head into calibrated probabilities.
+
+    The probability of a class is 1 / (1 + exp(-(slope * score + intercept))). Scores that are
+    probabilities enter as log-odds. With three classes or more, each class has a sigmoid against
+    the rest, and the probabilities are divided by their sum.
+
+    Attributes
+    ----------
+    slopes, intercepts : tuple of float
+        One of each per class, in the order of the sorted labels; with two classes, those of the
+        second class alone.
+
+    Raises
+    ------
+    UsageError
+        If the numbers are not finite, or there are not as many slopes as intercepts.
+
+    Examples
+    --------
+    >>> made = Predictions.from_arrays(["benign", "malignant"], [[1.0, -1.0], [-2.0, 2.0]])
+    >>> Sigmoids((1.5,), (0.0,)).apply(made)[:, 1].round(3).tolist()
+    [0.182, 0.953]
+    """
+
+    slopes: tuple[float, ...]
+    intercepts: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.slopes or len(self.slopes) != len(self.intercepts):
+            raise UsageError("sigmoids need as many slopes as intercepts, and at least one of each")
+        if not np.isfinite([*self.slopes, *self.intercepts]).all():
+            raise UsageError("the slopes and intercepts of sigmoids must be finite numbers")
+
+    def apply(self, predictions: Predictions) -> Floats:
+        """Return the probabilities of predictions.
+
+        Parameters
+        ----------
+        predictions : Predictions
+            Scores of the head that the sigmoids were fitted to.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            In the order of their classes. Where the sigmoids of all classes are 0, all classes
+            are equally probable.
+
+        Raises
+        ------
+        UsageError
+            If the sigmoids are of another number of classes.
+        """
+        n_classes = len(predictions.classes)
+        if len(self.slopes) != _count_sigmoids(n_classes):
+            raise UsageError(
+                f"{n_classes} classes need {_count_sigmoids(n_classes)} sigmoids, not "
+                f"{len(self.slopes)}"
+            )
+        scores = _log_odds(predictions)[:, -len(self.slopes) :]
+        shares = special.expit(np.array(self.slopes) * scores + np.array(self.intercepts))
+        if n_classes == 2:
+            return np.hstack([1 - shares, shares])
+        sums = shares.sum(axis=1, keepdims=True)
+        even = np.full_like(shares, 1 / n_classes)
+        return np.clip(np.divide(shares, sums, out=even, where=sums != 0), 0, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain lists."""
+        return {"slopes": list(self.slopes), "intercepts": list(self.intercepts)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Sigmoids:
+        """Return the sigmoids of ``to_dict``."""
+        return cls(*(tuple(map(float, content[name])) for name in ("slopes", "intercepts")))
+
+
+def _count_sigmoids(n_classes: int) -> int:
+    return 1 if n_classes == 2 else n_classes
+
+
+def fit_sigmoids(training: Predictions) -> Sigmoids | None:
+    """Fit the sigmoids of Platt scaling to out-of-fold predictions of a training set.
+
+    Parameters
+    ----------
+    training : Predictions
+        Out-of-fold predictions of a training set, which keep patients together.
+
+    Returns
+    -------
+    Sigmoids or None
+        Those of scikit-learn's ``CalibratedClassifierCV``, fitted without class weights, so that
+        the probabilities return the class frequencies of the training set even if the head was
+        fitted with balanced weights. None if the scores are probabilities that are the same for
+        all samples of a fold, as those of the prior-only arm: these are kept.
+
+    Raises
+    ------
+    ProtocolError
+        If the training set lacks a class.
+    """
+    if set(training.labels) != set(training.classes):
+        lacking = sorted(set(training.classes) - set(training.labels))
+        raise ProtocolError(
+            f"calibration needs out-of-fold scores of every class, but one training set "
+            f"has none of '{lacking[0] if lacking else sorted(set(training.labels))[-1]}'"
+        )
+    constant = all(np.ptp(training.scores[r], axis=0).max() == 0 for r in split_folds(training))
+    if constant and training.kind == "probability":
+        return None
+    platt = _fit_platt(training).calibrated_classifiers_[0].calibrators
+    return Sigmoids(tuple(-float(one.a_) for one in platt), tuple(-float(one.b_) for one in platt))
+
+
+def add_probabilities(predictions: Predictions, sigmoids: Sigmoids | None) -> Predictions:
+    """Return predictions with probabilities: those of the sigmoids, or the head's own.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Scores of a head.
+    sigmoids : Sigmoids or None
+        From ``fit_sigmoids``. Without them, scores that are probabilities are kept as they are,
+        and values of a decision function have none.
+    """
+    if sigmoids is not None:
+        return dataclasses.replace(predictions, probabilities=sigmoids.apply(predictions))
+    if predictions.kind == "decision":
+        return predictions
+    return dataclasses.replace(predictions, probabilities=np.clip(predictions.scores, 0, 1))
 
 
 def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
@@ -45,13 +182,8 @@ def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
     Returns
     -------
     Predictions
-        ``test`` with ``probabilities``: those of scikit-learn's ``CalibratedClassifierCV``
-        with Platt's sigmoid. With three classes or more, each class is calibrated against
-        the rest, and the probabilities are divided by their sum. The sigmoid is fitted
-        without class weights, so that it returns the class frequencies of the training set
-        even if the head was fitted with balanced weights. Scores that are probabilities
-        enter as log-odds. Probabilities that are the same for all samples of a fold, as in
-        the prior-only arm, are kept.
+        ``test`` with ``probabilities``: in each fold those of ``fit_sigmoids`` on its training
+        set.
 
     Raises
     ------
@@ -68,18 +200,10 @@ def calibrate(test: Predictions, inner: Sequence[Predictions]) -> Predictions:
         )
     probabilities = np.empty_like(test.scores)
     for rows, training in zip(folds, inner, strict=True):
-        if set(training.labels) != set(test.classes):
-            lacking = sorted(set(test.classes) - set(training.labels))
-            raise ProtocolError(
-                f"calibration needs out-of-fold scores of every class, but one training set "
-                f"has none of '{lacking[0] if lacking else sorted(set(training.labels))[-1]}'"
-            )
-        constant = all(np.ptp(training.scores[r], axis=0).max() == 0 for r in split_folds(training))
-        if constant and test.kind == "probability":
-            probabilities[rows] = test.scores[rows]
-        else:
-            probabilities[rows] = _fit_sigmoid(training).predict_proba(_log_odds(test.take(rows)))
-    return dataclasses.replace(test, probabilities=np.clip(probabilities, 0, 1))
+        probabilities[rows] = add_probabilities(
+            test.take(rows), fit_sigmoids(training)
+        ).probabilities
+    return dataclasses.replace(test, probabilities=probabilities)
 
 
 def _log_odds(predictions: Predictions) -> Floats:
@@ -89,7 +213,7 @@ def _log_odds(predictions: Predictions) -> Floats:
     return special.logit(np.clip(predictions.scores, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
 
 
-def _fit_sigmoid(training: Predictions) -> Any:
+def _fit_platt(training: Predictions) -> Any:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.calibration import CalibratedClassifierCV
     from threadpoolctl import threadpool_limits

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,9 +17,84 @@ from bottleneck.predictions import Predictions
 from bottleneck.statistics.diagnostic_accuracy import diagnostic_masks
 from bottleneck.statistics.intervals import Interval
 
-__all__ = ["Held", "adjust_to_prevalence", "apply_thresholds", "choose_thresholds"]
+__all__ = [
+    "Held",
+    "OperatingThreshold",
+    "adjust_to_prevalence",
+    "apply_thresholds",
+    "choose_thresholds",
+    "fit_threshold",
+]
 
 Held = Literal["sensitivity", "specificity"]
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatingThreshold:
+    """A threshold on the score of the positive class, chosen on out-of-fold scores.
+
+    Attributes
+    ----------
+    held : {"sensitivity", "specificity"}
+        Metric that reaches the target on the out-of-fold scores.
+    target : float
+        Its target value, above 0 and at most 1.
+    threshold : float
+        A score of at least this is decided as the positive class.
+    sensitivity, specificity : float
+        Shares of these out-of-fold scores on the right side. Since the threshold was chosen on
+        them, they are no estimates of performance.
+
+    Raises
+    ------
+    UsageError
+        If ``held`` is unknown, or a number is not finite or out of range.
+    """
+
+    held: Held
+    target: float
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+    def __post_init__(self) -> None:
+        _check(self.held, self.target)
+        shares = (self.sensitivity, self.specificity)
+        if not (math.isfinite(self.threshold) and all(0 <= share <= 1 for share in shares)):
+            raise UsageError(
+                "an operating point needs a finite threshold, and a sensitivity and a specificity "
+                "from 0 to 1"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> OperatingThreshold:
+        """Return the operating point of ``to_dict``."""
+        numbers = ("target", "threshold", "sensitivity", "specificity")
+        return cls(content["held"], *(float(content[name]) for name in numbers))
+
+
+def fit_threshold(
+    training: Predictions, positive: str, held: Held, target: float
+) -> OperatingThreshold:
+    """Choose a threshold on the out-of-fold predictions of a training set.
+
+    Parameters
+    ----------
+    training : Predictions
+        Out-of-fold predictions.
+    positive, held, target
+        As for ``choose_thresholds``, which also lists the errors.
+    """
+    (threshold,) = choose_thresholds([training], positive, held, target)
+    decided = training.scores[:, training.classes.index(positive)] >= threshold
+    true = training.labels == positive
+    return OperatingThreshold(
+        held, target, threshold, float(decided[true].mean()), float((~decided[~true]).mean())
+    )
 
 
 def choose_thresholds(

@@ -1,0 +1,133 @@
+"""Model files with fields that fit does not write: each is refused with a sentence."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from made_features import make_features
+from sklearn.preprocessing import StandardScaler
+
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model import MODEL_FORMAT, Model
+from bottleneck.deploy.models.model_fields import write_fields
+from bottleneck.deploy.models.model_file import load_model
+from bottleneck.errors import ModelError
+
+
+@functools.cache
+def made() -> Model:
+    return fit(make_features(n_patients=20), "logistic", inner_splits=2, at_sensitivity=0.9)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return {"a": nested(depth - 1)} if depth else {}
+
+
+POINT = {"held": "sensitivity", "target": 0.9, "threshold": 0.5} | dict.fromkeys(
+    ("sensitivity", "specificity"), 0.9
+)
+WRONG = {
+    "unit": ["patients", "", 1, None, ["image"]],
+    "aggregate": ["median", None, "max "],
+    "positive": ["cyst", 1, ("malignant",)],
+    "classes": [
+        (),
+        ("benign",),
+        ("malignant", "benign"),
+        ("a", "a"),
+        ["benign", "malignant"],
+        "ab",
+    ],
+    "kind": ["odds", None, np.zeros(2)],
+    "n_samples": [0, -1, 1.5, True, "80", None, 2**70],
+    "n_patients": [0, 2.0, "2"],
+    "inner_score": [np.nan, 1.2, -0.1, 1, "0.9", np.inf],
+    "converged": [1, None, "yes"],
+    "sigmoids": [
+        {},
+        [],
+        "none",
+        {"slopes": [1.0], "intercepts": []},
+        {"slopes": [1.0, 1.0], "intercepts": [0.0, 0.0]},
+        {"slopes": [np.nan], "intercepts": [0.0]},
+        {"slopes": [np.inf], "intercepts": [0.0]},
+        {"slopes": ["a"], "intercepts": [0.0]},
+        {"slopes": ["1.0"], "intercepts": [0.0]},
+        {"slopes": [[1.0]], "intercepts": [0.0]},
+        {"slopes": [1.0], "intercepts": [0.0], "more": 1},
+        {"slopes": [True], "intercepts": [0.0]},
+        {"slopes": np.ones(1), "intercepts": [0.0]},
+    ],
+    "operating_point": [
+        {},
+        "0.5",
+        POINT | {"held": "accuracy"},
+        POINT | {"target": 0.0},
+        POINT | {"target": 1.1},
+        POINT | {"target": "0.9"},
+        POINT | {"threshold": np.inf},
+        POINT | {"threshold": np.nan},
+        POINT | {"threshold": "0.5"},
+        POINT | {"threshold": None},
+        POINT | {"threshold": True},
+        POINT | {"sensitivity": 2.0},
+        POINT | {"more": 1},
+    ],
+    "training": [None, [], "all", nested(20), {"a": StandardScaler()}, {1: "a"}],
+    "weights": [None, (), {"a": np.array(["x"], object)}, {"a": np.array([np.nan])}],
+    "comparison": ["report", [], 1],
+    "recalibrations": [[], ({},) * 3 + ("a",), None, {}],
+    "recipe": [None, "resnet18"],
+    "selection": [None],
+    "versions": [[]],
+    "head": [None, 1],
+    "dataset": [None, {}],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_fields_that_fit_does_not_write_are_refused(name: str, tmp_path: Path) -> None:
+    fields, path = write_fields(made()), tmp_path / "m.skops"
+    assert name in fields
+    for value in WRONG[name]:
+        content = {
+            "format": MODEL_FORMAT,
+            "metadata": fields | {name: value},
+            "estimator": made().estimator,
+        }
+        skops.io.dump(content, path)
+        with pytest.raises(ModelError) as caught:
+            load_model(path)
+        text = str(caught.value)
+        assert "is not a model of bottleneck: " in text, (value, text)
+        assert not any(word in text for word in ("__init__", "NoneType", "argument", "object at"))
+
+
+def test_fields_that_are_absent_or_unknown_are_named(tmp_path: Path) -> None:
+    fields, path = write_fields(made()), tmp_path / "m.skops"
+    short = {name: value for name, value in fields.items() if name != "unit"}
+    for metadata, words in ((short, "lacks the field 'unit'"), (fields | {"x": 1}, "field 'x'")):
+        skops.io.dump(
+            {"format": MODEL_FORMAT, "metadata": metadata, "estimator": made().estimator}, path
+        )
+        with pytest.raises(ModelError, match=words):
+            load_model(path)
+
+
+@pytest.mark.parametrize("stated", ["bottleneck-model/2", 3, None, np.zeros(2), ["a"]])
+def test_models_of_another_version_are_to_be_trained_again(stated: Any, tmp_path: Path) -> None:
+    path = tmp_path / "old.skops"
+    skops.io.dump({"format": stated, "metadata": {}, "estimator": 1}, path)
+    with pytest.raises(ModelError, match=r"has the format .*: train the head again with fit"):
+        load_model(path)
+
+
+def test_a_model_holds_no_id_and_no_patient(tmp_path: Path) -> None:
+    data = made().save(tmp_path / "m.skops").read_bytes()
+    assert b"image-0" not in data
+    assert b"patient-0" not in data
