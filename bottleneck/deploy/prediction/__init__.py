@@ -1,0 +1,1 @@
+"""Predictions of deployed models, and their tables."""

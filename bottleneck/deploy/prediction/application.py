@@ -1,0 +1,125 @@
+"""From the scores of images to the predictions of a deployed model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Gt, Lt
+from numpy.typing import NDArray
+
+from bottleneck.deploy.prediction.deployed_model import Deployed, decide
+from bottleneck.deploy.prediction.external_test import evaluate_labelled, find_test_warnings
+from bottleneck.deploy.prediction.input_rows import InputRows
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.deploy.prediction.patient_rows import decide_patients
+from bottleneck.predictions import Predictions
+from bottleneck.settings.schema import validate
+from bottleneck.text.plurals import counted
+
+__all__ = ["ErrorRate", "apply_model"]
+
+ErrorRate = Annotated[float, Gt(0), Lt(1)]
+
+
+def apply_model(
+    model: Deployed,
+    predictions: Predictions,
+    distances: NDArray[np.float64] | None = None,
+    failures: Sequence[tuple[str, str]] = (),
+    error_rate: float = 0.1,
+    *,
+    everyone: InputRows | None = None,
+    fingerprint: str | None = None,
+    notes: Sequence[str] = (),
+) -> ModelPredictions:
+    """Return the predictions of a model for new images, from its scores.
+
+    Parameters
+    ----------
+    model : Model or TrainedModel
+        The model.
+    predictions : Predictions
+        Scores of the images that could be read, with their patients as groups. Labels that are
+        not known are "".
+    distances : ndarray of float64, shape (n,), or None
+        Percentile of the distance of each image from the training images, 0 to 100.
+    failures : sequence of (str, str)
+        Id and reason of every image without a score.
+    error_rate : float
+        Error rate of the conformal sets, between 0 and 1.
+    everyone : InputRows or None
+        All images in the order of the input; by default those with a score, then the others.
+    fingerprint : str or None
+        Fingerprint of the data set, to recognise the training data.
+    notes : sequence of str
+        Notes on how the scores were made.
+
+    Returns
+    -------
+    ModelPredictions
+
+    Raises
+    ------
+    UsageError
+        If the error rate is not between 0 and 1.
+    """
+    validate(ErrorRate, error_rate, "the error rate")
+    everyone = _complete(predictions, failures) if everyone is None else everyone
+    decided = decide(model, predictions, error_rate)
+    by_patient = None
+    found = list(notes)
+    if model.unit == "patient" and predictions.groups is not None:
+        by_patient = decide_patients(model, predictions, error_rate)
+        found += by_patient.notes
+    elif model.unit == "patient":
+        found.append(
+            "the model was fitted and evaluated on patients, and the patients of these images are "
+            "not known: each image counts as a patient with one image. State the patients with "
+            "--patient-pattern or --patient-column (in Python: groups)"
+        )
+    tested = decided if by_patient is None else by_patient.decided
+    evaluation = evaluate_labelled(model, tested.predictions)
+    warnings: tuple[str, ...] = ()
+    if evaluation is not None:
+        warnings = find_test_warnings(model, evaluation.predictions, fingerprint)
+        found += _note_left_out(failures, everyone)
+    if model.conformal is None:
+        found.append("the model has no conformal sets: train it again with fit to have them")
+    return ModelPredictions(
+        decided=decided,
+        everyone=everyone,
+        percentiles=distances,
+        failures=tuple((str(one), str(why)) for one, why in failures),
+        by_patient=by_patient,
+        evaluation=evaluation,
+        error_rate=error_rate,
+        warnings=warnings,
+        notes=tuple(found),
+    )
+
+
+def _complete(predictions: Predictions, failures: Sequence[tuple[str, str]]) -> InputRows:
+    """Return the rows of images with a score, then of those without one."""
+    groups = predictions.groups
+    none = np.full(len(failures), "")
+    return InputRows(
+        np.concatenate([predictions.ids, np.array([one for one, _ in failures], str)]),
+        np.concatenate([predictions.labels, none]),
+        np.concatenate([np.full(len(predictions), "") if groups is None else groups, none]),
+    )
+
+
+def _note_left_out(failures: Sequence[tuple[str, str]], everyone: InputRows) -> list[str]:
+    notes = []
+    if unlabelled := int((everyone.labels == "").sum()):
+        notes.append(
+            f"the metrics leave out {unlabelled} of {len(everyone.ids)} images without a label"
+        )
+    labelled = dict(zip(everyone.ids.tolist(), everyone.labels.tolist(), strict=True))
+    if lost := sum(labelled.get(one, "") != "" for one, _ in failures):
+        notes.append(
+            f"{counted(lost, 'labelled image')} without a prediction are missing from the metrics"
+        )
+    return notes

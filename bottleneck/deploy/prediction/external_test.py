@@ -1,0 +1,93 @@
+"""Evaluation of a deployed model on labelled images, as an external test."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from bottleneck.deploy.prediction.deployed_model import Deployed
+from bottleneck.evaluation.cross_validation.arms import ArmPredictions
+from bottleneck.evaluation.evaluate_arm import evaluate_arm
+from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
+from bottleneck.evaluation.metrics.operating_points import apply_thresholds
+from bottleneck.evaluation.results import Evaluation
+from bottleneck.predictions import Predictions
+
+__all__ = ["evaluate_labelled", "find_test_warnings"]
+
+
+def evaluate_labelled(model: Deployed, predictions: Predictions) -> Evaluation | None:
+    """Return the metrics of the predictions that have a label, with intervals.
+
+    Parameters
+    ----------
+    model : Model or TrainedModel
+        The model.
+    predictions : Predictions
+        Predictions of images, or of patients if that is the unit of the model; labels that are
+        not known are "".
+
+    Returns
+    -------
+    Evaluation or None
+        None where no label is known. Its operating point is the threshold of the model.
+    """
+    known = predictions.labels != ""
+    if not known.any():
+        return None
+    test = predictions if known.all() else predictions.take(known)
+    arm = ArmPredictions(name=model.head, head=model.head, test=test)
+    evaluation = evaluate_arm(arm, model.positive, Measures())
+    point = model.operating_point
+    if point is None or model.positive is None:
+        return evaluation
+    at_threshold = apply_thresholds(
+        test,
+        (point.threshold,),
+        positive=model.positive,
+        held=point.held,
+        target=point.target,
+    )
+    return dataclasses.replace(evaluation, operating_points=(at_threshold,))
+
+
+def find_test_warnings(
+    model: Deployed, predictions: Predictions, fingerprint: str | None
+) -> tuple[str, ...]:
+    """Return the warnings about a test on labelled samples, the most severe first.
+
+    Parameters
+    ----------
+    model : Model or TrainedModel
+        The model.
+    predictions : Predictions
+        Labelled predictions of the evaluation.
+    fingerprint : str or None
+        Fingerprint of the data set; None if it is not known.
+    """
+    warnings = []
+    if fingerprint is not None and fingerprint == model.fingerprint:
+        but = "" if model.trained_on == "all samples" else ", except for its test set"
+        warnings.append(
+            f"THIS IS NO TEST: the model was trained on this very data set{but}. The metrics say "
+            "nothing about new images"
+        )
+    unit = "patient" if model.unit == "patient" else "image"
+    for name in sorted(set(model.classes) - set(predictions.labels.tolist())):
+        warnings.append(
+            f"no {unit} has the label '{name}': metrics that need every class, such as the AUROC, "
+            "are not defined"
+        )
+    if predictions.groups is None:
+        warnings.append(
+            "no patients are known: images of one patient are counted as independent, so that "
+            "intervals may be too narrow. State the patients with --patient-pattern or "
+            "--patient-column (in Python: groups)"
+        )
+    elif unit == "image":
+        warnings += warn_of_large_patient(predictions.groups)
+    if len(np.unique(predictions.labels)) == len(model.classes):
+        warnings += warn_of_few_patients(predictions.labels, predictions.groups)
+    return tuple(warnings)
