@@ -137,6 +137,6 @@ def _summary(path: Path, model: Model) -> tuple[str, str]:
 
 
 def _as_json(path: Path, model: Model) -> dict[str, Any]:
-    from bottleneck.deploy.models.model_fields import write_fields
+    from bottleneck.deploy.models.model_fields import describe_fields
 
-    return {"path": path, **write_fields(model), "untrusted_types": model.untrusted_types}
+    return {"path": path, **describe_fields(model), "untrusted_types": model.untrusted_types}

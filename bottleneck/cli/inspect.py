@@ -62,13 +62,13 @@ def _features(path: Path) -> dict[str, Any]:
 
 
 def _model(path: Path, trust: list[str]) -> dict[str, Any]:
-    from bottleneck.deploy.models.model_fields import write_fields
+    from bottleneck.deploy.models.model_fields import describe_fields
     from bottleneck.deploy.models.model_file import load_model
 
     if trust:
         find_own_modules()
     model = load_model(path, trust=trust)
-    return {"file": path, "holds": f"a fitted {model.head} head", **write_fields(model)}
+    return {"file": path, "holds": f"a fitted {model.head} head", **describe_fields(model)}
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:

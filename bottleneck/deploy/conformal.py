@@ -68,13 +68,25 @@ class ConformalSets:
     patients: tuple[int, ...]
     unit: str = "patient"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConformalSets):
+            return NotImplemented
+        pairs = zip((*self.scores, *self.weights), (*other.scores, *other.weights), strict=False)
+        return (self.classes, self.patients, self.unit) == (
+            other.classes,
+            other.patients,
+            other.unit,
+        ) and all(np.array_equal(a, b) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return describe(self, "", self._counts())
 
     _repr_html_ = show_html
 
     @staticmethod
-    def fit(predictions: Predictions) -> ConformalSets:
+    def fit(predictions: Predictions, *, has_patients: bool = True) -> ConformalSets:
         """Return the sets of a model from out-of-fold predictions.
 
         Parameters
@@ -83,6 +95,9 @@ class ConformalSets:
             Out-of-fold predictions of the training set, with calibrated probabilities. Patients
             are the groups; a row without one is a patient of its own. Rows of several repeats
             share the weight of their patient.
+        has_patients : bool
+            Whether the groups are those of known patients. If not, or without groups, the words
+            speak of images.
 
         Raises
         ------
@@ -119,7 +134,7 @@ class ConformalSets:
             tuple(scores),
             tuple(weights),
             tuple(counts),
-            "image" if predictions.groups is None else "patient",
+            "patient" if has_patients and predictions.groups is not None else "image",
         )
 
     def p_values(self, probabilities: ArrayLike) -> Floats:

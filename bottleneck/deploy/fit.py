@@ -17,11 +17,12 @@ from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
+from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.evaluation.metrics.calibration import fit_sigmoids
+from bottleneck.evaluation.metrics.calibration import add_probabilities, fit_sigmoids
 from bottleneck.evaluation.metrics.operating_points import Held, fit_threshold
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.features.arrays.feature_inputs import (
@@ -184,10 +185,13 @@ def fit(
         warnings.warn(f"the classifier of {made.name} warned: {text}", stacklevel=3)
     if settled.sets:
         warnings.warn(settled.words, stacklevel=3)
-    sigmoids = operating_point = None
+    sigmoids = operating_point = conformal = None
     if result.inner_scores is not None:
         inner = count(_out_of_fold(samples, result.inner_scores, made.kind))
         sigmoids = fit_sigmoids(inner)
+        calibrated = add_probabilities(inner, sigmoids)
+        if calibrated.probabilities is not None:
+            conformal = ConformalSets.fit(calibrated, has_patients=patients is not None)
         if target is not None and chosen is not None:
             operating_point = fit_threshold(inner, chosen, *target)
     return Model(
@@ -217,7 +221,7 @@ def fit(
         aggregate=aggregate,
         sigmoids=sigmoids,
         operating_point=operating_point,
-        conformal=None,
+        conformal=conformal,
         reference=None,
         training={
             "images": count_by_class(samples.y),

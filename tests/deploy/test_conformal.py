@@ -1,10 +1,15 @@
 """Conformal sets of a model: from out-of-fold predictions, in words, and in a file."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import skops.io
+from made_features import make_features
 
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.predictions import Predictions
 from bottleneck.statistics import conformal_p_values, conformal_sets
@@ -139,3 +144,28 @@ def test_predictions_that_serve_no_sets_are_refused():
             made.sets([[0.5, 0.5]], error)
         with pytest.raises(UsageError, match="error rate must lie between"):
             made.words(error)
+
+
+@pytest.mark.parametrize("head", ["logistic", "svm"])
+@pytest.mark.parametrize("unit", ["image", "patient"])
+def test_a_fitted_model_keeps_the_sets_of_its_out_of_fold_probabilities(tmp_path, head, unit):
+    f = make_features(n_patients=24)
+    model = fit(f, head, unit=unit)
+    assert model.conformal is not None
+    assert model.conformal.patients == tuple(model.training["patients"].values())
+    per_class = model.training["images" if unit == "image" else "patients"]
+    assert [len(scores) for scores in model.conformal.scores] == list(per_class.values())
+    again = load_model(model.save(tmp_path / "model.skops")).conformal
+    new = predict(seed=1).probabilities
+    np.testing.assert_array_equal(again.p_values(new), model.conformal.p_values(new))
+    # Nothing in the file names a sample or a patient.
+    data = (tmp_path / "model.skops").read_bytes()
+    assert not any(name.encode() in data for name in {*f.ids, *f.patients})
+
+
+def test_sets_of_other_classes_are_refused(tmp_path):
+    model = fit(make_features(), "logistic")
+    other = ConformalSets.fit(predict(classes=("a", "b")))
+    path = dataclasses.replace(model, conformal=other).save(tmp_path / "model.skops")
+    with pytest.raises(ModelError, match="nonconformity scores are those of other classes"):
+        load_model(path)

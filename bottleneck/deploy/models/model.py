@@ -13,6 +13,7 @@ import numpy as np
 
 from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
@@ -87,8 +88,9 @@ class Model:
         kept, and values of a decision function have no probability.
     operating_point : OperatingThreshold or None
         The threshold of the positive class; None: the class with the largest score is decided.
-    conformal : None
-        Not kept yet.
+    conformal : ConformalSets or None
+        The nonconformity scores that the sets of new images follow from; None where there are no
+        out-of-fold probabilities.
     reference : None
         Not kept yet.
     training : mapping
@@ -134,7 +136,7 @@ class Model:
     aggregate: Aggregate
     sigmoids: Sigmoids | None
     operating_point: OperatingThreshold | None
-    conformal: None
+    conformal: ConformalSets | None
     reference: None
     training: Mapping[str, Any]
     weights: Mapping[str, Any]

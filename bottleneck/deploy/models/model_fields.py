@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, get_args
 import numpy as np
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.evaluation.metrics.calibration import Sigmoids
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
@@ -20,7 +21,14 @@ from bottleneck.text.short_repr import shorten
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
 
-__all__ = ["PARTS", "KeptPart", "check_fields", "read_fields", "write_fields"]
+__all__ = [
+    "PARTS",
+    "KeptPart",
+    "check_fields",
+    "describe_fields",
+    "read_fields",
+    "write_fields",
+]
 
 
 class KeptPart(Protocol):
@@ -42,6 +50,7 @@ class KeptPart(Protocol):
 PARTS: Mapping[str, type[KeptPart]] = {
     "sigmoids": Sigmoids,
     "operating_point": OperatingThreshold,
+    "conformal": ConformalSets,
 }
 
 _TEXTS = ("head", "recipe_hash", "dataset", "fingerprint", "trained_on")
@@ -57,6 +66,19 @@ def write_fields(model: Model) -> dict[str, Any]:
         name: value.to_dict() if name in PARTS and value is not None else value
         for name, value in fields.items()
     }
+
+
+def describe_fields(model: Model) -> dict[str, Any]:
+    """Return the fields of ``write_fields`` for people: of an array, how many numbers it has."""
+    return {name: _without_numbers(value) for name, value in write_fields(model).items()}
+
+
+def _without_numbers(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return f"{value.size} numbers"
+    if isinstance(value, dict):
+        return {name: _without_numbers(one) for name, one in value.items()}
+    return [_without_numbers(one) for one in value] if isinstance(value, list) else value
 
 
 def read_fields(content: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -178,6 +200,8 @@ def check_fields(model: Model) -> None:
     n = len(classes)
     if model.sigmoids is not None and len(model.sigmoids.slopes) != (1 if n == 2 else n):
         raise ModelError(f"its calibration does not fit its {n} classes")
+    if model.conformal is not None and model.conformal.classes != classes:
+        raise ModelError("its nonconformity scores are those of other classes")
     if model.positive is None and (model.operating_point or model.aggregate == "max"):
         raise ModelError("it has a threshold or a maximum of scores, but no positive class")
     if model.aggregate == "max" and n != 2:
