@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -159,8 +158,7 @@ def _describe_heads(heads: Iterable[Head]) -> str:
     descriptions = []
     for head in {head.name: head for head in heads}.values():
         names = dict.fromkeys(head.shorten(name) for part in head.grid for name in part)
-        candidates = sum(math.prod(map(len, part.values())) for part in head.grid)
-        among = f" ({', '.join(names)}: {candidates} candidates)" if names else ""
+        among = f" ({', '.join(names)}: {head.n_candidates} candidates)" if names else ""
         name = "" if head.name in HEADS else f"{head.name}: "
         descriptions.append(f"{name}{head.description}{among}")
     return f"Classifiers: {'; '.join(descriptions)} (scikit-learn {version('scikit-learn')})."

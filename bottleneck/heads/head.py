@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -133,6 +134,11 @@ class Head:
         """Whether the classes are weighted equally; None if this cannot be told."""
         known = {find_balance(one) for one in list(self._variants()) or [self.estimator]}
         return known.pop() if len(known) == 1 else None
+
+    @property
+    def n_candidates(self) -> int:
+        """Number of candidates of the grid; 0 for a head without inner folds."""
+        return sum(math.prod(map(len, part.values())) for part in self.grid)
 
     @property
     def record(self) -> dict[str, Any]:

@@ -264,13 +264,13 @@ def _gradient_boosting(name: str) -> Head:
 def _svm_2018(name: str) -> Head:
     from sklearn.svm import SVC
 
-    return _unscaled(name, SVC(C=1.0, kernel="rbf", gamma="auto"), [])
+    return _unscaled(name, SVC(C=1.0, kernel="rbf", gamma="auto"), None)
 
 
 def _linear_svc_2018(name: str) -> Head:
     from sklearn.svm import LinearSVC
 
-    return _unscaled(name, LinearSVC(C=1.0, dual=True), [])
+    return _unscaled(name, LinearSVC(C=1.0, dual=True), None)
 
 
 def _prior(name: str) -> Head:

@@ -60,7 +60,7 @@ class SearchResult:
         False if the solver stopped at its limit of iterations.
     inner_scores : ndarray of float64, shape (n_samples, n_classes), or None
         Out-of-fold scores of the training samples with these hyperparameters, in the form
-        of ``score_classes``; None for a head without a search.
+        of ``score_classes``; None for a head without inner folds.
     notes : tuple of str
         What the estimator warned of, each once.
     """
@@ -84,6 +84,7 @@ def search(
     inner_splits: int = 5,
     seed: int = 0,
     n_jobs: int | None = None,
+    needs_scores: bool = True,
 ) -> SearchResult:
     """Choose the hyperparameters of a head by cross-validation, and fit it.
 
@@ -113,6 +114,8 @@ def search(
         Seed of the inner folds and of the head.
     n_jobs : int or None
         Number of processes, as in joblib.
+    needs_scores : bool
+        Whether a head with one candidate is fitted to the inner folds, for out-of-fold scores.
 
     Returns
     -------
@@ -151,7 +154,7 @@ def search(
     # One thread multiplies matrices of this size several times faster than many threads do, and
     # the results do not depend on the number of cores.
     with threadpool_limits(1), _configured(head):
-        if head.grid:
+        if head.grid and (needs_scores or head.n_candidates > 1):
             if folds is None:
                 folds = inner_folds(y, groups, inner_splits, seed)
             chosen, score, inner_scores, notes = _search_grid(

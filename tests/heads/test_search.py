@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_features import make_features
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -114,3 +114,20 @@ def test_a_class_of_one_patient_is_refused():
         search(get_head("svm"), f.X[rows], f.y[rows], f.groups[rows])
     # The prior needs no inner folds.
     assert search(get_head("prior"), f.X[rows], f.y[rows], f.groups[rows]).converged
+
+
+@pytest.mark.parametrize("name", ["svm_2018", "linear_svc_2018"])
+def test_a_head_with_one_candidate_has_the_scores_of_cross_validation(name):
+    f = make_features(n_patients=20)
+    head = get_head(name)
+    folds = list(StratifiedGroupKFold(3).split(f.X, f.y, f.groups))
+    found = search(head, f.X, f.y, f.groups, folds=folds)
+    expected = cross_val_predict(
+        head.build(0), f.X.astype(float), f.y, cv=folds, method="decision_function"
+    )
+    np.testing.assert_allclose(found.inner_scores[:, 1], expected, atol=1e-9)
+    alone = search(head, f.X, f.y, f.groups, needs_scores=False)
+    assert (alone.inner_scores, alone.score) == (None, None)
+    np.testing.assert_array_equal(
+        alone.estimator.decision_function(f.X), found.estimator.decision_function(f.X)
+    )

@@ -82,6 +82,8 @@ def run_shares(
         known) and the arms, by rising number. Shares that leave a class fewer than four patients
         are left out; each larger share contains the smaller ones.
     """
+    # A curve shows the scores of test sets alone.
+    options = dataclasses.replace(options, needs_scores=False)
     results = []
     for share in SHARES:
         fewer = [_keep(fold, share, samples) for fold in folds]

@@ -44,6 +44,9 @@ class RunOptions:
         Number of processes, as in joblib.
     progress : callable or None
         Called with the number of folds done, their total over all arms, and the arm's name.
+    needs_scores : bool
+        Whether heads with one candidate are fitted to the inner folds too, for the out-of-fold
+        scores of calibration and thresholds.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class RunOptions:
     inner_splits: int
     n_jobs: int | None = None
     progress: Progress | None = None
+    needs_scores: bool = True
 
     def __post_init__(self) -> None:
         validate(FoldCount, self.inner_splits, "the number of inner folds")
@@ -124,7 +128,13 @@ def run_arms(
     parallel = joblib.Parallel(outer, return_as="generator", **joblib_options(outer))
     results = parallel(
         joblib.delayed(_test)(
-            arm.head, arm.X, samples.y, samples.groups, fold, options.inner_splits, part, within
+            arm.head,
+            arm.X,
+            samples.y,
+            samples.groups,
+            fold,
+            part,
+            dataclasses.replace(options, n_jobs=within, progress=None),
         )
         for arm, fold, part in tasks
     )
@@ -156,9 +166,8 @@ def _test(
     y: Strings,
     groups: Strings | None,
     fold: Fold,
-    inner_splits: int,
     inner: InnerFolds | None,
-    n_jobs: int | None,
+    options: RunOptions,
 ) -> _FoldResult:
     began = time.perf_counter()
     fitted = search(
@@ -168,9 +177,10 @@ def _test(
         groups,
         rows=fold.train,
         folds=inner,
-        inner_splits=inner_splits,
+        inner_splits=options.inner_splits,
         seed=fold.seed,
-        n_jobs=n_jobs,
+        n_jobs=options.n_jobs,
+        needs_scores=options.needs_scores,
     )
     classes = np.unique(y[fold.train]).tolist()
     scores = score_classes(head, fitted.estimator, X[fold.test], classes)

@@ -128,7 +128,7 @@ def run_leak_experiment(
     >>> len(found.rows)
     4
     """
-    options = RunOptions(protocol.inner_splits, n_jobs)
+    options = RunOptions(protocol.inner_splits, n_jobs, needs_scores=False)
     features = read_features(features, SampleFields(y, groups, ids))
     refuse_large(len(features), head)
     made = _fixed() if head is None else get_head(head)
