@@ -26,6 +26,7 @@ __all__ = [
     "ImageDataset",
     "Measures",
     "Model",
+    "ModelPredictions",
     "Predictions",
     "Preprocessing",
     "Protocol",
@@ -71,6 +72,7 @@ _MODULES = {
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.deploy.models.model",
+    "ModelPredictions": "bottleneck.deploy.prediction.model_predictions",
     "Predictions": "bottleneck.predictions",
     "Preprocessing": "bottleneck.data.images.preprocessing",
     "Protocol": "bottleneck.data.splits.protocol",
@@ -114,6 +116,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.deploy.fit import fit
     from bottleneck.deploy.models.model import Model
     from bottleneck.deploy.models.model_file import load_model
+    from bottleneck.deploy.prediction.model_predictions import ModelPredictions
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment

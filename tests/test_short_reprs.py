@@ -47,6 +47,12 @@ def make_leaky() -> LeakExperiment:
     return LeakExperiment(LONG, {}, "SVM", 80, 40, 6, "ill", 5, 0, rows)
 
 
+def predicted() -> bottleneck.ModelPredictions:
+    features = make_features(dataset={"name": LONG}, seed=1)
+    features = dataclasses.replace(features, failures=(("Müller", "damaged"),))
+    return bottleneck.fit(make_features(), "logistic", unit="patient").predict(features)
+
+
 def make_backbone() -> Backbone:
     preprocessing = Preprocessing(
         resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
@@ -83,7 +89,8 @@ def made() -> list[object]:
     return [
         comparison, folds, features,
         samples, samples.samples[0], run, make_leaky(), made_backbone,
-        bottleneck.fit(make_features(), "logistic"), Measures(), Protocol(repeats=3, kind="cv"),
+        bottleneck.fit(make_features(), "logistic"), predicted(),
+        Measures(), Protocol(repeats=3, kind="cv"),
         made_backbone.preprocessing, bottleneck.FrozenBackbone("resnet18", layer="layer3"),
         bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),
         bottleneck.Augmentation(), bottleneck.Selection(exclude=["image-1", "Müller"]),

@@ -30,6 +30,7 @@ from bottleneck import (
     ImageDataset,
     Measures,
     Model,
+    ModelPredictions,
     Predictions,
     Preprocessing,
     Protocol,
@@ -176,7 +177,8 @@ def keep(features: FeatureSet, path: str) -> Predictions:
     model: Model = fit(features, RandomForestClassifier(), seed=1)
     model = fit(np.eye(2), "logistic", y=[0, 1], groups=["a", "b"])
     saved: Path = model.save(path)
-    predictions = load_model(saved, trust=["numpy.dtype"]).predict(features)
+    made: ModelPredictions = load_model(saved, trust=["numpy.dtype"]).predict(features)
+    predictions = made.predictions
     imported, validation = read_predictions("table.csv")
     assert_type(imported, Predictions)
     assert_type(validation, Predictions | None)

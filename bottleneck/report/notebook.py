@@ -13,6 +13,7 @@ from bottleneck.audit.audit import Audit
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
@@ -39,7 +40,7 @@ def to_html(result: object) -> str:
     Parameters
     ----------
     result : Comparison, Evaluation, External, Audit, FeatureSet, Predictions, Model, \
-Extraction, ImageDataset or LeakExperiment
+ModelPredictions, Extraction, ImageDataset or LeakExperiment
         The result.
 
     Returns
@@ -182,6 +183,24 @@ def _(result: Model) -> dict[str, Any]:
             ("Chosen", chosen),
         ],
         "notes": ["evaluate and compare estimate how good a model of this head is."],
+    }
+
+
+@_content.register
+def _(result: ModelPredictions) -> dict[str, Any]:
+    patients = result.by_patient
+    n_patients = None if patients is None else len(patients.decided.predictions)
+    unlike = "" if result.unlike_training is None else f"{result.n_unlike:,}"
+    return {
+        "warnings": result.warnings,
+        "facts": [
+            ("Images", _size(len(result), n_patients, "image")),
+            ("Decided", class_counts(result.decision_counts)),
+            ("Unlike the training images", unlike),
+            ("Without a prediction", f"{len(result.failures):,}" if result.failures else ""),
+        ],
+        "tables": [] if result.evaluation is None else [("", (result.evaluation,))],
+        "notes": [*result.notes, "to_frame() has a row for each image. For research use only."],
     }
 
 

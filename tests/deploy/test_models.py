@@ -46,7 +46,7 @@ def test_models_come_back_from_their_files(tmp_path, name):
     for field in dataclasses.fields(Model):
         if field.name != "estimator":
             assert getattr(loaded, field.name) == getattr(model, field.name), field.name
-    before, after = model.predict(fresh), loaded.predict(fresh)
+    before, after = model.predict(fresh).predictions, loaded.predict(fresh).predictions
     np.testing.assert_array_equal(after.scores, before.scores)
     np.testing.assert_array_equal(after.predicted, before.predicted)
 
@@ -70,7 +70,7 @@ def test_fit_records_what_it_was_trained_on(model):
 
 def test_predictions_are_those_of_the_estimator(model):
     fresh = make_features(seed=1)
-    predictions = model.predict(fresh)
+    predictions = model.predict(fresh).predictions
     probability = model.estimator.predict_proba(fresh.X.astype(float))
     np.testing.assert_array_equal(predictions.scores, probability)
     expected = np.array(model.classes)[probability.argmax(axis=1)]
@@ -94,7 +94,9 @@ def test_a_fixed_test_part_is_left_out():
     alone = fit(part, "logistic", inner_splits=2)
     assert (model.n_samples, model.n_patients) == (60, 30)
     assert model.trained_on == "training and validation parts"
-    np.testing.assert_array_equal(model.predict(f).scores, alone.predict(f).scores)
+    np.testing.assert_array_equal(
+        model.predict(f).predictions.scores, alone.predict(f).predictions.scores
+    )
 
 
 def test_fit_reads_feature_files(tmp_path):
@@ -141,7 +143,7 @@ def test_labels_that_the_model_does_not_know_are_refused(model):
         ids=f.ids[benign],
         stated_patients=f.stated_patients[benign],
     )
-    assert model.predict(part).classes == ("benign", "malignant")
+    assert model.predict(part).predictions.classes == ("benign", "malignant")
 
 
 def test_features_that_are_not_finite_are_refused(model):
@@ -253,7 +255,7 @@ def test_the_predicted_class_has_the_largest_score(name):
     f = make_features(classes=("a", "b", "c"), n_patients=30, signal=0.5, width=4)
     fresh = make_features(classes=("a", "b", "c"), n_patients=300, signal=0.5, width=4, seed=1)
     model = fit(f, name, inner_splits=2, positive="a")
-    predictions = model.predict(fresh)
+    predictions = model.predict(fresh).predictions
     taken = [list("abc").index(c) for c in predictions.predicted]
     rows = np.arange(len(taken))
     np.testing.assert_array_equal(predictions.scores[rows, taken], predictions.scores.max(axis=1))
@@ -289,10 +291,11 @@ def test_a_model_is_trained_on_arrays_and_names_what_it_cannot_predict_from() ->
         fit(features, "logistic"),
     )
     np.testing.assert_array_equal(
-        from_arrays.predict(features).scores, from_set.predict(features).scores
+        from_arrays.predict(features).predictions.scores,
+        from_set.predict(features).predictions.scores,
     )
-    unlabelled = from_arrays.predict(X)
-    np.testing.assert_array_equal(unlabelled.scores, from_set.predict(features).scores)
+    unlabelled = from_arrays.predict(X).predictions
+    np.testing.assert_array_equal(unlabelled.scores, from_set.predict(features).predictions.scores)
     assert set(unlabelled.labels) == {""}
     with pytest.raises(ModelError, match="there are 3 columns, not 4"):
         from_arrays.predict(X[:, :3])

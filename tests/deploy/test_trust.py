@@ -42,7 +42,9 @@ def test_models_of_own_estimators_need_the_trust_that_fit_names(tmp_path):
         load_model(path, trust=("own_heads.Centroid", "other.Type"))
     for trust in ("own_heads.Centroid", ["own_heads.Centroid"], {"own_heads.Centroid"}):
         again = load_model(path, trust=trust)
-        np.testing.assert_array_equal(again.predict(f).scores, model.predict(f).scores)
+        np.testing.assert_array_equal(
+            again.predict(f).predictions.scores, model.predict(f).predictions.scores
+        )
     assert again.classifier == model.classifier
     with pytest.raises(UsageError, match="the names of types"):
         load_model(path, trust=[own_heads.Centroid])

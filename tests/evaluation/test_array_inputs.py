@@ -124,7 +124,7 @@ def test_an_external_cohort_of_arrays_needs_the_same_columns():
     model = fit(FRAME, "logistic", y=Y, groups=GROUPS, inner_splits=2)
     np.testing.assert_array_equal(
         result.evaluations[0].predictions.scores,
-        model.predict(FRAME + 0.5, y=Y, groups=GROUPS + 100).scores,
+        model.predict(FRAME + 0.5, y=Y, groups=GROUPS + 100).predictions.scores,
     )
     for columns, message in (
         (FRAME[list("abc")], "lacking are the columns 'd'"),
@@ -143,9 +143,9 @@ def test_a_saved_model_predicts_from_the_columns_of_a_data_frame(tmp_path):
     model.save(tmp_path / "model.skops")
     again = load_model(tmp_path / "model.skops")
     assert again.positive == "1"
-    unlabelled = again.predict(FRAME.iloc[:5])
+    unlabelled = again.predict(FRAME.iloc[:5]).predictions
     assert set(unlabelled.labels) == {""}
-    expected = model.predict(FeatureSet.from_arrays(FRAME, Y)).scores[:5]
+    expected = model.predict(FeatureSet.from_arrays(FRAME, Y)).predictions.scores[:5]
     np.testing.assert_array_equal(unlabelled.scores, expected)
     with pytest.raises(BottleneckError, match="have no label in 5 of 5 rows"):
         evaluate(unlabelled)

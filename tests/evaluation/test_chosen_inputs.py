@@ -66,7 +66,9 @@ def test_a_model_says_what_its_classes_are(features, tmp_path):
     assert read.fingerprint != features.provenance["dataset"]["fingerprint"]
     by_hand = fit(choose_by_hand(features), "logistic", positive="bad", inner_splits=2)
     chosen = features.choose(BAD)
-    np.testing.assert_array_equal(read.predict(chosen).scores, by_hand.predict(chosen).scores)
+    np.testing.assert_array_equal(
+        read.predict(chosen).predictions.scores, by_hand.predict(chosen).predictions.scores
+    )
 
 
 def write_predictions(folder, features, *, kind="probability"):

@@ -126,8 +126,12 @@ def test_estimators_that_take_numbers_only_are_given_codes():
         fit(f, own_heads.Centroid(fault=fault, random_state=0), inner_splits=2)
         for fault in ("", "labels")
     )
-    np.testing.assert_array_equal(texts.predict(f).scores, codes.predict(f).scores)
-    np.testing.assert_array_equal(texts.predict(f).predicted, codes.predict(f).predicted)
+    np.testing.assert_array_equal(
+        texts.predict(f).predictions.scores, codes.predict(f).predictions.scores
+    )
+    np.testing.assert_array_equal(
+        texts.predict(f).predictions.predicted, codes.predict(f).predictions.predicted
+    )
     assert codes.estimator.classes_.tolist() == [0, 1]
 
 
@@ -159,7 +163,9 @@ def test_columns_follow_the_classes_of_the_estimator():
         fit(f, own_heads.Centroid(fault=fault, random_state=0), inner_splits=2)
         for fault in ("", "backwards")
     )
-    np.testing.assert_allclose(forward.predict(f).scores, backwards.predict(f).scores, atol=1e-3)
+    np.testing.assert_allclose(
+        forward.predict(f).predictions.scores, backwards.predict(f).predictions.scores, atol=1e-3
+    )
     assert forward.inner_score == pytest.approx(backwards.inner_score, abs=0.02)
 
 
@@ -185,9 +191,11 @@ def test_numbers_that_a_transformer_makes_are_checked():
 
 def test_the_users_configuration_of_scikit_learn_changes_nothing():
     f = make_features(n_patients=12)
-    plain = fit(f, "svm", inner_splits=2).predict(f).scores
+    plain = fit(f, "svm", inner_splits=2).predict(f).predictions.scores
     with config_context(transform_output="pandas"):
-        np.testing.assert_array_equal(fit(f, "svm", inner_splits=2).predict(f).scores, plain)
+        np.testing.assert_array_equal(
+            fit(f, "svm", inner_splits=2).predict(f).predictions.scores, plain
+        )
 
 
 def test_comparisons_take_estimators_import_paths_and_heads():

@@ -208,10 +208,14 @@ def test_many_samples_are_searched_by_the_linear_solver_with_a_note(tmp_path, mo
     assert model.chosen["C"] in get_head("svm").large.grid[0]["svm__C"]
     assert type(model.estimator[-1]).__name__ == "LinearSVC"
     loaded = load_model(model.save(tmp_path / "large.skops"))
-    np.testing.assert_array_equal(loaded.predict(f).scores, model.predict(f).scores)
+    np.testing.assert_array_equal(
+        loaded.predict(f).predictions.scores, model.predict(f).predictions.scores
+    )
     again = fit(f, "svm", inner_splits=2, n_jobs=2)
     assert again.chosen == model.chosen
-    np.testing.assert_array_equal(again.predict(f).scores, model.predict(f).scores)
+    np.testing.assert_array_equal(
+        again.predict(f).predictions.scores, model.predict(f).predictions.scores
+    )
     # Fewer samples have the exact one.
     rows = slice(0, 60)
     few = dataclasses.replace(

@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
-from bottleneck.errors import ModelError, UsageError, describe_os_error, one_line
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.errors import ModelError, describe_os_error, one_line
 from bottleneck.evaluation.metrics.calibration import Sigmoids
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.features.arrays.feature_inputs import (
@@ -27,8 +25,9 @@ from bottleneck.features.arrays.feature_inputs import (
 )
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import HEADS
-from bottleneck.heads.search import check_finite, score_classes
-from bottleneck.predictions import Kind, Predictions, predicted_classes
+from bottleneck.predictions import Kind
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_names, describe, shortened, show_html
 
@@ -172,28 +171,43 @@ class Model:
         """
         return () if self.head in HEADS else untrusted_types(self._dump())
 
+    @shows_progress("images")
     def predict(
-        self, features: FeatureInput, *, y: Column = None, groups: Column = None, ids: Column = None
-    ) -> Predictions:
-        """Predict the class of every sample.
+        self,
+        images: FeatureInput,
+        *,
+        y: Column = None,
+        groups: Column = None,
+        ids: Column = None,
+        error_rate: float = 0.1,
+        progress: Progress | None = None,
+        quiet: bool = False,
+    ) -> ModelPredictions:
+        """Predict new images, from their features.
 
         Parameters
         ----------
-        features : FeatureSet, path, array or data frame
+        images : FeatureSet, path, array or data frame
             Features of the same recipe as the model: of an array, the same columns in their order.
         y, groups, ids : array-like of shape (n_samples,) or None
             Labels, patients and ids of the samples in an array; labels may be unknown.
+        error_rate : float
+            Error rate of the conformal sets, between 0 and 1.
+        progress : callable or None
+            Called with the number of steps done, their total, and a text.
+        quiet : bool
+            Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
 
         Returns
         -------
-        Predictions
-            One row per sample, in the order of the features, all in repeat 0 and fold 0. A label
-            that is not known is "".
+        ModelPredictions
+            One row per image, in the order of the features. Where labels are known, it has
+            metrics, as of an external test.
 
         Raises
         ------
         UsageError
-            If the features are no feature set.
+            If the features are no feature set, or the error rate is not between 0 and 1.
         ModelError
             If the features have another recipe, or a label that the model does not have.
         FeatureFileError
@@ -206,55 +220,14 @@ class Model:
         >>> y = np.repeat(["benign", "malignant"], 20)
         >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
         >>> model = fit(FeatureSet.from_arrays(X, y), "logistic")
-        >>> new = FeatureSet.from_arrays([[3, 3, 3, 3], [-2, -2, -2, -2]], ["malignant", "benign"])
-        >>> model.predict(new).predicted.tolist()
+        >>> made = model.predict([[3, 3, 3, 3], [-2, -2, -2, -2]])
+        >>> made.predictions.predicted.tolist()
         ['malignant', 'benign']
         """
-        features = read_samples(features, SampleFields(y, groups, ids), self.recipe)
-        if features.recipe_hash != self.recipe_hash:
-            raise ModelError(
-                "the model needs features of the recipe that it was trained on, but these have "
-                "another: "
-                + explain_mismatch(
-                    self.recipe,
-                    features.provenance["recipe"],
-                    "Extract these images again with the recipe of the model",
-                )
-            )
-        unknown = sorted({*features.classes} - {*self.classes, ""})
-        if unknown:
-            raise ModelError(
-                f"the model has the classes {', '.join(self.classes)}, but "
-                f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
-                f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
-                f"samples (FeatureSet.choose){self._chosen}"
-            )
-        check_finite(features.X)
-        zeros = np.zeros(len(features), dtype=np.int64)
-        try:
-            scores = score_classes(self, self.estimator, features.X, self.classes)
-        # A damaged file can hold an estimator of the right type with inconsistent arrays.
-        except UsageError as error:
-            raise ModelError(
-                f"the model cannot predict from these features ({one_line(error)}); is its file "
-                f"damaged? Train the head again with fit"
-            ) from error
-        return Predictions(
-            ids=features.ids,
-            groups=features.patients,
-            repeats=zeros,
-            folds=zeros,
-            labels=features.y,
-            predicted=predicted_classes(scores, self.classes),
-            scores=scores,
-            classes=self.classes,
-            kind=self.kind,
-        )
+        from bottleneck.deploy.prediction.head_prediction import predict_features
 
-    @property
-    def _chosen(self) -> str:
-        words = self.selection.get("words")
-        return f". It was trained on a selection: {words}" if words else ""
+        features = read_samples(images, SampleFields(y, groups, ids), self.recipe)
+        return predict_features(self, features, error_rate)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, atomically.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.evaluation.metrics.calibration import Sigmoids, add_probabilities
+from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.predictions import Kind, Predictions
+from bottleneck.text.short_repr import show_fields
 
 __all__ = ["Decisions", "Deployed", "decide"]
 
@@ -53,15 +57,15 @@ class Deployed(Protocol):
         """How the score of a patient follows from those of the images."""
 
     @property
-    def sigmoids(self) -> Any:
+    def sigmoids(self) -> Sigmoids | None:
         """Calibration of the scores."""
 
     @property
-    def operating_point(self) -> Any:
+    def operating_point(self) -> OperatingThreshold | None:
         """Threshold on the score of the positive class."""
 
     @property
-    def conformal(self) -> Any:
+    def conformal(self) -> ConformalSets | None:
         """Nonconformity scores of the training samples."""
 
 
@@ -83,6 +87,8 @@ class Decisions:
     decisions: NDArray[np.str_]
     sets: NDArray[np.bool_] | None
 
+    __repr__ = show_fields
+
 
 def decide(model: Deployed, predictions: Predictions, error_rate: float) -> Decisions:
     """Return probabilities, decisions and conformal sets of images, or of patients.
@@ -96,19 +102,11 @@ def decide(model: Deployed, predictions: Predictions, error_rate: float) -> Deci
     error_rate : float
         Share of patients of each class for whom the set may lack that class.
     """
-    probabilities = predictions.probabilities
-    if model.sigmoids is not None:
-        probabilities = np.clip(model.sigmoids.apply(predictions), 0, 1)
-    elif probabilities is None and predictions.kind == "probability":
-        probabilities = np.clip(predictions.scores, 0, 1)
+    calibrated = add_probabilities(predictions, model.sigmoids)
     sets = None
-    if model.conformal is not None and probabilities is not None:
-        sets = model.conformal.sets(probabilities, error_rate)
-    return Decisions(
-        dataclasses.replace(predictions, probabilities=probabilities),
-        _apply_threshold(model, predictions),
-        sets,
-    )
+    if model.conformal is not None and calibrated.probabilities is not None:
+        sets = model.conformal.sets(calibrated.probabilities, error_rate)
+    return Decisions(calibrated, _apply_threshold(model, calibrated), sets)
 
 
 def _apply_threshold(model: Deployed, predictions: Predictions) -> NDArray[np.str_]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.samples import Sample
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.text.short_repr import show_fields
 
 __all__ = ["InputRows"]
 
@@ -31,6 +32,8 @@ class InputRows:
     ids: Strings
     labels: Strings
     patients: Strings
+
+    __repr__ = show_fields
 
     @classmethod
     def of_samples(cls, samples: Sequence[Sample]) -> InputRows:

@@ -56,6 +56,16 @@ class ModelPredictions:
         Warnings about the metrics, the most severe first.
     notes : tuple of str
         Notes to the user.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import fit
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + 2 * (y == "malignant")[:, None]
+    >>> made = fit(X, "logistic", y=y).predict([[3, 3, 3, 3], [-2, -2, -2, -2]])
+    >>> made.predictions.predicted.tolist(), made.evaluation is None
+    (['malignant', 'benign'], True)
     """
 
     decided: Decisions
@@ -125,6 +135,16 @@ class ModelPredictions:
             where no class fits; distance_percentile and unlike_training; reason, why there is no
             prediction, else empty; score_<class>. A column that the model has nothing for is left
             out. Rows without a prediction have empty cells.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import fit
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + 2 * (y == "malignant")[:, None]
+        >>> frame = fit(X, "logistic", y=y).predict([[3, 3, 3, 3]]).to_frame()
+        >>> frame.loc[0, ["id", "predicted", "reason"]].tolist()
+        ['0', 'malignant', '']
         """
         first: dict[str, Any] = {"id": self.everyone.ids}
         for name, column in (("label", self.everyone.labels), ("patient", self.everyone.patients)):
@@ -188,6 +208,16 @@ class ModelPredictions:
         ------
         UsageError
             If the file exists, or cannot be written.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import fit
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + 2 * (y == "malignant")[:, None]
+        >>> made = fit(X, "logistic", y=y).predict([[3, 3, 3, 3]])
+        >>> made.save("predictions.csv").read_text(encoding="utf-8-sig").split(",")[:2]
+        ['id', 'predicted']
         """
         path = Path(path)
         write_predictions(path, self.to_frame(), self.patients, overwrite=overwrite)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bottleneck.deploy.prediction.deployed_model import Decisions, Deployed, decide
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_by_patient
 from bottleneck.predictions import Predictions
+from bottleneck.text.short_repr import show_fields
 
 __all__ = ["PatientRows", "decide_patients"]
 
@@ -31,6 +32,8 @@ class PatientRows:
     decided: Decisions
     patient_of: NDArray[np.intp]
     notes: tuple[str, ...]
+
+    __repr__ = show_fields
 
 
 def decide_patients(model: Deployed, predictions: Predictions, error_rate: float) -> PatientRows:

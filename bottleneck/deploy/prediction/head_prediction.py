@@ -1,0 +1,129 @@
+"""Prediction of a fitted head on features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bottleneck.backbones.recipe import explain_mismatch
+from bottleneck.deploy.prediction.application import apply_model
+from bottleneck.deploy.prediction.input_rows import InputRows
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.errors import ModelError, UsageError, one_line
+from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.heads.search import check_finite, score_classes
+from bottleneck.predictions import Predictions, predicted_classes
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.models.model import Model
+
+__all__ = ["predict_features", "score_features"]
+
+
+def predict_features(
+    model: Model,
+    features: FeatureSet,
+    error_rate: float = 0.1,
+    *,
+    everyone: InputRows | None = None,
+    notes: Sequence[str] = (),
+) -> ModelPredictions:
+    """Return the predictions of a fitted head on features.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    features : FeatureSet
+        Features by the recipe of the model.
+    error_rate : float
+        Error rate of the conformal sets, between 0 and 1.
+    everyone : InputRows or None
+        All images in the order of the input; by default those with features, then the others.
+    notes : sequence of str
+        Notes on how the features were made.
+
+    Raises
+    ------
+    ModelError
+        If the features have another recipe, or a label that the model does not have.
+    FeatureFileError
+        If a feature is not finite.
+    """
+    return apply_model(
+        model,
+        score_features(model, features),
+        None if model.reference is None else model.reference.percentiles(features.X),
+        features.failures,
+        error_rate,
+        everyone=InputRows.of_features(features) if everyone is None else everyone,
+        fingerprint=str(features.provenance["dataset"]["fingerprint"]),
+        notes=notes,
+    )
+
+
+def score_features(model: Model, features: FeatureSet) -> Predictions:
+    """Return the scores of a fitted head on features, with the predicted classes.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    features : FeatureSet
+        Features by the recipe of the model; a label that is not known is "".
+
+    Returns
+    -------
+    Predictions
+        One row per sample, in the order of the features, all in repeat 0 and fold 0, without
+        calibrated probabilities.
+
+    Raises
+    ------
+    ModelError
+        If the features have another recipe, or a label that the model does not have.
+    FeatureFileError
+        If a feature is not finite.
+    """
+    if features.recipe_hash != model.recipe_hash:
+        raise ModelError(
+            "the model needs features of the recipe that it was trained on, but these have "
+            "another: "
+            + explain_mismatch(
+                model.recipe,
+                features.provenance["recipe"],
+                "Extract these images again with the recipe of the model",
+            )
+        )
+    if unknown := sorted({*features.classes} - {*model.classes, ""}):
+        words = model.selection.get("words")
+        raise ModelError(
+            f"the model has the classes {', '.join(model.classes)}, but "
+            f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
+            f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
+            "samples (FeatureSet.choose)"
+            + (f". It was trained on a selection: {words}" if words else "")
+        )
+    check_finite(features.X)
+    zeros = np.zeros(len(features), dtype=np.int64)
+    try:
+        scores = score_classes(model, model.estimator, features.X, model.classes)
+    # A damaged file can hold an estimator of the right type with inconsistent arrays.
+    except UsageError as error:
+        raise ModelError(
+            f"the model cannot predict from these features ({one_line(error)}); is its file "
+            f"damaged? Train the head again with fit"
+        ) from error
+    return Predictions(
+        ids=features.ids,
+        groups=features.patients,
+        repeats=zeros,
+        folds=zeros,
+        labels=features.y,
+        predicted=predicted_classes(scores, model.classes),
+        scores=scores,
+        classes=model.classes,
+        kind=model.kind,
+    )
