@@ -222,6 +222,18 @@ def compare(
     show_result(comparison, folder, problem, as_json=as_json)
 
 
+def _show_fit_command(comparison: Comparison, folder: Path) -> None:
+    """Print how to keep the arm with the highest AUROC."""
+    from bottleneck.report.fit_command import fit_command
+
+    kept = fit_command(comparison, folder)
+    show_paragraph(" ".join(kept.words))
+    if kept.line:
+        show(*kept.lines)
+    if kept.cautions:
+        show_paragraph(" ".join(kept.cautions))
+
+
 def _is_alone(features: list[Path], predictions: list[str], *, no_features: bool) -> bool:
     """Return whether predictions are compared alone."""
     from bottleneck.features.file.reader import feature_files
@@ -325,6 +337,7 @@ def show_result(
     else:
         _print(comparison)
         if problem is None:
+            _show_fit_command(comparison, folder)
             show(f"Report: {folder / 'report.html'}")
     if problem is not None:
         raise problem

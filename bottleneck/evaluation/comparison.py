@@ -195,6 +195,7 @@ def run_comparison(
         external=tuple(external_results),
         conflicts=conflicts,
         inner={arm.name: arm.inner for arm in counted},
+        selection=inputs.selection,
     )
 
 

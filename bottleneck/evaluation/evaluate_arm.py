@@ -131,6 +131,7 @@ def evaluate_arm(
         centres=evaluate_centres(test, centres, positive) if len(centres) else None,
         cost=arm.cost,
         members=arm.members,
+        origin=arm.origin,
     )
 
 

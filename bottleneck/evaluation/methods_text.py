@@ -122,6 +122,7 @@ def describe_protocol(
         "folds": len(folds) // repeats,
         "repeats": repeats,
         "inner_folds": many,
+        "inner_splits": protocol.inner_splits,
         "seed": protocol.seed,
         "seeds": folds.seeds,
         "grouped": folds.grouped,

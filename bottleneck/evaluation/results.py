@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
+from bottleneck.data.selection import Selection
+from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
     Centres,
@@ -93,6 +95,9 @@ class Evaluation:
         network, seed, config and versions.
     members : tuple of str
         Names of the arms that an ensemble averages.
+    origin : ArmOrigin or None
+        What the arm was made of, by which ``fit`` recognises it; None for arms that cannot be
+        made again.
 
     Examples
     --------
@@ -124,6 +129,7 @@ class Evaluation:
     centres: Centres | None = None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()
+    origin: ArmOrigin | None = None
 
     __repr__ = show_evaluation
     _repr_html_ = show_html
@@ -249,8 +255,8 @@ class Comparison:
     protocol : mapping
         kind ("cross-validation", "fixed split", "given folds", "centres" or
         "test set"), folds, repeats,
-        inner_folds, seed, grouped (bool), unit ("image" or "patient"), aggregate ("mean",
-        "max" or None), allow_leakage (bool), conflicts ("drop", "keep" or "majority"), primary
+        inner_folds, inner_splits (the number asked for), seed, grouped (bool), unit ("image" or
+        "patient"), aggregate ("mean", "max" or None), allow_leakage (bool), conflicts ("drop", "keep" or "majority"), primary
         ("auroc: DeLong …"), prevalence (float or None), and ``words``: some sentences for a
         methods section.
     classes : tuple of str
@@ -277,6 +283,8 @@ class Comparison:
         Inner predictions of each arm, by its name, one element per fold and repeat: out-of-fold
         predictions of the training set, or those of the validation set. Thresholds and
         calibrations are set on them.
+    selection : Selection or None
+        Samples and classes that were chosen, as they were given.
 
     Examples
     --------
@@ -303,6 +311,7 @@ class Comparison:
     external: tuple[External, ...] = ()
     conflicts: ConflictSummary | None = None
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)
+    selection: Selection | None = None
 
     __repr__ = show_comparison
     _repr_html_ = show_html

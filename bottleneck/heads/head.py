@@ -104,6 +104,7 @@ class Head:
                 f"({first_line(error)}): its __init__ must store its arguments and do nothing else"
             ) from error
         self.is_named = name is not None
+        self.import_path: str | None = None  # by which a command names it
         own = safe_name(type(last_step(self.estimator)).__name__)
         self.name = own if name is None else check_name(name)
         self.grid = _check_grid(self.estimator, grid)

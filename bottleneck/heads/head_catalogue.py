@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections import Counter
@@ -81,7 +82,12 @@ def get_head(head: str | Head | Any) -> Head:
             raise UsageError(
                 f"'{head}' names no class and no estimator: name a class, or an object of one"
             )
-        return get_head(imported)
+        made = get_head(imported)
+        if made.name in HEADS:
+            return made
+        made = copy.copy(made)
+        made.import_path = str(head)
+        return made
     if isinstance(head, Iterable) and not hasattr(head, "fit") and not inspect.isclass(head):
         raise UsageError(
             f"one head is needed here, not {shorten(head)}: labels are passed as y=, and patients "

@@ -7,6 +7,8 @@ from typing import Any
 
 from bottleneck import __version__
 from bottleneck.audit.audit import Audit
+from bottleneck.deploy.evaluated_arm import RESULTS_FORMAT
+from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.labels import n_samples
@@ -32,7 +34,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
     """
     comparison = shareable(comparison)
     record = {
-        "format": 2,
+        "format": RESULTS_FORMAT,
         "bottleneck": __version__,
         "dataset": plain(comparison.dataset),
         "protocol": plain(comparison.protocol),
@@ -75,7 +77,15 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "centres": plain(e.centres),
         "cost": plain(e.cost),
         "members": plain(e.members),
+        "origin": _origin(e.origin),
     }
+
+
+def _origin(origin: ArmOrigin | None) -> dict[str, str] | None:
+    """Return the digests by which ``fit`` recognises an arm; None where it is of no features."""
+    if origin is None or origin.is_trained_network:
+        return None
+    return {"recipe_hash": origin.recipe_hash, "samples": origin.samples, "head": origin.head}
 
 
 def _differences(differences: Sequence[Difference]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
     checklist,
+    fit_command,
     json_record,
     labels,
     number_format,
@@ -208,6 +209,7 @@ def render(
             else None,
             record=json_record.results(comparison),
             missed=summary.missed_by_all(comparison) if with_ids else [],
+            keep=functools.partial(fit_command.fit_command, comparison),
             incomplete=incomplete,
             announce=progress,
         )
@@ -335,6 +337,7 @@ def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
         (comparison.features, _Section("features", "Features", "features")),
         (True, _Section("limits", "Limits of use", "limits")),
         (True, _Section("checklist", "Reporting checklist", "checklist")),
+        (True, _Section("keep", "A model to keep", "keep")),
     ]
     return [section for wanted, section in listed if wanted]
 

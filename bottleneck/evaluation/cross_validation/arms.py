@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
 from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.arm_origin import ArmOrigin, samples_digest
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, SampleFields, read_sets
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
@@ -57,12 +58,15 @@ class Arm:
         Features in the order of samples that all arms share.
     head : Head
         The head.
+    origin : ArmOrigin or None
+        What it was made of; None for the arms without images.
     """
 
     name: str
     features: FeatureSet | None
     X: NDArray[np.floating]
     head: Head
+    origin: ArmOrigin | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,6 +99,8 @@ class ArmPredictions:
         Record of the training of a network, as in ``Evaluation``.
     members : tuple of str
         Names of the arms that an ensemble averages.
+    origin : ArmOrigin or None
+        What it was made of, as in ``Evaluation``.
     """
 
     name: str
@@ -110,6 +116,7 @@ class ArmPredictions:
     seconds: float = 0.0
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()
+    origin: ArmOrigin | None = None
 
     def map(
         self,
@@ -141,7 +148,12 @@ def load_feature_sets(
     return sets
 
 
-def make_arms(sets: Sequence[FeatureSet], heads: Any, labels: Sequence[str] = ()) -> list[Arm]:
+def make_arms(
+    sets: Sequence[FeatureSet],
+    heads: Any,
+    labels: Sequence[str] = (),
+    files: Sequence[str | None] = (),
+) -> list[Arm]:
     """Pair every feature set with every head, and add the arms without images.
 
     Parameters
@@ -152,6 +164,8 @@ def make_arms(sets: Sequence[FeatureSet], heads: Any, labels: Sequence[str] = ()
         Heads, as for ``get_heads``.
     labels : sequence of str
         Names of the feature sets; by default they are named by their recipes.
+    files : sequence of str or None
+        Their files, from ``file_of``; by default none is known.
 
     Returns
     -------
@@ -172,11 +186,16 @@ def make_arms(sets: Sequence[FeatureSet], heads: Any, labels: Sequence[str] = ()
         head.for_samples(len(sets[0]))  # Refused before anything is trained.
     arms = []
     own = _label(sets)
-    for one, label in zip(sets, labels or own, strict=True):
+    known = files or [None] * len(sets)
+    for one, label, file in zip(sets, labels or own, known, strict=True):
         rows = match_rows(sets[0], one)
         # A copy of the features may be most of the memory.
         X = one.X if np.array_equal(rows, np.arange(len(rows))) else one.X[rows]
-        arms += [Arm(f"{label} + {head.name}", one, X, head) for head in chosen]
+        samples = samples_digest(one)
+        arms += [
+            Arm(f"{label} + {head.name}", one, X, head, ArmOrigin.of(one, head, samples, file))
+            for head in chosen
+        ]
     if columns := describe_columns(sets[0]):
         arms.append(Arm(METADATA_ONLY, None, *encode_columns(columns, len(sets[0].classes))))
     # The prior ignores its features; it is given one.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bottleneck.data.spelling.spelling_keys import match_ids, match_names
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
+from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
@@ -37,12 +38,15 @@ class ImportedArm:
         Predictions of the validation sets that the model of each fold was chosen on.
     cost : mapping
         Record of the training, as in ``Evaluation``.
+    origin : ArmOrigin or None
+        The folder of trained networks that they are from; None for those of other programs.
     """
 
     name: str
     test: Predictions
     validation: Predictions | None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    origin: ArmOrigin | None = None
 
 
 def load_imported(path: str | Path) -> ImportedArm:
@@ -76,7 +80,11 @@ def load_imported(path: str | Path) -> ImportedArm:
     if not is_named:
         default = path.resolve().parent.name if path.stem == "predictions" else path.stem
         name = str(training.get("name") or default)
-    return ImportedArm(name, test, validation, training_cost(training, record))
+    # Networks on features predict no images.
+    network = training.get("network")
+    trained = isinstance(network, Mapping) and network.get("head") != "new_fc"
+    origin = ArmOrigin(file=str(path.parent)) if trained else None
+    return ImportedArm(name, test, validation, training_cost(training, record), origin)
 
 
 def adopt_names(arm: ImportedArm, ids: Sequence[str], classes: tuple[str, ...]) -> ImportedArm:
@@ -331,6 +339,7 @@ def align(
         inner=_align_validation(arm, test, samples, allow_leakage=allow_leakage),
         seconds=float(arm.cost.get("seconds", 0.0)),
         cost=arm.cost,
+        origin=arm.origin,
     )
 
 

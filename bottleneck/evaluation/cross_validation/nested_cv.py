@@ -245,4 +245,5 @@ def _join(
         unconverged=sum(not r.converged for r in results),
         notes=add_notes((note for r in results for note in r.notes), ()),
         seconds=sum(r.seconds for r in results),
+        origin=arm.origin,
     )

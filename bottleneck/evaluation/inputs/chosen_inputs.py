@@ -114,7 +114,9 @@ def choose_predictions(arm: ImportedArm, before: FeatureSet, choice: Choice) -> 
         return _merge(part, choice, arm.name) if changes else part
 
     validation = None if arm.validation is None else reduce(arm.validation)
-    return dataclasses.replace(arm, test=reduce(arm.test), validation=validation)
+    # Trained networks predict the classes before merging.
+    origin = None if changes else arm.origin
+    return dataclasses.replace(arm, test=reduce(arm.test), validation=validation, origin=origin)
 
 
 def _merge(predictions: Predictions, choice: Choice, name: str) -> Predictions:

@@ -10,6 +10,7 @@ from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.arm_origin import file_of
 from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
@@ -48,6 +49,8 @@ class ComparisonInputs:
         The positive class that was stated, as it is called after merging.
     ensemble : str or None
         Name of the ensemble; None if there is none.
+    selection : Selection or None
+        What was chosen, as it was given.
     """
 
     sets: list[FeatureSet]
@@ -56,6 +59,7 @@ class ComparisonInputs:
     cohorts: list[list[FeatureSet]]
     positive: str | None
     ensemble: str | None
+    selection: Selection | None
 
 
 def read_inputs(
@@ -94,6 +98,8 @@ def read_inputs(
         sets, read = _without_features(read, y=y, groups=groups, ids=ids, external=external)
     else:
         sets = load_feature_sets(features, SampleFields(y, groups, ids))
+    labels = list(features) if isinstance(features, Mapping) else ()
+    files = [file_of(one, renamed=bool(labels)) for one in sets]
     if selection is not None:
         before = sets[0]
         others = read_cohorts(external)
@@ -101,13 +107,12 @@ def read_inputs(
         read = [choose_predictions(arm, before, choice) for arm in read]
         stated = choice.positive
     first = sets[0]
-    labels = list(features) if isinstance(features, Mapping) else ()
-    arms = [] if features is None else make_arms(sets, heads, labels)
+    arms = [] if features is None else make_arms(sets, heads, labels, files)
     imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
     together = check_ensemble(ensemble, arms, imported)
     arms, imported, together = name_arms(arms, imported, together, names)
     cohorts = group_cohorts(external, sets, unit=unit)
-    return ComparisonInputs(sets, arms, imported, cohorts, stated, together)
+    return ComparisonInputs(sets, arms, imported, cohorts, stated, together, selection)
 
 
 def _without_features(
