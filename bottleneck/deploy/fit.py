@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import warnings
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_si
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.evaluated_results import find_evaluation
 from bottleneck.deploy.models.model import Model
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
@@ -25,6 +27,7 @@ from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamp
 from bottleneck.evaluation.metrics.calibration import add_probabilities, fit_sigmoids
 from bottleneck.evaluation.metrics.operating_points import Held, fit_threshold
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
+from bottleneck.evaluation.results import Comparison
 from bottleneck.features.arrays.feature_inputs import (
     Column,
     FeatureInput,
@@ -60,6 +63,7 @@ def fit(
     conflicts: Conflicts = "drop",
     at_sensitivity: float | None = None,
     at_specificity: float | None = None,
+    comparison: Comparison | str | os.PathLike[str] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -99,6 +103,9 @@ def fit(
     at_sensitivity, at_specificity : float or None
         Keep the threshold that reaches this sensitivity, or this specificity, on the out-of-fold
         scores of the inner folds; at most one of the two.
+    comparison : Comparison or path, or None
+        The comparison that evaluated this head on these features: what ``compare`` returned, or
+        the folder of its report. The model keeps the figures.
     n_jobs : int or None
         Number of processes, as in joblib.
     progress : callable or None
@@ -115,7 +122,8 @@ def fit(
     ------
     UsageError
         If there is no head or label of that name, the estimator cannot be a head, or a threshold
-        is asked for twice, without a positive class, or of a head without inner folds.
+        is asked for twice, without a positive class, or of a head without inner folds; or if the
+        comparison evaluated other samples, features, heads or settings.
     ProtocolError
         If there is only one class, too few samples for two inner folds, or patients are the unit
         and unknown, or have images of several classes.
@@ -146,6 +154,20 @@ def fit(
     chosen = choose_positive(features.classes, features.positive if stated is None else stated)
     if target is not None:
         _refuse_target(target, made, chosen, features.classes)
+    evaluated = None
+    if comparison is not None:
+        evaluated = find_evaluation(
+            comparison,
+            features,
+            made,
+            positive=chosen,
+            unit=unit,
+            aggregate=aggregate,
+            seed=seed,
+            inner_splits=inner_splits,
+            conflicts=conflicts,
+            target=target,
+        )
     refuse_single(features.y, features.patients)
     # As in a comparison, copies of one image are not in different inner folds.
     copies = features.join_duplicates(progress)
@@ -232,7 +254,7 @@ def fit(
             "conflicts": conflicts,
         },
         weights=dict(features.provenance.get("weights") or {}),
-        comparison=None,
+        comparison=evaluated,
         recalibrations=(),
     )
 

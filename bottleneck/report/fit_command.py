@@ -13,6 +13,7 @@ from bottleneck.data.selection import Selection
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.number_format import three
+from bottleneck.report.terminal import WIDTH
 
 __all__ = ["REPORT", "FitCommand", "fit_command"]
 
@@ -56,14 +57,13 @@ class FitCommand:
         """The command with an option a line where it is long, or the line of Python."""
         if self.command is None:
             return [f"  {self.python}"] if self.python else []
-        lines = ["  "]
-        for word in shlex.split(self.command):
-            word = shlex.quote(word)
+        lines = [""]
+        for part in _options_of(self.command):
             # An option stays with its value.
-            if word.startswith("--") and len(lines[-1]) + len(word) > _WIDTH:
+            if lines[-1] and len(lines[-1]) + len(part) + len(" \\") >= WIDTH:
                 lines[-1] += " \\"
-                lines.append("    ")
-            lines[-1] += word if lines[-1].isspace() else f" {word}"
+                lines.append("   ")
+            lines[-1] += f" {part}" if lines[-1] else f"  {part}"
         return lines
 
 
@@ -194,6 +194,8 @@ def _settings(comparison: Comparison, kept: Evaluation) -> list[tuple[str, Any]]
     settings: list[tuple[str, Any]] = []
     if protocol.get("unit") == "patient":
         settings += [("unit", "patient"), ("aggregate", protocol["aggregate"])]
+    if protocol.get("conflicts", "drop") not in ("drop", "stop"):
+        settings.append(("conflicts", protocol["conflicts"]))
     if protocol["seed"]:
         settings.append(("seed", protocol["seed"]))
     for point in kept.operating_points[:1]:
@@ -218,6 +220,16 @@ def _choosing(selection: Selection | None) -> list[str] | None:
     if selection.classes:
         options += _option("--classes", ",".join(selection.classes))
     return options
+
+
+def _options_of(command: str) -> list[str]:
+    """Return a command in parts that each begin with an option, or with the command itself."""
+    parts: list[list[str]] = [[]]
+    for word in shlex.split(command):
+        if word.startswith("--"):
+            parts.append([])
+        parts[-1].append(word)
+    return list(map(shlex.join, parts))
 
 
 def _option(name: str, value: str) -> list[str]:

@@ -69,6 +69,7 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
         "Features",
         "Limits of use",
         "Reporting checklist",
+        "A model to keep",
     ]
     targets = {link[1:] for link in page.links if link.startswith("#")}
     assert targets <= set(page.ids)

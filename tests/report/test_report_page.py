@@ -87,6 +87,7 @@ def test_page_has_every_section(page: Page, binary: Comparison) -> None:
         "Features",
         "Limits of use",
         "Reporting checklist",
+        "A model to keep",
     ]
     assert binary.protocol["words"] in page.text
     assert "For research use only; not a medical device." in page.text

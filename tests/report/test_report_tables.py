@@ -12,6 +12,7 @@ from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_compariso
 from rich.console import Console
 
 from bottleneck.data.readers.tables.csv_tables import read_table
+from bottleneck.deploy.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
@@ -52,7 +53,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "audit",
         "features",
     ]
-    assert data["format"] == 2
+    assert data["format"] == RESULTS_FORMAT
     assert data["classes"] == ["benign", "malignant"]
     assert data["dataset"]["n_patients"] == 90
     for arm, e in zip(data["arms"], binary.evaluations, strict=True):
@@ -76,6 +77,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "centres",
             "cost",
             "members",
+            "origin",
         ]
         assert (arm["name"], arm["backbone"], arm["n"]) == (e.name, e.backbone, 180)
         assert np.sum(arm["confusion"]) == 180

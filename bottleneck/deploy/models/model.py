@@ -11,6 +11,7 @@ from typing import Any
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
@@ -97,8 +98,8 @@ class Model:
         centre, seed, inner folds, and what was done with copies of different labels.
     weights : mapping
         Name, source, sha256 and licence of the network's weights; empty for own features.
-    comparison : mapping or None
-        The comparison that the head was chosen from.
+    comparison : EvaluatedArm or None
+        What a comparison measured of this head; None where none was named.
     recalibrations : tuple of mapping
         Each recalibration of the model since, the first one first.
 
@@ -139,7 +140,7 @@ class Model:
     reference: None
     training: Mapping[str, Any]
     weights: Mapping[str, Any]
-    comparison: Mapping[str, Any] | None
+    comparison: EvaluatedArm | None
     recalibrations: tuple[Mapping[str, Any], ...]
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.evaluated_arm import EvaluatedArm
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.evaluation.metrics.calibration import Sigmoids
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
@@ -51,6 +52,7 @@ PARTS: Mapping[str, type[KeptPart]] = {
     "sigmoids": Sigmoids,
     "operating_point": OperatingThreshold,
     "conformal": ConformalSets,
+    "comparison": EvaluatedArm,
 }
 
 _TEXTS = ("head", "recipe_hash", "dataset", "fingerprint", "trained_on")
@@ -186,7 +188,6 @@ def check_fields(model: Model) -> None:
         "n_patients": model.n_patients is None or _is_count(model.n_patients),
         "inner_score": model.inner_score is None or _is_share(model.inner_score),
         "converged": type(model.converged) is bool,
-        "comparison": type(model.comparison) in (dict, type(None)),
         "recalibrations": type(model.recalibrations) is tuple
         and all(type(one) is dict for one in model.recalibrations),
         **{
