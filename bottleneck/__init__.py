@@ -45,6 +45,7 @@ __all__ = [
     "load_dataset",
     "load_features",
     "load_model",
+    "load_new_images",
     "mcnemar_test",
     "on_probabilities",
     "on_scores",
@@ -90,6 +91,7 @@ _MODULES = {
     "load_dataset": "bottleneck.data.readers",
     "load_features": "bottleneck.features.file.reader",
     "load_model": "bottleneck.deploy.models.model_file",
+    "load_new_images": "bottleneck.data.readers.new_images.image_inputs",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
@@ -110,6 +112,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.images.preprocessing import Preprocessing
     from bottleneck.data.readers import load_dataset
     from bottleneck.data.readers.built_in_readers import Reader
+    from bottleneck.data.readers.new_images.image_inputs import load_new_images
     from bottleneck.data.samples import Sample
     from bottleneck.data.selection import Selection
     from bottleneck.data.splits.protocol import Protocol

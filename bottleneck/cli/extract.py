@@ -22,6 +22,7 @@ from bottleneck.cli.console import (
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions, ImageKind, LabelSource
+from bottleneck.errors import UsageError
 from bottleneck.features.options import ExtractionOptions
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ def extract(
     limit: Annotated[
         int | None, typer.Option(help="Only the first N patients.", show_default=False)
     ] = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="Images for a fitted model: a file, a folder or a table. Folders are no classes, "
+            "and labels of a table are optional.",
+        ),
+    ] = False,
     label_source: LabelSource = None,
     image_kind: ImageKind = None,
     quiet: Quiet = False,
@@ -79,13 +88,28 @@ def extract(
     ExtractionOptions(**how)  # Refused before the data set is read.
     stated = {"labels": label_source, "images": image_kind}
     description = {field: text for field, text in stated.items() if text}
-    data = options.load(dataset, quiet=quiet, limit=limit, description=description)
+    if unlabelled:
+        data = _load_unlabelled(dataset, options, quiet=quiet)
+        data = dataclasses.replace(data, description=description)
+        data = data if limit is None else data.limited(limit)
+    else:
+        data = options.load(dataset, quiet=quiet, limit=limit, description=description)
     how["layers"] = layer or LAST
     results = run(data, list(dict.fromkeys(networks)), how, quiet=quiet, as_json=as_json)
     written = [result.path for result in results if result.n_extracted]
     note_readers(results[0].path.parent, written, quiet=quiet)
     if as_json:
         show_json([dataclasses.asdict(result) for result in results])
+
+
+def _load_unlabelled(dataset: str | None, options: DatasetOptions, *, quiet: bool) -> ImageDataset:
+    if dataset is None:
+        raise UsageError("--unlabelled needs the path of the images: a file, a folder or a table")
+    if options.positive is not None:
+        raise UsageError(
+            "--positive names a class, and --unlabelled images need none: leave one of them out"
+        )
+    return options.load_new(dataset, quiet=quiet)
 
 
 def run(

@@ -42,6 +42,12 @@ def _features(path: Path) -> dict[str, Any]:
     from bottleneck.features.file.reader import load_features
 
     features = load_features(path)
+    labelled = Counter(features.y[features.y != ""].tolist())
+    holds = f"features of {counted(len(features), 'sample')}, {features.X.shape[1]} wide"
+    if not labelled:
+        holds += "; no labels"
+    elif labelled.total() < len(features):
+        holds += f"; {labelled.total()} of {len(features)} labelled"
     columns = {
         "patients": features.stated_patients,
         "splits": features.splits,
@@ -50,8 +56,8 @@ def _features(path: Path) -> dict[str, Any]:
     }
     return {
         "file": path,
-        "holds": f"features of {counted(len(features), 'sample')}, {features.X.shape[1]} wide",
-        "labels": dict(sorted(Counter(features.y.tolist()).items())),
+        "holds": holds,
+        "labels": dict(sorted(labelled.items())),
         "patients": None
         if features.stated_patients is None
         else len(set(features.stated_patients.tolist())),

@@ -83,9 +83,28 @@ class ImageOptions:
 
         others = {key: value for key, value in vars(self).items() if not key.endswith("_column")}
         loaded = load_dataset(dataset, columns=self.columns, **others, **options)
-        for note in loaded.notes if not quiet else ():
-            say_paragraph(note, "note: ")
+        _say_notes(loaded, quiet=quiet)
         return loaded
+
+    def load_new(
+        self, sources: str | Sequence[str], *, quiet: bool, **options: Any
+    ) -> ImageDataset:
+        """Read images with or without labels and print notes, as ``load_new_images`` does."""
+        from bottleneck.data.readers.new_images.image_inputs import load_new_images
+
+        others = {
+            key: value
+            for key, value in vars(self).items()
+            if not key.endswith("_column") and key != "positive"
+        }
+        loaded = load_new_images(sources, columns=self.columns, **others, **options)
+        _say_notes(loaded, quiet=quiet)
+        return loaded
+
+
+def _say_notes(dataset: ImageDataset, *, quiet: bool) -> None:
+    for note in dataset.notes if not quiet else ():
+        say_paragraph(note, "note: ")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

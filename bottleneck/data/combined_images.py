@@ -66,6 +66,7 @@ def concatenate_images(
         excluded=dict(excluded),
         notes=tuple(notes),
         description=join_descriptions({n: one.description for n, one in named.items()}),
+        may_lack_labels=any(one.may_lack_labels for one in sets),
     )
 
 

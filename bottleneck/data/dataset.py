@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,7 @@ from bottleneck.data.samples import (
     values_of,
 )
 from bottleneck.data.spelling.spelling_variants import unify_spellings
-from bottleneck.errors import (
-    DataError,
-)
-from bottleneck.settings.ranges import Patients
-from bottleneck.settings.schema import validate
+from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, show_html
 
@@ -41,7 +37,7 @@ __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positi
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageDataset:
-    """A named set of labelled images.
+    """A named set of images, with a label each unless they may have none.
 
     Every class, patient, fold and centre has one spelling: names that a spreadsheet or a database
     respelled are brought into their canonical form, and ``notes`` name them.
@@ -69,13 +65,18 @@ class ImageDataset:
     reader : mapping of str to str
         The reader that read it: its "name"; and its "package" and "version", unless it is one of
         this package.
+    may_lack_labels : bool
+        Whether samples may have no label, which is "". What needs labels refuses such samples.
+    named_by_path : bool
+        Whether the name holds a hash of the path. A feature file of this name is then one of the
+        same folder, even if all images in it are new.
 
     Raises
     ------
     DataError
         If there is no sample, a field of a sample has another type or value than ``Sample`` says,
-        two samples have the same id, a label means that there is none, or the names of two
-        patients or classes differ only in leading zeros.
+        two samples have the same id, a label means that there is none and must not, or the names of
+        two patients or classes differ only in leading zeros.
     UsageError
         If ``positive`` is not a label of the data set.
 
@@ -95,6 +96,8 @@ class ImageDataset:
     description: Mapping[str, str] = dataclasses.field(default_factory=dict)
     selection: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reader: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    may_lack_labels: bool = False
+    named_by_path: bool = False
 
     def __post_init__(self) -> None:
         check_arguments(self.name, self.samples, self.images)
@@ -123,6 +126,7 @@ class ImageDataset:
         images: str | os.PathLike[str] | Mapping[str, Any] | ImageSource | None = None,
         columns: Mapping[str, str] | None = None,
         positive: str | None = None,
+        may_lack_labels: bool = False,
     ) -> ImageDataset:
         """Make a data set of samples of your own, checked like one that was read from files.
 
@@ -145,6 +149,9 @@ class ImageDataset:
             Columns with other names, by role: ``{"label": "diagnosis"}``.
         positive : str, optional
             The label of the positive class.
+        may_lack_labels : bool
+            Whether samples without a label are kept, with the label "". A fitted model predicts
+            them.
 
         Returns
         -------
@@ -173,7 +180,14 @@ class ImageDataset:
         from bottleneck.data.readers.sample_records import check_name, read_records
 
         check_name(name)
-        return read_records(samples, name=name, images=images, columns=columns, positive=positive)
+        return read_records(
+            samples,
+            name=name,
+            images=images,
+            columns=columns,
+            positive=positive,
+            may_lack_labels=may_lack_labels,
+        )
 
     @staticmethod
     def concatenate(
@@ -205,7 +219,7 @@ class ImageDataset:
     def _unify(self) -> None:
         """Bring every name into one spelling, and add notes about it."""
         try:
-            samples, notes = unify_spellings(self.samples)
+            samples, notes = unify_spellings(self.samples, unlabelled=self.may_lack_labels)
         except DataError as error:
             raise DataError(f"data set '{self.name}': {error}") from error
         if isinstance(samples, SampleTable):
@@ -234,7 +248,8 @@ class ImageDataset:
         patients = counted(self.n_groups, "patient") if self.n_groups else "unknown patients"
         unnamed = f" ({len(self) - n_named} without a name)" if 0 < n_named < len(self) else ""
         size = f"{counted(len(self), 'image')} of {patients}{unnamed}"
-        return size, class_counts(self.class_counts), self._exclusions().removeprefix("; ")
+        counts = {**self.class_counts, **({"": n} if (n := self.n_unlabelled) else {})}
+        return size, class_counts(counts), self._exclusions().removeprefix("; ")
 
     def _exclusions(self) -> str:
         reasons = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
@@ -247,8 +262,20 @@ class ImageDataset:
 
     @cached_property
     def class_counts(self) -> Mapping[str, int]:
-        """The number of samples with each label."""
-        return Counter(values_of(self.samples, "label"))
+        """The number of samples with each label; those without a label are not counted."""
+        counts = Counter(values_of(self.samples, "label"))
+        del counts[""]
+        return counts
+
+    @property
+    def n_unlabelled(self) -> int:
+        """The number of samples without a label."""
+        return len(self) - sum(self.class_counts.values())
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every sample has a label."""
+        return self.n_unlabelled == 0
 
     def names(self, field: str) -> bool:
         """Return whether any sample has a value in a field, such as "group".
@@ -364,30 +391,9 @@ class ImageDataset:
         >>> data.limited(1).name, len(data.limited(1))
         ('phantom-first2-first1', 2)
         """
-        validate(Patients, n_patients, "the limit of patients")
-        kept = collect(self._of_first(n_patients))
-        if len(kept) == len(self.samples):
-            return self
-        notes = self.notes
-        lacking = sorted(set(self.classes).difference(values_of(kept, "label")))
-        if lacking:
-            who = counted(n_patients, "patient")
-            notes += (f"none of the first {who} has the label '{lacking[0]}'",)
-        return dataclasses.replace(
-            self,
-            name=f"{self.name}-first{n_patients}",
-            samples=kept,
-            positive=None if self.positive in lacking else self.positive,
-            notes=notes,
-        )
+        from bottleneck.data.selection import limit_patients
 
-    def _of_first(self, n_patients: int) -> Iterator[Sample]:
-        first: set[str] = set()
-        for sample in self.samples:
-            key = f"group {sample.group}" if sample.group is not None else f"id {sample.id}"
-            if key in first or len(first) < n_patients:
-                first.add(key)
-                yield sample
+        return limit_patients(self, n_patients)
 
 
 def _without_names(note: str) -> str:

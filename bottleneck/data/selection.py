@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +13,19 @@ from pydantic import PlainValidator
 
 from bottleneck.data.choice import Choice, Selectable, follow_positive
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.known_labels import require_labels
 from bottleneck.data.readers.sample_lists import NamedSamples, find_samples, list_samples
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.spelling.identifiers import canonical, name_value
 from bottleneck.data.spelling.missing_values import means_nothing
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import DataError, UsageError, unknown_name
-from bottleneck.settings.schema import Field, schema
+from bottleneck.settings.ranges import Patients
+from bottleneck.settings.schema import Field, schema, validate
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["Selection", "check_selection", "choose_samples"]
+__all__ = ["Selection", "check_selection", "choose_samples", "limit_patients"]
 
 
 def _names(value: object, field: str, what: str) -> tuple[str, ...]:
@@ -142,13 +144,14 @@ class Selection:
         Raises
         ------
         UsageError
-            If it names a class that does not exist, is named twice or was merged, or leaves fewer
-            than two classes.
+            If it names a class that does not exist, is named twice or was merged, leaves fewer
+            than two classes, or samples have no label.
         DataError
             If the list cannot be read.
         """
         labels = list(data.column("label"))
         before = Counter(labels)
+        require_labels(data.name, before)
         known = sorted(before)
         names = self._merge(known)
         kept = self._keep(names)
@@ -330,3 +333,32 @@ def choose_samples(
         notes=notes,
         selection=choice.record(dataset.selection),
     )
+
+
+def limit_patients(dataset: ImageDataset, n_patients: int) -> ImageDataset:
+    """Return what ``ImageDataset.limited`` does."""
+    validate(Patients, n_patients, "the limit of patients")
+    kept = collect(_of_first(dataset.samples, n_patients))
+    if len(kept) == len(dataset):
+        return dataset
+    notes = dataset.notes
+    lacking = sorted(set(dataset.classes).difference(values_of(kept, "label")))
+    if lacking:
+        who = counted(n_patients, "patient")
+        notes += (f"none of the first {who} has the label '{lacking[0]}'",)
+    return dataclasses.replace(
+        dataset,
+        name=f"{dataset.name}-first{n_patients}",
+        samples=kept,
+        positive=None if dataset.positive in lacking else dataset.positive,
+        notes=notes,
+    )
+
+
+def _of_first(samples: Sequence[Sample], n_patients: int) -> Iterator[Sample]:
+    first: set[str] = set()
+    for sample in samples:
+        key = f"group {sample.group}" if sample.group is not None else f"id {sample.id}"
+        if key in first or len(first) < n_patients:
+            first.add(key)
+            yield sample

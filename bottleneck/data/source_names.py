@@ -116,7 +116,7 @@ def spell_alike(
     names : sequence of str
         Names of the data sets.
     classes : sequence of sequence of str
-        The labels of each of them.
+        The labels of each of them; none where no sample has one.
     tell : callable
         Called with a sentence on each label that is respelled, and on classes that are lacking.
 
@@ -125,16 +125,16 @@ def spell_alike(
     UsageError
         If a data set has no class of those before it.
     """
-    known: dict[str, None] = dict.fromkeys(classes[0])
-    renames: list[dict[str, str]] = [{}]
-    for name, own in zip(names[1:], classes[1:], strict=True):
+    known: dict[str, None] = {}
+    renames: list[dict[str, str]] = []
+    for name, own in zip(names, classes, strict=True):
         new = {a: b for a, b in match_names(own, known).items() if a != b}
         if len({new.get(c, c) for c in own}) < len(own):
             new = {}  # Two classes of one data set would become one.
         for old, spelling in new.items():
             tell(f"the label '{old}' of '{name}' is spelled '{spelling}', as in the others")
         spelled = [new.get(c, c) for c in own]
-        if not known.keys() & set(spelled):
+        if known and own and not known.keys() & set(spelled):
             raise UsageError(
                 f"'{name}' has the classes {', '.join(spelled)}, and the data sets before it have "
                 f"{', '.join(known)}: they share none. Give equal classes equal names"
@@ -142,7 +142,7 @@ def spell_alike(
         renames.append(new)
         known |= dict.fromkeys(spelled)
     for name, own, new in zip(names, classes, renames, strict=True):
-        if lacking := [c for c in known if c not in {new.get(o, o) for o in own}]:
+        if own and (lacking := [c for c in known if c not in {new.get(o, o) for o in own}]):
             tell(
                 f"'{name}' has no sample of {', '.join(repr(c) for c in lacking)}: where classes "
                 "differ between data sets, a model can tell them by the data set"

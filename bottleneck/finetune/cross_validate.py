@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.known_labels import require_labels
+from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.errors import MissingExtraError
@@ -201,6 +203,7 @@ def _train_arms(
     from bottleneck.finetune.training_folder.saved_files import write_json
 
     validate(Repeats, seeds, "the number of seeds")
+    require_labels(inputs.described["dataset"]["name"], count_by_class(inputs.y))
     if name is not None:
         inputs.name = validate(ArmName, name, "the name of the arm")
     if config.precision == "auto":

@@ -128,7 +128,11 @@ def _is_medmnist(path: Path) -> bool:
 
 
 def _read_table(
-    path: Path, *, columns: Mapping[str, str] | None = None, images: Path | None = None
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    images: Path | None = None,
+    may_lack_labels: bool = False,
 ) -> ImageDataset:
     suffix = path.suffix.casefold()
     if suffix in IMAGE_SUFFIXES:
@@ -138,7 +142,7 @@ def _read_table(
             f"'{path.name}' is a spreadsheet in another format than .xlsx; save it as .xlsx or "
             "'CSV UTF-8', and pass that"
         )
-    return read_manifest(path, columns=columns, images=images)
+    return read_manifest(path, columns=columns, images=images, may_lack_labels=may_lack_labels)
 
 
 FOLDERS = BuiltInReader(

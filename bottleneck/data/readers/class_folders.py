@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from bottleneck.data.dataset import FileSource, ImageDataset
@@ -21,7 +22,7 @@ from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 
-__all__ = ["name_patients", "read_class_folders"]
+__all__ = ["describe_masks", "describe_suffixes", "name_patients", "read_class_folders"]
 
 # So few images may have the name of another by chance.
 _MANY = 3
@@ -89,7 +90,7 @@ def read_class_folders(folder: Path) -> ImageDataset:
     if not samples:
         message = _describe_missing_images(folder, images, files, levels)
         raise DataError(". ".join((message, *listing.notes)))
-    notes = [*listing.notes, *levels.notes, *_describe_masks(masks, alone, images)]
+    notes = [*listing.notes, *levels.notes, *describe_masks(masks, alone, images)]
     if note := doubt_folder(folder.name, classes):
         notes.append(note)
     dataset = ImageDataset(
@@ -150,7 +151,8 @@ def name_patients(dataset: ImageDataset) -> ImageDataset:
     return dataclasses.replace(dataset, samples=collect(named), notes=tuple(notes))
 
 
-def _describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list[str]) -> list[str]:
+def describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list[str]) -> list[str]:
+    """Return notes on what ``split_masks`` left out, and on other images with similar names."""
     notes = []
     if masks:
         mask, image = masks[0]
@@ -204,9 +206,11 @@ def _describe_missing_images(
         )
     if not files:
         return f"'{folder}': {expected}, but it contains no file"
+    return f"'{folder}': {expected}, but it contains {describe_suffixes(files)}"
+
+
+def describe_suffixes(files: Iterable[str]) -> str:
+    """Return which files there are in place of images, as the end of a message."""
     suffixes = Counter(PurePosixPath(f).suffix or "no extension" for f in files)
     present = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
-    return (
-        f"'{folder}': {expected}, but it contains {present} and no image (PNG, JPEG, "
-        "TIFF, DICOM, BMP, GIF, WebP, netpbm)"
-    )
+    return f"{present} and no image (PNG, JPEG, TIFF, DICOM, BMP, GIF, WebP, netpbm)"

@@ -12,7 +12,7 @@ from bottleneck.data.readers.manifest import SPLITS
 from bottleneck.data.readers.mask_files import is_image_folder
 from bottleneck.text.plurals import counted
 
-__all__ = ["FolderLevels", "doubt_folder", "find_levels", "propose_pattern"]
+__all__ = ["FolderLevels", "doubt_folder", "find_levels", "may_be_patients", "propose_pattern"]
 
 _CLASS_WORDS = frozenset(
     {"benign", "malignant", "malign", "normal", "abnormal", "healthy", "diseased", "disease"}
@@ -149,6 +149,20 @@ def propose_pattern(paths: Iterable[str], levels: FolderLevels) -> str | None:
             f"are different patients, pass '^(?P<patient>{'[^/]+/' * start}[^/]+)/'"
         )
     return note
+
+
+def may_be_patients(names: Iterable[str]) -> bool:
+    """Return whether folders of one level may each be a patient, by their names.
+
+    Examples
+    --------
+    >>> may_be_patients(["P1", "P2"]), may_be_patients(["left", "right"])
+    (True, False)
+    """
+    listed = list(names)
+    if len(listed) < 2 or any(_is_split(name) or _is_class(name) for name in listed):
+        return False
+    return not all(map(_is_no_patient, listed))
 
 
 def doubt_folder(name: str, classes: Iterable[str]) -> str | None:

@@ -109,8 +109,17 @@ class GuardedReader:
             )
         return bool(matching)
 
-    def read(self, path: Path, **options: Any) -> ImageDataset:
+    def read(self, path: Path, *, may_lack_labels: bool = False, **options: Any) -> ImageDataset:
         """Return the data set.
+
+        Parameters
+        ----------
+        path : Path
+            The file or folder.
+        may_lack_labels : bool
+            Whether samples may have no label.
+        **options
+            Options that the reader takes.
 
         Raises
         ------
@@ -125,7 +134,9 @@ class GuardedReader:
             if result is None:
                 raise DataError("read(path) returned None, not an ImageDataset or samples")
             folder = path if path.is_dir() else path.parent
-            return read_records(result, name=_name_of(path), images=folder)
+            return read_records(
+                result, name=_name_of(path), images=folder, may_lack_labels=may_lack_labels
+            )
 
     @contextlib.contextmanager
     def _guard(self, what: str) -> Iterator[None]:

@@ -43,7 +43,11 @@ Row = dict[str, str]
 
 
 def read_manifest(
-    path: Path, *, columns: Mapping[str, str] | None = None, images: Path | None = None
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    images: Path | None = None,
+    may_lack_labels: bool = False,
 ) -> ImageDataset:
     """Read a table with one row per sample.
 
@@ -64,6 +68,9 @@ def read_manifest(
     images : Path, optional
         The folder that the paths start from, by default the table's. If it is given, absolute
         paths that do not exist are read below it, all without the same beginning.
+    may_lack_labels : bool
+        Whether the table may lack a column of labels, and rows a label: both are kept, with the
+        label "".
 
     Returns
     -------
@@ -84,24 +91,25 @@ def read_manifest(
         raise UsageError(f"--images: the folder '{images}' does not exist")
     excluded = Counter[str]()
     columns = columns or {}
+    required = ("path",) if may_lack_labels else REQUIRED
     notes: list[str] = []
     _, header = next(read_rows(path, notes))
     try:
-        notes += note_columns(path, header, columns)
+        notes += note_columns(path, header, columns, required)
     except DataError as error:
         raise DataError(". ".join((str(error), *notes))) from None
 
     def open_paths() -> TablePaths:
-        rows = (row for _, row in _read_roles(path, columns))
+        rows = (row for _, row in _read_roles(path, columns, required))
         return TablePaths(folder, lambda: (row["path"] for row in rows), moved=images is not None)
 
     paths = open_paths()
     existing = Counter[str]()
-    rows = _read_samples(path, columns, paths, excluded, existing)
+    rows = _read_samples(path, columns, required, paths, excluded, existing)
     samples = collect(sample for _, sample in rows)
     if repeated := repeated_ids(samples):
         # The table is read a second time, only to write this message.
-        rows = _read_samples(path, columns, open_paths(), Counter(), Counter())
+        rows = _read_samples(path, columns, required, open_paths(), Counter(), Counter())
         (first, one), (second, other), *_ = (row for row in rows if row[1].id == repeated[0])
         n_others = len(repeated) - 1
         raise DataError(
@@ -117,19 +125,20 @@ def read_manifest(
             f"{legible(samples[0].source)}. {paths.explain_missing(samples[0].source)}"
         )
     if paths.n_respelled:
-        _refuse_repeated_files(path, columns, samples)
+        _refuse_repeated_files(path, columns, required, samples)
     return ImageDataset(
         name=_choose_name(path),
         samples=samples,
         images=FileSource(folder),
         excluded=excluded,
         notes=(*notes, *paths.notes(), *doubt_rows(samples, existing)),
+        may_lack_labels=may_lack_labels,
     )
 
 
 def doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterator[str]:
     """Yield notes on rows that may be no images, and on patients that may be of the row above."""
-    absent = {label for label in values_of(samples, "label") if not existing[label]}
+    absent = {label for label in values_of(samples, "label") if label and not existing[label]}
     if absent:
         sample = next(sample for sample in samples if sample.label in absent)
         several = f" ({len(absent)} such classes)" if len(absent) > 1 else ""
@@ -148,12 +157,12 @@ def doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterat
 
 
 def _refuse_repeated_files(
-    path: Path, columns: Mapping[str, str], samples: Sequence[Sample]
+    path: Path, columns: Mapping[str, str], required: Sequence[str], samples: Sequence[Sample]
 ) -> None:
     """Raise an error if two paths in a table without ids are spellings of one file."""
     n_files, n_distinct = count_named(samples, "source")
     if n_files == n_distinct or any(
-        "id" in row for _, row in islice(_read_roles(path, columns), 1)
+        "id" in row for _, row in islice(_read_roles(path, columns, required), 1)
     ):
         return
     first: dict[str, str] = {}
@@ -169,6 +178,7 @@ def _refuse_repeated_files(
 def _read_samples(
     path: Path,
     columns: Mapping[str, str],
+    required: Sequence[str],
     paths: TablePaths,
     excluded: Counter[str],
     existing: Counter[str],
@@ -177,9 +187,10 @@ def _read_samples(
 
     Images that exist are counted by label in ``existing``.
     """
-    for line, row in _read_roles(path, columns):
+    for line, row in _read_roles(path, columns, required):
         place = f"{path.name}, line {line}"
-        if lacking := [role for role in REQUIRED if not row[role]]:
+        label = row.get("label", "")
+        if lacking := [role for role in required if not row[role]]:
             excluded[f"no {lacking[0]}"] += 1
             continue
         n_before = paths.n_existing
@@ -187,13 +198,13 @@ def _read_samples(
         if reason:
             excluded[reason] += 1
             continue
-        existing[row["label"]] += paths.n_existing - n_before
+        existing[label] += paths.n_existing - n_before
         yield (
             line,
             Sample(
                 id=row.get("id") or name,
                 source=source,
-                label=row["label"],
+                label=label,
                 group=row.get("patient") or None,
                 split=normalise_split(row.get("split"), place),
                 fold=row.get("fold") or None,
@@ -207,11 +218,13 @@ def _choose_name(path: Path) -> str:
     return (is_generic and path.parent.name) or path.stem
 
 
-def _read_roles(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Row]]:
+def _read_roles(
+    path: Path, columns: Mapping[str, str], required: Sequence[str]
+) -> Iterator[tuple[int, Row]]:
     """Yield the line number of each row, and its fields by role."""
     rows = read_rows(path)
     _, header = next(rows)
-    chosen = choose_columns(path, header, columns)
+    chosen = choose_columns(path, header, columns, required)
     for line, fields in rows:
         yield line, {role: read_field(role, fields[n].strip()) for role, n in chosen.items()}
 

@@ -56,20 +56,30 @@ def read_records(
     images: str | os.PathLike[str] | Mapping[str, Any] | ImageSource | None = None,
     columns: Mapping[str, str] | None = None,
     positive: str | None = None,
+    may_lack_labels: bool = False,
 ) -> ImageDataset:
     """Return a data set of samples in Python; see ``ImageDataset.from_samples``."""
     if columns is not None and not isinstance(columns, Mapping):
         raise UsageError(f"columns must be a dict of role to column, not {shorten(columns)}")
     source = _find_source(images)
     excluded, notes = Counter[str](), list[str]()
-    given = collect(_read_samples(samples, columns or {}, excluded, notes))
+    required = ("path",) if may_lack_labels else REQUIRED
+    given = collect(_read_samples(samples, columns or {}, required, excluded, notes))
     if isinstance(source, FileSource) and given:
         given = _locate(given, source.root, excluded, notes)
     elif isinstance(source, MemorySource) and given:
         notes += _note_absent(given, source.images, "the mapping of images")
     elif isinstance(source, ArchiveSource) and given:
         notes += _note_absent(given, source.names, "the archive of images")
-    dataset = ImageDataset(name, given, source, positive, excluded, tuple(dict.fromkeys(notes)))
+    dataset = ImageDataset(
+        name,
+        given,
+        source,
+        positive,
+        excluded,
+        tuple(dict.fromkeys(notes)),
+        may_lack_labels=may_lack_labels,
+    )
     dataset = read_patients(dataset)
     unclear = tuple(check_unclear_labels(dataset.samples))
     return dataclasses.replace(dataset, notes=(*dataset.notes, *unclear)) if unclear else dataset
@@ -120,19 +130,23 @@ def _open_path(images: str | os.PathLike[str] | None) -> ImageSource:
 
 
 def _read_samples(
-    samples: Any, columns: Mapping[str, str], excluded: Counter[str], notes: list[str]
+    samples: Any,
+    columns: Mapping[str, str],
+    required: Sequence[str],
+    excluded: Counter[str],
+    notes: list[str],
 ) -> Iterator[Sample]:
     """Yield every usable sample; count the others in ``excluded``."""
-    for item in _iterate(samples, columns, notes):
+    for item in _iterate(samples, columns, required, notes):
         if isinstance(item, Sample):
             yield item
-        elif lacking := [role for role in REQUIRED if not item.get(role)]:
+        elif lacking := [role for role in required if not item.get(role)]:
             excluded[f"no {lacking[0]}"] += 1
         else:
             yield Sample(
                 id=item.get("id") or item["path"],
                 source=item["path"],
-                label=item["label"],
+                label=item.get("label") or "",
                 group=item.get("patient") or None,
                 split=item.get("split") or None,
                 fold=item.get("fold") or None,
@@ -142,10 +156,10 @@ def _read_samples(
 
 
 def _iterate(
-    samples: Any, columns: Mapping[str, str], notes: list[str]
+    samples: Any, columns: Mapping[str, str], required: Sequence[str], notes: list[str]
 ) -> Iterator[Sample | dict[str, Any]]:
     """Yield samples, and rows of tables as fields by role."""
-    choose = functools.lru_cache(_N_HEADERS)(functools.partial(_choose, columns, notes))
+    choose = functools.lru_cache(_N_HEADERS)(functools.partial(_choose, columns, required, notes))
     pandas = sys.modules.get("pandas")  # A DataFrame cannot be there without it.
     if pandas is not None and isinstance(samples, pandas.DataFrame):
         samples = _with_index(samples)
@@ -184,7 +198,11 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _choose(
-    columns: Mapping[str, str], notes: list[str], header: tuple[Any, ...], what: str
+    columns: Mapping[str, str],
+    required: Sequence[str],
+    notes: list[str],
+    header: tuple[Any, ...],
+    what: str,
 ) -> dict[str, int]:
     """Return the position of the column of each role; add notes on those that are not used."""
     names = [canonical(name if isinstance(name, str) else str(name)) for name in header]
@@ -193,10 +211,10 @@ def _choose(
         if role not in known and role not in names and field in names:
             known[role] = field
     place = Path(what)
-    chosen = choose_columns(place, names, known)
+    chosen = choose_columns(place, names, known, required)
     if _REGION in names:
         chosen[_REGION] = names.index(_REGION)
-    notes += note_columns(place, names, known)
+    notes += note_columns(place, names, known, required)
     used = {names[n] for n in chosen.values()}
     if idle := [legible(name) for name in names if name not in used]:
         shown = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")

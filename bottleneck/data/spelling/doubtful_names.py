@@ -42,8 +42,10 @@ def is_missing(field: str, name: str) -> bool:
     return means_nothing(name) or is_code
 
 
-def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]:
-    """Refuse names that lost characters.
+def check_names(
+    samples: Sequence[Sample], field: str, *, unlabelled: bool = False
+) -> tuple[list[str], bool]:
+    """Refuse names that lost characters; and labels that mean nothing, unless they may.
 
     Return notes about names that mean nothing, and whether a name is not in its canonical form.
     """
@@ -107,7 +109,7 @@ def check_names(samples: Sequence[Sample], field: str) -> tuple[list[str], bool]
     if "missing" not in found:
         return notes, changes
     text, n = found["missing"]
-    if field == "label":
+    if field == "label" and not unlabelled:
         raise DataError(
             f"{counted(n, 'image')} {'has' if n == 1 else 'have'} the label {legible(text)}, which "
             "means that there is none. Leave such images out; if it is a class, rename it"

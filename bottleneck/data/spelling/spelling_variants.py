@@ -31,7 +31,9 @@ _THREE_ZEROS = re.compile(r"([1-9]\d{0,2})[.,]000")
 _Plan = tuple[dict[str, str], list[str]]
 
 
-def unify_spellings(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[str]]:
+def unify_spellings(
+    samples: Sequence[Sample], *, unlabelled: bool = False
+) -> tuple[Sequence[Sample], list[str]]:
     """Return samples in which every class, patient, fold and centre has one spelling.
 
     A patient with two spellings would count as two patients, which may be on both sides of a
@@ -42,6 +44,8 @@ def unify_spellings(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[s
     ----------
     samples : sequence of Sample
         The samples of a data set.
+    unlabelled : bool
+        Whether samples may have no label. A label that means nothing then becomes "".
 
     Returns
     -------
@@ -58,7 +62,7 @@ def unify_spellings(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[s
     """
     notes, renames, changes = [], {}, False
     for field in NOUNS:
-        more, differs = check_names(samples, field)
+        more, differs = check_names(samples, field, unlabelled=unlabelled)
         renames[field], others = _plan(samples, field)
         notes += more + others
         changes = changes or differs or bool(renames[field])
@@ -72,7 +76,8 @@ def _rename(sample: Sample, renames: Mapping[str, Mapping[str, str]]) -> Sample:
         text = getattr(sample, field)
         if text is not None:
             name = canonical(text)
-            kept = None if is_missing(field, name) else renamed.get(name, name)
+            missing = "" if field == "label" else None
+            kept = missing if is_missing(field, name) else renamed.get(name, name)
             if kept != text:
                 names[field] = kept
     return dataclasses.replace(sample, **names) if names else sample
@@ -177,6 +182,7 @@ def _refuse_numbers(names: list[str], noun: str, nouns: str) -> None:
 def _join_truth_values(samples: Sequence[Sample], renames: Mapping[str, str]) -> _Plan:
     """Join classes such as "1" and "True"; refuse them where other classes leave it open."""
     found = examples(samples, "label", lambda text: renames.get(canonical(text), canonical(text)))
+    found = {name: example for name, example in found.items() if not is_missing("label", name)}
     pairs = []
     values = {name: truth_value(name) for name in found}
     # Letters alone, such as S, N and F, are as likely to stand for something else.

@@ -86,10 +86,11 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
     DataError
         If fewer images have such a label.
     """
-    counts = dict(examples(samples, "label", str).values())
+    counts = {name: n for name, n in examples(samples, "label", str).values() if name}
+    n_labelled = sum(counts.values())
     notes = _note_several(counts) + _note_one_edit(list(counts))
     alone = [name for name, n in counts.items() if n == 1]
-    if len(alone) >= max(_MANY, len(samples) / 2):
+    if len(alone) >= max(_MANY, n_labelled / 2):
         notes.append(
             f"{len(alone)} of {len(counts)} classes have one image, such as {legible(alone[0])}; "
             "if these are texts or measurements, name another column with --label-column"
@@ -98,8 +99,8 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
         is_unclear = may_be_missing(name) or (name == UNASSIGNED and "0" in counts)
         if not (is_unclear or is_class_word(name)):
             continue
-        who = f"{n} of {counted(len(samples), 'image')}"
-        if is_unclear and n < _FREQUENT * len(samples):
+        who = f"{n} of {counted(n_labelled, 'image')}"
+        if is_unclear and n < _FREQUENT * n_labelled:
             raise DataError(
                 f"is '{name}', the label of {who}, a class, or does it mean that there is no "
                 f"label? If there is none, empty these fields in the table, and the images are "
@@ -110,7 +111,7 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
                 f"'{name}' is read as a class ({who}); if it means that there is no label, empty "
                 "these fields in the table"
             )
-        elif n < _FREQUENT * len(samples) and len(counts) > 2:
+        elif n < _FREQUENT * n_labelled and len(counts) > 2:
             notes.append(
                 f"'{name}' is read as a class ({who}); if it means that something was not looked "
                 "for, empty these fields in the table"

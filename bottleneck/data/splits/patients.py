@@ -56,7 +56,7 @@ class SplitColumns:
     Attributes
     ----------
     ids, y : ndarray of str, shape (n_samples,)
-        Unique ids, and labels.
+        Unique ids, and labels; "" for a sample without one.
     stated_patients, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         Patient, fixed split, published fold and centre as the data set states them; an empty
         string in a row without one.
@@ -71,8 +71,8 @@ class SplitColumns:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(str(c) for c in np.unique(self.y))
+        """All labels, sorted; "" stands for none and is not among them."""
+        return tuple(str(c) for c in np.unique(self.y) if c)
 
     @cached_property
     def patients(self) -> Strings | None:

@@ -146,7 +146,7 @@ def _provenance(
             "fingerprint": _hash(sorted(zip(ids.tolist(), y.tolist(), stated, strict=True))),
             "n_samples": len(ids),
             "n_patients": None if owners is None else len(np.unique(owners)),
-            "classes": count_by_class(y),
+            "classes": count_by_class(y[y != ""]),
         },
         "recipe": fields,
         "recipe_hash": _hash(fields),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bottleneck.data.known_labels import require_labels
+from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import UsageError
 from bottleneck.features.arrays.array_features import (
     OWN_FEATURES,
@@ -68,7 +70,7 @@ class SampleFields:
 def read_features(
     features: FeatureInput, fields: SampleFields = SampleFields(), *, recipe: str = OWN_FEATURES
 ) -> FeatureSet:
-    """Return one feature set.
+    """Return one feature set with a label for every sample.
 
     Parameters
     ----------
@@ -82,10 +84,17 @@ def read_features(
     Raises
     ------
     UsageError
-        If it is nothing of this, numbers come without labels, or a set or a file with them.
+        If it is nothing of this, numbers come without labels, a set or a file with them, or a
+        sample has no label.
     BottleneckError
         As ``load_features`` and ``FeatureSet.from_arrays`` do.
     """
+    read = _read(features, fields, recipe)
+    require_labels(read.dataset, count_by_class(read.y))
+    return read
+
+
+def _read(features: FeatureInput, fields: SampleFields, recipe: str) -> FeatureSet:
     if isinstance(features, FeatureSet | str | os.PathLike):
         if fields.stated:
             what = "set" if isinstance(features, FeatureSet) else "file"
@@ -111,7 +120,7 @@ def read_features(
 def read_samples(
     features: FeatureInput, fields: SampleFields, recipe: Mapping[str, Any]
 ) -> FeatureSet:
-    """Return the features of samples for a fitted model; labels of arrays may be unknown.
+    """Return the features of samples for a fitted model; labels may be unknown.
 
     Parameters
     ----------
@@ -123,10 +132,11 @@ def read_samples(
     Raises
     ------
     BottleneckError
-        As ``read_features`` does, or if there are numbers and the model needs a network.
+        As ``read_features`` does, but for missing labels; or if there are numbers and the model
+        needs a network.
     """
     if isinstance(features, FeatureSet | str | os.PathLike):
-        return read_features(features, fields)
+        return _read(features, fields, OWN_FEATURES)
     if "columns" not in recipe:
         raise UsageError(
             f"the model was trained on features of the network {recipe.get('backbone')}, and an "

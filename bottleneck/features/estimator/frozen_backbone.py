@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from bottleneck.data.readers.new_images.given_images import read_inputs
 from bottleneck.errors import UsageError
-from bottleneck.features.estimator.given_images import read_inputs
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:

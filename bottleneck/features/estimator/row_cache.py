@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.readers.new_images.given_images import GivenImages
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features.compute.engine import (
     BatchPlan,
@@ -27,7 +28,6 @@ from bottleneck.features.compute.engine import (
     ForwardPass,
 )
 from bottleneck.features.compute.local_engine import LocalEngine
-from bottleneck.features.estimator.given_images import GivenImages
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.neighbour_files import NeighbourFiles
 from bottleneck.features.images.loader import load_images

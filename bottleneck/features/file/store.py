@@ -141,7 +141,9 @@ class FeatureStore:
                 f"{self.path} holds features of another recipe, under a name of this one; move it "
                 "away and repeat"
             )
-        if len(self._stored) and not self._shares_an_image():
+        # With the path in its name, it is of the same folder, and all images may be new ones.
+        is_same = self.dataset.named_by_path
+        if len(self._stored) and not is_same and not self._shares_an_image():
             raise FeatureFileError(
                 f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
                 "none of its images is in this one. Give this one a name of its own with --name; "

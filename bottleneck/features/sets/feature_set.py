@@ -36,7 +36,7 @@ class FeatureSet(FeatureOrigin, CopySearch):
     X : ndarray of float32, shape (n_samples, n_features)
         The bottleneck features.
     y : ndarray of str, shape (n_samples,)
-        The labels.
+        The labels; "" for a sample without one.
     ids : ndarray of str, shape (n_samples,)
         Sample ids, unique.
     provenance : mapping

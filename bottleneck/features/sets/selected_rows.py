@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.source_names import prefixed
-from bottleneck.data.splits.patients import name_patients
+from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
@@ -218,5 +218,5 @@ def count_samples(
     return {
         "n_samples": len(y) + n_failures,
         "n_patients": None if patients is None else len(np.unique(patients)),
-        "classes": dict(sorted(Counter(y.tolist()).items())),
+        "classes": count_by_class(y[y != ""]),
     }

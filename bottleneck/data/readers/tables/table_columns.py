@@ -38,7 +38,12 @@ _USUAL_NAMES = {
 }
 
 
-def choose_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
+def choose_columns(
+    path: Path,
+    header: Sequence[str],
+    columns: Mapping[str, str],
+    required: Sequence[str] = REQUIRED,
+) -> dict[str, int]:
     """Return the position of the column of each role that a table has.
 
     Letter case and spaces of the names do not matter, except for "id": a column "ID" often names
@@ -52,6 +57,8 @@ def choose_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]
         Names of the columns.
     columns : mapping of str to str
         Names of the columns that are not called like their role.
+    required : sequence of str
+        The roles that a table must have a column of.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def choose_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]
         found = match_names([role], names)
         if role not in chosen and role in found and (role != "id" or "id" in names):
             chosen[role] = found[role]
-    for role in REQUIRED:
+    for role in required:
         if role not in chosen:
             raise DataError(_describe_missing(path, names, role, chosen))
     if repeated := [name for name in chosen.values() if names.count(name) > 1]:
@@ -81,23 +88,32 @@ def choose_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]
     return {role: names.index(name) for role, name in chosen.items()}
 
 
-def note_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> list[str]:
-    """Return a note if a column that looks like the patient is not used.
+def note_columns(
+    path: Path,
+    header: Sequence[str],
+    columns: Mapping[str, str],
+    required: Sequence[str] = REQUIRED,
+) -> list[str]:
+    """Return notes on columns that look like the patient or the label and are not used.
 
     Parameters
     ----------
-    path, header, columns
+    path, header, columns, required
         As for ``choose_columns``.
     """
-    chosen = choose_columns(path, header, columns)
+    chosen = choose_columns(path, header, columns, required)
     names = [canonical(name) for name in header]
     used = [names[n] for n in chosen.values()]
-    if "patient" in chosen or not (usual := _find_usual(names, "patient", used)):
-        return []
-    return [
-        f"the column '{usual}' of {path.name} looks like the patient, but is not used: if it is, "
-        f"add --patient-column '{usual}' (in Python: columns={{'patient': '{usual}'}})"
-    ]
+    notes = []
+    for role in ("label", "patient"):
+        if role not in chosen and (usual := _find_usual(names, role, used)):
+            used.append(usual)
+            notes.append(
+                f"the column '{usual}' of {path.name} looks like the {role}, but is not used: if "
+                f"it is, add --{role}-column '{usual}' (in Python: columns={{'{role}': "
+                f"'{usual}'}})"
+            )
+    return notes
 
 
 def _find_usual(names: Sequence[str], role: str, used: Sequence[str]) -> str | None:

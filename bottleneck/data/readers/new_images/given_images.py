@@ -24,8 +24,6 @@ _EXPECTED = (
     "expected a list or column of paths, or images of uint8 in an array of shape (n, height, "
     "width) or (n, height, width, 3)"
 )
-# Samples need a class, and these have none.
-_LABEL = "image"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +62,8 @@ class GivenImages:
             their numbers as ids.
         """
         chosen = {n: str(n) for n in range(len(self))} if ids is None else ids
-        samples = [Sample(one, self.sources[n], _LABEL) for n, one in chosen.items()]
-        return ImageDataset(name, tuple(samples), self.images)
+        samples = tuple(Sample(one, self.sources[n], "") for n, one in chosen.items())
+        return ImageDataset(name, samples, self.images, may_lack_labels=True)
 
 
 def read_inputs(X: Any) -> GivenImages:

@@ -1,0 +1,280 @@
+"""New images of any kind as one data set: :func:`load_new_images`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.known_labels import match_labels
+from bottleneck.data.readers.built_in_readers import BUILT_IN, FOLDERS, Reader, takes_option
+from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
+from bottleneck.data.readers.new_images.folder_meanings import name_folder_patients
+from bottleneck.data.readers.new_images.given_images import read_inputs
+from bottleneck.data.readers.new_images.image_folders import read_image_folder
+from bottleneck.data.readers.new_images.joined_sources import Part, join_parts, read_image_files
+from bottleneck.data.readers.patient_ids import find_patients, read_patients
+from bottleneck.data.readers.sample_records import check_name, read_records
+from bottleneck.data.readers.untrusted_files import is_image
+from bottleneck.data.samples import collect
+from bottleneck.errors import DataError, UsageError, describe_os_error
+from bottleneck.files.small_files import open_regular
+from bottleneck.text.short_repr import shorten
+
+__all__ = ["load_new_images"]
+
+_PHANTOM = "phantom"
+_NEEDED = "Pass an image, a folder of images, a table of images (CSV, .xlsx) or a MedMNIST .npz"
+
+
+def load_new_images(
+    sources: Any,
+    *,
+    classes: Sequence[str] = (),
+    selection: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
+    images: str | Path | None = None,
+    patient_pattern: str | None = None,
+    crop: bool = False,
+    reader: str | Reader | None = None,
+    name: str | None = None,
+) -> ImageDataset:
+    """Read images for a fitted model, with labels or without.
+
+    ============================================  ================================================
+    source                                        is read as
+    ============================================  ================================================
+    an image, or several                          samples in the order of their paths
+    a folder                                      all images in it, at any depth
+    a table (CSV, .xlsx, a data frame)            one image a row; a column of labels is optional
+    TN5000, DDTI, MedMNIST, ``"phantom"``         as by ``load_dataset``
+    arrays of uint8, as for ``FrozenBackbone``    images in memory, numbered
+    an ``ImageDataset``                           what it is
+    ============================================  ================================================
+
+    The label of a sample is "" where none is known. A label of a table or of a reader, and the name
+    of a folder, is one if it is a spelling of a class of the model; after a selection, classes that
+    were merged become the class that they were merged into. All other labels count as none, and
+    ``notes`` name them.
+
+    Parameters
+    ----------
+    sources : path, ImageDataset, array, data frame, or sequence of these
+        The images. An image that several sources contain is one sample.
+    classes : sequence of str
+        Classes of the model. Without any, labels of tables are kept, and folders have none.
+    selection : mapping, optional
+        What was chosen of the training data: ``Model.selection``.
+    columns : mapping of str to str, optional
+        For tables: the columns by role, as for ``load_dataset``.
+    images : str or Path, optional
+        For tables: the folder that paths are relative to.
+    patient_pattern : str, optional
+        Regular expression for the patient in the path of an image, as for ``load_dataset``. Without
+        one, patients are those of a table or of DICOM, or folders called like "patient 12".
+    crop : bool
+        For DDTI and TN5000: whether each annotated nodule is a sample.
+    reader : str or Reader, optional
+        The reader of the sources, as for ``load_dataset``.
+    name : str, optional
+        Name of the data set and of its feature files. By default that of the first source with a
+        hash of all paths, so that two folders called "new" have two files.
+
+    Returns
+    -------
+    ImageDataset
+        Sorted by path; in the order of a table. Ids are paths relative to the folder of the source;
+        of several sources, to the folder that contains them all.
+
+    Raises
+    ------
+    DataError
+        If a source does not exist, cannot be read, or contains no image. A damaged image is no
+        error here.
+    UsageError
+        If an option fits no source.
+    MissingExtraError
+        If there are DICOM files and the extra ``medical`` is not installed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> Path("new").mkdir()
+    >>> for number in (1, 2):
+    ...     Image.new("L", (8, 8), number).save(f"new/{number}.png")
+    >>> data = load_new_images("new", classes=["benign", "malignant"])
+    >>> [(sample.id, sample.label) for sample in data.samples]
+    [('1.png', ''), ('2.png', '')]
+    """
+    if isinstance(classes, str):
+        raise UsageError(f"classes must be names, such as ('a', 'b'), not '{classes}'")
+    stated = {"columns": columns, "images": images and Path(images), "crop": crop}
+    options = {key: value for key, value in stated.items() if value}
+    reading = _Reading(tuple(classes), selection, options, reader)
+    parts = list(reading.parts(_list(sources)))
+    if not parts:
+        raise UsageError(f"no images are given. {_NEEDED}")
+    for option in options.keys() - reading.used:
+        raise _refuse_option(option)
+    parts = [dataclasses.replace(p, dataset=reading.finish(p, patient_pattern)) for p in parts]
+    if patient_pattern is not None and not reading.matched:
+        raise UsageError("the images have patients already: omit the patient pattern")
+    dataset = join_parts(parts)
+    return dataset if name is None else _renamed(dataset, name)
+
+
+@dataclasses.dataclass
+class _Reading:
+    """How sources are read: the classes of the model, and the options and where they were used."""
+
+    classes: tuple[str, ...]
+    selection: Mapping[str, Any] | None
+    options: Mapping[str, Any]
+    reader: str | Reader | None
+    used: set[str] = dataclasses.field(default_factory=set)
+    matched: bool = False
+
+    def parts(self, given: Sequence[Any]) -> Iterator[Part]:
+        """Yield the data set of each source; image files are one."""
+        files: list[Path] = []
+        for source in given:
+            if isinstance(source, ImageDataset):
+                yield Part(source)
+            elif _is_frame(source):
+                yield Part(self._read_frame(source))
+            elif isinstance(source, str) and source == _PHANTOM:
+                from bottleneck.data.phantom.generator import phantom_dataset
+
+                yield Part(phantom_dataset())
+            else:
+                path = _find_path(source)
+                if self.reader is None and not path.is_dir() and is_image(path.parent, path.name):
+                    files.append(path)
+                else:
+                    yield self._read(path)
+        if files:
+            yield read_image_files(files)
+
+    def _read(self, path: Path) -> Part:
+        try:
+            chosen, notes = choose_reader(path, self.reader)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        inner = chosen.reader if isinstance(chosen, GuardedReader) else chosen
+        options = {key: o for key, o in self.options.items() if takes_option(inner, key)}
+        self.used.update(options)
+        is_folder = chosen is FOLDERS
+        if is_folder:
+            dataset = read_image_folder(path, self.classes, self.selection)
+        elif takes_option(chosen, "may_lack_labels"):
+            dataset = chosen.read(path, may_lack_labels=True, **options)
+        else:
+            dataset = chosen.read(path, **options)
+        dataset = dataclasses.replace(dataset, reader=chosen.record, notes=(*notes, *dataset.notes))
+        return Part(dataset, path, is_folder=is_folder)
+
+    def _read_frame(self, frame: Any) -> ImageDataset:
+        self.used.update(self.options.keys() & {"columns", "images"})
+        dataset = read_records(
+            frame,
+            name="table",
+            images=self.options.get("images"),
+            columns=self.options.get("columns"),
+            may_lack_labels=True,
+        )
+        return dataclasses.replace(dataset, name=f"table-{dataset.fingerprint[:8]}")
+
+    def finish(self, part: Part, pattern: str | None) -> ImageDataset:
+        """Return the data set of a source with labels of the model, and with patients."""
+        dataset = part.dataset
+        counts = {**dataset.class_counts, "": dataset.n_unlabelled}
+        names, notes = match_labels(counts, self.classes, self.selection)
+        named = (
+            sample
+            if names[sample.label] == sample.label
+            else dataclasses.replace(sample, label=names[sample.label])
+            for sample in dataset.samples
+        )
+        dataset = dataclasses.replace(
+            dataset,
+            samples=collect(named),
+            positive=None,
+            notes=(*dataset.notes, *notes),
+            may_lack_labels=True,
+        )
+        if pattern is None:
+            dataset = read_patients(dataset)
+            return name_folder_patients(dataset) if part.is_folder else dataset
+        if dataset.n_groups is not None:
+            return dataset
+        self.matched = True
+        return find_patients(dataset, pattern)
+
+
+def _list(sources: Any) -> Sequence[Any]:
+    """Return the sources one by one; arrays are one of them."""
+    if isinstance(sources, str | os.PathLike | ImageDataset) or _is_frame(sources):
+        return [sources]
+    if isinstance(sources, Iterator):
+        sources = list(sources)
+    # A column of pandas or polars.
+    column = sources.to_numpy() if hasattr(sources, "to_numpy") else sources
+    of_texts = isinstance(column, np.ndarray) and column.dtype.kind in "OUT"
+    listed = column.tolist() if of_texts else column
+    if isinstance(listed, list | tuple) and not (listed and hasattr(listed[0], "__array__")):
+        return listed
+    if not isinstance(listed, list | tuple) and not hasattr(listed, "__array__"):
+        raise UsageError(f"images cannot be read from {shorten(sources)}. {_NEEDED}")
+    given = read_inputs(sources).dataset("images")
+    digest = hashlib.sha256()
+    for sample in given.samples:
+        digest.update(given.read(sample))
+    return [dataclasses.replace(given, name=f"images-{digest.hexdigest()[:8]}")]
+
+
+def _is_frame(value: object) -> bool:
+    pandas = sys.modules.get("pandas")  # A data frame cannot be there without it.
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def _find_path(source: Any) -> Path:
+    """Return the absolute path of a file or folder that exists."""
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(f"{shorten(source)} among the images is no path. {_NEEDED}")
+    if not str(source):
+        raise UsageError("the path of the images is empty; for the current folder, pass '.'")
+    path = Path(source)
+    try:
+        if not path.exists():
+            link = " is a link to a file that" if path.is_symlink() else ""
+            raise DataError(f"{str(path)!r}{link} does not exist. {_NEEDED}")
+        if not path.is_dir():
+            open_regular(path, "file", DataError).close()
+        return Path(os.path.normpath(path.absolute()))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"'{path}' cannot be read: {describe_os_error(error)}. {_NEEDED}")
+
+
+def _refuse_option(option: str) -> UsageError:
+    what = {"columns": "a column", "images": "a folder of images", "crop": "regions to crop"}
+    others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))
+    return UsageError(
+        f"{what[option]} was named, and none of the images are read in a way that has any; of the "
+        f"readers here, these have: {others}"
+    )
+
+
+def _renamed(dataset: ImageDataset, name: str) -> ImageDataset:
+    return dataclasses.replace(dataset, name=check_name(name), named_by_path=False)

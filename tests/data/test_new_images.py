@@ -1,0 +1,306 @@
+"""Images without labels: files, folders and tables, judged by the file system and pandas."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from bottleneck import ImageDataset, Sample, load_new_images
+from bottleneck.data.dataset import FileSource
+from bottleneck.data.known_labels import match_labels
+from bottleneck.errors import DataError, UsageError
+
+CLASSES = ("benign", "malignant")
+
+
+def put(path: Path, level: int = 9) -> Path:
+    """Write a small grey image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8), level).save(path)
+    return path
+
+
+def labels(dataset: ImageDataset) -> dict[str, str]:
+    """Return the label of each id."""
+    return {sample.id: sample.label for sample in dataset.samples}
+
+
+NAMES = st.text("abcXYZ019 -éß", min_size=1, max_size=6).map(str.strip).filter(bool)
+TREES = st.sets(st.lists(NAMES, min_size=1, max_size=4).map("/".join), min_size=1, max_size=8)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(TREES)
+def test_a_folder_has_one_sample_for_each_image_in_it(
+    tmp_path_factory: pytest.TempPathFactory, tree: set[str]
+) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    for number, name in enumerate(sorted(tree)):
+        # A name may be that of a folder already; the suffix tells them apart.
+        put(root / f"{name}.png", number)
+    dataset = load_new_images(root, classes=CLASSES)
+    expected = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.png") if p.is_file())
+    assert [sample.id for sample in dataset.samples] == expected
+    assert all(dataset.read(s) == (root / s.id).read_bytes() for s in dataset.samples)
+    assert dataset.n_unlabelled == len(expected)
+    assert dataset.classes == ()
+    assert not dataset.is_labelled
+    again = load_new_images(str(root) + os.sep, classes=CLASSES)
+    assert (again.name, again.fingerprint) == (dataset.name, dataset.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "expected"),
+    [
+        (["Benign", "MALIGNANT "], CLASSES, ["benign", "malignant"]),
+        (["benign", "unsorted", "malignant"], CLASSES, ["benign", "", "malignant"]),
+        (["left", "right"], CLASSES, ["", ""]),
+        (["P1/benign", "P2/malignant"], CLASSES, ["benign", "malignant"]),
+        (["benign/malignant", "benign/x"], CLASSES, ["", "benign"]),
+        (["0", "1"], ("0", "1"), ["0", "1"]),
+        # Numbers of patients, two of which happen to be classes.
+        (["0", "1", "2"], ("0", "1"), ["", "", ""]),
+        (["1"], ("0", "1"), [""]),
+        (["benign", "malignant"], (), ["", ""]),
+    ],
+)
+def test_folders_are_labels_if_they_are_classes_of_the_model(
+    tmp_path: Path, folders: list[str], classes: Sequence[str], expected: list[str]
+) -> None:
+    for folder in folders:
+        put(tmp_path / folder / "1.png")
+    dataset = load_new_images(tmp_path, classes=classes)
+    known = labels(dataset)
+    assert [known[f"{folder}/1.png"] for folder in folders] == expected
+    assert not classes or dataset.is_labelled or dataset.notes
+
+
+SELECTION = {
+    "merged": {"suspicious": ["malignant", "borderline"]},
+    "left_out": {"cyst": 3},
+    "excluded": 0,
+    "words": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("label", "expected", "word"),
+    [
+        ("benign", "benign", None),
+        (" Suspicious", "suspicious", None),
+        ("BORDERLINE", "suspicious", None),
+        ("malignant", "suspicious", None),
+        ("cyst", "", "left out of the training"),
+        ("tumour", "", "no class of the model"),
+    ],
+)
+def test_labels_follow_the_selection_of_the_training(
+    label: str, expected: str, word: str | None
+) -> None:
+    names, notes = match_labels({label: 2, "": 1}, ("benign", "suspicious"), SELECTION)
+    assert names == {label: expected, "": ""}
+    assert [word in note for note in notes if word] == [True] * len(notes)
+    assert bool(notes) == (word is not None)
+
+
+def test_a_name_that_means_two_classes_is_no_label() -> None:
+    selection = {"merged": {"a": ["b"]}, "left_out": {}}
+    names, notes = match_labels({"b": 1}, ("a", "b"), selection)
+    assert names == {"b": ""}
+    assert "two classes" in notes[0]
+
+
+CELLS = st.sampled_from(["benign", "Malignant", "", "NA", "cyst", "benign "])
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(CELLS, min_size=1, max_size=7), st.sampled_from(["csv", "xlsx", "frame"]))
+def test_tables_keep_the_rows_without_a_label(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[str], kind: str
+) -> None:
+    root = tmp_path_factory.mktemp("table")
+    for number in range(len(cells)):
+        put(root / f"{number}.png", number)
+    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(len(cells))], "label": cells})
+    if kind == "csv":
+        frame.to_csv(root / "t.csv", index=False)
+    elif kind == "xlsx":
+        frame.to_excel(root / "t.xlsx", index=False)
+    source = frame if kind == "frame" else root / f"t.{kind}"
+    images = root if kind == "frame" else None
+    dataset = load_new_images(source, classes=CLASSES, images=images)
+    known = frame["label"].str.strip().str.lower()
+    expected = known.where(known.isin(CLASSES), "")
+    assert [sample.id for sample in dataset.samples] == frame["path"].tolist()
+    assert [sample.label for sample in dataset.samples] == expected.tolist()
+    assert dataset.class_counts == expected[expected != ""].value_counts().to_dict()
+    assert any("'cyst'" in note for note in dataset.notes) == ("cyst" in cells)
+
+
+def test_a_table_needs_no_column_of_labels(tmp_path: Path) -> None:
+    put(tmp_path / "1.png")
+    (tmp_path / "t.csv").write_text("path,patient,diagnosis\n1.png,p1,benign\n")
+    dataset = load_new_images(tmp_path / "t.csv", classes=CLASSES)
+    assert dataset.samples[0] == Sample("1.png", "1.png", "", "p1")
+    assert any("--label-column 'diagnosis'" in note for note in dataset.notes)
+    named = load_new_images(tmp_path / "t.csv", classes=CLASSES, columns={"label": "diagnosis"})
+    assert named.samples[0].label == "benign"
+
+
+def test_several_sources_have_unique_ids_and_each_image_once(tmp_path: Path) -> None:
+    for hospital in ("A", "B"):
+        for number in range(2):
+            put(tmp_path / hospital / "new" / f"{number}.png", number)
+    one, other = tmp_path / "A/new", tmp_path / "B/new"
+    both = load_new_images([one, other])
+    assert list(labels(both)) == ["A/new/0.png", "A/new/1.png", "B/new/0.png", "B/new/1.png"]
+    assert all(both.read(s) == (tmp_path / s.id).read_bytes() for s in both.samples)
+    more = load_new_images([one, other / "1.png", other, one / "0.png", tmp_path / "A"])
+    files = {os.path.realpath(tmp_path / p) for p in labels(both)}
+    assert len(more) == 4
+    assert {more.read(s) for s in more.samples} == {Path(f).read_bytes() for f in files}
+    assert len({load_new_images(p).name for p in (one, other, [one, other])}) == 3
+
+
+def test_files_are_relative_to_their_common_folder_and_sorted(tmp_path: Path) -> None:
+    paths = [put(tmp_path / name) for name in ("b/2.png", "a/1.png", "a/3.png")]
+    link = tmp_path / "a/link.png"
+    link.symlink_to(paths[1])
+    assert list(labels(load_new_images([*paths, paths[0]]))) == ["a/1.png", "a/3.png", "b/2.png"]
+    assert len(load_new_images([*paths, link])) == 3
+    assert list(labels(load_new_images(paths[0]))) == ["2.png"]
+
+
+def test_arrays_are_images_in_memory() -> None:
+    arrays = np.random.default_rng(0).integers(0, 256, (3, 8, 8), np.uint8)
+    dataset = load_new_images(arrays, classes=CLASSES)
+    assert list(labels(dataset).values()) == ["", "", ""]
+    assert dataset.name != load_new_images(arrays[:2]).name
+
+
+def test_masks_and_other_files_are_left_out_as_from_class_folders(tmp_path: Path) -> None:
+    for name in ("1.png", "1_mask.png", ".2.png", "@eaDir/3.png"):
+        put(tmp_path / name)
+    for name in ("Thumbs.db", "notes.txt", "archive.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    dataset = load_new_images(tmp_path)
+    assert list(labels(dataset)) == ["1.png"]
+    assert dataset.excluded == {
+        "broken link or special file": 1,
+        "not an image file": 2,
+        "mask of another image": 1,
+    }
+
+
+def test_damaged_images_are_samples(tmp_path: Path) -> None:
+    put(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"no image")
+    assert len(load_new_images(tmp_path)) == 2
+
+
+def test_folders_called_patient_are_patients(tmp_path: Path) -> None:
+    for name in ("Patient 1/a/1.png", "Patient 1/b/2.png", "Patient 2/a/1.png"):
+        put(tmp_path / name)
+    dataset = load_new_images(tmp_path)
+    assert [s.group for s in dataset.samples] == ["Patient 1", "Patient 1", "Patient 2"]
+    for n in range(3):
+        put(tmp_path / f"days/2024-05-0{n + 1}/1.png")
+    dataset = load_new_images(tmp_path / "days")
+    assert dataset.n_groups is None
+    assert "--patient-pattern" in dataset.notes[-1]
+    named = load_new_images(tmp_path / "days", patient_pattern="^(?P<patient>[^/]+)/")
+    assert named.n_groups == 3
+
+
+def test_patients_are_those_of_dicom(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
+
+    for number, patient in enumerate(["A", "B", "A"]):
+        made = pydicom.Dataset()
+        made.file_meta = pydicom.dataset.FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        made.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+        made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        made.PatientID, made.Rows, made.Columns = patient, 8, 8
+        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+        made.BitsAllocated = made.BitsStored = 8
+        made.HighBit, made.PixelRepresentation = 7, 0
+        made.PixelData = bytes(64)
+        # Without a suffix, as some archives export them.
+        made.save_as(tmp_path / f"IM{number}", enforce_file_format=True)
+    assert [s.group for s in load_new_images(tmp_path).samples] == ["A", "B", "A"]
+    files = sorted(tmp_path.iterdir())
+    assert [s.group for s in load_new_images(files).samples] == ["A", "B", "A"]
+
+
+def wrong_folder(root: Path) -> Path:
+    (root / "notes.txt").write_text("x")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: root, "contains no file"),
+        (lambda root: root / "nowhere", "does not exist"),
+        (wrong_folder, "no image"),
+        (lambda root: "", "is empty"),
+        (lambda root: [], "no images are given"),
+        (lambda root: None, "cannot be read from None"),
+        (lambda root: ["a.png", 3], "is no path|does not exist"),
+        (lambda root: "a\0b", "does not exist"),
+        (lambda root: np.zeros((4, 4)), "table of numbers"),
+        (lambda root: os.devnull, "device"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises((DataError, UsageError), match=message):
+        load_new_images(make(tmp_path), classes=CLASSES)
+
+
+def test_a_broken_link_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match="link to a file that does not exist"):
+        load_new_images(tmp_path / "gone.png")
+
+
+def test_options_that_fit_no_source_are_refused(tmp_path: Path) -> None:
+    put(tmp_path / "1.png")
+    for option in ({"columns": {"path": "x"}}, {"images": tmp_path}, {"crop": True}):
+        with pytest.raises(UsageError, match="of the readers here"):
+            load_new_images(tmp_path, **option)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cannot name a file"):
+        load_new_images(tmp_path, name="a/b")
+
+
+def test_labels_may_lack_only_where_asked_for(tmp_path: Path) -> None:
+    samples = [Sample("1", "1", "benign"), Sample("2", "2", ""), Sample("3", "3", "NA")]
+    with pytest.raises(DataError, match="means that there is none"):
+        ImageDataset("x", samples, FileSource(tmp_path))
+    dataset = ImageDataset("x", samples, FileSource(tmp_path), may_lack_labels=True)
+    assert [s.label for s in dataset.samples] == ["benign", "", ""]
+    assert dataset.classes == ("benign",)
+    assert dataset.n_unlabelled == 2
+    assert "unlabelled 2" in dataset.summary
+    assert "unlabelled 2" in repr(dataset)
+    assert dataset.limited(2).n_unlabelled == 1
+    rows = [{"path": "1"}, {"path": "2", "label": "benign"}]
+    images = {"1": bytes(9), "2": bytes(9)}
+    made = ImageDataset.from_samples(rows, name="x", images=images, may_lack_labels=True)
+    assert [s.label for s in made.samples] == ["", "benign"]
+    assert len(ImageDataset.from_samples(rows[1:], name="x", images=images)) == 1
