@@ -74,7 +74,13 @@ def _model(path: Path, trust: list[str]) -> dict[str, Any]:
     if trust:
         find_own_modules()
     model = load_model(path, trust=trust)
-    return {"file": path, "holds": f"a fitted {model.head} head", **describe_fields(model)}
+    evaluated = {} if model.comparison is None else {"figures": model.comparison.words}
+    return {
+        "file": path,
+        "holds": f"a fitted {model.head} head",
+        **evaluated,
+        **describe_fields(model),
+    }
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:

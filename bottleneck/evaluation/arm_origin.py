@@ -35,6 +35,8 @@ class ArmOrigin:
     file : str or None
         The feature file, or the folder of trained networks, as it was given; None for features in
         memory.
+    has_images : bool
+        Whether the features are of images, not of arrays.
     """
 
     recipe_hash: str = ""
@@ -42,6 +44,7 @@ class ArmOrigin:
     head: str = ""
     head_name: str | None = None
     file: str | None = None
+    has_images: bool = True
 
     __repr__ = show_fields
 
@@ -66,6 +69,7 @@ class ArmOrigin:
             head=head_digest(head.record),
             head_name=head.name if head.name in HEADS else head.import_path,
             file=file,
+            has_images=features.has_images,
         )
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.data.selection import Selection
+from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.number_format import three
@@ -143,11 +144,19 @@ def _own_names(comparison: Comparison, kept: Evaluation) -> str:
     """Return what the line of Python takes from the user's own code."""
     origin = kept.origin
     assert origin is not None
-    names = [] if origin.file is not None else ["X", "y"]
-    names += ["groups"] * bool(names and comparison.protocol["grouped"])
+    names = list(_inputs(comparison, origin))
     names += ["head"] * (origin.head_name is None)
     names += ["selection"] * (comparison.selection is not None)
     return ", ".join(names) or "file"
+
+
+def _inputs(comparison: Comparison, origin: ArmOrigin) -> tuple[str, ...]:
+    """Return names of what is in memory: features, or an array with its labels and patients."""
+    if origin.file is not None:
+        return ()
+    if origin.has_images:
+        return ("features",)
+    return ("X", "y", *["groups"] * bool(comparison.protocol["grouped"]))
 
 
 def _cautions(comparison: Comparison, kept: Evaluation, arms: Sequence[Evaluation]) -> list[str]:
@@ -244,13 +253,11 @@ def _python(comparison: Comparison, kept: Evaluation, report: str) -> str:
     """Return a line of Python that does what the command would do."""
     origin = kept.origin
     assert origin is not None
-    features = "X" if origin.file is None else repr(origin.file)
     head = "head" if origin.head_name is None else repr(origin.head_name)
     named = dict(_settings(comparison, kept))
     inner = comparison.protocol.get("inner_splits", 5)
-    words = [features, head]
-    if origin.file is None:
-        words += ["y=y", *["groups=groups"] * bool(comparison.protocol["grouped"])]
+    features, *columns = _inputs(comparison, origin) or (repr(origin.file),)
+    words = [features, head, *(f"{name}={name}" for name in columns)]
     if comparison.positive:
         words.append(f"positive={comparison.positive!r}")
     words += [f"{name}={value!r}" for name, value in named.items()]
