@@ -90,7 +90,7 @@ _MODULES = {
     "load_backbone": "bottleneck.backbones.backbone",
     "load_dataset": "bottleneck.data.readers",
     "load_features": "bottleneck.features.file.reader",
-    "load_model": "bottleneck.deploy.models.model_file",
+    "load_model": "bottleneck.deploy.model_loading",
     "load_new_images": "bottleneck.data.readers.new_images.image_inputs",
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
@@ -117,8 +117,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.selection import Selection
     from bottleneck.data.splits.protocol import Protocol
     from bottleneck.deploy.fit import fit
+    from bottleneck.deploy.model_loading import load_model
     from bottleneck.deploy.models.model import Model
-    from bottleneck.deploy.models.model_file import load_model
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate

@@ -74,6 +74,13 @@ def finetune(
         typer.Option(help="Name of the arm in a comparison.", show_default="that of the network"),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Networks per fold, each with a seed of its own.")] = 1,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help="Train one more network on all samples, for `bottleneck predict --network refit`.",
+        ),
+    ] = False,
     folds_from: Annotated[
         Path | None,
         typer.Option(
@@ -117,6 +124,7 @@ def finetune(
         "protocol": plan,
         "folds_from": folds_from,
         "seeds": seeds,
+        "refit": refit,
         "output": output,
         "name": arm_name,
         "note": show_note(quiet=quiet),
@@ -143,7 +151,12 @@ def finetune(
             trained = train_on_features(features, chosen, progress=move, **how)
         else:
             trained = train(data, chosen, progress=move, **how)
-    private = [arm.path / name for arm in trained for name in ("predictions.csv", "splits.csv")]
+    private = [
+        arm.path / name
+        for arm in trained
+        for name in ("predictions.csv", "splits.csv", "refit.csv")
+        if (arm.path / name).exists()
+    ]
     note_readers(output, private, quiet=quiet)
     if as_json:
         show_json([{"path": arm.path, **arm.record} for arm in trained])
@@ -209,13 +222,16 @@ def _table(arm: Trained) -> Table:
     )
     for column in ("Fold", "Epochs", "Best epoch", "AUROC\nvalidation", "AUROC\ntest", "Time"):
         table.add_column(column, justify="right")
-    for fold in record["folds"]:
+    refit = [] if record["refit"] is None else [record["refit"]]
+    for fold in [*record["folds"], *refit]:
+        tested = fold["test_auroc"]
+        repeat = f" of repeat {fold['repeat'] + 1}" if fold["repeat"] else ""
         table.add_row(
-            str(fold["fold"] + 1) + (f" of repeat {fold['repeat'] + 1}" if fold["repeat"] else ""),
+            "all samples" if tested is None else f"{fold['fold'] + 1}{repeat}",
             str(len(fold["curve"])),
             str(fold["chosen_epoch"]),
             f"{fold['validation_auroc']:.3f}",
-            f"{fold['test_auroc']:.3f}",
+            "–" if tested is None else f"{tested:.3f}",
             duration(fold["seconds"]),
         )
     return table

@@ -43,7 +43,7 @@ from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import Jobs
 from bottleneck.settings.schema import validate
 
-__all__ = ["fit"]
+__all__ = ["fit", "read_target"]
 
 
 @shows_progress()
@@ -145,7 +145,7 @@ def fit(
     protocol = Protocol(
         inner_splits=inner_splits, seed=seed, unit=unit, aggregate=aggregate, conflicts=conflicts
     )
-    target = _read_target(at_sensitivity, at_specificity)
+    target = read_target(at_sensitivity, at_specificity)
     stated = None if positive is None else spell_label(positive)
     features = read_features(features, SampleFields(y, groups, ids))
     if selection is not None:
@@ -259,7 +259,7 @@ def fit(
     )
 
 
-def _read_target(
+def read_target(
     at_sensitivity: float | None, at_specificity: float | None
 ) -> tuple[Held, float] | None:
     """Return the metric that the threshold is to reach, and its target; None for no threshold."""

@@ -13,34 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from bottleneck.backbones import networks as catalogue
-from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import DataError
 from bottleneck.features import devices
 from bottleneck.features.images.loader import load_images
 from bottleneck.features.rows import ImageTable
 from bottleneck.features.timing import Clock
-from bottleneck.finetune.architectures import (
-    ARCHITECTURES,
-    NEW_FC,
-    Architecture,
-    find_architecture,
-)
-from bottleneck.finetune.classifier import Classifier, attach_head, has_folded_norm, wrap
+from bottleneck.finetune.classifier import Classifier
+from bottleneck.finetune.starting_network import StartingNetwork
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.training_options import TrainingAugmentation, TrainingOptions
 from bottleneck.finetune.transforms import augment_pixels, derive_seed
 from bottleneck.text.plurals import counted
 
 __all__ = ["ImageInputs"]
-
-_RANDOM = ("random", "none")
 
 
 class ImageInputs(Inputs):
@@ -73,18 +63,8 @@ class ImageInputs(Inputs):
     ) -> None:
         self.dataset = dataset
         self.config = config
-        self.architecture = None if backbone else find_architecture(config.backbone)
-        self.backbone = None
-        self.is_random = backbone is None and config.weights in _RANDOM
-        if backbone is not None and backbone.layer:
-            raise UsageError(
-                f"a network is trained from its last feature map, not from layer '{backbone.layer}'"
-            )
-        if self.architecture is None:
-            self.backbone = (backbone or _load(config)).prepared(config.preparation)
-            self.preprocessing = self.backbone.preprocessing
-        else:
-            self.preprocessing = _preprocessing_of(self.architecture, config)
+        self.start = StartingNetwork(config, backbone)
+        self.preprocessing = self.start.preprocessing
         self.notes = list(dataset.notes)
         self.samples, self._facts, read, self.digest = _scan(dataset, self.preprocessing)
         if failures := read.failures:
@@ -93,7 +73,8 @@ class ImageInputs(Inputs):
             )
         self.notes += read.notes
         self._describe_samples()
-        self.name, network = self._describe_network()
+        self.name, network, notes = self.start.describe()
+        self.notes += notes
         self.described = {
             "dataset": {
                 "name": dataset.name,
@@ -109,7 +90,7 @@ class ImageInputs(Inputs):
 
     def __getstate__(self) -> dict[str, Any]:
         # Other processes only read samples; the network is sent to them separately.
-        return {**self.__dict__, "backbone": None, "_facts": []}
+        return {**self.__dict__, "start": None, "_facts": []}
 
     @cached_property
     def leak_safe_groups(self) -> LeakSafeGroups:
@@ -132,61 +113,8 @@ class ImageInputs(Inputs):
             for field in ("group", "split", "fold", "centre")
         )
 
-    def _describe_network(self) -> tuple[str, dict[str, Any]]:
-        about: dict[str, Any] = {"preprocessing": self.preprocessing.to_dict()}
-        words = self.preprocessing.preparation.words
-        prepared = f", {words}" if words else ""
-        if self.backbone is None:
-            assert self.architecture is not None
-            name = f"{self.architecture.name} (from scratch{prepared})"
-            return name, {**about, "backbone": self.architecture.name, "weights": "random"}
-        weights = self.backbone.weights
-        part = self.config.unfreeze
-        how = "fine-tuned" if part == "all" else f"fine-tuned, {part}"
-        if weights.name == "random":
-            how = "from scratch" if part == "all" else f"random, {part} trained"
-        elif (
-            part != "head"
-            and not self.config.freeze_norm
-            and has_folded_norm(self.backbone.network)
-        ):
-            self.notes.append(
-                "the batch normalisation of these weights is folded into them; in training, it "
-                "normalises by the statistics of each batch, which changes the network: "
-                "--freeze-norm prevents this"
-            )
-        return f"{self.backbone.name} ({weights.name}, {how}{prepared})", {
-            **about,
-            "backbone": self.backbone.name,
-            "architecture": self.backbone.architecture,
-            "pooling": self.backbone.pooling,
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
-            "weights_digest": None if weights.name == "random" else self.backbone.digest,
-        }
-
     def _build(self, seed: int) -> Classifier:
-        if self.architecture is not None:
-            return wrap(self.architecture.build(len(self.classes)), self.preprocessing)
-        assert self.backbone is not None
-        backbone = self.backbone
-        if self.is_random:
-            # Each seed starts from its own random weights.
-            backbone = Backbone(
-                catalogue.build(find_encoder(self.config.backbone), seed=seed),
-                name=backbone.name,
-                architecture=backbone.architecture,
-                weights=backbone.weights,
-                preprocessing=backbone.preprocessing,
-                pooling=backbone.pooling,
-            )
-        return attach_head(
-            backbone,
-            len(self.classes),
-            unfreeze=self.config.unfreeze,
-            dropout=self.config.dropout,
-            freeze_norm=self.config.freeze_norm,
-        )
+        return self.start.build(len(self.classes), seed)
 
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
         """Return images of the network's input size, with pixels of shape (crop, crop, 3)."""
@@ -236,49 +164,6 @@ class _Images(Dataset[Item]):
         if not pixels.flags.writeable:  # Without a resize, the memory belongs to Pillow.
             pixels = pixels.copy()
         return torch.from_numpy(pixels), int(self.labels[number]), int(self.rows[number])
-
-
-def _load(config: TrainingOptions) -> Backbone:
-    if config.backbone == NEW_FC:
-        raise UsageError(
-            f"'{NEW_FC}' is trained on features: name a feature file (made by `bottleneck "
-            "extract`) in place of the data set"
-        )
-    try:
-        find_encoder(config.backbone)
-    except UsageError as error:
-        scratch = ", ".join([*ARCHITECTURES, NEW_FC])
-        raise UsageError(f"{error} Trained from scratch: {scratch}.") from None
-    weights = config.weights or "imagenet"
-    return load_backbone(
-        config.backbone,
-        weights="random" if weights in _RANDOM else weights,
-        pooling=config.pooling,
-        preprocessing=config.preprocessing,
-    )
-
-
-def _preprocessing_of(architecture: Architecture, config: TrainingOptions) -> Preprocessing:
-    if config.weights not in (None, *_RANDOM):
-        raise UsageError(
-            f"{architecture.name} has no published weights and is trained from scratch: leave "
-            f"--weights out, or use random, not '{config.weights}'"
-        )
-    if config.unfreeze != "all":
-        raise UsageError(
-            f"{architecture.name} is trained from scratch, so --unfreeze {config.unfreeze} would "
-            "leave random weights untrained; use all"
-        )
-    stated = architecture.preprocessing
-    if config.preprocessing is not None:
-        stated = find_preprocessing(config.preprocessing, find_encoder("resnet18"))
-    if stated.crop != architecture.preprocessing.crop and architecture.name == "small_cnn":
-        raise UsageError(
-            f"small_cnn needs {architecture.preprocessing.crop} × "
-            f"{architecture.preprocessing.crop} pixels, not {stated.crop} × {stated.crop}"
-        )
-    preparation = stated.preparation.with_options(config.preparation)
-    return dataclasses.replace(stated, preparation=preparation)
 
 
 def _scan(

@@ -145,6 +145,8 @@ def predict_rows(
     -------
     array of float64, shape (len(rows), n_classes)
     """
+    if not len(rows):
+        return np.empty((0, len(inputs.classes)))
     module = Predicting(network)
     with torch.random.fork_rng(devices=[]), _quiet():
         trainer = _trainer(config, folder, [], n_devices=1)

@@ -137,6 +137,11 @@ class FeatureInputs(Inputs):
                 "recipe_hash": features.recipe_hash,
                 "head": NEW_FC,
             },
+            "features": {
+                "n_features": features.X.shape[1],
+                "recipe": dict(features.provenance["recipe"]),
+                "weights": features.provenance.get("weights"),
+            },
         }
 
     @property

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from bottleneck.finetune.training_data import Inputs
 
 __all__ = [
+    "REFIT",
     "FoldSplit",
     "divide",
     "fold_name",
     "hold_out",
+    "hold_out_of_all",
     "plan_training",
     "read_folds",
     "refuse_shared_patients",
@@ -37,6 +39,9 @@ __all__ = [
 
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
+
+#: Name of the network that is trained on all samples, and of its folder.
+REFIT = "refit"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ class FoldSplit:
     repeat, fold : int
         Number of the repeat and of the fold within it, from 0.
     train, validation, test : ndarray of int
-        Rows of the data set.
+        Rows of the data set. The test set is empty for the network of all samples.
     """
 
     repeat: int
@@ -60,7 +65,7 @@ class FoldSplit:
     @property
     def name(self) -> str:
         """Name of the folder of the fold."""
-        return fold_name(self.repeat, self.fold)
+        return fold_name(self.repeat, self.fold) if len(self.test) else REFIT
 
 
 def fold_name(repeat: int, fold: int) -> str:
@@ -116,15 +121,48 @@ def divide(plan: FoldPlan, splits: Strings | None, share: float) -> list[FoldSpl
         Share of each training set that becomes its validation set.
     """
     splits = None if splits is None else splits[plan.rows]
-    return [
-        dataclasses.replace(
-            part,
-            train=plan.rows[part.train],
-            validation=plan.rows[part.validation],
-            test=plan.rows[part.test],
+    parts = hold_out(plan.folds, plan.y, plan.groups, splits, share)
+    return [_of_all_rows(plan, part) for part in parts]
+
+
+def hold_out_of_all(plan: FoldPlan, share: float) -> FoldSplit:
+    """Return all samples of a plan with a validation set, as rows of all samples.
+
+    The network of all samples is trained as those of the folds: its epoch is chosen, and its
+    scores are calibrated, on a validation set by patient. What the folds estimate is the result of
+    this procedure.
+
+    Parameters
+    ----------
+    plan : FoldPlan
+        The folds.
+    share : float
+        Share of the samples that becomes the validation set.
+
+    Raises
+    ------
+    ProtocolError
+        If the samples cannot be divided like this, or there is a single fold.
+    """
+    if len(plan.folds.folds) < 2:
+        raise ProtocolError(
+            "a network of all samples is trained where there are several folds: here one network "
+            "is trained on all samples outside the test set, and predicts as fold-1; leave out "
+            "--refit (in Python: refit=True)"
         )
-        for part in hold_out(plan.folds, plan.y, plan.groups, splits, share)
-    ]
+    every, nothing = np.arange(len(plan.y)), np.array([], np.intp)
+    whole = Fold(0, 0, plan.folds.folds[0].seed, every, nothing)
+    folds = Folds("given folds", (whole,), "", plan.folds.grouped)
+    return _of_all_rows(plan, hold_out(folds, plan.y, plan.groups, None, share)[0])
+
+
+def _of_all_rows(plan: FoldPlan, part: FoldSplit) -> FoldSplit:
+    return dataclasses.replace(
+        part,
+        train=plan.rows[part.train],
+        validation=plan.rows[part.validation],
+        test=plan.rows[part.test],
+    )
 
 
 def hold_out(

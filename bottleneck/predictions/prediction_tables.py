@@ -17,7 +17,7 @@ from bottleneck.errors import DataError
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.predictions.prediction_arrays import add_up, kind_of, renumbered
 
-__all__ = ["read_predictions"]
+__all__ = ["read_parts", "read_predictions"]
 
 _COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
 
@@ -58,6 +58,40 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     >>> predictions.predicted.tolist(), predictions.kind
     (['benign', 'malignant'], 'probability')
     """
+    predictions, part = read_parts(path)
+    if not np.any(part == "test"):
+        raise DataError(f"{path} has no row of the part 'test'")
+    validation = part == "validation"
+    test = predictions.take(~validation)
+    keys = Counter(zip(test.ids.tolist(), test.repeats.tolist(), strict=True))
+    if repeated := [name for (name, _), n in keys.items() if n > 1]:
+        raise DataError(
+            f"{path} predicts '{repeated[0]}' twice: "
+            "a table holds one arm, with every sample once per repeat"
+        )
+    return test, predictions.take(validation) if validation.any() else None
+
+
+def read_parts(path: str | Path) -> tuple[Predictions, NDArray[np.str_]]:
+    """Return all rows of a table of predictions, and the part of each.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table as for ``read_predictions``.
+
+    Returns
+    -------
+    predictions : Predictions
+        All rows.
+    part : ndarray of str, shape (n_rows,)
+        "test" or "validation".
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is no such table.
+    """
     table = _Table(path)
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
     repeats, folds = table.repeats_and_folds()
@@ -76,17 +110,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     part = np.full(len(scores), "test")
     if "part" in table.frame:
         part = table.spelled("part", ("test", "validation"), "names a part")
-    if not np.any(part == "test"):
-        raise DataError(f"{path} has no row of the part 'test'")
-    validation = part == "validation"
-    test = predictions.take(~validation)
-    keys = Counter(zip(test.ids.tolist(), test.repeats.tolist(), strict=True))
-    if repeated := [name for (name, _), n in keys.items() if n > 1]:
-        raise DataError(
-            f"{path} predicts '{repeated[0]}' twice: "
-            "a table holds one arm, with every sample once per repeat"
-        )
-    return test, predictions.take(validation) if validation.any() else None
+    return predictions, part
 
 
 def _spell_column(name: str) -> str:

@@ -93,13 +93,15 @@ def collect_external(
     positive: str,
 ) -> tuple[StudyArmResult, ...]:
     """Return the results of all arms on another data set, which trained networks predict now."""
-    from bottleneck.finetune.external_prediction import predict
+    from bottleneck.deploy.trained.trained_model import TrainedModel
 
     tested = list(comparison.external[0].evaluations)
     for name, runs in trained.items():
         if runs[0].record["network"].get("head") == "new_fc":
             continue
-        arm = ArmPredictions(name=name, head="predictions", test=predict(runs[0].path, cohort))
+        first = runs[0].path
+        made = TrainedModel(first).predict(cohort, output=first / "external")
+        arm = ArmPredictions(name=name, head="predictions", test=made.predictions)
         tested.append(evaluate_arm(arm, positive, Measures()))
     present = {evaluation.name for evaluation in tested}
     arms = tuple(arm for arm in study.arms if names[arm.name] in present)

@@ -50,4 +50,4 @@ def backbone() -> Backbone:
 
 @pytest.fixture(scope="session")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train(dataset_of(photos), tmp_path_factory.mktemp("trained") / "run")
+    return train(dataset_of(photos), tmp_path_factory.mktemp("trained") / "run", refit=True)

@@ -57,9 +57,14 @@ def quick(**options: Any) -> TrainingOptions:
     return TrainingOptions(**{**usual, **options})
 
 
-def train(dataset: ImageDataset, output: Path, **options: Any) -> Trained:
+def train(dataset: ImageDataset, output: Path, *, refit: bool = False, **options: Any) -> Trained:
     (trained,) = finetune(
-        dataset, quick(**options), backbone=small_backbone(), protocol=PROTOCOL, output=output
+        dataset,
+        quick(**options),
+        backbone=small_backbone(),
+        protocol=PROTOCOL,
+        refit=refit,
+        output=output,
     )
     return trained
 

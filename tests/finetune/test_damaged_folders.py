@@ -19,13 +19,14 @@ from small import PROTOCOL, quick, small_backbone
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.files import writing
 from bottleneck.finetune.cross_validate import finetune
 from bottleneck.finetune.early_stopping import Course
-from bottleneck.finetune.external_prediction import predict
 from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_folder.run_folder import RunFolder
+from bottleneck.finetune.training_folder.saved_files import read_sealed_json, write_sealed_json
 
 
 @pytest.fixture
@@ -273,7 +274,10 @@ def test_a_full_disk_keeps_what_is_finished(
     ("name", "damage", "message"),
     [
         ("training.json", empty, "is not valid JSON"),
-        ("training.json", remove, "training.json cannot be read"),
+        ("training.json", better, "another checksum"),
+        ("training.json", remove, r"a training that is not finished \(3 folds done\): repeat"),
+        ("predictions.csv", flip, "another checksum"),
+        ("predictions.csv", remove, "is missing; repeat the training"),
         ("fold-0-1/network.safetensors", cut, "bytes, and .* were written"),
         ("fold-0-1/network.safetensors", flip, "another checksum"),
         ("fold-0-1/network.safetensors", swap, "another checksum"),
@@ -290,12 +294,13 @@ def test_a_network_that_cannot_predict(
 ) -> None:
     damage(copied / name)
     with pytest.raises(ModelError, match=message):
-        predict(copied, dataset, fold=1, backbone=backbone)
+        TrainedModel(copied, backbone=backbone).predict(dataset, network="fold-2", output=copied)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("format", "bottleneck-training/0"),
         ("seed", 10**400),
         ("seed", "0"),
         ("classes", "ab"),
@@ -305,10 +310,8 @@ def test_a_network_that_cannot_predict(
         ("folds", [None]),
     ],
 )
-def test_a_record_that_does_not_describe_a_training(
-    copied: Path, dataset: ImageDataset, backbone: Backbone, field: str, value: Any
-) -> None:
+def test_a_record_that_does_not_describe_a_training(copied: Path, field: str, value: Any) -> None:
     path = copied / "training.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    write_sealed_json(path, {**read_sealed_json(path, "record"), field: value})
     with pytest.raises(ModelError, match=r"training\.json"):
-        predict(copied, dataset, fold=1, backbone=backbone)
+        TrainedModel(copied)

@@ -13,7 +13,10 @@ from bottleneck.finetune.training_folder.saved_files import DamagedFile
 from bottleneck.finetune.validation_split import FoldSplit
 from bottleneck.settings.schema import Field, from_table, schema
 
-__all__ = ["FoldRecord", "check_record"]
+__all__ = ["TRAINING_FORMAT", "FileRecord", "FoldRecord", "check_record"]
+
+#: The format of ``training.json``.
+TRAINING_FORMAT = "bottleneck-training/1"
 
 _Count = Annotated[int, Ge(0), Le(10**15)]
 _Seconds = Annotated[float, Ge(0), Le(10**15)]
@@ -50,7 +53,7 @@ class FoldRecord:
     n_train: _Count
     n_validation: _Count
     n_test: _Count
-    test_auroc: _Share
+    test_auroc: _Share | None
     validation_auroc: _Share
     curve: Annotated[tuple[EpochRecord, ...], MinLen(1)]
     chosen_epoch: _Count

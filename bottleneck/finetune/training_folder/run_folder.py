@@ -29,12 +29,12 @@ from bottleneck.finetune.training_folder.saved_files import (
     write_sealed,
     write_sealed_json,
 )
-from bottleneck.finetune.validation_split import FoldSplit, fold_name
+from bottleneck.finetune.validation_split import FoldSplit
 
 if TYPE_CHECKING:
     from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
 
-__all__ = ["RunFolder", "network_file"]
+__all__ = ["RunFolder"]
 
 _INPUTS = "run.json"
 _CHECKPOINT = "last.ckpt"
@@ -129,6 +129,10 @@ class RunFolder:
             path.mkdir(exist_ok=True)
             sweep(path)
         return path
+
+    def has(self, name: str) -> bool:
+        """Return whether the network of a fold is finished."""
+        return is_there(self.path / name / _DONE, "record")
 
     def checkpoint(self, name: str) -> CheckpointFile:
         """Return the checkpoint of a fold."""
@@ -225,11 +229,6 @@ def _read_scores(path: Path, seal: Seal, part: FoldSplit, n_classes: int) -> Sco
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError):
         pass
     raise DamagedFile(path, "does not hold the scores of this fold")
-
-
-def network_file(path: Path, repeat: int, fold: int) -> Path:
-    """Return the path of a fold's network in a run's folder."""
-    return path / fold_name(repeat, fold) / _WEIGHTS
 
 
 def _difference(known: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "read_object",
     "read_sealed",
     "read_sealed_json",
+    "seal_table",
     "write_json",
     "write_sealed",
     "write_sealed_json",
@@ -130,7 +131,7 @@ def write_sealed(path: Path, data: bytes) -> Seal:
     """Write a file, and return the seal to keep in another file."""
     with explained_writes(path):
         write_whole(path, data)
-    return Seal(len(data), hashlib.sha256(data).hexdigest())
+    return _seal(data)
 
 
 def read_sealed(path: Path, what: str, seal: Seal) -> bytes:
@@ -186,8 +187,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV file atomically."""
-    with explained_writes(path):
-        write_whole(path, frame_csv(table).encode())
+    write_sealed(path, frame_csv(table).encode())
+
+
+def seal_table(table: pd.DataFrame) -> Seal:
+    """Return the seal of the file that ``write_table`` writes."""
+    return _seal(frame_csv(table).encode())
+
+
+def _seal(data: bytes) -> Seal:
+    return Seal(len(data), hashlib.sha256(data).hexdigest())
 
 
 def _unreadable(path: Path, what: str, error: OSError) -> UsageError:

@@ -1,0 +1,1 @@
+"""Trained networks in use: prediction with the networks of a training."""

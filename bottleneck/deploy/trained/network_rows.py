@@ -1,0 +1,139 @@
+"""Scores of images by trained networks, computed as the rows of an extraction.
+
+The pooled last map of a trained network is extracted like that of a frozen one: rows are computed
+in batches of one shape, are found again by the content of their image, and survive a kill. The
+trained classifier then turns a row into scores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.weights.loading import Weights
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.features.extraction import extract_all
+from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.finetune.classifier import Classifier
+from bottleneck.finetune.training_folder.trained_folder import TrainingRecord
+from bottleneck.predictions import Predictions, predicted_classes
+
+__all__ = ["SplitNetwork", "extract_rows", "score_rows", "split_network"]
+
+_CHUNK = 4096
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SplitNetwork:
+    """A trained network in two parts.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        From an image to the pooled last map; to the logits, for an architecture whose classifier
+        is part of it.
+    head : nn.Module
+        The trained classifier; the identity for such an architecture.
+    """
+
+    backbone: Backbone
+    head: nn.Module
+
+
+def split_network(classifier: Classifier, record: TrainingRecord, name: str) -> SplitNetwork:
+    """Return a trained network as a backbone and the classifier on its features.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    record : TrainingRecord
+        The training.
+    name : str
+        Name of the network, for its feature files.
+    """
+    stated = record.network
+    assert stated.preprocessing is not None
+    body = classifier.body
+    is_backbone = bool(stated.architecture)
+    backbone = Backbone(
+        body.get_submodule("network") if is_backbone else body,
+        name=stated.backbone,
+        architecture=stated.architecture or stated.backbone,
+        weights=Weights(f"trained {name}", record.name, licence=stated.licence),
+        preprocessing=stated.preprocessing,
+        pooling=stated.pooling if is_backbone else "avg",
+        own=stated.own,
+    )
+    # In double precision, the score of a row does not depend on the number of rows.
+    return SplitNetwork(backbone, classifier.head.eval().double())
+
+
+def extract_rows(
+    dataset: ImageDataset,
+    networks: Sequence[SplitNetwork],
+    record: TrainingRecord,
+    *,
+    output: str | Path,
+    device: str,
+    progress: Callable[[int, int, str], None] | None,
+    **options: Any,
+) -> list[FeatureSet]:
+    """Return the rows of a data set by each network, computed in one pass over the images.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        The images.
+    networks : sequence of SplitNetwork
+        The networks.
+    record : TrainingRecord
+        The training, which states the precision.
+    output : str or Path
+        Folder of the feature files.
+    device, progress, options
+        As for ``extract``.
+    """
+    runs = extract_all(
+        dataset,
+        [network.backbone for network in networks],
+        layers=(),
+        # As the networks were tested: images are resized by Pillow there.
+        precision=record.config.precision,
+        decoding="reference",
+        output=output,
+        device=device,
+        progress=progress,
+        **options,
+    )
+    return [load_features(run.path) for run in runs]
+
+
+@torch.inference_mode()
+def score_rows(features: FeatureSet, head: nn.Module, classes: tuple[str, ...]) -> Predictions:
+    """Return the probability of every class by the classifier of a network, for every row."""
+    parts = [
+        head(torch.from_numpy(features.X[start : start + _CHUNK].astype(np.float64)))
+        for start in range(0, len(features), _CHUNK)
+    ]
+    scores = torch.cat(parts).softmax(1).numpy()
+    zeros = np.zeros(len(features), np.int64)
+    return Predictions(
+        ids=features.ids,
+        groups=features.patients,
+        repeats=zeros,
+        folds=zeros,
+        labels=features.y,
+        predicted=predicted_classes(scores, classes),
+        scores=scores,
+        classes=classes,
+        kind="probability",
+    )
