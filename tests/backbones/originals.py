@@ -327,10 +327,35 @@ def _transformers(encoder: Any, images: list[Path], folder: Path) -> Original:
     )
 
 
+def _efficientnet_pytorch(encoder: Any, images: list[Path], folder: Path) -> Original:
+    import efficientnet_lite_pytorch
+
+    network = efficientnet_lite_pytorch.EfficientNet.from_name(encoder.efficientnet_pytorch).eval()
+    # Of the lite networks, their first publisher states this input; the package states none.
+    stated = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.Resize(256, torchvision.transforms.InterpolationMode.BICUBIC),
+            torchvision.transforms.CenterCrop(224),
+            torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize([0.5] * 3, [0.5] * 3),
+        ]
+    )
+
+    def inputs(paths: Sequence[Path]) -> Tensor:
+        return torch.stack([stated(_pil(path)) for path in paths])
+
+    with torch.no_grad():
+        randomise(network, inputs(images))
+    file = folder / f"{encoder.efficientnet_pytorch}.pth"
+    torch.save(network.state_dict(), file)
+    return Original(file, _numpy(lambda x: network.extract_features(x).mean((2, 3)), inputs))
+
+
 MAKERS: dict[str, Callable[[Any, list[Path], Path], Original]] = {
     "timm": _timm,
     "torchvision": _torchvision,
     "radimagenet": _radimagenet,
     "keras": _keras,
     "transformers": _transformers,
+    "efficientnet_pytorch": _efficientnet_pytorch,
 }

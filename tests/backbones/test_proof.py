@@ -27,6 +27,7 @@ QUICK = {
     "resnet50": ("radimagenet", "keras"),
     "densenet121": ("torchvision", "radimagenet", "keras"),
     "mobilenetv3": ("torchvision",),
+    "efficientnet_lite0": ("efficientnet_pytorch",),
     "swin_tiny": ("timm", "torchvision", "transformers"),
     "swinv2_tiny": ("torchvision", "transformers"),
 }

@@ -234,10 +234,37 @@ def _keras(encoder: Encoder) -> Layout:
     )
 
 
+def _efficientnet_pytorch(encoder: Encoder) -> Layout:
+    return Layout("efficientnet_pytorch", _efficientnet, "_conv_stem.weight")
+
+
+def _efficientnet(state: State, network: nn.Module) -> dict[str, Tensor]:
+    names = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    names["_fc"] = "classifier"
+    paths = [
+        f"blocks.{s}.{b}"
+        for s, stage in network.get_submodule("blocks").named_children()
+        for b, _ in stage.named_children()
+    ]
+    for number, path in enumerate(paths):
+        source = f"_blocks.{number}"
+        # The first blocks do not expand, and timm counts from the first convolution that is there.
+        expands = f"{source}._expand_conv.weight" in state
+        theirs = ["_expand_conv", "_bn0"] * expands
+        theirs += ["_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+        ours = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"]
+        if not expands:
+            ours = ["conv_dw", "bn1", "conv_pw", "bn2"]
+        names |= {f"{source}.{a}": f"{path}.{b}" for a, b in zip(theirs, ours, strict=True)}
+    parts = ((key.rpartition("."), tensor) for key, tensor in state.items())
+    return {f"{names.get(module, module)}.{leaf}": tensor for (module, _, leaf), tensor in parts}
+
+
 _MAKERS: dict[str, Callable[[Encoder], Layout]] = {
     "timm": _timm,
     "torchvision": _torchvision,
     "radimagenet": _radimagenet,
     "keras": _keras,
     "transformers": _transformers,
+    "efficientnet_pytorch": _efficientnet_pytorch,
 }

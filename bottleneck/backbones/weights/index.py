@@ -93,16 +93,17 @@ def _published_row(encoder: Encoder, published: PublishedWeights) -> dict[str, A
         return _local_row(encoder, *stored)
     path = find_local(encoder, published)
     known = published.sha256
+    author = "of the package" if published.package else "claimed by third parties"
     return {
         "backbone": encoder.name,
         "weights": published.weights,
         "width": width_of(encoder),
         "file": published.file,
-        "source": published.repository or published.home,
+        "source": published.source,
         "licence": licence_of(encoder, published),
         "preprocessing": published.preprocessing,
         "revision": published.revision,
-        "sha256": f"{known} (claimed by third parties, and required)" if known else None,
+        "sha256": f"{known} ({author}, and required)" if known else None,
         "here": str(path) if path else None,
     }
 
@@ -232,6 +233,8 @@ def _recognise_published(
     for published in encoder.published:
         if published.file.endswith(".h5") != (layout == "keras"):
             continue
+        if published.sha256 == sha256:
+            return published
         by_name = published.file == path.name and published.weights.startswith("radimagenet")
         by_request = weights and published.weights in (weights, f"{weights}-keras")
         if by_request or by_name or published.preprocessing == layout != "timm":
@@ -272,7 +275,7 @@ def _store(
         file=path.name,
         sha256=content.sha256,
         layout=fit.layout.name,
-        source=(published.repository or published.home) if published else readable(path.name),
+        source=published.source if published else readable(path.name),
         licence=licence_of(encoder, published) if published else None,
         preprocessing=stated,
         revision=located.revision,

