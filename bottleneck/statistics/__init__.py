@@ -15,6 +15,7 @@ Several tests or folds  ``holm``, ``corrected_resampled_t``
 Number of patients      ``effective_number``, ``holds_level``
 Several centres         ``random_effects``
 Shift between cohorts   ``mmd_test``, ``knn_outliers``
+Unlike the training     ``distance_percentiles``
 ======================  =====================================================================
 
 All take true classes first, then scores, probabilities or predicted classes, then ``groups``
@@ -48,6 +49,7 @@ from bottleneck.statistics.probabilities import (
     reliability_curve,
 )
 from bottleneck.statistics.proportions import proportion_interval, wilson_interval
+from bottleneck.statistics.training_distances import distance_percentiles
 
 __all__ = [
     "AucDifference",
@@ -68,6 +70,7 @@ __all__ = [
     "corrected_resampled_t",
     "decision_curve",
     "diagnostic_accuracy",
+    "distance_percentiles",
     "effective_number",
     "expected_calibration_error",
     "holds_level",
