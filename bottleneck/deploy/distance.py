@@ -71,7 +71,12 @@ class TrainingReference:
 
     @staticmethod
     def fit(
-        X: ArrayLike, patients: ArrayLike | None = None, *, one_unit: bool = True, seed: int = 0
+        X: ArrayLike,
+        patients: ArrayLike | None = None,
+        *,
+        one_unit: bool = True,
+        has_patients: bool = True,
+        seed: int = 0,
     ) -> TrainingReference:
         """Return the reference of a training set.
 
@@ -83,6 +88,9 @@ class TrainingReference:
             Patients. Without them every image is a patient of its own.
         one_unit : bool
             Whether all features have one unit, as those of a network do.
+        has_patients : bool
+            Whether ``patients`` are those of known patients, and not images of one content. If
+            not, the words speak of images.
         seed : int
             Seed of the part of the images that is kept of many.
 
@@ -95,7 +103,7 @@ class TrainingReference:
         codes = as_patients(patients, len(A))
         kept = _sample(codes, A.shape[1], seed)
         A, own = np.ascontiguousarray(A[kept]), np.unique(codes[kept], return_inverse=True)[1]
-        unit = "image" if patients is None else "patient"
+        unit = "patient" if has_patients and patients is not None else "image"
         if own.max() + 1 < FEWEST_PATIENTS:
             distances = np.zeros(0)
             A = A[:0]

@@ -19,6 +19,7 @@ from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_si
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.evaluated_results import find_evaluation
 from bottleneck.deploy.models.model import Model
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
@@ -244,7 +245,13 @@ def fit(
         sigmoids=sigmoids,
         operating_point=operating_point,
         conformal=conformal,
-        reference=None,
+        reference=TrainingReference.fit(
+            features.X[rows],
+            samples.groups,
+            # Columns of a table have units of their own.
+            one_unit="preprocessing" in features.provenance["recipe"],
+            has_patients=patients is not None,
+        ),
         training={
             "images": count_by_class(samples.y),
             "patients": None if patients is None else count_by_class(samples.y, patients),

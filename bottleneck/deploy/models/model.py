@@ -11,6 +11,7 @@ from typing import Any
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
@@ -91,8 +92,8 @@ class Model:
     conformal : ConformalSets or None
         The nonconformity scores that the sets of new images follow from; None where there are no
         out-of-fold probabilities.
-    reference : None
-        Not kept yet.
+    reference : TrainingReference or None
+        The features of training images, which the distances of new images are measured from.
     training : mapping
         Summary of the training samples: images and patients of each class, images of each
         centre, seed, inner folds, and what was done with copies of different labels.
@@ -137,7 +138,7 @@ class Model:
     sigmoids: Sigmoids | None
     operating_point: OperatingThreshold | None
     conformal: ConformalSets | None
-    reference: None
+    reference: TrainingReference | None
     training: Mapping[str, Any]
     weights: Mapping[str, Any]
     comparison: EvaluatedArm | None

@@ -11,6 +11,7 @@ import numpy as np
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.evaluated_arm import EvaluatedArm
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.evaluation.metrics.calibration import Sigmoids
@@ -52,6 +53,7 @@ PARTS: Mapping[str, type[KeptPart]] = {
     "sigmoids": Sigmoids,
     "operating_point": OperatingThreshold,
     "conformal": ConformalSets,
+    "reference": TrainingReference,
     "comparison": EvaluatedArm,
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.deploy.prediction.application import apply_model
@@ -55,12 +56,34 @@ def predict_features(
     return apply_model(
         model,
         score_features(model, features),
-        None if model.reference is None else model.reference.percentiles(features.X),
+        _measure(model, features),
         features.failures,
         error_rate,
         everyone=InputRows.of_features(features) if everyone is None else everyone,
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
-        notes=notes,
+        notes=[*notes, *_note_unmeasured(model)],
+    )
+
+
+def _measure(model: Model, features: FeatureSet) -> NDArray[np.float64] | None:
+    if model.reference is None:
+        return None
+    try:
+        return model.reference.percentiles(features.X)
+    except UsageError as error:
+        raise _not_predicted(error) from error
+
+
+def _note_unmeasured(model: Model) -> list[str]:
+    reference = model.reference
+    return [] if reference is None or reference.is_known else [reference.words]
+
+
+def _not_predicted(error: UsageError) -> ModelError:
+    # A damaged file can hold objects of the right types with inconsistent arrays.
+    return ModelError(
+        f"the model cannot predict from these features ({one_line(error)}); is its file damaged? "
+        "Train the head again with fit"
     )
 
 
@@ -110,12 +133,8 @@ def score_features(model: Model, features: FeatureSet) -> Predictions:
     zeros = np.zeros(len(features), dtype=np.int64)
     try:
         scores = score_classes(model, model.estimator, features.X, model.classes)
-    # A damaged file can hold an estimator of the right type with inconsistent arrays.
     except UsageError as error:
-        raise ModelError(
-            f"the model cannot predict from these features ({one_line(error)}); is its file "
-            f"damaged? Train the head again with fit"
-        ) from error
+        raise _not_predicted(error) from error
     return Predictions(
         ids=features.ids,
         groups=features.patients,
