@@ -18,13 +18,16 @@ from bottleneck.cli.console import (
     say_paragraph,
     show,
     show_json,
+    show_paragraph,
 )
 from bottleneck.cli.defaults import fill_defaults
-from bottleneck.cli.fields import takes_fields
+from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.named_heads import HEAD_HELP, get_all_named, get_named
 from bottleneck.cli.saving import save
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.models.model_types import trust_command
+from bottleneck.errors import UsageError
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.cluster import share_out
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from bottleneck.heads.head import Head
 
 
-@takes_fields(SelectionOptions)
+@takes_fields(SelectionOptions, Options(Protocol, ("unit", "aggregate", "conflicts")))
 def fit(
     features: Annotated[
         list[Path] | None,
@@ -53,30 +56,61 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
+    at_sensitivity: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep the threshold that reaches this sensitivity out of fold, such as 0.95.",
+            show_default=False,
+        ),
+    ] = None,
+    at_specificity: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep the threshold that reaches this specificity out of fold.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Engine = "local",
     address: Address = None,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
     choosing: SelectionOptions,
+    counting: dict[str, Any],
 ) -> None:
     """Train a classifier on cached features and save it.
 
-    The model is for use on new images. `bottleneck compare` estimates how good it is.
+    The model is for use on new images. It keeps calibrated probabilities and, if asked, a
+    threshold. `bottleneck compare` estimates how good it is.
 
-    Example: `bottleneck fit --head svm --head logistic`
+    Example: `bottleneck fit --head svm --at-sensitivity 0.95`
     """
     validate(Jobs, jobs, "the number of processes")
     validate(Seed, seed, "the seed")
+    if counting.get("aggregate") == "max" and counting.get("unit") != "patient":
+        raise UsageError("--aggregate max has no effect without --unit patient: add that option")
+    settings = {"at_sensitivity": at_sensitivity, "at_specificity": at_specificity, **counting}
     names = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
     heads = get_all_named(names)
     files = choose_features(features or [], "fit")
     with share_out(engine, address):
         results = [
-            run(path, one, output, choosing, positive=positive, seed=seed, jobs=jobs, quiet=quiet)
+            run(
+                path,
+                one,
+                output,
+                choosing,
+                positive=positive,
+                seed=seed,
+                jobs=jobs,
+                quiet=quiet,
+                **settings,
+            )
             for path in files
             for one in heads
         ]
+    from bottleneck.deploy.models.model_words import describe_threshold
+
     if as_json:
         show_json([_as_json(path, model) for path, model in results])
         return
@@ -84,6 +118,8 @@ def fit(
         show(RANDOM_WEIGHTS)
     for path, model in results:
         show(*_summary(path, model))
+        if model.operating_point is not None and model.positive is not None:
+            show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
         if not quiet and (types := model.untrusted_types):
             say_paragraph(
                 f"note: readers of {path} must trust {', '.join(types)}, which this model needs. "
@@ -102,8 +138,9 @@ def run(
     seed: int = 0,
     jobs: int = -1,
     quiet: bool = False,
+    **settings: Any,
 ) -> tuple[Path, Model]:
-    """Train one head on one feature file and save it."""
+    """Train one head on one feature file and save it; ``settings`` are those of ``fit``."""
     from bottleneck.deploy.fit import fit as fit_head
     from bottleneck.deploy.models.model_file import model_file_name
     from bottleneck.features.file.reader import load_features
@@ -120,7 +157,9 @@ def run(
         cohort = str(loaded.provenance["dataset"]["fingerprint"]) if loaded.selection else None
     path = output / model_file_name(features, head.name, cohort)
     with lock(path, "training"):
-        model = fit_head(loaded, head, positive=positive, seed=seed, n_jobs=jobs, quiet=quiet)
+        model = fit_head(
+            loaded, head, positive=positive, seed=seed, n_jobs=jobs, quiet=quiet, **settings
+        )
         _, problem = save(lambda folder: model.save(folder / path.name), output)
     if problem is not None:
         raise problem

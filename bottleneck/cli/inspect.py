@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bottleneck.cli.console import Json, Quiet, show, show_json
+from bottleneck.cli.console import Json, Quiet, fold, show, show_json
 from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
@@ -26,14 +26,17 @@ def inspect(
     del quiet  # Nothing but the result is printed.
     if trust and file.suffix != ".skops":
         raise UsageError("--trust is for models (.skops), and this is another file: leave it out")
-    facts = _model(file, trust or []) if file.suffix == ".skops" else _features(file)
+    if file.suffix == ".skops":
+        facts, shown = _model(file, trust or [])
+    else:
+        facts = shown = _features(file)
     if as_json:
         show_json(facts)
-    else:
-        from bottleneck.report.redaction import readable
+        return
+    from bottleneck.report.redaction import readable
 
-        for line in _lines(readable(facts)):
-            show(line)
+    for line in _lines(readable(shown)):
+        show(line)
 
 
 def _features(path: Path) -> dict[str, Any]:
@@ -67,20 +70,19 @@ def _features(path: Path) -> dict[str, Any]:
     }
 
 
-def _model(path: Path, trust: list[str]) -> dict[str, Any]:
+def _model(path: Path, trust: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all that a model keeps, and what is shown of it in words."""
     from bottleneck.deploy.models.model_fields import describe_fields
     from bottleneck.deploy.models.model_file import load_model
+    from bottleneck.deploy.models.model_words import describe_model
 
     if trust:
         find_own_modules()
     model = load_model(path, trust=trust)
-    evaluated = {} if model.comparison is None else {"figures": model.comparison.words}
-    return {
-        "file": path,
-        "holds": f"a fitted {model.head} head",
-        **evaluated,
-        **describe_fields(model),
-    }
+    head = {"file": path, "holds": f"a fitted {model.head} head"}
+    fields = describe_fields(model)
+    more = {name: fields[name] for name in ("recipe", "versions")}
+    return {**head, **fields}, {**head, **describe_model(model), **more}
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
@@ -92,5 +94,8 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
             lines.append(f"{indent}{key}: {', '.join(map(str, value)) or '–'}")
         else:
             text = f"{value:.6g}" if isinstance(value, float) else value
-            lines.append(f"{indent}{key}: {'–' if value in (None, {}, '') else text}")
+            text = "–" if value in (None, {}, "") else str(text)
+            # Only sentences are folded: names, hashes and paths can be copied.
+            mark = f"{indent}{key}: "
+            lines += fold(text, mark) if ": " in text or ", " in text else [f"{mark}{text}"]
     return lines

@@ -13,7 +13,7 @@ from bottleneck.audit.audit import Audit
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.deploy.models.model import Model
-from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.deploy.models.model_words import describe_model
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
@@ -167,40 +167,20 @@ def _(result: Predictions) -> dict[str, Any]:
 
 @_content.register
 def _(result: Model) -> dict[str, Any]:
-    recipe = result.recipe
-    chosen = ", ".join(f"{name} = {value}" for name, value in result.chosen.items())
+    recipe, words = result.recipe, describe_model(result)
+    size = _size(result.n_samples, result.n_patients)
+    shown = ("classifier", "predicts", "probabilities", "threshold", "sets", "weights")
     return {
         "name": result.head,
         "warnings": [] if result.converged else ["The solver stopped at its limit of iterations."],
         "facts": [
             ("Features", f"{recipe.get('backbone')} ({recipe.get('weights')})"),
-            (
-                "Trained on",
-                f"{_size(result.n_samples, result.n_patients)} of {without_paths(result.dataset)}",
-            ),
+            ("Trained on", f"{size} of {without_paths(result.dataset)}"),
             ("Classes", class_names(result.classes)),
             ("Positive class", result.positive),
-            ("Chosen", chosen),
+            *((name.capitalize(), without_paths(words[name])) for name in shown),
         ],
         "notes": ["evaluate and compare estimate how good a model of this head is."],
-    }
-
-
-@_content.register
-def _(result: ModelPredictions) -> dict[str, Any]:
-    patients = result.by_patient
-    n_patients = None if patients is None else len(patients.decided.predictions)
-    unlike = "" if result.unlike_training is None else f"{result.n_unlike:,}"
-    return {
-        "warnings": result.warnings,
-        "facts": [
-            ("Images", _size(len(result), n_patients, "image")),
-            ("Decided", class_counts(result.decision_counts)),
-            ("Unlike the training images", unlike),
-            ("Without a prediction", f"{len(result.failures):,}" if result.failures else ""),
-        ],
-        "tables": [] if result.evaluation is None else [("", (result.evaluation,))],
-        "notes": [*result.notes, "to_frame() has a row for each image. For research use only."],
     }
 
 

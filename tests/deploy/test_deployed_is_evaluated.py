@@ -22,8 +22,6 @@ from bottleneck.deploy.fit import fit
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.evaluation.metrics.calibration import add_probabilities
-from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.features.sets.feature_set import FeatureSet
 
 TWO, THREE = ("benign", "malignant"), ("a", "b", "c")
@@ -41,9 +39,9 @@ def features_with_copies(classes: tuple[str, ...], n_patients: int = 18) -> Feat
     return dataclasses.replace(f, pixels=pixels)
 
 
-def check(head: Any, classes: tuple[str, ...], **protocol: Any) -> None:
+def check(head: Any, classes: tuple[str, ...], unit: str = "image", **protocol: Any) -> None:
     features = features_with_copies(classes)
-    plan = Protocol(n_splits=3, inner_splits=3, seed=4, **protocol)
+    plan = Protocol(n_splits=3, inner_splits=3, seed=4, unit=unit, **protocol)
     positive = "malignant" if classes == TWO else None
     compared = compare(features, [head], protocol=plan, positive=positive)
     split = plan_split(features, plan)
@@ -54,7 +52,6 @@ def check(head: Any, classes: tuple[str, ...], **protocol: Any) -> None:
     assert told.probabilities is not None
     target = {"at_sensitivity": 0.9} if classes == TWO else {}
     counting = {"unit": plan.unit, "aggregate": plan.aggregate}
-    count = unit_aggregation(plan, positive, features)
     for n, fold in enumerate(split.folds):
         tested = [rows[fold.test], split.plan.dropped_tests[n]]
         training = features.take(np.setdiff1d(np.arange(len(features)), np.concatenate(tested)))
@@ -62,8 +59,11 @@ def check(head: Any, classes: tuple[str, ...], **protocol: Any) -> None:
             warnings.filterwarnings("ignore", message="1 set of copies")
             model = fit(training, head, seed=fold.seed, inner_splits=3, **counting, **target)
         assert model.n_samples == len(fold.train)
-        held_out = features.take(rows[fold.test])
-        made = add_probabilities(count(model.predict(held_out)), model.sigmoids)
+        predicted = model.predict(features.take(rows[fold.test]))
+        made = predicted.predictions
+        if unit == "patient":
+            assert predicted.by_patient is not None
+            made = predicted.by_patient.decided.predictions
         expected = told.take((told.folds == fold.index) & (told.repeats == fold.repeat))
         assert made.ids.tolist() == expected.ids.tolist()
         np.testing.assert_allclose(made.probabilities, expected.probabilities, atol=1e-6, rtol=0)

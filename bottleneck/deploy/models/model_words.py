@@ -1,0 +1,108 @@
+"""What a model keeps, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
+from bottleneck.text.plurals import counted
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.models.model import Model
+
+__all__ = ["describe_model", "describe_threshold"]
+
+_NOT_KNOWN = "not known"
+
+
+def describe_threshold(point: OperatingThreshold, positive: str) -> str:
+    """Return the threshold of a model in words.
+
+    Examples
+    --------
+    >>> point = OperatingThreshold("sensitivity", 0.95, -0.41, 0.95, 0.52)
+    >>> describe_threshold(point, "malignant").partition(":")[0]
+    'malignant at a score of at least −0.41'
+    """
+    number = f"{point.threshold:.6g}".replace("-", "−")
+    return (
+        f"{positive} at a score of at least {number}: sensitivity {point.sensitivity:.3f}, "
+        f"specificity {point.specificity:.3f} out of fold, which is not an estimate of "
+        "performance; compare estimates it"
+    )
+
+
+def describe_model(model: Model) -> dict[str, str]:
+    """Return what a model keeps beside its estimator, as headings and sentences.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    """
+    point = model.operating_point
+    chosen = ", ".join(f"{name} = {value}" for name, value in model.chosen.items())
+    stopped = "" if model.converged else "; the solver stopped at its limit of iterations"
+    return {
+        "classifier": f"{model.head}{f' ({chosen})' if chosen else ''}{stopped}",
+        "classes": ", ".join(
+            f"{name} (positive)" if name == model.positive else name for name in model.classes
+        ),
+        "trained on": _describe_training(model),
+        "predicts": "images"
+        if model.unit == "image"
+        else f"patients, by the {'mean' if model.aggregate == 'mean' else 'highest'} "
+        f"{'of the scores' if model.aggregate == 'mean' else 'score'} of their images",
+        "probabilities": _describe_probabilities(model),
+        "threshold": "none: the class with the largest score is decided"
+        if point is None or model.positive is None
+        else describe_threshold(point, model.positive),
+        "sets": "none: they need calibrated probabilities"
+        if model.conformal is None
+        else model.conformal.words(),
+        "weights": _describe_weights(model),
+        "comparison": "none: the model names no comparison that evaluated it"
+        if model.comparison is None
+        else model.comparison.words,
+        "recalibrations": "none"
+        if not model.recalibrations
+        else f"{len(model.recalibrations)}, the last one in force; see below",
+    }
+
+
+def _describe_training(model: Model) -> str:
+    patients = model.training.get("patients") or {}
+    parts = []
+    for name, n in (model.training.get("images") or {}).items():
+        of = f" of {counted(patients[name], 'patient')}" if name in patients else ""
+        parts.append(f"{name} {counted(n, 'image')}{of}")
+    text = f"{model.trained_on} of {model.dataset}: {'; '.join(parts)}"
+    if centres := model.training.get("centres"):
+        text += f"; {counted(len(centres), 'centre')}"
+    if words := model.selection.get("words"):
+        text += f"; {words}"
+    return text
+
+
+def _describe_probabilities(model: Model) -> str:
+    if model.sigmoids is not None:
+        text = f"calibrated by a sigmoid on out-of-fold scores of {model.unit}s, as in compare"
+        if model.recalibrations:
+            text += ", and recalibrated since"
+        return text
+    if model.kind == "probability":
+        return "those of the classifier, without calibration"
+    return "none: the classifier has scores of a decision function, and no inner folds"
+
+
+def _describe_weights(model: Model) -> str:
+    if not model.weights:
+        return _NOT_KNOWN
+    sha256 = model.weights.get("sha256")
+    parts = [
+        str(model.weights.get("name") or _NOT_KNOWN),
+        f"licence {model.weights.get('licence') or _NOT_KNOWN}",
+        f"source {model.weights['source']}" if model.weights.get("source") else "",
+        f"sha256 {sha256}" if sha256 else "",
+    ]
+    return ", ".join(filter(None, parts))
