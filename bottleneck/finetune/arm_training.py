@@ -171,7 +171,7 @@ def _train_fold(
     progress: Progress | None,
     place: tuple[int, int, int],
 ) -> tuple[dict[str, Any], Scores]:
-    from bottleneck.finetune.trainer import predict_rows, train_network
+    from bottleneck.finetune.trainer import embed_rows, predict_rows, train_network
     from bottleneck.finetune.training_module import auroc
 
     number, n_parts, n_folds = place
@@ -192,6 +192,9 @@ def _train_fold(
         name: predict_rows(inputs, network, getattr(part, name), config, path)
         for name in ("test", "validation")
     }
+    reference = inputs.stored_features(part.train)
+    if reference is None and network.has_features:
+        reference = embed_rows(inputs, network, part.train, config, path)
     record = {
         "repeat": part.repeat,
         "fold": part.fold,
@@ -204,7 +207,16 @@ def _train_fold(
         },
         **record,
     }
-    return folder.finish(part.name, record, scores, network.state_dict()), scores
+    made = {} if reference is None else _name_none(inputs, part.train, reference)
+    return folder.finish(part.name, record, scores, network.state_dict(), made), scores
+
+
+def _name_none(
+    inputs: Inputs, rows: NDArray[np.intp], features: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    """Return features with numbers in place of patients."""
+    patients = inputs.ids if inputs.patients is None else inputs.patients
+    return {"X": features, "patients": np.unique(patients[rows], return_inverse=True)[1]}
 
 
 def _predictions(

@@ -84,6 +84,25 @@ class Classifier(nn.Module):
         """Return logits of shape (batch, n_classes)."""
         return self.head(self.body(self.normalise(inputs)))
 
+    @property
+    def has_features(self) -> bool:
+        """Whether the network ends with a pooled map and a new classifier on it."""
+        return isinstance(self.body, _Pooled)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return the pooled last map, of shape (batch, width)."""
+        return self.body(self.normalise(inputs))
+
+    def exact_logits(self, inputs: Tensor) -> Tensor:
+        """Return logits of shape (batch, n_classes), by a classifier in float32.
+
+        In bf16, logits would be rounded to two or three digits. New images are predicted like
+        this, too.
+        """
+        features = self.features(inputs).float()
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features)
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all modules that are not frozen."""
         super().train(mode)

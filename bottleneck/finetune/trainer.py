@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
+from bottleneck.backbones.embedding import without_tf32
 from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
 from bottleneck.finetune.classifier import Classifier
@@ -27,11 +28,17 @@ from bottleneck.finetune.early_stopping import Course, Curve, Move, best_epoch, 
 from bottleneck.finetune.training_data import Inputs
 from bottleneck.finetune.training_folder.saved_files import DamagedFile
 from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
-from bottleneck.finetune.training_module import Predicting, Training, load_batches, n_used
+from bottleneck.finetune.training_module import (
+    Embedding,
+    Predicting,
+    Training,
+    load_batches,
+    n_used,
+)
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.validation_split import FoldSplit
 
-__all__ = ["predict_rows", "train_network"]
+__all__ = ["embed_rows", "predict_rows", "train_network"]
 
 # In seconds: what lies between the signals that a batch system sends to the processes of a job.
 _MOMENT = 0.5
@@ -147,8 +154,34 @@ def predict_rows(
     """
     if not len(rows):
         return np.empty((0, len(inputs.classes)))
-    module = Predicting(network)
-    with torch.random.fork_rng(devices=[]), _quiet():
+    return _compute(Predicting(network), inputs, rows, config, folder)
+
+
+def embed_rows(
+    inputs: Inputs,
+    network: Classifier,
+    rows: NDArray[np.intp],
+    config: TrainingOptions,
+    folder: Path,
+) -> NDArray[np.float32]:
+    """Return the pooled last map of a network that has one, for rows as in ``predict_rows``.
+
+    Returns
+    -------
+    array of float32, shape (len(rows), width)
+    """
+    return _compute(Embedding(network), inputs, rows, config, folder)
+
+
+def _compute(
+    module: Predicting,
+    inputs: Inputs,
+    rows: NDArray[np.intp],
+    config: TrainingOptions,
+    folder: Path,
+) -> NDArray[Any]:
+    # As on new images, fp32 is not rounded to TF32.
+    with torch.random.fork_rng(devices=[]), _quiet(), without_tf32():
         trainer = _trainer(config, folder, [], n_devices=1)
         with _clean_ends(trainer):
             batches = trainer.predict(module, load_batches(inputs, rows, config))

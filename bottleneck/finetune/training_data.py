@@ -64,6 +64,10 @@ class Inputs(SplitColumns, abc.ABC):
         """Index of the class of every sample."""
         return np.searchsorted(np.array(self.classes), self.y).astype(np.int64)
 
+    def stored_features(self, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
+        """Return the features that samples were given as; None for images."""
+        return None
+
     def network(self, seed: int) -> Classifier:
         """Return the network, with its new weights drawn from a seed."""
         with torch.random.fork_rng(devices=[]):
@@ -148,6 +152,10 @@ class FeatureInputs(Inputs):
     def leak_safe_groups(self) -> LeakSafeGroups:
         """Patients joined by identical and near-duplicate images."""
         return self.features.leak_safe_groups
+
+    def stored_features(self, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
+        """Return the features of some samples."""
+        return self.features.X[rows]
 
     def _build(self, seed: int) -> Classifier:
         return wrap(new_fc(self.features.X.shape[1], len(self.classes)), None)

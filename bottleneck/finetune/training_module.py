@@ -29,7 +29,7 @@ from bottleneck.finetune.transforms import derive_seed
 from bottleneck.finetune.validation_split import FoldSplit
 from bottleneck.processes import worker_processes
 
-__all__ = ["Predicting", "Training", "auroc", "load_batches", "n_used"]
+__all__ = ["Embedding", "Predicting", "Training", "auroc", "load_batches", "n_used"]
 
 _OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -103,7 +103,7 @@ class Training(Validated):
     def validation_step(self, batch: list[Tensor], number: int) -> None:
         """Compute the logits of a batch."""
         inputs, _, rows = batch
-        self.outputs.append((self.network(inputs).float(), rows))
+        self.outputs.append((self.network.exact_logits(inputs), rows))
 
     def on_validation_epoch_end(self) -> None:
         """Compute loss and AUROC of the validation set."""
@@ -158,7 +158,15 @@ class Predicting(pl.LightningModule):
 
     def predict_step(self, batch: list[Tensor], number: int) -> Tensor:
         """Return the probability of every class, shape (len(batch), n_classes)."""
-        return self.network(batch[0]).double().softmax(1).cpu()
+        return self.network.exact_logits(batch[0]).double().softmax(1).cpu()
+
+
+class Embedding(Predicting):
+    """The Lightning module that computes the pooled last map."""
+
+    def predict_step(self, batch: list[Tensor], number: int) -> Tensor:
+        """Return the features of every image, shape (len(batch), width)."""
+        return self.network.features(batch[0]).float().cpu()
 
 
 def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:

@@ -86,7 +86,7 @@ def same_results(folder: Path, trained: Trained) -> None:
         with np.load(ours) as one, np.load(theirs) as other:
             np.testing.assert_array_equal(one["test"], other["test"])
         names = {path.name for path in fold.iterdir() if path.suffix != ".damaged"}
-        assert names == {"fold.json", "network.safetensors", "scores.npz"}
+        assert names == {"fold.json", "network.safetensors", "reference.npz", "scores.npz"}
 
 
 def test_a_fold_behind_a_link_is_refused(
@@ -150,7 +150,9 @@ def test_each_file_is_named_set_aside_and_trained_again(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, empty, flip, remove, swap])
-@pytest.mark.parametrize("name", ["fold.json", "scores.npz", "network.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["fold.json", "scores.npz", "network.safetensors", "reference.npz"]
+)
 def test_every_damage_of_every_file(
     trained: Trained, copied: Path, dataset: ImageDataset, name: str, damage: Callable[..., None]
 ) -> None:

@@ -96,4 +96,4 @@ def test_same_predictions_bit_for_bit(
     run(photos, output, None)
     assert (output / "predictions.csv").read_bytes() == whole
     left = {path.name for path in (output / "fold-0-1").iterdir()}
-    assert left == {"fold.json", "network.safetensors", "scores.npz"}
+    assert left == {"fold.json", "network.safetensors", "reference.npz", "scores.npz"}

@@ -41,6 +41,7 @@ _CHECKPOINT = "last.ckpt"
 _DONE = "fold.json"
 _WEIGHTS = "network.safetensors"
 _SCORES = "scores.npz"
+_REFERENCE = "reference.npz"
 _SHOWN = 4
 
 Scores = Mapping[str, NDArray[np.float64]]
@@ -168,6 +169,8 @@ class RunFolder:
                 )
             check_record(folder / _DONE, content, part)
             read_sealed(folder / _WEIGHTS, "network", _seal(content, _WEIGHTS))
+            if _REFERENCE in content["files"]:
+                read_sealed(folder / _REFERENCE, "features", _seal(content, _REFERENCE))
             scores = _read_scores(folder / _SCORES, _seal(content, _SCORES), part, n_classes)
         except DamagedFile as damaged:
             self.note(f"{damaged.set_aside()} The fold is trained again.")
@@ -178,9 +181,28 @@ class RunFolder:
         return content, scores
 
     def finish(
-        self, name: str, record: Mapping[str, Any], scores: Scores, network: Mapping[str, Any]
+        self,
+        name: str,
+        record: Mapping[str, Any],
+        scores: Scores,
+        network: Mapping[str, Any],
+        reference: Mapping[str, NDArray[Any]],
     ) -> dict[str, Any]:
         """Record a fold as finished, with its network, and delete its checkpoints.
+
+        Parameters
+        ----------
+        name : str
+            Name of the fold.
+        record : mapping
+            How it was trained.
+        scores : mapping
+            Scores by set.
+        network : mapping
+            The tensors of the network.
+        reference : mapping
+            "X", the features of the training set, and "patients", their patients as numbers;
+            empty for a network without features.
 
         Returns
         -------
@@ -190,13 +212,13 @@ class RunFolder:
         from safetensors.torch import save
 
         folder = self.fold(name)
-        packed = io.BytesIO()
-        np.savez(packed, allow_pickle=False, **scores)
         tensors = save({key: tensor.contiguous() for key, tensor in network.items()})
         files = {
             _WEIGHTS: write_sealed(folder / _WEIGHTS, tensors)._asdict(),
-            _SCORES: write_sealed(folder / _SCORES, packed.getvalue())._asdict(),
+            _SCORES: write_sealed(folder / _SCORES, _pack(scores))._asdict(),
         }
+        if reference:
+            files[_REFERENCE] = write_sealed(folder / _REFERENCE, _pack(reference))._asdict()
         record = {**record, "files": files}
         write_sealed_json(folder / _DONE, {"run": self.hash, **record})
         self._tidy(folder)
@@ -207,6 +229,12 @@ class RunFolder:
         for checkpoint in folder.glob("*.ckpt"):
             with explained_writes(checkpoint):
                 checkpoint.unlink()
+
+
+def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
 
 
 def _seal(record: Mapping[str, Any], name: str) -> Seal:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Le, MinLen
+from numpy.typing import NDArray
 
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["NetworkRecord", "TrainedFolder", "TrainingRecord"]
 
 _WEIGHTS = "network.safetensors"
+_REFERENCE = "reference.npz"
 _AGAIN = "repeat the training with the same command, which mends it"
 
 
@@ -193,6 +196,23 @@ class TrainedFolder:
                 "the versions of timm and torchvision that training.json names"
             ) from None
         return network.eval()
+
+    def reference(self, fold: FoldFiles) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Return the features of a network's training set, and their patients as numbers.
+
+        None for a network without a pooled map.
+
+        Raises
+        ------
+        ModelError
+            If the file is missing or damaged.
+        """
+        file = self.path / fold.name / _REFERENCE
+        if file.name not in fold.files:
+            return None
+        data = self._read(file, "features of the training set", fold.files)
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return arrays["X"], arrays["patients"]
 
     def _read(self, file: Path, what: str, seals: Mapping[str, FileRecord]) -> bytes:
         seal = seals.get(file.name)
