@@ -192,6 +192,7 @@ def _(result: ImageDataset) -> dict[str, Any]:
         "facts": [
             ("Images", _size(len(result), result.n_groups, "image")),
             ("Classes", class_counts(result.class_counts)),
+            ("Without a label", f"{result.n_unlabelled:,}" if result.n_unlabelled else ""),
             ("Positive class", result.positive),
             ("Left out", "; ".join(excluded)),
             ("Notes", f"{len(result.notes)} on how it was read" if result.notes else ""),

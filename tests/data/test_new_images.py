@@ -38,7 +38,7 @@ TREES = st.sets(st.lists(NAMES, min_size=1, max_size=4).map("/".join), min_size=
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(TREES)
 def test_a_folder_has_one_sample_for_each_image_in_it(
@@ -124,7 +124,7 @@ CELLS = st.sampled_from(["benign", "Malignant", "", "NA", "cyst", "benign "])
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(CELLS, min_size=1, max_size=7), st.sampled_from(["csv", "xlsx", "frame"]))
 def test_tables_keep_the_rows_without_a_label(
@@ -225,23 +225,29 @@ def test_folders_called_patient_are_patients(tmp_path: Path) -> None:
     assert named.n_groups == 3
 
 
-def test_patients_are_those_of_dicom(tmp_path: Path) -> None:
-    pydicom = pytest.importorskip("pydicom")
+def write_dicom(path: Path, patient: str) -> None:
+    """Write a grey ultrasound image."""
+    import pydicom
     from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
 
+    made = pydicom.Dataset()
+    made.file_meta = pydicom.dataset.FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
+    made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    made.PatientID, made.Rows, made.Columns = patient, 8, 8
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.BitsAllocated = made.BitsStored = 8
+    made.HighBit, made.PixelRepresentation = 7, 0
+    made.PixelData = bytes(64)
+    made.save_as(path, enforce_file_format=True)
+
+
+def test_patients_are_those_of_dicom(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
     for number, patient in enumerate(["A", "B", "A"]):
-        made = pydicom.Dataset()
-        made.file_meta = pydicom.dataset.FileMetaDataset()
-        made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        made.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
-        made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        made.PatientID, made.Rows, made.Columns = patient, 8, 8
-        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-        made.BitsAllocated = made.BitsStored = 8
-        made.HighBit, made.PixelRepresentation = 7, 0
-        made.PixelData = bytes(64)
         # Without a suffix, as some archives export them.
-        made.save_as(tmp_path / f"IM{number}", enforce_file_format=True)
+        write_dicom(tmp_path / f"IM{number}", patient)
     assert [s.group for s in load_new_images(tmp_path).samples] == ["A", "B", "A"]
     files = sorted(tmp_path.iterdir())
     assert [s.group for s in load_new_images(files).samples] == ["A", "B", "A"]
@@ -304,3 +310,54 @@ def test_labels_may_lack_only_where_asked_for(tmp_path: Path) -> None:
     made = ImageDataset.from_samples(rows, name="x", images=images, may_lack_labels=True)
     assert [s.label for s in made.samples] == ["", "benign"]
     assert len(ImageDataset.from_samples(rows[1:], name="x", images=images)) == 1
+
+
+def write_case(folder: Path, number: int, score: str) -> None:
+    """Write a case as DDTI publishes it, with two images."""
+    (folder / f"{number}.xml").write_text(f"<case><tirads>{score}</tirads></case>")
+    for image in (1, 2):
+        put(folder / f"{number}_{image}.png", number)
+
+
+def test_images_that_a_reader_of_labelled_ones_leaves_out_are_read_without_labels(
+    tmp_path: Path,
+) -> None:
+    for number, score in ((1, "2"), (2, "5"), (3, "")):
+        write_case(tmp_path, number, score)
+    put(tmp_path / "tomorrow.png")
+    dataset = load_new_images(tmp_path, classes=CLASSES)
+    by_file = {sample.source: sample.label for sample in dataset.samples}
+    assert by_file == {
+        **dict.fromkeys(("1_1.png", "1_2.png"), "benign"),
+        **dict.fromkeys(("2_1.png", "2_2.png"), "malignant"),
+        **dict.fromkeys(("3_1.png", "3_2.png", "tomorrow.png"), ""),
+    }
+    assert not dataset.excluded
+
+
+@pytest.mark.parametrize("text", ["<report>no case</report>", "no XML <"])
+def test_a_folder_with_numbered_xml_files_of_another_kind_is_a_plain_folder(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "1.xml").write_text(text)
+    put(tmp_path / "1.png")
+    dataset = load_new_images(tmp_path, classes=CLASSES)
+    assert labels(dataset) == {"1.png": ""}
+    assert any("not read as DDTI" in note for note in dataset.notes)
+
+
+def test_patients_that_are_known_stay_known_next_to_other_images(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    write_dicom(tmp_path / "1.dcm", "A")
+    write_dicom(tmp_path / "2.dcm", "")
+    put(tmp_path / "3.png")
+    dataset = load_new_images(tmp_path)
+    assert [s.group for s in dataset.samples] == ["A", None, None]
+    assert any("patient of its own" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "clip.mp4", "report.pdf", "a.h5"])
+def test_other_files_are_named_for_what_they_are_not(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\0\1\2")
+    with pytest.raises(DataError, match="neither an image"):
+        load_new_images(tmp_path / name)

@@ -202,7 +202,9 @@ def _describe_missing_images(
         place = "directly in it" if levels.split is None else "directly in its split folders"
         return (
             f"'{folder}': {expected}, but its {len(images)} images are {place}. If it is the "
-            "folder of one class, pass the folder above; otherwise pass a table with the labels"
+            "folder of one class, pass the folder above; otherwise pass a table with the labels. "
+            "Images without labels are for a fitted model: bottleneck predict, or extract "
+            "--unlabelled (in Python load_new_images)"
         )
     if not files:
         return f"'{folder}': {expected}, but it contains no file"

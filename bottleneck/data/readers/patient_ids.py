@@ -14,6 +14,7 @@ from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
 from bottleneck.data.readers.untrusted_files import PICTURE_SUFFIXES
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError, is_of_storage, storage_failure
+from bottleneck.text.plurals import counted
 
 __all__ = ["find_patients", "read_patients"]
 
@@ -72,7 +73,7 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
     return dataclasses.replace(dataset, samples=collect(named))
 
 
-def read_patients(dataset: ImageDataset) -> ImageDataset:
+def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
     """Return a data set in which the patient of each sample is the PatientID of its DICOM file.
 
     Files are read up to the PatientID (PS3.3, C.7.1.1); files with the suffix of another image
@@ -82,6 +83,9 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
     ----------
     dataset : ImageDataset
         Any data set.
+    some : bool
+        Whether it is enough if some images have a PatientID. Where samples are split, an image of
+        an unknown patient could be on the other side than the rest of that patient.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
     if n_dicom == 0:
         return dataset
     n_named, n_patients = count_named(named, "group")
-    if n_unnamed or not n_named:
+    if not n_named or (n_unnamed and not some):
         note = (
             f"patients: unknown, since {n_unnamed + n_broken} of {len(samples)} images have no "
             f"readable PatientID, such as '{example}'; take patients from the paths "
@@ -131,7 +135,14 @@ def read_patients(dataset: ImageDataset) -> ImageDataset:
         )
         return dataclasses.replace(dataset, notes=(*dataset.notes, note))
     note = f"patients: PatientID of {n_named} DICOM files"
-    if n_broken:
+    if n_unnamed:
+        n_others = n_unnamed + n_broken
+        have, each = ("has", "it") if n_others == 1 else ("have", "each")
+        note += (
+            f"; {counted(n_others, 'image')} {have} none that can be read, such as '{example}', "
+            f"and {each} counts as a patient of its own"
+        )
+    elif n_broken:
         note += f"; {n_broken} more cannot be decoded, such as '{example}'"
     if n_patients == 1 < n_named:
         note += (

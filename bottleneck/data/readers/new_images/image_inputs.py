@@ -14,11 +14,18 @@ import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.known_labels import match_labels
-from bottleneck.data.readers.built_in_readers import BUILT_IN, FOLDERS, Reader, takes_option
+from bottleneck.data.readers.built_in_readers import (
+    BUILT_IN,
+    FOLDERS,
+    TABLE,
+    BuiltInReader,
+    Reader,
+    takes_option,
+)
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
 from bottleneck.data.readers.new_images.folder_meanings import name_folder_patients
 from bottleneck.data.readers.new_images.given_images import read_inputs
-from bottleneck.data.readers.new_images.image_folders import read_image_folder
+from bottleneck.data.readers.new_images.image_folders import add_other_images, read_image_folder
 from bottleneck.data.readers.new_images.joined_sources import Part, join_parts, read_image_files
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
@@ -31,6 +38,11 @@ from bottleneck.text.short_repr import shorten
 __all__ = ["load_new_images"]
 
 _PHANTOM = "phantom"
+# Of text and spreadsheets; a table may have no suffix.
+_TABLE_SUFFIXES = frozenset(
+    {"", ".csv", ".tsv", ".txt", ".tab", ".dat", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}
+    | {".numbers", ".lst", ".list"}
+)
 _NEEDED = "Pass an image, a folder of images, a table of images (CSV, .xlsx) or a MedMNIST .npz"
 
 
@@ -171,14 +183,24 @@ class _Reading:
         inner = chosen.reader if isinstance(chosen, GuardedReader) else chosen
         options = {key: o for key, o in self.options.items() if takes_option(inner, key)}
         self.used.update(options)
-        is_folder = chosen is FOLDERS
+        may_be_plain = self.reader is None and "crop" not in options and path.is_dir()
+        is_folder, record = chosen is FOLDERS, chosen.record
         if is_folder:
             dataset = read_image_folder(path, self.classes, self.selection)
+        elif isinstance(chosen, BuiltInReader) and may_be_plain:
+            try:
+                dataset = add_other_images(chosen.read(path, **options), path)
+            except DataError as error:
+                dataset = read_image_folder(path, self.classes, self.selection)
+                notes.append(f"the folder is not read as {chosen.name}: {error}")
+                is_folder, record = True, FOLDERS.record
         elif takes_option(chosen, "may_lack_labels"):
+            if chosen is TABLE and self.reader is None:
+                _refuse_other_file(path)
             dataset = chosen.read(path, may_lack_labels=True, **options)
         else:
             dataset = chosen.read(path, **options)
-        dataset = dataclasses.replace(dataset, reader=chosen.record, notes=(*notes, *dataset.notes))
+        dataset = dataclasses.replace(dataset, reader=record, notes=(*notes, *dataset.notes))
         return Part(dataset, path, is_folder=is_folder)
 
     def _read_frame(self, frame: Any) -> ImageDataset:
@@ -207,11 +229,13 @@ class _Reading:
             dataset,
             samples=collect(named),
             positive=None,
-            notes=(*dataset.notes, *notes),
+            notes=tuple(dict.fromkeys((*dataset.notes, *notes))),
             may_lack_labels=True,
         )
+        if pattern is None and not part.paths:
+            return dataset  # Samples in Python have the patients that were stated.
         if pattern is None:
-            dataset = read_patients(dataset)
+            dataset = read_patients(dataset, some=True)
             return name_folder_patients(dataset) if part.is_folder else dataset
         if dataset.n_groups is not None:
             return dataset
@@ -261,6 +285,17 @@ def _find_path(source: Any) -> Path:
         return Path(os.path.normpath(path.absolute()))
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Raise DataError for a file that is neither an image nor a table."""
+    suffix = path.suffix.casefold()
+    if suffix in _TABLE_SUFFIXES:
+        return
+    raise DataError(
+        f"'{path.name}' is neither an image (PNG, JPEG, TIFF, DICOM, BMP, GIF, WebP, netpbm) nor a "
+        "table (CSV, .xlsx): convert it, or pass another file"
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
