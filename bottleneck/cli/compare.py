@@ -227,6 +227,7 @@ def _show_fit_command(comparison: Comparison, folder: Path) -> None:
     from bottleneck.report.fit_command import fit_command
 
     kept = fit_command(comparison, folder)
+    show("")
     show_paragraph(" ".join(kept.words))
     if kept.line:
         show(*kept.lines)

@@ -72,6 +72,8 @@ class EvaluatedArm:
         Name of the arm.
     dataset : str
         Name of the data set.
+    positive : str or None
+        The positive class.
     auroc : MeasuredFigure
         AUROC for the positive class, or the mean over classes without one.
     design : str
@@ -102,6 +104,7 @@ class EvaluatedArm:
 
     arm: str
     dataset: str
+    positive: str | None
     auroc: MeasuredFigure
     design: str
     protocol: str
@@ -133,7 +136,8 @@ class EvaluatedArm:
         The first is such as "evaluated: AUROC 0.753 (0.56–0.88) in 5-fold cross-validation by
         patient".
         """
-        sentences = [f"evaluated: AUROC {self.auroc.text} in {self.design}"]
+        metric = "macro-averaged AUROC" if self.positive is None else "AUROC"
+        sentences = [f"evaluated: {metric} {self.auroc.text} in {self.design}"]
         if self.n_arms > 1 and self.is_best:
             sentences.append(
                 f"It is the highest of {self.n_arms} arms, and too optimistic on average if it was "

@@ -161,6 +161,7 @@ def find_evaluation(
     return EvaluatedArm(
         arm=arm.name,
         dataset=results.dataset.name,
+        positive=results.positive,
         auroc=auroc,
         design=_describe_design(protocol),
         protocol=protocol.words,
