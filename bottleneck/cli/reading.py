@@ -108,8 +108,8 @@ def _say_notes(dataset: ImageDataset, *, quiet: bool) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleOptions(ImageOptions):
-    """Where the images are, which patients they are of, and how they are split."""
+class PatientOptions(ImageOptions):
+    """Where the images are, and which patients they are of."""
 
     patient_pattern: Annotated[
         str | None,
@@ -120,6 +120,12 @@ class SampleOptions(ImageOptions):
         ),
     ] = None
     patient_column: Annotated[str | None, _column("the patient")] = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleOptions(PatientOptions):
+    """Where the images are, which patients they are of, and how they are split."""
+
     split_column: Annotated[str | None, _column("train/val/test")] = None
     fold_column: Annotated[str | None, _column("the test fold")] = None
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "extract",
     "concatenate",
     "fit",
+    "predict",
     "finetune",
     "compare",
     "audit",
@@ -45,7 +46,7 @@ COMMANDS = (
 )
 
 # These commands keep finished features and trained networks when they are interrupted.
-_RESUMABLE = ("extract", "finetune", "leakage", "reproduce", "run", "demo")
+_RESUMABLE = ("extract", "predict", "finetune", "leakage", "reproduce", "run", "demo")
 
 
 # Warnings that were printed.

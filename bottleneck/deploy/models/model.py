@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
@@ -19,12 +19,7 @@ from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.errors import ModelError, describe_os_error, one_line
 from bottleneck.evaluation.metrics.calibration import Sigmoids
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
-from bottleneck.features.arrays.feature_inputs import (
-    Column,
-    FeatureInput,
-    SampleFields,
-    read_samples,
-)
+from bottleneck.features.arrays.feature_inputs import Column, SampleFields
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Kind
@@ -32,6 +27,11 @@ from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_names, describe, shortened, show_html
+
+if TYPE_CHECKING:
+    from bottleneck.backbones.backbone import Backbone
+    from bottleneck.deploy.prediction.image_features import MachineKeywords
+    from bottleneck.deploy.prediction.new_inputs import NewInput
 
 __all__ = ["MODEL_FORMAT", "Model"]
 
@@ -176,44 +176,67 @@ class Model:
     @shows_progress("images")
     def predict(
         self,
-        images: FeatureInput,
+        images: NewInput,
         *,
         y: Column = None,
         groups: Column = None,
         ids: Column = None,
         error_rate: float = 0.1,
+        weights: str | Path | None = None,
+        backbone: Backbone | None = None,
+        features: str | Path = "features",
         progress: Progress | None = None,
         quiet: bool = False,
+        **machine: Unpack[MachineKeywords],
     ) -> ModelPredictions:
-        """Predict new images, from their features.
+        """Predict new images, exactly as the model was evaluated.
+
+        The network, its weights and the preparation of the images are those of the recipe of the
+        model. Where labels are known, the predictions have metrics, as of an external test.
 
         Parameters
         ----------
-        images : FeatureSet, path, array or data frame
-            Features of the same recipe as the model: of an array, the same columns in their order.
-        y, groups, ids : array-like of shape (n_samples,) or None
-            Labels, patients and ids of the samples in an array; labels may be unknown.
+        images : path, list of paths, ImageDataset, array, FeatureSet or data frame
+            Images, as for ``load_new_images``: files, a folder, a table of them, or arrays of
+            uint8. Or features of the same recipe: a feature set or the path of its file; of a
+            model that was trained on an array, the same columns in their order.
+        y, groups, ids : array-like of shape (n_images,) or None
+            Labels, patients and ids of a list of images or of an array; labels may be unknown.
         error_rate : float
             Error rate of the conformal sets, between 0 and 1.
+        weights : str or Path, optional
+            The weight file, in place of a search by its sha256. Other weights are refused.
+        backbone : Backbone, optional
+            The network, if it is one of your own.
+        features : str or Path
+            Folder of the feature files, in which rows of the same images are found again: a call
+            that is repeated computes only new images, also after a kill.
         progress : callable or None
             Called with the number of steps done, their total, and a text.
         quiet : bool
             Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
+        **machine
+            Options of ``extract`` that change no row: device, batch_size, workers, compile,
+            engine, address, pixel_cache and verify.
 
         Returns
         -------
         ModelPredictions
-            One row per image, in the order of the features. Where labels are known, it has
-            metrics, as of an external test.
+            One row per image, in the order of the data set or the features. An image that cannot
+            be read has a row with the reason.
 
         Raises
         ------
         UsageError
-            If the features are no feature set, or the error rate is not between 0 and 1.
+            If it is neither images nor features, or the error rate is not between 0 and 1.
+        DataError
+            If not one image can be used.
+        WeightsError
+            If the weights are not on this machine, or are other ones.
         ModelError
-            If the features have another recipe, or a label that the model does not have.
+            If features have another recipe, or a label that the model does not have.
         FeatureFileError
-            If a feature is not finite.
+            If a feature is not finite, or a feature file is damaged or in use.
 
         Examples
         --------
@@ -226,10 +249,19 @@ class Model:
         >>> made.predictions.predicted.tolist()
         ['malignant', 'benign']
         """
-        from bottleneck.deploy.prediction.head_prediction import predict_features
+        from bottleneck.deploy.prediction.head_prediction import predict_new
 
-        features = read_samples(images, SampleFields(y, groups, ids), self.recipe)
-        return predict_features(self, features, error_rate)
+        return predict_new(
+            self,
+            images,
+            SampleFields(y, groups, ids),
+            error_rate=error_rate,
+            weights=weights,
+            backbone=backbone,
+            folder=features,
+            progress=progress,
+            **machine,
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, atomically.

@@ -95,6 +95,10 @@ def apply_model(
         by_patient=by_patient,
         evaluation=evaluation,
         error_rate=error_rate,
+        unit=model.unit,
+        positive=model.positive,
+        operating_point=None if model.positive is None else model.operating_point,
+        set_words="" if model.conformal is None else model.conformal.words(error_rate),
         warnings=warnings,
         notes=tuple(found),
     )

@@ -1,26 +1,60 @@
-"""Prediction of a fitted head on features."""
+"""Prediction of a fitted head, on images or on features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch
-from bottleneck.deploy.prediction.application import apply_model
+from bottleneck.deploy.prediction.application import ErrorRate, apply_model
+from bottleneck.deploy.prediction.image_features import MachineKeywords, extract_new, load_network
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
 from bottleneck.errors import ModelError, UsageError, one_line
+from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
+    from bottleneck.backbones.backbone import Backbone
     from bottleneck.deploy.models.model import Model
 
-__all__ = ["predict_features", "score_features"]
+__all__ = ["predict_features", "predict_new", "score_features"]
+
+
+def predict_new(
+    model: Model,
+    given: NewInput,
+    fields: SampleFields,
+    *,
+    error_rate: float,
+    weights: str | Path | None = None,
+    backbone: Backbone | None = None,
+    folder: str | Path = "features",
+    progress: Progress | None = None,
+    **machine: Unpack[MachineKeywords],
+) -> ModelPredictions:
+    """Return the predictions of a fitted head on images or features, as ``Model.predict`` says."""
+    validate(ErrorRate, error_rate, "the error rate")
+    if is_of_features(given, model.recipe):
+        if weights is not None or backbone is not None:
+            raise UsageError("features need no network: leave out weights= and backbone=")
+        return predict_features(model, read_samples(given, fields, model.recipe), error_rate)
+    dataset = read_images(given, fields, model.classes, model.selection)
+    network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
+    features, notes = extract_new(
+        dataset, network, model.recipe, folder=folder, progress=progress, **machine
+    )
+    everyone = InputRows.of_samples(dataset.samples)
+    return predict_features(model, features, error_rate, everyone=everyone, notes=notes)
 
 
 def predict_features(

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.splits.protocol import Unit
 from bottleneck.deploy.prediction.deployed_model import Decisions
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.patient_rows import PatientRows
 from bottleneck.deploy.prediction.prediction_files import write_predictions
 from bottleneck.deploy.prediction.prediction_frames import frame_rows
+from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.text.plurals import counted
@@ -52,6 +54,14 @@ class ModelPredictions:
         Metrics with intervals in the unit of the model, where labels are known.
     error_rate : float
         Error rate of the conformal sets.
+    unit : {"image", "patient"}
+        Unit of the model.
+    positive : str or None
+        The positive class.
+    operating_point : OperatingThreshold or None
+        The threshold of the decisions; None if the class with the largest score is decided.
+    set_words : str
+        What the sets say at this error rate, in words; empty without sets.
     warnings : tuple of str
         Warnings about the metrics, the most severe first.
     notes : tuple of str
@@ -75,6 +85,10 @@ class ModelPredictions:
     by_patient: PatientRows | None
     evaluation: Evaluation | None
     error_rate: float
+    unit: Unit
+    positive: str | None
+    operating_point: OperatingThreshold | None
+    set_words: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

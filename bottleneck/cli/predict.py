@@ -1,0 +1,301 @@
+"""``bottleneck predict``: apply a model to new images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import (
+    RANDOM_WEIGHTS,
+    Json,
+    Overwrite,
+    Quiet,
+    announce_weights_folder,
+    note_readers,
+    progress,
+    say,
+    say_paragraph,
+    show,
+    show_json,
+    show_paragraph,
+    show_table,
+)
+from bottleneck.cli.fields import Options, takes_fields
+from bottleneck.cli.named_heads import Trust, find_own_modules
+from bottleneck.cli.reading import PatientOptions, refuse_idle
+from bottleneck.cli.saving import save
+from bottleneck.errors import UsageError
+from bottleneck.features.options import ExtractionOptions
+from bottleneck.files.locks import lock
+from bottleneck.files.writing import make_folder
+
+if TYPE_CHECKING:
+    from bottleneck.data.dataset import ImageDataset
+    from bottleneck.deploy.models.model import Model
+    from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+    from bottleneck.deploy.trained.trained_model import TrainedModel
+
+_MACHINE = (
+    "device",
+    "batch_size",
+    "workers",
+    "compile",
+    "engine",
+    "address",
+    "pixel_cache",
+    "verify",
+)
+_MOST_FAILURES = 5
+_TRAINED = "Networks of `finetune`"
+
+
+@takes_fields(PatientOptions, Options(ExtractionOptions, _MACHINE))
+def predict(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A model of `fit` (.skops), or a folder of `finetune`.", show_default=False
+        ),
+    ],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES...",
+            help="Images, folders of images or tables of them (CSV, .xlsx), with labels or "
+            "without; or one feature file (.h5).",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="File for the predictions, .csv or .xlsx.")] = Path(
+        "predictions.csv"
+    ),
+    error_rate: Annotated[
+        float,
+        typer.Option(help="Share of each class whose set may lack the true class."),
+    ] = 0.1,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The weight file of the network.", show_default="found by its sha256"),
+    ] = None,
+    features: Annotated[
+        Path, typer.Option(help="Folder of feature files, where known images are found again.")
+    ] = Path("features"),
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a training: mean, refit, or a fold such as fold-1.",
+            show_default="mean",
+            rich_help_panel=_TRAINED,
+        ),
+    ] = None,
+    at_sensitivity: Annotated[
+        float | None,
+        typer.Option(
+            help="Decide at the threshold that reached this sensitivity in validation.",
+            show_default=False,
+            rich_help_panel=_TRAINED,
+        ),
+    ] = None,
+    at_specificity: Annotated[
+        float | None,
+        typer.Option(
+            help="Decide at the threshold that reached this specificity in validation.",
+            show_default=False,
+            rich_help_panel=_TRAINED,
+        ),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="image or patient.", show_default="image", rich_help_panel=_TRAINED),
+    ] = None,
+    trust: Trust = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    *,
+    reading: PatientOptions,
+    machine: dict[str, Any],
+) -> None:
+    """Predict new images with a fitted model.
+
+    Each image has a row: probabilities, the decision at the model's threshold, the classes that
+    cannot be excluded, and how unlike the training images it is. With labels, the metrics of an
+    external test are printed. The same command continues a run that was interrupted.
+
+    Example: `bottleneck predict models/scans--resnet18--svm.skops new/ --output new.csv`
+    """
+    from bottleneck.deploy.prediction.application import ErrorRate
+    from bottleneck.deploy.prediction.prediction_files import refuse_existing
+    from bottleneck.settings.schema import validate
+
+    validate(ErrorRate, error_rate, "--error-rate")
+    refuse_existing(output, overwrite=overwrite)
+    loaded = _load(model, trust or [])
+    trained = {
+        "network": network,
+        "at_sensitivity": at_sensitivity,
+        "at_specificity": at_specificity,
+        "unit": unit,
+    }
+    make_folder(output.parent)
+    with lock(output, "prediction"):
+        refuse_existing(output, overwrite=overwrite)
+        made = run(
+            loaded,
+            sources,
+            reading,
+            quiet=quiet,
+            weights=weights,
+            features=features,
+            error_rate=error_rate,
+            trained={name: value for name, value in trained.items() if value is not None},
+            machine=machine,
+        )
+        folder, problem = save(
+            lambda folder: made.save(folder / output.name, overwrite=overwrite), output.parent
+        )
+    _show(made, loaded, folder / output.name, quiet=quiet, as_json=as_json)
+    note_readers(folder, [folder / output.name], quiet=quiet)
+    if problem is not None:
+        raise problem
+
+
+def run(
+    model: Model | TrainedModel,
+    images: Sequence[Path],
+    reading: PatientOptions,
+    *,
+    quiet: bool,
+    weights: Path | None,
+    features: Path,
+    error_rate: float,
+    trained: dict[str, Any],
+    machine: dict[str, Any],
+) -> ModelPredictions:
+    """Predict images or a feature file, and print notes on how they were read."""
+    from bottleneck.deploy.models.model import Model
+    from bottleneck.deploy.prediction.new_inputs import is_of_features
+
+    given: Path | list[Path] = images[0] if len(images) == 1 else list(images)
+    if not isinstance(model, Model):
+        if weights is not None:
+            raise UsageError(
+                "--weights is for a fitted head, and a training has its own: leave it out"
+            )
+        dataset = _read(given, model.classes, None, reading, quiet=quiet)
+        with progress(quiet=quiet, unit="images") as show_progress:
+            return model.predict(
+                dataset,
+                error_rate=error_rate,
+                output=features,
+                progress=show_progress,
+                **trained,
+                **machine,
+            )
+    if idle := [f"--{name.replace('_', '-')}" for name in trained]:
+        raise UsageError(
+            f"{', '.join(idle)} is for the networks of a training, and this model was fitted with "
+            "its threshold and unit: leave it out"
+        )
+    if is_of_features(given, model.recipe):
+        refuse_idle(reading, "on a feature file")
+        if weights is not None:
+            raise UsageError("features need no network: leave out --weights")
+        return model.predict(given, error_rate=error_rate, quiet=True)
+    dataset = _read(given, model.classes, model.selection, reading, quiet=quiet)
+    if not quiet:
+        say(f"loading {model.recipe.get('backbone')} …")
+    announce_weights_folder(str(weights or model.recipe.get("weights")), quiet=quiet)
+    with progress(quiet=quiet, unit="images") as show_progress:
+        return model.predict(
+            dataset,
+            error_rate=error_rate,
+            weights=weights,
+            features=features,
+            progress=show_progress,
+            **machine,
+        )
+
+
+def _load(path: Path, trust: list[str]) -> Model | TrainedModel:
+    from bottleneck.deploy.model_loading import load_model
+
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        raise UsageError(
+            f"{path} is a feature file, and the first argument is a model: `bottleneck fit {path}` "
+            "makes one"
+        )
+    if trust:
+        find_own_modules()
+    return load_model(path, trust=trust)
+
+
+def _read(
+    given: Path | list[Path],
+    classes: Sequence[str],
+    selection: Mapping[str, Any] | None,
+    reading: PatientOptions,
+    *,
+    quiet: bool,
+) -> ImageDataset:
+    from bottleneck.data.readers.new_images.image_inputs import load_new_images
+
+    others = {key: value for key, value in vars(reading).items() if not key.endswith("_column")}
+    dataset = load_new_images(
+        given,
+        classes=classes,
+        selection=selection,
+        columns=reading.columns,
+        **others,
+    )
+    if not quiet:
+        for note in dataset.notes:
+            say_paragraph(note, "note: ")
+        say_paragraph(dataset.summary)
+    return dataset
+
+
+def _show(
+    made: ModelPredictions,
+    model: Model | TrainedModel,
+    path: Path,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from bottleneck.report.prediction_summary import (
+        describe_origin,
+        describe_predictions,
+        external_test_table,
+        predictions_record,
+    )
+
+    # These change how the figures are read, so that --quiet does not silence them.
+    for text in made.warnings:
+        say_paragraph(text, "warning: ")
+    if not quiet:
+        for note in made.notes:
+            say_paragraph(note, "note: ")
+        _say_failures(made)
+    if getattr(model, "recipe", {}).get("weights") == "random":
+        (say if as_json else show)(RANDOM_WEIGHTS)
+    if as_json:
+        show_json({"path": path, **predictions_record(made)})
+        return
+    show(str(path))
+    for text in describe_predictions(made):
+        show_paragraph(f"{text}.", "  ")
+    if made.evaluation is not None:
+        show_table(external_test_table(made, made.evaluation))
+    for text in describe_origin(model):
+        show_paragraph(f"{text}.", "  ")
+
+
+def _say_failures(made: ModelPredictions) -> None:
+    for name, reason in made.failures[:_MOST_FAILURES]:
+        say_paragraph(f"{name}: {' '.join(reason.split())}", "no prediction: ", whole=[name])
+    if (more := len(made.failures) - _MOST_FAILURES) > 0:
+        say_paragraph(f"… and {more} more; the column reason has all")

@@ -1,0 +1,131 @@
+"""Features of new images, by the network that a model was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.recipe import read_recipe
+from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.errors import unknown_name
+from bottleneck.features import devices
+from bottleneck.features.extraction import extract
+from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.processes.progress_bar import Progress
+
+__all__ = ["MACHINE_OPTIONS", "MachineKeywords", "extract_new", "load_network"]
+
+
+class MachineKeywords(TypedDict, total=False):
+    """Options of ``extract`` that change no row."""
+
+    device: str
+    batch_size: int | Literal["auto"]
+    workers: int | Literal["auto"]
+    compile: Literal["auto", "always", "never"]
+    engine: str
+    address: str | None
+    pixel_cache: str | Path | None
+    verify: bool
+
+
+MACHINE_OPTIONS = tuple(MachineKeywords.__annotations__)
+#: Marks the feature files of predictions, which no training uses unless it names them.
+PURPOSE = {"purpose": "prediction"}
+
+
+def load_network(
+    recipe: Mapping[str, Any],
+    record: Mapping[str, Any],
+    *,
+    weights: str | Path | None = None,
+    backbone: Backbone | None = None,
+) -> Backbone:
+    """Return the network that computes the features of a model.
+
+    Parameters
+    ----------
+    recipe, record : mapping
+        Recipe of the features, and what is recorded of the weights.
+    weights : str or Path, optional
+        The weight file, in place of a search by its sha256.
+    backbone : Backbone, optional
+        The network itself, for one of the user's own.
+
+    Raises
+    ------
+    BottleneckError
+        As ``load_recipe_backbone`` does, or if the backbone computes other features.
+    """
+    if backbone is None:
+        return load_recipe_backbone(recipe, record, weights=weights)
+    refuse_other_recipe(backbone, recipe)
+    return backbone
+
+
+def extract_new(
+    dataset: ImageDataset,
+    network: Backbone,
+    recipe: Mapping[str, Any],
+    *,
+    folder: str | Path = "features",
+    progress: Progress | None = None,
+    **machine: Any,
+) -> tuple[FeatureSet, list[str]]:
+    """Return the features of new images, and notes on them.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        The images.
+    network : Backbone
+        The network of the recipe.
+    recipe : mapping
+        Recipe of the features of a model.
+    folder : str or Path
+        Folder of the feature files, in which rows of the same images are found again.
+    progress : callable or None
+        As for ``extract``.
+    **machine
+        Options of ``MachineKeywords``.
+
+    Raises
+    ------
+    BottleneckError
+        As ``extract`` does.
+    """
+    for name in machine:
+        if name not in MACHINE_OPTIONS:
+            raise unknown_name("option", name, MACHINE_OPTIONS)
+    recorded = read_recipe(recipe)
+    run = extract(
+        _named(dataset),
+        network,
+        precision=recorded.precision,
+        decoding="fast" if recorded.is_fast else "reference",
+        output=folder,
+        progress=progress,
+        **machine,
+    )
+    notes = list(run.notes)
+    device = devices.resolve_device(machine.get("device") or "auto")
+    if recorded.precision != "fp32" and devices.native_precision(device) == "fp32":
+        notes.append(
+            f"the features were computed in {recorded.precision}, as those of the training; this "
+            "device has no hardware for it, so that this is slow"
+        )
+    return load_features(run.path), notes
+
+
+def _named(dataset: ImageDataset) -> ImageDataset:
+    """Return a data set whose feature file replaces none that was made for a training."""
+    changed: dict[str, Any] = {"reader": {**dataset.reader, **PURPOSE}}
+    if not dataset.named_by_path:
+        changed["name"] = f"{dataset.name}-{dataset.fingerprint[:8]}"
+        changed["named_by_path"] = True
+    return dataclasses.replace(dataset, **changed)
