@@ -32,6 +32,7 @@ COMMANDS = (
     "concatenate",
     "fit",
     "predict",
+    "recalibrate",
     "finetune",
     "compare",
     "audit",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
 from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
 from bottleneck.evaluation.metrics.reliability import qualify
 from bottleneck.evaluation.metrics.row_groups import independent_units, remember, split_folds
@@ -47,6 +48,8 @@ class Sigmoids:
     slopes, intercepts : tuple of float
         One of each per class, in the order of the sorted labels; with two classes, those of the
         second class alone.
+    shift : CalibrationShift or None
+        What a recalibration changed of these probabilities; None if there was none.
 
     Raises
     ------
@@ -62,12 +65,16 @@ class Sigmoids:
 
     slopes: tuple[float, ...]
     intercepts: tuple[float, ...]
+    shift: CalibrationShift | None = None
 
     def __post_init__(self) -> None:
         if not self.slopes or len(self.slopes) != len(self.intercepts):
             raise UsageError("sigmoids need as many slopes as intercepts, and at least one of each")
         if not np.isfinite([*self.slopes, *self.intercepts]).all():
             raise UsageError("the slopes and intercepts of sigmoids must be finite numbers")
+        n_classes = max(2, len(self.slopes))
+        if self.shift is not None and len(self.shift.intercepts) != n_classes:
+            raise UsageError(f"the recalibration of {n_classes} classes needs as many intercepts")
 
     def apply(self, predictions: Predictions) -> Floats:
         """Return the probabilities of predictions.
@@ -97,19 +104,30 @@ class Sigmoids:
         scores = _log_odds(predictions)[:, -len(self.slopes) :]
         shares = special.expit(np.array(self.slopes) * scores + np.array(self.intercepts))
         if n_classes == 2:
-            return np.hstack([1 - shares, shares])
-        sums = shares.sum(axis=1, keepdims=True)
-        even = np.full_like(shares, 1 / n_classes)
-        return np.clip(np.divide(shares, sums, out=even, where=sums != 0), 0, 1)
+            shares = np.hstack([1 - shares, shares])
+        else:
+            sums = shares.sum(axis=1, keepdims=True)
+            even = np.full_like(shares, 1 / n_classes)
+            shares = np.clip(np.divide(shares, sums, out=even, where=sums != 0), 0, 1)
+        return shares if self.shift is None else self.shift.apply(shares)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain lists."""
-        return {"slopes": list(self.slopes), "intercepts": list(self.intercepts)}
+        return {
+            "slopes": list(self.slopes),
+            "intercepts": list(self.intercepts),
+            "shift": None if self.shift is None else self.shift.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Sigmoids:
         """Return the sigmoids of ``to_dict``."""
-        return cls(*(tuple(map(float, content[name])) for name in ("slopes", "intercepts")))
+        shift = content["shift"]
+        return cls(
+            tuple(map(float, content["slopes"])),
+            tuple(map(float, content["intercepts"])),
+            None if shift is None else CalibrationShift.from_dict(shift),
+        )
 
 
 def _count_sigmoids(n_classes: int) -> int:
