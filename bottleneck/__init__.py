@@ -31,6 +31,7 @@ __all__ = [
     "Preprocessing",
     "Protocol",
     "Reader",
+    "Recalibration",
     "Sample",
     "Selection",
     "__version__",
@@ -50,6 +51,7 @@ __all__ = [
     "on_probabilities",
     "on_scores",
     "read_predictions",
+    "recalibrate",
     "roc_auc_difference",
     "roc_auc_interval",
     "run_leak_experiment",
@@ -78,6 +80,7 @@ _MODULES = {
     "Preprocessing": "bottleneck.data.images.preprocessing",
     "Protocol": "bottleneck.data.splits.protocol",
     "Reader": "bottleneck.data.readers.built_in_readers",
+    "Recalibration": "bottleneck.deploy.recalibration",
     "Sample": "bottleneck.data.samples",
     "Selection": "bottleneck.data.selection",
     "audit_features": "bottleneck.audit.audit",
@@ -96,6 +99,7 @@ _MODULES = {
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
     "read_predictions": "bottleneck.predictions.prediction_tables",
+    "recalibrate": "bottleneck.deploy.recalibration",
     "roc_auc_difference": "bottleneck.statistics.auroc_tests",
     "roc_auc_interval": "bottleneck.statistics.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
@@ -120,6 +124,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.deploy.model_loading import load_model
     from bottleneck.deploy.models.model import Model
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+    from bottleneck.deploy.recalibration import Recalibration, recalibrate
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment

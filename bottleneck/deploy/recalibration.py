@@ -87,7 +87,7 @@ class Recalibration:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return describe(self, self.what, "helps" if self.helps else "does not help", self.words)
+        return describe(self, self.what, "helps" if self.helps else "does not help")
 
     _repr_html_ = show_html
 

@@ -157,6 +157,7 @@ class Model:
             f"trained on {size} of {shortened(self.dataset)}",
             "classes " + classes,
             "" if point is None else f"threshold for a {point.held} of {point.target:g}",
+            f"recalibrated {counted(n, 'time')}" if (n := len(self.recalibrations)) else "",
             "" if self.converged else "the solver did not converge",
         )
 
