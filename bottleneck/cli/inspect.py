@@ -90,6 +90,9 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     for key, value in facts.items():
         if isinstance(value, dict) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        elif isinstance(value, list | tuple) and any(isinstance(one, dict) for one in value):
+            numbered = {f"{number}": one for number, one in enumerate(value, start=1)}
+            lines += [f"{indent}{key}:", *_lines(numbered, indent + "  ")]
         elif isinstance(value, list | tuple):
             lines.append(f"{indent}{key}: {', '.join(map(str, value)) or '–'}")
         else:

@@ -9,6 +9,7 @@ import typer
 
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
+    RANDOM_WEIGHTS,
     Json,
     Quiet,
     say_paragraph,
@@ -81,6 +82,8 @@ def recalibrate(
     if as_json:
         show_json(_as_json(saved / target.name, made))
     else:
+        if old.recipe.get("weights") == "random":
+            show(RANDOM_WEIGHTS)
         if not quiet:
             for note in made.notes:
                 say_paragraph(note, "note: ")

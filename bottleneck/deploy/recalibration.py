@@ -17,6 +17,7 @@ from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.recalibration_cases import Cases, read_cases
 from bottleneck.errors import ModelError, UsageError, unknown_name
+from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.calibration import Sigmoids, add_probabilities
 from bottleneck.evaluation.metrics.calibration_shift import fit_shift
 from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
@@ -262,7 +263,10 @@ def _measure(
     values = compute_metrics(predictions, positive=positive)
     bounds = compute_intervals(predictions, positive=positive, names=_OF_PROBABILITIES)
     found = {name: as_metric(values[name], bounds.get(name)) for name in _OF_PROBABILITIES}
-    return {**found, "log_loss": _mean(predictions, losses)}
+    found["log_loss"] = _mean(predictions, losses)
+    # It ranks scores, which one head made in all folds and no recalibration moves.
+    whole = dataclasses.replace(predictions, folds=np.zeros_like(predictions.folds))
+    return {"auroc": auroc_metric(whole, positive), **found}
 
 
 def _describe_change(change: Metric) -> str:

@@ -101,7 +101,13 @@ def read_cases(
         )
     _refuse_training(model, samples)
     copies = samples.join_duplicates(progress)
-    settled = resolve_conflicts(copies, samples.y, samples.ids, "drop")
+    try:
+        settled = resolve_conflicts(copies, samples.y, samples.ids, "drop")
+    except ProtocolError as error:
+        raise ProtocolError(
+            "all cases of a class are copies of images that have another label too: correct the "
+            "labels"
+        ) from error
     rows = settled.kept
     patients = None if samples.patients is None else samples.patients[rows]
     predictions = dataclasses.replace(scores, groups=copies.names).take(rows)

@@ -178,7 +178,7 @@ def test_every_recalibration_stays_in_the_file(model, tmp_path):
 
 @pytest.mark.parametrize("aggregate", ["mean", "max"])
 def test_models_of_patients_are_recalibrated_on_patients(aggregate):
-    model = fit(make_features(n_patients=60), "svm", unit="patient", aggregate=aggregate)
+    model = fit(make_features(n_patients=60), "lda", unit="patient", aggregate=aggregate)
     made = recalibrate(model, new_cases(n_patients=50), quiet=True)
     assert made.model.recalibrations[0]["patients"] == {"benign": 25, "malignant": 25}
     assert [len(one) for one in made.model.conformal.scores] == [25, 25]
@@ -213,7 +213,7 @@ def test_cases_that_do_not_serve_are_refused(model):
     refuse(model, known.take(np.flatnonzero(known.y == "benign")), "0 images of 'malignant'")
     alone = dataclasses.replace(few.take(np.arange(38)), stated_patients=None)
     refuse(model, alone, "20 images of each class, and there are 20 images of 'benign', 18 images")
-    pixels = np.repeat(np.arange(4).astype(str), 30)
+    pixels = np.char.add(known.y, (np.arange(120) % 18).astype(str))
     twins = dataclasses.replace(known, stated_patients=None, pixels=pixels)
     refuse(model, twins, "different image")
     refuse(model, make_features(n_patients=60), "trained on these cases", ProtocolError)
