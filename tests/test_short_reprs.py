@@ -53,6 +53,13 @@ def predicted() -> bottleneck.ModelPredictions:
     return bottleneck.fit(make_features(), "logistic", unit="patient").predict(features)
 
 
+def recalibrated() -> bottleneck.Recalibration:
+    features = make_features(dataset={"name": LONG, "fingerprint": "e" * 64})
+    noise = np.random.default_rng(0).normal(size=features.X.shape).astype(np.float32)
+    new = dataclasses.replace(features, X=features.X + noise)
+    return bottleneck.recalibrate(bottleneck.fit(make_features(), "lda"), new)
+
+
 def make_backbone() -> Backbone:
     preprocessing = Preprocessing(
         resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
@@ -89,7 +96,7 @@ def made() -> list[object]:
     return [
         comparison, folds, features,
         samples, samples.samples[0], run, make_leaky(), made_backbone,
-        bottleneck.fit(make_features(), "logistic"), predicted(),
+        bottleneck.fit(make_features(), "logistic"), predicted(), recalibrated(),
         Measures(), Protocol(repeats=3, kind="cv"),
         made_backbone.preprocessing, bottleneck.FrozenBackbone("resnet18", layer="layer3"),
         bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),

@@ -20,6 +20,7 @@ from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY, Calibrati
 from bottleneck.statistics.calibration_lines import calibration_line as fit_calibration_line
 from bottleneck.statistics.intervals import Interval, average_intervals
 from bottleneck.statistics.probabilities import expected_calibration_error, reliability_curve
+from bottleneck.text.short_repr import show_fields
 
 __all__ = [
     "Sigmoids",
@@ -66,6 +67,8 @@ class Sigmoids:
     slopes: tuple[float, ...]
     intercepts: tuple[float, ...]
     shift: CalibrationShift | None = None
+
+    __repr__ = show_fields
 
     def __post_init__(self) -> None:
         if not self.slopes or len(self.slopes) != len(self.intercepts):

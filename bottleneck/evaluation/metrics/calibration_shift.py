@@ -12,6 +12,7 @@ from scipy import optimize, special
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
+from bottleneck.text.short_repr import show_fields
 
 __all__ = ["CalibrationShift", "fit_shift"]
 
@@ -46,6 +47,8 @@ class CalibrationShift:
 
     slope: float
     intercepts: tuple[float, ...]
+
+    __repr__ = show_fields
 
     def __post_init__(self) -> None:
         if not (np.isfinite([self.slope, *self.intercepts]).all() and self.slope > 0):
