@@ -54,12 +54,24 @@ class FitCommand:
         return self.command or self.python
 
     @property
+    def parts(self) -> list[str]:
+        """The command in parts that each begin with an option, or the line of Python."""
+        if self.command is None:
+            return [self.python] if self.python else []
+        parts: list[list[str]] = [[]]
+        for word in shlex.split(self.command):
+            if word.startswith("--"):
+                parts.append([])
+            parts[-1].append(word)
+        return list(map(shlex.join, parts))
+
+    @property
     def lines(self) -> list[str]:
         """The command with an option a line where it is long, or the line of Python."""
         if self.command is None:
             return [f"  {self.python}"] if self.python else []
         lines = [""]
-        for part in _options_of(self.command):
+        for part in self.parts:
             # An option stays with its value.
             if lines[-1] and len(lines[-1]) + len(part) + len(" \\") >= WIDTH:
                 lines[-1] += " \\"
@@ -229,16 +241,6 @@ def _choosing(selection: Selection | None) -> list[str] | None:
     if selection.classes:
         options += _option("--classes", ",".join(selection.classes))
     return options
-
-
-def _options_of(command: str) -> list[str]:
-    """Return a command in parts that each begin with an option, or with the command itself."""
-    parts: list[list[str]] = [[]]
-    for word in shlex.split(command):
-        if word.startswith("--"):
-            parts.append([])
-        parts[-1].append(word)
-    return list(map(shlex.join, parts))
 
 
 def _option(name: str, value: str) -> list[str]:
