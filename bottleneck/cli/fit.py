@@ -70,6 +70,14 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the report that evaluated this head on these features: the model "
+            "keeps its figures.",
+            show_default=False,
+        ),
+    ] = None,
     engine: Engine = "local",
     address: Address = None,
     quiet: Quiet = False,
@@ -89,7 +97,12 @@ def fit(
     validate(Seed, seed, "the seed")
     if counting.get("aggregate") == "max" and counting.get("unit") != "patient":
         raise UsageError("--aggregate max has no effect without --unit patient: add that option")
-    settings = {"at_sensitivity": at_sensitivity, "at_specificity": at_specificity, **counting}
+    settings = {
+        "at_sensitivity": at_sensitivity,
+        "at_specificity": at_specificity,
+        "comparison": comparison,
+        **counting,
+    }
     names = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
     heads = get_all_named(names)
     files = choose_features(features or [], "fit")
@@ -109,23 +122,30 @@ def fit(
             for path in files
             for one in heads
         ]
-    from bottleneck.deploy.models.model_words import describe_threshold
-
     if as_json:
         show_json([_as_json(path, model) for path, model in results])
         return
     if any(model.recipe["weights"] == "random" for _, model in results):
         show(RANDOM_WEIGHTS)
     for path, model in results:
-        show(*_summary(path, model))
-        if model.operating_point is not None and model.positive is not None:
-            show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
+        show_model(path, model)
         if not quiet and (types := model.untrusted_types):
             say_paragraph(
                 f"note: readers of {path} must trust {', '.join(types)}, which this model needs. "
                 "They type"
             )
             say(f"  {trust_command(path, types)}")
+
+
+def show_model(path: Path, model: Model) -> None:
+    """Print what was trained, its threshold, and what was evaluated of it."""
+    from bottleneck.deploy.models.model_words import describe_threshold
+
+    show(*_summary(path, model))
+    if model.operating_point is not None and model.positive is not None:
+        show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
+    if model.comparison is not None:
+        show_paragraph(f"{model.comparison.words}.", "  ")
 
 
 def run(
