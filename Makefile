@@ -15,7 +15,7 @@ help:  ## List the targets.
 	  { echo "bottleneck needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …"; exit 2; }
 	@echo "Installing into .venv (a few minutes the first time: torch is large) …"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -10,9 +10,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from bottleneck.backbones import networks
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
-from bottleneck.backbones.networks import refuse_not_finite, refuse_output, refuse_unknown_layer
 from bottleneck.backbones.own import own_networks
 from bottleneck.backbones.own.fingerprints import TensorsDigest
 from bottleneck.backbones.pooling import LayerPooling, find_pooling
@@ -197,7 +197,7 @@ class Backbone:
         """Take features from a layer; None or "" is the last feature map."""
         self.layer, self.pooling = "" if layer is None else layer, pooling
         find_pooling(pooling)
-        refuse_unknown_layer(self.name, self.layer, self.network, own=self.own)
+        networks.refuse_unknown_layer(self.name, self.layer, self.network, own=self.own)
         side, channels = self.preprocessing.crop, self.preprocessing.n_channels
         # Another backbone of this network may have moved it.
         device = next((one.device for one in self.network.parameters()), self.device)
@@ -206,8 +206,8 @@ class Backbone:
             try:
                 (output,) = taps.read(zeros)
             except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
-                raise self.explain(error) from None
-        refuse_output(self.network, output, self.layer, self.name)
+                raise networks.explain_input(self.explain(error), self.name, side) from None
+        networks.refuse_output(self.network, output, self.layer, self.name)
         self.pool = LayerPooling.of(self.network, self.layer, pooling, output, own=self.own)
         self.shape, self.width = tuple(output.shape[1:]), self.pool(output).shape[1]
 
@@ -244,7 +244,7 @@ class Backbone:
     def _refuse_not_finite(self) -> None:
         # The buffers of a network of one's own may be masks that hold −∞.
         weights = dict(self.network.named_parameters()) if self.own else self.network.state_dict()
-        refuse_not_finite(weights, f"the network {self.name}")
+        networks.refuse_not_finite(weights, f"the network {self.name}")
 
     def prepared(self, preparation: Preparation) -> Backbone:
         """Return a backbone of the same network that takes images prepared in more steps.

@@ -248,7 +248,7 @@ _ENCODERS = (
             None,
             f"https://pypi.org/project/{_LITE0}",
             "efficientnet_pytorch",
-            f"apache-2.0 ({_LITE0})",
+            "apache-2.0",
             sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
             package=_LITE0,
         ),

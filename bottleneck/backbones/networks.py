@@ -21,6 +21,7 @@ __all__ = [
     "build",
     "called_modules",
     "config_of",
+    "explain_input",
     "feature_map",
     "refuse_not_finite",
     "refuse_output",
@@ -161,6 +162,26 @@ def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> 
     if not output.is_floating_point() or not output.numel():
         kind = f"{output.dtype} of the shape {tuple(output.shape)}"
         raise UsageError(f"layer '{layer}' of {name} gives {kind}; choose another layer")
+
+
+def explain_input(error: Exception, name: str, side: int) -> Exception:
+    """Return the error to raise where a network cannot take images of a size.
+
+    Parameters
+    ----------
+    error : Exception
+        What its forward pass raised; an error of bottleneck is returned as it is.
+    name : str
+        Name of the network.
+    side : int
+        Width and height of the images in pixels.
+    """
+    if not isinstance(error, AssertionError | RuntimeError | ValueError):
+        return error
+    return UsageError(
+        f"{name} cannot take images of {side}×{side} pixels: state another crop in the "
+        "preprocessing, or leave --preprocessing out"
+    )
 
 
 def called_modules(network: nn.Module, pixels: Tensor) -> set[str]:

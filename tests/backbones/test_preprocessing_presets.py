@@ -164,6 +164,15 @@ def test_another_preprocessing_is_another_recipe(tmp_path):
     assert len({b.recipe("fp32").hash for b in (usual, mine, named)}) == 3
 
 
+def test_an_input_that_the_network_cannot_take_is_refused(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'resize = 300\ncrop = 300\ninterpolation = "bilinear"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n'
+    )
+    with pytest.raises(UsageError, match="test_vit cannot take images of 300×300 pixels"):
+        load_backbone("timm/test_vit", weights="random", preprocessing=str(file))
+
+
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"did you mean 'torchvision'.*FILE\.toml"):
         find_preprocessing("torchvison", ENCODERS["vgg16"])

