@@ -90,10 +90,10 @@ def class_meanings(
     for name in classes:
         meanings[name].add(name)
     record = selection or {}
-    for new, parts in record.get("merged", {}).items():
+    for new, parts in (record.get("merged") or {}).items():
         for part in parts:
             meanings[part].add(new if new in classes else "")
-    for name in record.get("left_out", {}):
+    for name in record.get("left_out") or {}:
         meanings[name].add("")
     return {name: frozenset(found) for name, found in meanings.items()}
 

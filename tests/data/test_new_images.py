@@ -361,3 +361,24 @@ def test_other_files_are_named_for_what_they_are_not(tmp_path: Path, name: str) 
     (tmp_path / name).write_bytes(b"\0\1\2")
     with pytest.raises(DataError, match="neither an image"):
         load_new_images(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [(["", "benign"], "benign"), (["malignant", ""], "malignant"), (["benign", "malignant"], "")],
+)
+def test_an_image_of_two_sources_has_a_label_if_they_agree(
+    tmp_path: Path, known: list[str], expected: str
+) -> None:
+    put(tmp_path / "1.png")
+    for name, label in zip("ab", known, strict=True):
+        (tmp_path / f"{name}.csv").write_text(f"path,label\n1.png,{label}\n")
+    dataset = load_new_images([tmp_path / "a.csv", tmp_path / "b.csv"], classes=CLASSES)
+    assert [sample.label for sample in dataset.samples] == [expected]
+    assert any("several labels" in note for note in dataset.notes) == (expected == "")
+
+
+def test_masks_among_files_are_left_out_as_in_a_folder(tmp_path: Path) -> None:
+    files = [put(tmp_path / name) for name in ("1.png", "1_mask.png", "2_mask.png")]
+    folder = load_new_images(tmp_path)
+    assert labels(load_new_images(files)) == labels(folder) == {"1.png": "", "2_mask.png": ""}

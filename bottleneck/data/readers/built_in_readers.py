@@ -20,7 +20,7 @@ from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError
 
-__all__ = ["BUILT_IN", "FOLDERS", "TABLE", "BuiltInReader", "Reader", "takes_option"]
+__all__ = ["BUILT_IN", "FOLDERS", "BuiltInReader", "Reader", "takes_option"]
 
 
 class Reader(Protocol):
@@ -151,16 +151,15 @@ FOLDERS = BuiltInReader(
     read_class_folders,
     is_general=True,
 )
-TABLE = BuiltInReader(
-    "table",
-    lambda path: path.is_file() and not _is_medmnist(path),
-    _read_table,
-    is_general=True,
-)
 BUILT_IN = (
     BuiltInReader("TN5000", _is_tn5000, read_tn5000),
     BuiltInReader("DDTI", _is_ddti, read_ddti),
     BuiltInReader("MedMNIST", _is_medmnist, read_medmnist, is_general=True),
-    TABLE,
+    BuiltInReader(
+        "table",
+        lambda path: path.is_file() and not _is_medmnist(path),
+        _read_table,
+        is_general=True,
+    ),
     FOLDERS,
 )

@@ -72,8 +72,8 @@ def read_folder_labels(
     notes = []
     if n_several:
         notes.append(
-            f"{counted(n_several, 'image')} below folders of two classes, such as '{example}', "
-            "count as unlabelled"
+            f"{counted(n_several, 'image')} below folders of two classes, such as '{example}': "
+            f"{'it counts' if n_several == 1 else 'these count'} as unlabelled"
         )
     if doubtful:
         notes.append(
@@ -85,8 +85,8 @@ def read_folder_labels(
     elif 0 < n_labelled < len(paths):
         unlabelled = next(path for path, label in zip(paths, labels, strict=True) if not label)
         notes.append(
-            f"{n_labelled} of {counted(len(paths), 'image')} are in folders that are named like "
-            f"{known}; the others, such as '{unlabelled}', have no label"
+            f"{n_labelled} of {counted(len(paths), 'image')} below folders that are named like "
+            f"{known}; others, such as '{unlabelled}', have no label"
         )
     return labels, notes
 
@@ -111,7 +111,7 @@ def _find_stating(
     return stating, doubtful
 
 
-def name_folder_patients(dataset: ImageDataset) -> ImageDataset:
+def name_folder_patients(dataset: ImageDataset, classes: Iterable[str] = ()) -> ImageDataset:
     """Return a data set with the patients that its folders evidently are.
 
     Folders are patients if all folders of a level are called like "patient 12", or if the folders
@@ -120,7 +120,9 @@ def name_folder_patients(dataset: ImageDataset) -> ImageDataset:
     Parameters
     ----------
     dataset : ImageDataset
-        Images of a folder, with labels where these are known.
+        Images of a folder.
+    classes : iterable of str
+        Names that are those of classes, and of no patients.
 
     Returns
     -------
@@ -138,8 +140,8 @@ def name_folder_patients(dataset: ImageDataset) -> ImageDataset:
     if chosen < 0 and found.above == "group":
         chosen = found.label - 1
     if chosen < 0:
-        labels = {sample.label for sample in dataset.samples}
-        note = _propose([names - match_names(names, labels).keys() for names in levels])
+        known = list(classes)
+        note = _propose([names - match_names(names, known).keys() for names in levels])
         return dataclasses.replace(dataset, notes=(*dataset.notes, note)) if note else dataset
     named = (
         dataclasses.replace(sample, group=chain[chosen])

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.known_labels import class_meanings
 from bottleneck.data.readers.class_folders import describe_masks, describe_suffixes
 from bottleneck.data.readers.mask_files import split_masks
 from bottleneck.data.readers.new_images.folder_meanings import read_folder_labels
 from bottleneck.data.readers.untrusted_files import is_image, list_files
 from bottleneck.data.samples import Sample, collect, values_of
+from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 
@@ -63,6 +65,11 @@ def read_image_folder(
         raise DataError(reasons)
     labels, label_notes = read_folder_labels(images, classes, selection)
     notes = [*listing.notes, *describe_masks(masks, alone, images), *label_notes]
+    if match_names([folder.name], class_meanings(classes, selection)) and not any(labels):
+        notes.append(
+            f"the folder is called '{folder.name}', like a class of the model, and its images have "
+            "no labels: if that is their label, pass the folder above it"
+        )
     if others:
         note = (
             f"{counted(len(others), 'file')} left out that {'is' if len(others) == 1 else 'are'} "

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.known_labels import match_labels
+from bottleneck.data.known_labels import class_meanings, match_labels
 from bottleneck.data.readers.built_in_readers import (
     BUILT_IN,
     FOLDERS,
-    TABLE,
     BuiltInReader,
     Reader,
     takes_option,
@@ -29,6 +29,7 @@ from bottleneck.data.readers.new_images.image_folders import add_other_images, r
 from bottleneck.data.readers.new_images.joined_sources import Part, join_parts, read_image_files
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
+from bottleneck.data.readers.tables.spreadsheets import is_workbook
 from bottleneck.data.readers.untrusted_files import is_image
 from bottleneck.data.samples import collect
 from bottleneck.errors import DataError, UsageError, describe_os_error
@@ -38,10 +39,10 @@ from bottleneck.text.short_repr import shorten
 __all__ = ["load_new_images"]
 
 _PHANTOM = "phantom"
-# Of text and spreadsheets; a table may have no suffix.
+# Of text, spreadsheets and MedMNIST; a table may have no suffix.
 _TABLE_SUFFIXES = frozenset(
     {"", ".csv", ".tsv", ".txt", ".tab", ".dat", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}
-    | {".numbers", ".lst", ".list"}
+    | {".numbers", ".npz"}
 )
 _NEEDED = "Pass an image, a folder of images, a table of images (CSV, .xlsx) or a MedMNIST .npz"
 
@@ -128,6 +129,8 @@ def load_new_images(
     """
     if isinstance(classes, str):
         raise UsageError(f"classes must be names, such as ('a', 'b'), not '{classes}'")
+    if selection is not None and not isinstance(selection, Mapping):
+        raise UsageError(f"selection must be that of a model, not {shorten(selection)}")
     stated = {"columns": columns, "images": images and Path(images), "crop": crop}
     options = {key: value for key, value in stated.items() if value}
     reading = _Reading(tuple(classes), selection, options, reader)
@@ -180,6 +183,8 @@ class _Reading:
             chosen, notes = choose_reader(path, self.reader)
         except OSError as error:
             raise _unreadable(path, error) from error
+        if self.reader is None and isinstance(chosen, BuiltInReader) and path.is_file():
+            _refuse_other_file(path)
         inner = chosen.reader if isinstance(chosen, GuardedReader) else chosen
         options = {key: o for key, o in self.options.items() if takes_option(inner, key)}
         self.used.update(options)
@@ -195,8 +200,6 @@ class _Reading:
                 notes.append(f"the folder is not read as {chosen.name}: {error}")
                 is_folder, record = True, FOLDERS.record
         elif takes_option(chosen, "may_lack_labels"):
-            if chosen is TABLE and self.reader is None:
-                _refuse_other_file(path)
             dataset = chosen.read(path, may_lack_labels=True, **options)
         else:
             dataset = chosen.read(path, **options)
@@ -236,7 +239,8 @@ class _Reading:
             return dataset  # Samples in Python have the patients that were stated.
         if pattern is None:
             dataset = read_patients(dataset, some=True)
-            return name_folder_patients(dataset) if part.is_folder else dataset
+            known = class_meanings(self.classes, self.selection)
+            return name_folder_patients(dataset, known) if part.is_folder else dataset
         if dataset.n_groups is not None:
             return dataset
         self.matched = True
@@ -272,7 +276,10 @@ def _is_frame(value: object) -> bool:
 def _find_path(source: Any) -> Path:
     """Return the absolute path of a file or folder that exists."""
     if not isinstance(source, str | os.PathLike):
-        raise UsageError(f"{shorten(source)} among the images is no path. {_NEEDED}")
+        raise UsageError(
+            f"{shorten(source)} among the images is no path. {_NEEDED}. Images in memory are "
+            "arrays of uint8, such as np.asarray(image.convert('RGB'))"
+        )
     if not str(source):
         raise UsageError("the path of the images is empty; for the current folder, pass '.'")
     path = Path(source)
@@ -290,6 +297,8 @@ def _find_path(source: Any) -> Path:
 def _refuse_other_file(path: Path) -> None:
     """Raise DataError for a file that is neither an image nor a table."""
     suffix = path.suffix.casefold()
+    if zipfile.is_zipfile(path) and not is_workbook(path) and suffix != ".npz":
+        raise DataError(f"'{path.name}' is an archive: unpack it, and pass the folder")
     if suffix in _TABLE_SUFFIXES:
         return
     raise DataError(

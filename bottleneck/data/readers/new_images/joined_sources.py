@@ -11,11 +11,15 @@ from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.image_sources import CombinedSource
-from bottleneck.data.samples import Sample, collect
+from bottleneck.data.readers.class_folders import describe_masks
+from bottleneck.data.readers.mask_files import split_masks
+from bottleneck.data.samples import Box, Sample, collect
 from bottleneck.data.source_names import prefixed, refuse_unclear
 from bottleneck.text.plurals import counted
 
 __all__ = ["Part", "join_parts", "read_image_files"]
+
+_Key = tuple[str, Box | None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,14 +59,15 @@ def read_image_files(files: Sequence[Path]) -> Part:
     """
     distinct = sorted({os.path.realpath(file): file for file in reversed(files)}.values())
     folder = _common_folder(distinct)
-    names = [file.relative_to(folder).as_posix() for file in distinct]
-    notes = []
+    names, masks, alone = split_masks([file.relative_to(folder).as_posix() for file in distinct])
+    notes = describe_masks(masks, alone, names)
     if n := len(files) - len(distinct):
-        notes = [f"{counted(n, 'image')} named twice, and read once"]
+        notes.append(f"{counted(n, 'image')} named twice, and read once")
     dataset = ImageDataset(
         name=distinct[0].stem or "images",
         samples=collect(Sample(id=name, source=name, label="") for name in names),
         images=FileSource(folder),
+        excluded={"mask of another image": len(masks)} if masks else {},
         notes=tuple(notes),
         may_lack_labels=True,
     )
@@ -87,13 +92,9 @@ def join_parts(parts: Sequence[Part]) -> ImageDataset:
     folder = _common_folder(paths)
     named = sorted(_prefixes(parts, folder).items())
     notes = [f"{prefix}: {n}" for prefix, part in named for n in part.dataset.notes]
-    repeated = Counter[str]()
-    samples = collect(_join(named, repeated))
-    if n := repeated.total():
-        notes.append(
-            f"{counted(n, 'image')} of several sources {'is' if n == 1 else 'are'} read once, such "
-            f"as '{next(iter(repeated))}'"
-        )
+    repeated = _Repeated(named)
+    samples = collect(repeated.join())
+    notes += repeated.notes()
     excluded: Counter[str] = Counter()
     for part in parts:
         excluded.update(part.dataset.excluded)
@@ -133,22 +134,74 @@ def _prefixes(parts: Sequence[Part], folder: Path) -> dict[str, Part]:
     return named
 
 
-def _join(named: Sequence[tuple[str, Part]], repeated: Counter[str]) -> Iterator[Sample]:
-    known: dict[tuple[str, object], str] = {}
-    for prefix, part in named:
-        images = part.dataset.images
-        for sample in part.dataset.samples:
-            if isinstance(images, FileSource):
-                file = os.path.realpath(images.root / sample.source)
-                if known.setdefault((file, sample.region), prefix) != prefix:
-                    repeated[prefixed(prefix, sample.id)] += 1
+class _Repeated:
+    """The samples of several sources, each image once.
+
+    Parameters
+    ----------
+    named : sequence of (str, Part)
+        The sources, each with the name that goes before its ids.
+    """
+
+    def __init__(self, named: Sequence[tuple[str, Part]]) -> None:
+        self._named = named
+        self._first: dict[_Key, str] = {}
+        self._labels: dict[_Key, set[str]] = {}
+        self._repeated = Counter[str]()
+        self._contradicted: list[str] = []
+        for prefix, part in named:
+            for sample in part.dataset.samples:
+                key = _key(part, sample)
+                if key is not None and self._first.setdefault(key, prefix) != prefix:
+                    self._repeated[prefixed(prefix, sample.id)] += 1
+                    self._labels.setdefault(key, set())
+        # Of an image in several sources, one may know the label.
+        for _, part in named if self._labels else ():
+            for sample in part.dataset.samples:
+                key = _key(part, sample)
+                if key in self._labels and sample.label:
+                    self._labels[key].add(sample.label)
+
+    def join(self) -> Iterator[Sample]:
+        """Yield the samples with the names of their sources."""
+        for prefix, part in self._named:
+            for sample in part.dataset.samples:
+                key, label = _key(part, sample), sample.label
+                if key is not None and self._first[key] != prefix:
                     continue
-            yield dataclasses.replace(
-                sample,
-                id=prefixed(prefix, sample.id),
-                source=prefixed(prefix, sample.source),
-                group=sample.group and prefixed(prefix, sample.group),
+                if key is not None and (known := self._labels.get(key)):
+                    label = next(iter(known)) if len(known) == 1 else ""
+                    if len(known) > 1:
+                        self._contradicted.append(prefixed(prefix, sample.id))
+                yield dataclasses.replace(
+                    sample,
+                    id=prefixed(prefix, sample.id),
+                    source=prefixed(prefix, sample.source),
+                    label=label,
+                    group=sample.group and prefixed(prefix, sample.group),
+                )
+
+    def notes(self) -> Iterator[str]:
+        """Yield notes on images of several sources, after ``join``."""
+        if n := self._repeated.total():
+            yield (
+                f"{counted(n, 'image')} of several sources {'is' if n == 1 else 'are'} read once, "
+                f"such as '{next(iter(self._repeated))}'"
             )
+        if n := len(self._contradicted):
+            yield (
+                f"{counted(n, 'image')} with several labels in several sources, such as "
+                f"'{self._contradicted[0]}': {'it counts' if n == 1 else 'these count'} as "
+                "unlabelled"
+            )
+
+
+def _key(part: Part, sample: Sample) -> _Key | None:
+    """Return what the same image has in all sources; None for an image that is no file."""
+    images = part.dataset.images
+    if not isinstance(images, FileSource):
+        return None
+    return os.path.realpath(images.root / sample.source), sample.region
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
