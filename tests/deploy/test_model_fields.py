@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,15 @@ import pytest
 import skops.io
 from made_features import make_features
 from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
 
+from bottleneck.cli.app import app
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model import MODEL_FORMAT, Model
 from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_file import load_model
-from bottleneck.errors import ModelError
+from bottleneck.errors import BottleneckError, ModelError
+from bottleneck.report.notebook import to_html
 
 
 @functools.cache
@@ -78,10 +84,14 @@ WRONG = {
         POINT | {"sensitivity": 2.0},
         POINT | {"more": 1},
     ],
-    "training": [None, [], "all", nested(20), {"a": StandardScaler()}, {1: "a"}],
-    "weights": [None, (), {"a": np.array(["x"], object)}, {"a": np.array([np.nan])}],
+    "training": [
+        *(None, [], "all", {}, nested(20), {"a": StandardScaler()}, {1: "a"}),
+        *({"images": counts} for counts in (None, [], {"benign": "1"}, {"benign": 0})),
+    ],
+    "weights": [None, (), {"a": np.array(["x"], object)}, {"a": np.array([np.nan])}, {"a": []}],
+    "reference": [{}, [], 1, {"rows": np.zeros((2, 2))}],
     "comparison": ["report", [], 1],
-    "recalibrations": [[], ({},) * 3 + ("a",), None, {}],
+    "recalibrations": [[], ("a",), ({},), None, {}, ({"date": "2026-01-01", "images": {}},)],
     "recipe": [None, "resnet18"],
     "selection": [None],
     "versions": [[]],
@@ -125,6 +135,58 @@ def test_models_of_another_version_are_to_be_trained_again(stated: Any, tmp_path
     skops.io.dump({"format": stated, "metadata": {}, "estimator": 1}, path)
     with pytest.raises(ModelError, match=r"has the format .*: train the head again with fit"):
         load_model(path)
+
+
+def test_training_images_of_another_width_are_refused(tmp_path: Path) -> None:
+    fields, path = write_fields(made()), tmp_path / "m.skops"
+    reference = fields["reference"]
+    assert reference["rows"].shape[1] == 8
+    narrow = reference | {"rows": reference["rows"][:, :5].copy()}
+    content = {"format": MODEL_FORMAT, "metadata": fields | {"reference": narrow}}
+    skops.io.dump(content | {"estimator": made().estimator}, path)
+    with pytest.raises(ModelError, match="another number of features"):
+        load_model(path)
+
+
+ODD: list[Any] = [
+    *(None, 0, -1, 1.5, True, "", "2", "\x1b[31m", 2**62, np.nan, np.inf, 1e308),
+    *([], {}, {"a": 1}, [1], ("a",), [[]], np.zeros(3), np.zeros((2, 2)), np.array([1, 2])),
+]
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    keys = value if isinstance(value, dict) else range(len(value))
+    for key in keys if isinstance(value, dict | list | tuple) else ():
+        yield (*at, key)
+        yield from places(value[key], (*at, key)) if hasattr(value[key], "__len__") else ()
+
+
+def put(value: Any, at: tuple[Any, ...], new: Any) -> Any:
+    if not at:
+        return new
+    if isinstance(value, dict):
+        return value | {at[0]: put(value[at[0]], at[1:], new)}
+    changed = [put(one, at[1:], new) if n == at[0] else one for n, one in enumerate(value)]
+    return type(value)(changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_a_changed_value_is_refused_or_does_no_harm(seed: int, tmp_path: Path) -> None:
+    rng, path = random.Random(seed), tmp_path / "m.skops"
+    features = make_features(n_patients=20)
+    fields = write_fields(made())
+    anywhere = list(places(fields))
+    for _ in range(60):
+        changed = put(fields, rng.choice(anywhere), rng.choice(ODD))
+        content = {"format": MODEL_FORMAT, "metadata": changed, "estimator": made().estimator}
+        skops.io.dump(content, path)
+        with contextlib.suppress(BottleneckError):
+            model = load_model(path)
+            assert repr(model)
+            assert to_html(model)
+            assert CliRunner().invoke(app, ["inspect", str(path)]).exit_code == 0
+            model.predict(features).to_frame()
 
 
 def test_a_model_holds_no_id_and_no_patient(tmp_path: Path) -> None:

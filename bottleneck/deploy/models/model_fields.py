@@ -59,7 +59,8 @@ PARTS: Mapping[str, type[KeptPart]] = {
 
 _TEXTS = ("head", "recipe_hash", "dataset", "fingerprint", "trained_on")
 _MAPPINGS = ("recipe", "versions", "selection", "classifier", "chosen", "training", "weights")
-_PLAIN = (dict, list, tuple, str, int, float, bool, type(None))
+_SCALARS = (str, int, float, bool, type(None))
+_PLAIN = (dict, list, tuple, *_SCALARS)
 
 
 def write_fields(model: Model) -> dict[str, Any]:
@@ -182,16 +183,24 @@ def check_fields(model: Model) -> None:
         _require(dict, getattr(model, name), name)
     choices = {"kind": Kind, "unit": Unit, "aggregate": Aggregate}
     classes = model.classes
-    texts = type(classes) is tuple and all(type(name) is str for name in classes)
+    if not (
+        type(classes) is tuple
+        and all(type(name) is str for name in classes)
+        and len(classes) > 1
+        and list(classes) == sorted(set(classes))
+    ):
+        raise ModelError("the field 'classes' is none that fit writes")
     checks = {
-        "classes": texts and len(classes) > 1 and list(classes) == sorted(set(classes)),
-        "positive": model.positive is None or model.positive in classes,
+        "positive": type(model.positive) in (str, type(None))
+        and model.positive in (None, *classes),
         "n_samples": _is_count(model.n_samples),
         "n_patients": model.n_patients is None or _is_count(model.n_patients),
         "inner_score": model.inner_score is None or _is_share(model.inner_score),
         "converged": type(model.converged) is bool,
+        "training": _is_training(model.training),
+        "weights": all(type(value) in _SCALARS for value in model.weights.values()),
         "recalibrations": type(model.recalibrations) is tuple
-        and all(type(one) is dict for one in model.recalibrations),
+        and all(map(_is_recalibration, model.recalibrations)),
         **{
             name: type(value := getattr(model, name)) is str and value in get_args(kind)
             for name, kind in choices.items()
@@ -209,6 +218,33 @@ def check_fields(model: Model) -> None:
         raise ModelError("it has a threshold or a maximum of scores, but no positive class")
     if model.aggregate == "max" and n != 2:
         raise ModelError(f"it takes the maximum of the scores of {n} classes")
+
+
+def _is_training(training: Mapping[str, Any]) -> bool:
+    counts = [training.get(name) for name in ("images", "patients", "centres")]
+    return (
+        counts[0] is not None
+        and all(part is None or _is_counts(part) for part in counts)
+        and all(_is_natural(training.get(name)) for name in ("seed", "inner_splits"))
+        and type(training.get("conflicts")) is str
+    )
+
+
+def _is_recalibration(record: Any) -> bool:
+    return (
+        type(record) is dict
+        and all(type(record.get(name)) is str for name in ("date", "what", "dataset"))
+        and _is_counts(record.get("images"))
+        and type(record.get("helps")) is bool
+    )
+
+
+def _is_counts(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_count, value.values()))
+
+
+def _is_natural(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _is_count(value: Any) -> bool:

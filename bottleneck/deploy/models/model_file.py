@@ -144,6 +144,9 @@ def _check_estimator(path: Path, model: Model) -> None:
         known = any(steps == [type(step) for step in pipeline] for pipeline in built)
     if not known:
         raise ModelError(f"{path} holds an estimator other than that of the head '{model.head}'")
+    reference, width = model.reference, getattr(model.estimator, "n_features_in_", None)
+    if reference is not None and width not in (None, reference.rows.shape[1]):
+        raise ModelError(f"{path} holds training images with another number of features")
     try:
         order_classes(model.estimator, model.classes)
     except UsageError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.text.plurals import counted
@@ -60,14 +61,21 @@ def describe_model(model: Model) -> dict[str, str]:
         "sets": "none: they need calibrated probabilities"
         if model.conformal is None
         else model.conformal.words(),
+        "distances": "not kept" if model.reference is None else model.reference.words,
         "weights": _describe_weights(model),
         "comparison": "none: the model names no comparison that evaluated it"
         if model.comparison is None
         else model.comparison.words,
-        "recalibrations": "none"
-        if not model.recalibrations
-        else f"{len(model.recalibrations)}, the last one in force; see below",
+        "recalibrations": "; ".join(map(_describe_recalibration, model.recalibrations)) or "none",
     }
+
+
+def _describe_recalibration(record: Mapping[str, Any]) -> str:
+    size = counted(sum(record["images"].values()), "image")
+    verdict = "which helps" if record["helps"] else "which does not help"
+    return (
+        f"{record['what']} on {record['date']}, on {size} of {record['dataset']}, {verdict} there"
+    )
 
 
 def _describe_training(model: Model) -> str:
