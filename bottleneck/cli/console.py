@@ -164,7 +164,7 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
         yield move
 
 
-def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
+def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool, alone: bool = False) -> None:
     """Note once that other users can read files that show images or name patients.
 
     Parameters
@@ -175,6 +175,8 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
         The files; those that do not exist are left out.
     quiet : bool
         Whether to say nothing.
+    alone : bool
+        Whether only the files are to be protected, because the folder holds others too.
     """
     from bottleneck.files.permissions import find_readers
 
@@ -189,7 +191,10 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool) -> None:
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             # In the folder of a group, its members stay.
             whom = "o" if folder.stat().st_mode & stat.S_IWGRP and who == "everyone" else "go"
-            command = f"chmod -R {whom}= {shlex.quote(str(folder))}"
+            targets = [folder / name for name in names] if alone else [folder]
+            command = shlex.join(
+                ["chmod", *([] if alone else ["-R"]), f"{whom}=", *map(str, targets)]
+            )
             say_paragraph(
                 f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}: images "
                 f"or names of patients. To keep others out: {command}",

@@ -28,11 +28,15 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
         If there are no files, or folders hold files of several data sets.
     """
     from bottleneck.backbones.recipe import slug
-    from bottleneck.features.file.reader import feature_files, read_provenance
+    from bottleneck.features.file.reader import feature_files, is_of_prediction, read_provenance
 
     files: list[Path] = []
     for path in given or [Path("features")]:
-        files += feature_files(path) if path.is_dir() or not given else [path]
+        if path.is_dir() or not given:
+            # New images, which a model predicted there, are no data set to train on.
+            files += [f for f in feature_files(path) if not is_of_prediction(read_provenance(f))]
+        else:
+            files.append(path)
     if not files:
         where = given[0] if given else "features/"
         raise UsageError(f"no feature files in {where}; make some with `bottleneck extract`")

@@ -128,7 +128,7 @@ def predict(
     Example: `bottleneck predict models/scans--resnet18--svm.skops new/ --output new.csv`
     """
     from bottleneck.deploy.prediction.application import ErrorRate
-    from bottleneck.deploy.prediction.prediction_files import refuse_existing
+    from bottleneck.deploy.prediction.prediction_files import patients_path, refuse_existing
     from bottleneck.settings.schema import validate
 
     validate(ErrorRate, error_rate, "--error-rate")
@@ -158,7 +158,8 @@ def predict(
             lambda folder: made.save(folder / output.name, overwrite=overwrite), output.parent
         )
     _show(made, loaded, folder / output.name, quiet=quiet, as_json=as_json)
-    note_readers(folder, [folder / output.name], quiet=quiet)
+    written = folder / output.name
+    note_readers(folder, [written, patients_path(written)], quiet=quiet, alone=True)
     if problem is not None:
         raise problem
 

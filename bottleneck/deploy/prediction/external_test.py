@@ -87,7 +87,9 @@ def find_test_warnings(
             "--patient-column (in Python: groups)"
         )
     elif unit == "image":
-        warnings += warn_of_large_patient(predictions.groups)
+        # What follows is an option of compare.
+        large = warn_of_large_patient(predictions.groups)
+        warnings += [text.partition("; --unit")[0] for text in large]
     if len(np.unique(predictions.labels)) == len(model.classes):
         warnings += warn_of_few_patients(predictions.labels, predictions.groups)
     return tuple(warnings)

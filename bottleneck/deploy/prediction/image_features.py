@@ -16,9 +16,10 @@ from bottleneck.features import devices
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.files.writing import make_folder
 from bottleneck.processes.progress_bar import Progress
 
-__all__ = ["MACHINE_OPTIONS", "MachineKeywords", "extract_new", "load_network"]
+__all__ = ["MACHINE_OPTIONS", "PURPOSE", "MachineKeywords", "extract_new", "load_network"]
 
 
 class MachineKeywords(TypedDict, total=False):
@@ -35,7 +36,7 @@ class MachineKeywords(TypedDict, total=False):
 
 
 MACHINE_OPTIONS = tuple(MachineKeywords.__annotations__)
-#: Marks the feature files of predictions, which no training uses unless it names them.
+#: Entry of the reader that marks the feature files of predictions (``is_of_prediction``).
 PURPOSE = {"purpose": "prediction"}
 
 
@@ -103,6 +104,7 @@ def extract_new(
         if name not in MACHINE_OPTIONS:
             raise unknown_name("option", name, MACHINE_OPTIONS)
     recorded = read_recipe(recipe)
+    make_folder(Path(folder), option="--features (in Python: features)")
     run = extract(
         _named(dataset),
         network,

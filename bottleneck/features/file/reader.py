@@ -16,7 +16,7 @@ from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["feature_files", "load_features", "read_provenance"]
+__all__ = ["feature_files", "is_of_prediction", "load_features", "read_provenance"]
 
 _TEXTS = ("sources", *HASHES)
 # Columns of numbers: type, number of columns (0 for none), and whether values are sound.
@@ -44,6 +44,11 @@ def read_provenance(path: Path) -> Mapping[str, Any]:
     """
     with Members.opened(path) as file:
         return file.provenance()
+
+
+def is_of_prediction(provenance: Mapping[str, Any]) -> bool:
+    """Return whether a feature file holds new images that a model predicted."""
+    return "purpose" in (provenance["dataset"].get("reader") or {})
 
 
 def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
