@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from bottleneck.predictions.prediction_arrays import add_up, kind_of, renumbered
 __all__ = ["read_parts", "read_predictions"]
 
 _COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
+# Columns of ``ModelPredictions.to_frame``.
+_PATIENT, _REASON, _DECISION = "patient", "reason", "decision"
 
 
 def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]:
@@ -33,8 +36,10 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
         score_<class> for every class are needed. A column predicted must name the class of the
         largest score, or one of several; without it, the first of these is meant. By default,
         repeat and fold are 0. The columns probability_<class> hold calibrated
-        probabilities. A column part tells "test" rows from "validation" rows, which the model of
-        the same repeat and fold was chosen on and its thresholds are set on.
+        probabilities. The patients are the column group, or patient, as ``ModelPredictions``
+        writes them; of its table, the rows with a reason, which have no prediction, and those
+        without a label are left out. A column part tells "test" rows from "validation" rows,
+        which the model of the same repeat and fold was chosen on and its thresholds are set on.
 
     Returns
     -------
@@ -47,6 +52,11 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     ------
     DataError
         If the file cannot be read, or is no such table.
+
+    Warns
+    -----
+    UserWarning
+        If rows without a prediction or a label were left out.
 
     Examples
     --------
@@ -130,6 +140,7 @@ class _Table:
         self.path = path
         self.frame, self.delimiter = read_table(path)
         self.frame.columns = [_spell_column(name) for name in self.frame.columns]
+        self._take_over()
         names = self.frame.columns.tolist()
         if repeated := [name for name in names if names.count(name) > 1]:
             raise DataError(f"{path} has several columns '{repeated[0]}'; rename all but one")
@@ -147,6 +158,22 @@ class _Table:
                 "column score_<class> for each of two classes or more. Where only the probability "
                 "p of one class is known, write 1 - p for the other"
             )
+
+    def _take_over(self) -> None:
+        """Bring a table of ``ModelPredictions`` into the form of ``Predictions``."""
+        frame = self.frame
+        if not {_REASON, _DECISION, "label"} <= set(frame.columns):
+            return
+        if "group" not in frame and _PATIENT in frame:
+            frame = frame.rename(columns={_PATIENT: "group"})
+        used = (frame[_REASON] == "") & (frame["label"] != "")
+        if n := int((~used).sum()):
+            warnings.warn(
+                f"{self.path}: {n} of {len(frame)} rows have no prediction or no label, and are "
+                "left out",
+                stacklevel=4,
+            )
+        self.frame = frame[used]
 
     def text(self, name: str) -> NDArray[np.str_]:
         """Return a column as text."""

@@ -207,6 +207,9 @@ def test_files_are_exact_safe_and_replace_only_predictions(tmp_path: Any) -> Non
         with pytest.raises(UsageError, match="--output"):
             made.save(path, overwrite=True)
     assert mine.read_text() == "id,label\n1,benign\n"
+    # A run that was killed between the two files is repeated without being asked to overwrite.
+    (tmp_path / "predictions.csv").unlink()
+    made.save(tmp_path / "predictions.csv")
     # Patients of an earlier run are not left next to images of this one.
     alone = apply_model(make_model(), scores)
     alone.save(tmp_path / "predictions.csv", overwrite=True)

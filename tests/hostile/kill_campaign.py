@@ -49,6 +49,7 @@ _LOADED = (
     "bottleneck.report.page",
     "bottleneck.studies.runner",
     "bottleneck.deploy.models.model_file",
+    "bottleneck.deploy.prediction.head_prediction",
     "bottleneck.backbones.weights.index",
     "skops.io",
     "sklearn.svm",
@@ -263,7 +264,8 @@ def contents(place: Path) -> dict[str, Any]:
     """Return what a finished run wrote, without what differs between any two runs."""
     found = {}
     for path in sorted((place / "out").rglob("*")):
-        name = str(path.relative_to(place / "out"))
+        # Feature files of new images are named after the path of these.
+        name = re.sub(r"-[0-9a-f]{8}(?=--)", "", str(path.relative_to(place / "out")))
         if path.is_file() and not name.endswith(".lock"):
             found[name] = _content(path)
     return found

@@ -29,6 +29,14 @@ JOBS = {
     for job in (
         Job("extract", ("extract", *IMAGES, *OUT, *RANDOM, "--batch-size", "8", "-q")),
         Job("fit", ("fit", FILE, *LOGISTIC, *OUT, "--jobs", "1", "-q")),
+        Job(
+            "predict",
+            (
+                *("predict", "in/m.skops", *IMAGES, "--output", "out/p.csv"),
+                *("--features", "out/rows", "--batch-size", "8", "-q"),
+            ),
+            "p.csv",
+        ),
         # With worker processes.
         Job("search", ("fit", FILE, "--head", "svm", *OUT, "--jobs", "2", "-q")),
         Job("compare", ("compare", FILE, *LOGISTIC, *OUT, *FOLDS), "results.json"),
@@ -57,6 +65,7 @@ JOBS = {
 KILLS = {
     "extract": 40,
     "fit": 40,
+    "predict": 40,
     "search": 15,
     "compare": 25,
     "report": 25,
@@ -96,8 +105,12 @@ def more(inputs: Path, features: Path) -> Path:
     import timm
     import torch
 
+    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.data.readers import load_dataset
     from bottleneck.data.splits.protocol import Protocol
+    from bottleneck.deploy.fit import fit
     from bottleneck.evaluation.compare import compare
+    from bottleneck.features.extraction import extract
 
     predictions = (
         compare(features, ("svm",), protocol=Protocol(n_splits=2), n_jobs=1)
@@ -105,6 +118,13 @@ def more(inputs: Path, features: Path) -> Path:
         .predictions
     )
     predictions.to_frame().to_csv(inputs / "p.csv", index=False)
+    made = extract(
+        load_dataset(str(inputs / "images"), patient_pattern=r"(P\d+)_"),
+        load_backbone(NETWORK, weights="random"),
+        precision="fp32",
+        output=inputs / "rows",
+    )
+    fit(made.path, "logistic", unit="patient", inner_splits=2).save(inputs / "m.skops")
     torch.save(timm.create_model(NETWORK.removeprefix("timm/")).state_dict(), inputs / "w.pth")
     return inputs
 

@@ -17,6 +17,7 @@ from bottleneck.features.arrays.feature_inputs import FeatureInput, SampleFields
 from bottleneck.features.arrays.matrix import is_frame
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.statistics.arguments import check_same_rows
+from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +132,12 @@ def read_images(
     check_same_rows(images=given, y=fields.y, groups=fields.groups, ids=fields.ids)
     columns = {"label": fields.y, "patient": fields.groups, "id": fields.ids}
     stated = {name: list(values) for name, values in columns.items() if values is not None}
+    for name, values in stated.items():
+        if len(values) != len(given):
+            raise UsageError(
+                f"there are {len(given)} images, and {counted(len(values), name)}: state one for "
+                "each image"
+            )
     if _is_paths(given):
         sources, images, name = [os.fspath(one) for one in given], None, "images"
     else:

@@ -44,17 +44,18 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
             f"the output {path} must be a file that ends with .csv or .xlsx: choose another name "
             "with --output"
         )
-    for one in (path, patients_path(path)):
+    for one, first in ((path, "id"), (patients_path(path), "patient")):
         try:
             exists = one.exists() or one.is_symlink()
         except OSError as error:
             raise _unwritable(one, error) from None
-        if exists and not _holds_predictions(one):
+        if exists and not _holds_predictions(one, first):
             raise UsageError(
                 f"{one} exists and holds no predictions, so it is not replaced: choose another "
                 "file with --output"
             )
-        if exists and not overwrite:
+        # Patients without images are what a run left that was killed between the two.
+        if exists and one == path and not overwrite:
             raise UsageError(
                 f"{one} exists: replace it with --overwrite (in Python: overwrite=True), or choose "
                 "another file with --output"
@@ -121,8 +122,8 @@ def _cell(value: Any) -> Any:
     return csv_cell(value) if isinstance(value, str) else value
 
 
-def _holds_predictions(path: Path) -> bool:
-    """Return whether a file begins like a table of predictions."""
+def _holds_predictions(path: Path, first: str) -> bool:
+    """Return whether a file begins like a table of predictions, with a first column."""
     try:
         if path.is_symlink() or not path.is_file():
             return False
@@ -133,7 +134,7 @@ def _holds_predictions(path: Path) -> bool:
                 header = next(csv.reader([file.readline(_LONGEST_HEADER)]), [])
     except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile):
         return False
-    return set(header) >= _OURS
+    return set(header) >= _OURS and header[0] == first
 
 
 def _first_row(path: Path) -> list[str]:
