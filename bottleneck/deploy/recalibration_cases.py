@@ -92,7 +92,8 @@ def read_cases(
         If the model was trained on these cases, a class has fewer than 20 of them, or a patient has
         images of several classes where patients are the unit.
     """
-    samples = read_samples(features, SampleFields(y, groups, ids), model.recipe)
+    fields = SampleFields(y, groups, ids)
+    samples = read_samples(features, fields, model.recipe, model.classes, model.selection)
     scores = score_features(model, samples)
     if unlabelled := int((samples.y == "").sum()):
         raise UsageError(

@@ -12,7 +12,7 @@ from PIL import Image
 
 import bottleneck
 from bottleneck import FeatureSet, Selection, extract, load_features, load_new_images
-from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.errors import FeatureFileError, ModelError, UsageError
 from bottleneck.testing import tiny_backbone
 
 CLASSES = ("benign", "malignant")
@@ -113,3 +113,18 @@ def test_damaged_images_are_failures(folder: Path) -> None:
     features = load(folder)
     assert [identity for identity, _ in features.failures] == ["6.png"]
     assert len(features) == 2
+
+
+def test_a_model_reads_labels_in_other_spellings_and_before_a_merge() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat(["benign", "malignant", "borderline"], 10)
+    X = rng.normal(size=(30, 3)) + (y != "benign")[:, None]
+    selection = Selection(merge={"suspicious": ["malignant", "borderline"]})
+    model = bottleneck.fit(FeatureSet.from_arrays(X, y), "logistic", selection=selection)
+    stated = ["Benign", "BORDERLINE ", "malignant", "", None]
+    made = model.predict(X[:5], y=stated).to_frame()
+    assert made["label"].tolist() == ["benign", "suspicious", "suspicious", "", ""]
+    named = FeatureSet.from_arrays(X[:3], stated[:3])
+    assert model.predict(named).to_frame()["label"].tolist() == made["label"].tolist()[:3]
+    with pytest.raises(ModelError, match="another label"):
+        model.predict(X[:2], y=["benign", "cyst"])

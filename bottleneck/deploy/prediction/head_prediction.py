@@ -47,7 +47,8 @@ def predict_new(
     if is_of_features(given, model.recipe):
         if weights is not None or backbone is not None:
             raise UsageError("features need no network: leave out weights= and backbone=")
-        return predict_features(model, read_samples(given, fields, model.recipe), error_rate)
+        samples = read_samples(given, fields, model.recipe, model.classes, model.selection)
+        return predict_features(model, samples, error_rate)
     dataset = read_images(given, fields, model.classes, model.selection)
     network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
     features, notes = extract_new(

@@ -29,7 +29,7 @@ from bottleneck.statistics.arguments import check_same_rows
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["OWN_FEATURES", "from_arrays", "read_unlabelled", "renamed", "without_features"]
+__all__ = ["OWN_FEATURES", "from_arrays", "renamed", "without_features"]
 
 Strings = NDArray[np.str_]
 
@@ -45,8 +45,13 @@ def from_arrays(
     *,
     name: str = "arrays",
     recipe: str = OWN_FEATURES,
+    may_lack_labels: bool = False,
 ) -> FeatureSet:
-    """Return what ``FeatureSet.from_arrays`` documents."""
+    """Return what ``FeatureSet.from_arrays`` documents.
+
+    With ``may_lack_labels``, samples without a label are kept, with the label "", and ``y`` may be
+    None.
+    """
     check_name(name)
     if not isinstance(recipe, str) or not recipe.strip():
         raise UsageError(
@@ -59,12 +64,16 @@ def from_arrays(
     check_same_rows(X=X, y=y, groups=groups, ids=ids)
     matrix = read_matrix(X)
     n = len(matrix.X)
-    labels = read_names(y, "y", n)
+    if y is None and may_lack_labels:
+        y = [""] * n
+    labels = read_names(y, "y", n, may_lack=may_lack_labels)
     patients = None if groups is None else read_names(groups, "groups", n)
     index = index_of(y) if matrix.index is None else matrix.index
     identities = name_ids(ids, index, n)
     try:
-        names, stated, notes = name_samples(identities, labels, patients)
+        names, stated, notes = name_samples(
+            identities, labels, patients, may_lack_labels=may_lack_labels
+        )
     except BottleneckError as error:
         raise type(error)(f"y, groups and ids: {error}") from error
     notes += _note_labels_among(matrix, names)
@@ -72,28 +81,6 @@ def from_arrays(
         warnings.warn(f"{name}: {note}", UserWarning, stacklevel=3)
     provenance = _provenance(name, recipe, matrix, identities, names, stated)
     return FeatureSet(matrix.X, names, identities, provenance, stated_patients=stated)
-
-
-def read_unlabelled(
-    X: object, groups: object = None, ids: object = None, *, recipe: str = OWN_FEATURES
-) -> FeatureSet:
-    """Return a feature set without labels: "" for every sample.
-
-    Parameters
-    ----------
-    X, groups, ids, recipe
-        As for ``FeatureSet.from_arrays``, which also lists the errors.
-    """
-    check_same_rows(X=X, groups=groups, ids=ids)
-    matrix = read_matrix(X)
-    n = len(matrix.X)
-    identities = name_ids(ids, index_of(X), n)
-    patients = None if groups is None else read_names(groups, "groups", n)
-    # Patients are read like those of labelled samples.
-    _, stated, _ = name_samples(identities, ["x"] * n, patients)
-    y = np.full(n, "")
-    provenance = _provenance("arrays", recipe, matrix, identities, y, stated)
-    return FeatureSet(matrix.X, y, identities, provenance, stated_patients=stated)
 
 
 def without_features(ids: Strings, y: Strings, patients: Sequence[str]) -> FeatureSet:
@@ -165,7 +152,7 @@ def _hash(content: object) -> str:
 
 def _note_labels_among(matrix: Matrix, y: Strings) -> list[str]:
     """Return a note on a column that has one value for each class."""
-    X = matrix.X
+    X, y = matrix.X[y != ""], y[y != ""]
     low, high = np.empty((2, len(np.unique(y)), X.shape[1]), X.dtype)
     for row, label in enumerate(np.unique(y)):
         part = X[y == label]

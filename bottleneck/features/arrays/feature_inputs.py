@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.data.known_labels import require_labels
+from bottleneck.data.known_labels import match_labels, require_labels
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import UsageError
 from bottleneck.features.arrays.array_features import (
     OWN_FEATURES,
     from_arrays,
-    read_unlabelled,
     renamed,
 )
 from bottleneck.features.arrays.matrix import index_of, is_frame
@@ -94,7 +93,9 @@ def read_features(
     return read
 
 
-def _read(features: FeatureInput, fields: SampleFields, recipe: str) -> FeatureSet:
+def _read(
+    features: FeatureInput, fields: SampleFields, recipe: str, *, may_lack_labels: bool = False
+) -> FeatureSet:
     if isinstance(features, FeatureSet | str | os.PathLike):
         if fields.stated:
             what = "set" if isinstance(features, FeatureSet) else "file"
@@ -109,16 +110,27 @@ def _read(features: FeatureInput, fields: SampleFields, recipe: str) -> FeatureS
             f"features need a FeatureSet, the path of a feature file, an array or a data frame, "
             f"not {shorten(features)}"
         )
-    if fields.y is None:
+    if fields.y is None and not may_lack_labels:
         raise UsageError(
             "an array of features needs labels: pass y=, and the patients as groups= (in a "
             "feature set: FeatureSet.from_arrays(X, y, groups))"
         )
-    return from_arrays(features, fields.y, fields.groups, fields.ids, recipe=recipe)
+    return from_arrays(
+        features,
+        fields.y,
+        fields.groups,
+        fields.ids,
+        recipe=recipe,
+        may_lack_labels=may_lack_labels,
+    )
 
 
 def read_samples(
-    features: FeatureInput, fields: SampleFields, recipe: Mapping[str, Any]
+    features: FeatureInput,
+    fields: SampleFields,
+    recipe: Mapping[str, Any],
+    classes: Sequence[str] = (),
+    selection: Mapping[str, Any] | None = None,
 ) -> FeatureSet:
     """Return the features of samples for a fitted model; labels may be unknown.
 
@@ -128,6 +140,9 @@ def read_samples(
         As for ``read_features``.
     recipe : mapping
         Recipe of the features of the model.
+    classes, selection
+        As for ``match_labels``: labels that are other spellings of classes of the model, or that
+        were merged into one, become these. All others stay.
 
     Raises
     ------
@@ -136,16 +151,21 @@ def read_samples(
         needs a network.
     """
     if isinstance(features, FeatureSet | str | os.PathLike):
-        return _read(features, fields, OWN_FEATURES)
-    if "columns" not in recipe:
+        read = _read(features, fields, OWN_FEATURES)
+    elif "columns" not in recipe:
         raise UsageError(
             f"the model was trained on features of the network {recipe.get('backbone')}, and an "
             "array does not tell its recipe: pass a FeatureSet or a feature file"
         )
-    name = str(recipe["backbone"])
-    if fields.y is None:
-        return read_unlabelled(features, fields.groups, fields.ids, recipe=name)
-    return read_features(features, fields, recipe=name)
+    else:
+        name = str(recipe["backbone"])
+        read = _read(features, fields, name, may_lack_labels=True)
+    counts = count_by_class(read.y)
+    names = match_labels(counts, classes, selection)[0]
+    if all(names[label] in ("", label) for label in counts):
+        return read
+    y = np.array([names[label] or label for label in read.y.tolist()], str)
+    return dataclasses.replace(read, y=y)
 
 
 def read_sets(features: NamedFeatures, fields: SampleFields = SampleFields()) -> list[FeatureSet]:

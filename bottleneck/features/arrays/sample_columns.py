@@ -34,7 +34,9 @@ _MISSING = {
 }
 
 
-def read_names(values: object, what: str, n: int | None = None, *, rows: str = "X") -> list[str]:
+def read_names(
+    values: object, what: str, n: int | None = None, *, rows: str = "X", may_lack: bool = False
+) -> list[str]:
     """Return one name per sample.
 
     Texts stay as they are. Whole numbers, also those of type float, become their digits (1.0 is
@@ -50,13 +52,15 @@ def read_names(values: object, what: str, n: int | None = None, *, rows: str = "
         Number of samples; None for any.
     rows : str
         Name of the argument that determines the number of samples.
+    may_lack : bool
+        Whether a value may be missing, which is then "".
 
     Raises
     ------
     UsageError
         If it is no column of names, or has another length.
     DataError
-        If a value is missing, or is no name.
+        If a value is missing and must not, or is no name.
     """
     noun = _NOUNS.get(what, "name")
     column = _as_list(values, what, noun)
@@ -66,7 +70,7 @@ def read_names(values: object, what: str, n: int | None = None, *, rows: str = "
             f"{noun} per row of {rows}"
         )
     missing = [row for row, value in enumerate(column) if is_missing_value(value)]
-    if missing:
+    if missing and not may_lack:
         advice = _MISSING.get(what, "leave these samples out")
         raise DataError(
             f"{what} has no {noun} (None or NaN) in {len(missing)} of {len(column)} rows, first in "
@@ -75,7 +79,7 @@ def read_names(values: object, what: str, n: int | None = None, *, rows: str = "
     names = []
     for row, value in enumerate(column):
         try:
-            name = name_value(value)
+            name = "" if is_missing_value(value) else name_value(value)
         except TypeError:
             raise DataError(
                 f"{what} has {shorten(value)} in row {row}, which is no name of a {noun}: pass "
@@ -165,7 +169,11 @@ def name_ids(ids: object, index: Any, n: int, *, rows: str = "X") -> Strings:
 
 
 def name_samples(
-    ids: Strings, labels: list[str], patients: list[str] | None
+    ids: Strings,
+    labels: list[str],
+    patients: list[str] | None,
+    *,
+    may_lack_labels: bool = False,
 ) -> tuple[Strings, Strings | None, list[str]]:
     """Return labels and patients in one spelling each, and notes about them.
 
@@ -177,6 +185,8 @@ def name_samples(
         Labels.
     patients : list of str or None
         Patients; "" where one is unknown.
+    may_lack_labels : bool
+        Whether a label may mean that there is none, and is then "".
 
     Returns
     -------
@@ -195,7 +205,7 @@ def name_samples(
         check_sample(Sample(identity, identity, label, group=group or None))
         for identity, label, group in zip(ids.tolist(), labels, groups, strict=True)
     ]
-    unified, notes = unify_spellings(samples)
+    unified, notes = unify_spellings(samples, unlabelled=may_lack_labels)
     notes += check_unclear_labels(unified)
     named = [sample.group or "" for sample in unified]
     y = np.array([sample.label for sample in unified], str)
