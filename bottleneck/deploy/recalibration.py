@@ -16,7 +16,7 @@ from bottleneck.data.splits.patients import count_by_class, inner_folds
 from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.recalibration_cases import Cases, read_cases
-from bottleneck.errors import ModelError, UsageError, unknown_name
+from bottleneck.errors import ModelError, ProtocolError, UsageError, unknown_name
 from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.calibration import Sigmoids, add_probabilities
 from bottleneck.evaluation.metrics.calibration_shift import fit_shift
@@ -207,6 +207,11 @@ def _move_probabilities(model: Model, cases: Cases, folds: NDArray[np.int64]) ->
         moved[tested] = shift.apply(before.probabilities[tested])
     after = dataclasses.replace(before, probabilities=moved, folds=folds)
     shift = fit_shift(before.probabilities, before.labels, before.classes)
+    if not shift.slope > 0:
+        raise ProtocolError(
+            f"the probabilities order these cases the wrong way (slope {shift.slope:.2f}): check "
+            "the labels, and that the images are of the kind that the model was trained on"
+        )
     old = model.sigmoids or _identity(len(model.classes))
     losses = [_losses(each) for each in (before, after)]
     change = _mean(after, losses[1] - losses[0])

@@ -31,6 +31,9 @@ __all__ = ["LEAST_CASES", "Cases", "read_cases"]
 #: Cases of each class that a recalibration needs, and patients of each class where these are known.
 LEAST_CASES = 20
 
+# The features of one image on two machines differ by less than this share of their deviation.
+_SAME = 1e-3
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cases:
@@ -138,18 +141,45 @@ def read_cases(
 
 
 def _refuse_training(model: Model, samples: FeatureSet) -> None:
-    """Raise ``ProtocolError`` for the data set that the model was trained on, or parts of it."""
-    if model.fingerprint not in _fingerprints(samples.provenance["dataset"]):
-        return
-    tested = samples.splits is not None and bool((samples.splits == "test").all())
-    if tested and model.trained_on != "all samples":
-        return
-    raise ProtocolError(
-        "the model was trained on these cases, or on a data set that holds them (of the same "
-        "fingerprint): its probabilities are too good here, and a recalibration would keep that. "
-        "Use cases that are new to the model"
-        + ("" if samples.has_images else "; if they are, give them ids of their own (ids=)")
+    """Raise ``ProtocolError`` for cases that the model was trained on."""
+    too_good = (
+        "its probabilities are too good here, and a recalibration would keep that. Use cases that "
+        "are new to the model"
     )
+    same = model.fingerprint in _fingerprints(samples.provenance["dataset"])
+    if samples.splits is not None and bool((samples.splits == "test").all()):
+        same = same and model.trained_on == "all samples"
+    trained = _find_trained(model, samples)
+    if not samples.has_images and trained is not None:
+        # The ids of arrays may be row numbers, and a few equal rows may be different people.
+        same, trained = trained.mean() > 0.5, None
+    if same:
+        raise ProtocolError(
+            "the model was trained on these cases, or on a data set that holds them (of the same "
+            f"fingerprint): {too_good}"
+            + ("" if samples.has_images else "; if they are, give them ids of their own (ids=)")
+        )
+    if trained is not None and trained.any():
+        shown = ", ".join(f"'{name}'" for name in samples.ids[trained][:3].tolist())
+        more = ", …" if trained.sum() > 3 else ""
+        raise ProtocolError(
+            f"the model was trained on {int(trained.sum())} of these {len(samples)} images, such "
+            f"as {shown}{more} (of the same features): {too_good}"
+        )
+
+
+def _find_trained(model: Model, samples: FeatureSet) -> NDArray[np.bool_] | None:
+    """Return which cases have the features of a training image; None if the model keeps none."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    if model.reference is None or not model.reference.is_known:
+        return None
+    rows = model.reference.rows.astype(np.float64)
+    scale = float(np.linalg.norm(rows.std(axis=0)))
+    if not scale:
+        return None
+    X = samples.X.astype(np.float64)
+    return np.asarray(pairwise_distances_argmin_min(X, rows)[1] < _SAME * scale)
 
 
 def _fingerprints(about: Mapping[str, Any]) -> Iterator[str]:

@@ -26,7 +26,7 @@ ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}
 def new_cases(n_patients=60, shift=1.0, seed=5, **options):
     """Features of another hospital: moved along the signal, so that probabilities are wrong."""
     made = make_features(n_patients=n_patients, seed=seed, dataset=ELSEWHERE, **options)
-    home = make_features(n_patients=4, **{k: v for k, v in options.items() if k == "classes"})
+    home = make_features(n_patients=60, **{k: v for k, v in options.items() if k == "classes"})
     rng = np.random.default_rng(seed)
     means = np.stack([home.X[home.y == name].mean(axis=0) for name in home.classes])
     codes = np.searchsorted(home.classes, made.y)
@@ -89,7 +89,7 @@ def test_separated_classes_have_a_finite_change():
 
 
 def test_recalibrated_probabilities_fit_new_cases_of_the_same_hospital(model):
-    made = recalibrate(model, new_cases(), quiet=True)
+    made = recalibrate(model, new_cases(n_patients=100), quiet=True)
     later = new_cases(seed=6, n_patients=200)
     before, after = (probabilities(m, later)[:, 1] for m in (model, made.model))
     true = later.y == "malignant"
@@ -228,6 +228,29 @@ def test_cases_that_do_not_serve_are_refused(model):
     refuse(model, dataclasses.replace(known, y=swapped), "the wrong way", ProtocolError)
     same = dataclasses.replace(known, X=np.ones_like(known.X))
     refuse(model, same, "same probabilities|2 groups|different image", ProtocolError)
+
+
+def test_images_of_the_training_set_are_recognised_by_their_features(model):
+    home, cases = make_features(n_patients=60), new_cases()
+    X = cases.X.copy()
+    X[[3, 50]] = home.X[[9, 77]] * np.float32(1 + 1e-6)
+    refuse(model, dataclasses.replace(cases, X=X), "trained on 2 of these 120 images, such as")
+    # A part of the data set under other ids, and with another name.
+    whole = fit(home.select(home.y != ""), "lda")
+    renamed = home.take(np.arange(100), ids=np.arange(100).astype(str))
+    refuse(whole, renamed, "trained on", ProtocolError)
+
+
+def test_arrays_with_the_row_numbers_of_the_training_set_are_other_cases():
+    rng = np.random.default_rng(0)
+    y = np.repeat(["benign", "malignant"], 30)
+    X, new = (rng.normal(size=(60, 4)) + (y == "malignant")[:, None] for _ in range(2))
+    model = fit(X, "lda", y=y)
+    assert len(recalibrate(model, new, y=y, quiet=True).model.recalibrations) == 1
+    with pytest.raises(ProtocolError, match="trained on these cases"):
+        recalibrate(model, X, y=y, quiet=True)
+    with pytest.raises(ProtocolError, match="trained on these cases"):
+        recalibrate(model, X, y=y, ids=[f"new {n}" for n in range(60)], quiet=True)
 
 
 def test_models_and_options_that_do_not_serve_are_refused(model):

@@ -78,6 +78,8 @@ class Sigmoids:
         n_classes = max(2, len(self.slopes))
         if self.shift is not None and len(self.shift.intercepts) != n_classes:
             raise UsageError(f"the recalibration of {n_classes} classes needs as many intercepts")
+        if self.shift is not None and not self.shift.slope > 0:
+            raise UsageError("the recalibration of a model needs a slope above 0")
 
     def apply(self, predictions: Predictions) -> Floats:
         """Return the probabilities of predictions.

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationShift:
-    """A change of calibrated probabilities that keeps the order of the log-odds of two classes.
+    """A change of calibrated probabilities, which keeps the order of the log-odds of two classes.
 
     The new probabilities are proportional to exp(slope * log p + intercept), with the p and the
     intercept of each class. With two classes this is logistic recalibration of the log-odds (Cox
@@ -30,14 +30,15 @@ class CalibrationShift:
     Attributes
     ----------
     slope : float
-        Above 0; below 1 where the probabilities were too extreme.
+        Below 1 where the probabilities were too extreme, and below 0 where they order cases the
+        wrong way.
     intercepts : tuple of float
         One per class, in the order of the sorted labels; that of the first class is 0.
 
     Raises
     ------
     UsageError
-        If a number is not finite, or the slope is not above 0.
+        If a number is not finite.
 
     Examples
     --------
@@ -51,8 +52,8 @@ class CalibrationShift:
     __repr__ = show_fields
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.slope, *self.intercepts]).all() and self.slope > 0):
-            raise UsageError("a recalibration needs finite numbers and a slope above 0")
+        if not np.isfinite([self.slope, *self.intercepts]).all():
+            raise UsageError("a recalibration needs finite numbers")
 
     def apply(self, probabilities: Floats) -> Floats:
         """Return the new probabilities, of shape (n, n_classes)."""
@@ -104,8 +105,7 @@ def fit_shift(
     Raises
     ------
     ProtocolError
-        If a class has no case, all cases have the same probabilities, or the probabilities order
-        the cases the wrong way, so that the slope is not above 0.
+        If a class has no case, or all cases have the same probabilities.
     """
     columns = np.array(classes)
     truth = labels[:, np.newaxis] == columns
@@ -133,11 +133,6 @@ def fit_shift(
     options = {"gtol": 1e-9, "maxiter": 1000}
     fitted = optimize.minimize(loss, start, jac=True, method="BFGS", options=options)
     slope, *intercepts = map(float, fitted.x)
-    if not slope > 0:
-        raise ProtocolError(
-            f"the probabilities order these cases the wrong way (slope {slope:.2f}): check the "
-            "labels, and that the images are of the kind that the model was trained on"
-        )
     return CalibrationShift(slope, (0.0, *intercepts))
 
 
