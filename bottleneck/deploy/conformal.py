@@ -217,8 +217,8 @@ class ConformalSets:
         whom = "patients" if self.unit == "patient" else "images"
         text = (
             f"At an error rate of {rate}, a set holds the true class for about "
-            f"{100 * (1 - error_rate):.3g} % or more of new {whom} of each class, if they come "
-            f"from where the training {whom} came from ({self._counts()})"
+            f"{100 * (1 - error_rate):.3g} % or more of new {whom} of each class, if they are "
+            f"like those that the sets were made of ({self._counts()})"
         )
         if self.unit == "image":
             text += "; patients are not known, and several images of one count as independent"

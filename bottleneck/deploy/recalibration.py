@@ -317,10 +317,13 @@ def _move_threshold(model: Model, cases: Cases, folds: NDArray[np.int64]) -> Rec
     if calibrated.probabilities is not None:
         conformal = ConformalSets.fit(calibrated, has_patients=cases.has_patients)
     verdict = "helps" if helps else "does not help on these cases"
+    moved = dataclasses.replace(
+        fit_threshold(before, **target),
+        sensitivity=measured[1]["sensitivity"].value,
+        specificity=measured[1]["specificity"].value,
+    )
     return Recalibration(
-        model=dataclasses.replace(
-            model, operating_point=fit_threshold(before, **target), conformal=conformal
-        ),
+        model=dataclasses.replace(model, operating_point=moved, conformal=conformal),
         what="threshold",
         before=measured[0],
         after=measured[1],
@@ -345,7 +348,8 @@ def _record(model: Model, cases: Cases, made: Recalibration) -> dict[str, Any]:
     else:
         points = (model.operating_point, made.model.operating_point)
         old, new = (None if point is None else point.threshold for point in points)
-        moved = {"threshold_before": old, "threshold_after": new}
+        held = None if model.operating_point is None else model.operating_point.held
+        moved = {"threshold_before": old, "threshold_after": new, "held": held}
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "what": made.what,

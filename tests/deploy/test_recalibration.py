@@ -89,8 +89,8 @@ def test_separated_classes_have_a_finite_change():
 
 
 def test_recalibrated_probabilities_fit_new_cases_of_the_same_hospital(model):
-    made = recalibrate(model, new_cases(n_patients=100), quiet=True)
-    later = new_cases(seed=6, n_patients=200)
+    made = recalibrate(model, new_cases(n_patients=100, shift=2.0), quiet=True)
+    later = new_cases(seed=6, n_patients=200, shift=2.0)
     before, after = (probabilities(m, later)[:, 1] for m in (model, made.model))
     true = later.y == "malignant"
     assert log_loss(true, after) < log_loss(true, before) - 0.05

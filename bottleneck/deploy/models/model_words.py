@@ -11,7 +11,7 @@ from bottleneck.text.plurals import counted
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
 
-__all__ = ["describe_model", "describe_threshold"]
+__all__ = ["describe_model", "describe_recalibration", "describe_threshold"]
 
 _NOT_KNOWN = "not known"
 
@@ -66,15 +66,34 @@ def describe_model(model: Model) -> dict[str, str]:
         "comparison": "none: the model names no comparison that evaluated it"
         if model.comparison is None
         else model.comparison.words,
-        "recalibrations": "; ".join(map(_describe_recalibration, model.recalibrations)) or "none",
+        "recalibrations": "; ".join(map(describe_recalibration, model.recalibrations)) or "none",
     }
 
 
-def _describe_recalibration(record: Mapping[str, Any]) -> str:
-    size = counted(sum(record["images"].values()), "image")
-    verdict = "which helps" if record["helps"] else "which does not help"
+def describe_recalibration(record: Mapping[str, Any]) -> str:
+    """Return a recalibration of a model in words.
+
+    Parameters
+    ----------
+    record : mapping
+        One of ``Model.recalibrations``.
+    """
+    patients = record.get("patients") or {}
+    images = record.get("images") or {}
+    cases = ", ".join(
+        f"{name} {counted(n, 'image')}"
+        + (f" of {counted(patients[name], 'patient')}" if name in patients else "")
+        for name, n in images.items()
+    )
+    name = "log_loss" if record.get("what") == "probabilities" else str(record.get("held"))
+    old, new = (record.get(side, {}).get(name, {}).get("value") for side in ("before", "after"))
+    figures = ""
+    if old is not None and new is not None:
+        figures = f": {name.replace('_', ' ')} {old:.3f}, and {new:.3f} after it (cross-validated)"
+    helped = "" if record.get("helps") else ", which did not help"
     return (
-        f"{record['what']} on {record['date']}, on {size} of {record['dataset']}, {verdict} there"
+        f"{record.get('date')}, {record.get('what')}, on {record.get('dataset')} ({cases})"
+        f"{figures}{helped}"
     )
 
 
@@ -95,7 +114,7 @@ def _describe_training(model: Model) -> str:
 def _describe_probabilities(model: Model) -> str:
     if model.sigmoids is not None:
         text = f"calibrated by a sigmoid on out-of-fold scores of {model.unit}s, as in compare"
-        if model.recalibrations:
+        if any(one.get("what") == "probabilities" for one in model.recalibrations):
             text += ", and recalibrated since"
         return text
     if model.kind == "probability":
