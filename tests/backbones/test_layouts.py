@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -108,6 +109,11 @@ class Hostile:
         return (print, ("this code was run",))
 
 
+class Shell:
+    def __reduce__(self):
+        return (os.system, ("echo this code was run",))
+
+
 def truncated(path: Path, state: State) -> None:
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[: 2**20])
@@ -168,6 +174,10 @@ DAMAGED: dict[str, tuple[Callable[[Path, State], object], str]] = {
     "noise": (lambda p, s: p.write_bytes(np.random.default_rng(0).bytes(999)), "is damaged"),
     "code": (hostile, "could run code, so it is refused"),
     "code in a zip": (hostile_zip, "could run code, so it is refused"),
+    "code of the shell": (
+        lambda p, s: torch.save({"args": Shell()}, p),
+        "could run code, so it is refused",
+    ),
     "no names": (lambda p, s: torch.save(torch.ones(3), p), "contains a Tensor, but no named"),
     "no tensors": (lambda p, s: torch.save({"epoch": 3}, p), "with the keys epoch, but no named"),
 }

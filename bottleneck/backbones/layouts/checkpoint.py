@@ -156,7 +156,7 @@ def _parse_torch(data: bytes, path: Path) -> dict[str, State]:
         # Remove the beginning, in which torch advises to load the file unsafely.
         reason = str(error).rpartition("WeightsUnpickler error:")[2].strip()
         # Noise that is read as a pickle has the same message; a real pickle begins with 0x80.
-        if "Unsupported" in reason and (is_pickle or "operand" not in reason):
+        if "unsupported" in reason.lower() and (is_pickle or "operand" not in reason):
             raise WeightsError(
                 f"{path} contains Python objects other than tensors. Loading them could run code, "
                 "so it is refused. If you trust its origin, save only the tensors: "

@@ -218,9 +218,10 @@ def _read_record(path: Path) -> WeightsRecord:
     try:
         record = from_table(WeightsRecord, json.loads(data), path.name)
     except (ValueError, RecursionError, UsageError) as error:
+        reason = error if isinstance(error, UsageError) else "it is not JSON"
         raise WeightsError(
-            f"the record {path} cannot be read: {error}. Import the weight file again with "
-            "`bottleneck weights import`"
+            f"the record {path} cannot be read: {reason}. Import the weight file again with "
+            "`bottleneck weights import`, or remove this record"
         ) from None
     if Path(record.file).name != record.file or record.file in ("", ".", ".."):
         raise WeightsError(f"the record {path} names a file in another folder: {record.file}")

@@ -178,8 +178,11 @@ def ways_to_bring(encoder: Encoder, recorded: RecordedWeights) -> tuple[str, ...
             f"  bottleneck weights import {published.file} {here} {published.weights}",
             named,
         )
-    return (
-        "Copy the file from where the features were made, and import it with",
-        f"  bottleneck weights import FILE {here} NAME",
-        named,
-    )
+    file, name = "FILE", recorded.name
+    if "/" in name or folder.find_record(encoder.name, name):  # Which the import would replace.
+        name = "NAME"
+    first = "Copy the file from where the features were made, and import it with"
+    if recorded.source.startswith("https://"):
+        file = recorded.source.rpartition("/")[2] or file
+        first = f"Download {recorded.source}, and import it with"
+    return (first, f"  bottleneck weights import {file} {here} {name}", named)
