@@ -191,7 +191,7 @@ def run(
             return model.predict(
                 dataset,
                 error_rate=error_rate,
-                output=features,
+                features=features,
                 progress=show_progress,
                 **trained,
                 **machine,

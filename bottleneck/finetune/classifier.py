@@ -94,10 +94,9 @@ class Classifier(nn.Module):
         return self.body(self.normalise(inputs))
 
     def exact_logits(self, inputs: Tensor) -> Tensor:
-        """Return logits of shape (batch, n_classes), by a classifier in float32.
+        """Return logits of shape (batch, n_classes), with a new classifier in float32.
 
-        In bf16, logits would be rounded to two or three digits. New images are predicted like
-        this, too.
+        In bf16, logits would be rounded to two or three digits.
         """
         features = self.features(inputs).float()
         with torch.autocast(features.device.type, enabled=False):
@@ -151,7 +150,7 @@ def attach_head(
 def wrap(network: nn.Module, preprocessing: Preprocessing | None) -> Classifier:
     """Return a classifier from a network with logits; features need no preprocessing."""
     if preprocessing is None:
-        return Classifier(nn.Identity(), network, nn.Identity()).train()
+        return Classifier(nn.Identity(), nn.Identity(), network).train()
     wrapped = Classifier(_Normalise(preprocessing), network, nn.Identity())
     return wrapped.to(memory_format=torch.channels_last).train()
 

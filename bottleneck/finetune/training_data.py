@@ -144,6 +144,7 @@ class FeatureInputs(Inputs):
             "features": {
                 "n_features": features.X.shape[1],
                 "recipe": dict(features.provenance["recipe"]),
+                "recipe_hash": features.recipe_hash,
                 "weights": features.provenance.get("weights"),
             },
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import os
@@ -155,10 +156,15 @@ class Predicting(pl.LightningModule):
     def __init__(self, network: Classifier) -> None:
         super().__init__()
         self.network = network
+        # As on new images: whatever the precision and the batch, the rows of a network become
+        # scores in float64.
+        self.head = copy.deepcopy(network.head).double()
 
     def predict_step(self, batch: list[Tensor], number: int) -> Tensor:
         """Return the probability of every class, shape (len(batch), n_classes)."""
-        return self.network.exact_logits(batch[0]).double().softmax(1).cpu()
+        features = self.network.features(batch[0]).double()
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features).softmax(1).cpu()
 
 
 class Embedding(Predicting):

@@ -56,7 +56,7 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
             f"Sets of classes: {int((sizes == 1).sum())} name one, {int((sizes > 1).sum())} "
             f"several, {int((sizes == 0).sum())} none. {made.set_words.rstrip('.')}"
         )
-    return texts
+    return [*texts, made.origin] if made.origin else texts
 
 
 def describe_origin(model: object) -> Iterator[str]:
@@ -143,6 +143,8 @@ def predictions_record(made: ModelPredictions) -> dict[str, Any]:
         "n_predicted": len(made.predictions),
         "decisions": dict(made.decision_counts),
         "unit": made.unit,
+        "network": made.network,
+        "origin": made.origin or None,
         "n_unlike_training": None if made.unlike_training is None else made.n_unlike,
         "failures": dict(made.failures),
         "error_rate": made.error_rate,

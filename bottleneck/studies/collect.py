@@ -100,7 +100,7 @@ def collect_external(
         if runs[0].record["network"].get("head") == "new_fc":
             continue
         first = runs[0].path
-        made = TrainedModel(first).predict(cohort, output=first / "external")
+        made = TrainedModel(first).predict(cohort, features=first / "external")
         arm = ArmPredictions(name=name, head="predictions", test=made.predictions)
         tested.append(evaluate_arm(arm, positive, Measures()))
     present = {evaluation.name for evaluation in tested}

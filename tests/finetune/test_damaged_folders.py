@@ -296,7 +296,7 @@ def test_a_network_that_cannot_predict(
 ) -> None:
     damage(copied / name)
     with pytest.raises(ModelError, match=message):
-        TrainedModel(copied, backbone=backbone).predict(dataset, network="fold-2", output=copied)
+        TrainedModel(copied, backbone=backbone).predict(dataset, network="fold-2", features=copied)
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from small import N_IMAGES, PROTOCOL, quick
 
 from bottleneck import load_model
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import ModelError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.results import Evaluation
+from bottleneck.features.extraction import extract
+from bottleneck.features.file.reader import load_features
+from bottleneck.finetune.cross_validate import finetune, train_on_features
 from bottleneck.finetune.trained_arm import Trained
 
 
@@ -46,7 +54,7 @@ def test_a_fold_predicts_what_compare_evaluates(
     for fold in range(3):
         rows = told.predictions.take(told.predictions.folds == fold)
         made = model.predict(
-            dataset, network=f"fold-{fold + 1}", at_sensitivity=0.9, unit=unit, output=tmp_path
+            dataset, network=f"fold-{fold + 1}", at_sensitivity=0.9, unit=unit, features=tmp_path
         )
         part = made.decided if made.by_patient is None else made.by_patient.decided
         at = [part.predictions.ids.tolist().index(one) for one in rows.ids.tolist()]
@@ -59,3 +67,203 @@ def test_a_fold_predicts_what_compare_evaluates(
         clear = np.abs(score - threshold) > 1e-6
         decided = part.decisions[at] == "malignant"
         np.testing.assert_array_equal(decided[clear], (score >= threshold)[clear])
+
+
+def probabilities(model: TrainedModel, images: Any, folder: Path, **options: Any) -> np.ndarray:
+    made = model.predict(images, features=folder, quiet=True, **options).predictions
+    assert made.probabilities is not None
+    return made.probabilities
+
+
+def test_the_mean_and_its_threshold(
+    trained: Trained, model: TrainedModel, dataset: ImageDataset, tmp_path: Path
+) -> None:
+    each = [
+        probabilities(model, dataset, tmp_path, network=name)
+        for name in ("fold-1", "fold-2", "fold-3")
+    ]
+    made = model.predict(dataset, at_sensitivity=0.9, features=tmp_path)
+    assert made.network == "mean"
+    assert "the networks of 3 folds. A comparison evaluates each of these" in made.origin
+    np.testing.assert_allclose(made.predictions.scores, np.mean(each, axis=0), atol=1e-9)
+    # The threshold: the lowest of the highest 22 of 24 positives, on their test folds.
+    told = evaluated(trained).predictions
+    assert told.probabilities is not None
+    positive = np.sort(told.probabilities[told.labels == "malignant", 1])[::-1]
+    assert made.operating_point is not None
+    assert made.operating_point.threshold == pytest.approx(positive[21], abs=1e-6)
+    # The images of the training are known again, and no test.
+    assert "THIS IS NO TEST" in made.warnings[0]
+    assert "this needs 20 training patients or more" in made.notes[-1]
+
+
+def test_the_network_of_all_samples(
+    trained: Trained, model: TrainedModel, dataset: ImageDataset, tmp_path: Path
+) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    assert model.networks == ("mean", "fold-1", "fold-2", "fold-3", "refit")
+    made = model.predict(dataset, network="refit", features=tmp_path)
+    assert made.origin.endswith("trained in the same way on fewer samples")
+    kept = pd.read_csv(trained.path / "refit.csv", dtype={"group": str})
+    record = json.loads((trained.path / "training.json").read_text())["refit"]
+    assert record["n_train"] + record["n_validation"] == N_IMAGES
+    assert record["n_validation"] == len(kept)
+    # Validation is by patient, and its scores are those that are predicted now.
+    patients = {s.id: s.group for s in dataset.samples}
+    assert set(kept["group"]) == {patients[i] for i in kept["id"]}
+    assert sum(patients[i] in set(kept["group"]) for i in patients) == len(kept)
+    at = [made.predictions.ids.tolist().index(i) for i in kept["id"]]
+    score = kept["score_malignant"].to_numpy()
+    np.testing.assert_allclose(made.predictions.scores[at, 1], score, atol=1e-6)
+    # Calibrated on them: probabilities rise with the scores.
+    assert made.predictions.probabilities is not None
+    rank = LogisticRegression(C=1e6).fit(score[:, None], kept["label"]).coef_[0, 0]
+    order = np.argsort(made.predictions.scores[:, 1])
+    steps = np.diff(made.predictions.probabilities[order, 1]) * np.sign(rank)
+    assert steps.min() >= 0
+
+
+def test_an_image_does_not_depend_on_its_company(
+    model: TrainedModel, photos: Path, tmp_path: Path
+) -> None:
+    paths = sorted(photos.iterdir())
+    every = probabilities(model, paths, tmp_path / "all")
+    for number in (0, len(paths) - 1):
+        alone = probabilities(model, paths[number], tmp_path / f"one-{number}")
+        np.testing.assert_allclose(alone[0], every[number], atol=1e-7)
+
+
+def test_unreadable_images_and_no_labels(model: TrainedModel, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for path in sorted(photos.iterdir())[:3]:
+        shutil.copy(path, folder)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    made = model.predict(folder, features=tmp_path / "f", network="fold-2")
+    frame = made.to_frame().set_index("id")
+    assert len(frame) == 4
+    assert made.evaluation is None
+    assert frame.loc["broken.png", "reason"]
+    assert pd.isna(frame.loc["broken.png", "probability_malignant"])
+    assert (frame.drop("broken.png")["reason"] == "").all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": "fold-4"}, "unknown network 'fold-4'"),
+        ({"network": "fold-0"}, "unknown network"),
+        ({"network": "folds"}, "Known: fold-1, fold-2, fold-3, mean, refit"),
+        ({"network": 1}, "network must be one of mean, fold-1"),
+        ({"at_sensitivity": 1.5}, "sensitivity"),
+        ({"at_sensitivity": 0.9, "at_specificity": 0.9}, "a model has one threshold"),
+        ({"error_rate": 0.0}, "error rate"),
+        ({"unit": "lesion"}, "unit"),
+        ({"weights": "x.pth"}, "trained networks have weights of their own"),
+        ({"batch": 4}, "unknown option 'batch'"),
+    ],
+)
+def test_wrong_uses(
+    model: TrainedModel, dataset: ImageDataset, tmp_path: Path, options: Any, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        model.predict(dataset, features=tmp_path, **options)
+
+
+def test_wrong_folders(trained: Trained, backbone: Backbone, tmp_path: Path) -> None:
+    cases = {
+        "empty": ([], "is a folder without a training.json"),
+        "report": (["results.json"], "holds a comparison, not a model"),
+        "begun": (["run.json"], r"not finished \(0 folds done\)"),
+        "seeds": (["seed-0/training.json", "seed-1/training.json"], "trainings of 2 seeds"),
+    }
+    for name, (files, message) in cases.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).parent.mkdir(exist_ok=True)
+            (tmp_path / name / file).write_text("{}")
+        with pytest.raises(ModelError, match=message):
+            load_model(tmp_path / name)
+    with pytest.raises(ModelError, match="whose files run no code: leave out --trust"):
+        load_model(trained.path, trust="a.B")
+    with pytest.raises(UsageError, match="leave backbone out"):
+        load_model(trained.path / "training.json", backbone=backbone)
+
+
+def test_another_backbone_is_refused(
+    trained: Trained, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"network of one's own, 'small'.*pass it again"):
+        load_model(trained.path).predict(dataset, features=tmp_path)
+    backbone.architecture = "other"
+    with pytest.raises(ModelError, match=r"from the network small \(small\).*is small \(other\)"):
+        load_model(trained.path, backbone=backbone).predict(dataset, features=tmp_path)
+
+
+def test_distances_are_those_from_the_training_images(
+    trained: Trained,
+    model: TrainedModel,
+    dataset: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bottleneck.deploy import distance
+
+    monkeypatch.setattr(distance, "FEWEST_PATIENTS", 5)
+    splits = pd.read_csv(trained.path / "splits.csv", dtype={"group": str})
+    each = []
+    for fold in range(3):
+        name = f"fold-{fold + 1}"
+        made = model.predict(dataset, network=name, features=tmp_path / name)
+        (file,) = (tmp_path / name).glob("*.h5")
+        rows = load_features(file)
+        own = splits[(splits["fold"] == fold) & (splits["part"] == "train")]
+        at = [rows.ids.tolist().index(one) for one in own["id"]]
+        reference = distance.TrainingReference.fit(rows.X[at], own["group"].to_numpy(str))
+        each.append(reference.percentiles(rows.X))
+        assert made.percentiles is not None
+        np.testing.assert_allclose(made.percentiles, each[-1], atol=1e-6)
+    mean = model.predict(dataset, features=tmp_path / "mean")
+    assert mean.percentiles is not None
+    np.testing.assert_allclose(mean.percentiles, np.median(each, axis=0), atol=1e-6)
+
+
+def test_a_classifier_on_features_takes_features_and_images(
+    dataset: ImageDataset, backbone: Backbone, tmp_path: Path
+) -> None:
+    file = extract(dataset, backbone, output=tmp_path / "f", precision="fp32").path
+    config = quick(backbone="new_fc", epochs=1)
+    (trained,) = train_on_features(
+        load_features(file), config, protocol=PROTOCOL, output=tmp_path / "run"
+    )
+    told = evaluated(trained).predictions
+    model = load_model(tmp_path / "run")
+    assert isinstance(model, TrainedModel)
+    rows = told.take(told.folds == 0)
+    for given, options in ((file, {}), (dataset, {"backbone": backbone})):
+        made = model.predict(given, network="fold-1", features=tmp_path / "n", **options)
+        at = [made.predictions.ids.tolist().index(i) for i in rows.ids.tolist()]
+        assert made.predictions.probabilities is not None
+        difference = made.predictions.probabilities[at] - rows.probabilities
+        assert np.abs(difference).max() < 1e-6
+        assert "this needs 20 training patients or more" in made.notes[-1]
+    with pytest.raises(ModelError, match="no network was trained on all samples"):
+        model.predict(file, network="refit")
+
+
+def test_a_single_test_set(dataset: ImageDataset, backbone: Backbone, tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": [s.id for s in dataset.samples[:12]], "repeat": 0, "fold": 0})
+    table.to_csv(tmp_path / "folds.csv", index=False)
+    options = {
+        "backbone": backbone,
+        "folds_from": tmp_path / "folds.csv",
+        "output": tmp_path / "run",
+    }
+    with pytest.raises(ProtocolError, match=r"where there are several folds.*leave out --refit"):
+        finetune(dataset, quick(epochs=1), refit=True, **options)
+    finetune(dataset, quick(epochs=1), **options)
+    model = load_model(tmp_path / "run", backbone=backbone)
+    assert isinstance(model, TrainedModel)
+    assert model.networks == ("fold-1",)
+    assert model.predict(dataset, features=tmp_path).network == "fold-1"

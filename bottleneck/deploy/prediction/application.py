@@ -32,6 +32,8 @@ def apply_model(
     *,
     everyone: InputRows | None = None,
     fingerprint: str | None = None,
+    network: str | None = None,
+    origin: str = "",
     notes: Sequence[str] = (),
 ) -> ModelPredictions:
     """Return the predictions of a model for new images, from its scores.
@@ -53,6 +55,10 @@ def apply_model(
         All images in the order of the input; by default those with a score, then the others.
     fingerprint : str or None
         Fingerprint of the data set, to recognise the training data.
+    network : str or None
+        Which networks of a training the scores are of; None for a fitted head.
+    origin : str
+        What was evaluated of these networks, in a sentence or two.
     notes : sequence of str
         Notes on how the scores were made.
 
@@ -99,6 +105,8 @@ def apply_model(
         positive=model.positive,
         operating_point=None if model.positive is None else model.operating_point,
         set_words="" if model.conformal is None else model.conformal.words(error_rate),
+        network=network,
+        origin=origin,
         warnings=warnings,
         notes=tuple(found),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
     from bottleneck.deploy.models.model import Model
 
-__all__ = ["predict_features", "predict_new", "score_features"]
+__all__ = ["predict_features", "predict_new", "refuse_other_labels", "score_features"]
 
 
 def predict_new(
@@ -155,15 +155,7 @@ def score_features(model: Model, features: FeatureSet) -> Predictions:
                 "Extract these images again with the recipe of the model",
             )
         )
-    if unknown := sorted({*features.classes} - {*model.classes, ""}):
-        words = model.selection.get("words")
-        raise ModelError(
-            f"the model has the classes {', '.join(model.classes)}, but "
-            f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
-            f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
-            "samples (FeatureSet.choose)"
-            + (f". It was trained on a selection: {words}" if words else "")
-        )
+    refuse_other_labels(features, model.classes, model.selection)
     check_finite(features.X)
     zeros = np.zeros(len(features), dtype=np.int64)
     try:
@@ -181,3 +173,18 @@ def score_features(model: Model, features: FeatureSet) -> Predictions:
         classes=model.classes,
         kind=model.kind,
     )
+
+
+def refuse_other_labels(
+    features: FeatureSet, classes: Sequence[str], selection: Mapping[str, Any]
+) -> None:
+    """Raise ``ModelError`` if a known label is none of a model that was trained on a selection."""
+    if unknown := sorted({*features.classes} - {*classes, ""}):
+        words = selection.get("words")
+        raise ModelError(
+            f"the model has the classes {', '.join(classes)}, but "
+            f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
+            f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
+            "samples (FeatureSet.choose)"
+            + (f". It was trained on a selection: {words}" if words else "")
+        )

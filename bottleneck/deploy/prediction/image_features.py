@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.recipe import read_recipe
+from bottleneck.backbones.recipe import Decoding, Precision, read_recipe
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import unknown_name
 from bottleneck.features import devices
-from bottleneck.features.extraction import extract
+from bottleneck.features.extraction import extract_all
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.progress_bar import Progress
 
-__all__ = ["MACHINE_OPTIONS", "PURPOSE", "MachineKeywords", "extract_new", "load_network"]
+__all__ = [
+    "MACHINE_OPTIONS",
+    "PURPOSE",
+    "MachineKeywords",
+    "extract_each",
+    "extract_new",
+    "load_network",
+]
 
 
 class MachineKeywords(TypedDict, total=False):
@@ -100,28 +107,69 @@ def extract_new(
     BottleneckError
         As ``extract`` does.
     """
+    recorded = read_recipe(recipe)
+    (features,), notes = extract_each(
+        dataset,
+        [network],
+        recorded.precision,
+        "fast" if recorded.is_fast else "reference",
+        folder=folder,
+        progress=progress,
+        **machine,
+    )
+    return features, notes
+
+
+def extract_each(
+    dataset: ImageDataset,
+    networks: Sequence[Backbone],
+    precision: Precision,
+    decoding: Decoding,
+    *,
+    folder: str | Path = "features",
+    progress: Progress | None = None,
+    **machine: Any,
+) -> tuple[list[FeatureSet], list[str]]:
+    """Return the features of new images by each of several networks, and notes on them.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        The images, each of which is read once.
+    networks : sequence of Backbone
+        The networks.
+    precision, decoding : str
+        Those of the training.
+    folder, progress, machine
+        As for ``extract_new``.
+
+    Raises
+    ------
+    BottleneckError
+        As ``extract`` does.
+    """
     for name in machine:
         if name not in MACHINE_OPTIONS:
             raise unknown_name("option", name, MACHINE_OPTIONS)
-    recorded = read_recipe(recipe)
     make_folder(Path(folder), option="--features (in Python: features)")
-    run = extract(
+    runs = extract_all(
         _named(dataset),
-        network,
-        precision=recorded.precision,
-        decoding="fast" if recorded.is_fast else "reference",
+        networks,
+        layers=(),
+        precision=precision,
+        decoding=decoding,
         output=folder,
         progress=progress,
         **machine,
     )
-    notes = list(run.notes)
+    notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     device = devices.resolve_device(machine.get("device") or "auto")
-    if recorded.precision != "fp32" and devices.native_precision(device) == "fp32":
+    if precision != "fp32" and devices.native_precision(device) == "fp32":
         notes.append(
-            f"the features were computed in {recorded.precision}, as those of the training; this "
+            f"the features were computed in {precision}, as those of the training; this "
             "device has no hardware for it, so that this is slow"
         )
-    return load_features(run.path), notes
+    return [load_features(run.path) for run in runs], notes
 
 
 def _named(dataset: ImageDataset) -> ImageDataset:

@@ -62,6 +62,11 @@ class ModelPredictions:
         The threshold of the decisions; None if the class with the largest score is decided.
     set_words : str
         What the sets say at this error rate, in words; empty without sets.
+    network : str or None
+        Which networks of a training predicted: "mean", "refit", or the name of a fold; None for a
+        fitted head.
+    origin : str
+        What was evaluated of these networks, in a sentence or two; "" for a fitted head.
     warnings : tuple of str
         Warnings about the metrics, the most severe first.
     notes : tuple of str
@@ -89,6 +94,8 @@ class ModelPredictions:
     positive: str | None
     operating_point: OperatingThreshold | None
     set_words: str = ""
+    network: str | None = None
+    origin: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -39,6 +39,8 @@ class DeployedNetworks:
 operating_point, conformal
         As in ``Model``. The score of several networks is the mean of their calibrated
         probabilities, so that ``sigmoids`` is None.
+    has_patients : bool
+        Whether the training patients are known.
     """
 
     members: tuple[tuple[FoldFiles, Sigmoids | None], ...]
@@ -52,6 +54,7 @@ operating_point, conformal
     sigmoids: Sigmoids | None
     operating_point: OperatingThreshold | None
     conformal: ConformalSets
+    has_patients: bool
     kind: Kind = "probability"
 
     def join(self, parts: Sequence[Predictions]) -> Predictions:
@@ -153,7 +156,8 @@ def deploy_networks(
         aggregate=aggregate,
         sigmoids=sigmoids,
         operating_point=point,
-        conformal=ConformalSets.fit(out_of_fold),
+        conformal=ConformalSets.fit(out_of_fold, has_patients=test.groups is not None),
+        has_patients=test.groups is not None,
     )
 
 

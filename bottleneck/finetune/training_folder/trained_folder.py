@@ -79,6 +79,7 @@ class FeaturesRecord:
 
     n_features: Annotated[int, Ge(1), Le(10**7)]
     recipe: Mapping[str, Any]
+    recipe_hash: str
     weights: Mapping[str, Any] | None = None
 
 
@@ -90,6 +91,7 @@ class DatasetRecord:
     fingerprint: str | None = None
     positive: str | None = None
     n_samples: int
+    selection: Mapping[str, Any]
 
 
 @schema(closed=False)

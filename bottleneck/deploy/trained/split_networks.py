@@ -1,4 +1,4 @@
-"""Scores of images by trained networks, computed as the rows of an extraction.
+"""Trained networks in two parts: a backbone that is extracted, and the classifier on its rows.
 
 The pooled last map of a trained network is extracted like that of a frozen one: rows are computed
 in batches of one shape, are found again by the content of their image, and survive a kill. The
@@ -8,9 +8,6 @@ trained classifier then turns a row into scores.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +15,12 @@ from torch import nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights.loading import Weights
-from bottleneck.data.dataset import ImageDataset
-from bottleneck.features.extraction import extract_all
-from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.training_folder.trained_folder import TrainingRecord
 from bottleneck.predictions import Predictions, predicted_classes
 
-__all__ = ["SplitNetwork", "extract_rows", "score_rows", "split_network"]
+__all__ = ["SplitNetwork", "score_rows", "split_network"]
 
 _CHUNK = 4096
 
@@ -75,46 +69,6 @@ def split_network(classifier: Classifier, record: TrainingRecord, name: str) -> 
     )
     # In double precision, the score of a row does not depend on the number of rows.
     return SplitNetwork(backbone, classifier.head.eval().double())
-
-
-def extract_rows(
-    dataset: ImageDataset,
-    networks: Sequence[SplitNetwork],
-    record: TrainingRecord,
-    *,
-    output: str | Path,
-    device: str,
-    progress: Callable[[int, int, str], None] | None,
-    **options: Any,
-) -> list[FeatureSet]:
-    """Return the rows of a data set by each network, computed in one pass over the images.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        The images.
-    networks : sequence of SplitNetwork
-        The networks.
-    record : TrainingRecord
-        The training, which states the precision.
-    output : str or Path
-        Folder of the feature files.
-    device, progress, options
-        As for ``extract``.
-    """
-    runs = extract_all(
-        dataset,
-        [network.backbone for network in networks],
-        layers=(),
-        # As the networks were tested: images are resized by Pillow there.
-        precision=record.config.precision,
-        decoding="reference",
-        output=output,
-        device=device,
-        progress=progress,
-        **options,
-    )
-    return [load_features(run.path) for run in runs]
 
 
 @torch.inference_mode()

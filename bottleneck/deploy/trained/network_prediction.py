@@ -1,0 +1,194 @@
+"""Prediction of trained networks, on images or on the features that they were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from bottleneck.backbones.recipe import Precision, explain_mismatch
+from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.deploy.distance import TrainingReference
+from bottleneck.deploy.fit import read_target
+from bottleneck.deploy.prediction.application import ErrorRate, apply_model
+from bottleneck.deploy.prediction.head_prediction import refuse_other_labels
+from bottleneck.deploy.prediction.image_features import (
+    MachineKeywords,
+    extract_each,
+    extract_new,
+    load_network,
+)
+from bottleneck.deploy.prediction.input_rows import InputRows
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
+from bottleneck.deploy.trained.network_calibration import deploy_networks
+from bottleneck.deploy.trained.network_choice import (
+    NetworkChoice,
+    choose_network,
+    network_label,
+)
+from bottleneck.deploy.trained.split_networks import score_rows, split_network
+from bottleneck.errors import ModelError, UsageError
+from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
+from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
+from bottleneck.heads.search import check_finite
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.settings.schema import validate
+
+if TYPE_CHECKING:
+    from bottleneck.backbones.backbone import Backbone
+
+__all__ = ["predict_with_networks"]
+
+
+def predict_with_networks(
+    folder: TrainedFolder,
+    given: NewInput,
+    fields: SampleFields,
+    *,
+    positive: str | None,
+    network: str | None = None,
+    at_sensitivity: float | None = None,
+    at_specificity: float | None = None,
+    unit: Unit = "image",
+    aggregate: Aggregate = "mean",
+    error_rate: float = 0.1,
+    weights: str | Path | None = None,
+    backbone: Backbone | None = None,
+    features: str | Path = "features",
+    progress: Progress | None = None,
+    **machine: Unpack[MachineKeywords],
+) -> ModelPredictions:
+    """Return the predictions of a training, as ``TrainedModel.predict`` says."""
+    record = folder.record
+    validate(ErrorRate, error_rate, "the error rate")
+    validate(Unit, unit, "the unit")
+    validate(Aggregate, aggregate, "the aggregate")
+    choice = choose_network(record, network)
+    target = read_target(at_sensitivity, at_specificity)
+    if target is not None and positive is None:
+        raise UsageError(
+            f"a threshold needs a positive class, and none of {', '.join(record.classes)} is known "
+            "to be it: repeat the training command with --positive LABEL, which trains no finished "
+            "fold again"
+        )
+    networks = [folder.network(one, backbone) for one in choice.members]
+    heads: list[nn.Module]
+    deployed = deploy_networks(
+        folder, choice, positive, target=target, unit=unit, aggregate=aggregate
+    )
+    everyone = None
+    notes: list[str] = []
+    if record.features is not None:
+        found, everyone, notes = _read_frozen(
+            folder, given, fields, weights, backbone, features, progress, **machine
+        )
+        sets = [found for _ in networks]
+        heads = [one.head.double() for one in networks]
+    else:
+        if is_of_features(given, {}):
+            raise UsageError(
+                f"{folder.path} holds networks that take images, and features are given: pass the "
+                "images"
+            )
+        if weights is not None:
+            raise UsageError("trained networks have weights of their own: leave out weights=")
+        dataset = read_images(given, fields, record.classes, record.dataset.selection)
+        everyone = InputRows.of_samples(dataset.samples)
+        split = [
+            split_network(one, record, network_label(record, member))
+            for one, member in zip(networks, choice.members, strict=True)
+        ]
+        sets, notes = extract_each(
+            dataset,
+            [one.backbone for one in split],
+            cast(Precision, record.config.precision),  # The training resolves "auto".
+            "reference",  # As in training, Pillow resizes.
+            folder=features,
+            progress=progress,
+            **machine,
+        )
+        heads = [one.head for one in split]
+    for one in sets:
+        check_finite(one.X)
+    refuse_other_labels(sets[0], record.classes, record.dataset.selection)
+    parts = [score_rows(*pair, record.classes) for pair in zip(sets, heads, strict=True)]
+    percentiles, words = _measure_distances(folder, choice, sets, deployed.has_patients)
+    return apply_model(
+        deployed,
+        deployed.join(parts),
+        percentiles,
+        sets[0].failures,
+        error_rate,
+        everyone=everyone or InputRows.of_features(sets[0]),
+        fingerprint=str(sets[0].provenance["dataset"]["fingerprint"]),
+        network=choice.name,
+        origin=choice.words,
+        notes=[*notes, *words],
+    )
+
+
+def _read_frozen(
+    folder: TrainedFolder,
+    given: NewInput,
+    fields: SampleFields,
+    weights: str | Path | None,
+    backbone: Backbone | None,
+    features: str | Path,
+    progress: Progress | None,
+    **machine: Unpack[MachineKeywords],
+) -> tuple[FeatureSet, InputRows | None, list[str]]:
+    """Return features by the frozen network that a classifier was trained on."""
+    stated = folder.record.features
+    assert stated is not None
+    if is_of_features(given, stated.recipe):
+        if weights is not None:
+            raise UsageError("features need no network: leave out weights=")
+        found = read_samples(given, fields, stated.recipe)
+        if found.recipe_hash != stated.recipe_hash:
+            raise ModelError(
+                "the model needs features of the recipe that it was trained on, but these have "
+                "another: "
+                + explain_mismatch(
+                    stated.recipe,
+                    found.provenance["recipe"],
+                    "Extract these images again with the recipe of the model",
+                )
+            )
+        return found, None, []
+    dataset = read_images(given, fields, folder.record.classes, folder.record.dataset.selection)
+    network = load_network(stated.recipe, stated.weights or {}, weights=weights, backbone=backbone)
+    found, notes = extract_new(
+        dataset, network, stated.recipe, folder=features, progress=progress, **machine
+    )
+    return found, InputRows.of_samples(dataset.samples), notes
+
+
+def _measure_distances(
+    folder: TrainedFolder, choice: NetworkChoice, sets: Sequence[FeatureSet], has_patients: bool
+) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """Return how far images lie from the training images; and why, if that is not known.
+
+    The percentile of several networks is their median.
+    """
+    stated = folder.record.features
+    one_unit = stated is None or "preprocessing" in stated.recipe
+    each = []
+    for member, found in zip(choice.members, sets, strict=True):
+        kept = folder.reference(member)
+        if kept is None:
+            return None, [
+                "how far an image lies from the training images is not stated: this network has "
+                "no pooled map before its classifier"
+            ]
+        reference = TrainingReference.fit(*kept, one_unit=one_unit, has_patients=has_patients)
+        percentiles = reference.percentiles(found.X)
+        if percentiles is None:
+            return None, [reference.words]
+        each.append(percentiles)
+    return np.median(each, axis=0), []
