@@ -336,7 +336,7 @@ def show_result(
 
         show_json(results(comparison))
     else:
-        _print(comparison)
+        show_tables(comparison)
         if problem is None:
             _show_fit_command(comparison, folder)
             show(f"Report: {folder / 'report.html'}")
@@ -344,7 +344,7 @@ def show_result(
         raise problem
 
 
-def _print(comparison: Comparison) -> None:
+def show_tables(comparison: Comparison) -> None:
     """Print the warnings and the tables."""
     from bottleneck.report.tables import centres_table, external_table, own_tables, summary_table
 

@@ -1,22 +1,44 @@
-"""``bottleneck demo``: extract, fit and compare on the embedded data set."""
+"""``bottleneck demo``: extract, compare, fit and predict on the embedded data set."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bottleneck.cli import compare as compare_command
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
-from bottleneck.cli.console import Json, Quiet, say, say_paragraph
+from bottleneck.cli import predict as predict_command
+from bottleneck.cli.console import (
+    Json,
+    Quiet,
+    say,
+    say_paragraph,
+    show,
+    show_json,
+    show_paragraph,
+    show_table,
+)
+from bottleneck.cli.reading import PatientOptions
 from bottleneck.errors import WeightsError
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.models.model import Model
+    from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+    from bottleneck.evaluation.results import Comparison
+
+# Patients that the model has not seen, and the seed that draws them.
+_N_NEW, _NEW_SEED = 8, 1
 
 
 def demo(
     output: Annotated[
-        Path, typer.Option(help="Folder in which to create features/, models/ and report/.")
+        Path,
+        typer.Option(
+            help="Folder in which to create features/, report/, models/ and predictions.csv."
+        ),
     ] = Path("demo"),
     backbone: Annotated[str, typer.Option(help="The frozen network.")] = "efficientnet_lite0",
     weights: Annotated[
@@ -32,7 +54,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Extract, fit and compare on the embedded data set.
+    """Extract, compare, fit and predict on the embedded data set.
 
     Example: `bottleneck demo`
     """
@@ -58,14 +80,90 @@ def demo(
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
     heads = ["svm", "logistic"]
-    step(" ".join(["fit", *(f"--head {head}" for head in heads)]), quiet=quiet)
-    for head in heads:
-        fit_command.run(result.path, head, output / "models", quiet=quiet)
     step(" ".join(["compare", *(f"--head {head}" for head in heads)]), quiet=quiet)
-    made = compare_command.run(
+    comparison, folder, problem = compare_command.run(
         [result.path], heads, output / "report", Protocol(), overwrite=True, quiet=quiet
     )
-    compare_command.show_result(*made, as_json=as_json)
+    if problem is not None:
+        compare_command.show_result(comparison, folder, problem, as_json=as_json)
+    if not as_json:
+        compare_command.show_tables(comparison)
+    path, model = _fit_best(comparison, result.path, folder, output / "models", quiet=quiet)
+    if not as_json:
+        fit_command.show_model(path, model)
+    predictions = _predict_new(path, model, output, quiet=quiet)
+    if as_json:
+        from bottleneck.report.json_record import results
+        from bottleneck.report.prediction_summary import predictions_record
+
+        new = {"model": path, **predictions_record(predictions)}
+        show_json({**results(comparison), "new_images": new})
+        return
+    _show_new(predictions, output / "predictions.csv")
+    show(f"Report: {folder / 'report.html'}")
+
+
+def _fit_best(
+    comparison: Comparison, features: Path, report: Path, models: Path, *, quiet: bool
+) -> tuple[Path, Model]:
+    """Fit the head with the highest AUROC, as it was evaluated."""
+    from bottleneck.report.figures.arm_styles import best_arm
+
+    best = best_arm(comparison.evaluations) or comparison.evaluations[0]
+    (target,) = (one.target for one in best.operating_points if one.held == "sensitivity")
+    step(f"fit --head {best.head} --at-sensitivity {target:g} --comparison {report}", quiet=quiet)
+    how: dict[str, Any] = {"at_sensitivity": target, "comparison": report}
+    return fit_command.run(features, best.head, models, quiet=quiet, **how)
+
+
+def _predict_new(path: Path, model: Model, output: Path, *, quiet: bool) -> ModelPredictions:
+    """Predict images of other patients, without labels, and write the predictions."""
+    from bottleneck.data.phantom.new_images import save_new_images
+
+    images = save_new_images(output / "new-images", n_patients=_N_NEW, seed=_NEW_SEED)
+    step(f"predict {path} {images}", quiet=quiet)
+    predictions = predict_command.run(
+        model,
+        [images],
+        PatientOptions(),
+        quiet=quiet,
+        weights=None,
+        features=output / "features",
+        error_rate=0.1,
+        trained={},
+        machine={},
+    )
+    predictions.save(output / "predictions.csv", overwrite=True)
+    return predictions
+
+
+def _show_new(predictions: ModelPredictions, path: Path) -> None:
+    """Print a row for each new image, and which of them were drawn malignant."""
+    from bottleneck.data.phantom.new_images import malignant_images
+    from bottleneck.report.prediction_summary import describe_predictions
+    from bottleneck.report.terminal import WIDTH, make_table
+
+    columns = {
+        "Image": ("id", "{}"),
+        "Probability of\nmalignant": ("probability_malignant", "{:.2f}"),
+        "Decision": ("decision", "{}"),
+        "Set": ("set", "{}"),
+        "Distance\npercentile": ("distance_percentile", "{:.0f}"),
+    }
+    frame = predictions.to_frame()
+    # A model of few patients has no distances.
+    known = {title: one for title, one in columns.items() if one[0] in frame}
+    table = make_table(width=WIDTH)
+    for title in known:
+        table.add_column(title, justify="right" if "\n" in title else "left", no_wrap=True)
+    for row in frame.to_dict("records"):
+        table.add_row(*(text.format(row[name]) for name, text in known.values()))
+    show(str(path))
+    show_table(table)
+    for text in describe_predictions(predictions):
+        show_paragraph(f"{text}.", "  ")
+    drawn = ", ".join(malignant_images(_N_NEW))
+    show_paragraph(f"Drawn malignant, which the model was not told: {drawn}.", "  ")
 
 
 def step(command: str, *, quiet: bool) -> None:

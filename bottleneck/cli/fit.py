@@ -142,7 +142,8 @@ def show_model(path: Path, model: Model) -> None:
     """Print what was trained, its threshold, and what was evaluated of it."""
     from bottleneck.deploy.models.model_words import describe_threshold
 
-    show(*_summary(path, model))
+    show(str(path))
+    show_paragraph(_summary(model), "  ")
     if model.operating_point is not None and model.positive is not None:
         show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
     if model.comparison is not None:
@@ -189,13 +190,13 @@ def run(
     return path, model
 
 
-def _summary(path: Path, model: Model) -> tuple[str, str]:
+def _summary(model: Model) -> str:
     chosen = ", ".join(f"{name} {value}" for name, value in model.chosen.items())
     patients = f" of {counted(model.n_patients, 'patient')}" if model.n_patients else ""
     samples = counted(model.n_samples, "sample")
     words = f"; {model.selection['words']}" if model.selection else ""
     trained = f"trained on {model.trained_on} ({samples}{patients}{words})"
-    return str(path), f"  {model.head}{f' ({chosen})' if chosen else ''}, {trained}"
+    return f"{model.head}{f' ({chosen})' if chosen else ''}, {trained}"
 
 
 def _as_json(path: Path, model: Model) -> dict[str, Any]:

@@ -152,5 +152,7 @@ class EvaluatedArm:
             sentences.append(
                 f"External cohort {cohort.dataset} ({size}): AUROC {cohort.auroc.text}"
             )
-        sentences += [f"Warning of the comparison: {text.rstrip('.')}" for text in self.warnings]
+        if self.warnings:
+            listed = "; ".join(text.rstrip(".") for text in self.warnings)
+            sentences.append(f"Warnings of the comparison: {listed}")
         return ". ".join(sentences)

@@ -349,6 +349,20 @@ def test_demo_without_its_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "Report: demo/report/report.html" in result.stdout
     assert (here / "demo" / "report" / "report.html").exists()
     assert result.stdout.startswith("random weights: the figures mean nothing\n")
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "Report: demo/report/report.html"
+    assert max(len(line) for line in lines if not line.startswith("demo/")) <= 80
+    with (here / "demo" / "predictions.csv").open(encoding="utf-8-sig") as file:
+        predicted = list(csv.DictReader(file))
+    assert [row["id"] for row in predicted] == [f"new-{n}.png" for n in range(1, 9)]
+    assert {row["decision"] for row in predicted} <= {"benign", "malignant"}
+
+
+@pytest.mark.slow
+def test_demo_as_json(here: Path) -> None:
+    shown = json.loads(run("demo", "--limit", "16", "--json").stdout)
+    assert shown["arms"][0]["head"] == "svm"
+    assert len(shown["new_images"]["images"]) == 8
 
 
 def test_a_model_is_kept_if_its_folder_cannot_take_it(with_features: Path) -> None:
