@@ -31,6 +31,7 @@ from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
 from bottleneck.features.devices import default_workers
 from bottleneck.features.extraction_result import Extraction
+from bottleneck.features.file.neighbour_files import Arithmetic
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.options import ExtractionKeywords, ExtractionOptions
@@ -192,7 +193,10 @@ def extract_all(
             members = []
             for path, (tap, recipe, plan) in targets.items():
                 settings = {**dataclasses.asdict(plan), "drift": None}
-                store = FeatureStore(path, dataset, recipe, tap.width, settings, queue)
+                like = None
+                if chosen.compile != "auto" and recipe.precision != "fp32":
+                    like = Arithmetic(plan.compiled, engine.device.type)
+                store = FeatureStore(path, dataset, recipe, tap.width, settings, queue, like)
                 members.append((tap, opened.enter_context(store)))
             _note_options([store for _, store in members], chosen)
             stages = _extract(members, engine, queue, cache, verify=chosen.verify, progress=show)

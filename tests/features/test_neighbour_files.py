@@ -160,3 +160,29 @@ def test_a_file_that_changes_meanwhile_ends_the_run(
     monkeypatch.setattr(neighbour_files.NeighbourFiles, "read", read)
     with pytest.raises(FeatureFileError, match="changed while rows were taken"):
         run(copied(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("precision", "compile", "change", "n_taken"),
+    [
+        ("bf16", "auto", {"compiled": True}, N),
+        ("bf16", "never", {}, N),
+        ("bf16", "never", {"compiled": True}, 0),
+        ("bf16", "never", {"device": "cuda:0 (made up)"}, 0),
+        ("bf16", "never", {"taken": {"another file": 1}}, 0),
+        ("fp32", "never", {"compiled": True}, N),
+    ],
+)
+def test_rows_of_a_reduced_precision_are_those_of_the_same_arithmetic_where_it_is_stated(
+    tmp_path: Path, precision: str, compile: str, change: dict[str, Any], n_taken: int
+) -> None:
+    make_images(tmp_path / "images", N)
+    options = {"precision": precision, "batch_size": 4, "output": tmp_path / "features"}
+    first = extract(dataset_of(tmp_path / "images"), tiny_backbone(), compile="never", **options)
+    with h5py.File(first.path, "r+") as file:
+        provenance = json.loads(file.attrs["provenance"]) | change
+        file.attrs["provenance"] = json.dumps(provenance)
+    second = extract(copied(tmp_path), tiny_backbone(), compile=compile, **options)
+    assert sum(second.taken.values()) == n_taken
+    assert second.n_extracted == N - n_taken
+    assert any("no rows were taken" in note for note in second.notes) == (not n_taken)

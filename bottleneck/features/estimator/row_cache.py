@@ -28,8 +28,9 @@ from bottleneck.features.compute.engine import (
     ForwardPass,
 )
 from bottleneck.features.compute.local_engine import LocalEngine
+from bottleneck.features.devices import resolve_device
 from bottleneck.features.extraction import extract
-from bottleneck.features.file.neighbour_files import NeighbourFiles
+from bottleneck.features.file.neighbour_files import Arithmetic, NeighbourFiles
 from bottleneck.features.images.loader import load_images
 from bottleneck.features.options import ExtractionOptions
 from bottleneck.files.locks import lock
@@ -184,13 +185,16 @@ def _in_store(
     options: ExtractionOptions,
     store: Path,
 ) -> dict[str, _Row]:
-    rows = _read_store(store, recipe, backbone.width, lacking)
+    like = None
+    if recipe.precision != "fp32":
+        like = Arithmetic(compiled=False, device=resolve_device(options.device).type)
+    rows = _read_store(store, recipe, backbone.width, lacking, like)
     if len(rows) == len(lacking):  # The folder may allow no writing.
         return rows
     # Other processes wait, and then read what this one has computed.
     name = f"rows-{recipe.hash[:8]}"
     with lock(make_folder(store, option="store") / name, "transform", FeatureFileError, wait=True):
-        rows = _read_store(store, recipe, backbone.width, lacking)
+        rows = _read_store(store, recipe, backbone.width, lacking, like)
         if fresh := {key: n for key, n in lacking.items() if key not in rows}:
             ordered = sorted(fresh.values())
             dataset = _new_dataset(inputs, fresh)
@@ -205,14 +209,14 @@ def _in_store(
             )
             numbers = {sample.id: n for sample, n in zip(dataset.samples, ordered, strict=True)}
             _refuse_failures(inputs, {numbers[one]: why for one, why in done.failures})
-            rows |= _read_store(store, recipe, backbone.width, fresh)
+            rows |= _read_store(store, recipe, backbone.width, fresh, like)
         return rows
 
 
 def _read_store(
-    store: Path, recipe: Recipe, width: int, keys: Mapping[str, int]
+    store: Path, recipe: Recipe, width: int, keys: Mapping[str, int], like: Arithmetic | None
 ) -> dict[str, _Row]:
-    taken = NeighbourFiles(store, recipe.hash, width).read(list(keys))
+    taken = NeighbourFiles(store, recipe.hash, width, like=like).read(list(keys))
     return {key: row for key, (_, row) in taken.items()}
 
 

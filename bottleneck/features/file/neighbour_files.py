@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +21,39 @@ from bottleneck.features.file.format import Members
 from bottleneck.features.file.reader import feature_files
 from bottleneck.features.file.stored_rows import StoredRows
 
-__all__ = ["NeighbourFiles", "TakenRow"]
+__all__ = ["Arithmetic", "NeighbourFiles", "TakenRow"]
 
 TakenRow = tuple[PixelFacts, NDArray[np.float32]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """What the rows of a reduced precision depend on by more than their last bits.
+
+    In bf16, rows of a compiled network differ from others by 2 % of the largest number.
+
+    Attributes
+    ----------
+    compiled : bool
+        Whether torch compiled the network.
+    device : str
+        Kind of the device, such as "cpu".
+    """
+
+    compiled: bool
+    device: str
+
+    def find_difference(self, provenance: Mapping[str, Any]) -> str:
+        """Return how other rows were computed; empty if it was in the same way."""
+        if provenance.get("taken"):
+            return "some of its rows were taken from other files, and how is not recorded"
+        if provenance.get("compiled", False) != self.compiled:
+            how = "without compiling the network" if self.compiled else "by a compiled network"
+            return f"its rows were computed {how}"
+        device = str(provenance.get("device", ""))
+        if re.split(r"[: ]", device)[0] != self.device:
+            return f"its rows were computed on another device ({device or 'not recorded'})"
+        return ""
 
 
 class NeighbourFiles:
@@ -39,6 +71,8 @@ class NeighbourFiles:
         Length of a row.
     besides : Path, optional
         The feature file of this run, which is none of them.
+    like : Arithmetic, optional
+        How rows must have been computed to be taken; by default in any way.
 
     Attributes
     ----------
@@ -49,9 +83,15 @@ class NeighbourFiles:
     """
 
     def __init__(
-        self, folder: Path, recipe_hash: str, width: int, besides: Path | None = None
+        self,
+        folder: Path,
+        recipe_hash: str,
+        width: int,
+        besides: Path | None = None,
+        like: Arithmetic | None = None,
     ) -> None:
         self._folder, self._hash, self._width, self._besides = folder, recipe_hash, width, besides
+        self._like = like
         self._found: list[StoredRows] | None = None
         self._lock = threading.Lock()
         self.taken: Counter[str] = Counter()
@@ -123,6 +163,8 @@ class NeighbourFiles:
             return "its recipe is not the one of its hash"
         if stored.width != self._width:
             return f"its rows have {stored.width} numbers, not {self._width}"
+        if self._like is not None and (reason := self._like.find_difference(stored.provenance)):
+            return reason
         if stored.provenance.get("content") != stored.content():
             return "its ids and hashes of images are not those that it was written with"
         return ""

@@ -19,7 +19,7 @@ from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.errors import DataError, FeatureFileError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal
-from bottleneck.features.file.neighbour_files import NeighbourFiles
+from bottleneck.features.file.neighbour_files import Arithmetic, NeighbourFiles
 from bottleneck.features.file.row_plan import RowPlan
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.file.write_queue import WriteQueue
@@ -59,6 +59,8 @@ class FeatureStore:
         How the rows of a new file are computed. A file or log that exists keeps its own.
     queue : WriteQueue
         Writes the log; stores of one run may share it.
+    like : Arithmetic, optional
+        How rows of other files must have been computed to be taken; by default in any way.
 
     Attributes
     ----------
@@ -90,6 +92,7 @@ class FeatureStore:
         width: int,
         settings: Mapping[str, Any],
         queue: WriteQueue,
+        like: Arithmetic | None = None,
     ) -> None:
         self.path, self.dataset, self.recipe, self.width = path, dataset, recipe, width
         self.notes: list[str] = []
@@ -99,7 +102,7 @@ class FeatureStore:
         self._queue = queue
         self._queued: set[str] = set()
         self._unlogged: list[ImageRow] = []
-        self._neighbours = NeighbourFiles(path.parent, recipe.hash, width, besides=path)
+        self._neighbours = NeighbourFiles(path.parent, recipe.hash, width, path, like)
         self._stored = StoredRows(path)
         self.provenance: Mapping[str, Any] = self._stored.provenance
         self._located = self._stored.locate(dataset.samples)
