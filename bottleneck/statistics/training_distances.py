@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.arguments import as_matrix, as_patients
 
-__all__ = ["N_NEIGHBOURS", "TrainingDistances", "distance_percentiles", "weight_below"]
+__all__ = [
+    "N_NEIGHBOURS",
+    "TrainingDistances",
+    "distance_percentiles",
+    "exact_squares",
+    "weight_below",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -195,12 +201,49 @@ class TrainingDistances:
             squares[excluded] = np.inf
         n = min(_CANDIDATES, len(self._Z))
         candidates = np.argpartition(squares, n - 1, axis=1)[:, :n]
-        exact = np.square(X[:, np.newaxis] - self._Z[candidates])
-        exact *= weights[:, np.newaxis]
-        measured = np.ascontiguousarray(exact).sum(axis=2)
+        measured = exact_squares(X, self._Z, candidates, weights)
         measured[np.take_along_axis(squares, candidates, axis=1) == np.inf] = np.inf
         nearest: Floats = np.sqrt(np.partition(measured, self._k - 1, axis=1)[:, self._k - 1])
         return nearest
+
+
+def exact_squares(
+    X: Floats, Y: Floats, candidates: NDArray[np.intp], weights: Floats | float = 1.0
+) -> Floats:
+    """Return squared distances that depend on nothing but the two rows, to the last bit.
+
+    A matrix product is faster, but its last bits depend on the number of rows, and the distance
+    of equal rows is not 0.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n, n_features)
+        Rows.
+    Y : ndarray of float64, shape (m, n_features)
+        Other rows.
+    candidates : ndarray of int, shape (n, n_candidates)
+        Rows of Y, for each row of X.
+    weights : ndarray of float64, shape (n, n_features) or (1, n_features), or float
+        Weights of the squared differences.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_candidates)
+
+    Examples
+    --------
+    >>> exact_squares(np.array([[0.0, 1.0]]), np.eye(2), np.array([[1, 0]])).tolist()
+    [[0.0, 2.0]]
+    """
+    squares = np.empty(candidates.shape)
+    weights = np.broadcast_to(weights, X.shape)
+    size = max(1, _NUMBERS // max(1, candidates.shape[1] * X.shape[1]))
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        differences = np.square(X[rows, np.newaxis] - Y[candidates[rows]])
+        differences *= weights[rows, np.newaxis]
+        squares[rows] = np.ascontiguousarray(differences).sum(axis=2)
+    return squares
 
 
 def weight_below(distances: Floats, patients: NDArray[Any], new: Floats) -> Floats:

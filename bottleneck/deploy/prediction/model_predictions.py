@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Unit
+from bottleneck.deploy.distance import UNLIKE
 from bottleneck.deploy.prediction.deployed_model import Decisions
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.patient_rows import PatientRows
@@ -27,10 +28,7 @@ from bottleneck.text.short_repr import class_counts, describe, show_html
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UNLIKE", "ModelPredictions"]
-
-#: Percentile of the distances of training images beyond which an image is unlike them.
-UNLIKE = 99
+__all__ = ["ModelPredictions"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
