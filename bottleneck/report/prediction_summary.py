@@ -45,10 +45,9 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
         few = f"{made.n_unlike} of {counted(len(unlike), 'image')}"
         text = f"Unlike the training images: {few}"
         if made.n_unlike:
-            text += (
-                ". They are farther from the training images than 99 % of these from those of "
-                "other patients: do not rely on their predictions"
-            )
+            text += ". Do not rely on their predictions"
+        if made.distance_words:
+            text += f". {made.distance_words.rstrip('.')}"
         texts.append(text)
     if decided.sets is not None:
         sizes = decided.sets.sum(axis=1)

@@ -174,11 +174,12 @@ def test_several_sources_have_unique_ids_and_each_image_once(tmp_path: Path) -> 
     assert len({load_new_images(p).name for p in (one, other, [one, other])}) == 3
 
 
-def test_files_are_relative_to_their_common_folder_and_sorted(tmp_path: Path) -> None:
+def test_files_are_relative_to_their_common_folder_in_the_order_given(tmp_path: Path) -> None:
     paths = [put(tmp_path / name) for name in ("b/2.png", "a/1.png", "a/3.png")]
     link = tmp_path / "a/link.png"
     link.symlink_to(paths[1])
-    assert list(labels(load_new_images([*paths, paths[0]]))) == ["a/1.png", "a/3.png", "b/2.png"]
+    assert list(labels(load_new_images([*paths, paths[0]]))) == ["b/2.png", "a/1.png", "a/3.png"]
+    assert load_new_images(paths).name == load_new_images(paths[::-1]).name
     assert len(load_new_images([*paths, link])) == 3
     assert list(labels(load_new_images(paths[0]))) == ["2.png"]
 

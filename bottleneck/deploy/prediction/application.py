@@ -34,6 +34,7 @@ def apply_model(
     fingerprint: str | None = None,
     network: str | None = None,
     origin: str = "",
+    distance_words: str = "",
     notes: Sequence[str] = (),
 ) -> ModelPredictions:
     """Return the predictions of a model for new images, from its scores.
@@ -59,6 +60,8 @@ def apply_model(
         Which networks of a training the scores are of; None for a fitted head.
     origin : str
         What was evaluated of these networks, in a sentence or two.
+    distance_words : str
+        What the distances are, in words.
     notes : sequence of str
         Notes on how the scores were made.
 
@@ -104,6 +107,7 @@ def apply_model(
         unit=model.unit,
         positive=model.positive,
         operating_point=None if model.positive is None else model.operating_point,
+        distance_words="" if distances is None else distance_words,
         set_words="" if model.conformal is None else model.conformal.words(error_rate),
         network=network,
         origin=origin,

@@ -96,6 +96,7 @@ def predict_features(
         error_rate,
         everyone=InputRows.of_features(features) if everyone is None else everyone,
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
+        distance_words="" if model.reference is None else model.reference.words,
         notes=[*notes, *_note_unmeasured(model)],
     )
 

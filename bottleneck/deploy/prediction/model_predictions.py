@@ -65,6 +65,8 @@ class ModelPredictions:
         fitted head.
     origin : str
         What was evaluated of these networks, in a sentence or two; "" for a fitted head.
+    distance_words : str
+        What the percentiles are, in words; empty without them.
     warnings : tuple of str
         Warnings about the metrics, the most severe first.
     notes : tuple of str
@@ -94,6 +96,7 @@ class ModelPredictions:
     set_words: str = ""
     network: str | None = None
     origin: str = ""
+    distance_words: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

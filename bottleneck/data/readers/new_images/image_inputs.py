@@ -64,7 +64,7 @@ def load_new_images(
     ============================================  ================================================
     source                                        is read as
     ============================================  ================================================
-    an image, or several                          samples in the order of their paths
+    an image, or several                          samples in the order given
     a folder                                      all images in it, at any depth
     a table (CSV, .xlsx, a data frame)            one image a row; a column of labels is optional
     TN5000, DDTI, MedMNIST, ``"phantom"``         as by ``load_dataset``
@@ -103,8 +103,8 @@ def load_new_images(
     Returns
     -------
     ImageDataset
-        Sorted by path; in the order of a table. Ids are paths relative to the folder of the source;
-        of several sources, to the folder that contains them all.
+        Sorted by path; files and rows of a table in the order given. Ids are paths relative to the
+        folder of the source; of several sources, to the folder that contains them all.
 
     Raises
     ------

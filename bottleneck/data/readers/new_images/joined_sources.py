@@ -50,21 +50,27 @@ class Part:
 
 
 def read_image_files(files: Sequence[Path]) -> Part:
-    """Return image files as one data set, sorted by path, each once.
+    """Return image files as one data set, in the order given, each once.
 
     Parameters
     ----------
     files : sequence of Path
         Absolute paths. Ids are relative to the folder that contains them all.
     """
-    distinct = sorted({os.path.realpath(file): file for file in reversed(files)}.values())
+    first: dict[str, Path] = {}
+    for file in files:
+        first.setdefault(os.path.realpath(file), file)
+    distinct = list(first.values())
     folder = _common_folder(distinct)
-    names, masks, alone = split_masks([file.relative_to(folder).as_posix() for file in distinct])
+    given = [file.relative_to(folder).as_posix() for file in distinct]
+    kept, masks, alone = split_masks(sorted(given))
+    images = set(kept)
+    names = [name for name in given if name in images]
     notes = describe_masks(masks, alone, names)
     if n := len(files) - len(distinct):
         notes.append(f"{counted(n, 'image')} named twice, and read once")
     dataset = ImageDataset(
-        name=distinct[0].stem or "images",
+        name=min(distinct).stem or "images",
         samples=collect(Sample(id=name, source=name, label="") for name in names),
         images=FileSource(folder),
         excluded={"mask of another image": len(masks)} if masks else {},
