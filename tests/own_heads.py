@@ -43,11 +43,15 @@ class Centroid(ClassifierMixin, BaseEstimator):
         self.means_ = np.stack([X[y == c].mean(axis=0) for c in np.unique(y)]) + self.noise_
         if self.fault == "backwards":
             self.means_ = self.means_[::-1]
+        self.scale_ = self._distances(X).mean()
         return self
 
+    def _distances(self, X):
+        return ((X[:, None] - self.means_) ** 2).sum(axis=2) ** (self.power / 2)
+
     def predict_proba(self, X):
-        far = ((X[:, None] - self.means_) ** 2).sum(axis=2) ** (self.power / 2)
-        near = np.exp(-far / far.mean())
+        far = self._distances(X)
+        near = np.exp(-far / (far.mean() if self.fault == "company" else self.scale_))
         share = near / near.sum(axis=1, keepdims=True)
         if self.fault == "nan":
             share[0] = np.nan

@@ -15,7 +15,12 @@ from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import FeatureFileError
 from bottleneck.heads.estimators.description import plain_value
 from bottleneck.heads.estimators.running import MANY_CLASSES, add_notes, run_estimator
-from bottleneck.heads.estimators.scores import order_classes, read_scores, refuse_contradiction
+from bottleneck.heads.estimators.scores import (
+    order_classes,
+    read_scores,
+    refuse_company,
+    refuse_contradiction,
+)
 from bottleneck.heads.estimators.suitability import has_method, last_step
 from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.head_catalogue import HEADS
@@ -167,6 +172,7 @@ def search(
             if head.name not in HEADS:
                 some = rows[:: max(1, len(rows) // _COMPARED)]
                 refuse_contradiction(head.kind, estimator, X[some], classes)
+                refuse_company(head.kind, estimator, X[some], classes)
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     return SearchResult(
         estimator,

@@ -283,11 +283,13 @@ def _content(path: Path) -> Any:
         with np.load(path) as file:
             return {name: values.tobytes() for name, values in file.items()}
     if path.suffix == ".skops":
+        from bottleneck.deploy.models.model_fields import write_fields
         from bottleneck.deploy.models.model_file import load_model
 
-        estimator = load_model(path).estimator
+        model = load_model(path)
+        estimator = model.estimator
         scores = getattr(estimator, "predict_proba", None) or estimator.decision_function
-        return scores(np.eye(8)).tobytes()
+        return (scores(np.eye(8)).tobytes(), repr(write_fields(model)))
     if path.suffix == ".html":
         text = path.read_text()
         assert text.rstrip().endswith("</html>"), path

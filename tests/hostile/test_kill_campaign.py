@@ -23,12 +23,13 @@ FEW = ("--epochs", "2", "--batch-size", "16", "--device", "cpu", "--workers", "0
 FILE, NETWORK = "in/f.h5", "timm/test_resnet"
 LOGISTIC, RANDOM = ("--head", "logistic"), ("--weights", "random")
 OUT = ("--output", "out")
+KEPT = ("--unit", "patient", "--at-sensitivity", "0.9")
 IMAGES = ("in/images", "--patient-pattern", r"(P\d+)_")
 JOBS = {
     job.name: job
     for job in (
         Job("extract", ("extract", *IMAGES, *OUT, *RANDOM, "--batch-size", "8", "-q")),
-        Job("fit", ("fit", FILE, *LOGISTIC, *OUT, "--jobs", "1", "-q")),
+        Job("fit", ("fit", FILE, *LOGISTIC, *OUT, *KEPT, "--jobs", "1", "-q")),
         Job(
             "predict",
             (

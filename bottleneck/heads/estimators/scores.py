@@ -12,11 +12,13 @@ from bottleneck.errors import UsageError
 from bottleneck.heads.estimators.suitability import has_method, last_step
 from bottleneck.predictions import Kind
 
-__all__ = ["order_classes", "read_scores", "refuse_contradiction"]
+__all__ = ["order_classes", "read_scores", "refuse_company", "refuse_contradiction"]
 
 # The share of samples that may be predicted as another class. With three classes or more, a
 # support vector machine predicts by votes over pairs.
 _MOST_TWO, _MOST_MANY = 0.05, 0.5
+# Samples that are scored by themselves, and what their scores may differ by for rounding.
+_ALONE, _MOST_APART = 3, 1e-4
 # Sums of probabilities in half precision differ from 1 by this much.
 _MOST_ROUNDING = 2e-3
 
@@ -137,3 +139,29 @@ def refuse_contradiction(
             f"{other} of {len(X)} training samples: the scores must follow classes_, and "
             "thresholds are chosen with Measures(at_sensitivity=...), not by the estimator"
         )
+
+
+def refuse_company(
+    kind: Kind, estimator: Any, X: NDArray[np.floating], classes: Sequence[str]
+) -> None:
+    """Raise ``UsageError`` if the score of a sample depends on which others are scored with it.
+
+    Such an estimator has another score for tomorrow's image than the one that was evaluated.
+
+    Parameters
+    ----------
+    kind, estimator, X, classes
+        As for ``read_scores``, with training samples.
+    """
+    together = read_scores(kind, estimator, X, classes)
+    most = _MOST_APART * max(1.0, float(np.ptp(together)))
+    for row in range(0, len(X), max(1, -(-len(X) // _ALONE))):
+        alone = read_scores(kind, estimator, X[row : row + 1], classes)[0]
+        if (apart := abs(alone - together[row])).max() > most:
+            column = int(apart.argmax())
+            raise UsageError(
+                f"{type(last_step(estimator)).__name__} scores a sample {alone[column]:.4g} by "
+                f"itself and {together[row, column]:.4g} among {len(X)} others: the score of a "
+                "sample must not depend on the other samples, so use numbers of the training "
+                "samples in their place"
+            )
