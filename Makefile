@@ -1,5 +1,5 @@
 # Two commands set everything up on a machine with Python 3.11+ and a package index:
-#   make demo   extract → fit → compare on the embedded data set, in a virtual environment of its own
+#   make demo   extract → compare → fit → predict on the embedded data set, in a virtual environment of its own
 #   make test   the tests
 
 PYTHON ?= python3
@@ -22,7 +22,7 @@ help:  ## List the targets.
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: .venv/installed  ## Extract, fit and compare on the embedded data set; says where the report is.
+demo: .venv/installed  ## Extract, compare, fit and predict on the embedded data set; says where the report is.
 	$(BIN)/bottleneck demo
 
 test: .venv/installed-dev  ## Run the tests (below ten minutes on two cores).
