@@ -263,3 +263,47 @@ def test_missing_weights_are_named_with_the_command_that_brings_them(name, sourc
 
 def place_of_none():
     raise hub.HubError("this test has no hub")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("vgg16", "keras"),
+        ("resnet50", "keras"),
+        ("densenet121", "keras"),
+        ("inception_v3", "keras"),
+        ("inception_v3", "radimagenet"),
+        ("densenet121", "radimagenet"),
+        ("resnet50", "radimagenet"),
+        ("mobilenetv3", "torchvision"),
+        ("swin_tiny", "transformers"),
+        ("swinv2_tiny", "torchvision"),
+        ("efficientnet_lite0", "efficientnet_pytorch"),
+        ("resnet18", "timm"),
+    ],
+)
+def test_every_layout_is_found_again_with_its_variant(name, layout, place, tmp_path):
+    from example_images import embed_files, two_images
+    from originals import make_original
+
+    images = two_images(tmp_path)
+    file = make_original(layout, find_encoder(name), images, tmp_path).file
+    made = load_backbone(name, weights=str(file))
+    place.mkdir()
+    shutil.move(file, place / f"renamed{file.suffix}")
+    layers = [layer for layer, _ in made.network.named_children() if layer]
+    for layer, pooling in (
+        (None, "avg"),
+        (None, "gem"),
+        (layers[0], "max"),
+        (layers[1], "flatten"),
+    ):
+        try:
+            tapped = made.at(layer, pooling)
+        except UsageError:  # The features do not need this layer.
+            continue
+        loaded = again(tapped)
+        assert loaded.weights == made.weights
+        assert loaded.shape == tapped.shape
+    assert (embed_files(again(made), images) == embed_files(made, images)).all()
