@@ -1,4 +1,4 @@
-"""Data sets: labelled samples, and a source for the bytes of their images."""
+"""Data sets: samples, and a source for the bytes of their images."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Sample:
         Path of the image relative to the data set, with ``/`` as separator; absolute for an image
         that a table names so.
     label : str
-        The class.
+        The class; "" for a sample without a label, in a data set that may lack labels.
     group : str or None
         The patient. All samples of a group are on the same side of every split.
     split : str or None

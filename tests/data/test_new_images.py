@@ -379,7 +379,8 @@ def test_an_image_of_two_sources_has_a_label_if_they_agree(
     assert any("several labels" in note for note in dataset.notes) == (expected == "")
 
 
-def test_masks_among_files_are_left_out_as_in_a_folder(tmp_path: Path) -> None:
-    files = [put(tmp_path / name) for name in ("1.png", "1_mask.png", "2_mask.png")]
-    folder = load_new_images(tmp_path)
-    assert labels(load_new_images(files)) == labels(folder) == {"1.png": "", "2_mask.png": ""}
+def test_files_that_are_named_are_read_also_where_they_may_be_masks(tmp_path: Path) -> None:
+    files = [put(tmp_path / name) for name in ("2.png", "1_mask.png", "1.png")]
+    dataset = load_new_images(files)
+    assert [sample.id for sample in dataset.samples] == [file.name for file in files]
+    assert "'1_mask.png' of '1.png'" in dataset.notes[0]

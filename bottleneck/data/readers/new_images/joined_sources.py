@@ -11,7 +11,6 @@ from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.image_sources import CombinedSource
-from bottleneck.data.readers.class_folders import describe_masks
 from bottleneck.data.readers.mask_files import split_masks
 from bottleneck.data.samples import Box, Sample, collect
 from bottleneck.data.source_names import prefixed, refuse_unclear
@@ -62,18 +61,21 @@ def read_image_files(files: Sequence[Path]) -> Part:
         first.setdefault(os.path.realpath(file), file)
     distinct = list(first.values())
     folder = _common_folder(distinct)
-    given = [file.relative_to(folder).as_posix() for file in distinct]
-    kept, masks, alone = split_masks(sorted(given))
-    images = set(kept)
-    names = [name for name in given if name in images]
-    notes = describe_masks(masks, alone, names)
+    names = [file.relative_to(folder).as_posix() for file in distinct]
+    notes = []
+    if masks := split_masks(sorted(names))[1]:
+        n = len(masks)
+        notes.append(
+            f"{counted(n, 'file')} {'has' if n == 1 else 'have'} the name of a mask of another "
+            f"image, such as '{masks[0][0]}' of '{masks[0][1]}': what is named is read; name the "
+            "folder, and masks are left out"
+        )
     if n := len(files) - len(distinct):
         notes.append(f"{counted(n, 'image')} named twice, and read once")
     dataset = ImageDataset(
         name=min(distinct).stem or "images",
         samples=collect(Sample(id=name, source=name, label="") for name in names),
         images=FileSource(folder),
-        excluded={"mask of another image": len(masks)} if masks else {},
         notes=tuple(notes),
         may_lack_labels=True,
     )
