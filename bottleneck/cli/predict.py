@@ -49,6 +49,7 @@ _MACHINE = (
     "verify",
 )
 _MOST_FAILURES = 5
+_noted: set[str] = set()  # Notes that were printed.
 _TRAINED = "Networks of `finetune`"
 
 
@@ -253,8 +254,7 @@ def _read(
         **others,
     )
     if not quiet:
-        for note in dataset.notes:
-            say_paragraph(note, "note: ")
+        _say_notes(dataset.notes)
         say_paragraph(dataset.summary)
     return dataset
 
@@ -278,8 +278,7 @@ def _show(
     for text in made.warnings:
         say_paragraph(text, "warning: ")
     if not quiet:
-        for note in made.notes:
-            say_paragraph(note, "note: ")
+        _say_notes(made.notes)
         _say_failures(made)
     if getattr(model, "recipe", {}).get("weights") == "random":
         (say if as_json else show)(RANDOM_WEIGHTS)
@@ -293,6 +292,14 @@ def _show(
         show_table(external_test_table(made, made.evaluation))
     for text in describe_origin(model):
         show_paragraph(f"{text}.", "  ")
+
+
+def _say_notes(notes: Sequence[str]) -> None:
+    """Print notes, each once: those of the images are also among those of the predictions."""
+    for note in notes:
+        if note not in _noted:
+            _noted.add(note)
+            say_paragraph(note, "note: ")
 
 
 def _say_failures(made: ModelPredictions) -> None:
