@@ -84,16 +84,15 @@ def test_a_folder_of_classes_is_an_external_test() -> None:
 
 
 def test_an_image_has_the_same_row_alone_and_among_others(model: Model) -> None:
-    images = sorted(Path("new").rglob("*.png"))[:-1]
-    together = model.predict(images, features="a", quiet=True).to_frame().set_index("id")
-    pixels = [np.asarray(Image.open(one)) for one in images if "P9" not in one.name]
-    for number, path in enumerate(one for one in images if "P9" not in one.name):
-        alone = model.predict([path], features=f"b{number}", quiet=True).to_frame()
-        as_array = model.predict(pixels[number][None], features="c", quiet=True).to_frame()
+    together = model.predict("new", features="a", quiet=True).to_frame().set_index("id")
+    for name in ("benign/P1_2.png", "malignant/P2_5.png"):
+        path = Path("new") / name
+        alone = model.predict([path], features=f"b{name[0]}", quiet=True).to_frame()
+        pixels = np.asarray(Image.open(path))[np.newaxis]
+        as_array = model.predict(pixels, features="c", quiet=True).to_frame()
         for row in (alone.iloc[0], as_array.iloc[0]):
             for column in ("probability_malignant", "distance_percentile"):
-                expected = together.loc[path.relative_to("new").as_posix(), column]
-                assert row[column] == pytest.approx(expected, abs=1e-5)
+                assert row[column] == pytest.approx(together.loc[name, column], abs=1e-5)
 
 
 def test_rows_are_those_of_the_feature_file_of_extract(model: Model) -> None:
@@ -187,3 +186,24 @@ def test_predictions_do_not_stand_between_a_training_and_its_features() -> None:
     done = CliRunner().invoke(app, ["fit", "--head", "prior"])
     assert done.exit_code == 2
     assert "no feature files in features/" in done.output
+
+
+def test_training_images_among_the_tested_ones_are_named() -> None:
+    rng = np.random.default_rng(0)
+    for number in range(44):
+        folder = Path("old") / ("benign", "malignant")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (20, 20)) // (1 + number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    data = bottleneck.load_dataset("old")
+    backbone = bottleneck.load_backbone(NETWORK, weights="random")
+    run = bottleneck.extract(data, backbone, precision="fp32", output="made", quiet=True)
+    model = bottleneck.fit(run.path, "logistic", inner_splits=2, quiet=True)
+    model.save("own.skops")
+    for number in (0, 1):  # The same pixels in another file, of another batch.
+        path = next(Path("old").rglob(f"{number}.png"))
+        Image.open(path).save(Path("new") / path.parent.name / f"again{number}.bmp")
+    mixed = " ".join(predict("own.skops", "new").output.split())
+    assert "THIS IS NO TEST OF 2 OF THE IMAGES" in mixed
+    whole = " ".join(predict("own.skops", "old", "--overwrite").output.split())
+    assert "trained on this very data set" in whole

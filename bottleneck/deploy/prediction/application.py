@@ -34,6 +34,7 @@ def apply_model(
     fingerprint: str | None = None,
     network: str | None = None,
     origin: str = "",
+    n_copies: int = 0,
     distance_words: str = "",
     notes: Sequence[str] = (),
 ) -> ModelPredictions:
@@ -60,6 +61,8 @@ def apply_model(
         Which networks of a training the scores are of; None for a fitted head.
     origin : str
         What was evaluated of these networks, in a sentence or two.
+    n_copies : int
+        Number of images that are training images, as far as this is known.
     distance_words : str
         What the distances are, in words.
     notes : sequence of str
@@ -92,8 +95,13 @@ def apply_model(
     evaluation = evaluate_labelled(model, tested.predictions)
     warnings: tuple[str, ...] = ()
     if evaluation is not None:
-        warnings = find_test_warnings(model, evaluation.predictions, fingerprint)
+        warnings = find_test_warnings(model, evaluation.predictions, fingerprint, n_copies)
         found += _note_left_out(failures, everyone)
+    elif n_copies:
+        found.append(
+            f"{counted(n_copies, 'image')} of {len(everyone.ids)} are training images of the "
+            "model, or nearly: their predictions do not say how it does on new ones"
+        )
     if model.conformal is None:
         found.append("the model has no conformal sets: train it again with fit to have them")
     return ModelPredictions(

@@ -54,7 +54,7 @@ def evaluate_labelled(model: Deployed, predictions: Predictions) -> Evaluation |
 
 
 def find_test_warnings(
-    model: Deployed, predictions: Predictions, fingerprint: str | None
+    model: Deployed, predictions: Predictions, fingerprint: str | None, n_copies: int = 0
 ) -> tuple[str, ...]:
     """Return the warnings about a test on labelled samples, the most severe first.
 
@@ -66,6 +66,8 @@ def find_test_warnings(
         Labelled predictions of the evaluation.
     fingerprint : str or None
         Fingerprint of the data set; None if it is not known.
+    n_copies : int
+        Number of images that are training images.
     """
     warnings = []
     if fingerprint is not None and fingerprint == model.fingerprint:
@@ -73,6 +75,11 @@ def find_test_warnings(
         warnings.append(
             f"THIS IS NO TEST: the model was trained on this very data set{but}. The metrics say "
             "nothing about new images"
+        )
+    elif n_copies:
+        warnings.append(
+            f"THIS IS NO TEST OF {n_copies} OF THE IMAGES: the model was trained on them, or on "
+            "images that are nearly the same, and the metrics are too good. Leave them out"
         )
     unit = "patient" if model.unit == "patient" else "image"
     for name in sorted(set(model.classes) - set(predictions.labels.tolist())):

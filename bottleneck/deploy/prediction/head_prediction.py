@@ -15,6 +15,7 @@ from bottleneck.deploy.prediction.image_features import MachineKeywords, extract
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
+from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -96,6 +97,7 @@ def predict_features(
         error_rate,
         everyone=InputRows.of_features(features) if everyone is None else everyone,
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
+        n_copies=_count_copies(model, features),
         distance_words="" if model.reference is None else model.reference.words,
         notes=[*notes, *_note_unmeasured(model)],
     )
@@ -108,6 +110,13 @@ def _measure(model: Model, features: FeatureSet) -> NDArray[np.float64] | None:
         return model.reference.percentiles(features.X)
     except UsageError as error:
         raise _not_predicted(error) from error
+
+
+def _count_copies(model: Model, features: FeatureSet) -> int:
+    # Few columns of an array can be equal by chance.
+    if model.reference is None or "columns" in model.recipe:
+        return 0
+    return int(find_training_copies(features.X, model.reference.rows).sum())
 
 
 def _note_unmeasured(model: Model) -> list[str]:
