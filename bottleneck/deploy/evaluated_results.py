@@ -157,6 +157,11 @@ def find_evaluation(
     ranked = [one for one in results.arms if one.head not in ("prior", "metadata")]
     values = [one.metrics["auroc"].value for one in ranked if "auroc" in one.metrics]
     auroc = arm.metrics.get("auroc", MeasuredFigure(value=None))
+    if any(not 0 <= one <= 1 for one in (auroc.value, auroc.low, auroc.high) if one is not None):
+        raise UsageError(
+            f"this comparison evaluated an AUROC of {auroc.text}, which is none: were its results "
+            "changed? Compare again"
+        )
     known = [value for value in values if value is not None]
     return EvaluatedArm(
         arm=arm.name,
@@ -194,7 +199,6 @@ def _describe_design(protocol: _Protocol) -> str:
         "cross-validation": f"{protocol.folds}-fold cross-validation",
         "given folds": f"{protocol.folds} given folds",
         "centres": f"{protocol.folds} centres, each left out in turn",
-        "fixed split": "the test set of its data set",
     }.get(protocol.kind, f"a {protocol.kind}")
     if protocol.repeats > 1:
         words += f", repeated {protocol.repeats} times,"

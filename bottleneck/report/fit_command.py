@@ -13,6 +13,7 @@ from bottleneck.data.selection import Selection
 from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.figures.arm_styles import best_arm
+from bottleneck.report.labels import of_images
 from bottleneck.report.number_format import three
 from bottleneck.report.terminal import WIDTH
 
@@ -181,6 +182,11 @@ def _cautions(comparison: Comparison, kept: Evaluation, arms: Sequence[Evaluatio
         )
     if auroc.low is not None and auroc.low <= 0.5:
         words.append("Its interval includes 0.5: it may be no better than chance.")
+    for blind in comparison.evaluations:
+        other = blind.metrics.get("auroc")
+        if not blind.uses_images and other is not None and other.value >= auroc.value:
+            lacking = "images" if of_images(comparison) else "features"
+            words.append(f"'{blind.name}' reaches {three(other.value)} without {lacking}.")
     if len(arms) > 1 and any(d.arm == kept.name for e in comparison.external for d in e.drops):
         words.append("Its figures on external cohorts had no part in the choice.")
     return words

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,8 @@ def _replace(value: Any, text: Callable[[str], str]) -> Any:
         return value
     if isinstance(value, str):
         return text(value)
+    if isinstance(value, PurePath):
+        return type(value)(text(str(value)))
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             return value

@@ -159,6 +159,17 @@ def test_files_that_are_no_results_are_refused(
         find(tmp_path, features)
 
 
+def test_a_figure_that_is_no_auroc_is_refused(
+    report: Path, features: FeatureSet, tmp_path: Path
+) -> None:
+    content = json.loads((report / "results.json").read_text())
+    for arm in content["arms"]:
+        arm["metrics"]["auroc"]["high"] = 1.5
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="which is none: were its results changed"):
+        find(tmp_path, features)
+
+
 def test_places_without_results_are_named(
     report: Path, features: FeatureSet, tmp_path: Path
 ) -> None:

@@ -79,12 +79,16 @@ def test_the_report_names_no_folder_of_an_absolute_path(here: Path) -> None:
     folder = here / "anna müller"
     path = folder / "scans.h5"
     saved(os.fspath(path))
-    made = compare(path, "lda", protocol=QUICK)
-    assert os.fspath(path) in words_of(made)
+    (folder / "bad.txt").write_text("image-000")
+    made = compare(
+        path, "lda", protocol=QUICK, selection=Selection(exclude=os.fspath(folder / "bad.txt"))
+    )
+    assert {os.fspath(path), os.fspath(folder / "bad.txt")} <= set(words_of(made))
     write_report(made, "report")
     page = (here / "report" / "report.html").read_text()
     said = "".join(re.findall(r"(?s)<code>(.*?)</code>", page)[-1:])
     assert re.sub("<.*?>", "", said).startswith("bottleneck fit scans.h5 --head lda --positive ")
+    assert "--exclude bad.txt" in page
     assert "--comparison REPORT" in page
     for name in ("report.html", "results.json"):
         assert "anna müller" not in (here / "report" / name).read_text()
