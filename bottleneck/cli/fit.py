@@ -146,8 +146,12 @@ def show_model(path: Path, model: Model) -> None:
     show_paragraph(_summary(model), "  ")
     if model.operating_point is not None and model.positive is not None:
         show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
-    if model.comparison is not None:
-        show_paragraph(f"{model.comparison.words}.", "  ")
+    if (evaluated := model.comparison) is not None:
+        show_paragraph(f"{evaluated.words}.", "  ")
+        point = model.operating_point
+        if point is not None and evaluated.operating_point is None:
+            option = f"--at-{point.held} {point.target:g}"
+            show_paragraph(f"compare {option} evaluates this threshold too.", "  ")
     for text in licence_lines(model.weights):
         show_paragraph(text, "  ")
 

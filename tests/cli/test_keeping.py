@@ -102,6 +102,13 @@ def test_a_command_that_was_changed_is_refused(here: Path) -> None:
     assert not list((here / "models").iterdir())
 
 
+def test_a_target_that_was_not_evaluated_is_said(here: Path) -> None:
+    compared = run("compare", "--head", "lda", "--folds", "3", *CHOOSING, "--jobs", "1", "-q")
+    command = [*command_of(compared.stdout)[1:], "--at-sensitivity", "0.8"]
+    fitted = " ".join(run(*command, "--positive", "malignant", "--jobs", "1", "-q").stdout.split())
+    assert "compare --at-sensitivity 0.8 evaluates this threshold too" in fitted
+
+
 def test_labels_that_changed_since_are_another_data_set(here: Path) -> None:
     compared = run("compare", "--head", "lda", "--folds", "3", *CHOOSING, "--jobs", "1", "-q")
     features = make_features(n_patients=30, classes=("benign", "malignant", "soft cyst"))
