@@ -384,3 +384,22 @@ def test_files_that_are_named_are_read_also_where_they_may_be_masks(tmp_path: Pa
     dataset = load_new_images(files)
     assert [sample.id for sample in dataset.samples] == [file.name for file in files]
     assert "'1_mask.png' of '1.png'" in dataset.notes[0]
+
+
+def test_patients_of_one_name_in_two_sources_are_two_with_a_note(tmp_path: Path) -> None:
+    for folder in ("monday", "tuesday"):
+        put(tmp_path / folder / "patient 1" / "1.png")
+    dataset = load_new_images([tmp_path / "monday", tmp_path / "tuesday"])
+    assert dataset.n_groups == 2
+    assert "count as two" in dataset.notes[-1]
+    twice = load_new_images([tmp_path / "monday", f"{tmp_path / 'monday'}/"])
+    assert [s.group for s in twice.samples] == ["patient 1"]
+
+
+def test_classes_may_be_numbers(tmp_path: Path) -> None:
+    put(tmp_path / "0/1.png")
+    put(tmp_path / "1/1.png")
+    assert load_new_images(tmp_path, classes=[0, 1]).classes == ("0", "1")  # type: ignore[list-item]
+    for classes in ("benign", None, [None], 3):
+        with pytest.raises(UsageError, match="classes must be names"):
+            load_new_images(tmp_path, classes=classes)  # type: ignore[arg-type]

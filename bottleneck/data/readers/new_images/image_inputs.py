@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ from bottleneck.data.readers.new_images.joined_sources import Part, join_parts, 
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
-from bottleneck.data.readers.untrusted_files import is_image
+from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.samples import collect
+from bottleneck.data.spelling.identifiers import name_value
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
 from bottleneck.text.short_repr import shorten
@@ -127,13 +128,12 @@ def load_new_images(
     >>> [(sample.id, sample.label) for sample in data.samples]
     [('1.png', ''), ('2.png', '')]
     """
-    if isinstance(classes, str):
-        raise UsageError(f"classes must be names, such as ('a', 'b'), not '{classes}'")
+    known = _read_classes(classes)
     if selection is not None and not isinstance(selection, Mapping):
         raise UsageError(f"selection must be that of a model, not {shorten(selection)}")
     stated = {"columns": columns, "images": images and Path(images), "crop": crop}
     options = {key: value for key, value in stated.items() if value}
-    reading = _Reading(tuple(classes), selection, options, reader)
+    reading = _Reading(known, selection, options, reader)
     parts = list(reading.parts(_list(sources)))
     if not parts:
         raise UsageError(f"no images are given. {_NEEDED}")
@@ -160,6 +160,7 @@ class _Reading:
     def parts(self, given: Sequence[Any]) -> Iterator[Part]:
         """Yield the data set of each source; image files are one."""
         files: list[Path] = []
+        known: set[str] = set()
         for source in given:
             if isinstance(source, ImageDataset):
                 yield Part(source)
@@ -173,7 +174,8 @@ class _Reading:
                 path = _find_path(source)
                 if self.reader is None and not path.is_dir() and is_image(path.parent, path.name):
                     files.append(path)
-                else:
+                elif (real := os.path.realpath(path)) not in known:
+                    known.add(real)
                     yield self._read(path)
         if files:
             yield read_image_files(files)
@@ -222,15 +224,14 @@ class _Reading:
         dataset = part.dataset
         counts = {**dataset.class_counts, "": dataset.n_unlabelled}
         names, notes = match_labels(counts, self.classes, self.selection)
-        named = (
-            sample
-            if names[sample.label] == sample.label
-            else dataclasses.replace(sample, label=names[sample.label])
-            for sample in dataset.samples
-        )
+        samples = dataset.samples
+        if any(label != name for label, name in names.items()):
+            samples = collect(
+                dataclasses.replace(sample, label=names[sample.label]) for sample in samples
+            )
         dataset = dataclasses.replace(
             dataset,
-            samples=collect(named),
+            samples=samples,
             positive=None,
             notes=tuple(dict.fromkeys((*dataset.notes, *notes))),
             may_lack_labels=True,
@@ -245,6 +246,17 @@ class _Reading:
             return dataset
         self.matched = True
         return find_patients(dataset, pattern)
+
+
+def _read_classes(classes: Any) -> tuple[str, ...]:
+    """Return the names of classes; a number stands for its text."""
+    needed = "classes must be names, such as classes=('a', 'b')"
+    if isinstance(classes, str | bytes | Mapping) or not isinstance(classes, Iterable):
+        raise UsageError(f"{needed}, not {shorten(classes)}")
+    try:
+        return tuple(map(name_value, classes))
+    except TypeError:
+        raise UsageError(f"{needed}, not {shorten(classes)}") from None
 
 
 def _list(sources: Any) -> Sequence[Any]:
@@ -287,7 +299,9 @@ def _find_path(source: Any) -> Path:
         if not path.exists():
             link = " is a link to a file that" if path.is_symlink() else ""
             raise DataError(f"{str(path)!r}{link} does not exist. {_NEEDED}")
-        if not path.is_dir():
+        # A damaged image, or one that this user may not read, is no error here.
+        is_picture = path.suffix.casefold() in IMAGE_SUFFIXES and path.is_file()
+        if not path.is_dir() and not is_picture:
             open_regular(path, "file", DataError).close()
         return Path(os.path.normpath(path.absolute()))
     except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.image_sources import CombinedSource
 from bottleneck.data.readers.mask_files import split_masks
-from bottleneck.data.samples import Box, Sample, collect
+from bottleneck.data.samples import Box, Sample, collect, values_of
 from bottleneck.data.source_names import prefixed, refuse_unclear
 from bottleneck.text.plurals import counted
 
@@ -102,7 +102,7 @@ def join_parts(parts: Sequence[Part]) -> ImageDataset:
     notes = [f"{prefix}: {n}" for prefix, part in named for n in part.dataset.notes]
     repeated = _Repeated(named)
     samples = collect(repeated.join())
-    notes += repeated.notes()
+    notes += [*repeated.notes(), *_note_patients(named)]
     excluded: Counter[str] = Counter()
     for part in parts:
         excluded.update(part.dataset.excluded)
@@ -202,6 +202,19 @@ class _Repeated:
                 f"'{self._contradicted[0]}': {'it counts' if n == 1 else 'these count'} as "
                 "unlabelled"
             )
+
+
+def _note_patients(named: Sequence[tuple[str, Part]]) -> Iterator[str]:
+    """Yield a note on patients of several sources, who count as one in each."""
+    sources: dict[str, str] = {}
+    for prefix, part in named:
+        for patient in set(values_of(part.dataset.samples, "group")) - {None}:
+            if (other := sources.setdefault(patient, prefix)) != prefix:
+                yield (
+                    f"patients of one name in '{other}' and '{prefix}' count as two: if they are "
+                    "the same persons, name the folder that contains both"
+                )
+                return
 
 
 def _key(part: Part, sample: Sample) -> _Key | None:
