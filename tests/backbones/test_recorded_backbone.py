@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -259,6 +260,13 @@ def test_missing_weights_are_named_with_the_command_that_brings_them(name, sourc
     assert [(p.repository, p.revision, p.sha256) for p in asked] == [
         (source, "2" * 40, "1" * 64) for _ in range(source.startswith("timm/"))
     ]
+
+
+def test_a_name_in_a_command_cannot_be_a_command():
+    stated = recorded.RecordedWeights(name="x; rm -r ~", source="https://a/$(rm -r ~)")
+    (_, command, _) = recorded.ways_to_bring(find_encoder("resnet18"), stated)
+    words = ["--backbone", "resnet18", "--as", "x; rm -r ~"]
+    assert shlex.split(command) == ["bottleneck", "weights", "import", "$(rm -r ~)", *words]
 
 
 def place_of_none():

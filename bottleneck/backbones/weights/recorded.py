@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -185,4 +186,6 @@ def ways_to_bring(encoder: Encoder, recorded: RecordedWeights) -> tuple[str, ...
     if recorded.source.startswith("https://"):
         file = recorded.source.rpartition("/")[2] or file
         first = f"Download {recorded.source}, and import it with"
+    # These may come from a model that someone else made.
+    file, name = shlex.quote(file), shlex.quote(name)
     return (first, f"  bottleneck weights import {file} {here} {name}", named)
