@@ -151,9 +151,10 @@ def extract_each(
     for name in machine:
         if name not in MACHINE_OPTIONS:
             raise unknown_name("option", name, MACHINE_OPTIONS)
-    # By default a long run compiles the network. In bf16, the rows would then depend on the number
+    # In "auto", a long run compiles the network. In bf16, the rows would then depend on the number
     # of images.
-    machine.setdefault("compile", "never")
+    if machine.get("compile", "auto") == "auto":
+        machine["compile"] = "never"
     make_folder(Path(folder), option="--features (in Python: features)")
     runs = extract_all(
         _named(dataset),
