@@ -140,12 +140,14 @@ def fit(
 
 def show_model(path: Path, model: Model) -> None:
     """Print what was trained, its threshold, and what was evaluated of it."""
-    from bottleneck.deploy.models.model_words import describe_threshold
+    from bottleneck.deploy.models.model_words import describe_order, describe_threshold
 
     show(str(path))
     show_paragraph(_summary(model), "  ")
     if model.operating_point is not None and model.positive is not None:
         show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
+    if warning := describe_order(model):
+        show_paragraph(warning, "  warning: ")
     if (evaluated := model.comparison) is not None:
         show_paragraph(f"{evaluated.words}.", "  ")
         point = model.operating_point

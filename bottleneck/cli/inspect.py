@@ -98,7 +98,8 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         else:
             text = f"{value:.6g}" if isinstance(value, float) else value
             text = "–" if value in (None, {}, "") else str(text)
-            # Only sentences are folded: names, hashes and paths can be copied.
             mark = f"{indent}{key}: "
-            lines += fold(text, mark) if ": " in text or ", " in text else [f"{mark}{text}"]
+            # Paths and commands stay whole, so that they can be copied.
+            is_whole = key in ("file", "command") or " " not in text
+            lines += [f"{mark}{text}"] if is_whole else fold(text, mark)
     return lines

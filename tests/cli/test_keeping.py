@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     features = make_features(n_patients=30, classes=("benign", "malignant", "soft cyst"))
     features.save("features/my scans.h5")
     Path("bad ones.txt").write_text("image-000\nimage-007\n")
-    Path("my_heads.py").write_text(OWN)
+    Path("stiff_heads.py").write_text(OWN)
     return tmp_path
 
 
@@ -47,7 +47,7 @@ def command_of(output: str) -> list[str]:
     "options",
     [
         ["--head", "lda", "--head", "ridge", *CHOOSING],
-        ["--head", "my_heads:stiff", "--positive", "malignant", "--seed", "2"],
+        ["--head", "stiff_heads:stiff", "--positive", "malignant", "--seed", "2"],
         ["--head", "lda", "--unit", "patient", "--aggregate", "max", *CHOOSING],
         ["--head", "lda", "--classes", "malignant,soft cyst", "--output", "my report"],
         ["--head", "lda"],

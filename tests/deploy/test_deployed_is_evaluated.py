@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.model_words import describe_model, describe_order
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
@@ -136,3 +137,16 @@ def test_units_and_thresholds_that_do_not_fit_are_refused() -> None:
     for features, message in ((alone, "names none"), (mixed, "several classes")):
         with pytest.raises(ProtocolError, match=message):
             fit(features, "logistic", unit="patient")
+
+
+def test_models_that_order_samples_the_wrong_way_say_so() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 1)), np.repeat(["benign", "malignant"], 10)
+    good = fit(X + 3 * (y == "malignant")[:, None], "lda", y=y)
+    # A training sample of the other class lies next to every sample.
+    X = np.repeat(10 * np.arange(20), 2)[:, None] + np.tile([0, 0.1], 20)[:, None]
+    bad = fit(X, "knn", y=np.tile(["benign", "malignant"], 20))
+    for model, words in ((good, ""), (bad, "the wrong way")):
+        assert words in describe_order(model)
+        assert bool(describe_order(model)) == bool(words)
+        assert words in describe_model(model)["probabilities"]

@@ -33,6 +33,18 @@ def describe_threshold(point: OperatingThreshold, positive: str) -> str:
     )
 
 
+def describe_order(model: Model) -> str:
+    """Return a warning where probabilities fall as the scores rise; "" where they do not."""
+    slopes = () if model.sigmoids is None else model.sigmoids.slopes
+    if all(slope > 0 for slope in slopes):
+        return ""
+    return (
+        "The scores order the samples of the inner folds the wrong way, so that a probability "
+        "falls as its score rises: the features do not distinguish the classes, and the model "
+        "must not be used"
+    )
+
+
 def describe_model(model: Model) -> dict[str, str]:
     """Return what a model keeps beside its estimator, as headings and sentences.
 
@@ -116,7 +128,7 @@ def _describe_probabilities(model: Model) -> str:
         text = f"calibrated by a sigmoid on out-of-fold scores of {model.unit}s, as in compare"
         if any(one.get("what") == "probabilities" for one in model.recalibrations):
             text += ", and recalibrated since"
-        return text
+        return ". ".join(filter(None, (text, describe_order(model))))
     if model.kind == "probability":
         return "those of the classifier, without calibration"
     return "none: the classifier has scores of a decision function, and no inner folds"
