@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.imported_predictions import load_imported
+from bottleneck.predictions import Predictions
 
 QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
 
@@ -233,3 +236,26 @@ def test_stated_probabilities_are_kept(features, alone, tmp_path):
     stated = alone.evaluations[0].predictions.probabilities
     np.testing.assert_allclose(arm.predictions.probabilities, stated)
     assert arm.calibration.source == "probabilities as the arm states them"
+
+
+@pytest.mark.parametrize(
+    ("training", "is_kept"),
+    [
+        ({"network": {"architecture": "resnet18", "head": "linear"}}, True),
+        ({"network": {"head": "new_fc"}}, False),  # It is a network on features.
+        ({"network": "resnet18"}, False),
+        (None, False),
+    ],
+)
+def test_a_folder_of_trained_networks_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training: dict[str, Any] | None, is_kept: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Predictions.from_arrays([0, 1, 0, 1], [0.1, 0.8, 0.3, 0.6], groups=list("abcd"))
+    (tmp_path / "trained").mkdir()
+    made.to_frame().to_csv(tmp_path / "trained" / "predictions.csv", index=False)
+    if training is not None:
+        (tmp_path / "trained" / "training.json").write_text(json.dumps(training))
+    for given in ("trained", "trained/predictions.csv", "net=trained"):
+        origin = load_imported(given).origin
+        assert (origin is not None and origin.file) == ("trained" if is_kept else False)
