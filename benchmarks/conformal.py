@@ -12,9 +12,10 @@ class but the first. The class of each patient is drawn.
 
 Coverage is by patient: the share of a patient's images with a set that holds the true class, then
 the mean over the patients of a class, then over all splits. ``lowest`` is that of the class with
-the lowest coverage, and ``all`` the mean over the classes; ``excess`` is ``all`` less what was
-asked. ``whole`` is the share of splits where a class has too few patients, so that it is in every
-set.
+the lowest coverage, and ``short`` what it lacks of what was asked. ``all`` is the mean over the
+classes, and ``excess`` what it is above what was asked. ``size`` is the mean number of classes in
+a set, and ``empty`` the share of sets without any. ``whole`` is the share of splits where a class
+has too few patients, so that it is in every set.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ def run(cell: Cell, n: int) -> list[dict[str, float]]:
             {
                 "asked": 1 - error,
                 "lowest": float(means.min()),
+                "short": float(1 - error - means.min()),
                 "all": float(means.mean()),
                 "excess": float(means.mean() - (1 - error)),
                 "error": float(by_class.std(axis=0, ddof=1).max() / np.sqrt(n)),
