@@ -38,6 +38,10 @@ JOBS = {
             ),
             "p.csv",
         ),
+        Job(
+            "recalibrate",
+            ("recalibrate", "in/a.skops", "in/cases.h5", "--output", "out/new.skops", "-q"),
+        ),
         # With worker processes.
         Job("search", ("fit", FILE, "--head", "svm", *OUT, "--jobs", "2", "-q")),
         Job("compare", ("compare", FILE, *LOGISTIC, *OUT, *FOLDS), "results.json"),
@@ -67,6 +71,7 @@ KILLS = {
     "extract": 40,
     "fit": 40,
     "predict": 40,
+    "recalibrate": 20,
     "search": 15,
     "compare": 25,
     "report": 25,
@@ -112,6 +117,7 @@ def more(inputs: Path, features: Path) -> Path:
     from bottleneck.deploy.fit import fit
     from bottleneck.evaluation.compare import compare
     from bottleneck.features.extraction import extract
+    from bottleneck.features.sets.feature_set import FeatureSet
 
     predictions = (
         compare(features, ("svm",), protocol=Protocol(n_splits=2), n_jobs=1)
@@ -126,6 +132,13 @@ def more(inputs: Path, features: Path) -> Path:
         output=inputs / "rows",
     )
     fit(made.path, "logistic", unit="patient", inner_splits=2).save(inputs / "m.skops")
+    rng, y = np.random.default_rng(0), np.repeat(["benign", "malignant"], 30)
+    home, cases = (
+        FeatureSet.from_arrays(rng.normal(size=(60, 8)) + (y == "malignant")[:, None], y, name=name)
+        for name in ("home", "cases")
+    )
+    fit(home, "lda").save(inputs / "a.skops")
+    cases.save(inputs / "cases.h5")
     torch.save(timm.create_model(NETWORK.removeprefix("timm/")).state_dict(), inputs / "w.pth")
     return inputs
 
