@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 COVERAGE, SHIFT = "benchmarks/coverage.md", "benchmarks/shift.md"
+CONFORMAL = "benchmarks/conformal.md"
 RECORD = "docs/decisions/0005-honest-comparison.md"
 Row = dict[str, str]
 
@@ -83,6 +84,14 @@ QUOTES = (
         max,
     ),
     Quote(RECORD, r"; with it, ([\d.]+) % and more", COVERAGE, "Cross-validation", _CORRECTED, min),
+    Quote(
+        "docs/predict.md",
+        r"fares worst is in its sets ([\d.]+) points less often than asked at most",
+        CONFORMAL,
+        "New patients",
+        ("short",),
+        max,
+    ),
     Quote(_HELD, r"coverage drops to ([\d.]+) %", COVERAGE, "Few patients", ("cover: AUROC",), min),
     Quote(
         _HELD,
