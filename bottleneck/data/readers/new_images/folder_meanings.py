@@ -75,6 +75,11 @@ def read_folder_labels(
             f"{counted(n_several, 'image')} below folders of two classes, such as '{example}': "
             f"{'it counts' if n_several == 1 else 'these count'} as unlabelled"
         )
+    if short := {name for names in stating for name in names if not _WORD.search(name)}:
+        notes.append(
+            f"the folders {_name(short)} are read as labels. If they are patients, pass a table "
+            "without a column 'label'"
+        )
     if doubtful:
         notes.append(
             f"the folders {_name(doubtful)} have names of classes, and others next to them do not: "
