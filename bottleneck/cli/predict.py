@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,6 +113,14 @@ def predict(
         str | None,
         typer.Option(help="image or patient.", show_default="image", rich_help_panel=_TRAINED),
     ] = None,
+    aggregate: Annotated[
+        str | None,
+        typer.Option(
+            help="A patient's score: mean or max of the images.",
+            show_default="mean",
+            rich_help_panel=_TRAINED,
+        ),
+    ] = None,
     trust: Trust = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -120,7 +129,7 @@ def predict(
     reading: PatientOptions,
     machine: dict[str, Any],
 ) -> None:
-    """Predict new images with a fitted model.
+    """Predict new images with a fitted model, or with trained networks.
 
     Each image has a row: probabilities, the decision at the model's threshold, the classes that
     cannot be excluded, and how unlike the training images it is. With labels, the metrics of an
@@ -140,6 +149,7 @@ def predict(
         "at_sensitivity": at_sensitivity,
         "at_specificity": at_specificity,
         "unit": unit,
+        "aggregate": aggregate,
     }
     make_folder(output.parent)
     with lock(output, "prediction"):
@@ -182,37 +192,27 @@ def run(
     from bottleneck.deploy.prediction.new_inputs import is_of_features
 
     given: Path | list[Path] = images[0] if len(images) == 1 else list(images)
-    if not isinstance(model, Model):
-        if weights is not None:
+    if isinstance(model, Model):
+        if idle := [f"--{name.replace('_', '-')}" for name in trained]:
             raise UsageError(
-                "--weights is for a fitted head, and a training has its own: leave it out"
+                f"{', '.join(idle)} is for the networks of a training, and this model was fitted "
+                "with its threshold and unit: leave it out"
             )
-        dataset = _read(given, model.classes, None, reading, quiet=quiet)
-        with progress(quiet=quiet, unit="images") as show_progress:
-            return model.predict(
-                dataset,
-                error_rate=error_rate,
-                features=features,
-                progress=show_progress,
-                **trained,
-                **machine,
-            )
-    if idle := [f"--{name.replace('_', '-')}" for name in trained]:
-        raise UsageError(
-            f"{', '.join(idle)} is for the networks of a training, and this model was fitted with "
-            "its threshold and unit: leave it out"
-        )
+        predict: Callable[..., ModelPredictions] = model.predict
+    else:
+        predict = functools.partial(model.predict, **trained)
     if is_of_features(given, model.recipe):
         refuse_idle(reading, "on a feature file")
         if weights is not None:
             raise UsageError("features need no network: leave out --weights")
-        return model.predict(given, error_rate=error_rate, quiet=True)
+        return predict(given, error_rate=error_rate, quiet=True)
     dataset = _read(given, model.classes, model.selection, reading, quiet=quiet)
-    if not quiet:
-        say(f"loading {model.recipe.get('backbone')} …")
-    announce_weights_folder(str(weights or model.recipe.get("weights")), quiet=quiet)
+    if model.recipe:
+        if not quiet:
+            say(f"loading {model.recipe.get('backbone')} …")
+        announce_weights_folder(str(weights or model.recipe.get("weights")), quiet=quiet)
     with progress(quiet=quiet, unit="images") as show_progress:
-        return model.predict(
+        return predict(
             dataset,
             error_rate=error_rate,
             weights=weights,

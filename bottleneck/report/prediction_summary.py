@@ -61,6 +61,10 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
 def describe_origin(model: object) -> Iterator[str]:
     """Yield what a model is: its evaluation, its weights, and what it may be used for."""
     if not isinstance(model, Model):
+        began = getattr(model, "weights", {})
+        if began.get("name", "random") != "random":
+            licence = began.get("licence") or "not stated"
+            yield f"The training began with the weights {began['name']}; licence: {licence}"
         yield _RESEARCH
         return
     if model.comparison is None:

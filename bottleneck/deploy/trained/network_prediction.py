@@ -97,7 +97,10 @@ def predict_with_networks(
                 "images"
             )
         if weights is not None:
-            raise UsageError("trained networks have weights of their own: leave out weights=")
+            raise UsageError(
+                "trained networks have weights of their own: leave out --weights (in Python: "
+                "weights=)"
+            )
         dataset = read_images(given, fields, record.classes, record.dataset.selection)
         everyone = InputRows.of_samples(dataset.samples)
         split = [

@@ -44,6 +44,12 @@ class TrainedModel:
         The positive class.
     networks : tuple of str
         Names for ``network`` in ``predict``, the default first.
+    recipe : mapping
+        Recipe of the features that a classifier was trained on; empty where networks take images.
+    weights : mapping
+        Name and licence of the weights that the training began with.
+    selection : mapping
+        What was chosen of the training data set, as in ``Model``.
 
     Raises
     ------
@@ -61,6 +67,9 @@ class TrainedModel:
         known = recognise_positive(record.classes) if len(record.classes) == 2 else []
         self.positive = record.dataset.positive or (known[0] if len(known) == 1 else None)
         self.networks = tuple(network_names(record))
+        self.recipe = {} if record.features is None else record.features.recipe
+        self.weights = {"name": record.network.weights, "licence": record.network.licence}
+        self.selection = record.dataset.selection
 
     def __repr__(self) -> str:
         record = self._folder.record
