@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode
+from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts, decode
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
 from bottleneck.errors import DataError
@@ -86,6 +86,7 @@ class ImageInputs(Inputs):
                 "selection": dict(dataset.selection),
             },
             "network": network,
+            "decoding": POLICY,
         }
 
     def __getstate__(self) -> dict[str, Any]:

@@ -303,6 +303,7 @@ def test_a_network_that_cannot_predict(
     ("field", "value"),
     [
         ("format", "bottleneck-training/0"),
+        ("decoding", "other rules"),
         ("seed", 10**400),
         ("seed", "0"),
         ("classes", "ab"),
@@ -315,5 +316,5 @@ def test_a_network_that_cannot_predict(
 def test_a_record_that_does_not_describe_a_training(copied: Path, field: str, value: Any) -> None:
     path = copied / "training.json"
     write_sealed_json(path, {**read_sealed_json(path, "record"), field: value})
-    with pytest.raises(ModelError, match=r"training\.json"):
+    with pytest.raises(ModelError, match=r"training\.json|by the rules 'other rules'"):
         TrainedModel(copied)

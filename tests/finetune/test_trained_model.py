@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from small import N_IMAGES, PROTOCOL, quick
+from small import N_IMAGES, PROTOCOL, quick, small_backbone
 
 from bottleneck import load_model
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import ModelError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
@@ -24,6 +26,7 @@ from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune.cross_validate import finetune, train_on_features
 from bottleneck.finetune.trained_arm import Trained
+from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 
 
 @pytest.fixture
@@ -35,8 +38,6 @@ def model(trained: Trained, backbone: Backbone) -> TrainedModel:
 
 def evaluated(trained: Trained, **protocol: Any) -> Evaluation:
     """The arm as ``compare`` evaluates it, without other arms."""
-    from bottleneck.data.splits.protocol import Protocol
-
     made = compare(
         None,
         predictions=trained.path,
@@ -267,3 +268,89 @@ def test_a_single_test_set(dataset: ImageDataset, backbone: Backbone, tmp_path: 
     assert isinstance(model, TrainedModel)
     assert model.networks == ("fold-1",)
     assert model.predict(dataset, features=tmp_path).network == "fold-1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backbone": "timm/test_resnet", "precision": "bf16"},
+        {"backbone": "timm/test_resnet", "unfreeze": "last", "freeze_norm": True, "pooling": "gem"},
+        {"backbone": "timm/test_vit", "unfreeze": "head", "pooling": "max"},
+        {"backbone": "timm/test_efficientnet", "precision": "bf16"},
+        {"backbone": "timm/test_convnext", "mask_text": True, "denoise": "median"},
+        {"backbone": "small_cnn"},
+        {"backbone": "torchvision/mobilenet_v2"},
+    ],
+    ids=lambda options: options["backbone"].rpartition("/")[2],
+)
+def test_every_kind_of_network_predicts_what_compare_evaluates(
+    dataset: ImageDataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    config = quick(epochs=1, weights="random", **options)
+    protocol = Protocol(n_splits=2)
+    (trained,) = finetune(dataset, config, protocol=protocol, output=tmp_path / "run")
+    told = evaluated(trained).predictions
+    model = load_model(trained.path)
+    assert isinstance(model, TrainedModel)
+    for fold in range(2):
+        rows = told.take(told.folds == fold)
+        made = model.predict(dataset, network=f"fold-{fold + 1}", features=tmp_path)
+        at = [made.predictions.ids.tolist().index(one) for one in rows.ids.tolist()]
+        assert made.predictions.probabilities is not None
+        assert rows.probabilities is not None
+        difference = made.predictions.probabilities[at] - rows.probabilities
+        assert np.abs(difference).max() < (1e-6 if config.precision == "fp32" else 1e-3)
+
+
+@pytest.mark.slow
+def test_a_network_of_another_publisher_keeps_its_strides(
+    dataset: ImageDataset, tmp_path: Path
+) -> None:
+    import torch
+
+    from bottleneck.backbones.backbone import load_backbone
+    from bottleneck.backbones.catalogue import find_encoder
+    from bottleneck.backbones.layouts.key_maps import layouts_of
+
+    backbone = load_backbone("resnet50", weights="random")
+    (keras,) = (one for one in layouts_of(find_encoder("resnet50")) if one.variant == "keras")
+    assert keras.adapt is not None
+    keras.adapt(backbone.network)
+    backbone.weights = dataclasses.replace(backbone.weights, name="made", variant="keras")
+    (trained,) = finetune(
+        dataset,
+        quick(epochs=1, unfreeze="head"),
+        backbone=backbone,
+        protocol=Protocol(n_splits=2),
+        output=tmp_path / "run",
+    )
+    folder = TrainedFolder(trained.path)
+    again = folder.network(folder.record.folds[0])
+    pixels = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(again.features(pixels), backbone.embed(pixels))
+
+
+@pytest.mark.slow
+def test_a_network_of_all_samples_is_continued(
+    trained: Trained, dataset: ImageDataset, tmp_path: Path
+) -> None:
+    def interrupt(done: int, total: int, text: str) -> None:
+        if "all samples" in text and "epoch 2" in text:
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {
+        "backbone": small_backbone(),
+        "protocol": PROTOCOL,
+        "refit": True,
+        "output": tmp_path / "run",
+    }
+    with pytest.raises(KeyboardInterrupt):
+        finetune(dataset, quick(), progress=interrupt, **options)
+    assert (tmp_path / "run" / "refit" / "last.ckpt").exists()
+    with pytest.raises(ModelError, match=r"not finished \(3 folds done\)"):
+        load_model(tmp_path / "run")
+    finetune(dataset, quick(), **options)
+    for name in ("refit.csv", "predictions.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (trained.path / name).read_bytes()

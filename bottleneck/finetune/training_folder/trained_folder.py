@@ -12,6 +12,7 @@ from annotated_types import Ge, Le, MinLen
 from numpy.typing import NDArray
 
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.data.images.decode import POLICY
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DataError, ModelError, UsageError
 from bottleneck.finetune.architectures import find_architecture, new_fc
@@ -105,6 +106,7 @@ class TrainingRecord:
     config: TrainingOptions
     dataset: DatasetRecord
     network: NetworkRecord
+    decoding: str = POLICY
     features: FeaturesRecord | None = None
     folds: Annotated[tuple[FoldFiles, ...], MinLen(1)]
     refit: FoldFiles | None
@@ -261,9 +263,14 @@ class TrainedFolder:
         if stated.own or encoder.architecture != stated.architecture:
             raise ModelError(own)
         network = build(encoder)
-        for layout in layouts_of(encoder):
-            if layout.variant and layout.variant == stated.variant and layout.adapt:
-                layout.adapt(network)
+        adapt = {layout.variant: layout.adapt for layout in layouts_of(encoder)}
+        if stated.variant and (change := adapt.get(stated.variant)) is not None:
+            change(network)
+        elif stated.variant:
+            raise ModelError(
+                f"{self.path} was trained from the variant '{stated.variant}' of "
+                f"{stated.backbone}, which this version of bottleneck does not have: train again"
+            )
         assert stated.preprocessing is not None
         return Backbone(
             network,
@@ -288,11 +295,17 @@ def _read_record(path: Path) -> TrainingRecord:
                 "folder"
             )
         content = read_sealed_json(file, "training record")
-        return from_table(TrainingRecord, content, str(file))
+        record = from_table(TrainingRecord, content, str(file))
     except DamagedFile as damaged:
         raise ModelError(f"{file} {damaged.reason}; {_AGAIN}") from None
     except (UsageError, RecursionError) as error:
         raise ModelError(f"the training in {path} is unknown: {error}") from None
+    if record.decoding != POLICY:
+        raise ModelError(
+            f"{path} was trained on images decoded by the rules '{record.decoding}', and this "
+            f"version of bottleneck decodes by '{POLICY}': train again, into another folder"
+        )
+    return record
 
 
 def _explain_missing(path: Path) -> str:
