@@ -109,7 +109,7 @@ def test_three_classes_are_searched_as_grid_search_does():
         ("odds", "probabilities that are not between 0 and 1"),
         ("halves", r"do not add up to 1 over the classes \(but, in one sample, to 0.5\)"),
         ("swapped", "predicts another class than the one with the largest score"),
-        ("company", r"by itself and .* among \d+ others: the score of a sample must not depend"),
+        ("company", r"by itself and .* among \d+ samples: the score of a sample must not depend"),
         ("classes", "fitted to the labels benign, malignant, but its classes are x, y"),
     ],
 )

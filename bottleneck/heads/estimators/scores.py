@@ -161,7 +161,7 @@ def refuse_company(
             column = int(apart.argmax())
             raise UsageError(
                 f"{type(last_step(estimator)).__name__} scores a sample {alone[column]:.4g} by "
-                f"itself and {together[row, column]:.4g} among {len(X)} others: the score of a "
+                f"itself and {together[row, column]:.4g} among {len(X)} samples: the score of a "
                 "sample must not depend on the other samples, so use numbers of the training "
                 "samples in their place"
             )
