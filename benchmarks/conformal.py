@@ -80,6 +80,7 @@ CELLS = (
     Cell(150, 0.2, classes=3),
     Cell(300, 0.5),
     Cell(300, 0.2, images="1"),
+    Cell(300, 1 / 3, classes=3),
 )
 
 
