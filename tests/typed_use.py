@@ -35,6 +35,7 @@ from bottleneck import (
     Preprocessing,
     Protocol,
     Reader,
+    Recalibration,
     Sample,
     Selection,
     audit_features,
@@ -48,9 +49,11 @@ from bottleneck import (
     load_dataset,
     load_features,
     load_model,
+    load_new_images,
     on_probabilities,
     on_scores,
     read_predictions,
+    recalibrate,
     run_leak_experiment,
     statistics,
     to_html,
@@ -185,6 +188,15 @@ def keep(features: FeatureSet, path: str) -> Predictions:
     experiment = run_leak_experiment(features)
     print(experiment.rows, imported.to_frame().shape)
     return Predictions.concatenate([predictions, predictions.take(predictions.labels == "a")])
+
+
+def deploy(model: Model, folder: Path, own: FeatureSet) -> ModelPredictions:
+    images: ImageDataset = load_new_images([folder], classes=model.classes)
+    adapted: Recalibration = recalibrate(model, own, what="threshold")
+    print(adapted)
+    several: ModelPredictions = model.predict([folder / "a.png", folder / "b.png"], y=["", "ill"])
+    print(several.to_frame().shape, several.evaluation, several.patients)
+    return model.predict(images, error_rate=0.05, device="cpu")
 
 
 def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float]) -> float:
