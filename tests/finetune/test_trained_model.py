@@ -202,6 +202,7 @@ def test_another_backbone_is_refused(
         load_model(trained.path, backbone=backbone).predict(dataset, features=tmp_path)
 
 
+@pytest.mark.slow
 def test_distances_are_those_from_the_training_images(
     trained: Trained,
     model: TrainedModel,
@@ -253,6 +254,7 @@ def test_a_classifier_on_features_takes_features_and_images(
         model.predict(file, network="refit")
 
 
+@pytest.mark.slow
 def test_a_single_test_set(dataset: ImageDataset, backbone: Backbone, tmp_path: Path) -> None:
     table = pd.DataFrame({"id": [s.id for s in dataset.samples[:12]], "repeat": 0, "fold": 0})
     table.to_csv(tmp_path / "folds.csv", index=False)
