@@ -25,9 +25,9 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.evaluation.metrics.calibration import add_probabilities, fit_sigmoids
 from bottleneck.evaluation.metrics.operating_points import Held, fit_threshold
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
+from bottleneck.evaluation.metrics.sigmoids import add_probabilities, fit_sigmoids
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.arrays.feature_inputs import (
     Column,

@@ -10,11 +10,7 @@ import numpy as np
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.metrics.calibration import (
-    add_probabilities,
-    bin_probabilities,
-    calibrate,
-)
+from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
 from bottleneck.evaluation.metrics.centres import evaluate_centres
 from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
 from bottleneck.evaluation.metrics.metric_intervals import (
@@ -42,6 +38,7 @@ from bottleneck.evaluation.metrics.operating_points import (
 )
 from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
 from bottleneck.evaluation.metrics.reliability import caveat
+from bottleneck.evaluation.metrics.sigmoids import add_probabilities
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions

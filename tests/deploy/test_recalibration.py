@@ -17,8 +17,8 @@ from bottleneck.deploy.models.model_file import load_model
 from bottleneck.deploy.prediction.head_prediction import score_features
 from bottleneck.deploy.recalibration import recalibrate
 from bottleneck.errors import BottleneckError, ModelError, ProtocolError, UsageError
-from bottleneck.evaluation.metrics.calibration import add_probabilities
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift, fit_shift
+from bottleneck.evaluation.metrics.sigmoids import add_probabilities
 
 ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}
 

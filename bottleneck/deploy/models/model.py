@@ -17,8 +17,8 @@ from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.errors import ModelError, describe_os_error, one_line
-from bottleneck.evaluation.metrics.calibration import Sigmoids
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
+from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.features.arrays.feature_inputs import Column, SampleFields
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import HEADS

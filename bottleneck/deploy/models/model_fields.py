@@ -14,8 +14,8 @@ from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.evaluated_arm import EvaluatedArm
 from bottleneck.errors import ModelError, UsageError
-from bottleneck.evaluation.metrics.calibration import Sigmoids
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
+from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.predictions import Kind
 from bottleneck.settings.ranges import refuse_absurd
 from bottleneck.text.short_repr import shorten
