@@ -92,7 +92,9 @@ def measure_shift(
     is_outside = np.arange(len(X)) >= len(A)
     discrepancy = mmd_test(X, is_outside, patients, permutations=permutations, seed=rng)
     auroc = _domain_auroc(X, patients, is_outside, seed)
-    beyond = int(knn_outliers(A, B, of_A).sum())
+    # Columns of a table have units of their own.
+    one_unit = "preprocessing" in internal.provenance["recipe"]
+    beyond = int(knn_outliers(A, B, of_A, one_unit=one_unit).sum())
     return Shift(
         features=internal.title,
         mmd=discrepancy.value,
