@@ -95,6 +95,7 @@ def test_another_content_of_the_package_is_refused(monkeypatch, tmp_path):
         load_backbone("efficientnet_lite0")
 
 
+@pytest.mark.slow
 def test_a_model_names_their_licence_and_brings_them_back(tmp_path):
     def run(*words):
         done = CliRunner().invoke(app, [str(word) for word in words])

@@ -62,7 +62,7 @@ SMALL = "timm/test_resnet"
 _LOADED: dict[str | None, Backbone] = {}
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     layer=st.sampled_from([None, "conv1.0", "layer2.0", "layer4"]),
     pooling=st.sampled_from(["avg", "max", "gem"]),
