@@ -7,8 +7,9 @@ Both cohorts are drawn alike: Gaussian features with a random effect of the pati
 the cells with a move, all features of the external cohort are moved by it. Beside the
 test as it is: with the mean over a patient's images in place of one image ("mean"),
 standardised by the first cohort ("first"), and with images exchanged singly ("singly").
-The cloud is given as it is, with the own patient left out among the neighbours alone
-("neighbours"), and with the sample itself left out alone ("itself").
+The cloud is given as it is, for features of one unit (those of networks), with the own
+patient left out among the neighbours alone ("neighbours"), and with the sample itself left
+out alone ("itself").
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def run_cloud(cell: Cell, n: int) -> Array:
         scale = A.std(axis=0)
         squares = euclidean_distances(A / scale, squared=True)
         met = np.sort(euclidean_distances(B / scale, A / scale, squared=True), axis=1)
-        row = [knn_outliers(A, B, of).mean()]
+        row = [knn_outliers(A, B, of, one_unit=one_unit).mean() for one_unit in (False, True)]
         for same in (of[:, np.newaxis] == of, np.eye(len(A), dtype=bool)):
             known = np.sort(np.where(same, np.inf, squares), axis=1)[:, N_NEIGHBOURS - 1]
             row.append(np.mean(met[:, N_NEIGHBOURS - 1] > np.quantile(known, 1 - EXPECTED_SHARE)))
@@ -154,8 +155,10 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for cell in TESTS:
         show(cell, run_test(cell, n), cell.move)
-    print("\n| patients | images | features | correlation | beyond | neighbours | itself |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "\n| patients | images | features | correlation | beyond | one unit | neighbours | itself |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for cell in CLOUDS:
         show(cell, run_cloud(cell, max(1, n // 10)))
 
