@@ -80,7 +80,7 @@ _MODULES = {
     "Preprocessing": "bottleneck.data.images.preprocessing",
     "Protocol": "bottleneck.data.splits.protocol",
     "Reader": "bottleneck.data.readers.built_in_readers",
-    "Recalibration": "bottleneck.deploy.recalibration",
+    "Recalibration": "bottleneck.deploy.recalibration_result",
     "Sample": "bottleneck.data.samples",
     "Selection": "bottleneck.data.selection",
     "audit_features": "bottleneck.audit.audit",
@@ -124,7 +124,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.deploy.model_loading import load_model
     from bottleneck.deploy.models.model import Model
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-    from bottleneck.deploy.recalibration import Recalibration, recalibrate
+    from bottleneck.deploy.recalibration import recalibrate
+    from bottleneck.deploy.recalibration_result import Recalibration
     from bottleneck.errors import BottleneckError
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment

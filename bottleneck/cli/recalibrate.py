@@ -28,7 +28,7 @@ from bottleneck.files.writing import make_folder
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bottleneck.deploy.recalibration import Recalibration
+    from bottleneck.deploy.recalibration_result import Recalibration
 
 
 @takes_fields(SelectionOptions)
@@ -108,18 +108,14 @@ def _name_output(model: Path, output: Path | None, n_before: int) -> Path:
 
 
 def _table(made: Recalibration) -> Table:
-    """Return the old and the new figures side by side."""
-    from bottleneck.report.labels import caveats, metric_label, metric_names
-    from bottleneck.report.tables import format_metric
+    from bottleneck.report.recalibration_table import HEADER, describe_caveats, recalibration_rows
     from bottleneck.report.terminal import make_table
 
-    reasons = caveats([made.before, made.after])
-    table = make_table(caption=f"† estimate only: {'; '.join(reasons)}" if reasons else "")
-    for heading in ("", "old model", "new model, cross-validated"):
+    table = make_table(caption=describe_caveats(made))
+    for heading in HEADER:
         table.add_column(heading)
-    for name in metric_names([made.before, made.after]):
-        both = (made.before[name], made.after[name])
-        table.add_row(metric_label(name), *map(format_metric, both))
+    for row in recalibration_rows(made):
+        table.add_row(*row)
     return table
 
 

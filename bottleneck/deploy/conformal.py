@@ -21,7 +21,7 @@ from bottleneck.statistics.conformal_prediction import (
     weighted_p_values,
 )
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import describe, show_html
+from bottleneck.text.short_repr import describe
 
 __all__ = ["ConformalSets"]
 
@@ -82,8 +82,6 @@ class ConformalSets:
 
     def __repr__(self) -> str:
         return describe(self, "", self._counts())
-
-    _repr_html_ = show_html
 
     @staticmethod
     def fit(predictions: Predictions, *, has_patients: bool = True) -> ConformalSets:

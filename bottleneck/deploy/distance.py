@@ -14,7 +14,7 @@ from bottleneck.errors import ModelError
 from bottleneck.statistics.arguments import as_matrix, as_patients
 from bottleneck.statistics.training_distances import TrainingDistances, weight_below
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import describe, show_html
+from bottleneck.text.short_repr import describe
 
 __all__ = ["FEWEST_PATIENTS", "UNLIKE", "TrainingReference"]
 
@@ -66,8 +66,6 @@ class TrainingReference:
 
     def __repr__(self) -> str:
         return describe(self, "", counted(len(self.rows), "image"), self._counts)
-
-    _repr_html_ = show_html
 
     @staticmethod
     def fit(

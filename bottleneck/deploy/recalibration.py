@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from bottleneck.data.splits.patients import count_by_class, inner_folds
 from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.recalibration_cases import Cases, read_cases
+from bottleneck.deploy.recalibration_result import Recalibration, What
 from bottleneck.errors import ModelError, ProtocolError, UsageError, unknown_name
 from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.calibration_shift import fit_shift
@@ -34,63 +34,10 @@ from bottleneck.settings.schema import validate
 from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
 from bottleneck.statistics.intervals import Interval, mean_interval
 from bottleneck.statistics.patient_variance import overlap_factor
-from bottleneck.text.short_repr import describe, show_html
 
-__all__ = ["Recalibration", "What", "recalibrate"]
-
-What = Literal["probabilities", "threshold"]
+__all__ = ["recalibrate"]
 
 _OF_PROBABILITIES = ("calibration_slope", "calibration_intercept", "brier", "ece")
-
-
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Recalibration:
-    """A model that was fitted to the cases of another hospital, and what that changed.
-
-    Attributes
-    ----------
-    model : Model
-        The recalibrated model. ``model.recalibrations`` records what was done, for ever.
-    what : {"probabilities", "threshold"}
-        What was moved.
-    before, after : mapping of str to Metric
-        Figures of the old model on all cases, and cross-validated figures of the new one: each
-        case is measured with numbers that were estimated on the cases of other patients.
-    change : Metric or None
-        Difference of the log loss, after less before; None for a threshold.
-    helps : bool
-        Whether the figures after are better: a lower log loss, or a value nearer to the target.
-    words : str
-        The same in sentences.
-    notes : tuple of str
-        Notes to the user.
-
-    Examples
-    --------
-    >>> from bottleneck import fit
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat(["benign", "malignant"], 50)
-    >>> X = rng.normal(size=(100, 4)) + (y == "malignant")[:, None]
-    >>> model = fit(X, "logistic", y=y)
-    >>> new = rng.normal(size=(100, 4)) + (y == "malignant")[:, None] + 1
-    >>> made = recalibrate(model, new, y=y, ids=[f"case {number}" for number in range(100)])
-    >>> made.helps, len(made.model.recalibrations)
-    (True, 1)
-    """
-
-    model: Model
-    what: What
-    before: Mapping[str, Metric]
-    after: Mapping[str, Metric]
-    change: Metric | None
-    helps: bool
-    words: str
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return describe(self, self.what, "helps" if self.helps else "does not help")
-
-    _repr_html_ = show_html
 
 
 @shows_progress()

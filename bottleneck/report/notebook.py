@@ -14,6 +14,8 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.deploy.recalibration_result import Recalibration
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
@@ -21,6 +23,8 @@ from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 from bottleneck.report.page import environment
+from bottleneck.report.prediction_summary import name_decisions
+from bottleneck.report.recalibration_table import HEADER, describe_caveats, recalibration_rows
 from bottleneck.report.redaction import shareable
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.plurals import counted
@@ -40,7 +44,7 @@ def to_html(result: object) -> str:
     Parameters
     ----------
     result : Comparison, Evaluation, External, Audit, FeatureSet, Predictions, Model, \
-ModelPredictions, Extraction, ImageDataset or LeakExperiment
+ModelPredictions, Recalibration, Extraction, ImageDataset or LeakExperiment
         The result.
 
     Returns
@@ -181,6 +185,39 @@ def _(result: Model) -> dict[str, Any]:
             *((name.capitalize(), without_paths(words[name])) for name in shown),
         ],
         "notes": ["evaluate and compare estimate how good a model of this head is."],
+    }
+
+
+@_content.register
+def _(result: ModelPredictions) -> dict[str, Any]:
+    patients = result.by_patient
+    n_patients = None if patients is None else len(patients.decided.predictions)
+    unlike = "" if result.unlike_training is None else f"{result.n_unlike:,}"
+    return {
+        "warnings": result.warnings,
+        "facts": [
+            ("Images", _size(len(result), n_patients, "image")),
+            ("Decided", f"{class_counts(result.decision_counts)} ({name_decisions(result)})"),
+            ("Unlike the training images", unlike),
+            ("Without a prediction", f"{len(result.failures):,}" if result.failures else ""),
+            ("Sets", result.set_words),
+            ("Network", result.origin),
+        ],
+        "tables": [] if result.evaluation is None else [("", (result.evaluation,))],
+        "notes": [*result.notes, "to_frame() has a row for each image. For research use only."],
+    }
+
+
+@_content.register
+def _(result: Recalibration) -> dict[str, Any]:
+    return {
+        "name": result.model.head,
+        "facts": [("Moved", f"the {result.what}"), ("Result", result.words)],
+        "grids": [("", HEADER, recalibration_rows(result))],
+        "notes": [
+            *filter(None, [describe_caveats(result), *result.notes]),
+            "The attribute model is the new model. For research use only.",
+        ],
     }
 
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-__all__ = ["describe_origin", "describe_predictions", "external_test_table", "predictions_record"]
+__all__ = [
+    "describe_origin",
+    "describe_predictions",
+    "external_test_table",
+    "name_decisions",
+    "predictions_record",
+]
 
 _SHOWN = ("auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier")
 _RESEARCH = "For research use only; not a medical device"
@@ -35,10 +41,7 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
         size += f" of {counted(len(decided.predictions), 'patient')}"
     if made.failures:
         size += f"; {len(made.failures)} without a prediction, as the column reason says"
-    point = made.operating_point
-    how = "by the largest score"
-    if point is not None:
-        how = f"at the threshold for a {point.held} of {point.target:g} in training"
+    how = name_decisions(made)
     counts = ", ".join(f"{name} {n}" for name, n in sorted(made.decision_counts.items()))
     texts = [size, f"Decided for each {unit}, {how}: {counts}"]
     if (unlike := made.unlike_training) is not None:
@@ -56,6 +59,14 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
             f"several, {int((sizes == 0).sum())} none. {made.set_words.rstrip('.')}"
         )
     return [*texts, made.origin] if made.origin else texts
+
+
+def name_decisions(made: ModelPredictions) -> str:
+    """Return how the decisions were made: by the largest score, or at which threshold."""
+    point = made.operating_point
+    if point is None:
+        return "by the largest score"
+    return f"at the threshold for a {point.held} of {point.target:g} in training"
 
 
 def describe_origin(model: object) -> Iterator[str]:

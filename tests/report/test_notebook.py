@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import bottleneck
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison
+from bottleneck.report.notebook import _content
 from bottleneck.report.tables import metric_names
 
 HOSTILE = '<script>alert("x")</script><img src=http://a.example/x onerror=y>\u202e{{ 7*7 }}'
@@ -58,7 +61,14 @@ def results(full: Comparison) -> dict[str, Any]:
     )
     external = dataclasses.replace(full.external[0], warnings=(HOSTILE,))
     images = bottleneck.load_dataset("phantom", limit=3)
+    rng = np.random.default_rng(0)
+    y = np.repeat(["benign", HOSTILE], 40)
+    X, new = rng.normal(size=(2, 80, 2)) + (y == HOSTILE)[:, np.newaxis]
+    model = bottleneck.fit(X, "logistic", y=y, positive="benign", at_sensitivity=0.9)
+    ids = [f"case-{number}" for number in range(80)]
     return {
+        "new": model.predict(new, y=y, groups=[f"pat-{n // 2}" for n in range(80)], ids=ids),
+        "recalibration": bottleneck.recalibrate(model, new, y=y, ids=ids, what="threshold"),
         "comparison": comparison,
         "evaluation": arm,
         "external": external,
@@ -74,7 +84,7 @@ def results(full: Comparison) -> dict[str, Any]:
 KINDS = ("comparison", "evaluation", "external", "audit", "features", "predictions", "model")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "images", "leaky"])
+@pytest.mark.parametrize("kind", [*KINDS, "images", "leaky", "new", "recalibration"])
 def test_nothing_in_it_is_active_or_a_name_of_a_patient(results: dict[str, Any], kind: str) -> None:
     page = results[kind]._repr_html_()
     tags = Tags(page)
@@ -97,6 +107,30 @@ def test_it_has_the_metrics_and_warnings_of_the_report(full: Comparison) -> None
             assert value in text, (e.name, name)
     assert full.audit is not None
     assert full.audit.verdict in text
+
+
+def test_every_class_that_notebooks_show_as_html_has_some() -> None:
+    """Classes with the method, wherever they are defined, are those that ``to_html`` takes."""
+    shown = set()
+    for path in Path(bottleneck.__file__).parent.rglob("*.py"):
+        text = path.read_text()
+        if "_repr_html_" not in text:
+            continue
+        classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+        shown |= {c.name for c in classes if "_repr_html_" in ast.unparse(c)}
+    assert shown == {kind.__name__ for kind in _content.registry} - {"object"}
+
+
+def test_predictions_and_recalibrations_show_their_figures(results: dict[str, Any]) -> None:
+    made, moved = results["new"], results["recalibration"]
+    text = " ".join(Tags(made._repr_html_()).text.split())
+    assert "80 images" in text
+    assert f"{made.evaluation.metrics['auroc'].value:.3f}" in text
+    assert made.set_words in text
+    text = " ".join(Tags(moved._repr_html_()).text.split())
+    for metrics in (moved.before, moved.after):
+        assert f"{metrics['sensitivity'].value:.3f}" in text
+    assert moved.words in text
 
 
 def test_ipython_shows_it_with_the_short_text_as_its_substitute(results: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_names, describe, shortened, show_html
+from bottleneck.text.short_repr import class_names, describe, shortened
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -81,8 +81,6 @@ class TrainedModel:
             f"{shortened(record.dataset.name)}",
             "classes " + class_names(self.classes),
         )
-
-    _repr_html_ = show_html
 
     @shows_progress("images")
     def predict(
