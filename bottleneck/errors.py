@@ -5,6 +5,7 @@
     BottleneckError
     ├── UsageError          an option, a name or an argument that is invalid
     ├── DataError           a data set that cannot be read or used
+    │   ├── NoUsableImageError  a data set of which not one image can be used
     │   └── DecodeError     one image that cannot be decoded; becomes a row in ``failures``
     ├── FeatureFileError    a feature file that is damaged, foreign or incompatible
     ├── StorageError        a disk or network storage that failed while an image was read
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bottleneck.text.plain_text import visible
 
@@ -37,6 +38,7 @@ __all__ = [
     "FeatureFileError",
     "MissingExtraError",
     "ModelError",
+    "NoUsableImageError",
     "ProtocolError",
     "ReportError",
     "StorageError",
@@ -80,6 +82,18 @@ class UsageError(BottleneckError):
 
 class DataError(BottleneckError):
     """A data set that cannot be read or used."""
+
+
+class NoUsableImageError(DataError):
+    """A data set without a single image that can be used.
+
+    Attributes
+    ----------
+    failures : sequence of (str, str)
+        Id and reason of every image.
+    """
+
+    failures: Sequence[tuple[str, str]] = ()
 
 
 class DecodeError(DataError):

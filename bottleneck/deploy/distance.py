@@ -133,7 +133,7 @@ class TrainingReference:
         Parameters
         ----------
         X : array-like of float, shape (n_samples, n_features)
-            Features of the new images.
+            Features of the new images; n_samples may be 0.
 
         Returns
         -------
@@ -147,6 +147,8 @@ class TrainingReference:
         """
         if not self.is_known:
             return None
+        if np.shape(X) == (0, self.rows.shape[1]):
+            return np.empty(0)
         return weight_below(self.distances, self.patients, self._measured.of(X))
 
     @property

@@ -218,6 +218,8 @@ def score_classes(
     with run_estimator(name, "applied"), _configured(None):
         X = np.asarray(X, dtype=np.float64)
         classes = np.sort(estimator.classes_).tolist() if classes is None else classes
+        if not len(X):  # scikit-learn refuses arrays without rows.
+            return np.empty((0, len(classes)))
         return read_scores(head.kind, estimator, X, classes)
 
 

@@ -36,6 +36,8 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
     patients = made.by_patient
     unit, decided = "image", made.decided
     size = counted(len(made), "image")
+    if not len(made.predictions):
+        return [f"{size}; none has a prediction, as the column reason says"]
     if patients is not None:
         unit, decided = "patient", patients.decided
         size += f" of {counted(len(decided.predictions), 'patient')}"

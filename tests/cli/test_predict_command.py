@@ -95,6 +95,26 @@ def test_an_image_has_the_same_row_alone_and_among_others(model: Model) -> None:
                 assert row[column] == pytest.approx(together.loc[name, column], abs=1e-5)
 
 
+def test_a_damaged_image_has_the_same_row_alone_and_among_others() -> None:
+    assert predict("m.skops", "new", "-q").exit_code == 0
+    together = next(row for row in read() if row["id"].endswith("P9_9.png"))
+    done = predict("m.skops", "new/benign/P9_9.png", "--output", "alone.csv")
+    assert done.exit_code == 0, done.output
+    assert "1 image; none has a prediction" in done.output
+    (alone,) = read("alone.csv")
+    assert {**together, "id": "P9_9.png"} == {**alone, "label": "benign"}
+
+
+def test_patients_without_a_readable_image_have_a_row(model: Model) -> None:
+    model = dataclasses.replace(model, unit="patient")
+    damaged = "new/benign/P9_9.png"
+    for images in ([damaged], [damaged, "new/benign/P0_0.png"]):
+        made = model.predict(images, groups=["a", None][: len(images)], quiet=True)
+        assert made.patients is not None
+        assert made.patients["reason"].tolist()[-1] == "no image could be read"
+        assert len(made.patients) == len(images)
+
+
 def test_rows_are_those_of_the_feature_file_of_extract(model: Model) -> None:
     data = bottleneck.load_dataset("new", patient_pattern=r"(P\d+)_")
     backbone = bottleneck.load_backbone(NETWORK, weights="random")
@@ -141,7 +161,6 @@ WRONG = {
     "features as a model": (("f.h5", "new"), "is a feature file"),
     "a folder as a model": (("new", "new"), "training"),
     "no images": (("m.skops", "empty"), "no file"),
-    "one damaged image": (("m.skops", "new/benign/P9_9.png"), "none of the 1 images"),
     "no such image": (("m.skops", "none.png"), "does not exist"),
     "another output": (("m.skops", "new", "--output", "x.txt"), "ends with .csv or .xlsx"),
     "a file of others": (("m.skops", "new", "--output", "mine.csv", "--overwrite"), "not replaced"),

@@ -231,7 +231,7 @@ class Model:
         UsageError
             If it is neither images nor features, or the error rate is not between 0 and 1.
         DataError
-            If not one image can be used.
+            If there is no image, or the images cannot be listed.
         WeightsError
             If the weights are not on this machine, or are other ones.
         ModelError

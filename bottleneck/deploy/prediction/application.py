@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -79,6 +80,9 @@ def apply_model(
     """
     validate(ErrorRate, error_rate, "the error rate")
     everyone = _complete(predictions, failures) if everyone is None else everyone
+    if predictions.groups is None and np.any(everyone.patients != ""):
+        # All images of a known patient are unreadable: the others are patients of their own.
+        predictions = dataclasses.replace(predictions, groups=predictions.ids)
     decided = decide(model, predictions, error_rate)
     by_patient = None
     found = list(notes)

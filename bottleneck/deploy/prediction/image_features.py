@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+import numpy as np
+
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.recipe import Decoding, Precision, read_recipe
+from bottleneck.backbones.recipe import Decoding, Precision, Recipe, read_recipe
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.errors import unknown_name
+from bottleneck.errors import NoUsableImageError, unknown_name
 from bottleneck.features import devices
 from bottleneck.features.extraction import extract_all
 from bottleneck.features.file.reader import load_features
@@ -156,16 +158,20 @@ def extract_each(
     if machine.get("compile", "auto") == "auto":
         machine["compile"] = "never"
     make_folder(Path(folder), option="--features (in Python: features)")
-    runs = extract_all(
-        _named(dataset),
-        networks,
-        layers=(),
-        precision=precision,
-        decoding=decoding,
-        output=folder,
-        progress=progress,
-        **machine,
-    )
+    try:
+        runs = extract_all(
+            _named(dataset),
+            networks,
+            layers=(),
+            precision=precision,
+            decoding=decoding,
+            output=folder,
+            progress=progress,
+            **machine,
+        )
+    except NoUsableImageError as error:
+        recipes = [(one.recipe(precision, decoding), one.width) for one in networks]
+        return [_without_rows(dataset, *each, error.failures) for each in recipes], []
     notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     device = devices.resolve_device(machine.get("device") or "auto")
     if precision != "fp32" and devices.native_precision(device) == "fp32":
@@ -174,6 +180,25 @@ def extract_each(
             "device has no hardware for it, so that this is slow"
         )
     return [load_features(run.path) for run in runs], notes
+
+
+def _without_rows(
+    dataset: ImageDataset, recipe: Recipe, width: int, failures: Sequence[tuple[str, str]]
+) -> FeatureSet:
+    """Return the features of a data set of which no image can be used."""
+    none = np.empty(0, str)
+    return FeatureSet(
+        X=np.empty((0, width), np.float32),
+        y=none,
+        ids=none,
+        provenance={
+            "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+            "recipe": recipe.to_dict(),
+            "recipe_hash": recipe.hash,
+        },
+        stated_patients=None if dataset.n_groups is None else none,
+        failures=tuple(failures),
+    )
 
 
 def _named(dataset: ImageDataset) -> ImageDataset:

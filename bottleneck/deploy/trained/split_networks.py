@@ -76,7 +76,7 @@ def score_rows(features: FeatureSet, head: nn.Module, classes: tuple[str, ...]) 
     """Return the probability of every class by the classifier of a network, for every row."""
     parts = [
         head(torch.from_numpy(features.X[start : start + _CHUNK].astype(np.float64)))
-        for start in range(0, len(features), _CHUNK)
+        for start in range(0, max(1, len(features)), _CHUNK)
     ]
     scores = torch.cat(parts).softmax(1).numpy()
     zeros = np.zeros(len(features), np.int64)

@@ -156,7 +156,7 @@ class TrainedModel:
             If the network of all samples was not trained, a file is missing or damaged, or an
             image has a label that the model does not have.
         DataError
-            If not one image can be used.
+            If there is no image, or the images cannot be listed.
         """
         from bottleneck.deploy.trained.network_prediction import predict_with_networks
 

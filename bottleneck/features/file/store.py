@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, blocks_of
-from bottleneck.errors import DataError, FeatureFileError
+from bottleneck.errors import DataError, FeatureFileError, NoUsableImageError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.neighbour_files import Arithmetic, NeighbourFiles
@@ -301,7 +301,7 @@ class FeatureStore:
 
         Raises
         ------
-        DataError
+        NoUsableImageError
             If there is no row at all.
         """
         self._queue.finish()
@@ -312,10 +312,12 @@ class FeatureStore:
         self.n_rows, self.n_copies = plan.n_rows, plan.n_copies
         self.notes += [*plan.notes(), *images.notes]
         if not self.n_rows:
-            raise DataError(
+            error = NoUsableImageError(
                 f"none of the {len(self.dataset)} images can be used; the first, "
                 f"{self.failures[0][0]}: {self.failures[0][1]}"
             )
+            error.failures = tuple(self.failures)
+            raise error
         provenance = self._describe(plan)
         same = all(self.provenance.get(k) == provenance[k] for k in ("dataset", "content"))
         if plan.n_fresh or not same:
