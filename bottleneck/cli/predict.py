@@ -47,7 +47,6 @@ _MACHINE = (
     "engine",
     "address",
     "pixel_cache",
-    "verify",
 )
 _MOST_FAILURES = 5
 _noted: set[str] = set()  # Notes that were printed.

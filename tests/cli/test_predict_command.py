@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 import bottleneck
 from bottleneck.cli.app import app
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction import image_features
 from bottleneck.errors import BottleneckError
 
 NETWORK = "timm/test_resnet"
@@ -115,7 +118,10 @@ def test_patients_without_a_readable_image_have_a_row(model: Model) -> None:
         assert len(made.patients) == len(images)
 
 
-def test_rows_are_those_of_the_feature_file_of_extract(model: Model) -> None:
+def test_rows_are_those_of_the_feature_file_of_extract(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_features, "FEW", 0)
     data = bottleneck.load_dataset("new", patient_pattern=r"(P\d+)_")
     backbone = bottleneck.load_backbone(NETWORK, weights="random")
     run = bottleneck.extract(data, backbone, precision="fp32", output="made", quiet=True)
@@ -129,6 +135,23 @@ def test_rows_are_those_of_the_feature_file_of_extract(model: Model) -> None:
     # The feature file of a training is not changed by a prediction of the same data set.
     assert Path(run.path).read_bytes() == before
     assert any("taken from" in note for note in of_images.notes)
+
+
+def test_another_image_with_the_size_and_time_of_the_one_before_is_read(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_features, "FEW", 0)
+    path, pixels = Path("one.bmp"), np.random.default_rng(0).integers(0, 255, (60, 80))
+    scores = []
+    for image in (pixels, pixels // 8):
+        Image.fromarray(image.astype(np.uint8)).save(path)
+        os.utime(path, ns=(10**18, 10**18))
+        rows = [model.predict(path, features=name, quiet=True) for name in ("kept", "other")]
+        known, alone = (made.predictions.scores for made in rows)
+        np.testing.assert_allclose(known, alone, rtol=0, atol=1e-9)
+        scores.append(known)
+        shutil.rmtree("other")
+    assert np.abs(scores[0] - scores[1]).max() > 1e-7
 
 
 def test_lists_of_images_have_labels_patients_and_ids_of_their_own(model: Model) -> None:
@@ -199,8 +222,13 @@ def test_a_finished_table_is_not_replaced_unasked() -> None:
     assert Path("predictions.csv").read_bytes() == before
 
 
-def test_predictions_do_not_stand_between_a_training_and_its_features() -> None:
+def test_predictions_do_not_stand_between_a_training_and_its_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert predict("m.skops", "new", "-q").exit_code == 0
+    assert not Path("features").exists()  # Few images leave no file.
+    monkeypatch.setattr(image_features, "FEW", 0)
+    assert predict("m.skops", "new", "-q", "--overwrite").exit_code == 0
     assert len(list(Path("features").glob("*.h5"))) == 1
     done = CliRunner().invoke(app, ["fit", "--head", "prior"])
     assert done.exit_code == 2

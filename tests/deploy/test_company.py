@@ -12,6 +12,7 @@ from made import dataset_of, make_images
 
 from bottleneck import extract, fit, load_dataset, load_features
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction import image_features
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.testing import tiny_backbone
 
@@ -56,8 +57,9 @@ def assert_same(one: pd.DataFrame, other: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(("precision", "head"), [("fp32", "svm"), ("bf16", "knn")])
 def test_rows_are_the_same_alone_and_in_any_company(
-    precision: str, head: str, tmp_path: Path
+    precision: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(image_features, "FEW", 3)
     trained = made_features(tmp_path, precision)
     model = fit(load_features(trained), head, inner_splits=2, at_sensitivity=0.9, quiet=True)
     new = sorted((tmp_path / "new").iterdir())

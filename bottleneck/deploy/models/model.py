@@ -218,7 +218,7 @@ class Model:
             Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
         **machine
             Options of ``extract`` that change no row: device, batch_size, workers, compile,
-            engine, address, pixel_cache and verify.
+            engine, address and pixel_cache.
 
         Returns
         -------

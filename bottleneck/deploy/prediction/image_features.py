@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -13,15 +15,17 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, read_recipe
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.errors import NoUsableImageError, unknown_name
+from bottleneck.errors import FeatureFileError, NoUsableImageError, unknown_name
 from bottleneck.features import devices
 from bottleneck.features.extraction import extract_all
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.progress_bar import Progress
 
 __all__ = [
+    "FEW",
     "MACHINE_OPTIONS",
     "PURPOSE",
     "MachineKeywords",
@@ -41,12 +45,13 @@ class MachineKeywords(TypedDict, total=False):
     engine: str
     address: str | None
     pixel_cache: str | Path | None
-    verify: bool
 
 
 MACHINE_OPTIONS = tuple(MachineKeywords.__annotations__)
 #: Entry of the reader that marks the feature files of predictions (``is_of_prediction``).
 PURPOSE = {"purpose": "prediction"}
+#: Rows of so few images are not kept: a day of single images would leave as many files.
+FEW = 32
 
 
 def load_network(
@@ -98,7 +103,8 @@ def extract_new(
     recipe : mapping
         Recipe of the features of a model.
     folder : str or Path
-        Folder of the feature files, in which rows of the same images are found again.
+        Folder of the feature files, in which rows of the same images are found again. Rows of 32
+        images or fewer are not kept.
     progress : callable or None
         As for ``extract``.
     **machine
@@ -157,21 +163,33 @@ def extract_each(
     # of images.
     if machine.get("compile", "auto") == "auto":
         machine["compile"] = "never"
-    make_folder(Path(folder), option="--features (in Python: features)")
-    try:
-        runs = extract_all(
-            _named(dataset),
-            networks,
-            layers=(),
-            precision=precision,
-            decoding=decoding,
-            output=folder,
-            progress=progress,
-            **machine,
-        )
-    except NoUsableImageError as error:
-        recipes = [(one.recipe(precision, decoding), one.width) for one in networks]
-        return [_without_rows(dataset, *each, error.failures) for each in recipes], []
+    named = _named(dataset)
+    recipes = [one.recipe(precision, decoding) for one in networks]
+    with contextlib.ExitStack() as stack:
+        if len(dataset) <= FEW:
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bottleneck-")))
+        else:
+            root = make_folder(Path(folder), option="--features (in Python: features)")
+        # Until the rows are read. In one order, so that two runs do not refuse each other.
+        for path in sorted({root / f"{one.file_name(named.name)}.rows" for one in recipes}):
+            other = "another folder with --features (in Python: features)"
+            stack.enter_context(lock(path, "prediction", FeatureFileError, other=other))
+        try:
+            runs = extract_all(
+                named,
+                networks,
+                layers=(),
+                precision=precision,
+                decoding=decoding,
+                output=root,
+                progress=progress,
+                verify=True,  # Size and time of another image may be those of the one before it.
+                **machine,
+            )
+        except NoUsableImageError as error:
+            each = zip(recipes, networks, strict=True)
+            return [_without_rows(dataset, one, net.width, error.failures) for one, net in each], []
+        sets = [load_features(run.path) for run in runs]
     notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     device = devices.resolve_device(machine.get("device") or "auto")
     if precision != "fp32" and devices.native_precision(device) == "fp32":
@@ -179,7 +197,7 @@ def extract_each(
             f"the features were computed in {precision}, as those of the training; this "
             "device has no hardware for it, so that this is slow"
         )
-    return [load_features(run.path) for run in runs], notes
+    return sets, notes
 
 
 def _without_rows(
