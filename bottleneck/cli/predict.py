@@ -29,7 +29,7 @@ from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.cli.reading import PatientOptions, refuse_idle
 from bottleneck.cli.saving import save
 from bottleneck.errors import UsageError
-from bottleneck.features.options import ExtractionOptions
+from bottleneck.features.options import MACHINE_OPTIONS, ExtractionOptions
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 
@@ -39,21 +39,12 @@ if TYPE_CHECKING:
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
     from bottleneck.deploy.trained.trained_model import TrainedModel
 
-_MACHINE = (
-    "device",
-    "batch_size",
-    "workers",
-    "compile",
-    "engine",
-    "address",
-    "pixel_cache",
-)
 _MOST_FAILURES = 5
 _noted: set[str] = set()  # Notes that were printed.
 _TRAINED = "Networks of `finetune`"
 
 
-@takes_fields(PatientOptions, Options(ExtractionOptions, _MACHINE))
+@takes_fields(PatientOptions, Options(ExtractionOptions, MACHINE_OPTIONS))
 def predict(
     model: Annotated[
         Path,

@@ -38,7 +38,7 @@ from bottleneck.features.arrays.feature_inputs import (
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import search
-from bottleneck.predictions import Kind, Predictions, predicted_classes
+from bottleneck.predictions import Kind, Predictions, join_scores
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import Jobs
@@ -303,16 +303,6 @@ def _refuse_target(
 
 def _out_of_fold(samples: LabelledSamples, scores: NDArray[np.float64], kind: Kind) -> Predictions:
     """Return the predictions of a training set by the models of its inner folds."""
-    n, classes = len(samples), samples.classes
-    zeros = np.zeros(n, dtype=np.int64)
-    return Predictions(
-        ids=samples.ids,
-        groups=samples.groups,
-        repeats=zeros,
-        folds=zeros,
-        labels=samples.y,
-        predicted=predicted_classes(scores, classes),
-        scores=scores,
-        classes=classes,
-        kind=kind,
+    return join_scores(
+        scores, samples.classes, kind, ids=samples.ids, labels=samples.y, groups=samples.groups
     )

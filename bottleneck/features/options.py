@@ -10,7 +10,7 @@ from bottleneck.data.images.preparation import Preparation
 from bottleneck.settings.ranges import BatchSize, Processes
 from bottleneck.settings.schema import option, schema
 
-__all__ = ["ExtractionKeywords", "ExtractionOptions"]
+__all__ = ["MACHINE_OPTIONS", "ExtractionKeywords", "ExtractionOptions", "MachineKeywords"]
 
 _NETWORK, _MACHINE = "Network", "Machine"
 
@@ -120,7 +120,22 @@ class ExtractionOptions(Preparation):
     output: str | Path = option("features", "Folder of the feature files.")
 
 
-class ExtractionKeywords(TypedDict, total=False):
+class MachineKeywords(TypedDict, total=False):
+    """Options of a machine that change no row, which prediction takes too."""
+
+    device: str
+    batch_size: int | Literal["auto"]
+    workers: int | Literal["auto"]
+    compile: Literal["auto", "always", "never"]
+    engine: str
+    address: str | None
+    pixel_cache: str | Path | None
+
+
+MACHINE_OPTIONS = tuple(MachineKeywords.__annotations__)
+
+
+class ExtractionKeywords(MachineKeywords, total=False):
     """The fields of ``ExtractionOptions`` as keyword arguments, for type checkers and editors."""
 
     window: tuple[float, float] | None
@@ -133,12 +148,5 @@ class ExtractionKeywords(TypedDict, total=False):
     preprocessing: str | None
     precision: Precision | Literal["auto"]
     decoding: Decoding | Literal["auto"]
-    device: str
-    batch_size: int | Literal["auto"]
-    workers: int | Literal["auto"]
-    compile: Literal["auto", "always", "never"]
-    engine: str
-    address: str | None
-    pixel_cache: str | Path | None
     verify: bool
     output: str | Path

@@ -273,3 +273,44 @@ def predicted_classes(scores: NDArray[np.floating], classes: Sequence[str]) -> N
     ['malignant', 'benign']
     """
     return np.array(classes)[np.argmax(scores, axis=1)]
+
+
+def join_scores(
+    scores: NDArray[np.float64],
+    classes: tuple[str, ...],
+    kind: Kind,
+    *,
+    ids: NDArray[np.str_],
+    labels: NDArray[np.str_],
+    groups: NDArray[np.str_] | None,
+) -> Predictions:
+    """Return scores as predictions, all in repeat 0 and fold 0.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n, n_classes)
+        Scores of samples.
+    classes, kind, ids, labels, groups
+        As in ``Predictions``.
+
+    Examples
+    --------
+    >>> one = np.array(["a"])
+    >>> made = join_scores(
+    ...     np.array([[0.2, 0.8]]), ("a", "b"), "probability", ids=one, labels=one, groups=None
+    ... )
+    >>> made.predicted.tolist(), made.folds.tolist()
+    (['b'], [0])
+    """
+    zeros = np.zeros(len(scores), dtype=np.int64)
+    return Predictions(
+        ids=ids,
+        groups=groups,
+        repeats=zeros,
+        folds=zeros,
+        labels=labels,
+        predicted=predicted_classes(scores, classes),
+        scores=scores,
+        classes=classes,
+        kind=kind,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.model_words import describe_recalibration
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Evaluation
@@ -85,7 +86,7 @@ def describe_origin(model: object) -> Iterator[str]:
     else:
         yield f"The model was {model.comparison.words.rstrip('.')}"
     for one in model.recalibrations:
-        yield f"It was recalibrated: {one.get('words', '')}"
+        yield f"It was recalibrated: {describe_recalibration(one)}"
     if model.weights:
         licence = model.weights.get("licence") or "not stated"
         yield (

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from bottleneck.cli.app import app
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import load_model
+from bottleneck.report.prediction_summary import describe_origin
 
 OLD = "models/old.skops"
 
@@ -111,3 +112,6 @@ def test_inspect_shows_every_recalibration(here):
     assert "probabilities, on our clinic (benign 50 images of 25 patients, malignant" in text
     assert "after it (cross-validated)" in text
     assert "{'" not in text
+    origin = " ".join(describe_origin(load_model("new.skops")))
+    assert "It was recalibrated: 20" in origin
+    assert "on our clinic" in origin

@@ -30,8 +30,8 @@ from bottleneck.text.short_repr import class_names, describe, shortened, show_ht
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
-    from bottleneck.deploy.prediction.image_features import MachineKeywords
     from bottleneck.deploy.prediction.new_inputs import NewInput
+    from bottleneck.features.options import MachineKeywords
 
 __all__ = ["MODEL_FORMAT", "Model"]
 

@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.deploy.prediction.application import ErrorRate, apply_model
-from bottleneck.deploy.prediction.image_features import MachineKeywords, extract_new, load_network
+from bottleneck.deploy.prediction.image_features import extract_new, load_network
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
 from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
+from bottleneck.features.options import MachineKeywords
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.search import check_finite, score_classes
-from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.predictions import Predictions, join_scores
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.settings.schema import validate
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
     from bottleneck.deploy.models.model import Model
 
-__all__ = ["predict_features", "predict_new", "refuse_other_labels", "score_features"]
+__all__ = ["predict_new", "refuse_other_features", "refuse_other_labels", "score_features"]
 
 
 def predict_new(
@@ -155,34 +156,37 @@ def score_features(model: Model, features: FeatureSet) -> Predictions:
     FeatureFileError
         If a feature is not finite.
     """
-    if features.recipe_hash != model.recipe_hash:
-        raise ModelError(
-            "the model needs features of the recipe that it was trained on, but these have "
-            "another: "
-            + explain_mismatch(
-                model.recipe,
-                features.provenance["recipe"],
-                "Extract these images again with the recipe of the model",
-            )
-        )
+    refuse_other_features(features, model.recipe_hash, model.recipe)
     refuse_other_labels(features, model.classes, model.selection)
     check_finite(features.X)
-    zeros = np.zeros(len(features), dtype=np.int64)
     try:
         scores = score_classes(model, model.estimator, features.X, model.classes)
     except UsageError as error:
         raise _not_predicted(error) from error
-    return Predictions(
+    return join_scores(
+        scores,
+        model.classes,
+        model.kind,
         ids=features.ids,
-        groups=features.patients,
-        repeats=zeros,
-        folds=zeros,
         labels=features.y,
-        predicted=predicted_classes(scores, model.classes),
-        scores=scores,
-        classes=model.classes,
-        kind=model.kind,
+        groups=features.patients,
     )
+
+
+def refuse_other_features(
+    features: FeatureSet, recipe_hash: str, recipe: Mapping[str, Any]
+) -> None:
+    """Raise ``ModelError`` if features have another recipe than those of the training."""
+    if features.recipe_hash != recipe_hash:
+        raise ModelError(
+            "the model needs features of the recipe that it was trained on, but these have "
+            "another: "
+            + explain_mismatch(
+                recipe,
+                features.provenance["recipe"],
+                "Extract these images again with the recipe of the model",
+            )
+        )
 
 
 def refuse_other_labels(

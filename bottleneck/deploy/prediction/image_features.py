@@ -7,7 +7,7 @@ import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -19,35 +19,14 @@ from bottleneck.errors import FeatureFileError, NoUsableImageError, unknown_name
 from bottleneck.features import devices
 from bottleneck.features.extraction import extract_all
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.options import MACHINE_OPTIONS
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.progress_bar import Progress
 
-__all__ = [
-    "FEW",
-    "MACHINE_OPTIONS",
-    "PURPOSE",
-    "MachineKeywords",
-    "extract_each",
-    "extract_new",
-    "load_network",
-]
+__all__ = ["FEW", "PURPOSE", "extract_each", "extract_new", "load_network"]
 
-
-class MachineKeywords(TypedDict, total=False):
-    """Options of ``extract`` that change no row."""
-
-    device: str
-    batch_size: int | Literal["auto"]
-    workers: int | Literal["auto"]
-    compile: Literal["auto", "always", "never"]
-    engine: str
-    address: str | None
-    pixel_cache: str | Path | None
-
-
-MACHINE_OPTIONS = tuple(MachineKeywords.__annotations__)
 #: Entry of the reader that marks the feature files of predictions (``is_of_prediction``).
 PURPOSE = {"purpose": "prediction"}
 #: Rows of so few images are not kept: a day of single images would leave as many files.

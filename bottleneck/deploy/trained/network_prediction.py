@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from bottleneck.backbones.recipe import Precision, explain_mismatch
+from bottleneck.backbones.recipe import Precision
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.fit import read_target
 from bottleneck.deploy.prediction.application import ErrorRate, apply_model
-from bottleneck.deploy.prediction.head_prediction import refuse_other_labels
+from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels
 from bottleneck.deploy.prediction.image_features import (
-    MachineKeywords,
     extract_each,
     extract_new,
     load_network,
@@ -32,8 +31,9 @@ from bottleneck.deploy.trained.network_choice import (
     network_label,
 )
 from bottleneck.deploy.trained.split_networks import score_rows, split_network
-from bottleneck.errors import ModelError, UsageError
+from bottleneck.errors import UsageError
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
+from bottleneck.features.options import MachineKeywords
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.heads.search import check_finite
@@ -153,16 +153,7 @@ def _read_frozen(
         if weights is not None:
             raise UsageError("features need no network: leave out weights=")
         found = read_samples(given, fields, stated.recipe)
-        if found.recipe_hash != stated.recipe_hash:
-            raise ModelError(
-                "the model needs features of the recipe that it was trained on, but these have "
-                "another: "
-                + explain_mismatch(
-                    stated.recipe,
-                    found.provenance["recipe"],
-                    "Extract these images again with the recipe of the model",
-                )
-            )
+        refuse_other_features(found, stated.recipe_hash, stated.recipe)
         return found, None, []
     dataset = read_images(given, fields, folder.record.classes, folder.record.dataset.selection)
     network = load_network(stated.recipe, stated.weights or {}, weights=weights, backbone=backbone)

@@ -18,7 +18,7 @@ from bottleneck.backbones.weights.loading import Weights
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.training_folder.trained_folder import TrainingRecord
-from bottleneck.predictions import Predictions, predicted_classes
+from bottleneck.predictions import Predictions, join_scores
 
 __all__ = ["SplitNetwork", "score_rows", "split_network"]
 
@@ -79,15 +79,11 @@ def score_rows(features: FeatureSet, head: nn.Module, classes: tuple[str, ...]) 
         for start in range(0, max(1, len(features)), _CHUNK)
     ]
     scores = torch.cat(parts).softmax(1).numpy()
-    zeros = np.zeros(len(features), np.int64)
-    return Predictions(
+    return join_scores(
+        scores,
+        classes,
+        "probability",
         ids=features.ids,
-        groups=features.patients,
-        repeats=zeros,
-        folds=zeros,
         labels=features.y,
-        predicted=predicted_classes(scores, classes),
-        scores=scores,
-        classes=classes,
-        kind="probability",
+        groups=features.patients,
     )
