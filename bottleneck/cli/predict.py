@@ -127,11 +127,10 @@ def predict(
 
     Example: `bottleneck predict models/scans--resnet18--svm.skops new/ --output new.csv`
     """
-    from bottleneck.deploy.prediction.application import ErrorRate
     from bottleneck.deploy.prediction.prediction_files import patients_path, refuse_existing
-    from bottleneck.settings.schema import validate
+    from bottleneck.statistics.conformal_prediction import check_error_rate
 
-    validate(ErrorRate, error_rate, "--error-rate")
+    check_error_rate(error_rate)
     refuse_existing(output, overwrite=overwrite)
     loaded = _load(model, trust or [])
     trained = {

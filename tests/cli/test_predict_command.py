@@ -187,7 +187,7 @@ WRONG = {
     "no such image": (("m.skops", "none.png"), "does not exist"),
     "another output": (("m.skops", "new", "--output", "x.txt"), "ends with .csv or .xlsx"),
     "a file of others": (("m.skops", "new", "--output", "mine.csv", "--overwrite"), "not replaced"),
-    "an error rate": (("m.skops", "new", "--error-rate", "1.5"), "below 1"),
+    "an error rate": (("m.skops", "new", "--error-rate", "1.5"), "1.5 % is 0.015"),
     "trust": (("m.skops", "new", "--trust", "a.b"), "leave out --trust"),
     "a network": (("m.skops", "new", "--network", "mean"), "networks of a training"),
     "weights": (("m.skops", "new", "--weights", "mine.csv"), "weight file"),

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
 
 __all__ = [
-    "PARTS",
-    "KeptPart",
     "check_fields",
     "describe_fields",
     "read_fields",
@@ -33,7 +31,7 @@ __all__ = [
 ]
 
 
-class KeptPart(Protocol):
+class _KeptValue(Protocol):
     """A value of a model that its file holds as plain content.
 
     Plain content is mappings, lists, texts, numbers, truth values, None, and arrays of finite
@@ -48,8 +46,8 @@ class KeptPart(Protocol):
         """Return the value of plain content, or raise an error of bottleneck if it does not fit."""
 
 
-#: Fields of a model that are objects of their own, and their classes.
-PARTS: Mapping[str, type[KeptPart]] = {
+# Fields of a model that are objects of their own, and their classes.
+_KEPT: Mapping[str, type[_KeptValue]] = {
     "sigmoids": Sigmoids,
     "operating_point": OperatingThreshold,
     "conformal": ConformalSets,
@@ -68,7 +66,7 @@ def write_fields(model: Model) -> dict[str, Any]:
     fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model)}
     del fields["estimator"]
     return {
-        name: value.to_dict() if name in PARTS and value is not None else value
+        name: value.to_dict() if name in _KEPT and value is not None else value
         for name, value in fields.items()
     }
 
@@ -110,21 +108,21 @@ def read_fields(content: Any, names: Iterable[str]) -> dict[str, Any]:
     if more := set(content) - known:
         raise ModelError(f"it has an unknown field {shorten(min(more))}")
     fields = dict(content)
-    for name, kind in PARTS.items():
+    for name, kind in _KEPT.items():
         if fields[name] is None:
             continue
         wrong = f"the field '{name}' does not hold what fit writes"
         try:
-            part = kind.from_dict(_require(dict, fields[name], name))
+            kept = kind.from_dict(_require(dict, fields[name], name))
             # Numbers that were given as texts, for example, are not what was written.
-            if not _is_same(part.to_dict(), fields[name]):
+            if not _is_same(kept.to_dict(), fields[name]):
                 raise ModelError(wrong)
         except (ModelError, UsageError):
             raise
-        # Content that was changed can make the reader of a part raise anything.
+        # Content that was changed can make the reader of a value raise anything.
         except Exception as error:
             raise ModelError(wrong) from error
-        fields[name] = part
+        fields[name] = kept
     return fields
 
 
@@ -224,7 +222,7 @@ def _is_training(training: Mapping[str, Any]) -> bool:
     counts = [training.get(name) for name in ("images", "patients", "centres")]
     return (
         counts[0] is not None
-        and all(part is None or _is_counts(part) for part in counts)
+        and all(one is None or _is_counts(one) for one in counts)
         and all(_is_natural(training.get(name)) for name in ("seed", "inner_splits"))
         and type(training.get("conflicts")) is str
     )

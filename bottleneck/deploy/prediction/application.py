@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
 from bottleneck.deploy.prediction.deployed_model import Deployed, decide
@@ -16,12 +14,9 @@ from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.patient_rows import decide_patients
 from bottleneck.predictions import Predictions
-from bottleneck.settings.schema import validate
 from bottleneck.text.plurals import counted
 
-__all__ = ["ErrorRate", "apply_model"]
-
-ErrorRate = Annotated[float, Gt(0), Lt(1)]
+__all__ = ["apply_model"]
 
 
 def apply_model(
@@ -78,7 +73,6 @@ def apply_model(
     UsageError
         If the error rate is not between 0 and 1.
     """
-    validate(ErrorRate, error_rate, "the error rate")
     everyone = _complete(predictions, failures) if everyone is None else everyone
     if predictions.groups is None and np.any(everyone.patients != ""):
         # All images of a known patient are unreadable: the others are patients of their own.

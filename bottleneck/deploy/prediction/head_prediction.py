@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch
-from bottleneck.deploy.prediction.application import ErrorRate, apply_model
+from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.image_features import extract_new, load_network
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
@@ -23,7 +23,7 @@ from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, join_scores
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.settings.schema import validate
+from bottleneck.statistics.conformal_prediction import check_error_rate
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -45,7 +45,7 @@ def predict_new(
     **machine: Unpack[MachineKeywords],
 ) -> ModelPredictions:
     """Return the predictions of a fitted head on images or features, as ``Model.predict`` says."""
-    validate(ErrorRate, error_rate, "the error rate")
+    check_error_rate(error_rate)
     if is_of_features(given, model.recipe):
         if weights is not None or backbone is not None:
             raise UsageError("features need no network: leave out weights= and backbone=")

@@ -14,7 +14,7 @@ from bottleneck.backbones.recipe import Precision
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.fit import read_target
-from bottleneck.deploy.prediction.application import ErrorRate, apply_model
+from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels
 from bottleneck.deploy.prediction.image_features import (
     extract_each,
@@ -39,6 +39,7 @@ from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.heads.search import check_finite
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.settings.schema import validate
+from bottleneck.statistics.conformal_prediction import check_error_rate
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -66,7 +67,7 @@ def predict_with_networks(
 ) -> ModelPredictions:
     """Return the predictions of a training, as ``TrainedModel.predict`` says."""
     record = folder.record
-    validate(ErrorRate, error_rate, "the error rate")
+    check_error_rate(error_rate)
     validate(Unit, unit, "the unit")
     validate(Aggregate, aggregate, "the aggregate")
     choice = choose_network(record, network)

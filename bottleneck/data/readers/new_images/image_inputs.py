@@ -26,7 +26,11 @@ from bottleneck.data.readers.installed_readers import GuardedReader, choose_read
 from bottleneck.data.readers.new_images.folder_meanings import name_folder_patients
 from bottleneck.data.readers.new_images.given_images import read_inputs
 from bottleneck.data.readers.new_images.image_folders import add_other_images, read_image_folder
-from bottleneck.data.readers.new_images.joined_sources import Part, join_parts, read_image_files
+from bottleneck.data.readers.new_images.joined_sources import (
+    SourceImages,
+    join_sources,
+    read_image_files,
+)
 from bottleneck.data.readers.patient_ids import find_patients, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
@@ -134,15 +138,15 @@ def load_new_images(
     stated = {"columns": columns, "images": images and Path(images), "crop": crop}
     options = {key: value for key, value in stated.items() if value}
     reading = _Reading(known, selection, options, reader)
-    parts = list(reading.parts(_list(sources)))
-    if not parts:
+    read = list(reading.read_each(_list(sources)))
+    if not read:
         raise UsageError(f"no images are given. {_NEEDED}")
     for option in options.keys() - reading.used:
         raise _refuse_option(option)
-    parts = [dataclasses.replace(p, dataset=reading.finish(p, patient_pattern)) for p in parts]
+    read = [dataclasses.replace(one, dataset=reading.finish(one, patient_pattern)) for one in read]
     if patient_pattern is not None and not reading.matched:
         raise UsageError("the images have patients already: omit the patient pattern")
-    dataset = join_parts(parts)
+    dataset = join_sources(read)
     return dataset if name is None else _renamed(dataset, name)
 
 
@@ -157,19 +161,19 @@ class _Reading:
     used: set[str] = dataclasses.field(default_factory=set)
     matched: bool = False
 
-    def parts(self, given: Sequence[Any]) -> Iterator[Part]:
+    def read_each(self, given: Sequence[Any]) -> Iterator[SourceImages]:
         """Yield the data set of each source; image files are one."""
         files: list[Path] = []
         known: set[str] = set()
         for source in given:
             if isinstance(source, ImageDataset):
-                yield Part(source)
+                yield SourceImages(source)
             elif _is_frame(source):
-                yield Part(self._read_frame(source))
+                yield SourceImages(self._read_frame(source))
             elif isinstance(source, str) and source == _PHANTOM:
                 from bottleneck.data.phantom.generator import phantom_dataset
 
-                yield Part(phantom_dataset())
+                yield SourceImages(phantom_dataset())
             else:
                 path = _find_path(source)
                 if self.reader is None and not path.is_dir() and is_image(path.parent, path.name):
@@ -180,7 +184,7 @@ class _Reading:
         if files:
             yield read_image_files(files)
 
-    def _read(self, path: Path) -> Part:
+    def _read(self, path: Path) -> SourceImages:
         try:
             chosen, notes = choose_reader(path, self.reader)
         except OSError as error:
@@ -206,7 +210,7 @@ class _Reading:
         else:
             dataset = chosen.read(path, **options)
         dataset = dataclasses.replace(dataset, reader=record, notes=(*notes, *dataset.notes))
-        return Part(dataset, path, is_folder=is_folder)
+        return SourceImages(dataset, path, is_folder=is_folder)
 
     def _read_frame(self, frame: Any) -> ImageDataset:
         self.used.update(self.options.keys() & {"columns", "images"})
@@ -219,9 +223,9 @@ class _Reading:
         )
         return dataclasses.replace(dataset, name=f"table-{dataset.fingerprint[:8]}")
 
-    def finish(self, part: Part, pattern: str | None) -> ImageDataset:
+    def finish(self, source: SourceImages, pattern: str | None) -> ImageDataset:
         """Return the data set of a source with labels of the model, and with patients."""
-        dataset = part.dataset
+        dataset = source.dataset
         counts = {**dataset.class_counts, "": dataset.n_unlabelled}
         names, notes = match_labels(counts, self.classes, self.selection)
         samples = dataset.samples
@@ -236,12 +240,12 @@ class _Reading:
             notes=tuple(dict.fromkeys((*dataset.notes, *notes))),
             may_lack_labels=True,
         )
-        if pattern is None and not part.paths:
+        if pattern is None and not source.paths:
             return dataset  # Samples in Python have the patients that were stated.
         if pattern is None:
             dataset = read_patients(dataset, some=True)
             known = class_meanings(self.classes, self.selection)
-            return name_folder_patients(dataset, known) if part.is_folder else dataset
+            return name_folder_patients(dataset, known) if source.is_folder else dataset
         if dataset.n_groups is not None:
             return dataset
         self.matched = True
@@ -300,8 +304,8 @@ def _find_path(source: Any) -> Path:
             link = " is a link to a file that" if path.is_symlink() else ""
             raise DataError(f"{str(path)!r}{link} does not exist. {_NEEDED}")
         # A damaged image, or one that this user may not read, is no error here.
-        is_picture = path.suffix.casefold() in IMAGE_SUFFIXES and path.is_file()
-        if not path.is_dir() and not is_picture:
+        is_image_file = path.suffix.casefold() in IMAGE_SUFFIXES and path.is_file()
+        if not path.is_dir() and not is_image_file:
             open_regular(path, "file", DataError).close()
         return Path(os.path.normpath(path.absolute()))
     except OSError as error:

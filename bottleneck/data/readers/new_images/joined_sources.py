@@ -16,13 +16,13 @@ from bottleneck.data.samples import Box, Sample, collect, values_of
 from bottleneck.data.source_names import prefixed, refuse_unclear
 from bottleneck.text.plurals import counted
 
-__all__ = ["Part", "join_parts", "read_image_files"]
+__all__ = ["SourceImages", "join_sources", "read_image_files"]
 
 _Key = tuple[str, Box | None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Part:
+class SourceImages:
     """The images of one source.
 
     Attributes
@@ -48,7 +48,7 @@ class Part:
         return self.files or (() if self.path is None else (self.path,))
 
 
-def read_image_files(files: Sequence[Path]) -> Part:
+def read_image_files(files: Sequence[Path]) -> SourceImages:
     """Return image files as one data set, in the order given, each once.
 
     Parameters
@@ -79,10 +79,10 @@ def read_image_files(files: Sequence[Path]) -> Part:
         notes=tuple(notes),
         may_lack_labels=True,
     )
-    return Part(dataset, files=tuple(distinct))
+    return SourceImages(dataset, files=tuple(distinct))
 
 
-def join_parts(parts: Sequence[Part]) -> ImageDataset:
+def join_sources(sources: Sequence[SourceImages]) -> ImageDataset:
     """Return the images of all sources as one data set.
 
     Its name holds a hash of all paths. With several sources, ids, patients and sources begin with
@@ -90,27 +90,29 @@ def join_parts(parts: Sequence[Part]) -> ImageDataset:
 
     Parameters
     ----------
-    parts : sequence of Part
+    sources : sequence of SourceImages
         At least one.
     """
-    paths = sorted(path for part in parts for path in part.paths)
-    if len(parts) == 1:
-        (part,) = parts
-        return _named(part.dataset, part.dataset.name, paths)
+    paths = sorted(path for source in sources for path in source.paths)
+    if len(sources) == 1:
+        (source,) = sources
+        return _named(source.dataset, source.dataset.name, paths)
     folder = _common_folder(paths)
-    named = sorted(_prefixes(parts, folder).items())
-    notes = [f"{prefix}: {n}" for prefix, part in named for n in part.dataset.notes]
+    named = sorted(_prefixes(sources, folder).items())
+    notes = [f"{prefix}: {n}" for prefix, source in named for n in source.dataset.notes]
     repeated = _Repeated(named)
     samples = collect(repeated.join())
     notes += [*repeated.notes(), *_note_patients(named)]
     excluded: Counter[str] = Counter()
-    for part in parts:
-        excluded.update(part.dataset.excluded)
-    first = parts[0].dataset.name
+    for source in sources:
+        excluded.update(source.dataset.excluded)
+    first = sources[0].dataset.name
     dataset = ImageDataset(
-        name=f"{first}-and-{len(parts) - 1}-more",
+        name=f"{first}-and-{len(sources) - 1}-more",
         samples=samples,
-        images=CombinedSource({prefix: part.dataset.images for prefix, part in reversed(named)}),
+        images=CombinedSource(
+            {prefix: source.dataset.images for prefix, source in reversed(named)}
+        ),
         excluded=dict(excluded),
         notes=tuple(notes),
         may_lack_labels=True,
@@ -125,19 +127,21 @@ def _named(dataset: ImageDataset, name: str, paths: Sequence[Path]) -> ImageData
     return dataclasses.replace(dataset, name=f"{name}-{digest.hexdigest()[:8]}", named_by_path=True)
 
 
-def _prefixes(parts: Sequence[Part], folder: Path) -> dict[str, Part]:
+def _prefixes(sources: Sequence[SourceImages], folder: Path) -> dict[str, SourceImages]:
     """Return the sources by the names that go before their ids."""
-    named: dict[str, Part] = {}
-    for part in parts:
-        path = part.path or (_common_folder(part.files) if part.files else None)
-        name = part.dataset.name if path is None else path.relative_to(folder).as_posix()
+    named: dict[str, SourceImages] = {}
+    for source in sources:
+        path = source.path or (_common_folder(source.files) if source.files else None)
+        name = source.dataset.name if path is None else path.relative_to(folder).as_posix()
         name = "files" if name == "." else name
         number = 1
         while name in named:
             number += 1
             name = f"{name}-{number}"
-        named[name] = part
-    if any(not part.paths for part in parts):  # Nested folders hold the same images; others do not.
+        named[name] = source
+    if any(
+        not source.paths for source in sources
+    ):  # Nested folders hold the same images; others do not.
         refuse_unclear(named)
     return named
 
@@ -147,34 +151,34 @@ class _Repeated:
 
     Parameters
     ----------
-    named : sequence of (str, Part)
+    named : sequence of (str, SourceImages)
         The sources, each with the name that goes before its ids.
     """
 
-    def __init__(self, named: Sequence[tuple[str, Part]]) -> None:
+    def __init__(self, named: Sequence[tuple[str, SourceImages]]) -> None:
         self._named = named
         self._first: dict[_Key, str] = {}
         self._labels: dict[_Key, set[str]] = {}
         self._repeated = Counter[str]()
         self._contradicted: list[str] = []
-        for prefix, part in named:
-            for sample in part.dataset.samples:
-                key = _key(part, sample)
+        for prefix, source in named:
+            for sample in source.dataset.samples:
+                key = _key(source, sample)
                 if key is not None and self._first.setdefault(key, prefix) != prefix:
                     self._repeated[prefixed(prefix, sample.id)] += 1
                     self._labels.setdefault(key, set())
         # Of an image in several sources, one may know the label.
-        for _, part in named if self._labels else ():
-            for sample in part.dataset.samples:
-                key = _key(part, sample)
+        for _, source in named if self._labels else ():
+            for sample in source.dataset.samples:
+                key = _key(source, sample)
                 if key in self._labels and sample.label:
                     self._labels[key].add(sample.label)
 
     def join(self) -> Iterator[Sample]:
         """Yield the samples with the names of their sources."""
-        for prefix, part in self._named:
-            for sample in part.dataset.samples:
-                key, label = _key(part, sample), sample.label
+        for prefix, source in self._named:
+            for sample in source.dataset.samples:
+                key, label = _key(source, sample), sample.label
                 if key is not None and self._first[key] != prefix:
                     continue
                 if key is not None and (known := self._labels.get(key)):
@@ -204,11 +208,11 @@ class _Repeated:
             )
 
 
-def _note_patients(named: Sequence[tuple[str, Part]]) -> Iterator[str]:
+def _note_patients(named: Sequence[tuple[str, SourceImages]]) -> Iterator[str]:
     """Yield a note on patients of several sources, who count as one in each."""
     sources: dict[str, str] = {}
-    for prefix, part in named:
-        for patient in set(values_of(part.dataset.samples, "group")) - {None}:
+    for prefix, source in named:
+        for patient in set(values_of(source.dataset.samples, "group")) - {None}:
             if (other := sources.setdefault(patient, prefix)) != prefix:
                 yield (
                     f"patients of one name in '{other}' and '{prefix}' count as two: if they are "
@@ -217,9 +221,9 @@ def _note_patients(named: Sequence[tuple[str, Part]]) -> Iterator[str]:
                 return
 
 
-def _key(part: Part, sample: Sample) -> _Key | None:
+def _key(source: SourceImages, sample: Sample) -> _Key | None:
     """Return what the same image has in all sources; None for an image that is no file."""
-    images = part.dataset.images
+    images = source.dataset.images
     if not isinstance(images, FileSource):
         return None
     return os.path.realpath(images.root / sample.source), sample.region
