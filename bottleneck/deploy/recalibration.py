@@ -14,6 +14,7 @@ from bottleneck import __version__
 from bottleneck.data.splits.patients import count_by_class, inner_folds
 from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.model_words import describe_order
 from bottleneck.deploy.recalibration_cases import Cases, read_cases
 from bottleneck.deploy.recalibration_result import Recalibration, What
 from bottleneck.errors import ModelError, ProtocolError, UsageError, unknown_name
@@ -154,6 +155,8 @@ def _move_probabilities(model: Model, cases: Cases, folds: NDArray[np.int64]) ->
         moved[tested] = shift.apply(before.probabilities[tested])
     after = dataclasses.replace(before, probabilities=moved, folds=folds)
     shift = fit_shift(before.probabilities, before.labels, before.classes)
+    if not shift.slope > 0 and (order := describe_order(model)):
+        raise ProtocolError(f"{order}: train another with fit")
     if not shift.slope > 0:
         raise ProtocolError(
             f"the probabilities order these cases the wrong way (slope {shift.slope:.2f}): check "

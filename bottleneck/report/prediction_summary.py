@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.deploy.models.model import Model
-from bottleneck.deploy.models.model_words import describe_recalibration
+from bottleneck.deploy.models.model_words import describe_comparison, describe_recalibration
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Evaluation
@@ -69,7 +69,7 @@ def name_decisions(made: ModelPredictions) -> str:
     point = made.operating_point
     if point is None:
         return "by the largest score"
-    return f"at the threshold for a {point.held} of {point.target:g} in training"
+    return f"at the threshold that was set for a {point.held} of {point.target:g}"
 
 
 def describe_origin(model: object) -> Iterator[str]:
@@ -84,7 +84,7 @@ def describe_origin(model: object) -> Iterator[str]:
     if model.comparison is None:
         yield "The file of the model holds no evaluation: compare estimates how good it is"
     else:
-        yield f"The model was {model.comparison.words.rstrip('.')}"
+        yield f"The model was {describe_comparison(model)}"
     for one in model.recalibrations:
         yield f"It was recalibrated: {describe_recalibration(one)}"
     if model.weights:

@@ -150,3 +150,4 @@ def test_models_that_order_samples_the_wrong_way_say_so() -> None:
         assert words in describe_order(model)
         assert bool(describe_order(model)) == bool(words)
         assert words in describe_model(model)["probabilities"]
+        assert any("the wrong way" in text for text in model.predict(X[:3]).warnings) == bool(words)

@@ -12,13 +12,16 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
+from bottleneck.deploy.evaluated_arm import EvaluatedArm, MeasuredFigure, MeasuredPoint
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_words import describe_model
 from bottleneck.deploy.prediction.head_prediction import score_features
 from bottleneck.deploy.recalibration import recalibrate
 from bottleneck.errors import BottleneckError, ModelError, ProtocolError, UsageError
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift, fit_shift
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities
+from bottleneck.report.prediction_summary import describe_origin
 
 ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}
 
@@ -155,6 +158,38 @@ def test_a_threshold_is_moved_to_its_target(model, tmp_path):
     again = load_model(made.model.save(tmp_path / "moved.skops"))
     assert again.operating_point == point
     assert again.recalibrations == made.model.recalibrations
+
+
+@pytest.mark.parametrize("what", ["probabilities", "threshold"])
+def test_what_a_comparison_measured_is_said_to_be_older_than_a_recalibration(model, what):
+    point = MeasuredPoint(
+        held="sensitivity", target=0.9, metrics={"sensitivity": MeasuredFigure(value=0.87)}
+    )
+    evaluated = EvaluatedArm(
+        arm="arm",
+        dataset="phantom",
+        positive="malignant",
+        auroc=MeasuredFigure(value=0.8),
+        design="a split",
+        protocol="",
+        unit="image",
+        n_samples=60,
+        n_patients=60,
+        n_arms=1,
+        is_best=True,
+        operating_point=point,
+    )
+    known = dataclasses.replace(model, comparison=evaluated)
+    made = recalibrate(known, new_cases(), what=what, quiet=True).model
+    for old, new in (
+        (describe_model(known)["comparison"], describe_model(made)["comparison"]),
+        (" ".join(describe_origin(known)), " ".join(describe_origin(made))),
+    ):
+        assert "evaluated: AUROC 0.800" in old
+        assert "evaluated before its recalibration: AUROC 0.800" in new
+        assert ("are of the old one" in new) == (what == "threshold")
+    assert f"It was recalibrated: {made.recalibrations[0]['date']}, {what}, on elsewhere" in new
+    assert ("cross-validated on" in describe_model(made)["threshold"]) == (what == "threshold")
 
 
 def test_every_recalibration_stays_in_the_file(model, tmp_path):

@@ -10,14 +10,30 @@ from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
+    from bottleneck.deploy.prediction.deployed_model import Deployed
 
-__all__ = ["describe_model", "describe_recalibration", "describe_threshold"]
+__all__ = [
+    "describe_comparison",
+    "describe_model",
+    "describe_order",
+    "describe_recalibration",
+    "describe_threshold",
+]
 
 _NOT_KNOWN = "not known"
 
 
-def describe_threshold(point: OperatingThreshold, positive: str) -> str:
+def describe_threshold(point: OperatingThreshold, positive: str, *, is_moved: bool = False) -> str:
     """Return the threshold of a model in words.
+
+    Parameters
+    ----------
+    point : OperatingThreshold
+        The threshold.
+    positive : str
+        The positive class.
+    is_moved : bool
+        Whether a recalibration chose it.
 
     Examples
     --------
@@ -26,14 +42,33 @@ def describe_threshold(point: OperatingThreshold, positive: str) -> str:
     'malignant at a score of at least −0.41'
     """
     number = f"{point.threshold:.6g}".replace("-", "−")
-    return (
+    text = (
         f"{positive} at a score of at least {number}: sensitivity {point.sensitivity:.3f}, "
-        f"specificity {point.specificity:.3f} out of fold, which is not an estimate of "
-        "performance; compare estimates it"
+        f"specificity {point.specificity:.3f} "
     )
+    if is_moved:
+        return text + "cross-validated on the cases of the recalibration"
+    return text + "out of fold, which is not an estimate of performance; compare estimates it"
 
 
-def describe_order(model: Model) -> str:
+def describe_comparison(model: Model) -> str:
+    """Return what a comparison measured of a model, and whether that was before a recalibration."""
+    if model.comparison is None:
+        return "none: the model names no comparison that evaluated it"
+    words = model.comparison.words.rstrip(".")
+    if not model.recalibrations:
+        return words
+    words = words.replace("evaluated:", "evaluated before its recalibration:", 1)
+    if model.comparison.operating_point is not None and _is_moved(model):
+        words += ". The threshold has moved since: sensitivity and specificity are of the old one"
+    return words
+
+
+def _is_moved(model: Model) -> bool:
+    return any(one.get("what") == "threshold" for one in model.recalibrations)
+
+
+def describe_order(model: Deployed) -> str:
     """Return a warning where probabilities fall as the scores rise; "" where they do not."""
     slopes = () if model.sigmoids is None else model.sigmoids.slopes
     if all(slope > 0 for slope in slopes):
@@ -69,15 +104,13 @@ def describe_model(model: Model) -> dict[str, str]:
         "probabilities": _describe_probabilities(model),
         "threshold": "none: the class with the largest score is decided"
         if point is None or model.positive is None
-        else describe_threshold(point, model.positive),
+        else describe_threshold(point, model.positive, is_moved=_is_moved(model)),
         "sets": "none: they need calibrated probabilities"
         if model.conformal is None
         else model.conformal.words(),
         "distances": "not kept" if model.reference is None else model.reference.words,
         "weights": _describe_weights(model),
-        "comparison": "none: the model names no comparison that evaluated it"
-        if model.comparison is None
-        else model.comparison.words,
+        "comparison": describe_comparison(model),
         "recalibrations": "; ".join(map(describe_recalibration, model.recalibrations)) or "none",
     }
 

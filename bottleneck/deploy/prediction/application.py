@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.deploy.models.model_words import describe_order
 from bottleneck.deploy.prediction.deployed_model import Deployed, decide
 from bottleneck.deploy.prediction.external_test import evaluate_labelled, find_test_warnings
 from bottleneck.deploy.prediction.input_rows import InputRows
@@ -100,6 +101,8 @@ def apply_model(
             f"{counted(n_copies, 'image')} of {len(everyone.ids)} are training images of the "
             "model, or nearly: their predictions do not say how it does on new ones"
         )
+    if order := describe_order(model):
+        warnings = (order, *warnings)
     if model.conformal is None:
         found.append("the model has no conformal sets: train it again with fit to have them")
     return ModelPredictions(

@@ -68,7 +68,7 @@ class ModelPredictions:
     distance_words : str
         What the percentiles are, in words; empty without them.
     warnings : tuple of str
-        Warnings about the metrics, the most severe first.
+        Warnings about the model and its metrics, the most severe first.
     notes : tuple of str
         Notes to the user.
 
