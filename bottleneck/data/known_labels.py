@@ -61,10 +61,22 @@ def match_labels(
     notes = []
     known = f"({', '.join(classes)})"
     if unknown := [label for label in labels if label not in spelled]:
-        notes.append(_note(counts, unknown, f"is no class of the model {known}"))
+        notes.append(
+            _note(
+                counts,
+                unknown,
+                f"{_be(unknown)} no class of the model {known}",
+            )
+        )
     lost = [label for label in spelled if not names[label]]
     if left_out := [label for label in lost if targets[spelled[label]] == {""}]:
-        notes.append(_note(counts, left_out, "was left out of the training of the model"))
+        notes.append(
+            _note(
+                counts,
+                left_out,
+                f"{'was' if len(left_out) == 1 else 'were'} left out of the training of the model",
+            )
+        )
     if double := [label for label in lost if label not in left_out]:
         notes.append(_note(counts, double, f"may be two classes of the model {known}"))
     return names, notes
@@ -98,12 +110,17 @@ def class_meanings(
     return {name: frozenset(found) for name, found in meanings.items()}
 
 
+def _be(labels: Sequence[str]) -> str:
+    return "is" if len(labels) == 1 else "are"
+
+
 def _note(counts: Mapping[str, int], labels: Sequence[str], reason: str) -> str:
     shown = ", ".join(legible(label) for label in labels[:_SHOWN])
     more = f" (and {len(labels) - _SHOWN} other labels)" if len(labels) > _SHOWN else ""
     n = sum(counts[label] for label in labels)
+    label = "label" if len(labels) == 1 else "labels"
     return (
-        f"the label {shown}{more} of {counted(n, 'image')} {reason}: "
+        f"the {label} {shown}{more} of {counted(n, 'image')} {reason}: "
         f"{'it counts' if n == 1 else 'these count'} as unlabelled"
     )
 

@@ -172,6 +172,11 @@ def test_lists_of_images_have_labels_patients_and_ids_of_their_own(model: Model)
         model.predict("new", y=y)
     with pytest.raises(BottleneckError, match="6 images, and 2 labels"):
         model.predict(images, y=y[:2])
+    with pytest.raises(BottleneckError, match="Images in memory"):
+        model.predict([Image.new("L", (9, 9))])  # type: ignore[list-item]
+    Path("t.csv").write_text(f"path,label\n{images[0]},benign\n,malignant\n")
+    (note,) = (one for one in model.predict("t.csv", quiet=True).notes if "left out" in one)
+    assert note == "left out: 1 × no path"
     with pytest.raises(BottleneckError, match=r"image\[None\]"):
         model.predict(np.zeros((60, 80), np.uint8))
     with pytest.raises(BottleneckError, match="unknown option 'pooling'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def _is_numbers(given: Any, *, has_columns: bool) -> bool:
         return False
     dimensions = getattr(first, "ndim", None)
     if first is not given:  # A list of images, or of rows.
-        return dimensions is None or dimensions < 2
+        return isinstance(first, list | tuple | int | float) or dimensions in (0, 1)
     if getattr(given, "dtype", None) == np.uint8 and dimensions == 2 and not has_columns:
         raise UsageError(
             f"an array of uint8 of the shape {given.shape} may be a single image: pass images of "
@@ -123,7 +124,12 @@ def read_images(
     """
     options = {"classes": classes, "selection": selection, **options}
     if not fields.stated:
-        return load_new_images(given, **options)
+        dataset = load_new_images(given, **options)
+        if isinstance(given, ImageDataset) or not dataset.excluded:
+            return dataset
+        # Who gives a data set has its summary, which says this.
+        reasons = ", ".join(f"{n} × {reason}" for reason, n in dataset.excluded.items())
+        return dataclasses.replace(dataset, notes=(*dataset.notes, f"left out: {reasons}"))
     if isinstance(given, str | os.PathLike | ImageDataset) or is_frame(given):
         raise UsageError(
             "a data set, folder or table has labels, patients and ids of its own: leave out "
