@@ -61,22 +61,11 @@ def match_labels(
     notes = []
     known = f"({', '.join(classes)})"
     if unknown := [label for label in labels if label not in spelled]:
-        notes.append(
-            _note(
-                counts,
-                unknown,
-                f"{_be(unknown)} no class of the model {known}",
-            )
-        )
+        notes.append(_note(counts, unknown, f"{_be(unknown)} no class of the model {known}"))
     lost = [label for label in spelled if not names[label]]
     if left_out := [label for label in lost if targets[spelled[label]] == {""}]:
-        notes.append(
-            _note(
-                counts,
-                left_out,
-                f"{'was' if len(left_out) == 1 else 'were'} left out of the training of the model",
-            )
-        )
+        reason = f"{_be(left_out)} not among those that the model was trained on"
+        notes.append(_note(counts, left_out, reason))
     if double := [label for label in lost if label not in left_out]:
         notes.append(_note(counts, double, f"may be two classes of the model {known}"))
     return names, notes
