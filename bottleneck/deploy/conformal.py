@@ -33,10 +33,9 @@ class ConformalSets:
     """The nonconformity scores of a model, from which the sets of new images follow.
 
     The method is that of ``bottleneck.statistics.conformal_sets``. Its guarantee holds for
-    predictions of a model that saw none of these patients. The scores are out-of-fold, and the
-    model itself is trained on all folds: it is at least as good as those of the folds if more
-    data help, and the sets then hold the true class more often than stated. That is measured
-    (``benchmarks/conformal.md``), not guaranteed.
+    predictions of a model that was trained on none of these patients. These scores are
+    out-of-fold, and the model itself is trained on all folds. How often its sets hold the true
+    class is therefore measured (``benchmarks/conformal.md``), not guaranteed.
 
     Attributes
     ----------
@@ -67,18 +66,6 @@ class ConformalSets:
     weights: tuple[Floats, ...]
     patients: tuple[int, ...]
     unit: str = "patient"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ConformalSets):
-            return NotImplemented
-        pairs = zip((*self.scores, *self.weights), (*other.scores, *other.weights), strict=False)
-        return (self.classes, self.patients, self.unit) == (
-            other.classes,
-            other.patients,
-            other.unit,
-        ) and all(np.array_equal(a, b) for a, b in pairs)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return describe(self, "", self._counts())
@@ -271,7 +258,7 @@ class ConformalSets:
 
     def _is_sound(self) -> bool:
         """Return whether the fields are of the right types and agree with each other."""
-        sizes = {len(part) for part in (self.classes, self.scores, self.weights, self.patients)}
+        sizes = {len(one) for one in (self.classes, self.scores, self.weights, self.patients)}
         return (
             sizes == {len(set(self.classes))}
             and all(isinstance(name, str) for name in self.classes)
