@@ -86,7 +86,7 @@ QUOTES = (
     Quote(RECORD, r"; with it, ([\d.]+) % and more", COVERAGE, "Cross-validation", _CORRECTED, min),
     Quote(
         "docs/predict.md",
-        r"fares worst is in its sets ([\d.]+) points less often than asked at most",
+        r"hold the worst class at most ([\d.]+) percentage points less often than asked",
         CONFORMAL,
         "New patients",
         ("short",),

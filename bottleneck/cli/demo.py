@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
     from bottleneck.evaluation.results import Comparison
 
-# Patients that the model has not seen, and the seed that draws them.
+# New patients, and the seed that draws them.
 _N_NEW, _NEW_SEED = 8, 1
 
 

@@ -66,14 +66,14 @@ def predict(
     ),
     error_rate: Annotated[
         float,
-        typer.Option(help="Share of each class whose set may lack the true class."),
+        typer.Option(help="Share of new patients of each class whose set may lack it."),
     ] = 0.1,
     weights: Annotated[
         Path | None,
         typer.Option(help="The weight file of the network.", show_default="found by its sha256"),
     ] = None,
     features: Annotated[
-        Path, typer.Option(help="Folder of feature files, where known images are found again.")
+        Path, typer.Option(help="Folder of feature files; images in them are not computed again.")
     ] = Path("features"),
     network: Annotated[
         str | None,

@@ -55,29 +55,29 @@ class FitCommand:
         return self.command or self.python
 
     @property
-    def parts(self) -> list[str]:
-        """The command in parts that each begin with an option, or the line of Python."""
+    def segments(self) -> list[str]:
+        """The command, divided before each option; or the line of Python."""
         if self.command is None:
             return [self.python] if self.python else []
-        parts: list[list[str]] = [[]]
+        segments: list[list[str]] = [[]]
         for word in shlex.split(self.command):
             if word.startswith("--"):
-                parts.append([])
-            parts[-1].append(word)
-        return list(map(shlex.join, parts))
+                segments.append([])
+            segments[-1].append(word)
+        return list(map(shlex.join, segments))
 
     @property
     def lines(self) -> list[str]:
-        """The command with an option a line where it is long, or the line of Python."""
+        """The command in lines that fit a terminal, or the line of Python."""
         if self.command is None:
             return [f"  {self.python}"] if self.python else []
         lines = [""]
-        for part in self.parts:
+        for segment in self.segments:
             # An option stays with its value.
-            if lines[-1] and len(lines[-1]) + len(part) + len(" \\") >= WIDTH:
+            if lines[-1] and len(lines[-1]) + len(segment) + len(" \\") >= WIDTH:
                 lines[-1] += " \\"
                 lines.append("   ")
-            lines[-1] += f" {part}" if lines[-1] else f"  {part}"
+            lines[-1] += f" {segment}" if lines[-1] else f"  {segment}"
         return lines
 
 

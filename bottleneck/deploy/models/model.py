@@ -210,8 +210,8 @@ class Model:
         backbone : Backbone, optional
             The network, if it is one of your own.
         features : str or Path
-            Folder of the feature files, in which rows of the same images are found again: a call
-            that is repeated computes only new images, also after a kill.
+            Folder of the feature files. A call that is repeated, also after a kill, computes only
+            images without rows there. Rows of 32 images or fewer are not kept.
         progress : callable or None
             Called with the number of steps done, their total, and a text.
         quiet : bool

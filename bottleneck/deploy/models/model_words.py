@@ -81,7 +81,7 @@ def describe_order(model: Deployed) -> str:
 
 
 def describe_model(model: Model) -> dict[str, str]:
-    """Return what a model keeps beside its estimator, as headings and sentences.
+    """Return what a model keeps besides its estimator, as headings and sentences.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def extract_new(
     recipe : mapping
         Recipe of the features of a model.
     folder : str or Path
-        Folder of the feature files, in which rows of the same images are found again. Rows of 32
+        Folder of the feature files. Images with rows there are not computed again. Rows of 32
         images or fewer are not kept.
     progress : callable or None
         As for ``extract``.

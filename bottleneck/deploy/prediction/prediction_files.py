@@ -1,4 +1,4 @@
-"""Files of predictions: CSV or workbook, written whole, in place of nothing but their like."""
+"""Files of predictions, CSV or workbook: each is whole, and replaces only earlier predictions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Trained networks in two parts: a backbone that is extracted, and the classifier on its rows.
 
 The pooled last map of a trained network is extracted like that of a frozen one: rows are computed
-in batches of one shape, are found again by the content of their image, and survive a kill. The
+in batches of one shape, kept by the content of their image, and survive a kill. The
 trained classifier then turns a row into scores.
 """
 

@@ -135,7 +135,7 @@ class TrainedModel:
             the network that images are extracted with. Otherwise ``backbone`` is the one that was
             passed to ``finetune``, if it was a network of one's own.
         features : str or Path
-            Folder of the feature files, in which rows of the same images are found again.
+            Folder of the feature files. Images with rows there are not computed again.
         progress : callable or None
             Called with the number of steps done, their total, and a text.
         quiet : bool
