@@ -1,4 +1,4 @@
-"""``bottleneck inspect``: show what a feature file or a model holds."""
+"""``bottleneck inspect``: show what a feature file, a model or a training holds."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ from bottleneck.text.plurals import counted
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A feature file (.h5) or a model (.skops).")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A feature file (.h5), a model (.skops) or a folder of `finetune`."),
+    ],
     trust: Trust = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Print what a feature file or a model holds, and what made it.
+    """Print what a feature file, a model or a folder of trained networks holds.
 
     Example: `bottleneck inspect features/phantom--resnet18--imagenet--avg--1a2b3c4d.h5`
     """
     del quiet  # Nothing but the result is printed.
     if trust and file.suffix != ".skops":
         raise UsageError("--trust is for models (.skops), and this is another file: leave it out")
-    if file.suffix == ".skops":
+    if any((file / name).is_file() for name in ("training.json", "run.json")):
+        facts = shown = _training(file)
+    elif file.suffix == ".skops":
         facts, shown = _model(file, trust or [])
     else:
         facts = shown = _features(file)
@@ -68,6 +73,12 @@ def _features(path: Path) -> dict[str, Any]:
         "failures": dict(features.failures),
         **features.provenance,
     }
+
+
+def _training(path: Path) -> dict[str, Any]:
+    from bottleneck.deploy.trained.trained_model import TrainedModel
+
+    return {"file": path, "holds": "trained networks", **TrainedModel(path).describe()}
 
 
 def _model(path: Path, trust: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:

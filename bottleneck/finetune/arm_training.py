@@ -15,7 +15,7 @@ from bottleneck import __version__
 from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.finetune.classifier import count_parameters, describe_trainable
 from bottleneck.finetune.trained_arm import Trained
-from bottleneck.finetune.training_folder.fold_record import TRAINING_FORMAT
+from bottleneck.finetune.training_folder.fold_record import JOINED, TRAINING_FORMAT
 from bottleneck.finetune.training_folder.saved_files import (
     seal_table,
     write_sealed_json,
@@ -93,7 +93,7 @@ def train_arm(
     n_trained, n_all = count_parameters(layers)
     every = [*parts] if whole is None else [*parts, whole]
     results = [
-        _train_fold(inputs, config, part, folder, progress, (number, len(every), len(parts)))
+        _train_fold(inputs, config, part, plan, folder, progress, (number, len(every), len(parts)))
         for number, part in enumerate(every)
     ]
     test, validation = (
@@ -105,15 +105,14 @@ def train_arm(
         )
         for name in ("test", "validation")
     )
-    tables = {
-        "predictions.csv": pd.concat(
-            [
-                test.to_frame().assign(part="test"),
-                validation.to_frame().assign(part="validation"),
-            ],
-            ignore_index=True,
-        )
-    }
+    parts_of_table = [
+        test.to_frame().assign(part="test"),
+        validation.to_frame().assign(part="validation"),
+    ]
+    tables = {"predictions.csv": pd.concat(parts_of_table, ignore_index=True)}
+    if plan.all_groups is not None and len(plan.duplicates.pairs):
+        joined = dict(zip(inputs.ids.tolist(), plan.all_groups.tolist(), strict=True))
+        tables["predictions.csv"][JOINED] = tables["predictions.csv"]["id"].map(joined)
     refit = None
     if whole is not None:
         refit, scores = results[-1]
@@ -167,6 +166,7 @@ def _train_fold(
     inputs: Inputs,
     config: TrainingOptions,
     part: FoldSplit,
+    plan: FoldPlan,
     folder: RunFolder,
     progress: Progress | None,
     place: tuple[int, int, int],
@@ -207,16 +207,14 @@ def _train_fold(
         },
         **record,
     }
-    made = {} if reference is None else _name_none(inputs, part.train, reference)
+    groups = inputs.ids if plan.all_groups is None else plan.all_groups
+    made = {} if reference is None else _name_none(groups[part.train], reference)
     return folder.finish(part.name, record, scores, network.state_dict(), made), scores
 
 
-def _name_none(
-    inputs: Inputs, rows: NDArray[np.intp], features: NDArray[np.float32]
-) -> dict[str, NDArray[Any]]:
-    """Return features with numbers in place of patients."""
-    patients = inputs.ids if inputs.patients is None else inputs.patients
-    return {"X": features, "patients": np.unique(patients[rows], return_inverse=True)[1]}
+def _name_none(groups: NDArray[np.str_], features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Return features with numbers in place of patients, joined where they share copies."""
+    return {"X": features, "patients": np.unique(groups, return_inverse=True)[1]}
 
 
 def _predictions(

@@ -262,6 +262,16 @@ def test_missing_weights_are_named_with_the_command_that_brings_them(name, sourc
     ]
 
 
+def test_a_model_is_never_offered_random_weights(tmp_path):
+    made = load_backbone("resnet18", weights="random")
+    record = {**made.weights.to_dict(), "name": "imagenet"}
+    recipe = {**made.recipe("fp32").to_dict(), "weights": "imagenet"}
+    for chosen in (None, "imagenet"):
+        with pytest.raises(WeightsError) as error:
+            load_recipe_backbone(recipe, record, weights=chosen)
+        assert "random" not in str(error.value.args)
+
+
 def test_a_name_in_a_command_cannot_be_a_command():
     stated = recorded.RecordedWeights(name="x; rm -r ~", source="https://a/$(rm -r ~)")
     (_, command, _) = recorded.ways_to_bring(find_encoder("resnet18"), stated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,8 @@ from bottleneck import load_model
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.deploy.trained.network_calibration import deploy_networks
+from bottleneck.deploy.trained.network_choice import choose_network
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import ModelError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
@@ -26,6 +29,11 @@ from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune.cross_validate import finetune, train_on_features
 from bottleneck.finetune.trained_arm import Trained
+from bottleneck.finetune.training_folder.saved_files import (
+    read_sealed_json,
+    write_sealed,
+    write_sealed_json,
+)
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 
 
@@ -356,3 +364,83 @@ def test_a_network_of_all_samples_is_continued(
     finetune(dataset, quick(), **options)
     for name in ("refit.csv", "predictions.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (trained.path / name).read_bytes()
+
+
+def test_training_images_are_known_again(model: TrainedModel, photos: Path, tmp_path: Path) -> None:
+    paths = sorted(photos.iterdir())[:3]
+    made = model.predict(paths, network="refit", features=tmp_path)
+    own = pd.read_csv(model.path / "refit.csv")["id"]
+    n = sum(path.name not in set(own) for path in paths)
+    assert made.evaluation is None
+    assert f"{n} images of 3 are training images of the model" in " ".join(made.notes)
+
+
+def test_patients_who_share_copies_count_once(
+    dataset: ImageDataset, backbone: Backbone, tmp_path: Path
+) -> None:
+    twin = dataclasses.replace(dataset.samples[0], id="twin", group="another")
+    dataset = dataclasses.replace(dataset, samples=(*dataset.samples, twin))
+    (trained,) = finetune(
+        dataset,
+        quick(epochs=1),
+        backbone=backbone,
+        protocol=Protocol(n_splits=2),
+        output=tmp_path / "run",
+    )
+    folder = TrainedFolder(trained.path)
+    n_patients = len({s.group for s in dataset.samples})
+    for unit in ("image", "patient"):
+        deployed = deploy_networks(
+            folder, choose_network(folder.record, "mean"), "malignant", unit=unit
+        )
+        assert sum(deployed.conformal.patients) == n_patients - 1
+    splits = pd.read_csv(trained.path / "splits.csv")
+    own_name = {"group": {"another": dataset.samples[0].group}}
+    patients = splits[splits["part"] == "train"].replace(own_name)
+    for fold in folder.record.folds:
+        kept = folder.reference(fold)
+        own = patients[patients["fold"] == fold.fold]
+        assert kept is not None
+        assert kept[1].max() + 1 == own["group"].nunique()
+
+
+@pytest.mark.parametrize("damage", ["no npz", "no arrays", "no preprocessing"])
+def test_records_that_were_changed(
+    trained: Trained, backbone: Backbone, dataset: ImageDataset, tmp_path: Path, damage: str
+) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(trained.path, copied)
+    record = read_sealed_json(copied / "training.json", "record")
+    if damage == "no preprocessing":
+        del record["network"]["preprocessing"]
+    else:
+        packed = io.BytesIO()
+        np.savez(packed, Y=np.zeros(3))
+        data = packed.getvalue() if damage == "no arrays" else b"PK"
+        record["folds"][0]["files"]["reference.npz"] = write_sealed(
+            copied / "fold-0-0" / "reference.npz", data
+        )._asdict()
+    write_sealed_json(copied / "training.json", record)
+
+    def predict() -> None:
+        model = load_model(copied, backbone=backbone)
+        model.predict(dataset, network="fold-1", features=tmp_path / "features")
+
+    with pytest.raises(ModelError, match="repeat the training with the same command"):
+        predict()
+
+
+def test_inspect_says_what_a_training_is(trained: Trained, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from bottleneck.cli.app import app
+
+    def inspect(*words: str) -> str:
+        return CliRunner().invoke(app, ["inspect", *words]).output
+
+    shown = inspect(str(trained.path))
+    assert "classes: benign, malignant (positive)" in shown
+    assert f"trained on: {N_IMAGES} images of made" in shown
+    assert json.loads(inspect(str(trained.path), "--json"))["networks"][0] == "mean"
+    (tmp_path / "run.json").write_text("{}")
+    assert "not finished" in " ".join(inspect(str(tmp_path)).split())

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _RANDOM = "random"
+_TRYING_OUT = "To only try out the software: --weights random, with which results are meaningless."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +170,11 @@ def load_network(
         if preprocessing:
             stated = find_preprocessing(preprocessing, encoder)
         return networks.build(encoder), loaded, stated
-    located = locate(encoder, weights)
+    try:
+        located = locate(encoder, weights)
+    except WeightsError as error:
+        # Only here: what was trained with weights needs these, and never random ones.
+        raise WeightsError(*error.args, _TRYING_OUT) from None
     network, loaded = load_file(encoder, located)
     name = preprocessing or located.preprocessing or str(loaded.layout)
     return network, loaded, find_preprocessing(name, encoder, loaded.sha256)
@@ -372,8 +377,7 @@ def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: st
         "Copy the file to this machine and import it once:",
         f"  bottleneck weights import {published.file} --backbone {encoder.name} "
         f"--as {published.weights}",
-        "Then repeat the command. To use a file of your own: --weights FILE. To only try out the "
-        "software: --weights random, with which results are meaningless.",
+        "Then repeat the command. To use a file of your own: --weights FILE.",
     )
 
 

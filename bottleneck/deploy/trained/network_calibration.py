@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.trained.network_choice import MEAN, NetworkChoice
+from bottleneck.errors import ModelError
 from bottleneck.evaluation.metrics.calibration import calibrate
 from bottleneck.evaluation.metrics.operating_points import Held, OperatingThreshold, fit_threshold
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_by_patient
-from bottleneck.evaluation.metrics.row_groups import match_folds, split_folds
+from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids, add_probabilities, fit_sigmoids
 from bottleneck.finetune.training_folder.trained_folder import FoldFiles, TrainedFolder
 from bottleneck.finetune.validation_split import REFIT
@@ -52,6 +53,17 @@ operating_point, conformal
     conformal: ConformalSets
     has_patients: bool
     kind: Kind = "probability"
+
+    def note_order(self) -> list[str]:
+        """Return a note where probabilities fall as the scores of one of several networks rise."""
+        slopes = [() if made is None else made.slopes for _, made in self.members]
+        wrong = sum(any(slope <= 0 for slope in each) for each in slopes)
+        if not wrong or len(slopes) == 1:  # That of one network is warned of as that of a head.
+            return []
+        return [
+            f"the scores of {wrong} of {len(slopes)} networks order their validation set the wrong "
+            "way, so that a probability falls as its score rises: their training did not succeed"
+        ]
 
     def join(self, parts: Sequence[Predictions]) -> Predictions:
         """Return the predictions of all networks as one.
@@ -114,8 +126,14 @@ def deploy_networks(
 
     test, validation = folder.predictions()
     is_mean = choice.name == MEAN
-    chosen_on = match_folds(test, validation)
     record = folder.record
+    sizes = [len(rows) for rows in split_folds(test)]
+    if test.classes != record.classes or sizes != [fold.n_test for fold in record.folds]:
+        raise ModelError(
+            f"{folder.path / 'predictions.csv'} has other folds or classes than training.json "
+            "states: repeat the training with the same command"
+        )
+    chosen_on = match_folds(test, validation)
     if is_mean:
         # The mean is taken of images, and a patient's score follows from the means.
         whole = calibrate(test, chosen_on)
@@ -152,9 +170,20 @@ def deploy_networks(
         aggregate=aggregate,
         sigmoids=sigmoids,
         operating_point=point,
-        conformal=ConformalSets.fit(out_of_fold, has_patients=test.groups is not None),
+        conformal=ConformalSets.fit(
+            _join_patients(out_of_fold, folder.joined_patients()),
+            has_patients=test.groups is not None,
+        ),
         has_patients=test.groups is not None,
     )
+
+
+def _join_patients(rows: Predictions, group_of: Mapping[str, str]) -> Predictions:
+    """Return predictions with the groups of a fold plan: patients who share copies are one."""
+    if not group_of:
+        return rows
+    groups = [group_of.get(one, one) for one in independent_units(rows).tolist()]
+    return dataclasses.replace(rows, groups=np.array(groups, str))
 
 
 def _probabilities(rows: Predictions) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, cast
@@ -24,6 +25,7 @@ from bottleneck.deploy.prediction.image_features import (
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
+from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.deploy.trained.network_calibration import deploy_networks
 from bottleneck.deploy.trained.network_choice import (
     NetworkChoice,
@@ -122,18 +124,20 @@ def predict_with_networks(
         check_finite(one.X)
     refuse_other_labels(sets[0], record.classes, record.dataset.selection)
     parts = [score_rows(*pair, record.classes) for pair in zip(sets, heads, strict=True)]
-    percentiles, words = _measure_distances(folder, choice, sets, deployed.has_patients)
+    measured = _measure(folder, choice, sets, deployed.has_patients)
     return apply_model(
         deployed,
         deployed.join(parts),
-        percentiles,
+        measured.percentiles,
         sets[0].failures,
         error_rate,
         everyone=everyone or InputRows.of_features(sets[0]),
         fingerprint=str(sets[0].provenance["dataset"]["fingerprint"]),
         network=choice.name,
         origin=choice.words,
-        notes=[*notes, *words],
+        n_copies=int(measured.copies.sum()),
+        distance_words=measured.words,
+        notes=[*notes, *deployed.note_order(), *measured.notes],
     )
 
 
@@ -164,26 +168,43 @@ def _read_frozen(
     return found, InputRows.of_samples(dataset.samples), notes
 
 
-def _measure_distances(
-    folder: TrainedFolder, choice: NetworkChoice, sets: Sequence[FeatureSet], has_patients: bool
-) -> tuple[NDArray[np.float64] | None, list[str]]:
-    """Return how far images lie from the training images; and why, if that is not known.
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Measured:
+    """How far images lie from the training images, and which of them are training images."""
 
-    The percentile of several networks is their median.
-    """
+    percentiles: NDArray[np.float64] | None
+    copies: NDArray[np.bool_]
+    words: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def _measure(
+    folder: TrainedFolder, choice: NetworkChoice, sets: Sequence[FeatureSet], has_patients: bool
+) -> _Measured:
+    """Compare images with the training images of each network; percentiles are the median."""
     stated = folder.record.features
     one_unit = stated is None or "preprocessing" in stated.recipe
-    each = []
+    each, copies, words = [], np.zeros(len(sets[0]), bool), ""
     for member, found in zip(choice.members, sets, strict=True):
         kept = folder.reference(member)
         if kept is None:
-            return None, [
+            why = (
                 "how far an image lies from the training images is not stated: this network has "
                 "no pooled map before its classifier"
-            ]
+            )
+            return _Measured(None, copies, notes=(why,))
         reference = TrainingReference.fit(*kept, one_unit=one_unit, has_patients=has_patients)
+        if one_unit:  # Few columns of an array can be equal by chance.
+            rows = reference.rows if reference.is_known else kept[0]
+            copies |= find_training_copies(found.X, rows)
         percentiles = reference.percentiles(found.X)
-        if percentiles is None:
-            return None, [reference.words]
-        each.append(percentiles)
-    return np.median(each, axis=0), []
+        words = words or reference.words
+        if percentiles is not None:
+            each.append(percentiles)
+    if len(each) < len(sets):
+        return _Measured(None, copies, notes=(words,))
+    if len(sets) > 1:
+        words = (
+            f"The percentile is the median of those of {len(sets)} networks. Of the first: {words}"
+        )
+    return _Measured(np.median(each, axis=0), copies, words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.data.positive_class import recognise_positive
 from bottleneck.data.splits.protocol import Aggregate, Unit
@@ -81,6 +81,34 @@ class TrainedModel:
             f"{shortened(record.dataset.name)}",
             "classes " + class_names(self.classes),
         )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the training is, as headings and plain values."""
+        record = self._folder.record
+        stated, data = record.network, record.dataset
+        return {
+            "arm": self.name,
+            "classes": ", ".join(
+                f"{name} (positive)" if name == self.positive else name for name in self.classes
+            ),
+            "trained on": ". ".join(
+                filter(
+                    None,
+                    (
+                        f"{counted(data.n_samples, 'image')} of {data.name}",
+                        data.selection.get("words"),
+                    ),
+                )
+            ),
+            "networks": list(self.networks),
+            "began with": f"{stated.backbone}, weights {stated.weights}"
+            + (f", licence {stated.licence}" if stated.licence else ""),
+            "takes": "images" if record.features is None else "images, or features of its recipe",
+            "precision": record.config.precision,
+            "seed": record.seed,
+            "evaluation": "none is kept here: compare evaluates the networks of the folds",
+            "preprocessing": stated.preprocessing and stated.preprocessing.to_dict(),
+        }
 
     @shows_progress("images")
     def predict(

@@ -13,10 +13,12 @@ from bottleneck.finetune.training_folder.saved_files import DamagedFile
 from bottleneck.finetune.validation_split import FoldSplit
 from bottleneck.settings.schema import Field, from_table, schema
 
-__all__ = ["TRAINING_FORMAT", "FileRecord", "FoldRecord", "check_record"]
+__all__ = ["JOINED", "TRAINING_FORMAT", "FileRecord", "FoldRecord", "check_record"]
 
 #: The format of ``training.json``.
 TRAINING_FORMAT = "bottleneck-training/1"
+#: The column of ``predictions.csv`` with the groups of patients who share copies of an image.
+JOINED = "joined"
 
 _Count = Annotated[int, Ge(0), Le(10**15)]
 _Seconds = Annotated[float, Ge(0), Le(10**15)]

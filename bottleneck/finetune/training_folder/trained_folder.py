@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.data.images.decode import POLICY
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.errors import DataError, ModelError, UsageError
 from bottleneck.finetune.architectures import find_architecture, new_fc
 from bottleneck.finetune.classifier import Classifier, attach_head, wrap
-from bottleneck.finetune.training_folder.fold_record import TRAINING_FORMAT, FileRecord
+from bottleneck.finetune.training_folder.fold_record import JOINED, TRAINING_FORMAT, FileRecord
 from bottleneck.finetune.training_folder.saved_files import (
     DamagedFile,
     Seal,
@@ -149,6 +151,18 @@ class TrainedFolder:
         rows, part = self._read_table("predictions.csv")
         return rows.take(part == "test"), rows.take(part == "validation")
 
+    def joined_patients(self) -> Mapping[str, str]:
+        """Return the group of each patient, or of each image where no patients are known.
+
+        Patients who share copies of an image are one group, which no fold divides. Empty where
+        no copies were found.
+        """
+        frame, _ = read_table(self.path / "predictions.csv")
+        if JOINED not in frame:
+            return {}
+        known = frame["group"].where(frame["group"] != "", frame["id"])
+        return dict(zip(known, frame[JOINED], strict=True))
+
     def refit_validation(self) -> Predictions:
         """Return the predictions of the validation set of the network of all samples.
 
@@ -215,8 +229,11 @@ class TrainedFolder:
         if file.name not in fold.files:
             return None
         data = self._read(file, "features of the training set", fold.files)
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return arrays["X"], arrays["patients"]
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return arrays["X"], arrays["patients"]
+        except (OSError, KeyError, ValueError, EOFError, TypeError, zipfile.BadZipFile):
+            raise ModelError(f"{file} holds no features of a training set; {_AGAIN}") from None
 
     def _read(self, file: Path, what: str, seals: Mapping[str, FileRecord]) -> bytes:
         seal = seals.get(file.name)
@@ -300,6 +317,8 @@ def _read_record(path: Path) -> TrainingRecord:
         raise ModelError(f"{file} {damaged.reason}; {_AGAIN}") from None
     except (UsageError, RecursionError) as error:
         raise ModelError(f"the training in {path} is unknown: {error}") from None
+    if record.features is None and record.network.preprocessing is None:
+        raise ModelError(f"{file} does not say how images are preprocessed; {_AGAIN}")
     if record.decoding != POLICY:
         raise ModelError(
             f"{path} was trained on images decoded by the rules '{record.decoding}', and this "
