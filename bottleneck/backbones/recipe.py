@@ -184,7 +184,11 @@ def name_differences(
     if "columns" in {*wanted, *given}:
         return _compare_columns(wanted, given)
     for field in sorted({*wanted, *given}):
-        a, b = wanted.get(field), given.get(field)
+        # A file has lists in place of tuples.
+        a, b = (
+            list(one) if isinstance(one, tuple) else one
+            for one in (wanted.get(field), given.get(field))
+        )
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             differences += name_differences(a, b, f"{prefix}{field}.")
         elif a != b:

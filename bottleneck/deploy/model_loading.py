@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from bottleneck.deploy.models import model_file
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.model_types import read_trust
 from bottleneck.errors import ModelError, UsageError
+from bottleneck.files.paths import as_path
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -56,10 +58,10 @@ def load_model(
     >>> load_model(path).classes
     ('benign', 'malignant')
     """
-    path = Path(path)
+    path = as_path(path, "a model", "svm.skops")
     try:
         is_folder = path.is_dir()
-    except (OSError, ValueError):  # What is wrong with the name, the reader of files says.
+    except OSError:  # What is wrong with the name, the reader of files says.
         is_folder = False
     if not is_folder:
         if backbone is not None:
@@ -68,7 +70,7 @@ def load_model(
                 "leave backbone out"
             )
         return model_file.load_model(path, trust=trust)
-    if trust not in ((), [], ""):
+    if any(read_trust(trust)):
         raise ModelError(
             f"{path} is a folder of trained networks, whose files run no code: leave out --trust "
             "(in Python: trust=)"

@@ -48,6 +48,8 @@ from bottleneck.processes.work_steps import shows_progress
 
 __all__ = ["Progress", "extract", "extract_all"]
 
+_OTHER_FOLDER = "another folder (--output; of predict, --features)"
+
 Progress = Callable[[int, int, str], None]
 
 
@@ -187,7 +189,7 @@ def extract_all(
                 targets.setdefault(path, (tap, recipe, plan))
                 paths.setdefault(backbone, []).append(path)
         for path in targets:  # All of them, before anything is begun.
-            stack.enter_context(lock(path, "extraction", FeatureFileError))
+            stack.enter_context(lock(path, "extraction", FeatureFileError, other=_OTHER_FOLDER))
         with _explained_errors(list(targets)), contextlib.ExitStack() as opened:
             queue = opened.enter_context(WriteQueue(engine.clock, 2 * len(targets)))
             members = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -77,8 +78,10 @@ def replacing(
     Raises
     ------
     OSError
-        If the folder cannot be written or the disk is full. The target is untouched.
+        If the folder cannot be written, the disk is full, or the target is no file. The target is
+        untouched.
     """
+    _refuse_special(path)
     temporary, file = _create_unfinished(folder or path.parent, path.name)
     try:
         with file:
@@ -96,6 +99,15 @@ def replacing(
             _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refuse_special(path: Path) -> None:
+    """Raise OSError for a folder, and for a device or a pipe, which a file would replace."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+            raise OSError(errno.EEXIST, f"it is {kind}; name a file", str(path))
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:

@@ -22,10 +22,12 @@ from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
+from bottleneck.report.labels import metric_label
 from bottleneck.report.page import environment
 from bottleneck.report.prediction_summary import name_decisions
 from bottleneck.report.recalibration_table import HEADER, describe_caveats, recalibration_rows
 from bottleneck.report.redaction import shareable
+from bottleneck.report.tables import format_metric
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, class_names
@@ -193,6 +195,12 @@ def _(result: ModelPredictions) -> dict[str, Any]:
     patients = result.by_patient
     n_patients = None if patients is None else len(patients.decided.predictions)
     unlike = "" if result.unlike_training is None else f"{result.n_unlike:,}"
+    evaluation = result.evaluation
+    at_threshold = [
+        (metric_label(name), format_metric(metric))
+        for point in (() if evaluation is None else evaluation.operating_points)
+        for name, metric in point.metrics.items()
+    ]
     return {
         "warnings": result.warnings,
         "facts": [
@@ -203,7 +211,8 @@ def _(result: ModelPredictions) -> dict[str, Any]:
             ("Sets", result.set_words),
             ("Network", result.origin),
         ],
-        "tables": [] if result.evaluation is None else [("", (result.evaluation,))],
+        "tables": [] if evaluation is None else [("By the largest score", (evaluation,))],
+        "grids": [("At the threshold", ("Metric", "Value"), at_threshold)] if at_threshold else [],
         "notes": [*result.notes, "to_frame() has a row for each image. For research use only."],
     }
 

@@ -16,6 +16,7 @@ from bottleneck import __version__
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import UsageError, one_line
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.files.paths import as_path
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
     checklist,
@@ -119,7 +120,7 @@ def write_report(
             f"a report needs a Comparison, which compare returns, not {shorten(comparison)}; for "
             "one head, pass compare(features, [head])"
         )
-    folder = Path(folder)
+    folder = as_path(folder, "a report", "report")
     refuse_finished(folder, FINISHED, overwrite=overwrite)
     comparison = redaction.shareable(comparison)
     frame = tables.predictions_frame

@@ -283,3 +283,14 @@ def test_one_run_at_a_time_has_a_lock_whatever_a_backup_links(tmp_path: Path) ->
         thread.join()
     assert held[0] > 20
     assert wrong[0] == 0
+
+
+def test_a_device_a_pipe_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for target, kind in ((pipe, "a device or a pipe"), (folder, "a folder")):
+        before = target.lstat()
+        with pytest.raises(OSError, match=f"it is {kind}; name a file"):
+            write_whole(target, b"")
+        assert target.lstat() == before

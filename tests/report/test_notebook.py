@@ -127,6 +127,8 @@ def test_predictions_and_recalibrations_show_their_figures(results: dict[str, An
     assert "80 images" in text
     assert f"{made.evaluation.metrics['auroc'].value:.3f}" in text
     assert made.set_words in text
+    (point,) = made.evaluation.operating_points
+    assert f"Sensitivity{point.metrics['sensitivity'].value:.3f}" in text
     text = " ".join(Tags(moved._repr_html_()).text.split())
     for metrics in (moved.before, moved.after):
         assert f"{metrics['sensitivity'].value:.3f}" in text

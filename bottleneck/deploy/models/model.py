@@ -20,6 +20,7 @@ from bottleneck.errors import ModelError, describe_os_error, one_line
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.features.arrays.feature_inputs import Column, SampleFields
+from bottleneck.files.paths import as_path
 from bottleneck.files.writing import write_whole
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.predictions import Kind
@@ -281,6 +282,8 @@ class Model:
 
         Raises
         ------
+        UsageError
+            If the path is none.
         ModelError
             If the file cannot be written, or the estimator cannot be saved with skops.
 
@@ -294,7 +297,7 @@ class Model:
         >>> load_model(path).head
         'logistic'
         """
-        path = Path(path)
+        path = as_path(path, "a model", "svm.skops")
         data = self._dump()
         try:
             write_whole(path, data)

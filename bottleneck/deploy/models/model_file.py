@@ -22,10 +22,12 @@ from bottleneck.deploy.models.model_types import (
     MAX_BYTES,
     TRUSTED,
     find_burst,
+    read_trust,
     refuse_other_types,
     untrusted_types,
 )
 from bottleneck.errors import ModelError, UsageError, one_line
+from bottleneck.files.paths import as_path
 from bottleneck.files.small_files import read_small
 from bottleneck.heads.estimators.array_check import refuse_broken_arrays
 from bottleneck.heads.estimators.scores import order_classes
@@ -69,13 +71,8 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     """
     import skops.io
 
-    path = Path(path)
-    given = list(trust) if isinstance(trust, Iterable) and not isinstance(trust, str) else [trust]
-    if wrong := [one for one in given if not isinstance(one, str)]:
-        raise UsageError(
-            f"trust must list the names of types, such as 'package.module.Class', not "
-            f"{shorten(wrong[0])}"
-        )
+    path = as_path(path, "a model", "svm.skops")
+    given = read_trust(trust)
     data = read_small(path, "model", limit=MAX_BYTES, error=ModelError)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bottleneck.errors import ModelError
+from bottleneck.errors import ModelError, UsageError
 from bottleneck.files.archives import find_bomb
+from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "MAX_BYTES",
     "TRUSTED",
     "find_burst",
+    "read_trust",
     "refuse_other_types",
     "trust_command",
     "untrusted_types",
@@ -44,6 +46,24 @@ def untrusted_types(data: bytes) -> tuple[str, ...]:
     import skops.io
 
     return tuple(sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)))
+
+
+def read_trust(trust: str | Iterable[str]) -> list[str]:
+    """Return the types that a caller trusts.
+
+    Raises
+    ------
+    UsageError
+        If they are no names.
+    """
+    is_list = isinstance(trust, Iterable) and not isinstance(trust, str | bytes)
+    given = list(trust) if is_list else [trust]
+    if wrong := [one for one in given if not isinstance(one, str)]:
+        raise UsageError(
+            f"trust must list the names of types, such as 'package.module.Class', not "
+            f"{shorten(wrong[0])}"
+        )
+    return [str(one) for one in given]
 
 
 def trust_command(path: str | Path, types: Iterable[str]) -> str:

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch
 from bottleneck.deploy.prediction.application import apply_model
-from bottleneck.deploy.prediction.image_features import extract_new, load_network
+from bottleneck.deploy.prediction.image_features import (
+    extract_new,
+    load_network,
+    refuse_other_options,
+)
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
+from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
@@ -46,10 +50,12 @@ def predict_new(
 ) -> ModelPredictions:
     """Return the predictions of a fitted head on images or features, as ``Model.predict`` says."""
     check_error_rate(error_rate)
+    refuse_other_options(machine)
+    given = listed(given)
     if is_of_features(given, model.recipe):
+        samples = read_samples(given, fields, model.recipe, model.classes, model.selection)
         if weights is not None or backbone is not None:
             raise UsageError("features need no network: leave out weights= and backbone=")
-        samples = read_samples(given, fields, model.recipe, model.classes, model.selection)
         return predict_features(model, samples, error_rate)
     dataset = read_images(given, fields, model.classes, model.selection)
     network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)

@@ -15,22 +15,38 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, read_recipe
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.errors import FeatureFileError, NoUsableImageError, unknown_name
+from bottleneck.errors import FeatureFileError, NoUsableImageError, UsageError, unknown_name
 from bottleneck.features import devices
 from bottleneck.features.extraction import extract_all
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.options import MACHINE_OPTIONS
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.files.locks import lock
+from bottleneck.files.paths import as_path
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.progress_bar import Progress
+from bottleneck.text.short_repr import shorten
 
-__all__ = ["FEW", "PURPOSE", "extract_each", "extract_new", "load_network"]
+__all__ = [
+    "FEW",
+    "PURPOSE",
+    "extract_each",
+    "extract_new",
+    "load_network",
+    "refuse_other_options",
+]
 
 #: Entry of the reader that marks the feature files of predictions (``is_of_prediction``).
 PURPOSE = {"purpose": "prediction"}
 #: Rows of so few images are not kept: a day of single images would leave as many files.
 FEW = 32
+
+
+def refuse_other_options(machine: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` for an option that is none of ``MACHINE_OPTIONS``."""
+    for name in machine:
+        if name not in MACHINE_OPTIONS:
+            raise unknown_name("option", name, MACHINE_OPTIONS)
 
 
 def load_network(
@@ -56,6 +72,13 @@ def load_network(
     BottleneckError
         As ``load_recipe_backbone`` does, or if the backbone computes other features.
     """
+    if backbone is not None and weights is not None:
+        raise UsageError("a backbone has its weights: leave out weights=, or backbone=")
+    if backbone is not None and not isinstance(backbone, Backbone):
+        raise UsageError(
+            "backbone needs a network, as load_backbone and Backbone.from_module return it, not "
+            f"{shorten(backbone)}"
+        )
     if backbone is None:
         return load_recipe_backbone(recipe, record, weights=weights)
     refuse_other_recipe(backbone, recipe)
@@ -135,20 +158,18 @@ def extract_each(
     BottleneckError
         As ``extract`` does.
     """
-    for name in machine:
-        if name not in MACHINE_OPTIONS:
-            raise unknown_name("option", name, MACHINE_OPTIONS)
     # In "auto", a long run compiles the network. In bf16, the rows would then depend on the number
     # of images.
     if machine.get("compile", "auto") == "auto":
         machine["compile"] = "never"
+    folder = as_path(folder, "the folder of features", "features")
     named = _named(dataset)
     recipes = [one.recipe(precision, decoding) for one in networks]
     with contextlib.ExitStack() as stack:
         if len(dataset) <= FEW:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bottleneck-")))
         else:
-            root = make_folder(Path(folder), option="--features (in Python: features)")
+            root = make_folder(folder, option="--features (in Python: features)")
         # Until the rows are read. In one order, so that two runs do not refuse each other.
         for path in sorted({root / f"{one.file_name(named.name)}.rows" for one in recipes}):
             other = "another folder with --features (in Python: features)"

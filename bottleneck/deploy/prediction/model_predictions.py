@@ -21,6 +21,7 @@ from bottleneck.deploy.prediction.prediction_files import write_predictions
 from bottleneck.deploy.prediction.prediction_frames import frame_rows
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.evaluation.results import Evaluation
+from bottleneck.files.paths import as_path
 from bottleneck.predictions import Predictions
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, show_html
@@ -241,7 +242,7 @@ class ModelPredictions:
         >>> made.save("predictions.csv").read_text(encoding="utf-8-sig").split(",")[:2]
         ['id', 'predicted']
         """
-        path = Path(path)
+        path = as_path(path, "predictions", "predictions.csv")
         write_predictions(path, self.to_frame(), self.patients, overwrite=overwrite)
         return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
@@ -16,14 +16,14 @@ from bottleneck.data.readers.new_images.image_inputs import load_new_images
 from bottleneck.errors import UsageError
 from bottleneck.features.arrays.feature_inputs import FeatureInput, SampleFields
 from bottleneck.features.arrays.matrix import is_frame
+from bottleneck.features.arrays.sample_columns import read_names
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.statistics.arguments import check_same_rows
-from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NewInput", "is_of_features", "read_images"]
+__all__ = ["NewInput", "is_of_features", "listed", "read_images"]
 
 #: What a model predicts: features, or images.
 NewInput: TypeAlias = Union[
@@ -36,6 +36,11 @@ NewInput: TypeAlias = Union[
 
 _FEATURE_SUFFIXES = (".h5", ".hdf5")
 _MODEL_SUFFIX = ".skops"
+
+
+def listed(given: Any) -> Any:
+    """Return what a model is given; an iterator, which can be read only once, as a list."""
+    return list(given) if isinstance(given, Iterator) else given
 
 
 def is_of_features(given: Any, recipe: Mapping[str, Any]) -> TypeGuard[FeatureInput]:
@@ -91,8 +96,11 @@ def _is_numbers(given: Any, *, has_columns: bool) -> bool:
             f"an array of uint8 of the shape {given.shape} may be a single image: pass images of "
             "the shape (n, height, width) or (n, height, width, 3), such as image[None]"
         )
-    texts = getattr(getattr(given, "dtype", None), "kind", "") in "OUT"
-    return not texts and dimensions is not None and dimensions < 3
+    if dimensions is None:  # Nothing of both; the reader says so.
+        return has_columns
+    kind = getattr(getattr(given, "dtype", None), "kind", None)
+    texts = kind in ("U", "T") or (kind == "O" and any(map(_is_path, np.ravel(given)[:1])))
+    return not texts and dimensions < 3
 
 
 def read_images(
@@ -136,20 +144,21 @@ def read_images(
             f"{', '.join(f'{name}=' for name in fields.stated)}, or pass a list of images"
         )
     check_same_rows(images=given, y=fields.y, groups=fields.groups, ids=fields.ids)
-    columns = {"label": fields.y, "patient": fields.groups, "id": fields.ids}
-    stated = {name: list(values) for name, values in columns.items() if values is not None}
-    for name, values in stated.items():
-        if len(values) != len(given):
-            raise UsageError(
-                f"there are {len(given)} images, and {counted(len(values), name)}: state one for "
-                "each image"
-            )
-    if _is_paths(given):
+    if hasattr(given, "iloc"):  # A column of paths.
+        given = given.tolist()
+    if isinstance(given, Sequence | np.ndarray) and len(given) and all(map(_is_path, given)):
         sources, images, name = [os.fspath(one) for one in given], None, "images"
     else:
         plain = load_new_images(given)
         sources = [sample.source for sample in plain.samples]
         images, name = plain.images, plain.name
+    roles = {"y": "label", "groups": "patient", "ids": "id"}
+    stated = {
+        roles[what]: read_names(
+            getattr(fields, what), what, len(sources), rows="images", may_lack=what == "y"
+        )
+        for what in fields.stated
+    }
     rows = [
         {"path": source, **{field: values[n] for field, values in stated.items()}}
         for n, source in enumerate(sources)
@@ -158,5 +167,5 @@ def read_images(
     return load_new_images(labelled, **options)
 
 
-def _is_paths(given: Any) -> bool:
-    return len(given) > 0 and isinstance(next(iter(given)), str | os.PathLike)
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | os.PathLike)

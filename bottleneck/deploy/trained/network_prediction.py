@@ -21,10 +21,11 @@ from bottleneck.deploy.prediction.image_features import (
     extract_each,
     extract_new,
     load_network,
+    refuse_other_options,
 )
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, read_images
+from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.deploy.trained.network_calibration import deploy_networks
 from bottleneck.deploy.trained.network_choice import (
@@ -72,6 +73,8 @@ def predict_with_networks(
     check_error_rate(error_rate)
     validate(Unit, unit, "the unit")
     validate(Aggregate, aggregate, "the aggregate")
+    refuse_other_options(machine)
+    given = listed(given)
     choice = choose_network(record, network)
     target = read_target(at_sensitivity, at_specificity)
     if target is not None and positive is None:

@@ -89,7 +89,7 @@ def read_matrix(X: object, what: str = "X") -> Matrix:
         )
     for size, noun in zip(array.shape, ("row", "column"), strict=True):
         if not size:
-            raise UsageError(f"{what} has no {noun} (shape {array.shape}): nothing can be learned")
+            raise UsageError(f"{what} has no {noun} (shape {array.shape}): it needs at least one")
     return Matrix(_to_float32(array, columns, what), columns, index_of(X))
 
 

@@ -20,8 +20,8 @@ from bottleneck.features.file.provenance_record import read_record
 from bottleneck.features.file.writer import MEMBERS, write_members
 from bottleneck.features.rows import key_of
 from bottleneck.files.locks import lock
+from bottleneck.files.paths import as_path
 from bottleneck.files.writing import make_folder
-from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from bottleneck.features.sets.feature_set import FeatureSet
@@ -35,9 +35,7 @@ _FIELDS = {"labels": "y", "groups": "stated_patients"}
 
 def save_features(features: FeatureSet, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a feature file; see ``FeatureSet.save``."""
-    if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"the path must name a file, such as 'mine.h5', not {shorten(path)}")
-    path = Path(path)
+    path = as_path(path, "a feature file", "mine.h5")
     # ``os.path`` has no errors of its own for names that no folder can have.
     if (is_folder := os.path.isdir(path)) or path.suffix != ".h5":  # noqa: PTH112
         what = "is a folder" if is_folder else "does not end in .h5"
