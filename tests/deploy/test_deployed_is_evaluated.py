@@ -151,3 +151,13 @@ def test_models_that_order_samples_the_wrong_way_say_so() -> None:
         assert bool(describe_order(model)) == bool(words)
         assert words in describe_model(model)["probabilities"]
         assert any("the wrong way" in text for text in model.predict(X[:3]).warnings) == bool(words)
+
+
+def test_copies_of_different_labels_in_a_test_have_a_note() -> None:
+    features = features_with_copies(TWO)
+    model = fit(features.take(np.arange(24, 54)), "prior")
+    for rows, words in ((np.arange(18), False), (np.arange(18, 22), True)):
+        notes = " ".join(model.predict(features.take(rows)).notes)
+        assert ("2 images are copies of images that have another label" in notes) == words
+    unknown = dataclasses.replace(features, y=np.full(len(features), ""))
+    assert "another label" not in " ".join(model.predict(unknown).notes)

@@ -24,6 +24,8 @@ CLASSES = ("benign", "malignant")
 class Logistic:
     """The logistic function in place of fitted sigmoids."""
 
+    slopes = (1.0,)
+
     def apply(self, predictions: Predictions) -> np.ndarray:
         shares = 1 / (1 + np.exp(-predictions.scores))
         return shares / shares.sum(axis=1, keepdims=True)

@@ -20,6 +20,7 @@ from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.prediction.training_copies import find_training_copies
+from bottleneck.duplicates.label_conflicts import find_conflicting
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
 from bottleneck.features.options import MachineKeywords
@@ -28,6 +29,7 @@ from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, join_scores
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.statistics.conformal_prediction import check_error_rate
+from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -106,7 +108,7 @@ def predict_features(
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
         n_copies=_count_copies(model, features),
         distance_words="" if model.reference is None else model.reference.words,
-        notes=[*notes, *_note_unmeasured(model)],
+        notes=[*notes, *_note_unmeasured(model), *_note_conflicts(features)],
     )
 
 
@@ -129,6 +131,19 @@ def _count_copies(model: Model, features: FeatureSet) -> int:
 def _note_unmeasured(model: Model) -> list[str]:
     reference = model.reference
     return [] if reference is None or reference.is_known else [reference.words]
+
+
+def _note_conflicts(features: FeatureSet) -> list[str]:
+    """Return a note on copies with different labels, which a comparison leaves out."""
+    labelled = features.take(np.flatnonzero(features.y != ""))
+    if len(set(labelled.y)) < 2:
+        return []
+    if not (sets := find_conflicting(labelled.leak_safe_groups, labelled.y)):
+        return []
+    return [
+        f"{counted(sum(map(len, sets)), 'image')} are copies of images that have another label. "
+        "The metrics count them, and those of compare leave them out: correct the labels"
+    ]
 
 
 def _not_predicted(error: UsageError) -> ModelError:
