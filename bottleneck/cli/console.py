@@ -37,7 +37,7 @@ Address = Annotated[
 ]
 
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the result of an earlier run in the folder.")
+    bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
 ]
 
 RANDOM_WEIGHTS = "random weights: the figures mean nothing"
@@ -183,6 +183,8 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool, alone: boo
     if quiet:
         return
     found: dict[str, list[str]] = {}
+    # The folder that someone works in holds their other files too.
+    is_here = folder.resolve() == Path.cwd()
     for path in files:
         with contextlib.suppress(OSError):
             found.setdefault(find_readers(path), []).append(path.name)
@@ -191,12 +193,14 @@ def note_readers(folder: Path, files: Iterable[Path], *, quiet: bool, alone: boo
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             # In the folder of a group, its members stay.
             whom = "o" if folder.stat().st_mode & stat.S_IWGRP and who == "everyone" else "go"
-            targets = [folder / name for name in names] if alone else [folder]
+            only = alone or is_here
+            targets = [folder / name for name in names] if only else [folder]
             command = shlex.join(
-                ["chmod", *([] if alone else ["-R"]), f"{whom}=", *map(str, targets)]
+                ["chmod", *([] if only else ["-R"]), f"{whom}=", *map(str, targets)]
             )
+            where = "" if is_here else f" in {folder}"
             say_paragraph(
-                f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more} in {folder}: images "
+                f"{who} can read {', '.join(dict.fromkeys(names[:2]))}{more}{where}: images "
                 f"or names of patients. To keep others out: {command}",
                 "note: ",
                 whole=[command],

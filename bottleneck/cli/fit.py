@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,7 @@ from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
+    from bottleneck.features.sets.feature_set import FeatureSet
     from bottleneck.heads.head import Head
 
 
@@ -107,6 +109,9 @@ def fit(
     names = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
     heads = get_all_named(names)
     files = choose_features(features or [], "fit")
+    if len(files) * len(heads) > 1:
+        # Nothing is saved before all of it can be trained.
+        _check(files, heads, choosing, positive, Protocol(seed=seed, **counting), settings)
     with share_out(engine, address):
         results = [
             run(
@@ -179,12 +184,9 @@ def run(
     make_folder(output)
     if not quiet:
         say_paragraph(f"training {head.name} on {features.name} …")
-    loaded, cohort = load_features(features), None
-    selection = None if choosing is None else choosing.read(loaded.classes)
-    if selection is not None:
-        loaded = loaded.choose(selection, positive=positive)
-        positive = loaded.positive
-        cohort = str(loaded.provenance["dataset"]["fingerprint"]) if loaded.selection else None
+    loaded, positive = _choose(load_features(features), choosing, positive)
+    chosen = str(loaded.provenance["dataset"]["fingerprint"])
+    cohort = chosen if loaded.selection else None
     path = output / model_file_name(features, head.name, cohort)
     with lock(path, "training"):
         model = fit_head(
@@ -194,6 +196,44 @@ def run(
     if problem is not None:
         raise problem
     return path, model
+
+
+def _choose(
+    features: FeatureSet, choosing: SelectionOptions | None, positive: str | None
+) -> tuple[FeatureSet, str | None]:
+    """Return the features after the selection, if there is one, and the positive class."""
+    selection = None if choosing is None else choosing.read(features.classes)
+    if selection is None:
+        return features, positive
+    chosen = features.choose(selection, positive=positive)
+    return chosen, chosen.positive
+
+
+def _check(
+    files: list[Path],
+    heads: Sequence[str | Head],
+    choosing: SelectionOptions,
+    positive: str | None,
+    protocol: Protocol,
+    settings: dict[str, Any],
+) -> None:
+    """Refuse what the fit of any file and head would refuse before it is trained."""
+    from bottleneck.deploy.fit import check_fit, read_target
+    from bottleneck.features.file.reader import load_features
+
+    target = read_target(settings["at_sensitivity"], settings["at_specificity"])
+    for path in files:
+        loaded, stated = _choose(load_features(path), choosing, positive)
+        for head in heads:
+            made = get_named(head) if isinstance(head, str) else head
+            check_fit(
+                loaded,
+                made,
+                protocol,
+                positive=stated,
+                target=target,
+                comparison=settings["comparison"],
+            )
 
 
 def _summary(model: Model) -> str:

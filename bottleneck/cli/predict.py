@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,7 +56,7 @@ def predict(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGES...",
+            metavar="IMAGES",
             help="Images, folders of images or tables of them (CSV, .xlsx), with labels or "
             "without; or one feature file (.h5).",
             show_default=False,
@@ -132,6 +133,7 @@ def predict(
 
     check_error_rate(error_rate)
     refuse_existing(output, overwrite=overwrite)
+    _refuse_order(model, sources)
     loaded = _load(model, trust or [])
     trained = {
         "network": network,
@@ -209,6 +211,14 @@ def run(
             progress=show_progress,
             **machine,
         )
+
+
+def _refuse_order(model: Path, sources: Sequence[Path]) -> None:
+    """Refuse images before the model."""
+    later = [path for path in sources if path.suffix.lower() == ".skops" and path.is_file()]
+    if later and model.suffix.lower() != ".skops":
+        command = shlex.join(["bottleneck", "predict", str(later[0]), str(model)])
+        raise UsageError(f"the model comes before the images: `{command}`")
 
 
 def _load(path: Path, trust: list[str]) -> Model | TrainedModel:

@@ -153,6 +153,7 @@ class EvaluatedArm:
                 f"External cohort {cohort.dataset} ({size}): AUROC {cohort.auroc.text}"
             )
         if self.warnings:
-            listed = "; ".join(text.rstrip(".") for text in self.warnings)
+            texts = (text.rstrip(".") for text in self.warnings)
+            listed = ". ".join(text[:1].upper() + text[1:] for text in texts)
             sentences.append(f"Warnings of the comparison: {listed}")
         return ". ".join(sentences)

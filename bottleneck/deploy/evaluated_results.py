@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from bottleneck.data.splits.folds import has_fixed_split
 from bottleneck.deploy.evaluated_arm import (
     EvaluatedArm,
     MeasuredCohort,
@@ -188,9 +189,19 @@ def find_evaluation(
             for one in cohort.arms
             if one.name == arm.name and "auroc" in one.metrics
         ),
-        warnings=results.warnings,
+        warnings=(*_warn_of_parts(protocol, features), *results.warnings),
         bottleneck=results.bottleneck,
         date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _warn_of_parts(protocol: _Protocol, features: FeatureSet) -> tuple[str, ...]:
+    """Return a warning where the comparison trained on samples that the fit leaves out."""
+    if protocol.kind == "fixed split" or not has_fixed_split(features.splits):
+        return ()
+    return (
+        "the comparison also trained on the test set of the data set, which the model was not "
+        "trained on; compare with --protocol split evaluates the model's own training set",
     )
 
 
@@ -274,7 +285,7 @@ def _read(comparison: Any) -> _Results:
                 f"{path.parent} holds no results.json: name the folder that compare wrote (its "
                 "--output)"
             )
-    data = read_small(path, "results of a comparison", limit=_MAX_BYTES)
+    data = read_small(path, "report", limit=_MAX_BYTES)
     wrong = f"{path} holds no results of a comparison"
     try:
         content = json.loads(data)

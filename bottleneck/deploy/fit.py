@@ -20,6 +20,7 @@ from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
 from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.distance import TrainingReference
+from bottleneck.deploy.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.evaluated_results import find_evaluation
 from bottleneck.deploy.models.model import Model
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
@@ -35,6 +36,7 @@ from bottleneck.features.arrays.feature_inputs import (
     SampleFields,
     read_features,
 )
+from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import search
@@ -44,7 +46,7 @@ from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import Jobs
 from bottleneck.settings.schema import validate
 
-__all__ = ["fit", "read_target"]
+__all__ = ["check_fit", "fit", "read_target"]
 
 
 @shows_progress()
@@ -146,29 +148,15 @@ def fit(
     protocol = Protocol(
         inner_splits=inner_splits, seed=seed, unit=unit, aggregate=aggregate, conflicts=conflicts
     )
-    target = read_target(at_sensitivity, at_specificity)
     stated = None if positive is None else spell_label(positive)
     features = read_features(features, SampleFields(y, groups, ids))
     if selection is not None:
         features = features.choose(selection, positive=stated)
         stated = features.positive
-    chosen = choose_positive(features.classes, features.positive if stated is None else stated)
-    if target is not None:
-        _refuse_target(target, made, chosen, features.classes)
-    evaluated = None
-    if comparison is not None:
-        evaluated = find_evaluation(
-            comparison,
-            features,
-            made,
-            positive=chosen,
-            unit=unit,
-            aggregate=aggregate,
-            seed=seed,
-            inner_splits=inner_splits,
-            conflicts=conflicts,
-            target=target,
-        )
+    target = read_target(at_sensitivity, at_specificity)
+    chosen, evaluated = check_fit(
+        features, made, protocol, positive=stated, target=target, comparison=comparison
+    )
     refuse_single(features.y, features.patients)
     # As in a comparison, copies of one image are not in different inner folds.
     copies = features.join_duplicates(progress)
@@ -264,6 +252,55 @@ def fit(
         comparison=evaluated,
         recalibrations=(),
     )
+
+
+def check_fit(
+    features: FeatureSet,
+    head: Head,
+    protocol: Protocol,
+    *,
+    positive: str | None,
+    target: tuple[Held, float] | None,
+    comparison: Comparison | str | os.PathLike[str] | None,
+) -> tuple[str | None, EvaluatedArm | None]:
+    """Return the positive class of a fit, and what a comparison evaluated of it.
+
+    Parameters
+    ----------
+    features, head, protocol
+        The features after a selection, the head, and the settings of the fit.
+    positive : str or None
+        The positive class, if it is stated.
+    target : (str, float) or None
+        Metric and target of the threshold, from ``read_target``.
+    comparison : Comparison or path, or None
+        As for ``fit``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such class, the threshold needs a positive class or another head, or the
+        comparison evaluated something else.
+    """
+    stated = features.positive if positive is None else positive
+    chosen = choose_positive(features.classes, stated)
+    if target is not None:
+        _refuse_target(target, head, chosen, features.classes)
+    if comparison is None:
+        return chosen, None
+    evaluated = find_evaluation(
+        comparison,
+        features,
+        head,
+        positive=chosen,
+        unit=protocol.unit,
+        aggregate=protocol.aggregate,
+        seed=protocol.seed,
+        inner_splits=protocol.inner_splits,
+        conflicts=protocol.conflicts,
+        target=target,
+    )
+    return chosen, evaluated
 
 
 def read_target(

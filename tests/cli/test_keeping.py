@@ -26,11 +26,36 @@ CHOOSING = ["--exclude", "bad ones.txt", "--merge", "soft=benign+soft cyst"]
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    write_inputs()
+    return tmp_path
+
+
+def write_inputs() -> None:
+    """Write features, an exclusion list and a module with a head into the current folder."""
     features = make_features(n_patients=30, classes=("benign", "malignant", "soft cyst"))
     features.save("features/my scans.h5")
     Path("bad ones.txt").write_text("image-000\nimage-007\n")
     Path("stiff_heads.py").write_text(OWN)
-    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``compare`` was run, and its output."""
+    folder = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_inputs()
+        made = run("compare", "--head", "lda", "--folds", "3", *CHOOSING, "--jobs", "1", "-q")
+        Path("output.txt").write_text(made.stdout)
+    return folder
+
+
+@pytest.fixture
+def command(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command that ``compare`` printed, to be run in a copy of the folder."""
+    shutil.copytree(made_once, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return [*command_of(Path("output.txt").read_text())[1:], "--jobs", "1"]
 
 
 def run(*arguments: str) -> Result:
@@ -49,8 +74,11 @@ def command_of(output: str) -> list[str]:
         ["--head", "lda", "--head", "ridge", *CHOOSING],
         ["--head", "stiff_heads:stiff", "--positive", "malignant", "--seed", "2"],
         ["--head", "lda", "--unit", "patient", "--aggregate", "max", *CHOOSING],
-        ["--head", "lda", "--classes", "malignant,soft cyst", "--output", "my report"],
-        ["--head", "lda"],
+        pytest.param(
+            ["--head", "lda", "--classes", "malignant,soft cyst", "--output", "my report"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["--head", "lda"], marks=pytest.mark.slow),
     ],
 )
 def test_the_printed_command_is_accepted_and_keeps_the_figure(
@@ -80,10 +108,7 @@ def test_the_printed_command_is_accepted_and_keeps_the_figure(
         assert (name in command) == (name in options)
 
 
-def test_a_command_that_was_changed_is_refused(here: Path) -> None:
-    compared = run("compare", "--head", "lda", "--folds", "3", *CHOOSING, "--jobs", "1", "-q")
-    command = [*command_of(compared.stdout)[1:], "--jobs", "1"]
-    shutil.copytree(here / "report", here / "other")
+def test_a_command_that_was_changed_is_refused(command: list[str]) -> None:
     for change, words in (
         (["--seed", "1"], "--seed 0, but this model has --seed 1"),
         (["--unit", "patient"], "--unit image"),
@@ -94,27 +119,27 @@ def test_a_command_that_was_changed_is_refused(here: Path) -> None:
         refused = run(*command, *change)
         assert refused.exit_code == 2, change
         assert words in " ".join(refused.stderr.split())
+    for more in (["--head", "ridge"], ["--head", "prior"]):
+        assert run(*command, *more).exit_code == 2  # Of several heads, none is saved.
     other = [word if word != "lda" else "ridge" for word in command]
     assert "this comparison evaluated lda on these" in run(*other).stderr
     at = command.index("--exclude")
     refused = run(*command[:at], *command[at + 2 :])
     assert "give fit the same --exclude" in " ".join(refused.stderr.split())
-    assert not list((here / "models").iterdir())
+    assert not list(Path("models").iterdir())
 
 
-def test_a_target_that_was_not_evaluated_is_said(here: Path) -> None:
-    compared = run("compare", "--head", "lda", "--folds", "3", *CHOOSING, "--jobs", "1", "-q")
-    command = [*command_of(compared.stdout)[1:], "--at-sensitivity", "0.8"]
+def test_a_target_that_was_not_evaluated_is_said(command: list[str]) -> None:
+    command += ["--at-sensitivity", "0.8"]
     fitted = " ".join(run(*command, "--positive", "malignant", "--jobs", "1", "-q").stdout.split())
     assert "compare --at-sensitivity 0.8 evaluates this threshold too" in fitted
 
 
-def test_labels_that_changed_since_are_another_data_set(here: Path) -> None:
-    compared = run("compare", "--head", "lda", "--folds", "3", *CHOOSING, "--jobs", "1", "-q")
+def test_labels_that_changed_since_are_another_data_set(command: list[str]) -> None:
     features = make_features(n_patients=30, classes=("benign", "malignant", "soft cyst"))
     y = np.where(features.ids == "image-002", "benign", features.y)
     moved = make_features(n_patients=30, classes=("benign", "malignant", "soft cyst"), y=y)
     moved.save("features/my scans.h5", overwrite=True)
-    refused = run(*command_of(compared.stdout)[1:], "--jobs", "1")
+    refused = run(*command)
     assert refused.exit_code == 2
     assert "have other ids, labels or patients" in " ".join(refused.stderr.split())

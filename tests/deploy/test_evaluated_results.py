@@ -121,6 +121,16 @@ def test_what_was_not_evaluated_is_refused(comparison: Comparison, features: Fea
             find(comparison, one, head, **other)
 
 
+def test_a_comparison_that_trained_on_the_test_set_of_the_model_says_so() -> None:
+    split = np.repeat(["train", "val", "test"], [24, 12, 12])
+    features = dataclasses.replace(make_features(n_patients=24), splits=split)
+    for kind, n in (("cv", 1), ("split", 0)):
+        made = compare(features, "lda", protocol=dataclasses.replace(QUICK, kind=kind))
+        kept = fit(features, "lda", inner_splits=2, comparison=made).comparison
+        said = [text for text in kept.warnings if "also trained on the test set" in text]
+        assert len(said) == n
+
+
 def test_a_head_of_the_same_name_with_other_parameters_is_refused(features: FeatureSet) -> None:
     made = compare(features, Head(LogisticRegression(C=1), name="mine"), protocol=QUICK)
     assert find(made, features, Head(LogisticRegression(C=1), name="other")).arm.endswith("mine")

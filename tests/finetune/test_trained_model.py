@@ -102,7 +102,7 @@ def test_the_mean_and_its_threshold(
     assert made.operating_point is not None
     assert made.operating_point.threshold == pytest.approx(positive[21], abs=1e-6)
     # The images of the training are known again, and no test.
-    assert "THIS IS NO TEST" in made.warnings[0]
+    assert "this is not a test" in made.warnings[0]
     assert "this needs 20 training patients or more" in made.notes[-1]
 
 

@@ -123,6 +123,11 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
+    if path.suffix in (".h5", ".hdf5"):
+        return ModelError(
+            f"{path} is a feature file, where a model (.skops) was expected: `bottleneck fit "
+            f"{path}` makes one"
+        )
     return ModelError(
         f"{path} is damaged, or not a model of bottleneck "
         f"({type(error).__name__}: {one_line(error)}): "

@@ -39,12 +39,12 @@ def describe_threshold(point: OperatingThreshold, positive: str, *, is_moved: bo
     --------
     >>> point = OperatingThreshold("sensitivity", 0.95, -0.41, 0.95, 0.52)
     >>> describe_threshold(point, "malignant").partition(":")[0]
-    'malignant at a score of at least −0.41'
+    'malignant at a score of at least −0.41, for a sensitivity of 0.95'
     """
     number = f"{point.threshold:.6g}".replace("-", "−")
     text = (
-        f"{positive} at a score of at least {number}: sensitivity {point.sensitivity:.3f}, "
-        f"specificity {point.specificity:.3f} "
+        f"{positive} at a score of at least {number}, for a {point.held} of {point.target:g}: "
+        f"sensitivity {point.sensitivity:.3f}, specificity {point.specificity:.3f} "
     )
     if is_moved:
         return text + "cross-validated on the cases of the recalibration"

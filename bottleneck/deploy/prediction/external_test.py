@@ -73,13 +73,13 @@ def find_test_warnings(
     if fingerprint is not None and fingerprint == model.fingerprint:
         but = "" if model.trained_on == "all samples" else ", except for its test set"
         warnings.append(
-            f"THIS IS NO TEST: the model was trained on this very data set{but}. The metrics say "
+            f"this is not a test: the model was trained on this data set{but}, and the metrics say "
             "nothing about new images"
         )
     elif n_copies:
         warnings.append(
-            f"THIS IS NO TEST OF {n_copies} OF THE IMAGES: the model was trained on them, or on "
-            "images that are nearly the same, and the metrics are too good. Leave them out"
+            f"the model was trained on {n_copies} of these images, or on images that are nearly "
+            "the same, so that the metrics are too good: leave these images out"
         )
     unit = "patient" if model.unit == "patient" else "image"
     for name in sorted(set(model.classes) - set(predictions.labels.tolist())):

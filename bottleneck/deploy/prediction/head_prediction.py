@@ -219,7 +219,7 @@ def refuse_other_labels(
         raise ModelError(
             f"the model has the classes {', '.join(classes)}, but "
             f"{np.isin(features.y, unknown).sum()} of {len(features)} samples have another "
-            f"label ('{unknown[0]}'): map the labels to those of the model, or exclude these "
-            "samples (FeatureSet.choose)"
+            f"label ('{unknown[0]}'): name them as the model does (recalibrate: --merge "
+            f"{classes[0]}={unknown[0]}; in Python: FeatureSet.choose), or leave these samples out"
             + (f". It was trained on a selection: {words}" if words else "")
         )

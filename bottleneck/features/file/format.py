@@ -96,6 +96,11 @@ class Members:
                     f"{path} cannot be read: {describe_os_error(failed)}; repeat the command when "
                     "it can be read again"
                 ) from None
+            if path.suffix == ".skops":
+                raise FeatureFileError(
+                    f"{path} is a model, where a feature file (.h5) was expected: name the file "
+                    "that `bottleneck extract` wrote"
+                ) from None
             cause = raised or str(error).partition("(")[2].rstrip(")") or error
             raise FeatureFileError(
                 f"{path} is damaged, or no HDF5 file ({cause}); "

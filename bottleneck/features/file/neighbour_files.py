@@ -20,6 +20,7 @@ from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.format import Members
 from bottleneck.features.file.reader import feature_files
 from bottleneck.features.file.stored_rows import StoredRows
+from bottleneck.text.plurals import counted
 
 __all__ = ["Arithmetic", "NeighbourFiles", "TakenRow"]
 
@@ -78,8 +79,6 @@ class NeighbourFiles:
     ----------
     taken : Counter of str
         Rows that were read, by the name of their file.
-    notes : list of str
-        Files with the hash of the recipe in their name that no row is taken from, and why.
     """
 
     def __init__(
@@ -95,7 +94,16 @@ class NeighbourFiles:
         self._found: list[StoredRows] | None = None
         self._lock = threading.Lock()
         self.taken: Counter[str] = Counter()
-        self.notes: list[str] = []
+        self._faults: dict[str, list[str]] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """Files with the hash of the recipe in their name that no row is taken from, and why."""
+        notes = []
+        for reason, (first, *others) in self._faults.items():
+            more = f", nor from {counted(len(others), 'file')} like it" if others else ""
+            notes.append(f"no rows were taken from {first}{more}: {reason}")
+        return notes
 
     def __contains__(self, key: str) -> bool:
         return any(key in stored for stored in self._files())
@@ -152,7 +160,7 @@ class NeighbourFiles:
         if not reason:
             yield stored
         elif path.stem.endswith(f"--{self._hash[:8]}"):
-            self.notes.append(f"no rows were taken from {path.name}: {reason}")
+            self._faults.setdefault(reason, []).append(path.name)
 
     def _find_fault(self, stored: StoredRows) -> str:
         """Return why no row of a file can be taken; empty where all can."""
