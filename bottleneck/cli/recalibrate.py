@@ -77,6 +77,7 @@ def recalibrate(
         # Nothing but --output names a file that is replaced.
         if output is None and target.exists():
             raise UsageError(f"{target} exists already: name the file for the model with --output")
+        # It refuses another text itself.
         made = move(old, cases, what=what, seed=seed, quiet=quiet)  # type: ignore[arg-type]
         saved, problem = save(lambda folder: made.model.save(folder / target.name), target.parent)
     if as_json:

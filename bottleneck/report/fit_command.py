@@ -234,16 +234,17 @@ def _choosing(selection: Selection | None) -> list[str] | None:
     """Return the options of a selection; None if they cannot state it."""
     if selection is None:
         return []
-    exclude = selection.exclude
-    if not isinstance(exclude, str | os.PathLike) and len(exclude):
+    exclude, options = selection.exclude, list[str]()
+    if isinstance(exclude, str | os.PathLike):
+        options = _option("--exclude", _path(os.fspath(exclude)))
+    elif len(exclude):
         return None
     names = [*selection.classes, *selection.merge]
-    names += [part for parts in selection.merge.values() for part in parts]
+    names += [name for merged in selection.merge.values() for name in merged]
     if any(mark in name for name in names for mark in _MARKS):
         return None
-    options = [] if not exclude else _option("--exclude", _path(os.fspath(exclude)))  # type: ignore[arg-type]
-    for new, parts in selection.merge.items():
-        options += _option("--merge", f"{new}={'+'.join(parts)}")
+    for new, merged in selection.merge.items():
+        options += _option("--merge", f"{new}={'+'.join(merged)}")
     if selection.classes:
         options += _option("--classes", ",".join(selection.classes))
     return options

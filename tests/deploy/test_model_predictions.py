@@ -77,13 +77,13 @@ def make_model(**fields: Any) -> Any:
 def test_a_row_per_image_in_the_order_of_the_input() -> None:
     scores = make_scores(4)
     names = ["image-2", "broken", "image-0", "image-3", "image-1"]
-    everyone = InputRows(np.array(names), np.full(5, ""), np.array(["", "P1", "", "P2", ""]))
+    inputs = InputRows(np.array(names), np.full(5, ""), np.array(["", "P1", "", "P2", ""]))
     made = apply_model(
         make_model(),
         scores,
         np.array([1.0, 99.5, 99.0, 50.0]),
         [("broken", "no image")],
-        everyone=everyone,
+        inputs=inputs,
     )
     frame = made.to_frame().set_index("id")
     assert frame.index.tolist() == names
@@ -129,13 +129,13 @@ def test_patients_are_aggregated_and_images_count_as_patients_of_one_image() -> 
     groups = np.array(["p", "q", "p", "r", "q", "q"])
     labels = ["benign", "malignant", "benign", "", "malignant", ""]
     scores = make_scores(6, labels=labels, groups=groups)
-    everyone = InputRows(
+    inputs = InputRows(
         np.array([*scores.ids, "x", "y"]),
         np.array([*labels, "", ""]),
         np.array([*groups, "q", "lost"]),
     )
     lost = [("x", "broken"), ("y", "broken")]
-    made = apply_model(make_model(unit="patient"), scores, np.zeros(6), lost, everyone=everyone)
+    made = apply_model(make_model(unit="patient"), scores, np.zeros(6), lost, inputs=inputs)
     frame = made.patients
     assert frame is not None
     assert frame["patient"].tolist() == ["p", "q", "r", "lost"]

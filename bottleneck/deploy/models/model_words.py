@@ -10,7 +10,7 @@ from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
-    from bottleneck.deploy.prediction.deployed_model import Deployed
+    from bottleneck.deploy.prediction.deployed_model import DeployedModel
 
 __all__ = [
     "describe_comparison",
@@ -68,7 +68,7 @@ def _is_moved(model: Model) -> bool:
     return any(one.get("what") == "threshold" for one in model.recalibrations)
 
 
-def describe_order(model: Deployed) -> str:
+def describe_order(model: DeployedModel) -> str:
     """Return a warning where probabilities fall as the scores rise; "" where they do not."""
     slopes = () if model.sigmoids is None else model.sigmoids.slopes
     if all(slope > 0 for slope in slopes):

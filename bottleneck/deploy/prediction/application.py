@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.deploy.models.model_words import describe_order
-from bottleneck.deploy.prediction.deployed_model import Deployed, decide
+from bottleneck.deploy.prediction.deployed_model import DeployedModel, decide
 from bottleneck.deploy.prediction.external_test import evaluate_labelled, find_test_warnings
 from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
@@ -21,13 +21,13 @@ __all__ = ["apply_model"]
 
 
 def apply_model(
-    model: Deployed,
+    model: DeployedModel,
     predictions: Predictions,
     distances: NDArray[np.float64] | None = None,
     failures: Sequence[tuple[str, str]] = (),
     error_rate: float = 0.1,
     *,
-    everyone: InputRows | None = None,
+    inputs: InputRows | None = None,
     fingerprint: str | None = None,
     network: str | None = None,
     origin: str = "",
@@ -50,7 +50,7 @@ def apply_model(
         Id and reason of every image without a score.
     error_rate : float
         Error rate of the conformal sets, between 0 and 1.
-    everyone : InputRows or None
+    inputs : InputRows or None
         All images in the order of the input; by default those with a score, then the others.
     fingerprint : str or None
         Fingerprint of the data set, to recognise the training data.
@@ -74,8 +74,8 @@ def apply_model(
     UsageError
         If the error rate is not between 0 and 1.
     """
-    everyone = _complete(predictions, failures) if everyone is None else everyone
-    if predictions.groups is None and np.any(everyone.patients != ""):
+    inputs = _complete(predictions, failures) if inputs is None else inputs
+    if predictions.groups is None and np.any(inputs.patients != ""):
         # All images of a known patient are unreadable: the others are patients of their own.
         predictions = dataclasses.replace(predictions, groups=predictions.ids)
     decided = decide(model, predictions, error_rate)
@@ -95,10 +95,10 @@ def apply_model(
     warnings: tuple[str, ...] = ()
     if evaluation is not None:
         warnings = find_test_warnings(model, evaluation.predictions, fingerprint, n_copies)
-        found += _note_left_out(failures, everyone)
+        found += _note_left_out(failures, inputs)
     elif n_copies:
         found.append(
-            f"{counted(n_copies, 'image')} of {len(everyone.ids)} are training images of the "
+            f"{counted(n_copies, 'image')} of {len(inputs.ids)} are training images of the "
             "model, or nearly: their predictions do not say how it does on new ones"
         )
     if order := describe_order(model):
@@ -107,7 +107,7 @@ def apply_model(
         found.append("the model has no conformal sets: train it again with fit to have them")
     return ModelPredictions(
         decided=decided,
-        everyone=everyone,
+        inputs=inputs,
         percentiles=distances,
         failures=tuple((str(one), str(why)) for one, why in failures),
         by_patient=by_patient,
@@ -136,13 +136,13 @@ def _complete(predictions: Predictions, failures: Sequence[tuple[str, str]]) -> 
     )
 
 
-def _note_left_out(failures: Sequence[tuple[str, str]], everyone: InputRows) -> list[str]:
+def _note_left_out(failures: Sequence[tuple[str, str]], inputs: InputRows) -> list[str]:
     notes = []
-    if unlabelled := int((everyone.labels == "").sum()):
+    if unlabelled := int((inputs.labels == "").sum()):
         notes.append(
-            f"the metrics leave out {unlabelled} of {len(everyone.ids)} images without a label"
+            f"the metrics leave out {unlabelled} of {len(inputs.ids)} images without a label"
         )
-    labelled = dict(zip(everyone.ids.tolist(), everyone.labels.tolist(), strict=True))
+    labelled = dict(zip(inputs.ids.tolist(), inputs.labels.tolist(), strict=True))
     if lost := sum(labelled.get(one, "") != "" for one, _ in failures):
         notes.append(
             f"{counted(lost, 'labelled image')} without a prediction are missing from the metrics"

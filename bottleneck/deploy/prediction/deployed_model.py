@@ -15,10 +15,10 @@ from bottleneck.evaluation.metrics.sigmoids import Sigmoids, add_probabilities
 from bottleneck.predictions import Kind, Predictions
 from bottleneck.text.short_repr import show_fields
 
-__all__ = ["Decisions", "Deployed", "decide"]
+__all__ = ["Decisions", "DeployedModel", "decide"]
 
 
-class Deployed(Protocol):
+class DeployedModel(Protocol):
     """A fitted head or a trained network, with all that was fitted on its out-of-fold scores.
 
     The attributes are those of ``Model``.
@@ -90,7 +90,7 @@ class Decisions:
     __repr__ = show_fields
 
 
-def decide(model: Deployed, predictions: Predictions, error_rate: float) -> Decisions:
+def decide(model: DeployedModel, predictions: Predictions, error_rate: float) -> Decisions:
     """Return probabilities, decisions and conformal sets of images, or of patients.
 
     Parameters
@@ -109,7 +109,7 @@ def decide(model: Deployed, predictions: Predictions, error_rate: float) -> Deci
     return Decisions(calibrated, _apply_threshold(model, calibrated), sets)
 
 
-def _apply_threshold(model: Deployed, predictions: Predictions) -> NDArray[np.str_]:
+def _apply_threshold(model: DeployedModel, predictions: Predictions) -> NDArray[np.str_]:
     point, positive = model.operating_point, model.positive
     if point is None or positive is None:
         return predictions.predicted

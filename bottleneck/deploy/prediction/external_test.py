@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from bottleneck.deploy.prediction.deployed_model import Deployed
+from bottleneck.deploy.prediction.deployed_model import DeployedModel
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.evaluate_arm import evaluate_arm
 from bottleneck.evaluation.measures import Measures
@@ -18,7 +18,7 @@ from bottleneck.predictions import Predictions
 __all__ = ["evaluate_labelled", "find_test_warnings"]
 
 
-def evaluate_labelled(model: Deployed, predictions: Predictions) -> Evaluation | None:
+def evaluate_labelled(model: DeployedModel, predictions: Predictions) -> Evaluation | None:
     """Return the metrics of the predictions that have a label, with intervals.
 
     Parameters
@@ -54,7 +54,7 @@ def evaluate_labelled(model: Deployed, predictions: Predictions) -> Evaluation |
 
 
 def find_test_warnings(
-    model: Deployed, predictions: Predictions, fingerprint: str | None, n_copies: int = 0
+    model: DeployedModel, predictions: Predictions, fingerprint: str | None, n_copies: int = 0
 ) -> tuple[str, ...]:
     """Return the warnings about a test on labelled samples, the most severe first.
 

@@ -64,8 +64,8 @@ def predict_new(
     features, notes = extract_new(
         dataset, network, model.recipe, folder=folder, progress=progress, **machine
     )
-    everyone = InputRows.of_samples(dataset.samples)
-    return predict_features(model, features, error_rate, everyone=everyone, notes=notes)
+    inputs = InputRows.of_samples(dataset.samples)
+    return predict_features(model, features, error_rate, inputs=inputs, notes=notes)
 
 
 def predict_features(
@@ -73,7 +73,7 @@ def predict_features(
     features: FeatureSet,
     error_rate: float = 0.1,
     *,
-    everyone: InputRows | None = None,
+    inputs: InputRows | None = None,
     notes: Sequence[str] = (),
 ) -> ModelPredictions:
     """Return the predictions of a fitted head on features.
@@ -86,7 +86,7 @@ def predict_features(
         Features by the recipe of the model.
     error_rate : float
         Error rate of the conformal sets, between 0 and 1.
-    everyone : InputRows or None
+    inputs : InputRows or None
         All images in the order of the input; by default those with features, then the others.
     notes : sequence of str
         Notes on how the features were made.
@@ -104,7 +104,7 @@ def predict_features(
         _measure(model, features),
         features.failures,
         error_rate,
-        everyone=InputRows.of_features(features) if everyone is None else everyone,
+        inputs=InputRows.of_features(features) if inputs is None else inputs,
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
         n_copies=_count_copies(model, features),
         distance_words="" if model.reference is None else model.reference.words,

@@ -40,7 +40,7 @@ class ModelPredictions:
     ----------
     decided : Decisions
         Scores, probabilities, decisions and conformal sets of the images that could be read.
-    everyone : InputRows
+    inputs : InputRows
         Ids, labels and patients of all images, in the order of the input.
     percentiles : ndarray of float64, shape (n_predicted,), or None
         Percentile of the distance from the training images among those of the training images
@@ -85,7 +85,7 @@ class ModelPredictions:
     """
 
     decided: Decisions
-    everyone: InputRows
+    inputs: InputRows
     percentiles: NDArray[np.float64] | None
     failures: tuple[tuple[str, str], ...]
     by_patient: PatientRows | None
@@ -102,7 +102,7 @@ class ModelPredictions:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.everyone.ids)
+        return len(self.inputs.ids)
 
     def __repr__(self) -> str:
         size = counted(len(self), "image")
@@ -169,8 +169,8 @@ class ModelPredictions:
         >>> frame.loc[0, ["id", "predicted", "reason"]].tolist()
         ['0', 'malignant', '']
         """
-        first: dict[str, Any] = {"id": self.everyone.ids}
-        for name, column in (("label", self.everyone.labels), ("patient", self.everyone.patients)):
+        first: dict[str, Any] = {"id": self.inputs.ids}
+        for name, column in (("label", self.inputs.labels), ("patient", self.inputs.patients)):
             if np.any(column != ""):
                 first[name] = column
         then = {}
@@ -193,15 +193,15 @@ class ModelPredictions:
             return None
         decided, patient_of = self.by_patient.decided, self.by_patient.patient_of
         names, n = decided.predictions.ids.tolist(), len(decided.predictions)
-        lost = Counter(self.everyone.patients[self._reasons != ""].tolist())
+        lost = Counter(self.inputs.patients[self._reasons != ""].tolist())
         lost.pop("", None)
         further = [name for name in lost if name not in set(names)]
-        everyone = np.array([*names, *further], str)
-        first: dict[str, Any] = {"patient": everyone}
+        listed = np.array([*names, *further], str)
+        first: dict[str, Any] = {"patient": listed}
         if np.any(decided.predictions.labels != ""):
             first["label"] = np.array([*decided.predictions.labels.tolist(), *[""] * len(further)])
         first["images"] = np.array([*np.bincount(patient_of, minlength=n), *[0] * len(further)])
-        first["unread"] = np.array([lost[name] for name in everyone.tolist()])
+        first["unread"] = np.array([lost[name] for name in listed.tolist()])
         then = {}
         if self.unlike_training is not None:
             unlike = np.bincount(patient_of, self.unlike_training, minlength=n)
@@ -250,10 +250,10 @@ class ModelPredictions:
     def _reasons(self) -> NDArray[np.str_]:
         """Why each row of the input has no prediction; "" where it has one."""
         reasons = dict(self.failures)
-        return np.array([reasons.get(one, "") for one in self.everyone.ids.tolist()], str)
+        return np.array([reasons.get(one, "") for one in self.inputs.ids.tolist()], str)
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
         """Rows of the input that have a prediction."""
-        place = {one: n for n, one in enumerate(self.everyone.ids.tolist())}
+        place = {one: n for n, one in enumerate(self.inputs.ids.tolist())}
         return np.array([place[one] for one in self.predictions.ids.tolist()], dtype=np.intp)

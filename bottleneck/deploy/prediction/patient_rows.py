@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.deploy.prediction.deployed_model import Decisions, Deployed, decide
+from bottleneck.deploy.prediction.deployed_model import Decisions, DeployedModel, decide
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_by_patient
 from bottleneck.predictions import Predictions
 from bottleneck.text.short_repr import show_fields
@@ -36,7 +36,9 @@ class PatientRows:
     __repr__ = show_fields
 
 
-def decide_patients(model: Deployed, predictions: Predictions, error_rate: float) -> PatientRows:
+def decide_patients(
+    model: DeployedModel, predictions: Predictions, error_rate: float
+) -> PatientRows:
     """Return what a model decides on patients, aggregated from their images as in training.
 
     Parameters

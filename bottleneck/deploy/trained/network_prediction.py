@@ -88,10 +88,10 @@ def predict_with_networks(
     deployed = deploy_networks(
         folder, choice, positive, target=target, unit=unit, aggregate=aggregate
     )
-    everyone = None
+    inputs = None
     notes: list[str] = []
     if record.features is not None:
-        found, everyone, notes = _read_frozen(
+        found, inputs, notes = _read_frozen(
             folder, given, fields, weights, backbone, features, progress, **machine
         )
         sets = [found for _ in networks]
@@ -108,7 +108,7 @@ def predict_with_networks(
                 "weights=)"
             )
         dataset = read_images(given, fields, record.classes, record.dataset.selection)
-        everyone = InputRows.of_samples(dataset.samples)
+        inputs = InputRows.of_samples(dataset.samples)
         split = [
             split_network(one, record, network_label(record, member))
             for one, member in zip(networks, choice.members, strict=True)
@@ -134,7 +134,7 @@ def predict_with_networks(
         measured.percentiles,
         sets[0].failures,
         error_rate,
-        everyone=everyone or InputRows.of_features(sets[0]),
+        inputs=inputs or InputRows.of_features(sets[0]),
         fingerprint=str(sets[0].provenance["dataset"]["fingerprint"]),
         network=choice.name,
         origin=choice.words,
