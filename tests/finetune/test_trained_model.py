@@ -444,3 +444,17 @@ def test_inspect_says_what_a_training_is(trained: Trained, tmp_path: Path) -> No
     assert json.loads(inspect(str(trained.path), "--json"))["networks"][0] == "mean"
     (tmp_path / "run.json").write_text("{}")
     assert "not finished" in " ".join(inspect(str(tmp_path)).split())
+
+
+@pytest.mark.parametrize("network", ["mean", "fold-1", "refit"])
+def test_damaged_images_alone_have_rows_with_reasons(
+    model: TrainedModel, tmp_path: Path, network: str
+) -> None:
+    (tmp_path / "1.png").write_text("no image")
+    units: tuple[Any, ...] = ("image", "patient")
+    for unit in units:
+        made = model.predict(
+            [tmp_path / "1.png"], groups=["a"], network=network, unit=unit, at_sensitivity=0.9
+        )
+        assert made.to_frame()["reason"].tolist() == ["not an image in a supported format"]
+        assert (made.patients is not None) == (unit == "patient")
