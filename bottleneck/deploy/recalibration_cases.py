@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.head_prediction import score_features
+from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_by_patient
@@ -31,7 +32,7 @@ __all__ = ["LEAST_CASES", "Cases", "read_cases"]
 #: Cases of each class that a recalibration needs, and patients of each class where these are known.
 LEAST_CASES = 20
 
-# The features of one image on two machines differ by less than this share of their deviation.
+# Numbers of an array are the same if they differ by less than this share of their deviation.
 _SAME = 1e-3
 
 
@@ -174,6 +175,8 @@ def _find_trained(model: Model, samples: FeatureSet) -> NDArray[np.bool_] | None
 
     if model.reference is None or not model.reference.is_known:
         return None
+    if samples.has_images:
+        return find_training_copies(samples.X, model.reference.rows)
     rows = model.reference.rows.astype(np.float64)
     scale = float(np.linalg.norm(rows.std(axis=0)))
     if not scale:

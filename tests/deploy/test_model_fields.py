@@ -93,7 +93,12 @@ WRONG = {
     "comparison": ["report", [], 1],
     "recalibrations": [[], ("a",), ({},), None, {}, ({"date": "2026-01-01", "images": {}},)],
     "recipe": [None, "resnet18"],
-    "selection": [None],
+    "selection": [
+        None,
+        {"words": 5},
+        *({"merged": merged} for merged in (5, ["a"], {"ill": 5}, {"ill": [1]})),
+        {"left_out": 1},
+    ],
     "versions": [[]],
     "head": [None, 1],
     "dataset": [None, {}],

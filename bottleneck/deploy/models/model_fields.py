@@ -196,6 +196,7 @@ def check_fields(model: Model) -> None:
         "inner_score": model.inner_score is None or _is_share(model.inner_score),
         "converged": type(model.converged) is bool,
         "training": _is_training(model.training),
+        "selection": _is_selection(model.selection),
         "weights": all(type(value) in _SCALARS for value in model.weights.values()),
         "recalibrations": type(model.recalibrations) is tuple
         and all(map(_is_recalibration, model.recalibrations)),
@@ -225,6 +226,18 @@ def _is_training(training: Mapping[str, Any]) -> bool:
         and all(one is None or _is_counts(one) for one in counts)
         and all(_is_natural(training.get(name)) for name in ("seed", "inner_splits"))
         and type(training.get("conflicts")) is str
+    )
+
+
+def _is_selection(selection: Mapping[str, Any]) -> bool:
+    merged, left_out = selection.get("merged") or {}, selection.get("left_out") or {}
+    return (
+        type(merged) is type(left_out) is dict
+        and all(
+            isinstance(parts, list | tuple) and all(type(one) is str for one in parts)
+            for parts in merged.values()
+        )
+        and type(selection.get("words", "")) is str
     )
 
 
