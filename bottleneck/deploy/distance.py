@@ -35,7 +35,7 @@ class TrainingReference:
     Attributes
     ----------
     rows : ndarray of float, shape (n_kept, n_features)
-        Features of the training images, or of a random part of them: of each patient in turn one
+        Features of the training images, or some of them at random: of each patient in turn one
         image, up to a number that depends on the width of a row.
     patients : ndarray of int64, shape (n_kept,)
         Numbers of their patients, from 0.
@@ -74,7 +74,6 @@ class TrainingReference:
         *,
         one_unit: bool = True,
         has_patients: bool = True,
-        seed: int = 0,
     ) -> TrainingReference:
         """Return the reference of a training set.
 
@@ -89,8 +88,6 @@ class TrainingReference:
         has_patients : bool
             Whether ``patients`` are those of known patients, and not images of one content. If
             not, the words speak of images.
-        seed : int
-            Seed of the part of the images that is kept of many.
 
         Raises
         ------
@@ -99,7 +96,7 @@ class TrainingReference:
         """
         A = as_matrix("X", X)
         codes = as_patients(patients, len(A))
-        kept = _sample(codes, A.shape[1], seed)
+        kept = _sample(codes, A.shape[1])
         A, own = np.ascontiguousarray(A[kept]), np.unique(codes[kept], return_inverse=True)[1]
         unit = "patient" if has_patients and patients is not None else "image"
         if own.max() + 1 < FEWEST_PATIENTS:
@@ -226,12 +223,12 @@ class TrainingReference:
         )
 
 
-def _sample(codes: NDArray[Any], width: int, seed: int) -> NDArray[np.intp]:
+def _sample(codes: NDArray[Any], width: int) -> NDArray[np.intp]:
     """Return the rows to keep: all, or of each patient in turn one at random."""
     most = int(np.clip(_MOST_NUMBERS // width, _FEWEST_IMAGES, _MOST_IMAGES))
     if len(codes) <= most:
         return np.arange(len(codes))
-    mixed = np.random.default_rng(seed).permutation(len(codes))
+    mixed = np.random.default_rng(0).permutation(len(codes))
     by_patient = mixed[np.argsort(codes[mixed], kind="stable")]
     starts = np.searchsorted(codes[by_patient], codes[by_patient])
     turn = np.empty(len(codes), dtype=np.intp)

@@ -44,10 +44,10 @@ def predict_new(
     fields: SampleFields,
     *,
     error_rate: float,
-    weights: str | Path | None = None,
-    backbone: Backbone | None = None,
-    folder: str | Path = "features",
-    progress: Progress | None = None,
+    weights: str | Path | None,
+    backbone: Backbone | None,
+    folder: str | Path,
+    progress: Progress | None,
     **machine: Unpack[MachineKeywords],
 ) -> ModelPredictions:
     """Return the predictions of a fitted head on images or features, as ``Model.predict`` says."""
