@@ -112,7 +112,7 @@ def test_patients_without_a_readable_image_have_a_row(model: Model) -> None:
     model = dataclasses.replace(model, unit="patient")
     damaged = "new/benign/P9_9.png"
     for images in ([damaged], [damaged, "new/benign/P0_0.png"]):
-        made = model.predict(images, groups=["a", None][: len(images)], quiet=True)
+        made = model.predict(images, groups=["a", ""][: len(images)], quiet=True)
         assert made.patients is not None
         assert made.patients["reason"].tolist()[-1] == "no image could be read"
         assert len(made.patients) == len(images)
@@ -170,7 +170,7 @@ def test_lists_of_images_have_labels_patients_and_ids_of_their_own(model: Model)
     assert model.predict(table, quiet=True).to_frame()["label"].tolist() == y
     with pytest.raises(BottleneckError, match="leave out y="):
         model.predict("new", y=y)
-    with pytest.raises(BottleneckError, match="6 images, and 2 labels"):
+    with pytest.raises(BottleneckError, match="y has 2 labels, and images 6 rows"):
         model.predict(images, y=y[:2])
     with pytest.raises(BottleneckError, match="Images in memory"):
         model.predict([Image.new("L", (9, 9))])  # type: ignore[list-item]
