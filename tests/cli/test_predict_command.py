@@ -108,6 +108,14 @@ def test_a_damaged_image_has_the_same_row_alone_and_among_others() -> None:
     assert {**together, "id": "P9_9.png"} == {**alone, "label": "benign"}
 
 
+def test_no_reason_names_an_option_that_predict_lacks_without_saying_so(model: Model) -> None:
+    Image.fromarray(np.full((20, 20), 9, np.uint16)).save("dark.png")
+    for images in (["dark.png"], ["dark.png", "new/benign/P0_0.png"]):
+        (reason, *_) = model.predict(images, quiet=True).to_frame()["reason"]
+        assert "--window" in reason
+        assert "options of extract" in reason
+
+
 def test_patients_without_a_readable_image_have_a_row(model: Model) -> None:
     model = dataclasses.replace(model, unit="patient")
     damaged = "new/benign/P9_9.png"

@@ -190,6 +190,7 @@ def extract_each(
             each = zip(recipes, networks, strict=True)
             return [_without_rows(dataset, one, net.width, error.failures) for one, net in each], []
         sets = [load_features(run.path) for run in runs]
+        sets = [dataclasses.replace(one, failures=_explain(one.failures)) for one in sets]
     notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     device = devices.resolve_device(machine.get("device") or "auto")
     if precision != "fp32" and devices.native_precision(device) == "fp32":
@@ -215,7 +216,16 @@ def _without_rows(
             "recipe_hash": recipe.hash,
         },
         stated_patients=None if dataset.n_groups is None else none,
-        failures=tuple(failures),
+        failures=_explain(failures),
+    )
+
+
+def _explain(failures: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return ids and reasons; some of them name options that only ``extract`` has."""
+    where = ". These are options of extract: a model needs to be trained with them"
+    return tuple(
+        (one, why + where if "--window" in why or "--rescale" in why else why)
+        for one, why in failures
     )
 
 
