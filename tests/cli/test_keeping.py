@@ -121,6 +121,8 @@ def test_a_command_that_was_changed_is_refused(command: list[str]) -> None:
         assert words in " ".join(refused.stderr.split())
     for more in (["--head", "ridge"], ["--head", "prior"]):
         assert run(*command, *more).exit_code == 2  # Of several heads, none is saved.
+    Path("m.skops").write_bytes(b"")
+    assert "m.skops is a model, where" in run("fit", "m.skops", "--jobs", "1").stderr
     other = [word if word != "lda" else "ridge" for word in command]
     assert "this comparison evaluated lda on these" in run(*other).stderr
     at = command.index("--exclude")

@@ -94,6 +94,7 @@ def test_the_report_names_no_folder_of_an_absolute_path(here: Path) -> None:
         assert "anna müller" not in (here / "report" / name).read_text()
 
 
+@pytest.mark.slow
 def test_what_a_shell_cannot_name_is_a_line_of_python(here: Path) -> None:
     path = saved("scans.h5")
     features = load_features(path)
@@ -143,13 +144,11 @@ def test_trained_networks_predict_by_their_folder(here: Path) -> None:
 
 def test_the_figure_of_a_choice_is_called_optimistic(here: Path) -> None:
     path = saved("scans.h5", signal=0.0)
-    one, two = (
-        compare(path, heads, protocol=QUICK) for heads in (("lda",), ("lda", "ridge", "logistic"))
-    )
+    one, two = (compare(path, heads, protocol=QUICK) for heads in (("lda",), ("lda", "ridge")))
     assert "optimistic" not in " ".join(fit_command(one).cautions)
     said = " ".join(fit_command(two).cautions)
     best = max(e.metrics["auroc"].value for e in two.evaluations if e.uses_images)
-    assert f"Its AUROC of {best:.3f} is the figure that it was chosen by, out of 3 arms" in said
+    assert f"Its AUROC of {best:.3f} is the figure that it was chosen by, out of 2 arms" in said
     assert "too optimistic" in said
     assert "no better than chance" in said
 
