@@ -178,7 +178,7 @@ def test_metrics_say_what_is_missing_in_place_of_failing(
             made = apply_model(model, scores, fingerprint="f" * 64)
             assert made.evaluation is not None
             assert np.isnan(made.evaluation.metrics["auroc"].value)
-            assert "trained on this very data set" in made.warnings[0]
+            assert "trained on this data set" in made.warnings[0]
             assert f"label '{classes[-1]}'" in " ".join(made.warnings)
     unknown = apply_model(model, make_scores(4, classes, labels=classes[0]))
     assert "no patients are known" in " ".join(unknown.warnings)
