@@ -84,7 +84,7 @@ def test_every_form_of_the_images_has_the_same_predictions(
             form(paths), y=labels, backbone=tiny_backbone(), features=tmp_path / "features"
         )
         scores.append(made.predictions.scores)
-        assert made.everyone.labels.tolist() == ["benign", "", "malignant", ""]
+        assert made.inputs.labels.tolist() == ["benign", "", "malignant", ""]
     for one in scores:
         np.testing.assert_array_equal(one, scores[0])
 
