@@ -16,6 +16,7 @@ __all__ = ["MEAN", "NetworkChoice", "choose_network", "network_label", "network_
 #: Name of the mean of the networks of all folds.
 MEAN = "mean"
 
+_SETS = "Its sets are made of predictions of the networks of the folds"
 _NAME = re.compile(r"(?:repeat-(\d+)-)?fold-(\d+)", re.ASCII)
 
 
@@ -30,7 +31,7 @@ class NetworkChoice:
     members : tuple of FoldFiles
         The networks.
     words : str
-        Which networks predict and what was evaluated, in one sentence.
+        Which networks predict, and what was evaluated.
     """
 
     name: str
@@ -80,7 +81,7 @@ def choose_network(record: TrainingRecord, name: str | None = None) -> NetworkCh
             record.folds,
             f"These figures are the mean of the calibrated probabilities of the networks of {n}. "
             "A comparison evaluates each of these networks on its own test fold, and not their "
-            "mean, which is usually slightly better",
+            f"mean, which is usually slightly better. {_SETS}",
         )
     if name == REFIT:
         if record.refit is None:
@@ -93,7 +94,7 @@ def choose_network(record: TrainingRecord, name: str | None = None) -> NetworkCh
             (record.refit,),
             "These figures are of the network that was trained on all samples, which was itself "
             "not evaluated: a comparison evaluates the networks of the folds, which were trained "
-            "in the same way on fewer samples",
+            f"in the same way on fewer samples. {_SETS}",
         )
     several = len({fold.repeat for fold in record.folds}) > 1
     match = _NAME.fullmatch(name)
