@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bottleneck import load_features
-from bottleneck.deploy.distance import UNLIKE
+from bottleneck.deploy.models.distance import UNLIKE
 from bottleneck.statistics.training_distances import TrainingDistances, weight_below
 
 Array = NDArray[np.float64]

@@ -24,7 +24,7 @@ from scipy.stats import t
 from bottleneck import extract, fit, load_features
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.deploy.distance import TrainingReference
+from bottleneck.deploy.models.distance import TrainingReference
 
 
 def dataset_of(paths: list[Path], name: str) -> ImageDataset:

@@ -179,8 +179,8 @@ def run(
     machine: dict[str, Any],
 ) -> ModelPredictions:
     """Predict images or a feature file, and print notes on how they were read."""
+    from bottleneck.deploy.inputs.new_inputs import is_of_features
     from bottleneck.deploy.models.model import Model
-    from bottleneck.deploy.prediction.new_inputs import is_of_features
 
     given: Path | list[Path] = images[0] if len(images) == 1 else list(images)
     if isinstance(model, Model):

@@ -18,10 +18,10 @@ from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
-from bottleneck.deploy.conformal import ConformalSets
-from bottleneck.deploy.distance import TrainingReference
-from bottleneck.deploy.evaluated_arm import EvaluatedArm
-from bottleneck.deploy.evaluated_results import find_evaluation
+from bottleneck.deploy.models.conformal import ConformalSets
+from bottleneck.deploy.models.distance import TrainingReference
+from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
+from bottleneck.deploy.models.evaluated_results import find_evaluation
 from bottleneck.deploy.models.model import Model
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError

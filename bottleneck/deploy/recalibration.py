@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.data.splits.patients import count_by_class, inner_folds
-from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_order
 from bottleneck.deploy.recalibration_cases import Cases, read_cases

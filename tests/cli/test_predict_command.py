@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 import bottleneck
 from bottleneck.cli.app import app
+from bottleneck.deploy.inputs import image_features
 from bottleneck.deploy.models.model import Model
-from bottleneck.deploy.prediction import image_features
 from bottleneck.errors import BottleneckError
 
 NETWORK = "timm/test_resnet"

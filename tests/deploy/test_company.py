@@ -11,8 +11,8 @@ import pytest
 from made import dataset_of, make_images
 
 from bottleneck import extract, fit, load_dataset, load_features
+from bottleneck.deploy.inputs import image_features
 from bottleneck.deploy.models.model import Model
-from bottleneck.deploy.prediction import image_features
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.testing import tiny_backbone
 

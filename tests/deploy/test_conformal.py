@@ -7,8 +7,8 @@ import pytest
 import skops.io
 from made_features import make_features
 
-from bottleneck.deploy.conformal import ConformalSets
 from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.models.model_file import load_model
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.predictions import Predictions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bottleneck import extract, fit, load_dataset, load_features, load_model
-from bottleneck.deploy.distance import FEWEST_PATIENTS, UNLIKE, TrainingReference
+from bottleneck.deploy.models.distance import FEWEST_PATIENTS, UNLIKE, TrainingReference
 from bottleneck.errors import ModelError, UsageError
 
 
@@ -57,7 +57,7 @@ def test_a_part_of_many_images_gives_about_the_same_percentiles(
     X, patients = drawn(150, 3)
     new, _ = drawn(400, 1, seed=1)
     whole = TrainingReference.fit(X, patients).percentiles(new)
-    monkeypatch.setattr("bottleneck.deploy.distance._MOST_IMAGES", 300)
+    monkeypatch.setattr("bottleneck.deploy.models.distance._MOST_IMAGES", 300)
     reference = TrainingReference.fit(X, patients)
     assert len(reference.rows) == 300
     assert reference.n_patients == 150

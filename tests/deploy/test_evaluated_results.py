@@ -13,8 +13,8 @@ from made_features import VGG, changed, make_features
 from sklearn.linear_model import LogisticRegression
 
 from bottleneck import Head, Protocol, Selection, compare, fit, load_model, write_report
-from bottleneck.deploy.evaluated_arm import EvaluatedArm
-from bottleneck.deploy.evaluated_results import find_evaluation
+from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
+from bottleneck.deploy.models.evaluated_results import find_evaluation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.sets.feature_set import FeatureSet

@@ -12,9 +12,9 @@ import openpyxl
 import pytest
 from sklearn.metrics import recall_score, roc_auc_score
 
-from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.inputs.input_rows import InputRows
+from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.prediction.application import apply_model
-from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.errors import UsageError
 from bottleneck.predictions import Predictions, predicted_classes
 

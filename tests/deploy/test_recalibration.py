@@ -12,8 +12,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from bottleneck.deploy.evaluated_arm import EvaluatedArm, MeasuredFigure, MeasuredPoint
 from bottleneck.deploy.fit import fit
+from bottleneck.deploy.models.evaluated_arm import EvaluatedArm, MeasuredFigure, MeasuredPoint
 from bottleneck.deploy.models.model_file import load_model
 from bottleneck.deploy.models.model_words import describe_model
 from bottleneck.deploy.prediction.head_prediction import score_features

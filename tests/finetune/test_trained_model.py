@@ -218,7 +218,7 @@ def test_distances_are_those_from_the_training_images(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bottleneck.deploy import distance
+    from bottleneck.deploy.models import distance
 
     monkeypatch.setattr(distance, "FEWEST_PATIENTS", 5)
     splits = pd.read_csv(trained.path / "splits.csv", dtype={"group": str})

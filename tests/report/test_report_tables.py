@@ -12,7 +12,7 @@ from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_compariso
 from rich.console import Console
 
 from bottleneck.data.readers.tables.csv_tables import read_table
-from bottleneck.deploy.evaluated_results import RESULTS_FORMAT
+from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables

@@ -1,1 +1,1 @@
-"""Fitted heads, and their files."""
+"""Fitted heads, what they keep, and their files."""

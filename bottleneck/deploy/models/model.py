@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
-from bottleneck.deploy.conformal import ConformalSets
-from bottleneck.deploy.distance import TrainingReference
-from bottleneck.deploy.evaluated_arm import EvaluatedArm
+from bottleneck.deploy.models.conformal import ConformalSets
+from bottleneck.deploy.models.distance import TrainingReference
+from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.models.model_fields import write_fields
 from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_types
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
@@ -31,7 +31,7 @@ from bottleneck.text.short_repr import class_names, describe, shortened, show_ht
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
-    from bottleneck.deploy.prediction.new_inputs import NewInput
+    from bottleneck.deploy.inputs.new_inputs import NewInput
     from bottleneck.features.options import MachineKeywords
 
 __all__ = ["MODEL_FORMAT", "Model"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, get_args
 import numpy as np
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
-from bottleneck.deploy.conformal import ConformalSets
-from bottleneck.deploy.distance import TrainingReference
-from bottleneck.deploy.evaluated_arm import EvaluatedArm
+from bottleneck.deploy.models.conformal import ConformalSets
+from bottleneck.deploy.models.distance import TrainingReference
+from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.models.model_words import describe_order
 from bottleneck.deploy.prediction.deployed_model import DeployedModel, decide
 from bottleneck.deploy.prediction.external_test import evaluate_labelled, find_test_warnings
-from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.patient_rows import decide_patients
 from bottleneck.predictions import Predictions

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
-from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids, add_probabilities
 from bottleneck.predictions import Kind, Predictions

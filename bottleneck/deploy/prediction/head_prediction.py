@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch
-from bottleneck.deploy.prediction.application import apply_model
-from bottleneck.deploy.prediction.image_features import (
+from bottleneck.deploy.inputs.image_features import (
     extract_new,
     load_network,
     refuse_other_options,
 )
-from bottleneck.deploy.prediction.input_rows import InputRows
+from bottleneck.deploy.inputs.input_rows import InputRows
+from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
+from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.duplicates.label_conflicts import find_conflicting
 from bottleneck.errors import ModelError, UsageError, one_line

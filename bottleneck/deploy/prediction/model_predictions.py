@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Unit
-from bottleneck.deploy.distance import UNLIKE
+from bottleneck.deploy.inputs.input_rows import InputRows
+from bottleneck.deploy.models.distance import UNLIKE
 from bottleneck.deploy.prediction.deployed_model import Decisions
-from bottleneck.deploy.prediction.input_rows import InputRows
 from bottleneck.deploy.prediction.patient_rows import PatientRows
 from bottleneck.deploy.prediction.prediction_files import write_predictions
 from bottleneck.deploy.prediction.prediction_frames import frame_rows

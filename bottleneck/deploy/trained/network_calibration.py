@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Aggregate, Unit
-from bottleneck.deploy.conformal import ConformalSets
+from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.trained.network_choice import MEAN, NetworkChoice
 from bottleneck.errors import ModelError
 from bottleneck.evaluation.metrics.calibration import calibrate

@@ -13,19 +13,19 @@ from torch import nn
 
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.splits.protocol import Aggregate, Unit
-from bottleneck.deploy.distance import TrainingReference
 from bottleneck.deploy.fit import read_target
-from bottleneck.deploy.prediction.application import apply_model
-from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels
-from bottleneck.deploy.prediction.image_features import (
+from bottleneck.deploy.inputs.image_features import (
     extract_each,
     extract_new,
     load_network,
     refuse_other_options,
 )
-from bottleneck.deploy.prediction.input_rows import InputRows
+from bottleneck.deploy.inputs.input_rows import InputRows
+from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
+from bottleneck.deploy.models.distance import TrainingReference
+from bottleneck.deploy.prediction.application import apply_model
+from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-from bottleneck.deploy.prediction.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.deploy.trained.network_calibration import deploy_networks
 from bottleneck.deploy.trained.network_choice import (

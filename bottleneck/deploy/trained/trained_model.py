@@ -17,8 +17,8 @@ from bottleneck.text.short_repr import class_names, describe, shortened
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
+    from bottleneck.deploy.inputs.new_inputs import NewInput
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-    from bottleneck.deploy.prediction.new_inputs import NewInput
     from bottleneck.features.options import MachineKeywords
 
 __all__ = ["TrainedModel"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bottleneck.data.splits.folds import has_fixed_split
-from bottleneck.deploy.evaluated_arm import (
+from bottleneck.deploy.models.evaluated_arm import (
     EvaluatedArm,
     MeasuredCohort,
     MeasuredFigure,

@@ -1,0 +1,1 @@
+"""What models predict: new images, or their features."""
