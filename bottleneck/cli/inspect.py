@@ -84,12 +84,12 @@ def _training(path: Path) -> dict[str, Any]:
 def _model(path: Path, trust: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return all that a model keeps, and what is shown of it in words."""
     from bottleneck.deploy.models.model_fields import describe_fields
-    from bottleneck.deploy.models.model_file import load_model
+    from bottleneck.deploy.models.model_file import read_model
     from bottleneck.deploy.models.model_words import describe_model
 
     if trust:
         find_own_modules()
-    model = load_model(path, trust=trust)
+    model = read_model(path, trust=trust)
     head = {"file": path, "holds": f"a fitted {model.head} head"}
     fields = describe_fields(model)
     more = {name: fields[name] for name in ("recipe", "versions")}

@@ -58,7 +58,7 @@ def recalibrate(
 
     Example: `bottleneck recalibrate models/phantom.skops features/ours.h5`
     """
-    from bottleneck.deploy.models.model_file import load_model
+    from bottleneck.deploy.models.model_file import read_model
     from bottleneck.deploy.recalibration import recalibrate as move
     from bottleneck.features.file.reader import load_features
 
@@ -69,7 +69,7 @@ def recalibrate(
         )
     if trust:
         find_own_modules()
-    old = load_model(model, trust=trust or ())
+    old = read_model(model, trust=trust or ())
     target = _name_output(model, output, len(old.recalibrations))
     cases = choose(load_features(features), choosing, quiet=quiet)
     make_folder(target.parent)

@@ -69,7 +69,7 @@ def load_model(
                 f"a backbone is passed for a folder of trained networks, and {path} is none: "
                 "leave backbone out"
             )
-        return model_file.load_model(path, trust=trust)
+        return model_file.read_model(path, trust=trust)
     if any(read_trust(trust)):
         raise ModelError(
             f"{path} is a folder of trained networks, whose files run no code: leave out --trust "

@@ -14,7 +14,7 @@ from bottleneck.backbones.catalogue import ENCODERS
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone
 from bottleneck.backbones.weights import hub, index
 from bottleneck.cli.app import app
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import WeightsError
 
 
@@ -108,6 +108,6 @@ def test_a_model_names_their_licence_and_brings_them_back(tmp_path):
     assert licence in run("fit", "--head", "lda", "--jobs", 1)
     (path,) = (tmp_path / "models").glob("*.skops")
     assert licence in run("inspect", path)
-    model = load_model(path)
+    model = read_model(path)
     again = load_recipe_backbone(model.recipe, model.weights)
     assert again.recipe("fp32").hash == model.recipe_hash

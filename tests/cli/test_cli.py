@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 QUICK = ["--backbone", "resnet18", "--weights", "random", "--batch-size", "4"]
@@ -371,4 +371,4 @@ def test_a_model_is_kept_if_its_folder_cannot_take_it(with_features: Path) -> No
     said = refused("fit", "--head", "logistic", "--jobs", "1")
     (copy,) = with_features.glob("models-*")
     assert f"{name}: Is a directory. A copy of all results is in {copy.name}" in said
-    assert load_model(copy / name).n_samples == 24
+    assert read_model(copy / name).n_samples == 24

@@ -13,7 +13,7 @@ from made_features import make_features
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 
 OWN = """
 from sklearn.linear_model import LogisticRegression
@@ -93,7 +93,7 @@ def test_the_printed_command_is_accepted_and_keeps_the_figure(
     fitted = run(*command[1:], "--jobs", "1", "--quiet")
     assert fitted.exit_code == 0, fitted.output
     (path,) = (here / "models").iterdir()
-    kept = load_model(path).comparison
+    kept = read_model(path).comparison
     assert kept is not None
     arms = json.loads((here / report / "results.json").read_text())["arms"]
     images = [arm for arm in arms if arm["head"] not in ("prior", "metadata")]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from bottleneck.cli.app import app
 from bottleneck.deploy.fit import fit
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.report.prediction_summary import describe_origin
 
 OLD = "models/old.skops"
@@ -62,12 +62,12 @@ def test_old_and_new_figures_stand_side_by_side_and_the_model_is_a_new_file(here
     assert Path(OLD).read_bytes() == before
     new = Path("models/old--recalibrated.skops")
     assert str(new) in result.stdout
-    (record,) = load_model(new).recalibrations
+    (record,) = read_model(new).recalibrations
     assert record["dataset"] == "our clinic"
     assert "already: name the file for the model with --output" in refused()
     second = CliRunner().invoke(app, ["recalibrate", str(new), "ours.h5", "-q"])
     assert second.exit_code == 0, second.output
-    assert len(load_model("models/old--recalibrated-2.skops").recalibrations) == 2
+    assert len(read_model("models/old--recalibrated-2.skops").recalibrations) == 2
 
 
 def test_json_is_the_record_and_the_path(here):
@@ -75,7 +75,7 @@ def test_json_is_the_record_and_the_path(here):
     assert made["path"] == "t.skops"
     assert made["what"] == "threshold"
     assert set(made["before"]) == {"sensitivity", "specificity", "ppv", "npv"}
-    assert load_model("t.skops").operating_point.threshold == made["threshold_after"]
+    assert read_model("t.skops").operating_point.threshold == made["threshold_after"]
 
 
 def test_the_old_model_is_replaced_only_by_its_name_and_whole(here, monkeypatch):
@@ -90,7 +90,7 @@ def test_the_old_model_is_replaced_only_by_its_name_and_whole(here, monkeypatch)
     assert Path(OLD).read_bytes() == before
     assert sorted(path.name for path in Path("models").iterdir()) == ["old.skops"]
     assert run("--output", OLD).exit_code == 0
-    assert len(load_model(OLD).recalibrations) == 1
+    assert len(read_model(OLD).recalibrations) == 1
 
 
 def test_wrong_uses_are_refused_in_words(here):
@@ -112,6 +112,6 @@ def test_inspect_shows_every_recalibration(here):
     assert "probabilities, on our clinic (benign 50 images of 25 patients, malignant" in text
     assert "after it (cross-validated)" in text
     assert "{'" not in text
-    origin = " ".join(describe_origin(load_model("new.skops")))
+    origin = " ".join(describe_origin(read_model("new.skops")))
     assert "It was recalibrated: 20" in origin
     assert "on our clinic" in origin

@@ -9,7 +9,7 @@ from made_features import make_features
 
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.conformal import ConformalSets
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.predictions import Predictions
 from bottleneck.statistics import conformal_p_values, conformal_sets
@@ -155,7 +155,7 @@ def test_a_fitted_model_keeps_the_sets_of_its_out_of_fold_probabilities(tmp_path
     assert model.conformal.patients == tuple(model.training["patients"].values())
     per_class = model.training["images" if unit == "image" else "patients"]
     assert [len(scores) for scores in model.conformal.scores] == list(per_class.values())
-    again = load_model(model.save(tmp_path / "model.skops")).conformal
+    again = read_model(model.save(tmp_path / "model.skops")).conformal
     new = predict(seed=1).probabilities
     np.testing.assert_array_equal(again.p_values(new), model.conformal.p_values(new))
     # Nothing in the file names a sample or a patient.
@@ -168,4 +168,4 @@ def test_sets_of_other_classes_are_refused(tmp_path):
     other = ConformalSets.fit(predict(classes=("a", "b")))
     path = dataclasses.replace(model, conformal=other).save(tmp_path / "model.skops")
     with pytest.raises(ModelError, match="nonconformity scores are those of other classes"):
-        load_model(path)
+        read_model(path)

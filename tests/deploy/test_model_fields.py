@@ -20,7 +20,7 @@ from bottleneck.cli.app import app
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model import MODEL_FORMAT, Model
 from bottleneck.deploy.models.model_fields import write_fields
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import BottleneckError, ModelError
 from bottleneck.report.notebook import to_html
 
@@ -117,7 +117,7 @@ def test_fields_that_fit_does_not_write_are_refused(name: str, tmp_path: Path) -
         }
         skops.io.dump(content, path)
         with pytest.raises(ModelError) as caught:
-            load_model(path)
+            read_model(path)
         text = str(caught.value)
         assert "is not a model of bottleneck: " in text, (value, text)
         assert not any(word in text for word in ("__init__", "NoneType", "argument", "object at"))
@@ -131,7 +131,7 @@ def test_fields_that_are_absent_or_unknown_are_named(tmp_path: Path) -> None:
             {"format": MODEL_FORMAT, "metadata": metadata, "estimator": made().estimator}, path
         )
         with pytest.raises(ModelError, match=words):
-            load_model(path)
+            read_model(path)
 
 
 @pytest.mark.parametrize("stated", ["bottleneck-model/2", 3, None, np.zeros(2), ["a"]])
@@ -139,7 +139,7 @@ def test_models_of_another_version_are_to_be_trained_again(stated: Any, tmp_path
     path = tmp_path / "old.skops"
     skops.io.dump({"format": stated, "metadata": {}, "estimator": 1}, path)
     with pytest.raises(ModelError, match=r"has the format .*: train the head again with fit"):
-        load_model(path)
+        read_model(path)
 
 
 def test_training_images_of_another_width_are_refused(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_training_images_of_another_width_are_refused(tmp_path: Path) -> None:
     content = {"format": MODEL_FORMAT, "metadata": fields | {"reference": narrow}}
     skops.io.dump(content | {"estimator": made().estimator}, path)
     with pytest.raises(ModelError, match="another number of features"):
-        load_model(path)
+        read_model(path)
 
 
 ODD: list[Any] = [
@@ -187,7 +187,7 @@ def test_a_changed_value_is_refused_or_does_no_harm(seed: int, tmp_path: Path) -
         content = {"format": MODEL_FORMAT, "metadata": changed, "estimator": made().estimator}
         skops.io.dump(content, path)
         with contextlib.suppress(BottleneckError):
-            model = load_model(path)
+            model = read_model(path)
             assert repr(model)
             assert to_html(model)
             assert CliRunner().invoke(app, ["inspect", str(path)]).exit_code == 0

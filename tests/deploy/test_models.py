@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model import MODEL_FORMAT, Model
 from bottleneck.deploy.models.model_fields import describe_fields, write_fields
-from bottleneck.deploy.models.model_file import load_model, model_file_name
+from bottleneck.deploy.models.model_file import model_file_name, read_model
 from bottleneck.errors import FeatureFileError, ModelError, ProtocolError, UsageError
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -42,7 +42,7 @@ def test_models_come_back_from_their_files(tmp_path, name):
     path = model.save(tmp_path / model_file_name("phantom--resnet18--avg--0123abcd.h5", name))
     assert path.name == f"phantom--resnet18--avg--0123abcd--{name}.skops"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    loaded = load_model(path)
+    loaded = read_model(path)
     np.testing.assert_equal(write_fields(loaded), write_fields(model))
     before, after = model.predict(fresh).predictions, loaded.predict(fresh).predictions
     np.testing.assert_array_equal(after.scores, before.scores)
@@ -164,7 +164,7 @@ def test_types_that_no_head_needs_are_named_and_not_loaded(tmp_path, model):
     harm = make_pipeline(FunctionTransformer(partial(print, "harm")))
     dump(path, {"format": MODEL_FORMAT, "metadata": describe(model), "estimator": harm})
     with pytest.raises(ModelError, match=r"no head of bottleneck needs: .*builtins\.print"):
-        load_model(path)
+        read_model(path)
 
 
 def test_estimators_of_other_kinds_are_refused(tmp_path, model):
@@ -173,7 +173,7 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
     bayes = make_pipeline(GaussianNB()).fit(f.X, f.y)
     dump(path, {"format": MODEL_FORMAT, "metadata": describe(model), "estimator": bayes})
     with pytest.raises(ModelError, match="an estimator other than that of the head 'logistic'"):
-        load_model(path)
+        read_model(path)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_contents_that_do_not_fit_are_refused(tmp_path, model, change, message):
     path = tmp_path / "odd.skops"
     dump(path, content)
     with pytest.raises(ModelError, match=message):
-        load_model(path)
+        read_model(path)
 
 
 def test_files_that_are_no_models_are_refused(tmp_path, model):
@@ -213,16 +213,16 @@ def test_files_that_are_no_models_are_refused(tmp_path, model):
     for data in damaged:
         path.write_bytes(data)
         with pytest.raises(ModelError, match="is damaged, or not a model of bottleneck"):
-            load_model(path)
+            read_model(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("holiday.txt", "photographs")
     with pytest.raises(ModelError, match="is damaged, or not a model of bottleneck"):
-        load_model(path)
+        read_model(path)
     dump(path, ["a", "list"])
     with pytest.raises(ModelError, match="is not a model of bottleneck"):
-        load_model(path)
+        read_model(path)
     with pytest.raises(ModelError, match=r"the model .* cannot be read: No such file"):
-        load_model(tmp_path / "none.skops")
+        read_model(tmp_path / "none.skops")
 
 
 def test_a_model_that_cannot_be_written_leaves_the_old_one(tmp_path, model, monkeypatch):

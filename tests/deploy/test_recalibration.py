@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.evaluated_arm import EvaluatedArm, MeasuredFigure, MeasuredPoint
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.deploy.models.model_words import describe_model
 from bottleneck.deploy.prediction.head_prediction import score_features
 from bottleneck.deploy.recalibration import recalibrate
@@ -155,7 +155,7 @@ def test_a_threshold_is_moved_to_its_target(model, tmp_path):
     record = made.model.recalibrations[0]
     assert record["threshold_before"] == model.operating_point.threshold
     assert record["threshold_after"] == point.threshold
-    again = load_model(made.model.save(tmp_path / "moved.skops"))
+    again = read_model(made.model.save(tmp_path / "moved.skops"))
     assert again.operating_point == point
     assert again.recalibrations == made.model.recalibrations
 
@@ -195,7 +195,7 @@ def test_what_a_comparison_measured_is_said_to_be_older_than_a_recalibration(mod
 def test_every_recalibration_stays_in_the_file(model, tmp_path):
     first = recalibrate(model, new_cases(), quiet=True)
     second = recalibrate(first.model, new_cases(seed=9), quiet=True)
-    loaded = load_model(second.model.save(tmp_path / "model.skops"))
+    loaded = read_model(second.model.save(tmp_path / "model.skops"))
     assert model.recalibrations == ()
     assert [one["what"] for one in loaded.recalibrations] == ["probabilities"] * 2
     record = loaded.recalibrations[0]

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from bottleneck.cli.app import app
 from bottleneck.deploy.fit import fit
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import ModelError, UsageError
 
 OWN = (Path(__file__).parents[1] / "own_heads.py").read_text()
@@ -37,23 +37,23 @@ def test_models_of_own_estimators_need_the_trust_that_fit_names(tmp_path):
     path = model.save(tmp_path / "m.skops")
     command = "bottleneck inspect .*m.skops --trust own_heads.Centroid"
     with pytest.raises(ModelError, match=command):
-        load_model(path)
+        read_model(path)
     with pytest.raises(ModelError, match=r"it does not hold other\.Type"):
-        load_model(path, trust=("own_heads.Centroid", "other.Type"))
+        read_model(path, trust=("own_heads.Centroid", "other.Type"))
     for trust in ("own_heads.Centroid", ["own_heads.Centroid"], {"own_heads.Centroid"}):
-        again = load_model(path, trust=trust)
+        again = read_model(path, trust=trust)
         np.testing.assert_array_equal(
             again.predict(f).predictions.scores, model.predict(f).predictions.scores
         )
     assert again.classifier == model.classifier
     with pytest.raises(UsageError, match="the names of types"):
-        load_model(path, trust=[own_heads.Centroid])
+        read_model(path, trust=[own_heads.Centroid])
     trusted = fit(f, make_pipeline(StandardScaler(), GaussianNB()), inner_splits=2)
     assert trusted.untrusted_types == ()
     path = trusted.save(tmp_path / "t.skops")
-    assert load_model(path).head == "GaussianNB"
+    assert read_model(path).head == "GaussianNB"
     with pytest.raises(ModelError, match=r"needs no trust in a\.B"):
-        load_model(path, trust="a.B")
+        read_model(path, trust="a.B")
 
 
 def change(path: Path, **members) -> None:
@@ -82,7 +82,7 @@ def test_no_file_imports_what_was_not_trusted(loader, tmp_path, monkeypatch):
     change(path, estimator=node)
     for trust in ((), ("sklearn.naive_bayes.GaussianNB",), ("planted",)):
         with pytest.raises(ModelError):
-            load_model(path, trust=trust)
+            read_model(path, trust=trust)
         result = CliRunner().invoke(app, ["inspect", str(path)])
         assert result.exit_code == 2
     assert "planted" not in sys.modules
@@ -104,7 +104,7 @@ def test_trees_that_point_out_of_themselves_are_refused(kind, tmp_path):
     estimator = ExtraTreesClassifier(2, max_depth=2) if kind == "Tree" else trees
     model = fit(f, estimator, inner_splits=2)
     path = model.save(tmp_path / "m.skops")
-    assert load_model(path).untrusted_types == ()
+    assert read_model(path).untrusted_types == ()
     if kind == "Tree":
         tree = model.estimator.estimators_[0].tree_
         state = tree.__getstate__()
@@ -113,7 +113,7 @@ def test_trees_that_point_out_of_themselves_are_refused(kind, tmp_path):
     else:
         model.estimator._predictors[0][0].nodes["feature_idx"][0] = 900
     with pytest.raises(ModelError, match="broken nodes"):
-        load_model(model.save(tmp_path / "broken.skops"))
+        read_model(model.save(tmp_path / "broken.skops"))
 
 
 def test_trees_of_more_features_than_their_forest_are_refused(tmp_path):
@@ -125,22 +125,22 @@ def test_trees_of_more_features_than_their_forest_are_refused(tmp_path):
         member = np.ravel(model.estimator.estimators_)[0]
         member.tree_ = type(member)(random_state=0).fit(wide, codes).tree_
         with pytest.raises(ModelError, match="broken nodes"):
-            load_model(model.save(tmp_path / "wide.skops"))
+            read_model(model.save(tmp_path / "wide.skops"))
         # Nor does it help that the member says so.
         member.n_features_in_ = wide.shape[1]
         with pytest.raises(ModelError, match="broken nodes"):
-            load_model(model.save(tmp_path / "wide.skops"))
+            read_model(model.save(tmp_path / "wide.skops"))
 
 
 @pytest.mark.parametrize("name", ["support_", "_dual_coef_", "_intercept_", "support_vectors_"])
 def test_support_vectors_with_arrays_of_unlike_lengths_are_refused(name, tmp_path):
     f = make_features(n_patients=12)
     model = fit(f, "svm_2018")
-    assert load_model(model.save(tmp_path / "svm.skops")).head == "svm_2018"
+    assert read_model(model.save(tmp_path / "svm.skops")).head == "svm_2018"
     svc = model.estimator[-1]
     setattr(svc, name, getattr(svc, name)[..., :-1].copy())
     with pytest.raises(ModelError, match="arrays of unlike lengths"):
-        load_model(model.save(tmp_path / "short.skops"))
+        read_model(model.save(tmp_path / "short.skops"))
 
 
 def test_the_command_names_and_takes_the_types_to_trust(tmp_path, monkeypatch):

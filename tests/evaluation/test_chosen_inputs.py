@@ -12,7 +12,7 @@ from made_features import make_features
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.fit import fit
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.report.json_record import results
@@ -59,7 +59,7 @@ def test_a_comparison_of_a_selection_is_that_of_the_same_data(features, alone):
 
 def test_a_model_says_what_its_classes_are(features, tmp_path):
     model = fit(features, "logistic", selection=BAD, inner_splits=2)
-    read = load_model(model.save(tmp_path / "model.skops"))
+    read = read_model(model.save(tmp_path / "model.skops"))
     assert read.classes == ("bad", "benign")
     assert read.positive == "bad"
     assert read.selection["merged"] == {"bad": ["malignant", "suspicious"]}

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.deploy.fit import fit
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.heads import head as head_module
 from bottleneck.heads import search, shared_fits
 from bottleneck.heads.head import LARGE, Head
@@ -207,7 +207,7 @@ def test_many_samples_are_searched_by_the_linear_solver_with_a_note(tmp_path, mo
     assert model.chosen.items() >= {"kernel": "linear", "solver": "liblinear"}.items()
     assert model.chosen["C"] in get_head("svm").large.grid[0]["svm__C"]
     assert type(model.estimator[-1]).__name__ == "LinearSVC"
-    loaded = load_model(model.save(tmp_path / "large.skops"))
+    loaded = read_model(model.save(tmp_path / "large.skops"))
     np.testing.assert_array_equal(
         loaded.predict(f).predictions.scores, model.predict(f).predictions.scores
     )

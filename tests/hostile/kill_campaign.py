@@ -284,9 +284,9 @@ def _content(path: Path) -> Any:
             return {name: values.tobytes() for name, values in file.items()}
     if path.suffix == ".skops":
         from bottleneck.deploy.models.model_fields import write_fields
-        from bottleneck.deploy.models.model_file import load_model
+        from bottleneck.deploy.models.model_file import read_model
 
-        model = load_model(path)
+        model = read_model(path)
         estimator = model.estimator
         scores = getattr(estimator, "predict_proba", None) or estimator.decision_function
         return (scores(np.eye(8)).tobytes(), repr(write_fields(model)))

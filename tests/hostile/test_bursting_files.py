@@ -19,7 +19,7 @@ from bottleneck.data.dataset import FileSource
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables import csv_tables, spreadsheets
 from bottleneck.data.readers.tables.csv_tables import read_table
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import DataError, ModelError, StorageError, UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.settings.config import read_toml
@@ -150,14 +150,14 @@ def test_a_model_reads_no_member_twice_and_unpacks_none(tmp_path: Path) -> None:
         for name, data in (members | {"schema.json": json.dumps(schema)}).items():
             archive.writestr(name, data)
     with pytest.raises(ModelError, match=r"it would read .*\.npy 2 times"):
-        load_model(path)
+        read_model(path)
     skops.io.dump(values, path, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(ModelError, match="is compressed, and models are not"):
-        load_model(path)
+        read_model(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("schema.json", "[" + "[]," * 6_000_000 + "[]]")
     with pytest.raises(ModelError, match="16,777,216 are allowed"):
-        load_model(path)
+        read_model(path)
 
 
 @pytest.mark.parametrize(

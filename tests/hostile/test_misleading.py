@@ -30,7 +30,7 @@ from pathlib import Path
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import BottleneckError
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 import skops.io
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), used + (1 << 30)))
@@ -41,7 +41,7 @@ for name in sys.argv[1:]:
             dataset = load_dataset(path)
             print("read", dataset.read(dataset.samples[0])[:2])
         elif path.suffix == ".skops":
-            print("read", load_model(path))
+            print("read", read_model(path))
         else:
             print("read", decode(path.read_bytes()).size)
     except BottleneckError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import skops.io
 
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import DataError, ModelError
 from bottleneck.predictions.prediction_tables import read_predictions
 
@@ -82,4 +82,4 @@ def test_models_with_code_in_them_are_refused(tmp_path: Path, node: dict[str, An
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("schema.json", json.dumps(schema))
     with pytest.raises(ModelError):
-        load_model(path)
+        read_model(path)

@@ -31,7 +31,7 @@ from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables.csv_tables import read_columns
 from bottleneck.data.samples import Sample
 from bottleneck.deploy.fit import fit
-from bottleneck.deploy.models.model_file import load_model
+from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import BottleneckError
 from bottleneck.evaluation.cross_validation.imported_predictions import load_imported
 from bottleneck.features.extraction import extract
@@ -85,7 +85,7 @@ def log(folder: Path) -> tuple[Path, Read]:
 def model(folder: Path) -> tuple[Path, Read]:
     features = make_features(n_patients=12)
     path = fit(features, "logistic", inner_splits=2).save(folder / "m.skops")
-    return path, lambda: load_model(path).predict(features)
+    return path, lambda: read_model(path).predict(features)
 
 
 def predictions(folder: Path) -> tuple[Path, Read]:

@@ -34,10 +34,10 @@ from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["load_model", "model_file_name"]
+__all__ = ["model_file_name", "read_model"]
 
 
-def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
+def read_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     """Read a model from a file of ``Model.save``.
 
     Parameters
@@ -66,7 +66,7 @@ def load_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
     >>> y = np.repeat(["benign", "malignant"], 20)
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
     >>> path = fit(FeatureSet.from_arrays(X, y), "logistic").save("logistic.skops")
-    >>> load_model(path).n_samples
+    >>> read_model(path).n_samples
     40
     """
     import skops.io
