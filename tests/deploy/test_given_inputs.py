@@ -18,6 +18,7 @@ import bottleneck
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.testing import tiny_backbone
+from bottleneck.text.short_repr import shorten
 
 y = np.repeat(["benign", "malignant"], 30)
 X = np.random.default_rng(0).normal(size=(60, 3)) + (y == "malignant")[:, np.newaxis]
@@ -60,7 +61,7 @@ def test_every_form_of_the_numbers_has_the_same_predictions(
     np.testing.assert_array_equal(made.predictions.scores, model.predict(X).predictions.scores[:7])
 
 
-PICTURES: dict[str, Callable[[list[Path]], Any]] = {
+FORMS: dict[str, Callable[[list[Path]], Any]] = {
     "paths": list,
     "generator of paths": iter,
     "column": lambda paths: pd.Series(paths, index=[3, 3, 1, 1]),
@@ -79,7 +80,7 @@ def test_every_form_of_the_images_has_the_same_predictions(
     for path, image in zip(paths, IMAGES, strict=True):
         Image.fromarray(image).save(path)
     scores, labels = [], ["benign", "", "malignant", None]
-    for form in PICTURES.values():
+    for form in FORMS.values():
         made = of_images.predict(
             form(paths), y=labels, backbone=tiny_backbone(), features=tmp_path / "features"
         )
@@ -92,7 +93,11 @@ def test_every_form_of_the_images_has_the_same_predictions(
 NOTHING: list[Any] = [None, 3.0, b"images", {"a": X}, {1, 2}, [], X[:0], X[0], np.array(3), [None]]
 
 
-@pytest.mark.parametrize("given", [*NOTHING, [Image.fromarray(IMAGES[0])]], ids=repr)
+@pytest.mark.parametrize(
+    "given",
+    [*NOTHING, [Image.fromarray(IMAGES[0])]],
+    ids=lambda given: shorten(given).partition(" at ")[0],
+)
 def test_other_objects_are_refused(
     model: bottleneck.Model, of_images: bottleneck.Model, given: Any
 ) -> None:
