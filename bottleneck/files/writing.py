@@ -107,7 +107,7 @@ def _refuse_special(path: Path) -> None:
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
-            raise OSError(errno.EEXIST, f"it is {kind}; name a file", str(path))
+            raise OSError(errno.EEXIST, f"it is {kind}, and a file is needed", str(path))
 
 
 def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:

@@ -370,5 +370,8 @@ def test_a_model_is_kept_if_its_folder_cannot_take_it(with_features: Path) -> No
     (with_features / "models" / name).mkdir(parents=True)
     said = refused("fit", "--head", "logistic", "--jobs", "1")
     (copy,) = with_features.glob("models-*")
-    assert f"{name}: Is a directory. A copy of all results is in {copy.name}" in said
+    assert (
+        f"{name}: it is a folder, and a file is needed. A copy of all results is in {copy.name}"
+        in said
+    )
     assert read_model(copy / name).n_samples == 24

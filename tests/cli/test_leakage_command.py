@@ -75,7 +75,9 @@ def test_one_table_by_one_command(here: Path) -> None:
     blocked = run(*same, "--overwrite")
     assert blocked.exit_code == 2
     message = " ".join(blocked.stderr.split())
-    assert "leakage.md cannot be written to 'leakage': Is a directory" in message
+    assert (
+        "leakage.md cannot be written to 'leakage': it is a folder, and a file is needed" in message
+    )
     assert "Written to leakage: leakage.json, leakage.csv; they hold the same" in message
     (copy,) = here.glob("leakage-*")
     assert f"A copy of all results is in {copy.name}" in message

@@ -61,7 +61,7 @@ def test_every_form_of_the_numbers_has_the_same_predictions(
     np.testing.assert_array_equal(made.predictions.scores, model.predict(X).predictions.scores[:7])
 
 
-FORMS: dict[str, Callable[[list[Path]], Any]] = {
+IMAGE_FORMS: dict[str, Callable[[list[Path]], Any]] = {
     "paths": list,
     "generator of paths": iter,
     "column": lambda paths: pd.Series(paths, index=[3, 3, 1, 1]),
@@ -80,7 +80,7 @@ def test_every_form_of_the_images_has_the_same_predictions(
     for path, image in zip(paths, IMAGES, strict=True):
         Image.fromarray(image).save(path)
     scores, labels = [], ["benign", "", "malignant", None]
-    for form in FORMS.values():
+    for form in IMAGE_FORMS.values():
         made = of_images.predict(
             form(paths), y=labels, backbone=tiny_backbone(), features=tmp_path / "features"
         )
@@ -136,7 +136,7 @@ def test_paths_that_are_none_are_refused(model: bottleneck.Model, path: Any) -> 
 
 
 def test_a_folder_is_no_file_to_save_a_model_to(model: bottleneck.Model, tmp_path: Path) -> None:
-    with pytest.raises(BottleneckError, match="it is a folder; name a file"):
+    with pytest.raises(BottleneckError, match="it is a folder, and a file is needed"):
         model.save(tmp_path)
 
 

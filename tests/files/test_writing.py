@@ -291,6 +291,6 @@ def test_a_device_a_pipe_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
     folder.mkdir()
     for target, kind in ((pipe, "a device or a pipe"), (folder, "a folder")):
         before = target.lstat()
-        with pytest.raises(OSError, match=f"it is {kind}; name a file"):
+        with pytest.raises(OSError, match=f"it is {kind}, and a file is needed"):
             write_whole(target, b"")
         assert target.lstat() == before
