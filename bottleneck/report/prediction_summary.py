@@ -123,7 +123,7 @@ def external_test_table(made: ModelPredictions, evaluation: Evaluation) -> Table
     known = [(label, metric) for label, metric in shown if metric is not None]
     notes = caveats([metric for _, metric in known])
     caption = f"† estimate only: {'; '.join(notes)}." if notes else ""
-    table = make_table(f"External test on {size}, {of}", caption=caption)
+    table = make_table(f"Metrics of {size}, {of}", caption=caption)
     table.add_column("Metric", no_wrap=True)
     table.add_column("Value", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)

@@ -71,7 +71,7 @@ def test_a_folder_of_classes_is_an_external_test() -> None:
     assert [row["id"] for row in rows][:2] == ["benign/P0_0.png", "benign/P1_2.png"]
     assert {row["label"] for row in rows} == {"benign", "malignant"}
     assert [row["reason"] != "" for row in rows] == [row["id"].endswith("P9_9.png") for row in rows]
-    for words in ("External test on 6 images of 3 patients", "7 images; 1 without", "research use"):
+    for words in ("Metrics of 6 images of 3 patients", "7 images; 1 without", "research use"):
         assert words in " ".join(done.output.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
     # The table is one that compare takes.

@@ -174,7 +174,7 @@ class TrainingReference:
         return (
             f"An image is called unlike the training images if it is farther from them than "
             f"{UNLIKE} % of the training images are from those of other patients. About "
-            f"{share:.1%} of images like the training images are so by chance "
+            f"{100 * share:.2g} % of images like the training images are so by chance "
             f"({self._counts}).{unknown}{part}"
         )
 
