@@ -30,6 +30,7 @@ def cells(path: Path) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@pytest.mark.slow
 # The kernel's client leaves sockets to the garbage collector; the notebook is what we test.
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

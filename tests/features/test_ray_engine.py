@@ -128,6 +128,7 @@ def test_the_same_file_as_the_local_engine(image_folder: MakeImages, tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_a_killed_actor_is_replaced(image_folder: MakeImages, tmp_path: Path) -> None:
     folder, seen, gone = image_folder(60), tmp_path / "seen", tmp_path / "gone"
     seen.mkdir()
@@ -214,6 +215,7 @@ def test_a_machine_without_the_images(image_folder: MakeImages, tmp_path: Path) 
     assert not list(tmp_path.glob("*.h5"))
 
 
+@pytest.mark.slow
 def test_rows_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     class Echo:
         def __init__(self, errand: object) -> None: ...
