@@ -158,6 +158,6 @@ def test_copies_of_different_labels_in_a_test_have_a_note() -> None:
     model = fit(features.take(np.arange(24, 54)), "prior")
     for rows, words in ((np.arange(18), False), (np.arange(18, 22), True)):
         notes = " ".join(model.predict(features.take(rows)).notes)
-        assert ("2 images are copies of images that have another label" in notes) == words
+        assert ("2 images are identical to images that have another label" in notes) == words
     unknown = dataclasses.replace(features, y=np.full(len(features), ""))
     assert "another label" not in " ".join(model.predict(unknown).notes)

@@ -20,7 +20,6 @@ from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.training_copies import find_training_copies
-from bottleneck.duplicates.label_conflicts import find_conflicting
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
 from bottleneck.features.options import MachineKeywords
@@ -134,15 +133,19 @@ def _note_unmeasured(model: Model) -> list[str]:
 
 
 def _note_conflicts(features: FeatureSet) -> list[str]:
-    """Return a note on copies with different labels, which a comparison leaves out."""
-    labelled = features.take(np.flatnonzero(features.y != ""))
-    if len(set(labelled.y)) < 2:
+    """Return a note on identical images with different labels, which a comparison leaves out."""
+    known = features.y != ""
+    if features.pixels is None or not known.any():
         return []
-    if not (sets := find_conflicting(labelled.leak_safe_groups, labelled.y)):
+    # A search for near-duplicates would take longer than all the rest that follows the network.
+    _, image = np.unique(features.pixels[known], return_inverse=True)
+    _, label = np.unique(features.y[known], return_inverse=True)
+    n_labels = np.bincount(np.unique(np.stack([image, label]), axis=1)[0])
+    if not (n := int((n_labels[image] > 1).sum())):
         return []
     return [
-        f"{counted(sum(map(len, sets)), 'image')} are copies of images that have another label. "
-        "The metrics count them, and those of compare leave them out: correct the labels"
+        f"{counted(n, 'image')} are identical to images that have another label. The metrics "
+        "count them, and those of compare leave them out: correct the labels"
     ]
 
 
