@@ -17,6 +17,7 @@ from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.errors import UsageError, one_line
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.files.paths import as_path
+from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
     checklist,
@@ -42,14 +43,11 @@ from bottleneck.text.plain_text import visible
 from bottleneck.text.short_repr import shorten
 from bottleneck.text.table_text import frame_csv
 
-Progress = Callable[[int, int, str], None]
-
 __all__ = ["FINISHED", "environment", "render", "write_report"]
 
 # Files by which a folder holds a report.
 FINISHED = ("report.html", "results.json")
-# Files that not every report has.
-_OPTIONAL = ("predictions_external.csv", "inner_scores.csv")
+_OPTIONAL = ("predictions_external.csv", "inner_scores.csv")  # Files that not every report has.
 
 
 @shows_progress()

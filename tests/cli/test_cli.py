@@ -340,6 +340,7 @@ def test_a_folder_is_no_feature_file(here: Path) -> None:
         assert "no feature files in scans; make some with" in refused(command, "scans")
 
 
+@pytest.mark.slow
 def test_demo_without_its_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bottleneck.backbones.weights.loading.find_packaged", lambda _: None)
     result = run("demo", "--limit", "16")

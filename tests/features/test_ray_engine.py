@@ -198,6 +198,7 @@ def test_each_engine_continues_the_other(image_folder: MakeImages, tmp_path: Pat
     assert_same(result, extract(dataset, spoilt(), output=tmp_path / "b", **OPTIONS))
 
 
+@pytest.mark.slow
 def test_a_machine_without_the_images(image_folder: MakeImages, tmp_path: Path) -> None:
     here = os.getpid()
 

@@ -123,6 +123,7 @@ def test_tn5000_under_both_splits_with_another_cohort(tmp_path):
     assert who["part"].value_counts().to_dict() == {"train": 24, "validation": 8, "test": 8}
 
 
+@pytest.mark.slow
 def test_radimagenet_tests_every_pair(tmp_path):
     data, output = make_folders(tmp_path / "nodules", 12), tmp_path / "out"
     command = ["reproduce", "radimagenet-thyroid", "--data", data, "--output", output]
