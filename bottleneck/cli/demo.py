@@ -162,7 +162,7 @@ def _show_new(predictions: ModelPredictions, path: Path) -> None:
     show_table(table)
     for text in describe_predictions(predictions):
         show_paragraph(f"{text}.", "  ")
-    drawn = ", ".join(malignant_images(_N_NEW))
+    drawn = ", ".join(malignant_images(n_patients=_N_NEW, seed=_NEW_SEED))
     show_paragraph(f"Drawn malignant, which the model was not told: {drawn}.", "  ")
 
 

@@ -98,7 +98,7 @@ class ExtractionOptions(Preparation):
     )
     compile: Literal["auto", "always", "never"] = option(
         "auto",
-        "Compile the network with torch: auto (in long runs on a CPU), always or never.",
+        "Compile the network with torch: auto (in long runs of extract on a CPU), always or never.",
         panel=_MACHINE,
     )
     engine: str = option(

@@ -100,7 +100,7 @@ def train_arm(
         Predictions.concatenate(
             [
                 _predictions(inputs, part, getattr(part, name), scores[name])
-                for part, (_, scores) in zip(parts, results, strict=False)
+                for part, (_, scores) in zip(parts, results[: len(parts)], strict=True)
             ]
         )
         for name in ("test", "validation")

@@ -181,14 +181,14 @@ def test_lists_of_images_have_labels_patients_and_ids_of_their_own(model: Model)
     with pytest.raises(BottleneckError, match="y has 2 labels, and images 6 rows"):
         model.predict(images, y=y[:2])
     with pytest.raises(BottleneckError, match="Images in memory"):
-        model.predict([Image.new("L", (9, 9))])  # type: ignore[list-item]
+        model.predict([Image.new("L", (9, 9))])  # type: ignore[list-item]  # Wrong use.
     Path("t.csv").write_text(f"path,label\n{images[0]},benign\n,malignant\n")
     (note,) = (one for one in model.predict("t.csv", quiet=True).notes if "left out" in one)
     assert note == "left out: 1 × no path"
     with pytest.raises(BottleneckError, match=r"image\[None\]"):
         model.predict(np.zeros((60, 80), np.uint8))
     with pytest.raises(BottleneckError, match="unknown option 'pooling'"):
-        model.predict(images, pooling="max")  # type: ignore[call-arg]
+        model.predict(images, pooling="max")  # type: ignore[call-arg]  # Wrong use.
 
 
 WRONG = {

@@ -290,7 +290,7 @@ def test_options_that_fit_no_source_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "1.png")
     for option in ({"columns": {"path": "x"}}, {"images": tmp_path}, {"crop": True}):
         with pytest.raises(UsageError, match="of the readers here"):
-            load_new_images(tmp_path, **option)  # type: ignore[arg-type]
+            load_new_images(tmp_path, **option)  # type: ignore[arg-type]  # Wrong use.
     with pytest.raises(UsageError, match="cannot name a file"):
         load_new_images(tmp_path, name="a/b")
 
@@ -399,7 +399,7 @@ def test_patients_of_one_name_in_two_sources_are_two_with_a_note(tmp_path: Path)
 def test_classes_may_be_numbers(tmp_path: Path) -> None:
     put(tmp_path / "0/1.png")
     put(tmp_path / "1/1.png")
-    assert load_new_images(tmp_path, classes=[0, 1]).classes == ("0", "1")  # type: ignore[list-item]
+    assert load_new_images(tmp_path, classes=[0, 1]).classes == ("0", "1")  # type: ignore[list-item]  # Numbers serve.
     for classes in ("benign", None, [None], 3):
         with pytest.raises(UsageError, match="classes must be names"):
-            load_new_images(tmp_path, classes=classes)  # type: ignore[arg-type]
+            load_new_images(tmp_path, classes=classes)  # type: ignore[arg-type]  # Wrong use.

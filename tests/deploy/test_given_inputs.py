@@ -119,10 +119,10 @@ def test_options_are_those_of_the_documentation_for_features_too(
     model: bottleneck.Model, of_images: bottleneck.Model
 ) -> None:
     with pytest.raises(UsageError, match="unknown option 'at_sensitivity'"):
-        model.predict(X, at_sensitivity=0.9)  # type: ignore[call-arg]
+        model.predict(X, at_sensitivity=0.9)  # type: ignore[call-arg]  # Wrong use.
     for backbone in ("resnet18", torch.nn.Identity(), Backbone):
         with pytest.raises(UsageError, match="backbone needs a network"):
-            of_images.predict(IMAGES, backbone=backbone)  # type: ignore[arg-type]
+            of_images.predict(IMAGES, backbone=backbone)  # type: ignore[arg-type]  # Wrong use.
     with pytest.raises(UsageError, match="a backbone has its weights"):
         of_images.predict(IMAGES, backbone=tiny_backbone(), weights="a.pt")
 

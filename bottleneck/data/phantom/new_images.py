@@ -45,9 +45,9 @@ def save_new_images(folder: Path, *, n_patients: int, seed: int) -> Path:
     return folder
 
 
-def malignant_images(n_patients: int) -> list[str]:
+def malignant_images(*, n_patients: int, seed: int) -> list[str]:
     """Return the names of the files of ``save_new_images`` that show a malignant nodule."""
-    phantom = phantom_dataset(n_patients=n_patients)
+    phantom = phantom_dataset(n_patients=n_patients, seed=seed)
     labels = {sample.id: sample.label for sample in phantom.samples}
     names = enumerate(_names(n_patients), 1)
     return [name for number, name in names if labels[f"P{number:03d}/1"] == "malignant"]

@@ -173,7 +173,7 @@ def _describe_weights(model: Model) -> str:
     sha256 = model.weights.get("sha256")
     parts = [
         str(model.weights.get("name") or _NOT_KNOWN),
-        f"licence {model.weights.get('licence') or _NOT_KNOWN}",
+        f"licence {model.weights.get('licence') or 'not stated'}",
         f"source {model.weights['source']}" if model.weights.get("source") else "",
         f"sha256 {sha256}" if sha256 else "",
     ]

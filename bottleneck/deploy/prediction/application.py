@@ -80,12 +80,12 @@ def apply_model(
         predictions = dataclasses.replace(predictions, groups=predictions.ids)
     decided = decide(model, predictions, error_rate)
     by_patient = None
-    found = list(notes)
+    texts = list(notes)
     if model.unit == "patient" and predictions.groups is not None:
         by_patient = decide_patients(model, predictions, error_rate)
-        found += by_patient.notes
+        texts += by_patient.notes
     elif model.unit == "patient":
-        found.append(
+        texts.append(
             "the model was fitted and evaluated on patients, and the patients of these images are "
             "not known: each image counts as a patient with one image. State the patients with "
             "--patient-pattern or --patient-column (in Python: groups)"
@@ -95,16 +95,16 @@ def apply_model(
     warnings: tuple[str, ...] = ()
     if evaluation is not None:
         warnings = find_test_warnings(model, evaluation.predictions, fingerprint, n_copies)
-        found += _note_left_out(failures, inputs)
+        texts += _note_left_out(failures, inputs)
     elif n_copies:
-        found.append(
+        texts.append(
             f"{counted(n_copies, 'image')} of {len(inputs.ids)} are training images of the "
             "model, or nearly: their predictions do not say how it does on new ones"
         )
     if order := describe_order(model):
         warnings = (order, *warnings)
     if model.conformal is None:
-        found.append("the model has no conformal sets: train it again with fit to have them")
+        texts.append("the model has no conformal sets: train it again with fit to have them")
     return ModelPredictions(
         decided=decided,
         inputs=inputs,
@@ -121,7 +121,7 @@ def apply_model(
         network=network,
         origin=origin,
         warnings=warnings,
-        notes=tuple(found),
+        notes=tuple(texts),
     )
 
 
