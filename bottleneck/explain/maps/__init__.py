@@ -1,0 +1,1 @@
+"""Heat maps: which places of an image speak for a class."""
