@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
-from markupsafe import Markup
 
 from bottleneck import __version__
-from bottleneck.data.images.preparation import recorded_preparation
-from bottleneck.errors import UsageError, one_line
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.results import Comparison
 from bottleneck.files.paths import as_path
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
-    checklist,
     fit_command,
     json_record,
-    labels,
-    number_format,
     paragraphs,
     redaction,
     summary,
     tables,
 )
 from bottleneck.report.figures import (
-    arm_styles,
     audit_gallery,
-    flow_diagram,
-    forest_plots,
-    plots,
-    roc_curves,
 )
 from bottleneck.report.result_files import refuse_finished, write_files
-from bottleneck.text.plain_text import visible
+from bottleneck.report.sections import list_sections
+from bottleneck.report.templating import environment
 from bottleneck.text.short_repr import shorten
 from bottleneck.text.table_text import frame_csv
 
-__all__ = ["FINISHED", "environment", "render", "write_report"]
+__all__ = ["FINISHED", "render", "write_report"]
 
 # Files by which a folder holds a report.
 FINISHED = ("report.html", "results.json")
@@ -152,16 +138,6 @@ def write_report(
     return folder / "report.html"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Section:
-    """A section of the page: its anchor, its title and its template."""
-
-    id: str
-    title: str
-    template: str
-    external: External | None = None
-
-
 def render(
     comparison: Comparison,
     *,
@@ -186,7 +162,7 @@ def render(
     progress : callable, optional
         Called with the number of drawn parts, their total and a text.
     """
-    sections = _sections(comparison, with_ids=with_ids)
+    sections = list_sections(comparison, with_ids=with_ids)
     page = (
         environment()
         .get_template("page.html.jinja")
@@ -223,178 +199,3 @@ def _announced(
 ) -> str:
     progress(done, total, f"writing {name}")
     return make()
-
-
-@functools.cache
-def environment() -> Environment:
-    """Return the environment of all templates: what they show is escaped, and hides nothing."""
-    made = Environment(
-        loader=PackageLoader("bottleneck.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "amount": number_format.amount,
-        "bounds": number_format.bounds,
-        "count": lambda n: f"{n:,}",
-        "label": labels.metric_label,
-        "p": number_format.p_value,
-        "prose": number_format.prose,
-        "signed": number_format.signed,
-        "three": number_format.three,
-        "time": number_format.duration,
-    }
-    made.globals |= {
-        "accuracy_note": labels.accuracy_note,
-        "targets": summary.targets,
-        "caveats": labels.caveats,
-        "benefits": summary.net_benefits,
-        "confusions": summary.frequent_confusions,
-        "MOST_CLASSES": summary.MOST_CLASSES,
-        "frequent_choices": summary.frequent_choices,
-        "decision": _drawn(plots.decision_svg),
-        "differences": forest_plots.difference_tables,
-        "draw": _draw_section,
-        "drops": forest_plots.drop_tables,
-        "flatten": redaction.flatten,
-        "flow": flow_diagram.flow,
-        "guidelines": checklist.GUIDELINES,
-        "intervals": summary.interval_methods,
-        "learning": _drawn(plots.learning_svg),
-        "metric_names": labels.metric_names,
-        "metric_tables": labels.metric_tables,
-        "n_samples": labels.n_samples,
-        "of_images": labels.of_images,
-        "quotes": checklist.quotes,
-        "recipes": feature_recipes,
-        "roc": _roc,
-        "shares": tables.row_shares,
-        "styles_of": _styles,
-        "training": _drawn(plots.training_svg),
-        "training_keys": plots.training_keys,
-    }
-    return made
-
-
-@pass_context
-def _draw_section(context: Context, section: _Section) -> Markup:
-    """Return the content of a section, or that it could not be drawn."""
-    incomplete: list[str] | None = context["incomplete"]
-    if (announce := context["announce"]) is not None:
-        sections = context["sections"]
-        announce(sections.index(section), len(sections), f"drawing {section.title}")
-    try:
-        template = environment().get_template(f"{section.template}.html.jinja")
-        return Markup(template.render({**context.get_all(), "section": section}))
-    # Provenance and records of trainings come from files, and can make anything fail.
-    except Exception as error:
-        if incomplete is None:
-            raise
-        reason = f"{type(error).__name__}: {one_line(error)}"
-        incomplete.append(
-            f"the section '{section.title}' of report.html could not be drawn ({reason})"
-        )
-        text = visible(f"This section could not be drawn ({reason}).")
-        return Markup('<p class="note">{}</p>').format(text)
-
-
-def _sections(comparison: Comparison, *, with_ids: bool) -> list[_Section]:
-    arms = comparison.evaluations
-    cohorts = [
-        _Section(f"external-{n}", f"External cohort: {e.dataset['name']}", "external", e)
-        for n, e in enumerate(comparison.external, 1)
-    ]
-    listed = [
-        (True, _Section("results", "Results", "results")),
-        (comparison.differences, _Section("differences", "Differences between arms", "pairs")),
-        (any(e.centres for e in arms), _Section("centres", "Centres", "centres")),
-        (True, _Section("roc", "ROC curves", "roc")),
-        (
-            any(e.operating_points for e in arms),
-            _Section("thresholds", "Operating points", "thresholds"),
-        ),
-        (
-            any(e.calibration or e.decision_curve for e in arms),
-            _Section("probabilities", "Calibration and net benefit", "probabilities"),
-        ),
-        (True, _Section("confusion", "Confusion matrices", "confusion")),
-        (any(e.subgroups for e in arms), _Section("subgroups", "Subgroups", "subgroups")),
-        (
-            any(e.learning_curve for e in arms),
-            _Section("learning", "Number of training patients", "learning"),
-        ),
-        *((True, section) for section in cohorts),
-        (True, _Section("cohort", "Cohort", "cohort")),
-        (comparison.audit, _Section("audit", "Leak audit", "audit")),
-        (with_ids, _Section("missed", "Samples misclassified by every arm", "missed")),
-        (True, _Section("protocol", "Protocol", "protocol")),
-        (True, _Section("text", "Paragraphs for a manuscript", "text")),
-        (any(e.cost for e in arms), _Section("costs", "Costs of training", "costs")),
-        (comparison.features, _Section("features", "Features", "features")),
-        (True, _Section("limits", "Limits of use", "limits")),
-        (True, _Section("checklist", "Reporting checklist", "checklist")),
-        (True, _Section("keep", "A model to keep", "keep")),
-    ]
-    return [section for wanted, section in listed if wanted]
-
-
-def _styles(evaluations: Sequence[Evaluation]) -> dict[str, arm_styles.Style]:
-    styles = arm_styles.arm_styles(evaluations)
-    return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
-
-
-@pass_context
-def _roc(
-    context: Context, evaluations: Sequence[Evaluation], positive: str | None, name: str
-) -> dict[str, Any]:
-    """Return the figure of the ROC curves, and the names of the arms with a band."""
-    announce = context["announce"]
-    bands = {
-        e.name: roc_curves.roc_band(
-            e.predictions,
-            positive,
-            progress=announce and functools.partial(_tell_band, announce, e.name),
-        )
-        for e in arm_styles.arms_with_band(evaluations)
-    }
-    known = {name: band for name, band in bands.items() if band is not None}
-    curves = plots.roc_svg(evaluations, positive, known, name)
-    return {"svg": curves and Markup(curves), "banded": list(known)}
-
-
-def _tell_band(announce: Progress, name: str, done: int, total: int) -> None:
-    announce(done, total, f"drawing the ROC band of {name}")
-
-
-def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
-    def markup(*arguments: Any) -> Markup | None:
-        svg = draw(*arguments)
-        return None if svg is None else Markup(svg)
-
-    return markup
-
-
-def feature_recipes(
-    comparison: Comparison,
-) -> tuple[dict[str, str], list[tuple[str, dict[str, str]]]]:
-    """Return what the recipes of all features share, and the rest of each, with its name."""
-    shared, own = redaction.shared_and_own(comparison.features)
-    return shared, list(zip(_labels(comparison), own, strict=True))
-
-
-def _labels(comparison: Comparison) -> list[str]:
-    """Return the names of the features: as in the names of their arms, unless all have others."""
-    arms = [e for e in comparison.evaluations if e.backbone is not None]
-    n_heads = len(arms) // max(1, len(comparison.features))
-    names = []
-    for number, provenance in enumerate(comparison.features):
-        recipe = provenance.get("recipe", {})
-        words = recorded_preparation(recipe).words
-        title = f"{recipe.get('backbone')} ({recipe.get('weights')}{words and f', {words}'})"
-        of_these = arms[number * n_heads : (number + 1) * n_heads]
-        stems = {e.name.removesuffix(f" + {e.head}") for e in of_these} - {e.name for e in of_these}
-        names.append(stems.pop() if len(stems) == 1 else title)
-    return names

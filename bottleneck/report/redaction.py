@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.data.images.preparation import name_mask
+from bottleneck.data.images.preparation import name_mask, recorded_preparation
 from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.text.plain_text import without_paths
 
 __all__ = [
+    "feature_recipes",
     "fields",
     "flatten",
     "plain",
@@ -218,3 +219,26 @@ def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def feature_recipes(
+    comparison: Comparison,
+) -> tuple[dict[str, str], list[tuple[str, dict[str, str]]]]:
+    """Return what the recipes of all features share, and the rest of each, with its name."""
+    shared, own = shared_and_own(comparison.features)
+    return shared, list(zip(_feature_names(comparison), own, strict=True))
+
+
+def _feature_names(comparison: Comparison) -> list[str]:
+    """Return the names of the features: as in the names of their arms, unless all have others."""
+    arms = [e for e in comparison.evaluations if e.backbone is not None]
+    n_heads = len(arms) // max(1, len(comparison.features))
+    names = []
+    for number, provenance in enumerate(comparison.features):
+        recipe = provenance.get("recipe", {})
+        words = recorded_preparation(recipe).words
+        title = f"{recipe.get('backbone')} ({recipe.get('weights')}{words and f', {words}'})"
+        of_these = arms[number * n_heads : (number + 1) * n_heads]
+        stems = {e.name.removesuffix(f" + {e.head}") for e in of_these} - {e.name for e in of_these}
+        names.append(stems.pop() if len(stems) == 1 else title)
+    return names

@@ -1,0 +1,60 @@
+"""The sections of the page, in order."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bottleneck.evaluation.results import Comparison, External
+
+__all__ = ["Section", "list_sections"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A section of the page: its anchor, its title and its template."""
+
+    id: str
+    title: str
+    template: str
+    external: External | None = None
+
+
+def list_sections(comparison: Comparison, *, with_ids: bool) -> list[Section]:
+    """Return the sections that a comparison has, in the order of the page."""
+    arms = comparison.evaluations
+    cohorts = [
+        Section(f"external-{n}", f"External cohort: {e.dataset['name']}", "external", e)
+        for n, e in enumerate(comparison.external, 1)
+    ]
+    listed = [
+        (True, Section("results", "Results", "results")),
+        (comparison.differences, Section("differences", "Differences between arms", "pairs")),
+        (any(e.centres for e in arms), Section("centres", "Centres", "centres")),
+        (True, Section("roc", "ROC curves", "roc")),
+        (
+            any(e.operating_points for e in arms),
+            Section("thresholds", "Operating points", "thresholds"),
+        ),
+        (
+            any(e.calibration or e.decision_curve for e in arms),
+            Section("probabilities", "Calibration and net benefit", "probabilities"),
+        ),
+        (True, Section("confusion", "Confusion matrices", "confusion")),
+        (any(e.subgroups for e in arms), Section("subgroups", "Subgroups", "subgroups")),
+        (
+            any(e.learning_curve for e in arms),
+            Section("learning", "Number of training patients", "learning"),
+        ),
+        *((True, section) for section in cohorts),
+        (True, Section("cohort", "Cohort", "cohort")),
+        (comparison.audit, Section("audit", "Leak audit", "audit")),
+        (with_ids, Section("missed", "Samples misclassified by every arm", "missed")),
+        (True, Section("protocol", "Protocol", "protocol")),
+        (True, Section("text", "Paragraphs for a manuscript", "text")),
+        (any(e.cost for e in arms), Section("costs", "Costs of training", "costs")),
+        (comparison.features, Section("features", "Features", "features")),
+        (True, Section("limits", "Limits of use", "limits")),
+        (True, Section("checklist", "Reporting checklist", "checklist")),
+        (True, Section("keep", "A model to keep", "keep")),
+    ]
+    return [section for wanted, section in listed if wanted]

@@ -1,0 +1,133 @@
+"""The environment of the templates: what they can call, and how they format values."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from bottleneck.errors import one_line
+from bottleneck.evaluation.results import Evaluation
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.report import checklist, labels, number_format, redaction, summary, tables
+from bottleneck.report.figures import arm_styles, flow_diagram, forest_plots, plots, roc_curves
+from bottleneck.report.sections import Section
+from bottleneck.text.plain_text import visible
+
+__all__ = ["environment"]
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the environment of all templates: what they show is escaped, and hides nothing."""
+    made = Environment(
+        loader=PackageLoader("bottleneck.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "amount": number_format.amount,
+        "bounds": number_format.bounds,
+        "count": lambda n: f"{n:,}",
+        "label": labels.metric_label,
+        "p": number_format.p_value,
+        "prose": number_format.prose,
+        "signed": number_format.signed,
+        "three": number_format.three,
+        "time": number_format.duration,
+    }
+    made.globals |= {
+        "accuracy_note": labels.accuracy_note,
+        "targets": summary.targets,
+        "caveats": labels.caveats,
+        "benefits": summary.net_benefits,
+        "confusions": summary.frequent_confusions,
+        "MOST_CLASSES": summary.MOST_CLASSES,
+        "frequent_choices": summary.frequent_choices,
+        "decision": _drawn(plots.decision_svg),
+        "differences": forest_plots.difference_tables,
+        "draw": _draw_section,
+        "drops": forest_plots.drop_tables,
+        "flatten": redaction.flatten,
+        "flow": flow_diagram.flow,
+        "guidelines": checklist.GUIDELINES,
+        "intervals": summary.interval_methods,
+        "learning": _drawn(plots.learning_svg),
+        "metric_names": labels.metric_names,
+        "metric_tables": labels.metric_tables,
+        "n_samples": labels.n_samples,
+        "of_images": labels.of_images,
+        "quotes": checklist.quotes,
+        "recipes": redaction.feature_recipes,
+        "roc": _roc,
+        "shares": tables.row_shares,
+        "styles_of": _styles,
+        "training": _drawn(plots.training_svg),
+        "training_keys": plots.training_keys,
+    }
+    return made
+
+
+@pass_context
+def _draw_section(context: Context, section: Section) -> Markup:
+    """Return the content of a section, or that it could not be drawn."""
+    incomplete: list[str] | None = context["incomplete"]
+    if (announce := context["announce"]) is not None:
+        sections = context["sections"]
+        announce(sections.index(section), len(sections), f"drawing {section.title}")
+    try:
+        template = environment().get_template(f"{section.template}.html.jinja")
+        return Markup(template.render({**context.get_all(), "section": section}))
+    # Provenance and records of trainings come from files, and can make anything fail.
+    except Exception as error:
+        if incomplete is None:
+            raise
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        incomplete.append(
+            f"the section '{section.title}' of report.html could not be drawn ({reason})"
+        )
+        text = visible(f"This section could not be drawn ({reason}).")
+        return Markup('<p class="note">{}</p>').format(text)
+
+
+def _styles(evaluations: Sequence[Evaluation]) -> dict[str, arm_styles.Style]:
+    styles = arm_styles.arm_styles(evaluations)
+    return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
+
+
+@pass_context
+def _roc(
+    context: Context, evaluations: Sequence[Evaluation], positive: str | None, name: str
+) -> dict[str, Any]:
+    """Return the figure of the ROC curves, and the names of the arms with a band."""
+    announce = context["announce"]
+    bands = {
+        e.name: roc_curves.roc_band(
+            e.predictions,
+            positive,
+            progress=announce and functools.partial(_tell_band, announce, e.name),
+        )
+        for e in arm_styles.arms_with_band(evaluations)
+    }
+    known = {name: band for name, band in bands.items() if band is not None}
+    curves = plots.roc_svg(evaluations, positive, known, name)
+    return {"svg": curves and Markup(curves), "banded": list(known)}
+
+
+def _tell_band(announce: Progress, name: str, done: int, total: int) -> None:
+    announce(done, total, f"drawing the ROC band of {name}")
+
+
+def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
+    def markup(*arguments: Any) -> Markup | None:
+        svg = draw(*arguments)
+        return None if svg is None else Markup(svg)
+
+    return markup
