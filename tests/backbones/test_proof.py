@@ -1,7 +1,7 @@
 """Every encoder of the catalogue, in every layout of its weights, against its original library.
 
 ``pytest tests/backbones/test_proof.py -s -m "slow or not slow"`` prints the table. The quick run
-proves every layout, and every network that differs from timm's. The parameters are those of the
+proves every layout once. The parameters are those of the
 catalogue: an entry that ``originals`` cannot make fails here.
 """
 
@@ -22,14 +22,12 @@ from bottleneck.backbones.catalogue import ENCODERS, Encoder
 LIMIT = 1e-4
 QUICK = {
     "vgg16": ("keras",),
-    "inception_v3": ("radimagenet", "keras"),
+    "inception_v3": ("radimagenet",),
     "resnet18": ("timm", "torchvision"),
-    "resnet50": ("radimagenet", "keras"),
-    "densenet121": ("torchvision", "radimagenet", "keras"),
-    "mobilenetv3": ("torchvision",),
+    "densenet121": ("keras",),
     "efficientnet_lite0": ("efficientnet_pytorch",),
-    "swin_tiny": ("timm", "torchvision", "transformers"),
-    "swinv2_tiny": ("torchvision", "transformers"),
+    "swin_tiny": ("transformers",),
+    "swinv2_tiny": ("torchvision",),
 }
 PAIRS = [
     pytest.param(

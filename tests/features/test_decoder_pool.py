@@ -110,6 +110,7 @@ def set_up_to_crash(*how: Any) -> None:
     decoder_pool.decode_with_notes = crash
 
 
+@pytest.mark.slow
 def test_an_image_that_crashes_two_decoders_fails_and_no_other(
     pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_signals_are_for_the_parent(pool: DecoderPool) -> None:
     assert pids(pool) == before
 
 
+@pytest.mark.slow
 def test_signals_do_not_reach_a_process_that_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     # Blocked before its first instruction, not when its set-up comes to it.
     monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_nothing)

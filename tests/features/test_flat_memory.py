@@ -169,6 +169,7 @@ def test_a_table_of_samples_makes_the_same_file(image_folder: MakeImages, tmp_pa
     assert ([r.n_known for r in results], reads) == ([23, 23], Counter())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

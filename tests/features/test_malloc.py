@@ -81,6 +81,7 @@ def test_a_batch_takes_the_memory_of_the_one_before() -> None:
         ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=131072"),
     ],
 )
+@pytest.mark.slow
 def test_what_the_environment_sets_is_left(setting: tuple[str, str]) -> None:
     within, outside, _ = measure(**dict([setting]))
     assert within[3] * 2 > outside[3] > 0

@@ -175,6 +175,7 @@ def spoilt() -> Backbone:
     return backbone
 
 
+@pytest.mark.slow
 def test_each_engine_continues_the_other(image_folder: MakeImages, tmp_path: Path) -> None:
     folder = image_folder(60)
     dataset: ImageDataset = dataset_of(folder)
@@ -239,6 +240,7 @@ def test_rows_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == {b"%d" % number for number in range(1, 13)}
 
 
+@pytest.mark.slow
 def test_joblib_over_the_cluster() -> None:
     features = make_features(n_patients=24)
     moves: list[int] = []
@@ -278,6 +280,7 @@ def test_what_cannot_be(image_folder: MakeImages, tmp_path: Path) -> None:
             extract(dataset, tiny_backbone(), output=tmp_path, **{**OPTIONS, **options})
 
 
+@pytest.mark.slow
 def test_a_cluster_without_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_PATIENCE", 1)
     with pytest.raises(ClusterError, match="it needs 1 cores and 1000 GPUs"):

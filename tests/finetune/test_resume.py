@@ -21,6 +21,7 @@ PLACES = [
         for when in ("before", "after")
     ),
 ]
+QUICK = (("step", 1, "before"), ("network.safetensors", 1, "before"), ("fold.json", 1, "after"))
 
 
 def run(folder: Path, output: Path, place: tuple[str, int, str] | None) -> None:
@@ -83,7 +84,11 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-@pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p[2]}-{p[0]}-{p[1]}")
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p not in QUICK)) for p in PLACES],
+    ids=lambda p: f"{p[2]}-{p[0]}-{p[1]}",
+)
 def test_same_predictions_bit_for_bit(
     processes: Any, photos: Path, tmp_path: Path, whole: bytes, place: tuple[str, int, str]
 ) -> None:
