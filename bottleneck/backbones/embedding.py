@@ -16,7 +16,7 @@ from bottleneck.backbones.taps import Taps
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
 
-__all__ = ["embed_together", "tapped", "without_tf32"]
+__all__ = ["embed_together", "normalised", "read_layers", "tapped", "without_tf32"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -54,23 +54,64 @@ def embed_together(
     list of Tensor of float32, each of shape (batch, width)
         The features of each backbone.
     """
+    outputs = read_layers(backbones, pixels, precision, forward, taps)
+    return [b.pool(output) for b, output in zip(backbones, outputs, strict=True)]
+
+
+@torch.inference_mode()
+def read_layers(
+    backbones: Sequence[Backbone],
+    pixels: Tensor,
+    precision: Precision = "fp32",
+    forward: Callable[[nn.Module, Tensor], Tensor] = feature_map,
+    taps: Taps | None = None,
+) -> list[Tensor]:
+    """Return the outputs of several layers of one network before pooling, in one forward pass.
+
+    Parameters
+    ----------
+    backbones, pixels, precision, forward, taps
+        The same as for ``embed_together``.
+
+    Returns
+    -------
+    list of Tensor
+        The output of the layer of each backbone, which ``Backbone.pool`` takes.
+    """
     first = backbones[0]
-    x = pixels.to(first.device, non_blocking=True).float()
-    # For float32 pixels, ``float`` returns the caller's tensor, which must not be changed.
-    x = x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)
-    # On flattened rows: with an innermost loop over 3 channels, a CPU takes four times as long.
-    mean, std = (channel.repeat(x.shape[2]) for channel in first.statistics)
-    rows = x.flatten(2).sub_(mean).div_(std)
-    # NHWC permuted to NCHW is already in the memory format channels_last.
-    x = rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    x = normalised(first, pixels)
     reduced = precision != "fp32"
     autocast = torch.autocast(first.device.type, dtype=_DTYPES[precision], enabled=reduced)
     cuda = first.device.type == "cuda"
     with contextlib.ExitStack() as stack:
         stack.enter_context(autocast)
         stack.enter_context(without_tf32() if cuda else contextlib.nullcontext())
-        outputs = (taps or stack.enter_context(tapped(backbones))).read(x, forward)
-    return [b.pool(output) for b, output in zip(backbones, outputs, strict=True)]
+        return (taps or stack.enter_context(tapped(backbones))).read(x, forward)
+
+
+def normalised(backbone: Backbone, pixels: Tensor) -> Tensor:
+    """Return the input of a network for preprocessed images.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The backbone of the network.
+    pixels : Tensor of uint8 or float32, shape (batch, crop, crop, n_channels)
+        Values from 0 to 255.
+
+    Returns
+    -------
+    Tensor of float32, shape (batch, n_channels, crop, crop)
+        On the device of the backbone.
+    """
+    x = pixels.to(backbone.device, non_blocking=True).float()
+    # For float32 pixels, ``float`` returns the caller's tensor, which must not be changed.
+    x = x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)
+    # On flattened rows: with an innermost loop over 3 channels, a CPU takes four times as long.
+    mean, std = (channel.repeat(x.shape[2]) for channel in backbone.statistics)
+    rows = x.flatten(2).sub_(mean).div_(std)
+    # NHWC permuted to NCHW is already in the memory format channels_last.
+    return rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Self
 
@@ -114,11 +115,14 @@ class LayerPooling:
         The pooling.
     channels_last, prefix_tokens
         As for ``positions``.
+    token_grid : tuple of two int, or None
+        Rows and columns of the patches that tokens stand for, if the network states them.
     """
 
     pooling: str
     channels_last: bool
     prefix_tokens: int
+    token_grid: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, network: nn.Module, layer: str, pooling: str, output: Tensor, *, own: bool) -> Self:
@@ -142,7 +146,14 @@ class LayerPooling:
         if own and output.ndim == 4:  # The map of a square image is square.
             _, first, second, third = output.shape
             channels_last = first == second != third
-        return cls(pooling, channels_last, prefix if isinstance(prefix, int) else 0)
+        grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+        stated = isinstance(grid, tuple) and len(grid) == 2 and all(type(n) is int for n in grid)
+        return cls(
+            pooling,
+            channels_last,
+            prefix if isinstance(prefix, int) else 0,
+            grid if stated else None,
+        )
 
     def __call__(self, output: Tensor) -> Tensor:
         """Return the features of a batch, of shape (batch, features)."""
@@ -150,3 +161,56 @@ class LayerPooling:
             output, channels_last=self.channels_last, prefix_tokens=self.prefix_tokens
         )
         return find_pooling(self.pooling)(channels)
+
+    def grid(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Return the rows and columns of the positions of a layer; None if they are not known.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the output of the layer for one image. Tokens are in reading order. Their grid
+            is the one that the network states, or else a square, since inputs are square.
+
+        Examples
+        --------
+        >>> LayerPooling("avg", channels_last=False, prefix_tokens=1).grid((197, 768))
+        (14, 14)
+        >>> LayerPooling("avg", channels_last=True, prefix_tokens=0).grid((7, 7, 768))
+        (7, 7)
+        """
+        if len(shape) == 3:
+            return shape[:2] if self.channels_last else shape[1:]
+        if len(shape) != 2:  # A vector stands for no place.
+            return None
+        n = shape[0] - self.prefix_tokens
+        if self.token_grid is not None and math.prod(self.token_grid) == n:
+            return self.token_grid
+        side = math.isqrt(max(n, 0))
+        return (side, side) if n > 0 and side * side == n else None
+
+    def places(self, output: Tensor) -> Tensor:
+        """Return the output of the layer on the grid of its positions.
+
+        With the pooling "avg", the mean over rows and columns is the feature vector.
+
+        Parameters
+        ----------
+        output : Tensor
+            Output of the layer for a batch, with a known ``grid``.
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, features, rows, columns)
+
+        Raises
+        ------
+        ValueError
+            If the grid is not known.
+        """
+        grid = self.grid(tuple(output.shape[1:]))
+        if grid is None:
+            raise ValueError(f"no grid is known for the shape {tuple(output.shape)}")
+        channels = positions(
+            output, channels_last=self.channels_last, prefix_tokens=self.prefix_tokens
+        )
+        return channels.unflatten(2, grid)

@@ -1,0 +1,226 @@
+"""Decision functions that are weighted sums of features, with all steps folded into one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from bottleneck.errors import UsageError
+from bottleneck.heads.estimators.scores import order_classes
+from bottleneck.heads.estimators.suitability import has_method, last_step
+from bottleneck.text.plurals import counted
+
+__all__ = ["LinearDecision"]
+
+Matrix = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LinearDecision:
+    """A decision function that is a weighted sum of features, for each class.
+
+    The value of a class is ``weights @ x + intercept``.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n_classes, n_features)
+        Weights of features as the network gives them, with the steps before the classifier folded
+        in. With two classes, the first row is the negative of the second.
+    intercepts : ndarray of float64, shape (n_classes,)
+        Values of the classes for features that are all 0.
+    centre : ndarray of float64, shape (n_features,)
+        The features that the head measures from: the mean of the training images where the head
+        standardises, or 0 where it has no such step.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import RidgeClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X = np.random.default_rng(0).normal(5, 2, size=(20, 3))
+    >>> head = make_pipeline(StandardScaler(), RidgeClassifier()).fit(X, ["a", "b"] * 10)
+    >>> linear = LinearDecision.of(head, ["a", "b"])
+    >>> bool(np.allclose(X @ linear.weights[1] + linear.intercepts[1], head.decision_function(X)))
+    True
+    """
+
+    weights: Matrix
+    intercepts: Matrix
+    centre: Matrix
+
+    @classmethod
+    def of(cls, estimator: Any, classes: Sequence[str]) -> LinearDecision:
+        """Return the weights of a fitted estimator.
+
+        Known are linear support vector machines, logistic regression, ridge, LDA and other
+        classifiers with ``coef_``: in a pipeline after scalers, selections of features, PCA and
+        other projections, in a search, and in ``OneVsRestClassifier``.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted estimator.
+        classes : sequence of str
+            All labels, in the order of the rows of the result.
+
+        Raises
+        ------
+        UsageError
+            If its decision function is not known to be a weighted sum of the features.
+        """
+        folded = _fold_all(_steps_of(estimator))
+        weights, intercepts = folded.weights, folded.intercepts
+        if len(classes) == 2 and len(weights) == 1:
+            weights = np.concatenate([-weights, weights])
+            intercepts = np.concatenate([-intercepts, intercepts])
+        if len(weights) != len(classes):
+            raise UsageError(
+                f"{type(last_step(estimator)).__name__} has {counted(len(weights), 'row')} of "
+                f"weights, and one for each of {len(classes)} classes is needed"
+            )
+        order = order_classes(estimator, classes)
+        centre = np.zeros(weights.shape[1]) if folded.centre is None else folded.centre
+        return cls(weights[order], intercepts[order], centre)
+
+    def at_centre(self) -> Matrix:
+        """Return the value of each class for the features of ``centre``, of shape (n_classes,)."""
+        return self.intercepts + self.weights @ self.centre
+
+
+@dataclasses.dataclass(frozen=True)
+class _Folded:
+    """Weights and intercepts on the input of a step; where it measures from, if it says so."""
+
+    weights: Matrix
+    intercepts: Matrix
+    centre: Matrix | None = None
+
+    def scaled(
+        self, scale: Matrix | None, centre: Matrix | None = None, shift: Matrix | None = None
+    ) -> _Folded:
+        """Return the weights before the step (x - centre) * scale + shift."""
+        weights = self.weights if scale is None else self.weights * scale
+        intercepts = self.intercepts if shift is None else self.intercepts + self.weights @ shift
+        if centre is not None:
+            return _Folded(weights, intercepts - weights @ centre, centre)
+        if self.centre is None:
+            return _Folded(weights, intercepts)
+        before = self.centre if shift is None else self.centre - shift
+        return _Folded(weights, intercepts, before if scale is None else before / scale)
+
+    def projected(self, matrix: Matrix, centre: Matrix | None = None) -> _Folded:
+        """Return the weights before the step (x - centre) @ matrix."""
+        weights = self.weights @ matrix.T
+        intercepts = self.intercepts if centre is None else self.intercepts - weights @ centre
+        return _Folded(weights, intercepts, centre)
+
+    def selected(self, chosen: NDArray[np.bool_]) -> _Folded:
+        """Return the weights before the selection of some features; the others have none."""
+        weights = np.zeros((len(self.weights), len(chosen)))
+        weights[:, chosen] = self.weights
+        if self.centre is None:
+            return _Folded(weights, self.intercepts)
+        centre = np.zeros(len(chosen))
+        centre[chosen] = self.centre
+        return _Folded(weights, self.intercepts, centre)
+
+
+def _steps_of(estimator: Any) -> list[Any]:
+    """Return the fitted steps of an estimator in their order, the classifier last."""
+    if hasattr(estimator, "best_estimator_"):  # A search.
+        return _steps_of(estimator.best_estimator_)
+    if isinstance(steps := getattr(estimator, "steps", None), list):
+        each = [one for _, one in steps if one is not None and one != "passthrough"]
+        return [inner for one in each for inner in _steps_of(one)]
+    if type(estimator).__name__ == "FrozenEstimator":
+        return _steps_of(estimator.estimator)
+    if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+        return _steps_of(estimator.estimator_)
+    return [estimator]
+
+
+def _fold_all(steps: list[Any]) -> _Folded:
+    """Return the weights of a classifier on the input of the steps before it."""
+    folded = _weights_of(steps[-1])
+    for step in reversed(steps[:-1]):
+        folded = _fold(step, folded)
+    return folded
+
+
+def _fold(step: Any, after: _Folded) -> _Folded:
+    """Return weights on the input of a transformer, from those on its output."""
+    from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
+    from sklearn.preprocessing import (
+        FunctionTransformer,
+        MaxAbsScaler,
+        MinMaxScaler,
+        RobustScaler,
+        StandardScaler,
+    )
+
+    name = type(step).__name__
+    if getattr(step, "clip", False):
+        raise UsageError(f"{name} limits features to a range (clip=True), which is no scaling")
+    if isinstance(step, StandardScaler):
+        inverse = None if step.scale_ is None else 1 / step.scale_
+        return after.scaled(inverse, step.mean_ if step.with_mean else None)
+    if isinstance(step, RobustScaler):
+        inverse = 1 / step.scale_ if step.with_scaling else None
+        return after.scaled(inverse, step.center_ if step.with_centering else None)
+    if isinstance(step, MaxAbsScaler):
+        return after.scaled(1 / step.scale_)
+    if isinstance(step, MinMaxScaler):
+        return after.scaled(step.scale_, shift=step.min_)
+    if isinstance(step, PCA | IncrementalPCA):
+        matrix = np.asarray(step.components_.T, dtype=np.float64)
+        if step.whiten:
+            spread = np.sqrt(step.explained_variance_)
+            matrix = matrix / np.maximum(spread, np.finfo(spread.dtype).eps)
+        return after.projected(matrix, np.asarray(step.mean_, dtype=np.float64))
+    if isinstance(step, TruncatedSVD) or name.endswith("RandomProjection"):
+        matrix = step.components_.T
+        return after.projected(np.asarray(matrix.toarray() if issparse(matrix) else matrix))
+    if has_method(step, "get_support"):
+        return after.selected(step.get_support())
+    if isinstance(step, FunctionTransformer) and step.func is None:
+        return after
+    if name == "Normalizer":
+        raise UsageError("Normalizer divides each image's features by their own length")
+    raise UsageError(f"{name} is not known to be a scaling, a selection or a projection")
+
+
+def _weights_of(classifier: Any) -> _Folded:
+    """Return the weights of a classifier on its own input, one row for each of its scores."""
+    from sklearn.multiclass import OneVsRestClassifier
+
+    name = type(classifier).__name__
+    if isinstance(classifier, OneVsRestClassifier):
+        each = [_fold_all(_steps_of(one)) for one in classifier.estimators_]
+        return _Folded(
+            np.concatenate([one.weights for one in each]),
+            np.concatenate([one.intercepts for one in each]),
+        )
+    if has_method(classifier, "get_support") and hasattr(classifier, "estimator_"):  # RFE.
+        return _fold_all(_steps_of(classifier.estimator_)).selected(classifier.get_support())
+    kernel = getattr(classifier, "kernel", "linear")
+    if kernel != "linear":
+        shown = f"the kernel '{kernel}'" if isinstance(kernel, str) else "a kernel of its own"
+        raise UsageError(f"{name} has {shown}, and its decision is no weighted sum of features")
+    if hasattr(classifier, "support_vectors_") and len(classifier.classes_) > 2:
+        raise UsageError(
+            f"{name} decides between {len(classifier.classes_)} classes by votes over pairs, which "
+            "are no weighted sum of features"
+        )
+    is_linear = has_method(classifier, "decision_function") and hasattr(classifier, "intercept_")
+    coefficients: Any = getattr(classifier, "coef_", None) if is_linear else None
+    if coefficients is None:
+        raise UsageError(f"{name} is not known to decide by a weighted sum of features")
+    coefficients = coefficients.toarray() if issparse(coefficients) else coefficients
+    weights = np.atleast_2d(np.asarray(coefficients, dtype=np.float64))
+    intercepts = np.ravel(np.asarray(classifier.intercept_, dtype=np.float64))
+    return _Folded(weights, np.broadcast_to(intercepts, len(weights)))
