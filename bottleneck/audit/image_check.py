@@ -19,7 +19,7 @@ from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import DataError, DecodeError
 from bottleneck.features.sets.feature_set import FeatureSet
 
-__all__ = ["ImageCheck", "check_images"]
+__all__ = ["ImageCheck", "check_images", "is_unchanged", "without_text"]
 
 Rows: TypeAlias = NDArray[np.intp]
 
@@ -100,7 +100,7 @@ def check_images(
             image = decode(data, sample.region, preparation.display)
         except (OSError, DataError):
             return None
-        has_text = len(find_text(_masked(image, preparation))) > 0
+        has_text = len(find_text(without_text(image, preparation))) > 0
         return hashlib.sha256(data).hexdigest(), pixel_facts(image), has_text
 
     thumbnails = np.zeros((len(features), THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
@@ -115,8 +115,7 @@ def check_images(
             sha256, facts, has_text = result
             flat = np.frombuffer(facts.thumbnail, np.uint8)
             thumbnail = flat.reshape(thumbnails.shape[1:])
-            same = features.pixels is None or features.pixels[row] == facts.pixels
-            if not (same or _differs_by_decoder(features, row, sha256, thumbnail)):
+            if not is_unchanged(features, row, sha256, facts):
                 rows["changed"].append(row)
                 continue
             thumbnails[row] = thumbnail
@@ -126,19 +125,42 @@ def check_images(
     return ImageCheck(thumbnails, **{name: np.array(at, int) for name, at in rows.items()})
 
 
-def _masked(image: Image.Image, preparation: Preparation) -> Image.Image:
-    """Return what the network was shown of an image, without the filter against speckle."""
+def without_text(image: Image.Image, preparation: Preparation) -> Image.Image:
+    """Return what the network was shown of an image, without the filter against speckle.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB, as ``decode`` returns it.
+    preparation : Preparation
+        Preparation of the features; it may mask text, and what lies outside the sector.
+    """
     try:
         return dataclasses.replace(preparation, denoise=None).prepared(image)
     except DecodeError:  # The mask has another size, so that the image has no features.
         return image
 
 
-def _differs_by_decoder(
-    features: FeatureSet, row: int, sha256: str, thumbnail: NDArray[np.uint8]
-) -> bool:
-    """Return whether other pixels come from another decoder on the same part of the same file."""
+def is_unchanged(features: FeatureSet, row: int, sha256: str, facts: PixelFacts) -> bool:
+    """Return whether an image is the one that a row of features was computed from.
+
+    Its pixels are the same, or are those of another decoder on the same part of the same file.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features; without hashes of pixels, any image is taken for unchanged.
+    row : int
+        The row.
+    sha256 : str
+        Hash of the file.
+    facts : PixelFacts
+        Facts about the image.
+    """
+    if features.pixels is None or features.pixels[row] == facts.pixels:
+        return True
     if features.sha256 is None or features.thumbnails is None or features.sha256[row] != sha256:
         return False
+    thumbnail = np.frombuffer(facts.thumbnail, np.uint8).reshape(features.thumbnails[row].shape)
     off = np.abs(features.thumbnails[row].astype(np.int16) - thumbnail)
     return bool(off.max() <= _ROUNDING)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bottleneck.audit.audit import Audit
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.positive_class import choose_positive
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.cases.case_search import CaseSamples
+from bottleneck.evaluation.cases.comparison_cases import compare_cases
+from bottleneck.evaluation.cases.shown_images import (
+    make_thumbnails,
+    name_images,
+    rows_of_audit,
+    rows_of_cases,
+)
 from bottleneck.evaluation.conflict_effect import (
     add_dropped,
     decide_conflicts,
@@ -48,9 +53,6 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["run_comparison"]
-
-# Number of pairs, and of single images, of a finding for which thumbnails are kept.
-_SHOWN = 24
 
 
 def run_comparison(
@@ -104,7 +106,7 @@ def run_comparison(
     in_order = [*with_images, *predicted[n_with_images:]]
 
     # Metrics and tests
-    all_samples, sets = first, take_used(sets, plan)
+    all_samples, all_arms, sets = first, arms, take_used(sets, plan)
     first = sets[0]
     if measures.learning_curve or cohorts:
         arms = take_rows(arms, plan.rows)
@@ -159,6 +161,18 @@ def run_comparison(
         for cohort, own in zip(cohorts, decided, strict=True)
     ]
 
+    # Cases
+    if progress is not None:
+        progress(0, 1, "searching for the nearest images")
+    cases = compare_cases(
+        evaluations,
+        in_order,
+        all_arms,
+        CaseSamples.of(all_samples, split),
+        by_patient=protocol.unit == "patient",
+    )
+    shown = [*rows_of_audit(split.audit), *rows_of_cases(cases)]
+
     # Report
     heads_used = [arm.head for arm in arms]
     n_inner = [len(part) for part in inner] or [0]
@@ -191,7 +205,9 @@ def run_comparison(
         ),
         features=tuple(s.provenance for s in sets if s.has_columns),
         audit=split.audit,
-        thumbnails=_audit_thumbnails(all_samples, split.audit),
+        thumbnails=make_thumbnails(all_samples, shown, dataset),
+        image_names=name_images(all_samples, shown),
+        cases=cases,
         external=tuple(external_results),
         conflicts=conflicts,
         inner={arm.name: arm.inner for arm in counted},
@@ -215,15 +231,3 @@ def _choose_positive(
             f"classes: name it with --positive LABEL (in Python: positive=LABEL)"
         )
     return chosen
-
-
-def _audit_thumbnails(features: FeatureSet, audit: Audit) -> dict[int, NDArray[np.uint8]]:
-    """Return thumbnails of the images that findings are about, by row, the most severe first."""
-    if features.thumbnails is None:
-        return {}
-    rows = itertools.chain.from_iterable(
-        (*itertools.chain.from_iterable(f.pairs[:_SHOWN]), *f.rows[:_SHOWN])
-        for f in audit.findings
-        if f.kind != "shared patients"
-    )
-    return {row: features.thumbnails[row] for row in itertools.islice(rows, 2 * _SHOWN)}

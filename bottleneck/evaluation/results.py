@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.audit.audit import Audit
 from bottleneck.data.selection import Selection
 from bottleneck.evaluation.arm_origin import ArmOrigin
+from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
     Centres,
@@ -273,8 +274,16 @@ class Comparison:
         Provenance of each feature file.
     audit : Audit or None
         Leak audit of the samples.
-    thumbnails : mapping of int to ndarray of uint8, shape (32, 32)
-        Grey thumbnails of the images that findings of the audit are about, by row.
+    thumbnails : mapping of int to ndarray of uint8, shape (32, 32) or (height, width, 3)
+        Images that findings of the audit and ``cases`` are about, by row of the first feature
+        set: in colour, with a longer side of 128 pixels, where ``dataset`` was given, and
+        otherwise the grey ones of the feature file.
+    image_names : mapping of int to ImageName
+        Id, patient and file of these images, by row; also where there is no thumbnail.
+    cases : mapping of str to tuple of WrongCase
+        Misclassified samples of each arm with images, by its name, the most confident error
+        first: up to 24, among which the true classes take turns, with the training images that
+        are nearest to each.
     external : tuple of External
         External cohorts.
     conflicts : ConflictSummary or None
@@ -308,6 +317,8 @@ class Comparison:
     features: tuple[Mapping[str, Any], ...]
     audit: Audit | None = None
     thumbnails: Mapping[int, NDArray[np.uint8]] = dataclasses.field(default_factory=dict)
+    image_names: Mapping[int, ImageName] = dataclasses.field(default_factory=dict)
+    cases: Mapping[str, tuple[WrongCase, ...]] = dataclasses.field(default_factory=dict)
     external: tuple[External, ...] = ()
     conflicts: ConflictSummary | None = None
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)

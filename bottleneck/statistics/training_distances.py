@@ -12,10 +12,13 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.arguments import as_matrix, as_patients
 
 __all__ = [
+    "CONSTANT",
     "N_NEIGHBOURS",
     "TrainingDistances",
+    "coordinates",
     "distance_percentiles",
     "exact_squares",
+    "square_weights",
     "weight_below",
 ]
 
@@ -24,7 +27,7 @@ Floats: TypeAlias = NDArray[np.float64]
 N_NEIGHBOURS = 5
 
 # A feature that varies by less than this share of its largest value is constant but for rounding.
-_CONSTANT = 1e-6
+CONSTANT = 1e-6
 # Squares of larger values have no sum.
 _LARGEST = 1e100
 # Neighbours that are found by a fast formula; the exact distances decide among them.
@@ -118,8 +121,8 @@ class TrainingDistances:
         if patients.max() == 0:
             raise ProtocolError("train needs samples of two patients or more, not of one")
         self._patients, self._width, self._one_unit = patients, X.shape[1], one_unit
-        Z = self._coordinates(X)
-        self._floor = (_CONSTANT * np.abs(Z).max(axis=0)) ** 2
+        Z = coordinates(X, one_unit=one_unit)
+        self._floor = (CONSTANT * np.abs(Z).max(axis=0)) ** 2
         self._centre = Z.mean(axis=0)
         self._Z = Z - self._centre
         self._squares = np.square(self._Z)
@@ -158,29 +161,12 @@ class TrainingDistances:
         weights = self._weights(self._Z.var(axis=0, keepdims=True))
         distances = np.empty(len(B))
         for rows in self._blocks(len(B)):
-            distances[rows] = self._nearest(self._coordinates(B[rows]) - self._centre, weights)
+            Z = coordinates(B[rows], one_unit=self._one_unit)
+            distances[rows] = self._nearest(Z - self._centre, weights)
         return distances
 
-    def _coordinates(self, X: NDArray[Any]) -> Floats:
-        """Return the features; those of one unit with their directions next to them."""
-        # In this layout, the sum over a row has one order whatever the number of rows.
-        X = np.ascontiguousarray(X, dtype=np.float64).clip(-_LARGEST, _LARGEST)
-        if not self._one_unit:
-            return X
-        norms = np.sqrt(np.square(X).sum(axis=1, keepdims=True))
-        return np.concatenate([X, X / np.where(norms > 0, norms, 1.0)], axis=1)
-
     def _weights(self, variances: Floats) -> Floats:
-        """Return the weights of squared differences; what is constant keeps its own unit."""
-        floor = self._floor
-        if self._one_unit:
-            halves = np.arange(2).repeat(self._width)
-            variances, floor = (
-                np.stack([values[..., halves == half].sum(axis=-1) for half in (0, 1)], axis=-1)
-                for values in (variances, floor)
-            )
-        weights: Floats = 1 / np.where(variances > floor, variances, 1.0)
-        return weights.repeat(self._width, axis=1) if self._one_unit else weights
+        return square_weights(variances, self._floor, one_unit=self._one_unit)
 
     def _blocks(self, n: int) -> Iterator[slice]:
         size = max(1, _NUMBERS // (_CANDIDATES * len(self._centre)))
@@ -205,6 +191,57 @@ class TrainingDistances:
         measured[np.take_along_axis(squares, candidates, axis=1) == np.inf] = np.inf
         nearest: Floats = np.sqrt(np.partition(measured, self._k - 1, axis=1)[:, self._k - 1])
         return nearest
+
+
+def coordinates(X: NDArray[Any], *, one_unit: bool) -> Floats:
+    """Return the features as float64; those of one unit with their directions next to them.
+
+    Parameters
+    ----------
+    X : ndarray of float, shape (n_samples, n_features)
+        Features.
+    one_unit : bool
+        As in ``distance_percentiles``.
+
+    Examples
+    --------
+    >>> coordinates(np.array([[3.0, 4.0]]), one_unit=True).tolist()
+    [[3.0, 4.0, 0.6, 0.8]]
+    """
+    # In this layout, the sum over a row has one order whatever the number of rows.
+    X = np.ascontiguousarray(X, dtype=np.float64).clip(-_LARGEST, _LARGEST)
+    if not one_unit:
+        return X
+    norms = np.sqrt(np.square(X).sum(axis=1, keepdims=True))
+    return np.concatenate([X, X / np.where(norms > 0, norms, 1.0)], axis=1)
+
+
+def square_weights(variances: Floats, floor: Floats, *, one_unit: bool) -> Floats:
+    """Return the weights of squared differences; what is constant keeps its own unit.
+
+    Parameters
+    ----------
+    variances : ndarray of float64, shape (n, n_coordinates)
+        Variances of the coordinates in the training set.
+    floor : ndarray of float64, shape (n_coordinates,)
+        Variances that are no more than rounding.
+    one_unit : bool
+        As in ``distance_percentiles``.
+
+    Examples
+    --------
+    >>> square_weights(np.array([[4.0, 0.0]]), np.zeros(2), one_unit=False).tolist()
+    [[0.25, 1.0]]
+    """
+    width = variances.shape[-1] // 2
+    if one_unit:
+        halves = np.arange(2).repeat(width)
+        variances, floor = (
+            np.stack([values[..., halves == half].sum(axis=-1) for half in (0, 1)], axis=-1)
+            for values in (variances, floor)
+        )
+    weights: Floats = 1 / np.where(variances > floor, variances, 1.0)
+    return weights.repeat(width, axis=1) if one_unit else weights
 
 
 def exact_squares(

@@ -1,0 +1,1 @@
+"""Cases: the samples that an arm misclassifies, and the training images nearest to each."""

@@ -1,0 +1,153 @@
+"""Misclassified samples and their nearest training images, against NumPy and scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from made_features import make_features
+from sklearn.neighbors import NearestNeighbors
+
+from bottleneck import FeatureSet, Predictions, Protocol, compare
+from bottleneck.evaluation.results import Comparison
+
+N_PATIENTS, IMAGES = 36, 2
+N = N_PATIENTS * IMAGES
+PATIENT = np.repeat(np.arange(N_PATIENTS), IMAGES)
+# Copies: patients 0 and 2 share one, 2 and 4 another; 1 and 6 share one with different labels.
+COPIES = ((0, 4), (5, 8), (2, 12))
+THIRDS = {
+    "splits": np.where(PATIENT % 3 == 0, "test", np.where(PATIENT % 3 == 1, "val", "train")),
+    "folds": (PATIENT // 2 % 3).astype(str),
+    "centres": np.array(["Bern", "Basel", "Chur"])[PATIENT // 2 % 3],
+}
+# Copies on one side of each of these, so that none refuses them.
+THIRDS["splits"] = np.where(PATIENT < 14, "train", THIRDS["splits"])
+for column in ("folds", "centres"):
+    THIRDS[column] = np.where(PATIENT < 14, THIRDS[column][0], THIRDS[column])
+
+
+def cohort(*, width: int = 5, signal: float = 0.8, seed: int = 0, **fields: Any) -> FeatureSet:
+    pixels = np.array([f"{row:064x}" for row in range(N)])
+    for a, b in COPIES:
+        pixels[b] = pixels[a]
+    columns: dict[str, Any] = {"pixels": pixels, **THIRDS, **fields}
+    return make_features(
+        n_patients=N_PATIENTS, images=IMAGES, width=width, signal=signal, seed=seed, **columns
+    )
+
+
+def tied(features: FeatureSet) -> np.ndarray:
+    """Group of every row, by spreading the smallest number over patients and copies."""
+    group = PATIENT.copy()
+    before = None
+    while before is None or (before != group).any():
+        before = group.copy()
+        for column in (PATIENT, features.pixels):
+            for value in np.unique(column):
+                group[column == value] = group[column == value].min()
+    return group
+
+
+def check(comparison: Comparison, features: FeatureSet, *, dropped: tuple[int, ...] = ()) -> int:
+    """Compare all cases with what follows from the predictions and the features."""
+    row_of = {identity: row for row, identity in enumerate(features.ids.tolist())}
+    group, n_near = tied(features), 0
+    X = features.X.astype(float)
+    both = X, X / np.linalg.norm(X, axis=1, keepdims=True)
+    for e in comparison.evaluations:
+        if not e.uses_images:
+            assert e.name not in comparison.cases
+            continue
+        p = e.predictions
+        for case in comparison.cases[e.name]:
+            assert (case.id, case.label) == (features.ids[case.row], features.y[case.row])
+            assert (
+                case.patient == features.stated_patients[case.row] and case.label != case.predicted
+            )
+            at = (p.repeats == case.repeat) & (p.folds == case.fold)
+            tested = [row_of[i] for i in p.ids[at].tolist() if i in row_of]
+            if comparison.protocol["unit"] == "patient":
+                tested = np.flatnonzero(np.isin(features.stated_patients, p.ids[at])).tolist()
+            train = np.setdiff1d(np.arange(N), [*tested, *dropped])
+            allowed = train[group[train] != group[case.row]]
+            near = [one.row for one in case.nearest]
+            assert case.row in tested and set(near) <= set(train.tolist())
+            assert not set(PATIENT[near]) & {PATIENT[case.row]}
+            assert not set(features.pixels[near]) & {*features.pixels[PATIENT[case.row] == PATIENT]}
+            # Features and directions, each in units of its total deviation in the training set.
+            Z = np.hstack([half / np.sqrt(half[train].var(axis=0).sum()) for half in both])
+            judge = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(Z[allowed])
+            apart, which = (found[0] for found in judge.kneighbors(Z[[case.row]]))
+            assert near == allowed[which].tolist()
+            np.testing.assert_allclose([one.distance for one in case.nearest], apart, rtol=1e-9)
+            assert [one.label for one in case.nearest] == features.y[near].tolist()
+            n_near += len(near)
+    return n_near
+
+
+PROTOCOLS = {
+    "cv": Protocol("cv", n_splits=3, repeats=2, inner_splits=2),
+    "patients": Protocol("cv", n_splits=3, inner_splits=2, unit="patient"),
+    "split": Protocol("split", inner_splits=2),
+    "folds": Protocol("folds", inner_splits=2),
+    "centres": Protocol("centres", inner_splits=2),
+}
+LOST = (*COPIES[2],)
+
+
+QUICK = ("cv", "split")
+
+
+@pytest.mark.parametrize(
+    "kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in PROTOCOLS]
+)
+def test_nearest_images_are_those_of_scikit_learn_and_of_no_tied_patient(kind: str) -> None:
+    features = cohort()
+    comparison = compare(features, ["lda"], protocol=PROTOCOLS[kind])
+    assert check(comparison, features, dropped=LOST) >= 30
+
+
+def test_leakage_that_is_allowed_puts_no_patient_and_no_copy_next_to_itself() -> None:
+    divided = np.where(np.arange(N) % 2 == 0, "train", "test")
+    features = cohort(splits=divided)
+    protocol = Protocol("split", inner_splits=2, allow_leakage=True)
+    comparison = compare(features, ["lda"], protocol=protocol)
+    assert check(comparison, features, dropped=LOST) >= 30
+
+
+def own_predictions(features: FeatureSet, *, repeats: int = 2) -> Predictions:
+    """Noisy probabilities of each sample, in the published folds and then in two others."""
+    rng, rows = np.random.default_rng(3), np.tile(np.arange(N), repeats)
+    half = np.where(PATIENT < 14, 0, PATIENT // 2 % 2)
+    folds = np.concatenate([THIRDS["folds"].astype(int), half])[: len(rows)]
+    ill = features.y[rows] == "malignant"
+    scores = np.clip(0.35 + 0.3 * ill + rng.normal(scale=0.25, size=len(rows)), 0.01, 0.99)
+    return Predictions.from_arrays(
+        features.y[rows],
+        scores,
+        probabilities=scores,
+        ids=features.ids[rows],
+        folds=folds,
+        repeats=np.repeat(np.arange(repeats), N),
+    )
+
+
+@pytest.mark.parametrize("unit", ["image", pytest.param("patient", marks=pytest.mark.slow)])
+def test_imported_predictions_have_neighbours_in_the_first_features(unit: str) -> None:
+    features = cohort()
+    given = {"reader": own_predictions(features)}
+    protocol = Protocol(unit=unit, inner_splits=2, conflicts="keep")
+    comparison = compare(features, ["lda"], predictions=given, protocol=protocol, ensemble="mean")
+    assert {"reader", "ensemble (mean)"} < set(comparison.cases)
+    if unit == "patient":
+        return
+    assert check(comparison, features) >= 60
+    # Without features there is nothing to be near in.
+    alone = compare(predictions=given)
+    assert len(alone.cases["reader"]) > 5
+    assert not any(case.nearest for case in alone.cases["reader"])
+    assert [c.confidence for c in alone.cases["reader"]] == sorted(
+        (c.confidence for c in alone.cases["reader"]), reverse=True
+    )
