@@ -37,7 +37,7 @@ def cohort(*, width: int = 5, signal: float = 0.8, seed: int = 0, **fields: Any)
         n_patients=N_PATIENTS, images=IMAGES, width=width, signal=signal, seed=seed, **columns
     )
     for a, b in COPIES:
-        made.X[b] = made.X[a] * (1 + 1e-4 * (b % 5))
+        made.X[b] = made.X[a] * (1 + 1e-4 * (b % 7 + 1))
     return made
 
 
