@@ -13,7 +13,15 @@ from markupsafe import Markup
 from bottleneck.errors import one_line
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.report import checklist, labels, number_format, redaction, summary, tables
+from bottleneck.report import (
+    checklist,
+    labels,
+    line_breaks,
+    number_format,
+    redaction,
+    summary,
+    tables,
+)
 from bottleneck.report.figures import arm_styles, flow_diagram, forest_plots, plots, roc_curves
 from bottleneck.report.sections import Section
 from bottleneck.text.plain_text import visible
@@ -34,6 +42,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "amount": number_format.amount,
+        "breakable": line_breaks.breakable,
         "bounds": number_format.bounds,
         "count": lambda n: f"{n:,}",
         "label": labels.metric_label,
@@ -46,6 +55,8 @@ def environment() -> Environment:
     made.globals |= {
         "accuracy_note": labels.accuracy_note,
         "targets": summary.targets,
+        "column_height": line_breaks.column_height,
+        "longest_word": line_breaks.longest_word,
         "caveats": labels.caveats,
         "benefits": summary.net_benefits,
         "confusions": summary.frequent_confusions,

@@ -22,7 +22,7 @@ from bottleneck.report.notebook import _content
 from bottleneck.report.tables import metric_names
 
 HOSTILE = '<script>alert("x")</script><img src=http://a.example/x onerror=y>\u202e{{ 7*7 }}'
-TAGS = frozenset({"div", "style", "p", "strong", "ul", "li", "span"}) | frozenset(
+TAGS = frozenset({"div", "style", "p", "strong", "ul", "li", "span", "bdi", "wbr"}) | frozenset(
     {"table", "caption", "tbody", "thead", "tr", "th", "td"}
 )
 
@@ -39,7 +39,7 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
         self.attributes |= {name for name, _ in attrs}
-        self.open.append(tag)
+        self.open += [tag] if tag != "wbr" else []
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
