@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.errors import UsageError, unknown_name
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import shorten
 
-__all__ = ["Explained"]
+__all__ = ["Explained", "class_columns"]
 
 
 class Explained(Protocol):
@@ -48,3 +52,46 @@ class Explained(Protocol):
             decision function of one value d, these are -d and d.
         """
         ...
+
+
+def class_columns(classes: Sequence[str], towards: str | Sequence[str], n_images: int) -> list[int]:
+    """Return the column of the class that the map of each image is towards.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        All labels, in the order of the columns.
+    towards : str or sequence of str
+        The class, or that of each image.
+    n_images : int
+        Number of images.
+
+    Raises
+    ------
+    UsageError
+        If there is no such class, or there are more or fewer classes than images.
+
+    Examples
+    --------
+    >>> class_columns(("benign", "malignant"), "malignant", 2)
+    [1, 1]
+    """
+    if isinstance(towards, str):
+        names = [towards]
+    elif isinstance(towards, Sequence | np.ndarray):
+        names = list(towards)
+        if len(names) != n_images:
+            raise UsageError(
+                f"towards needs one class, or one for each of {counted(n_images, 'image')}, and "
+                f"got {len(names)}"
+            )
+    else:
+        raise UsageError(
+            f"towards needs a class ({', '.join(classes)}), or one for each image, not "
+            f"{shorten(towards)}"
+        )
+    for name in names:
+        if not isinstance(name, str) or name not in classes:
+            raise unknown_name("class", name, classes)
+    columns = [list(classes).index(name) for name in names]
+    return columns * n_images if isinstance(towards, str) else columns

@@ -1,0 +1,208 @@
+"""Trained networks as what heat maps explain."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.deploy.inputs.image_features import load_network
+from bottleneck.deploy.trained.network_choice import choose_network, network_label
+from bottleneck.deploy.trained.split_networks import SplitNetwork, split_network
+from bottleneck.explain.maps.explained_head import pixel_batches
+from bottleneck.explain.maps.gradient_path import GradientPath
+from bottleneck.features.devices import resolve_device
+from bottleneck.files.paths import as_path
+from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
+from bottleneck.text.short_repr import class_names, describe
+
+__all__ = ["ExplainedNetwork"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExplainedNetwork:
+    """One network of a training, or the mean of those of all folds.
+
+    ``ExplainedNetwork.load`` reads it from a folder.
+
+    Attributes
+    ----------
+    members : tuple of SplitNetwork
+        The networks, each as a backbone and the classifier on its features.
+    classes : tuple of str
+        All labels, in the order of the columns of ``decisions``.
+    name : str
+        "mean", "refit", or the name of a fold.
+    words : str
+        What is explained.
+    """
+
+    members: tuple[SplitNetwork, ...]
+    classes: tuple[str, ...]
+    name: str
+    words: str
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        network: str | None = None,
+        *,
+        backbone: Backbone | None = None,
+        weights: str | Path | None = None,
+        device: str = "auto",
+    ) -> Self:
+        """Return what a training predicts with, from its folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A folder that ``finetune`` wrote.
+        network : str, optional
+            As for ``TrainedModel.predict``. Of a training image, the network that was not trained
+            on it is that of its test fold, such as "fold-1".
+        backbone, weights
+            As for ``TrainedModel.predict``.
+        device : str
+            "auto", "cpu", "cuda" or "cuda:N".
+
+        Raises
+        ------
+        ModelError
+            If the folder holds no finished training, or a file is missing or damaged.
+        UsageError
+            If there is no network of this name, or no such device.
+        """
+        place = resolve_device(device)
+        trained = TrainedFolder(as_path(folder, "a training", "runs/resnet18"))
+        record = trained.record
+        choice = choose_network(record, network)
+        loaded = [trained.network(one, backbone) for one in choice.members]
+        if record.features is None:
+            members = [
+                _at_map(split_network(one, record, network_label(record, fold)))
+                for one, fold in zip(loaded, choice.members, strict=True)
+            ]
+        else:
+            stated = record.features
+            frozen = load_network(
+                stated.recipe, stated.weights or {}, weights=weights, backbone=backbone
+            )
+            members = [SplitNetwork(frozen, one.head.eval().double()) for one in loaded]
+        for one in members:
+            one.backbone.to(place)
+            one.head.requires_grad_(False)
+        words = f"the decision value of the network {choice.name} of {record.name}, "
+        if len(members) > 1:
+            words = (
+                f"the mean of the decision values of the {len(members)} networks of the folds of "
+                f"{record.name}, each of which was trained on other images, "
+            )
+        words += (
+            f"which is {_VALUE[len(record.classes) == 2]}, before any calibration and threshold"
+        )
+        return cls(tuple(members), record.classes, choice.name, words)
+
+    def __repr__(self) -> str:
+        backbone = self.members[0].backbone
+        return describe(
+            self,
+            f"{self.name} of {backbone.name}",
+            f"classes {class_names(self.classes)}",
+            f"on {backbone.device}",
+        )
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels reach the networks."""
+        return self.members[0].backbone.preprocessing
+
+    @torch.inference_mode()
+    def decisions(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the value of each class for preprocessed images, before any calibration.
+
+        Everything is computed in float32, also where the training was in bf16.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (n_images, crop, crop, n_channels)
+            As ``Preprocessing.pixels`` returns them.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_images, n_classes)
+            The logits; with two classes -d and d, where d is the difference of the two logits and
+            so the log-odds of the second class. Of several networks, their mean.
+        """
+        each = []
+        for member in self.members:
+            batches = pixel_batches(member.backbone, pixels)
+            rows = [member.backbone.embed(batch).cpu() for batch in batches]
+            made = [_values(member.head, one).numpy() for one in rows]
+            each.append(np.concatenate(made) if made else np.empty((0, len(self.classes))))
+        return np.mean(each, axis=0)
+
+    def gradient_paths(self) -> list[GradientPath]:
+        """Return the path of each network that Grad-CAM follows.
+
+        Raises
+        ------
+        UsageError
+            If a network gives no map.
+        """
+        return [
+            GradientPath.of(one.backbone, functools.partial(_values, one.head))
+            for one in self.members
+        ]
+
+
+_VALUE = {True: "the log-odds of a class", False: "the logit of a class"}
+
+
+def _values(head: nn.Module, rows: Tensor) -> Tensor:
+    """Return values of classes from features: of two classes, -d and d."""
+    dtype = next(head.parameters()).dtype
+    logits = head(rows.to(dtype)).double()
+    if logits.shape[1] != 2:
+        return logits
+    difference = logits[:, 1:] - logits[:, :1]
+    return torch.cat([-difference, difference], 1)
+
+
+# Of an architecture with a classifier of its own: its last map, how that is pooled, and the name
+# of the classifier.
+_OWN_CLASSIFIERS = (
+    ("layer4", "avg", "fc"),
+    ("inception5b", "avg", "fc"),
+    ("avgpool", "flatten", "classifier"),
+    ("features", "avg", "classifier"),
+)
+
+
+def _at_map(network: SplitNetwork) -> SplitNetwork:
+    """Return a network that is split at its last map, also if it has a classifier of its own."""
+    if not isinstance(network.head, nn.Identity):
+        return network
+    body = network.backbone.network
+    if isinstance(body, nn.Sequential):  # The small CNN.
+        first = next(n for n, one in enumerate(body) if isinstance(one, nn.Flatten))
+        return SplitNetwork(network.backbone.at(str(first - 1), "flatten"), _copy(body[first:]))
+    modules = dict(body.named_children())
+    layer, pooling, classifier = next(
+        one for one in _OWN_CLASSIFIERS if one[0] in modules and one[2] in modules
+    )
+    return SplitNetwork(network.backbone.at(layer, pooling), _copy(modules[classifier]))
+
+
+def _copy(classifier: nn.Module) -> nn.Module:
+    # It stays on the CPU where the network is moved to another device.
+    return copy.deepcopy(classifier).eval()

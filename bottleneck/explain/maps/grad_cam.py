@@ -1,0 +1,153 @@
+"""Grad-CAM: the last map of a network, weighted by the gradient of a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.errors import MissingExtraError, UsageError
+from bottleneck.explain.maps.decision import Explained, class_columns
+from bottleneck.explain.maps.differentiable import differentiable_decision
+from bottleneck.explain.maps.explained_head import ExplainedHead, pixel_batches
+from bottleneck.explain.maps.explained_network import ExplainedNetwork
+from bottleneck.explain.maps.gradient_path import GradientPath
+from bottleneck.explain.maps.heat_map import HeatMap
+
+__all__ = ["grad_cam_maps", "gradient_paths", "refuse_without_grad_cam"]
+
+# The most that decisions may differ by, as a share of the largest one.
+_MOST_APART = 1e-3
+
+
+def grad_cam_maps(
+    explained: Explained, pixels: NDArray[Any], towards: str | Sequence[str]
+) -> list[HeatMap]:
+    """Return the Grad-CAM of each image, signed.
+
+    Each channel of the last map is weighted by the mean over places of the gradient of the
+    decision value (Selvaraju et al. 2017, eq. 1 and 2), by the library pytorch-grad-cam. Two things
+    differ from that paper. The sum is shown before its ReLU, so that places that speak against the
+    class are negative; the positive places are those of the paper. And it is multiplied by the
+    number of places. Of a linear decision on an averaged map, which needs no approximation, the
+    values then are those of the class activation map, up to its constant.
+
+    Parameters
+    ----------
+    explained : ExplainedHead or ExplainedNetwork
+        A head on a network, with a decision function that has a gradient, or a trained network. Of
+        the mean of several networks, the map is the mean of their maps.
+    pixels : ndarray of uint8, shape (n_images, crop, crop, n_channels)
+        Preprocessed images, as ``Preprocessing.pixels`` returns them.
+    towards : str or sequence of str
+        The class, or that of each image.
+
+    Returns
+    -------
+    list of HeatMap
+        One per image, on the grid of the map.
+
+    Raises
+    ------
+    MissingExtraError
+        If pytorch-grad-cam is not installed.
+    UsageError
+        If the decision has no known gradient, the network gives no map, or the class is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.svm import SVC
+    >>> from bottleneck.testing import tiny_backbone
+    >>> pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    >>> backbone = tiny_backbone()
+    >>> X = backbone.embed(torch.from_numpy(pixels)).numpy()
+    >>> estimator = SVC().fit(X, ["benign", "malignant"] * 3)
+    >>> head = ExplainedHead(backbone, estimator, ("benign", "malignant"))
+    >>> grad_cam_maps(head, pixels[:1], "malignant")[0].values.shape
+    (7, 7)
+    """
+    columns = class_columns(explained.classes, towards, len(pixels))
+    paths = gradient_paths(explained)
+    refuse_without_grad_cam()
+    each = [_follow(path, pixels, columns) for path in paths]
+    maps = np.mean([maps for maps, _ in each], axis=0)
+    decisions = explained.decisions(pixels)
+    _refuse_other_function(np.mean([values for _, values in each], axis=0), decisions)
+    return [
+        HeatMap(
+            one.astype(np.float32), explained.classes[column], "grad-cam", float(values[column])
+        )
+        for one, column, values in zip(maps, columns, decisions, strict=True)
+    ]
+
+
+def gradient_paths(explained: Explained) -> list[GradientPath]:
+    """Return the network of which Grad-CAM weighs a map, or the networks of a mean.
+
+    Raises
+    ------
+    UsageError
+        If the decision has no known gradient, or the network gives no map.
+    """
+    if isinstance(explained, ExplainedHead):
+        decide = differentiable_decision(explained.estimator, explained.classes)
+        return [GradientPath.of(explained.backbone, decide)]
+    if isinstance(explained, ExplainedNetwork):
+        return explained.gradient_paths()
+    raise UsageError(
+        f"Grad-CAM needs an ExplainedHead or an ExplainedNetwork, not {type(explained).__name__}: "
+        "use occlusion, which needs its decisions only"
+    )
+
+
+def refuse_without_grad_cam() -> None:
+    """Raise ``MissingExtraError`` if the library of Grad-CAM is not installed."""
+    if find_spec("pytorch_grad_cam") is None:
+        raise MissingExtraError(
+            "Grad-CAM needs pytorch-grad-cam, which is not installed. Install it with",
+            "  pip install 'bottleneck-features[explain]'",
+            "or use occlusion, which needs no further package",
+        )
+
+
+def _follow(
+    path: GradientPath, pixels: NDArray[Any], columns: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return maps of shape (n_images, rows, columns), and values of the classes."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    cam = GradCAM(path.network, [path.layer])
+    maps, decisions, done = [], [], 0
+    try:
+        for batch in pixel_batches(path.backbone, pixels):
+            targets = [ClassifierOutputTarget(one) for one in columns[done : done + len(batch)]]
+            inputs = path.maps(batch)
+            cam(inputs, targets)  # Its result is without negative values, and scaled to 0 to 1.
+            kept = cam.activations_and_grads
+            activations, gradients = kept.activations[0].numpy(), kept.gradients[0].numpy()
+            signed = cam.get_cam_image(inputs, path.layer, targets, activations, gradients)
+            maps.append(signed.astype(np.float64) * signed[0].size)
+            decisions.append(cam.outputs.detach().numpy())
+            done += len(batch)
+    finally:
+        cam.activations_and_grads.release()
+    return np.concatenate(maps), np.concatenate(decisions)
+
+
+def _refuse_other_function(differentiated: NDArray[Any], decisions: NDArray[Any]) -> None:
+    """Raise ``UsageError`` if what was differentiated is not what decides.
+
+    An estimator of the user's own may inherit from a known class, and score in another way.
+    """
+    apart = np.abs(differentiated - decisions).max(initial=0.0)
+    if apart > _MOST_APART * max(1.0, np.abs(decisions).max(initial=0.0)):
+        raise UsageError(
+            f"the gradient that is known of this head belongs to decisions that differ from its "
+            f"own by up to {apart:.3g}, as where a class of one's own inherits from one of "
+            "scikit-learn and scores in another way: use occlusion"
+        )
