@@ -50,12 +50,13 @@ def test_decisions_are_those_of_the_estimator_in_any_order_of_the_classes(
 
 @pytest.mark.parametrize("classifier", [MLPClassifier(max_iter=5), GaussianNB()])
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_a_head_without_a_decision_function_has_log_probabilities(classifier: Any) -> None:
+def test_a_head_without_a_decision_function_has_log_odds(classifier: Any) -> None:
     pixels, X, y = made(3)
     estimator = classifier.fit(X.astype(float), y)
     classes = tuple(estimator.classes_.tolist())
     got = ExplainedHead(BACKBONE, estimator, classes).decisions(pixels)
-    np.testing.assert_allclose(got, estimator.predict_log_proba(X.astype(float)), rtol=1e-9)
+    p = estimator.predict_proba(X.astype(float)).clip(1e-6, 1 - 1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-got)), p, rtol=1e-9)
 
 
 def test_a_probability_of_zero_is_a_finite_decision() -> None:
@@ -64,8 +65,10 @@ def test_a_probability_of_zero_is_a_finite_decision() -> None:
     got = ExplainedHead(BACKBONE, forest, tuple(forest.classes_.tolist())).decisions(pixels)
     known = forest.predict_proba(X)
     assert (known == 0).any()
-    np.testing.assert_allclose(np.exp(got[known > 0]), known[known > 0])
-    assert got[known == 0] == pytest.approx(np.log(1e-6))
+    between = (known > 0) & (known < 1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-got[between])), known[between])
+    assert got[known == 0] == pytest.approx(-np.log(1e6 - 1))
+    np.testing.assert_allclose(got[:, 0], -got[:, 1], atol=1e-9)
 
 
 def test_labels_may_be_codes() -> None:

@@ -39,8 +39,7 @@ def differentiable_decision(estimator: Any, classes: Sequence[str]) -> Function:
 
     It has the values of scikit-learn's ``decision_function``, with -d and d where this has one
     value d for two classes. A perceptron has no decision function in scikit-learn: its values are
-    the inputs of its last activation, which are the log-odds of two classes, and up to a constant
-    of each image the log-probabilities of more.
+    the log-odds of each class.
 
     Parameters
     ----------
@@ -131,10 +130,7 @@ def _transformer(step: Any) -> Function:
 
 
 def _no_gradient(what: str) -> UsageError:
-    return UsageError(
-        f"there is no Grad-CAM through {what}, because its gradient is not known here: use "
-        "occlusion, which needs none"
-    )
+    return UsageError(f"no gradient of {what} is known")
 
 
 def _chain(functions: Sequence[Function]) -> Function:
@@ -183,7 +179,19 @@ def _perceptron(network: MLPClassifier) -> Function:
     }
     layers = [_affine(*pair) for pair in zip(network.coefs_, network.intercepts_, strict=True)]
     active = activations[network.activation]
-    return _chain([*itertools.chain(*((layer, active) for layer in layers[:-1])), layers[-1]])
+    hidden = itertools.chain(*((layer, active) for layer in layers[:-1]))
+    return _chain([*hidden, layers[-1], _log_odds])
+
+
+def _log_odds(logits: Tensor) -> Tensor:
+    """Return the log-odds of each class; the logit of two classes is that of the second."""
+    n = logits.shape[1]
+    if n == 1:
+        return logits
+    others = [[other for other in range(n) if other != one] for one in range(n)]
+    return torch.stack(
+        [logits[:, one] - logits[:, others[one]].logsumexp(1) for one in range(n)], 1
+    )
 
 
 def _support_vectors(svm: SVC | NuSVC) -> Function:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.heads.estimators.running import run_estimator
 from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.heads.estimators.suitability import has_method, last_step, walk
 from bottleneck.heads.search import score_classes
@@ -25,7 +24,7 @@ __all__ = ["ExplainedHead", "pixel_batches"]
 
 # Images of one forward pass.
 _BATCH = 32
-# A probability of 0, such as of a forest, would have no finite logarithm.
+# A probability of 0, such as of a forest, would have no finite log-odds.
 _LEAST = 1e-6
 
 
@@ -103,7 +102,7 @@ class ExplainedHead:
 
     @property
     def has_decision_function(self) -> bool:
-        """Whether ``decisions`` are values of a decision function, and not log-probabilities."""
+        """Whether ``decisions`` are values of a decision function, and not log-odds."""
         return has_method(self.estimator, "decision_function")
 
     def features(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -135,8 +134,8 @@ class ExplainedHead:
         Returns
         -------
         ndarray of float64, shape (n_images, n_classes)
-            Values of the decision function; with two classes -d and d. Of a head without one,
-            logarithms of its probabilities, where a probability of 0 counts as 1e-6.
+            Values of the decision function; with two classes -d and d. Of a head without one, the
+            log-odds of each class, where a probability below 1e-6 counts as 1e-6.
 
         Raises
         ------
@@ -155,16 +154,9 @@ class ExplainedHead:
         """
         if self.has_decision_function:
             return score_classes(_Scored("decision"), self.estimator, X, self.classes)
-        if not has_method(self.estimator, "predict_log_proba"):
-            probabilities = score_classes(_Scored("probability"), self.estimator, X, self.classes)
-            return np.log(np.where(probabilities > 0, probabilities, _LEAST))
-        if not len(X):
-            return np.empty((0, len(self.classes)))
-        name = type(last_step(self.estimator)).__name__
-        with run_estimator(name, "applied"), np.errstate(divide="ignore"):
-            made = self.estimator.predict_log_proba(np.asarray(X, dtype=np.float64))
-        values = np.asarray(made, dtype=np.float64)[:, order_classes(self.estimator, self.classes)]
-        return np.where(np.isneginf(values), np.log(_LEAST), values)
+        p = score_classes(_Scored("probability"), self.estimator, X, self.classes)
+        p = p.clip(_LEAST, 1 - _LEAST)
+        return np.log(p) - np.log1p(-p)
 
 
 @dataclasses.dataclass(frozen=True)

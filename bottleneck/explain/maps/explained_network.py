@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,14 +17,67 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.trained.network_choice import choose_network, network_label
 from bottleneck.deploy.trained.split_networks import SplitNetwork, split_network
+from bottleneck.errors import UsageError
 from bottleneck.explain.maps.explained_head import pixel_batches
-from bottleneck.explain.maps.gradient_path import GradientPath
+from bottleneck.explain.maps.linear_decision import LinearDecision
 from bottleneck.features.devices import resolve_device
 from bottleneck.files.paths import as_path
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.text.short_repr import class_names, describe
 
-__all__ = ["ExplainedNetwork"]
+__all__ = ["ExplainedNetwork", "NetworkMember"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkMember:
+    """One trained network.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        From an image to the features that the classifier takes, by the last map.
+    head : nn.Module
+        The classifier, on the CPU.
+    """
+
+    backbone: Backbone
+    head: nn.Module
+
+    def differentiable(self, features: Tensor) -> Tensor:
+        """Return the values of the classes, in float64: of two classes, -d and d."""
+        dtype = next(self.head.parameters()).dtype
+        logits = self.head(features.to(dtype)).double()
+        if logits.shape[1] != 2:
+            return logits
+        difference = logits[:, 1:] - logits[:, :1]
+        return torch.cat([-difference, difference], 1)
+
+    @torch.inference_mode()
+    def decide(self, X: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the value of each class for features, of shape (n_images, n_classes)."""
+        return self.differentiable(torch.from_numpy(X)).numpy()
+
+    def linear(self) -> LinearDecision:
+        """Return the weights of the classifier.
+
+        Raises
+        ------
+        UsageError
+            If it is not one linear layer.
+        """
+        layers = [one for one in self.head.modules() if not [*one.children()]]
+        layers = [one for one in layers if not isinstance(one, nn.Dropout | nn.Identity)]
+        if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+            raise UsageError(
+                f"the classifier of {self.backbone.name} has {len(layers)} layers, so that its "
+                "decision is no weighted sum"
+            )
+        weights = layers[0].weight.detach().double().numpy()
+        bias = layers[0].bias.detach().double().numpy()
+        if len(weights) == 2:
+            sign = np.array([[-1.0], [1.0]])
+            weights, bias = sign * (weights[1] - weights[0]), sign[:, 0] * (bias[1] - bias[0])
+        return LinearDecision(weights, bias, np.zeros(weights.shape[1]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,8 +88,8 @@ class ExplainedNetwork:
 
     Attributes
     ----------
-    members : tuple of SplitNetwork
-        The networks, each as a backbone and the classifier on its features.
+    members : tuple of NetworkMember
+        The networks.
     classes : tuple of str
         All labels, in the order of the columns of ``decisions``.
     name : str
@@ -46,7 +98,7 @@ class ExplainedNetwork:
         What is explained.
     """
 
-    members: tuple[SplitNetwork, ...]
+    members: tuple[NetworkMember, ...]
     classes: tuple[str, ...]
     name: str
     words: str
@@ -97,19 +149,18 @@ class ExplainedNetwork:
             frozen = load_network(
                 stated.recipe, stated.weights or {}, weights=weights, backbone=backbone
             )
-            members = [SplitNetwork(frozen, one.head.eval().double()) for one in loaded]
+            members = [NetworkMember(frozen, one.head.eval().double()) for one in loaded]
         for one in members:
             one.backbone.to(place)
             one.head.requires_grad_(False)
+        value = "the log-odds of a class" if len(record.classes) == 2 else "the logit of a class"
         words = f"the decision value of the network {choice.name} of {record.name}, "
         if len(members) > 1:
             words = (
                 f"the mean of the decision values of the {len(members)} networks of the folds of "
                 f"{record.name}, each of which was trained on other images, "
             )
-        words += (
-            f"which is {_VALUE[len(record.classes) == 2]}, before any calibration and threshold"
-        )
+        words += f"which is {value}, before any calibration and threshold"
         return cls(tuple(members), record.classes, choice.name, words)
 
     def __repr__(self) -> str:
@@ -146,36 +197,9 @@ class ExplainedNetwork:
         each = []
         for member in self.members:
             batches = pixel_batches(member.backbone, pixels)
-            rows = [member.backbone.embed(batch).cpu() for batch in batches]
-            made = [_values(member.head, one).numpy() for one in rows]
-            each.append(np.concatenate(made) if made else np.empty((0, len(self.classes))))
+            rows = [member.decide(member.backbone.embed(one).cpu().numpy()) for one in batches]
+            each.append(np.concatenate([np.empty((0, len(self.classes))), *rows]))
         return np.mean(each, axis=0)
-
-    def gradient_paths(self) -> list[GradientPath]:
-        """Return the path of each network that Grad-CAM follows.
-
-        Raises
-        ------
-        UsageError
-            If a network gives no map.
-        """
-        return [
-            GradientPath.of(one.backbone, functools.partial(_values, one.head))
-            for one in self.members
-        ]
-
-
-_VALUE = {True: "the log-odds of a class", False: "the logit of a class"}
-
-
-def _values(head: nn.Module, rows: Tensor) -> Tensor:
-    """Return values of classes from features: of two classes, -d and d."""
-    dtype = next(head.parameters()).dtype
-    logits = head(rows.to(dtype)).double()
-    if logits.shape[1] != 2:
-        return logits
-    difference = logits[:, 1:] - logits[:, :1]
-    return torch.cat([-difference, difference], 1)
 
 
 # Of an architecture with a classifier of its own: its last map, how that is pooled, and the name
@@ -188,19 +212,19 @@ _OWN_CLASSIFIERS = (
 )
 
 
-def _at_map(network: SplitNetwork) -> SplitNetwork:
+def _at_map(network: SplitNetwork) -> NetworkMember:
     """Return a network that is split at its last map, also if it has a classifier of its own."""
     if not isinstance(network.head, nn.Identity):
-        return network
+        return NetworkMember(network.backbone, network.head)
     body = network.backbone.network
     if isinstance(body, nn.Sequential):  # The small CNN.
         first = next(n for n, one in enumerate(body) if isinstance(one, nn.Flatten))
-        return SplitNetwork(network.backbone.at(str(first - 1), "flatten"), _copy(body[first:]))
+        return NetworkMember(network.backbone.at(str(first - 1), "flatten"), _copy(body[first:]))
     modules = dict(body.named_children())
     layer, pooling, classifier = next(
         one for one in _OWN_CLASSIFIERS if one[0] in modules and one[2] in modules
     )
-    return SplitNetwork(network.backbone.at(layer, pooling), _copy(modules[classifier]))
+    return NetworkMember(network.backbone.at(layer, pooling), _copy(modules[classifier]))
 
 
 def _copy(classifier: nn.Module) -> nn.Module:

@@ -17,10 +17,12 @@ from bottleneck.explain.maps.explained_network import ExplainedNetwork
 from bottleneck.explain.maps.gradient_path import GradientPath
 from bottleneck.explain.maps.heat_map import HeatMap
 
-__all__ = ["grad_cam_maps", "gradient_paths", "refuse_without_grad_cam"]
+__all__ = ["find_gradient_obstacle", "grad_cam_maps"]
 
 # The most that decisions may differ by, as a share of the largest one.
 _MOST_APART = 1e-3
+_MOST_LOG_ODDS = 12.0
+_INSTALL = "  pip install 'bottleneck-features[explain]'"
 
 
 def grad_cam_maps(
@@ -71,12 +73,27 @@ def grad_cam_maps(
     (7, 7)
     """
     columns = class_columns(explained.classes, towards, len(pixels))
-    paths = gradient_paths(explained)
-    refuse_without_grad_cam()
+    try:
+        paths = _paths(explained)
+    except UsageError as error:
+        raise UsageError(
+            f"Grad-CAM needs the gradient of a decision on a map: {error}. Use --maps occlusion "
+            '(in Python: method="occlusion"), which takes any head'
+        ) from None
+    if not _is_installed():
+        raise MissingExtraError(
+            "Grad-CAM needs pytorch-grad-cam, which is not installed. Install it with",
+            _INSTALL,
+            "or use occlusion, which needs no further package",
+        )
     each = [_follow(path, pixels, columns) for path in paths]
     maps = np.mean([maps for maps, _ in each], axis=0)
     decisions = explained.decisions(pixels)
-    _refuse_other_function(np.mean([values for _, values in each], axis=0), decisions)
+    # Log-odds of probabilities near 0 and 1 are rounded, and limited.
+    rounded = isinstance(explained, ExplainedHead) and not explained.has_decision_function
+    most = _MOST_LOG_ODDS if rounded else np.inf
+    differentiated = np.mean([values for _, values in each], axis=0)
+    _refuse_other_function(differentiated.clip(-most, most), decisions.clip(-most, most))
     return [
         HeatMap(
             one.astype(np.float32), explained.classes[column], "grad-cam", float(values[column])
@@ -85,33 +102,38 @@ def grad_cam_maps(
     ]
 
 
-def gradient_paths(explained: Explained) -> list[GradientPath]:
-    """Return the network of which Grad-CAM weighs a map, or the networks of a mean.
+def find_gradient_obstacle(explained: Explained) -> str | None:
+    """Return why there is no Grad-CAM of a decision here; None if there is one.
 
-    Raises
-    ------
-    UsageError
-        If the decision has no known gradient, or the network gives no map.
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from bottleneck.testing import tiny_backbone
+    >>> prior = DummyClassifier().fit([[0] * 8] * 2, ["a", "b"])
+    >>> find_gradient_obstacle(ExplainedHead(tiny_backbone(), prior, ("a", "b")))
+    'no gradient of DummyClassifier is known'
     """
+    try:
+        _paths(explained)
+    except UsageError as error:
+        return str(error)
+    if not _is_installed():
+        return f"pytorch-grad-cam is not installed ({_INSTALL.strip()})"
+    return None
+
+
+def _is_installed() -> bool:
+    return find_spec("pytorch_grad_cam") is not None
+
+
+def _paths(explained: Explained) -> list[GradientPath]:
+    """Return the network of which Grad-CAM weighs a map, or the networks of a mean."""
     if isinstance(explained, ExplainedHead):
         decide = differentiable_decision(explained.estimator, explained.classes)
         return [GradientPath.of(explained.backbone, decide)]
     if isinstance(explained, ExplainedNetwork):
-        return explained.gradient_paths()
-    raise UsageError(
-        f"Grad-CAM needs an ExplainedHead or an ExplainedNetwork, not {type(explained).__name__}: "
-        "use occlusion, which needs its decisions only"
-    )
-
-
-def refuse_without_grad_cam() -> None:
-    """Raise ``MissingExtraError`` if the library of Grad-CAM is not installed."""
-    if find_spec("pytorch_grad_cam") is None:
-        raise MissingExtraError(
-            "Grad-CAM needs pytorch-grad-cam, which is not installed. Install it with",
-            "  pip install 'bottleneck-features[explain]'",
-            "or use occlusion, which needs no further package",
-        )
+        return [GradientPath.of(one.backbone, one.differentiable) for one in explained.members]
+    raise UsageError(f"{type(explained).__name__} is neither ExplainedHead nor ExplainedNetwork")
 
 
 def _follow(
@@ -149,5 +171,6 @@ def _refuse_other_function(differentiated: NDArray[Any], decisions: NDArray[Any]
         raise UsageError(
             f"the gradient that is known of this head belongs to decisions that differ from its "
             f"own by up to {apart:.3g}, as where a class of one's own inherits from one of "
-            "scikit-learn and scores in another way: use occlusion"
+            "scikit-learn and scores in another way. Use --maps occlusion (in Python: "
+            'method="occlusion"), which takes any head'
         )

@@ -70,7 +70,7 @@ class GradientPath:
             layer = f"layer '{backbone.layer}'" if backbone.layer else "the last layer"
             raise UsageError(
                 f"{layer} of {backbone.name} gives no map of the image, but the shape "
-                f"{backbone.shape}, so that Grad-CAM has nothing to weigh: use occlusion"
+                f"{backbone.shape}"
             )
         network = _Pooled(backbone.pooling, decide)
         return cls(backbone, network, network.map)
