@@ -50,6 +50,13 @@ __all__ = [
     "mcnemar_test",
     "on_probabilities",
     "on_scores",
+    "plot_calibration",
+    "plot_confusion",
+    "plot_decision_curve",
+    "plot_forest",
+    "plot_learning_curve",
+    "plot_roc",
+    "plot_training",
     "read_predictions",
     "recalibrate",
     "roc_auc_difference",
@@ -98,6 +105,13 @@ _MODULES = {
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
+    "plot_calibration": "bottleneck.report.figures.plots.calibration_plot",
+    "plot_confusion": "bottleneck.report.figures.plots.confusion_plot",
+    "plot_decision_curve": "bottleneck.report.figures.plots.decision_plot",
+    "plot_forest": "bottleneck.report.figures.plots.interval_plot",
+    "plot_learning_curve": "bottleneck.report.figures.plots.learning_plot",
+    "plot_roc": "bottleneck.report.figures.plots.roc_plot",
+    "plot_training": "bottleneck.report.figures.plots.training_plot",
     "read_predictions": "bottleneck.predictions.prediction_tables",
     "recalibrate": "bottleneck.deploy.recalibration",
     "roc_auc_difference": "bottleneck.statistics.auroc_tests",
@@ -140,6 +154,13 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.heads.head import Head
     from bottleneck.predictions import Predictions
     from bottleneck.predictions.prediction_tables import read_predictions
+    from bottleneck.report.figures.plots.calibration_plot import plot_calibration
+    from bottleneck.report.figures.plots.confusion_plot import plot_confusion
+    from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
+    from bottleneck.report.figures.plots.interval_plot import plot_forest
+    from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
+    from bottleneck.report.figures.plots.roc_plot import plot_roc
+    from bottleneck.report.figures.plots.training_plot import plot_training
     from bottleneck.report.notebook import to_html
     from bottleneck.report.page import write_report
     from bottleneck.statistics.auroc import roc_auc_interval

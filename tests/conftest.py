@@ -36,6 +36,16 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_figure_files(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write reports without the files of their figures, which take seconds.
+
+    Tests of these files are marked ``figures``.
+    """
+    if "figures" not in request.keywords:
+        monkeypatch.setattr("bottleneck.report.figures.output.figure_kinds.KINDS", ())
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images and weights next to the checkout."""

@@ -13,6 +13,8 @@ from typing import assert_type
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
 
@@ -52,6 +54,13 @@ from bottleneck import (
     load_new_images,
     on_probabilities,
     on_scores,
+    plot_calibration,
+    plot_confusion,
+    plot_decision_curve,
+    plot_forest,
+    plot_learning_curve,
+    plot_roc,
+    plot_training,
     read_predictions,
     recalibrate,
     run_leak_experiment,
@@ -170,10 +179,23 @@ def judge(features: FeatureSet) -> Comparison:
     print(read_first(Pairs(), Path("a.pairs")), wrap(torch.nn.Identity()).width)
     frame: pd.DataFrame = comparison.to_frame()
     scores: NDArray[np.float64] = arm.predictions.scores
-    page: Path = write_report(comparison, "report", overwrite=True)
+    page: Path = write_report(comparison, "report", overwrite=True, figures=False)
     audit = audit_features(features)
     print(auroc, low, frame.shape, scores.shape, page, audit.findings, comparison.warnings)
     return comparison
+
+
+def draw(comparison: Comparison, figure: Figure) -> list[Axes]:
+    first, ax = comparison.evaluations[0], figure.add_subplot()
+    return [
+        plot_roc(comparison, arms=[first.name], band=False, ax=ax),
+        plot_calibration(first, title="Calibration"),
+        plot_decision_curve(comparison.external[0], legend=False, ax=ax),
+        plot_confusion(comparison, first.name, ax=ax),
+        plot_forest(comparison, "accuracy", differences=True, ax=ax),
+        plot_learning_curve(comparison, arms=first.name, ax=ax),
+        plot_training(comparison, what="metrics", ax=ax),
+    ]
 
 
 def keep(features: FeatureSet, path: str) -> Predictions:

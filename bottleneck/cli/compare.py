@@ -127,6 +127,13 @@ def compare(
             "thresholds and calibrations are set.",
         ),
     ] = False,
+    no_figures: Annotated[
+        bool,
+        typer.Option(
+            "--no-figures",
+            help="Do not write the figures as files (SVG, PDF, PNG), which takes some seconds.",
+        ),
+    ] = False,
     jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     engine: Engine = "local",
     address: Address = None,
@@ -208,6 +215,7 @@ def compare(
             overwrite=overwrite,
             with_ids=with_ids,
             inner_scores=inner_scores,
+            figures=not no_figures,
             jobs=jobs,
             quiet=quiet,
             predictions=predictions or [],
@@ -273,6 +281,7 @@ def run(
     overwrite: bool = False,
     with_ids: bool = False,
     inner_scores: bool = False,
+    figures: bool = True,
     jobs: int = -1,
     quiet: bool = False,
     **options: Any,
@@ -294,7 +303,12 @@ def run(
                 note=show_note(quiet=quiet),
                 **options,
             )
-        how = {"with_ids": with_ids, "inner_scores": inner_scores, "overwrite": True}
+        how = {
+            "with_ids": with_ids,
+            "inner_scores": inner_scores,
+            "figures": figures,
+            "overwrite": True,
+        }
         with progress(quiet=quiet, unit="") as move:
             problem = save(
                 lambda place: write_report(comparison, place, progress=move, **how), output

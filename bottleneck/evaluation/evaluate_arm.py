@@ -129,6 +129,7 @@ def evaluate_arm(
         cost=arm.cost,
         members=arm.members,
         origin=arm.origin,
+        positive=positive,
     )
 
 

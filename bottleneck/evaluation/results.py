@@ -99,6 +99,8 @@ class Evaluation:
     origin : ArmOrigin or None
         What the arm was made of, by which ``fit`` recognises it; None for arms that cannot be
         made again.
+    positive : str or None
+        The positive class; None with three classes or more where none was stated.
 
     Examples
     --------
@@ -131,6 +133,7 @@ class Evaluation:
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()
     origin: ArmOrigin | None = None
+    positive: str | None = None
 
     __repr__ = show_evaluation
     _repr_html_ = show_html

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from bottleneck import __version__
@@ -20,9 +20,8 @@ from bottleneck.report import (
     summary,
     tables,
 )
-from bottleneck.report.figures import (
-    audit_gallery,
-)
+from bottleneck.report.figures import audit_gallery
+from bottleneck.report.figures.output import figure_files
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.sections import list_sections
 from bottleneck.report.templating import environment
@@ -44,6 +43,7 @@ def write_report(
     with_ids: bool = False,
     overwrite: bool = False,
     inner_scores: bool = False,
+    figures: bool = True,
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> Path:
@@ -52,8 +52,9 @@ def write_report(
     The files are ``report.html`` (self-contained), ``results.json``, ``table.md``, ``table.csv``,
     ``paragraphs.md``, ``predictions.csv``, with external cohorts ``predictions_external.csv``, and
     on request ``inner_scores.csv``. Only the last three name samples and patients, unless
-    ``with_ids`` is set. Files are written atomically, the results before the page is drawn, and
-    the same comparison gives the same bytes. Ids and labels that a spreadsheet would compute, or
+    ``with_ids`` is set. ``figures/`` holds each figure as SVG, PDF and PNG. Files are written
+    atomically, the results before the page is drawn, and the same comparison gives the same
+    bytes. Ids and labels that a spreadsheet would compute, or
     that hold control characters, are guarded as by ``table_text.csv_cell``; ``compare`` and
     ``finetune`` read them as they were.
 
@@ -70,6 +71,8 @@ def write_report(
     inner_scores : bool
         Whether ``inner_scores.csv`` is written: the scores within each training set on which
         thresholds and calibrations are set; see ``tables.inner_frame``.
+    figures : bool
+        Whether the files of the figures are written, which takes some seconds.
     progress : callable or None
         Called with the number of files, and then of sections of the page, that are done, their
         total and a text.
@@ -109,7 +112,8 @@ def write_report(
     comparison = redaction.shareable(comparison)
     frame = tables.predictions_frame
     incomplete: list[str] = []
-    files: dict[str, Callable[[], str]] = {
+    written: list[str] = []
+    files: dict[str, Callable[[], str | bytes]] = {
         "results.json": lambda: json_record.results_text(comparison),
         "predictions.csv": lambda: frame_csv(frame(comparison.evaluations)),
     }
@@ -122,10 +126,12 @@ def write_report(
         "table.md": lambda: tables.markdown_table(comparison),
         "table.csv": lambda: tables.csv_table(comparison),
         "paragraphs.md": lambda: paragraphs.paragraphs_markdown(comparison),
+        **(figure_files.figure_files(comparison, progress) if figures else {}),
         "report.html": lambda: render(
             comparison,
             with_ids=with_ids,
             inner_scores=inner_scores,
+            figures=written,
             incomplete=incomplete,
             progress=progress,
         ),
@@ -133,8 +139,8 @@ def write_report(
     if progress is not None:
         for n, (name, make) in enumerate(files.items()):
             files[name] = functools.partial(_announced, make, progress, n, len(files), name)
-    absent = tuple(name for name in _OPTIONAL if name not in files)
-    write_files(folder, files, incomplete, absent)
+    absent = [name for name in (*_OPTIONAL, *figure_files.old_files(folder)) if name not in files]
+    write_files(folder, files, incomplete, absent, written)
     return folder / "report.html"
 
 
@@ -143,6 +149,7 @@ def render(
     *,
     with_ids: bool = False,
     inner_scores: bool = False,
+    figures: Collection[str] = (),
     incomplete: list[str] | None = None,
     progress: Progress | None = None,
 ) -> str:
@@ -156,6 +163,8 @@ def render(
         Whether the page names samples and patients.
     inner_scores : bool
         Whether ``inner_scores.csv`` is written too, which the page then mentions.
+    figures : collection of str
+        Files of the figures, relative to the page, to which it then has links.
     incomplete : list of str, optional
         Takes the name of each section that cannot be drawn, and the page says so in its place;
         without it, the error is raised.
@@ -174,6 +183,7 @@ def render(
             version=__version__,
             with_ids=with_ids,
             inner_scores=inner_scores,
+            figures=figures,
             methods=functools.partial(paragraphs.methods_paragraph, comparison),
             findings=functools.partial(paragraphs.results_paragraph, comparison),
             sections=sections,
@@ -195,7 +205,7 @@ def render(
 
 
 def _announced(
-    make: Callable[[], str], progress: Progress, done: int, total: int, name: str
-) -> str:
+    make: Callable[[], str | bytes], progress: Progress, done: int, total: int, name: str
+) -> str | bytes:
     progress(done, total, f"writing {name}")
     return make()

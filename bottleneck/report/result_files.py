@@ -71,11 +71,12 @@ def refuse_finished(folder: Path, results: Sequence[str], *, overwrite: bool) ->
 
 def write_files(
     folder: Path,
-    files: Mapping[str, Callable[[], str]],
+    files: Mapping[str, Callable[[], str | bytes]],
     incomplete: Sequence[str] = (),
     absent: Sequence[str] = (),
+    written: list[str] | None = None,
 ) -> None:
-    """Make the texts of files and write them, one after the other.
+    """Make the contents of files and write them, one after the other.
 
     A file that cannot be made or written is missing, and does not keep the others from being
     written. As soon as the first file is there, those of an earlier run are removed, so that a
@@ -86,11 +87,14 @@ def write_files(
     folder : Path
         The folder; created if it does not exist.
     files : mapping of str to callable
-        The function that returns the text of each file, by name; the most important first.
+        The function that returns the text or the bytes of each file, by its path in the folder;
+        the most important first.
     incomplete : sequence of str
         What is missing in the files that were made; the functions may add to it.
     absent : sequence of str
         Files that an earlier run may have left, and this one does not write.
+    written : list of str, optional
+        Takes the name of each file as soon as it is there.
 
     Raises
     ------
@@ -100,14 +104,15 @@ def write_files(
         If files could not be made, or are incomplete.
     """
     make_folder(folder, option=_OPTION)
-    written: list[str] = []
+    written = [] if written is None else written
     unmade: list[str] = []
     unwritten: dict[str, OSError] = {}
     try:
         for name, make in files.items():
             try:
                 # A file name that is not UTF-8 gives an id with lone surrogates; escape them.
-                data = make().encode(errors="backslashreplace")
+                made = make()
+                data = made if isinstance(made, bytes) else made.encode(errors="backslashreplace")
             # Records of other programs can make anything fail; the other results stand.
             except Exception as error:  # noqa: BLE001
                 unmade.append(
@@ -115,6 +120,7 @@ def write_files(
                 )
                 continue
             try:
+                (folder / name).parent.mkdir(exist_ok=True)
                 write_whole(folder / name, data)
             except OSError as error:
                 if not written:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
 from bottleneck.errors import one_line
-from bottleneck.evaluation.results import Evaluation
-from bottleneck.processes.progress_bar import Progress
 from bottleneck.report import (
     checklist,
     labels,
@@ -22,7 +18,8 @@ from bottleneck.report import (
     summary,
     tables,
 )
-from bottleneck.report.figures import arm_styles, flow_diagram, forest_plots, plots, roc_curves
+from bottleneck.report.figures import flow_diagram, forest_plots
+from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
 from bottleneck.report.sections import Section
 from bottleneck.text.plain_text import visible
 
@@ -52,7 +49,7 @@ def environment() -> Environment:
         "three": number_format.three,
         "time": number_format.duration,
     }
-    made.globals |= {
+    made.globals |= PAGE_FIGURES | {
         "accuracy_note": labels.accuracy_note,
         "targets": summary.targets,
         "column_height": line_breaks.column_height,
@@ -62,7 +59,6 @@ def environment() -> Environment:
         "confusions": summary.frequent_confusions,
         "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,
-        "decision": _drawn(plots.decision_svg),
         "differences": forest_plots.difference_tables,
         "draw": _draw_section,
         "drops": forest_plots.drop_tables,
@@ -70,18 +66,13 @@ def environment() -> Environment:
         "flow": flow_diagram.flow,
         "guidelines": checklist.GUIDELINES,
         "intervals": summary.interval_methods,
-        "learning": _drawn(plots.learning_svg),
         "metric_names": labels.metric_names,
         "metric_tables": labels.metric_tables,
         "n_samples": labels.n_samples,
         "of_images": labels.of_images,
         "quotes": checklist.quotes,
         "recipes": redaction.feature_recipes,
-        "roc": _roc,
         "shares": tables.row_shares,
-        "styles_of": _styles,
-        "training": _drawn(plots.training_svg),
-        "training_keys": plots.training_keys,
     }
     return made
 
@@ -106,39 +97,3 @@ def _draw_section(context: Context, section: Section) -> Markup:
         )
         text = visible(f"This section could not be drawn ({reason}).")
         return Markup('<p class="note">{}</p>').format(text)
-
-
-def _styles(evaluations: Sequence[Evaluation]) -> dict[str, arm_styles.Style]:
-    styles = arm_styles.arm_styles(evaluations)
-    return {e.name: style for e, style in zip(evaluations, styles, strict=True)}
-
-
-@pass_context
-def _roc(
-    context: Context, evaluations: Sequence[Evaluation], positive: str | None, name: str
-) -> dict[str, Any]:
-    """Return the figure of the ROC curves, and the names of the arms with a band."""
-    announce = context["announce"]
-    bands = {
-        e.name: roc_curves.roc_band(
-            e.predictions,
-            positive,
-            progress=announce and functools.partial(_tell_band, announce, e.name),
-        )
-        for e in arm_styles.arms_with_band(evaluations)
-    }
-    known = {name: band for name, band in bands.items() if band is not None}
-    curves = plots.roc_svg(evaluations, positive, known, name)
-    return {"svg": curves and Markup(curves), "banded": list(known)}
-
-
-def _tell_band(announce: Progress, name: str, done: int, total: int) -> None:
-    announce(done, total, f"drawing the ROC band of {name}")
-
-
-def _drawn(draw: Callable[..., str | None]) -> Callable[..., Markup | None]:
-    def markup(*arguments: Any) -> Markup | None:
-        svg = draw(*arguments)
-        return None if svg is None else Markup(svg)
-
-    return markup

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from report.complete import CURVES, complete
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
@@ -27,6 +28,7 @@ from bottleneck.report.checklist import GUIDELINES, quotes, resolve
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.figures.audit_gallery import MOST, view_audit
 from bottleneck.report.figures.forest_plots import difference_tables
+from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import metric_tables
 from bottleneck.report.page import render, write_report
@@ -162,9 +164,10 @@ def test_bins_and_net_benefits_are_shown_as_given(full: Comparison, html: str) -
     for at in (0, -1):
         assert f"{curve.thresholds[at]:.2f}" in text
         assert f"{curve.model[at]:+.3f}".replace("-", "−") in text
-    drawn = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)[:5]
-    expected = [(100 * b.predicted, 100 - 100 * b.observed.value) for b in best.calibration.bins]
-    np.testing.assert_allclose(np.array(drawn, float), expected, atol=0.006)
+    axes = plot_calibration(full, arms=best.name, ax=Figure().add_subplot())
+    (drawn,) = (line.get_xydata() for line in axes.lines if line.get_marker() == "o")
+    expected = [(b.predicted, b.observed.value) for b in best.calibration.bins]
+    np.testing.assert_allclose(drawn, expected)
 
 
 def test_subgroups_and_learning_curves_are_shown_as_given(full: Comparison, html: str) -> None:
@@ -237,7 +240,8 @@ def test_rows_are_named_on_request(full: Comparison) -> None:
 def test_costs_and_training_curves(html: str) -> None:
     text = part(html, "costs")
     assert "11,177,538 cpu of host 3.00 GiB 14,400 12 min 34 s" in text
-    assert "Loss: train loss, val loss" in text
+    assert ">train loss<" in html
+    assert ">val loss<" in html
     assert "network · backbone resnet18 network · weights imagenet seed 7" in text
     assert "config · unfreeze last config · augment yes config · learning rate 0.0001" in text
     section = html.split('<section id="costs"')[1].split("</section>")[0]

@@ -14,9 +14,14 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.report.figures.arm_styles import arm_styles
 from bottleneck.report.figures.forest_plots import difference_spans
-from bottleneck.report.figures.plots import roc_svg
+from bottleneck.report.figures.output.figure_layouts import draw_roc
+from bottleneck.report.figures.output.figure_style import inline_svg
 from bottleneck.report.figures.roc_curves import Curve, mean_roc_curve
 from bottleneck.report.tables import row_shares
+
+
+def roc_svg(comparison: Comparison) -> str | None:
+    return inline_svg(lambda figure: draw_roc(comparison, "malignant", figure, legend=False), "roc")
 
 
 def area(curve: Curve) -> float:
@@ -120,12 +125,12 @@ def test_colours_tell_heads_apart_where_all_share_their_features() -> None:
 
 
 def test_figure_is_deterministic_and_in_the_colours_of_the_page(binary: Comparison) -> None:
-    svg = roc_svg(binary.evaluations, "malignant")
-    assert svg == roc_svg(binary.evaluations, "malignant")
+    svg = roc_svg(binary)
+    assert svg == roc_svg(binary)
     tree = ET.fromstring(re.sub("xlink:", "", svg))
     drawn = {m for m in re.findall(r"stroke: ([^;\"]+)", svg) if m != "none"}
     assert drawn == {"var(--arm-0)", "var(--arm-1)", "var(--muted)", "var(--rule)"}
-    assert [t.text for t in tree.iter("text")][-1] == "Sensitivity"
+    assert [t.text for t in tree.iter("text")][-1] == "Sensitivity (malignant)"
     assert "metadata" not in svg
     assert "http" not in svg
 
@@ -133,12 +138,12 @@ def test_figure_is_deterministic_and_in_the_colours_of_the_page(binary: Comparis
 def test_figure_ignores_the_settings_of_the_session(binary: Comparison) -> None:
     import matplotlib
 
-    usual = roc_svg(binary.evaluations, "malignant")
+    usual = roc_svg(binary)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
-        assert roc_svg(binary.evaluations, "malignant") == usual
+        assert roc_svg(binary) == usual
         assert matplotlib.rcParams["font.size"] == 30
 
 
 def test_no_figure_without_curves() -> None:
     lone = make_comparison(heads=(), n=90)
-    assert roc_svg(lone.evaluations, "malignant") is None
+    assert roc_svg(lone) is None

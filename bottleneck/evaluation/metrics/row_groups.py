@@ -33,7 +33,7 @@ def remember(
     """Let a function of predictions compute each result once, as long as the predictions exist.
 
     With hundreds of classes, each of them needs the same patients and folds, and its calibration
-    is needed for the class and for the mean over the classes.
+    is needed for the class and for the mean over the classes. A ``progress`` does not change it.
     """
     results: weakref.WeakKeyDictionary[Predictions, dict[Hashable, R]]
     results = weakref.WeakKeyDictionary()
@@ -41,7 +41,7 @@ def remember(
     @functools.wraps(function)
     def recall(predictions: Predictions, *args: P.args, **kwargs: P.kwargs) -> R:
         known = results.setdefault(predictions, {})
-        key = (args, tuple(kwargs.items()))
+        key = (args, tuple(item for item in kwargs.items() if item[0] != "progress"))
         if key not in known:
             known[key] = function(predictions, *args, **kwargs)
         return known[key]

@@ -8,8 +8,34 @@ from collections.abc import Sequence
 
 from bottleneck.evaluation.results import Evaluation
 
-__all__ = ["MOST_BANDS", "N_HUES", "Style", "arm_styles", "arms_with_band", "best_arm"]
+__all__ = [
+    "COLOURS",
+    "MOST_BANDS",
+    "N_HUES",
+    "Style",
+    "arm_styles",
+    "arms_with_band",
+    "best_arm",
+]
 
+#: The colours of the page in its light theme, by the names of ``page.css``. The colours of arms
+#: differ in lightness too: they can be told apart with any colour vision (CIEDE2000 of 11 or more).
+COLOURS = {
+    "ink": "#1c2024",
+    "muted": "#646c75",
+    "rule": "#dfe2e6",
+    "soft": "#f5f6f8",
+    "accent": "#1f5fa8",
+    "wrong": "#c2691c",
+    "arm-0": "#1f5fa8",
+    "arm-1": "#d1651b",
+    "arm-2": "#532600",
+    "arm-3": "#35a771",
+    "arm-4": "#b573fc",
+    "arm-5": "#432a54",
+    "arm-6": "#964048",
+    "arm-7": "#b981a0",
+}
 N_HUES = 8
 #: Bands of more arms than these would hide each other.
 MOST_BANDS = 3
@@ -35,20 +61,23 @@ class Style:
 def arm_styles(evaluations: Sequence[Evaluation]) -> list[Style]:
     """Return the line style of every arm: one colour per feature set, one dash per head.
 
-    If all arms share their features, the colour tells the heads apart.
+    If all arms share their features, the colour tells the heads apart. Of more features than there
+    are colours, or more heads than there are dashes, each arm has the next colour, and each round
+    of colours another dash.
     """
     arms = [e for e in evaluations if e.uses_images]
     sources = list(dict.fromkeys(map(_source, arms)))
     heads = list(dict.fromkeys(e.head for e in arms))
+    by_features = 1 < len(sources) <= N_HUES and len(heads) <= len(_DASHES)
     styles = []
     for e in evaluations:
         if not e.uses_images:
             styles.append(Style(hue=None, dash=_DASHES[1 if e.head == "prior" else 2]))
-        elif len(sources) > 1:
-            dash = _DASHES[heads.index(e.head) % len(_DASHES)]
-            styles.append(Style(sources.index(_source(e)) % N_HUES, dash))
+        elif by_features:
+            styles.append(Style(sources.index(_source(e)), _DASHES[heads.index(e.head)]))
         else:
-            styles.append(Style(heads.index(e.head) % N_HUES, _DASHES[0]))
+            n = arms.index(e)
+            styles.append(Style(n % N_HUES, _DASHES[n // N_HUES % len(_DASHES)]))
     return styles
 
 

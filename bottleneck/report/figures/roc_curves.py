@@ -8,11 +8,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
+from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, remember
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.patient_variance import overlap_factor
 
-__all__ = ["Band", "Curve", "mean_roc_curve", "roc_band"]
+__all__ = [
+    "DRAWS",
+    "Band",
+    "Curve",
+    "draw_patients",
+    "mean_roc_curve",
+    "roc_band",
+    "widened",
+]
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +49,7 @@ class Band:
     high: Floats
 
 
+@remember
 def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | None:
     """Average the ROC curves of the test folds.
 
@@ -81,6 +90,7 @@ def mean_roc_curve(predictions: Predictions, positive: str | None) -> Curve | No
     return _average(averages)
 
 
+@remember
 def roc_band(
     predictions: Predictions,
     positive: str | None,
@@ -119,7 +129,7 @@ def roc_band(
         bootstrap samples leave every fold without a class.
     """
     p = predictions
-    weights = _draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
+    weights = draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
     folds = np.unique(np.stack([p.repeats, p.folds]), axis=1).T
     total, known = np.zeros((DRAWS, len(_GRID))), np.zeros((DRAWS, 1))
     classes = p.classes if positive is None else (positive,)
@@ -145,16 +155,40 @@ def roc_band(
     if drawn.mean() < level:
         return None
     mean = total[drawn] / known[drawn]
+    return Band(_GRID, *widened(mean, p, level, by_fold=True))
+
+
+def widened(
+    curves: Floats, predictions: Predictions, level: float, *, by_fold: bool
+) -> tuple[Floats, Floats]:
+    """Return the bounds of bootstrap curves, widened for the overlap of the training sets.
+
+    Parameters
+    ----------
+    curves : ndarray of float64, shape (n_draws, n_points)
+        The curve of each bootstrap sample, between 0 and 1.
+    predictions : Predictions
+        The predictions that were resampled.
+    level : float
+        Pointwise confidence level.
+    by_fold : bool
+        As in ``overlap_factor``.
+
+    Returns
+    -------
+    low, high : ndarray of float64, shape (n_points,)
+    """
     tail = (1 - level) / 2
-    low, high = np.quantile(mean, [tail, 1 - tail], axis=0)
-    overlap = overlap_factor(encode_folds(p), encode_patients(p), by_fold=True)
+    low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
+    folds, patients = encode_folds(predictions), encode_patients(predictions)
+    overlap = overlap_factor(folds, patients, by_fold=by_fold)
     if overlap > 1:
-        centre, reach = mean.mean(axis=0), np.sqrt(overlap)
+        centre, reach = curves.mean(axis=0), np.sqrt(overlap)
         low, high = (np.clip(centre + reach * (side - centre), 0, 1) for side in (low, high))
-    return Band(_GRID, low, high)
+    return low, high
 
 
-def _draw_patients(
+def draw_patients(
     patients: NDArray[np.str_], labels: NDArray[np.str_], seed: int
 ) -> NDArray[np.int32]:
     """Return how often each bootstrap sample contains each row, shape (DRAWS, n)."""
@@ -169,7 +203,7 @@ def _draw_patients(
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata.ravel() == stratum)
         shares = np.full(len(members), 1 / len(members))
-        for part in _draws(len(members)):
+        for part in _in_parts(len(members)):
             counts[part, members] = rng.multinomial(len(members), shares, len(counts[part]))
     return counts[:, codes]
 
@@ -182,7 +216,7 @@ def _resampled_curves(
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     truth = truth[order]
     curves = np.full((len(weights), len(_GRID)), np.nan)
-    for part in _draws(len(scores)):
+    for part in _in_parts(len(scores)):
         drawn = weights[part][:, order]
         positive, everyone = (
             np.pad(np.cumsum(some, axis=1, dtype=np.int32)[:, ends], ((0, 0), (1, 0)))
@@ -195,7 +229,7 @@ def _resampled_curves(
     return curves
 
 
-def _draws(n: int) -> list[slice]:
+def _in_parts(n: int) -> list[slice]:
     """Return the bootstrap samples of n rows in parts of a few megabytes."""
     step = max(1, 1_000_000 // n)
     return [slice(start, min(start + step, DRAWS)) for start in range(0, DRAWS, step)]

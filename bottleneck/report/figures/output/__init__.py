@@ -1,0 +1,1 @@
+"""The plots as figures: in files, and in the page."""

@@ -1,0 +1,149 @@
+"""The plots of a result on whole figures, with sizes for print."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.report.figures.arm_styles import arms_with_band
+from bottleneck.report.figures.plots.calibration_plot import plot_calibration
+from bottleneck.report.figures.plots.confusion_plot import confusion_side, plot_confusion
+from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
+from bottleneck.report.figures.plots.drawing import legend_height
+from bottleneck.report.figures.plots.interval_plot import forest_height, plot_forest
+from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
+from bottleneck.report.figures.plots.roc_plot import plot_roc
+from bottleneck.report.figures.plots.training_plot import plot_training, training_keys
+from bottleneck.report.figures.roc_curves import roc_band
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "draw_calibration",
+    "draw_confusion",
+    "draw_decision_curve",
+    "draw_differences",
+    "draw_forest",
+    "draw_learning_curve",
+    "draw_roc",
+    "draw_training",
+]
+
+# Inches. Text in a journal is about 6.7 inches wide.
+_SQUARE, _WIDE, _HIGH, _PANEL = 4.8, 6.6, 3.6, 2.2
+
+
+def draw_roc(
+    result: Comparison | External,
+    positive: str | None,
+    figure: Figure,
+    *,
+    legend: bool = True,
+    progress: Progress | None = None,
+) -> None:
+    """Draw the ROC curves, and tell of the bands, which take long for many samples."""
+    for e in arms_with_band(result.evaluations):
+        tell = progress and functools.partial(_tell_band, progress, e.name)
+        roc_band(e.predictions, positive, progress=tell)
+    axes = _one(figure, _SQUARE, _SQUARE, len(result.evaluations) + 2 if legend else 0)
+    plot_roc(result, legend=legend, ax=axes)
+
+
+def _tell_band(progress: Progress, name: str, done: int, total: int) -> None:
+    progress(done, total, f"drawing the ROC band of {name}")
+
+
+def draw_decision_curve(
+    result: Comparison | External, figure: Figure, *, legend: bool = True
+) -> None:
+    """Draw the decision curves."""
+    axes = _one(figure, _WIDE, _HIGH, len(result.evaluations) + 2 if legend else 0)
+    plot_decision_curve(result, legend=legend, ax=axes)
+
+
+def draw_learning_curve(
+    result: Comparison | External, figure: Figure, *, legend: bool = True
+) -> None:
+    """Draw the learning curves."""
+    axes = _one(figure, _WIDE, _HIGH, len(result.evaluations) if legend else 0)
+    plot_learning_curve(result, legend=legend, ax=axes)
+
+
+def draw_training(result: Comparison | External, arm: str, figure: Figure) -> None:
+    """Draw the training of an arm: losses on the left, other metrics on the right."""
+    (evaluation,) = (e for e in result.evaluations if e.name == arm)
+    losses, others = training_keys(evaluation.cost["curves"]).values()
+    kinds: tuple[tuple[Literal["loss", "metrics"], list[str]], ...]
+    kinds = (("loss", losses), ("metrics", others))
+    panels = [what for what, keys in kinds if keys]
+    lines = max(len(losses), len(others))
+    figure.set_size_inches(3.3 * len(panels), 2.6 + legend_height(lines))
+    for n, what in enumerate(panels, 1):
+        plot_training(result, arm, what=what, ax=figure.add_subplot(1, len(panels), n))
+
+
+def draw_forest(result: Comparison | External, figure: Figure) -> None:
+    """Draw the AUROC of all arms."""
+    plot_forest(result, ax=_one(figure, _WIDE, forest_height(result)))
+
+
+def draw_differences(result: Comparison | External, figure: Figure) -> None:
+    """Draw the differences of the AUROC between arms."""
+    axes = _one(figure, _WIDE, forest_height(result, differences=True))
+    plot_forest(result, differences=True, ax=axes)
+
+
+def draw_calibration(
+    result: Comparison | External, figure: Figure, *, arm: str | None = None
+) -> None:
+    """Draw the calibration of every arm in axes of its own, or that of one arm without a title."""
+    if arm is not None:
+        plot_calibration(result, arms=arm, legend=False, ax=_one(figure, _PANEL, _PANEL))
+        return
+    shown = [e for e in result.evaluations if e.calibration and e.head != "prior"]
+
+    def draw(e: Evaluation, axes: Axes) -> None:
+        plot_calibration(result, arms=e.name, legend=False, title=e.name, ax=axes)
+
+    _panels(figure, shown, draw, (_PANEL, _PANEL + 0.3))
+
+
+def draw_confusion(result: Comparison | External, figure: Figure) -> None:
+    """Draw the confusion matrix of every arm."""
+
+    def draw(e: Evaluation, axes: Axes) -> None:
+        plot_confusion(result, e.name, ax=axes)
+
+    side = confusion_side(len(result.evaluations[0].predictions.classes))
+    _panels(figure, result.evaluations, draw, (side, side + 0.2))
+
+
+def _one(figure: Figure, width: float, height: float, lines: int = 0) -> Axes:
+    figure.set_size_inches(width, height + legend_height(lines))
+    return figure.add_subplot()
+
+
+def _panels(
+    figure: Figure,
+    arms: Sequence[Evaluation],
+    draw: Callable[[Evaluation, Axes], None],
+    size: tuple[float, float],
+) -> None:
+    """Draw the arms side by side, in rows of the width of a page."""
+    columns = max(1, min(len(arms), round(_WIDE / size[0])))
+    rows = math.ceil(len(arms) / columns)
+    figure.set_size_inches(columns * size[0], rows * size[1])
+    for n, e in enumerate(arms):
+        axes = figure.add_subplot(rows, columns, n + 1)
+        draw(e, axes)
+        # Neighbours share the labels of their axes.
+        if n % columns:
+            axes.set_ylabel("")
+        if n + columns < len(arms):
+            axes.set_xlabel("")

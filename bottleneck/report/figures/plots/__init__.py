@@ -1,0 +1,1 @@
+"""Plots of a comparison on matplotlib axes, for a paper, a poster and the page."""

@@ -1,0 +1,150 @@
+"""Calibration: observed frequencies by predicted probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bottleneck.evaluation.results import Evaluation
+from bottleneck.report.figures.arm_styles import Style
+from bottleneck.report.figures.calibration_curves import CalibrationCurve, calibration_curve
+from bottleneck.report.figures.plots.drawing import (
+    MUTED,
+    NothingToDraw,
+    Result,
+    add_legend,
+    add_title,
+    colour,
+    draw_band,
+    draw_line,
+    label_y,
+    read_arms,
+    take_axes,
+)
+from bottleneck.text.plain_text import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_calibration"]
+
+
+def plot_calibration(
+    result: Result,
+    *,
+    arms: str | Sequence[str] | None = None,
+    band: bool = True,
+    legend: bool = True,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot observed frequencies of the positive class by predicted probability.
+
+    The line is a loess curve of all folds and repeats, from the 1st to the 99th percentile of the
+    predicted probabilities. The band is the pointwise 95 % confidence band of a bootstrap of
+    patients (500 draws, the models are not refitted), widened for the overlap of the training
+    sets. A single arm also shows its bins of equally many samples with their intervals, and the
+    distribution of its probabilities at the bottom; of more than three arms, only the one with
+    the highest AUROC has a band.
+
+    Parameters
+    ----------
+    result : Comparison, External or Evaluation
+        The arms.
+    arms : str, sequence of str or None
+        Names of the arms to draw; None for all.
+    band : bool
+        Whether bands are drawn.
+    legend : bool
+        Whether a legend below the axes names the arms.
+    title : str or None
+        Title of the axes.
+    ax : Axes or None
+        Axes to draw on; None for a new figure of pyplot.
+
+    Returns
+    -------
+    Axes
+        The axes.
+
+    Raises
+    ------
+    UsageError
+        If there is no such arm, or no arm has probabilities of a positive class.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from bottleneck import Predictions, evaluate, plot_calibration
+    >>> scores = Predictions.from_arrays([0, 0, 1, 1] * 5, [0.1, 0.6, 0.4, 0.8] * 5)
+    >>> axes = plot_calibration(evaluate(scores), ax=Figure().add_subplot())
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('Predicted probability', 'Observed frequency (1)')
+    """
+    shown = read_arms(result, "plot_calibration", arms)
+    drawn = [e for e in shown.evaluations if e.calibration and e.calibration.bins]
+    if not drawn:
+        raise NothingToDraw(
+            "there is no calibration: no arm has calibrated probabilities of a positive class"
+        )
+    # The prior-only arm knows a single probability, which only hides the others.
+    drawn = [e for e in drawn if e.head != "prior"] or drawn
+    axes = take_axes(ax, (4.6, 4.6), len(drawn) + 1 if legend else 0)
+    axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
+    (ideal,) = axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3))
+    entries = []
+    for e in drawn:
+        style = shown.styles[e.name]
+        curve = _curve(e, shown.positive)
+        if curve is not None and band and (len(drawn) == 1 or e.name in shown.shaded):
+            draw_band(axes, curve.predicted, curve.low, curve.high, style)
+        if len(drawn) == 1:
+            _draw_bins(axes, e, style, joined=curve is None)
+            _draw_distribution(axes, e, shown.positive, style)
+        if curve is not None:
+            line = draw_line(axes, curve.predicted, curve.observed, style)
+        else:
+            bins = e.calibration.bins if e.calibration else ()
+            x, y = [b.predicted for b in bins], [b.observed.value for b in bins]
+            line = draw_line(axes, x, y, style, marker="o", markersize=3)
+        entries.append((line, e.name))
+    axes.set(xlabel="Predicted probability")
+    of_class = f" ({visible(shown.positive)})" if shown.positive else ""
+    label_y(axes, f"Observed frequency{of_class}")
+    add_title(axes, title)
+    if legend:
+        add_legend(axes, [*entries, (ideal, "perfect calibration")])
+    return axes
+
+
+def _curve(evaluation: Evaluation, positive: str | None) -> CalibrationCurve | None:
+    if positive is None or evaluation.predictions.probabilities is None:
+        return None
+    return calibration_curve(evaluation.predictions, positive)
+
+
+def _draw_bins(axes: Axes, evaluation: Evaluation, style: Style, *, joined: bool) -> None:
+    """Draw the bins with their intervals."""
+    assert evaluation.calibration is not None
+    for one in evaluation.calibration.bins:
+        low, high = one.observed.low, one.observed.high
+        if low is not None and high is not None:
+            axes.plot([one.predicted] * 2, [low, high], color=colour(style), linewidth=0.9)
+    if not joined:
+        x = [one.predicted for one in evaluation.calibration.bins]
+        y = [one.observed.value for one in evaluation.calibration.bins]
+        axes.plot(x, y, color=colour(style), marker="o", markersize=3.5, linestyle="none")
+
+
+def _draw_distribution(
+    axes: Axes, evaluation: Evaluation, positive: str | None, style: Style
+) -> None:
+    """Draw how often each probability was predicted, in the lowest tenth of the axes."""
+    p = evaluation.predictions
+    if positive is None or p.probabilities is None:
+        return
+    counts, edges = np.histogram(p.probabilities[:, p.classes.index(positive)], 40, (0, 1))
+    heights = 0.1 * counts / counts.max()
+    axes.stairs(heights, edges, fill=True, color=colour(style), alpha=0.35, linewidth=0)

@@ -1,0 +1,289 @@
+"""What all plots share: the arms of a result, axes, lines, bands, and texts as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.errors import UsageError, unknown_name
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.report.figures.arm_styles import (
+    COLOURS,
+    Style,
+    arm_styles,
+    arms_with_band,
+    best_arm,
+)
+from bottleneck.report.number_format import bounds, three
+from bottleneck.text.plain_text import visible
+from bottleneck.text.short_repr import shorten
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+__all__ = [
+    "Arms",
+    "NothingToDraw",
+    "Result",
+    "add_legend",
+    "add_title",
+    "colour",
+    "draw_band",
+    "draw_line",
+    "estimate_text",
+    "fill",
+    "label_y",
+    "legend_height",
+    "one_arm",
+    "read_arms",
+    "show_names",
+    "take_axes",
+    "wrapped",
+]
+
+#: What has arms that can be drawn.
+Result = Comparison | External | Evaluation
+
+MUTED = COLOURS["muted"]
+_LINE = 1.7
+_LEGEND_SCALE = 0.9  # Size of the legend relative to the font.
+# Mean width of a letter and height of a line, in sizes of the font.
+_LETTER, _LEADING = 0.56, 1.45
+
+
+class NothingToDraw(UsageError):
+    """The result holds nothing that the plot could show."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arms:
+    """Arms of a result with their line styles.
+
+    Attributes
+    ----------
+    evaluations : tuple of Evaluation
+        The arms to draw, in their order.
+    styles : dict of str to Style
+        The style of every arm of the result, by name; the same in all plots of the result.
+    positive : str or None
+        The positive class.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    styles: dict[str, Style]
+    positive: str | None
+
+    @property
+    def shaded(self) -> set[str]:
+        """The names of the arms that get a band: all if they are few, else the best one."""
+        return {e.name for e in arms_with_band(self.evaluations)}
+
+
+def read_arms(result: Result, plot: str, arms: str | Sequence[str] | None = None) -> Arms:
+    """Return the arms of a result that a plot shows.
+
+    Parameters
+    ----------
+    result : Comparison, External or Evaluation
+        The result.
+    plot : str
+        Name of the function, for the messages.
+    arms : str, sequence of str or None
+        Names of the arms to draw, in the order of the result; None for all.
+
+    Raises
+    ------
+    UsageError
+        If it is no result, or has no such arm.
+    """
+    evaluations: tuple[Evaluation, ...]
+    if isinstance(result, Evaluation):
+        evaluations, positive = (result,), result.positive
+    elif isinstance(result, External):
+        evaluations, positive = result.evaluations, result.dataset["positive"]
+    elif isinstance(result, Comparison):
+        evaluations, positive = result.evaluations, result.positive
+    else:
+        raise UsageError(
+            f"{plot} needs a Comparison, which compare returns, one of its evaluations or external "
+            f"cohorts, not {shorten(result)}"
+        )
+    styles = arm_styles(evaluations)
+    known = {e.name: style for e, style in zip(evaluations, styles, strict=True)}
+    if arms is not None:
+        wanted = [arms] if isinstance(arms, str) else list(arms)
+        for name in wanted:
+            if name not in known:
+                raise unknown_name("arm", name, known)
+        evaluations = tuple(e for e in evaluations if e.name in wanted)
+    return Arms(evaluations, known, positive)
+
+
+def one_arm(result: Result, plot: str, arm: str | None) -> tuple[Evaluation, Arms]:
+    """Return the arm that a plot of one arm shows: by default the one with the highest AUROC."""
+    arms = read_arms(result, plot, arm)
+    return best_arm(arms.evaluations) or arms.evaluations[0], arms
+
+
+def take_axes(ax: Axes | None, size: tuple[float, float] | None = None, lines: int = 0) -> Axes:
+    """Return the axes to draw on: those of the caller, or new ones of pyplot.
+
+    Parameters
+    ----------
+    ax : Axes or None
+        The axes of the caller.
+    size : (float, float) or None
+        Width and height of a new figure in inches, without its legend; None for those of
+        matplotlib's settings.
+    lines : int
+        Number of lines of the legend, for which a new figure is higher.
+
+    Raises
+    ------
+    UsageError
+        If it is anything but axes.
+    """
+    from matplotlib import rcParams
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        width, height = size or rcParams["figure.figsize"]
+        height += legend_height(lines)
+        _, made = plt.subplots(figsize=(width, height), layout="constrained")
+        return made
+    if not isinstance(ax, Axes):
+        raise UsageError(
+            f"ax must be matplotlib axes, not {shorten(ax)}: plt.subplots() returns a figure and "
+            "its axes, and of several axes one is needed"
+        )
+    return ax
+
+
+def legend_height(lines: int) -> float:
+    """Return the height of a legend of some lines below the axes, in inches."""
+    from matplotlib import rcParams
+
+    return lines * _LEADING * _LEGEND_SCALE * rcParams["font.size"] / 72
+
+
+def colour(style: Style) -> str:
+    """Return the colour of an arm."""
+    return MUTED if style.hue is None else COLOURS[f"arm-{style.hue}"]
+
+
+def draw_line(axes: Axes, x: Any, y: Any, style: Style, **options: Any) -> Artist:
+    """Draw a line in the style of an arm."""
+    (line,) = axes.plot(x, y, color=colour(style), linewidth=_LINE, **options)
+    if style.dash != "none":
+        line.set_dashes([float(length) for length in style.dash.split()])
+    return line
+
+
+def draw_band(axes: Axes, x: Any, low: Any, high: Any, style: Style) -> None:
+    """Shade the band of an arm."""
+    axes.fill_between(x, low, high, color=colour(style), alpha=0.16, linewidth=0)
+
+
+def estimate_text(metric: Metric | None) -> str:
+    """Return a value with its bounds as a legend has it; "" for none."""
+    if metric is None or math.isnan(metric.value):
+        return ""
+    limits = bounds(metric)
+    return f"{three(metric.value)} ({limits})" if limits else three(metric.value)
+
+
+def add_legend(axes: Axes, entries: Sequence[tuple[Artist, str]], title: str = "") -> None:
+    """Put the legend below the axes, where it covers no data.
+
+    Parameters
+    ----------
+    axes : Axes
+        Axes with their labels, since the legend is below them.
+    entries : sequence of (Artist, str)
+        Lines and their names, which are shown as they are.
+    title : str
+        Title of the legend.
+    """
+    from matplotlib import rcParams
+    from matplotlib.transforms import offset_copy
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    ticks = axes.xaxis.get_tightbbox()
+    drop = 0.0 if ticks is None else (axes.bbox.y0 - ticks.y0) * 72 / figure.dpi
+    size = _LEGEND_SCALE * rcParams["font.size"]
+    # Names are set afterwards: matplotlib leaves out labels that begin with an underscore.
+    legend = axes.legend(
+        [artist for artist, _ in entries],
+        ["-"] * len(entries),
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=offset_copy(axes.transAxes, figure, y=-drop - size / 2, units="points"),
+        borderaxespad=0,
+        borderpad=0,
+        frameon=False,
+        fontsize=size,
+        title_fontsize=size,
+        alignment="left",
+        handlelength=2.6,
+        title="-" if title else None,
+    )
+    if title:
+        show_names([legend.get_title()], [wrapped(axes, title, size)])
+    names = [wrapped(axes, name, size, less=4 * size) for _, name in entries]
+    show_names(legend.get_texts(), names)
+
+
+def wrapped(axes: Axes, text: str, size: float, *, less: float = 0.0) -> str:
+    """Return a text in lines that are no wider than the axes.
+
+    Parameters
+    ----------
+    axes : Axes
+        The axes.
+    text : str
+        The text; what is invisible in it becomes visible.
+    size : float
+        Size of the font in points.
+    less : float
+        Width that is taken otherwise, in points.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width = axes.bbox.width * 72 / figure.dpi - less
+    return fill(text, max(16, int(width / (_LETTER * size))))
+
+
+def fill(text: str, columns: int) -> str:
+    """Return a text in lines of at most some letters; what is invisible in it becomes visible."""
+    return "\n".join(textwrap.wrap(visible(text), columns)) or visible(text)
+
+
+def show_names(texts: Sequence[Text], names: Sequence[str]) -> None:
+    """Set texts to names as they are: "$" begins no formula, and "_" no index of TeX."""
+    for text, name in zip(texts, names, strict=True):
+        text.set(text=name, parse_math=False, usetex=False)
+
+
+def add_title(axes: Axes, title: str | None) -> None:
+    """Set the title, in lines that are no wider than the axes; None and "" for none."""
+    if title:
+        text = axes.set_title("-")
+        show_names([text], [wrapped(axes, title, float(text.get_fontsize()))])
+
+
+def label_y(axes: Axes, label: str) -> None:
+    """Set the label of the vertical axis as it is, in lines that are no longer than the axis."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    height = axes.bbox.height * 72 / figure.dpi
+    size = float(axes.yaxis.label.get_fontsize())
+    show_names([axes.yaxis.label], [fill(label, max(16, int(height / (_LETTER * size))))])

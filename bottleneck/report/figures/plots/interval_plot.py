@@ -1,0 +1,189 @@
+"""Forest plots: a metric of all arms, or its differences between arms, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bottleneck.errors import unknown_name
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.report.figures.arm_styles import COLOURS
+from bottleneck.report.figures.plots.drawing import (
+    MUTED,
+    NothingToDraw,
+    Result,
+    add_title,
+    colour,
+    estimate_text,
+    fill,
+    read_arms,
+    show_names,
+    take_axes,
+)
+from bottleneck.report.labels import metric_label, metric_names
+from bottleneck.report.number_format import signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["forest_height", "plot_forest"]
+
+# Letters of a name in a line, and height of a row, and of each further line of it, in inches.
+_COLUMNS, _ROW, _LINE = 34, 0.3, 0.16
+#: Name, value and colour of a row.
+Row = tuple[str, Metric | Difference, str]
+
+_NO_SKILL = {"auroc": 0.5, "balanced_accuracy": 0.5, "mcc": 0.0}
+
+
+def plot_forest(
+    result: Result,
+    metric: str = "auroc",
+    *,
+    differences: bool = False,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot a metric of every arm with its confidence interval, or the differences between arms.
+
+    Each row has its value and its interval as a text at the right. Differences are those of pairs
+    of arms with images, the first minus the second. Their intervals are not adjusted for the
+    number of pairs.
+
+    Parameters
+    ----------
+    result : Comparison, External or Evaluation
+        The arms. An Evaluation has no differences.
+    metric : str
+        Name of the metric, as in ``Evaluation.metrics``.
+    differences : bool
+        Whether the rows are differences between pairs of arms.
+    title : str or None
+        Title of the axes.
+    ax : Axes or None
+        Axes to draw on; None for a new figure of pyplot.
+
+    Returns
+    -------
+    Axes
+        The axes.
+
+    Raises
+    ------
+    UsageError
+        If no arm has the metric, or no pair of arms a difference of it.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from bottleneck import Predictions, evaluate, plot_forest
+    >>> scores = Predictions.from_arrays([0, 0, 1, 1] * 5, [0.1, 0.6, 0.4, 0.8] * 5)
+    >>> axes = plot_forest(evaluate(scores), "accuracy", ax=Figure().add_subplot())
+    >>> axes.get_xlabel()
+    'Accuracy (95 % confidence interval)'
+    """
+    from matplotlib import rcParams
+
+    rows, what, zero = _rows(result, metric, differences=differences)
+    names = [_in_lines(name) for name, _, _ in rows]
+    axes = take_axes(ax, (6.6, _height(names)))
+    for place, (_, one, hue) in enumerate(rows):
+        if one.low is not None and one.high is not None:
+            axes.plot([one.low, one.high], [place] * 2, color=hue, linewidth=1.4)
+        axes.plot([one.value], [place], color=hue, marker="s", markersize=5)
+    if not math.isnan(zero):
+        axes.axvline(zero, color=MUTED, linewidth=1, dashes=(2, 2), zorder=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    plain: dict[str, Any] = {"parse_math": False, "usetex": False, "color": rcParams["text.color"]}
+    axes.set_yticks(np.arange(len(rows)), names, **plain)
+    _write_values(axes, [_value_text(one) for _, one, _ in rows])
+    bounded = any(one.low is not None for _, one, _ in rows)
+    caution = "; † estimate only" if any("†" in _value_text(one) for _, one, _ in rows) else ""
+    suffix = f" (95 % confidence interval{caution})" if bounded else ""
+    show_names([axes.xaxis.label], [f"{what}{suffix}"])
+    add_title(axes, title)
+    return axes
+
+
+def forest_height(result: Result, metric: str = "auroc", *, differences: bool = False) -> float:
+    """Return the height of a forest plot in inches."""
+    rows, _, _ = _rows(result, metric, differences=differences)
+    return _height([_in_lines(name) for name, _, _ in rows])
+
+
+def _height(names: Sequence[str]) -> float:
+    return 0.9 + sum(_ROW + _LINE * name.count("\n") for name in names)
+
+
+def _in_lines(name: str) -> str:
+    return "\n".join(fill(line, _COLUMNS) for line in name.split("\n"))
+
+
+def _rows(result: Result, metric: str, *, differences: bool) -> tuple[list[Row], str, float]:
+    """Return names, values and colours of the rows, the label of the axis, and no difference."""
+    shown = read_arms(result, "plot_forest")
+    rows: list[Row]
+    if differences:
+        rows = [
+            (f"{d.a} −\n{d.b}", d, COLOURS["ink"])
+            for d in _differences(result)
+            if d.metric == metric and not math.isnan(d.value)
+        ]
+        what, zero = f"Difference of {_in_sentence(metric)}", 0.0
+    else:
+        known = metric_names(e.metrics for e in shown.evaluations)
+        if metric not in known:
+            raise unknown_name("metric", metric, known)
+        rows = [
+            (e.name, e.metrics[metric], colour(shown.styles[e.name]))
+            for e in shown.evaluations
+            if metric in e.metrics and not math.isnan(e.metrics[metric].value)
+        ]
+        what, zero = metric_label(metric), _NO_SKILL.get(metric, math.nan)
+    if not rows:
+        kind = "difference of it between arms with images" if differences else "value of it"
+        raise NothingToDraw(f"the metric '{metric}' cannot be plotted: there is no {kind}")
+    return rows, what, zero
+
+
+def _differences(result: Result) -> tuple[Difference, ...]:
+    if isinstance(result, Evaluation):
+        raise NothingToDraw("one arm has no differences: pass the Comparison that compare returns")
+    assert isinstance(result, Comparison | External)
+    images = {e.name for e in result.evaluations if e.uses_images}
+    return tuple(d for d in result.differences if {d.a, d.b} <= images)
+
+
+def _in_sentence(metric: str) -> str:
+    label = metric_label(metric)
+    return label if label.isupper() or label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def _value_text(one: Metric | Difference) -> str:
+    if isinstance(one, Metric):
+        return estimate_text(one)
+    if one.low is None or one.high is None:
+        return signed(one.value)
+    mark = "†" if "estimate only" in (one.method or "") else ""
+    return f"{signed(one.value)} ({signed(one.low)} to {signed(one.high)}{mark})"
+
+
+def _write_values(axes: Axes, texts: list[str]) -> None:
+    """Write the values at the right of the rows."""
+    for place, text in enumerate(texts):
+        axes.annotate(
+            text,
+            (1, place),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+        )

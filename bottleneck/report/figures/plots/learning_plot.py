@@ -1,0 +1,103 @@
+"""Learning curves: the AUROC by the number of training patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bottleneck.report.figures.plots.drawing import (
+    NothingToDraw,
+    Result,
+    add_legend,
+    add_title,
+    draw_band,
+    draw_line,
+    read_arms,
+    take_axes,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_learning_curve"]
+
+
+def plot_learning_curve(
+    result: Result,
+    *,
+    arms: str | Sequence[str] | None = None,
+    band: bool = True,
+    legend: bool = True,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the AUROC by the number of training patients, in the same test folds.
+
+    Parameters
+    ----------
+    result : Comparison or Evaluation
+        The arms, of ``compare`` with ``Measures(learning_curve=True)``.
+    arms : str, sequence of str or None
+        Names of the arms to draw; None for all.
+    band : bool
+        Whether the pointwise 95 % confidence interval is shaded: for up to three arms, and of more
+        for the one with the highest AUROC.
+    legend : bool
+        Whether a legend below the axes names the arms.
+    title : str or None
+        Title of the axes.
+    ax : Axes or None
+        Axes to draw on; None for a new figure of pyplot.
+
+    Returns
+    -------
+    Axes
+        The axes.
+
+    Raises
+    ------
+    UsageError
+        If there is no such arm, or no arm has a learning curve.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> from matplotlib.figure import Figure
+    >>> from bottleneck import Predictions, evaluate, plot_learning_curve
+    >>> from bottleneck.evaluation.result_parts import LearningCurve, Metric
+    >>> arm = evaluate(Predictions.from_arrays([0, 0, 1, 1] * 5, [0.1, 0.6, 0.4, 0.8] * 5))
+    >>> curve = LearningCurve((10, 20), (Metric(0.6), Metric(0.7)))
+    >>> axes = plot_learning_curve(
+    ...     dataclasses.replace(arm, learning_curve=curve), ax=Figure().add_subplot()
+    ... )
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('Training samples', 'AUROC')
+    """
+    shown = read_arms(result, "plot_learning_curve", arms)
+    curves = {e.name: e.learning_curve for e in shown.evaluations if e.learning_curve}
+    if not curves:
+        raise NothingToDraw(
+            "there is no learning curve: compare with Measures(learning_curve=True) makes one"
+        )
+    axes = take_axes(ax, lines=len(curves) if legend else 0)
+    entries = []
+    for e in shown.evaluations:
+        if (curve := curves.get(e.name)) is None:
+            continue
+        style, x = shown.styles[e.name], np.array(curve.n_patients, float)
+        values, low, high = (
+            np.array([np.nan if v is None else v for v in column], float)
+            for column in zip(*((m.value, m.low, m.high) for m in curve.auroc), strict=True)
+        )
+        if band and e.name in shown.shaded:
+            draw_band(axes, x, low, high, style)
+        line = draw_line(axes, x, values, style, marker="o", markersize=4)
+        entries.append((line, e.name))
+    known = any(e.predictions.groups is not None for e in shown.evaluations)
+    axes.set(xlabel="Training patients" if known else "Training samples", ylabel="AUROC")
+    add_title(axes, title)
+    if legend:
+        add_legend(axes, entries)
+    return axes
