@@ -174,6 +174,8 @@ def judge(features: FeatureSet) -> Comparison:
         quiet=True,
     )
     imported = compare(predictions={"own": Predictions.from_arrays([0, 1], [0.2, 0.9])})
+    rated = Measures(reader_threshold="TR4", unread="drop")
+    compare(features, readers=["readers.csv", comparison.to_frame()], measures=rated)
     html: str = to_html(others)
     print(html, imported.differences_frame().shape, evaluate(arm.predictions).name)
     print(read_first(Pairs(), Path("a.pairs")), wrap(torch.nn.Identity()).width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +32,7 @@ from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.cli.saving import save
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import BottleneckError, UsageError
-from bottleneck.evaluation.measures import MEASURING, Measures
+from bottleneck.evaluation.measures import MEASURING, READERS, Measures
 from bottleneck.processes.cluster import share_out
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     ),
     SelectionOptions,
     Options(Measures, ("at_sensitivity", "at_specificity", "prevalence", "learning_curve")),
+    Options(Measures, ("reader_threshold", "reader_mean", "unread")),
     ImageOptions,
 )
 def compare(
@@ -82,11 +83,21 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    readers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Table (CSV, .xlsx) of human readers' scores: id, reader and score, or id and a "
+            "column per reader. Every reader is an arm. May be given several times.",
+            show_default=False,
+            rich_help_panel=READERS,
+        ),
+    ] = None,
     no_features: Annotated[
         bool,
         typer.Option(
             "--no-features",
-            help="Compare the predictions alone, as is done where features/ holds no feature file.",
+            help="Compare predictions and readers alone, as is done where features/ holds no "
+            "feature file.",
         ),
     ] = False,
     external: Annotated[
@@ -171,6 +182,7 @@ def compare(
     splitting: dict[str, Any],
     choosing: SelectionOptions,
     measuring: dict[str, Any],
+    reading: dict[str, Any],
     options: ImageOptions,
 ) -> None:
     """Compare features and heads on the same patients, and write a report.
@@ -193,16 +205,19 @@ def compare(
         refuse_idle(options, "without --data: add that option")
     labels, paths = split_names(features or [])
     files: list[Path] = []
-    if not _is_alone(paths, predictions or [], no_features=no_features):
+    alone = [*(predictions or []), *(readers or [])]
+    if not _is_alone(paths, alone, no_features=no_features):
         files = choose_features(paths, "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
     from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
-    first = _read_first(files, predictions or [])
+    first = _read_first(files, predictions or [], readers or [])
     if (selection := choosing.read(first.classes)) is not None:
         first = take_choice(first, selection.resolve(selectable(first), positive=positive))
     measures = Measures(
-        subgroups=_read_subgroups(first, subgroup or [], metadata, quiet=quiet), **measuring
+        subgroups=_read_subgroups(first, subgroup or [], metadata, quiet=quiet),
+        **measuring,
+        **reading,
     )
     with share_out(engine, address):
         comparison, folder, problem = run(
@@ -219,6 +234,7 @@ def compare(
             jobs=jobs,
             quiet=quiet,
             predictions=predictions or [],
+            readers=readers or [],
             external=cohorts,
             ensemble=ensemble,
             names=split_arm_names(name or ()),
@@ -243,26 +259,29 @@ def _show_fit_command(comparison: Comparison, folder: Path) -> None:
         show_paragraph(" ".join(kept.cautions))
 
 
-def _is_alone(features: list[Path], predictions: list[str], *, no_features: bool) -> bool:
-    """Return whether predictions are compared alone."""
+def _is_alone(features: list[Path], others: Sequence[object], *, no_features: bool) -> bool:
+    """Return whether predictions and readers are compared alone."""
     from bottleneck.features.file.reader import feature_files
 
-    if no_features and (features or not predictions):
-        needs = "leave out the feature files" if features else "name some with --predictions"
-        raise UsageError(f"--no-features compares predictions alone: {needs}")
-    return no_features or (
-        bool(predictions) and not features and not feature_files(Path("features"))
-    )
+    if no_features and (features or not others):
+        needs = "name some with --predictions or --readers"
+        needs = "leave out the feature files" if features else needs
+        raise UsageError(f"--no-features compares predictions and readers alone: {needs}")
+    return no_features or (bool(others) and not features and not feature_files(Path("features")))
 
 
-def _read_first(files: list[Path], predictions: list[str]) -> FeatureSet:
-    """Return the features of the samples; those of predictions alone have none."""
+def _read_first(files: list[Path], predictions: list[str], readers: list[Path]) -> FeatureSet:
+    """Return the features of the samples; those of predictions and readers have none."""
     if files:
         from bottleneck.features.file.reader import load_features
 
         return load_features(files[0], memory_map=True)
+    from bottleneck.evaluation.human_readers.human_reader import samples_of_readers
+    from bottleneck.evaluation.human_readers.reader_tables import read_reader_tables
     from bottleneck.evaluation.inputs.prediction_inputs import read_imported, samples_of
 
+    if not predictions:
+        return samples_of_readers(read_reader_tables(list(readers)))
     return samples_of(read_imported(predictions))[0]
 
 

@@ -15,7 +15,10 @@ from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.text.short_repr import show_fields
 
-__all__ = ["ArmOrigin", "file_of", "head_digest", "samples_digest"]
+__all__ = ["READER", "ArmOrigin", "file_of", "head_digest", "samples_digest"]
+
+#: What stands for the head of an arm that is a human reader.
+READER = "reader"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
+from bottleneck.evaluation.human_readers.reader_tables import ReaderInput
 from bottleneck.evaluation.inputs.comparison_inputs import read_inputs
 from bottleneck.evaluation.inputs.prediction_inputs import NamedPredictions
 from bottleneck.evaluation.measures import Measures
@@ -114,6 +115,7 @@ def compare(
     groups: Column = None,
     ids: Column = None,
     predictions: NamedPredictions = (),
+    readers: ReaderInput = (),
     external: NamedFeatures = (),
     protocol: Protocol = Protocol(),
     positive: str | int | None = None,
@@ -150,6 +152,9 @@ def compare(
         Tables of imported predictions, folders of trained networks, or predictions in memory; a
         pair has those of the test and the validation sets, as ``read_predictions`` returns. With
         them the protocol "auto" takes their folds. Without features only they are compared.
+    readers : path or data frame, or a sequence of these
+        Tables of human readers' scores: the columns id, reader and score, or id and one column
+        per reader. Every reader is an arm called "reader 1" and so on; see ``docs/compare.md``.
     external : FeatureSet or path, or a sequence or mapping of these
         Features of external data sets by the same recipes. Every arm is trained once more on
         all samples of the first data set, and tested on these.
@@ -167,7 +172,7 @@ def compare(
     names : mapping of str to str, or None
         New names of arms, such as ``{"resnet18 (imagenet) + svm": "Baseline"}``.
     measures : Measures
-        Operating points, prevalence, subgroups and learning curves.
+        Operating points, prevalence, subgroups, learning curves, and the readers' threshold.
     metrics : mapping of str to function, or None
         Metrics of your own by name: functions of true and predicted classes, such as
         ``{"kappa": cohen_kappa_score}``, or what ``on_scores`` and ``on_probabilities`` return.
@@ -186,8 +191,8 @@ def compare(
     Returns
     -------
     Comparison
-        Arms in the order of features and then heads, then imported predictions, then the arms
-        without images.
+        Arms in the order of features and then heads, then imported predictions, the ensemble and
+        the readers, then the arms without images.
 
     Raises
     ------
@@ -227,8 +232,10 @@ def compare(
         groups=groups,
         ids=ids,
         predictions=predictions,
+        readers=readers,
         external=external,
         unit=protocol.unit,
+        measures=measures,
         positive=positive,
         selection=selection,
         ensemble=ensemble,

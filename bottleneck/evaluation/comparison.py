@@ -42,6 +42,8 @@ from bottleneck.evaluation.ensemble import add_ensemble, describe_ensemble
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
 from bottleneck.evaluation.external.validation import validate_externally
+from bottleneck.evaluation.human_readers.reader_arms import folds_of_readers, make_reader_arms
+from bottleneck.evaluation.human_readers.reader_words import describe_readers, warn_of_readers
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
@@ -86,8 +88,11 @@ def run_comparison(
     decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
 
     # Audit and folds
+    given = imported
+    if not (imported or arms):
+        given = [folds_of_readers(inputs.readers, first)]
     split = plan_split(
-        first, protocol, imported=imported, dataset=dataset, progress=progress, note=note
+        first, protocol, imported=given, dataset=dataset, progress=progress, note=note
     )
     plan, folds, samples = split.plan, split.folds, split.samples
     inner = plan_inner_folds(samples, folds, options) if arms else []
@@ -103,7 +108,11 @@ def run_comparison(
     if inputs.ensemble is not None:
         with_images = add_ensemble(with_images, inputs.ensemble)
         tested[inputs.ensemble] = with_images[-1].test
-    in_order = [*with_images, *predicted[n_with_images:]]
+    read = make_reader_arms(
+        inputs.readers, folds, samples, positive, measures, mean=inputs.reader_mean
+    )
+    tested |= {arm.name: arm.test for arm in read.arms}
+    in_order = [*read.reduce([*with_images, *read.arms, *predicted[n_with_images:]])]
 
     # Metrics and tests
     all_samples, all_arms, sets = first, arms, take_used(sets, plan)
@@ -184,7 +193,9 @@ def run_comparison(
         heads_used,
         differences,
         uses=_name_uses(sets),
+        has_models=bool(arms or imported),
     )
+    described["words"] += describe_readers(evaluations, inputs.readers, measures)
     if inputs.ensemble is not None:
         n = len(with_images) - 1
         described["words"] += describe_ensemble(
@@ -200,6 +211,7 @@ def run_comparison(
         evaluations=tuple(evaluations),
         differences=differences,
         warnings=(
+            *warn_of_readers(inputs.readers, evaluations, read),
             *find_warnings(sets, split, protocol, predicted, conflicts),
             *measured.warnings,
         ),

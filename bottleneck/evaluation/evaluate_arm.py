@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bottleneck.evaluation.arm_origin import READER
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.measures import Measures
@@ -36,8 +37,9 @@ from bottleneck.evaluation.metrics.operating_points import (
     apply_thresholds,
     choose_thresholds,
 )
-from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
+from bottleneck.evaluation.metrics.paired_tests import is_primary, paired_tests, secondary_tests
 from bottleneck.evaluation.metrics.reliability import caveat
+from bottleneck.evaluation.metrics.row_groups import repeat_rows
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
@@ -125,7 +127,9 @@ def evaluate_arm(
         calibration=calibration,
         decision_curve=curve,
         subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
-        centres=evaluate_centres(test, centres, positive) if len(centres) else None,
+        centres=evaluate_centres(test, centres, positive)
+        if len(centres) and arm.head != READER
+        else None,
         cost=arm.cost,
         members=arm.members,
         origin=arm.origin,
@@ -175,11 +179,12 @@ def pairwise_differences(
     tuple of Difference
         Differences of the AUROC, which are primary, then those of ``secondary_tests``. Holm's
         method adjusts the primary p values over all pairs of arms with images; pairs with an
-        arm without images are secondary.
+        arm without images are secondary, and so are pairs of human readers.
     """
     family = {e.name for e in evaluations if e.uses_images}
+    readers = {e.name for e in evaluations if e.is_reader}
     caution = caveat(evaluations[0].predictions, positive=positive)
-    arms = {e.name: e.predictions for e in evaluations}
+    arms = _in_same_rows(evaluations)
     primary = tuple(
         Difference(
             a,
@@ -191,10 +196,14 @@ def pairwise_differences(
             test.p,
             p_adjusted,
             f"{test.method}{caution}, {test.level:.0%}",
-            "primary" if {a, b} <= family else "secondary",
+            "primary" if is_primary(a, b, family, readers) else "secondary",
         )
         for a, b, test, p_adjusted in paired_tests(
-            arms, positive, family=list(family), progress=_tell(progress, "AUROC")
+            arms,
+            positive,
+            family=list(family),
+            readers=readers,
+            progress=_tell(progress, "AUROC"),
         )
     )
     weighted = {e.name: e.weights_classes for e in evaluations}
@@ -204,6 +213,15 @@ def pairwise_differences(
         for one in secondary_tests(arms, weighted, _tell(progress, "accuracy"))
     )
     return (*primary, *secondary)
+
+
+def _in_same_rows(evaluations: Sequence[Evaluation]) -> dict[str, Predictions]:
+    """Return the predictions of every arm; a reader's are repeated in the rows of the others."""
+    arms = {e.name: e.predictions for e in evaluations}
+    like = next((e.predictions for e in evaluations if not e.is_reader), None)
+    if like is None:
+        return arms
+    return arms | {e.name: repeat_rows(e.predictions, like) for e in evaluations if e.is_reader}
 
 
 def _tell(progress: Progress | None, metric: str) -> Callable[[int, int], None] | None:

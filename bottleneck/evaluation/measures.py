@@ -1,18 +1,19 @@
-"""Settings of the metrics: operating points, prevalence, subgroups and learning curves."""
+"""Settings of the metrics: operating points, prevalence, subgroups, human readers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
 from bottleneck.settings.schema import Field, option, schema
 
-__all__ = ["MEASURING", "Measures"]
+__all__ = ["MEASURING", "READERS", "Measures"]
 
-#: Heading of these options in ``--help``.
+#: Headings of these options in ``--help``.
 MEASURING = "Measuring"
+READERS = "Human readers"
 
 
 @schema
@@ -30,6 +31,14 @@ class Measures:
         Columns by name; each maps sample ids to a subgroup.
     learning_curve : bool
         Whether every arm is also trained on smaller shares of the training patients.
+    reader_threshold : float, str or None
+        The rating from which on a human reader calls a sample positive, such as 4 or "TR4".
+        Probabilities have 0.5 by default; ratings need one.
+    reader_mean : bool
+        Whether the mean score of all readers is one more arm.
+    unread : {"stop", "drop"}
+        What is done where a reader lacks a score of a test sample: refuse, or measure all arms on
+        the samples that every reader scored.
 
     Raises
     ------
@@ -54,4 +63,17 @@ class Measures:
     subgroups: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     learning_curve: bool = option(
         False, "Train on 1/8, 1/4 and 1/2 of the training patients too.", panel=MEASURING
+    )
+    reader_threshold: float | str | None = option(
+        None,
+        "Rating from which on a reader calls a sample positive, such as 4 or TR4.",
+        panel=READERS,
+    )
+    reader_mean: bool = option(
+        False, "Add an arm with the mean score of all readers.", panel=READERS
+    )
+    unread: Literal["stop", "drop"] = option(
+        "stop",
+        "Samples that not every reader scored: stop, or drop them from all figures.",
+        panel=READERS,
     )

@@ -86,6 +86,7 @@ def describe_protocol(
     differences: Sequence[Difference],
     *,
     uses: str = "images",
+    has_models: bool = True,
 ) -> dict[str, Any]:
     """Return ``Comparison.protocol``.
 
@@ -99,6 +100,8 @@ def describe_protocol(
         Settings of the metrics, heads of the arms, and differences between arms.
     uses : {"images", "features", ""}
         What the arms use, unlike the prior and the metadata baseline; "" without these two.
+    has_models : bool
+        Whether any arm is a model, and not a human reader.
     """
     repeats = len(folds.seeds)
     few, many = inner
@@ -109,6 +112,8 @@ def describe_protocol(
     )
     if heads:
         words = _describe_training(folds, few, many, heads)
+    if not has_models:
+        words = "All samples were tested."
     if folds.kind == "centres":
         words += f" {describe_target(len(folds))}"
     if protocol.unit == "patient":

@@ -78,6 +78,7 @@ def _arms_text(dataset: Mapping[str, Any], arms: Sequence[Evaluation]) -> list[s
     facts = [f"{counted(len(arms), 'arm')} on {size}"]
     ranked = [e for e in arms if "auroc" in e.metrics and e.uses_images]
     ranked = [e for e in ranked if not np.isnan(e.metrics["auroc"].value)]
+    ranked = [e for e in ranked if not e.is_reader] or ranked
     if ranked:
         best = max(ranked, key=lambda e: e.metrics["auroc"].value)
         facts.append(f"highest auroc {best.metrics['auroc'].text} of {shortened(best.name)}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
 from bottleneck.data.selection import Selection
-from bottleneck.evaluation.arm_origin import ArmOrigin
+from bottleneck.evaluation.arm_origin import READER, ArmOrigin
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
@@ -59,8 +59,8 @@ class Evaluation:
         None for the arms without images, and for imported predictions.
     head : str
         Name of the head, such as "svm" or a class of another package; "prior", "metadata" for
-        the arms without images; "predictions" for imported ones, and "ensemble" for the mean of
-        other arms.
+        the arms without images; "predictions" for imported ones, "ensemble" for the mean of
+        other arms, and "reader" for human readers.
     predictions : Predictions
         One row per test sample (with ``unit`` "patient": test patient) and repeat.
     metrics : mapping of str to Metric
@@ -178,9 +178,14 @@ class Evaluation:
         return self.head not in ("prior", "metadata")
 
     @property
+    def is_reader(self) -> bool:
+        """Whether the arm is a human reader, or the mean of several."""
+        return self.head == READER
+
+    @property
     def weights_classes(self) -> bool | None:
         """Whether the classes were weighted equally in training; None if it is not known."""
-        if self.head == "predictions":
+        if self.head in ("predictions", READER):
             config = self.cost.get("training", {}).get("config")
             known = isinstance(config, Mapping) and "class_weights" in config
             return config["class_weights"] != "none" if known else None

@@ -42,7 +42,7 @@ HEADS: Mapping[str, str] = MappingProxyType(
 CHOICES = ", ".join(name for name in HEADS if name != "prior")
 
 # Names of arms without images and of imported predictions.
-_RESERVED = ("metadata", "predictions", "ensemble", *HEADS)
+_RESERVED = ("metadata", "predictions", "ensemble", "reader", *HEADS)
 
 
 def get_head(head: str | Head | Any) -> Head:

@@ -136,6 +136,8 @@ def fit_command(comparison: Comparison, report: str | Path = REPORT) -> FitComma
 def _why_not(best: Evaluation) -> str:
     if best.members:
         return f"'{best.name}' is a mean of several arms, which no command keeps as one model."
+    if best.is_reader:
+        return f"'{best.name}' is a human reader, and there is no other arm to keep."
     return (
         f"'{best.name}' has predictions of another program, which also makes those of new images."
     )

@@ -159,7 +159,7 @@ def auc_intervals(
 
 def variance_name(estimator: AurocEstimator, corrected: bool = True) -> str:
     """Return the name of the variance of an AUROC, after its authors."""
-    if estimator.n_folds > 1:
+    if estimator.n_folds > 1 and estimator.trained:
         return f"LeDell{CORRECTED}" if corrected else "LeDell"
     return "Obuchowski" if estimator.clustered else "DeLong"
 

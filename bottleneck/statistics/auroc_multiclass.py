@@ -93,11 +93,17 @@ class MacroAuroc:
         As for ``macro_auc_interval``.
     name : str
         Name of the scores, for error messages.
+    trained : bool
+        Whether models were trained for the folds, so that ``overlap_factor`` applies.
 
     Attributes
     ----------
     value : float
         The mean AUROC over folds and classes.
+    n_folds : int
+        Number of folds.
+    overlap : float
+        The factor of ``overlap_factor``.
     patients : ndarray of int64, shape (n_samples,)
         Codes of the patients.
     influence : ndarray of float64, shape (n_samples,)
@@ -117,6 +123,7 @@ class MacroAuroc:
         *,
         classes: ArrayLike | None = None,
         name: str = "scores",
+        trained: bool = True,
     ) -> None:
         labels = as_labels("y_true", y_true)
         n = len(labels)
@@ -136,6 +143,8 @@ class MacroAuroc:
             influences.append(by_sample.influence(by_sample.rank(score)))
             by_patient = AurocEstimator(self._codes == number, self.patients, self._folds)
             pairs.append(by_patient.n_pairs)
+        self.n_folds = int(self._folds.max()) + 1
+        self.overlap = overlap_factor(self._folds, self.patients, by_fold=True) if trained else 1.0
         self.value = float(np.mean([one.value for one in influences]))
         self.influence = np.mean([one.positive + one.negative for one in influences], axis=0)
         self.n_pairs = min(pairs)
@@ -147,8 +156,12 @@ class MacroAuroc:
     def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
         """Return the variance that these influences give, corrected over folds, and its df."""
         variance, degrees = patient_variance(influence, self._codes, self._folds, self.patients)
-        overlap = overlap_factor(self._folds, self.patients, by_fold=True)
-        return variance * overlap, degrees
+        return variance * self.overlap, degrees
+
+    @property
+    def training_variance(self) -> float:
+        """The part of the variance that overlapping training sets add."""
+        return self._variance[0] * (1 - 1 / self.overlap)
 
     def interval(self, level: float) -> Interval:
         """Return the confidence interval."""

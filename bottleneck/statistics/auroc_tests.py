@@ -161,12 +161,14 @@ def roc_auc_difference(
         for name, score in (("score_a", score_a), ("score_b", score_b))
     )
     patients = None if groups is None else estimator.patients
-    return with_counts(ranked_difference(estimator, a, b, level), len(a.ranks), patients)
+    return with_counts(ranked_difference(a, b, level), len(a.ranks), patients)
 
 
 class RankedScore(NamedTuple):
     """What the tests need of one score; it is computed once for many pairs."""
 
+    estimator: AurocEstimator
+    """Samples, patients and folds of the score."""
     ranks: NDArray[np.float64]
     """Ranks within folds, shape (n_samples,)."""
     influence: AurocInfluence
@@ -179,37 +181,50 @@ class RankedScore(NamedTuple):
         """Rank a score, and compute its AUROC."""
         ranks = estimator.rank(score, name)
         influence = estimator.influence(ranks)
-        return cls(ranks, influence, auc_intervals(estimator, ranks, influence))
+        return cls(estimator, ranks, influence, auc_intervals(estimator, ranks, influence))
+
+    @property
+    def training_variance(self) -> float:
+        """The part of the variance of the AUROC that ``AurocEstimator.overlap`` adds."""
+        factor = self.estimator.overlap - 1
+        return factor * self.estimator.variance(self.influence)[0] if factor else 0.0
 
 
-def ranked_difference(
-    estimator: AurocEstimator, a: RankedScore, b: RankedScore, level: float = 0.95
-) -> AucDifference:
+def ranked_difference(a: RankedScore, b: RankedScore, level: float = 0.95) -> AucDifference:
     """Test two scores as ``roc_auc_difference`` does.
 
     Parameters
     ----------
-    estimator : AurocEstimator
-        Samples, patients and folds of both scores.
     a, b : RankedScore
-        The scores, from ``RankedScore.of``.
+        The scores, from ``RankedScore.of``, of the same rows and patients. Where their estimators
+        differ, one of them ranks in folds and the other, such as that of a human reader, does
+        not. The influences are subtracted as they are, and ``AurocEstimator.overlap`` adds to the
+        variance only what it adds to that of each score alone.
     level : float
         Confidence level.
     """
     check_level(level)
-    name, value = variance_name(estimator), a.influence.value
-    same = np.array_equal(a.ranks, b.ranks)
+    # Of two, the one with more folds, which leave fewer degrees of freedom.
+    estimator = max(a.estimator, b.estimator, key=lambda one: one.n_folds)
+    alike = a.estimator is b.estimator or estimator.n_folds == 1
+    name = variance_name(estimator) + ("" if alike else " of one of both")
+    value = a.influence.value
+    same = alike and np.array_equal(a.ranks, b.ranks)
     if same and value not in (0.0, 1.0):
         return _no_difference(value, level, name)
     # Two scores that separate these few samples may differ on others.
     variance, degrees = (np.nan, 0.0) if same else estimator.variance(a.influence - b.influence)
+    if alike:
+        variance *= estimator.overlap
+    elif variance > 0:
+        variance += a.training_variance + b.training_variance
     return _test(
         lambda at: (a.interval(at), b.interval(at)),
         level,
-        float(np.sqrt(variance * estimator.overlap)),
+        float(np.sqrt(variance)),
         special.ndtr if estimator.n_folds == 1 else functools.partial(special.stdtr, degrees),
         name,
-        estimator.n_pairs,
+        min(a.estimator.n_pairs, b.estimator.n_pairs),
     )
 
 
@@ -288,12 +303,16 @@ def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDi
     """
     check_level(level)
     influence = a.influence - b.influence
-    variance, degrees = a.variance(influence)
+    folded, other = (a, b) if a.n_folds >= b.n_folds else (b, a)
+    variance, degrees = folded.variance(influence)
+    if folded.overlap != other.overlap:
+        variance = variance / folded.overlap + a.training_variance + b.training_variance
     error = float(np.sqrt(variance))
     if not influence.any() and a.value == b.value not in (0.0, 1.0):
         return _no_difference(a.value, level, a.name)
     tail = functools.partial(special.stdtr, degrees)
-    return _test(lambda at: (a.interval(at), b.interval(at)), level, error, tail, a.name, a.n_pairs)
+    name, pairs = folded.name, min(a.n_pairs, b.n_pairs)
+    return _test(lambda at: (a.interval(at), b.interval(at)), level, error, tail, name, pairs)
 
 
 def _test(

@@ -65,6 +65,8 @@ class AurocEstimator:
         Patients; without them every sample is a patient of its own.
     folds : array-like, shape (n_samples,), optional
         Test folds; only samples of the same fold are ranked together.
+    trained : bool
+        Whether models were trained for the folds, so that ``overlap_factor`` applies.
 
     Attributes
     ----------
@@ -74,6 +76,8 @@ class AurocEstimator:
         Codes of the patients and of the folds, from 0.
     n_folds : int
         Number of folds.
+    trained : bool
+        Whether models were trained for the folds.
     clustered : bool
         Whether any patient has several samples.
     n_pairs : float
@@ -99,7 +103,12 @@ class AurocEstimator:
     """
 
     def __init__(
-        self, y_true: ArrayLike, groups: ArrayLike | None = None, folds: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        groups: ArrayLike | None = None,
+        folds: ArrayLike | None = None,
+        *,
+        trained: bool = True,
     ) -> None:
         self.positive = as_booleans("y_true", y_true)
         n = len(self.positive)
@@ -107,6 +116,7 @@ class AurocEstimator:
         self.folds = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
         n_patients = int(self.patients.max()) + 1
         self.n_folds = int(self.folds.max()) + 1
+        self.trained = trained
         self.clustered = n_patients < n
         self._classes = (self.positive, ~self.positive)
         self._fold_rows = [self.folds == fold for fold in range(self.n_folds)]
@@ -128,7 +138,7 @@ class AurocEstimator:
         )
         appearances = self.patients * self.n_folds + self.folds
         self._appearances = [len(np.unique(appearances[r])) for r in (*self._classes, everyone)]
-        self.overlap = overlap_factor(self.folds, self.patients, by_fold=True)
+        self.overlap = overlap_factor(self.folds, self.patients, by_fold=True) if trained else 1.0
 
     def _disjoint_pairs(self, rows: Bools) -> float:
         counts = [np.bincount(self.patients[rows & side]) for side in self._classes]

@@ -37,6 +37,19 @@ def test_predictions_are_compared_without_a_feature_file() -> None:
 
 
 @pytest.mark.usefixtures("_tables")
+def test_readers_are_arms_and_are_named_on_the_terminal_only() -> None:
+    text = "id,Dr Adam\n" + "".join(f"{n},{1 + n % 2 * 3 + n % 3 // 2}\n" for n in range(40))
+    Path("readers.csv").write_text(text)
+    result = run("--predictions", "a.csv", "--readers", "readers.csv", "--reader-threshold", "4")
+    assert result.exit_code == 0, result.output
+    assert "reader 1 is 'Dr Adam' of readers.csv (40 scores)" in " ".join(result.stderr.split())
+    record = json.loads(Path("report/results.json").read_text())
+    assert [arm["name"] for arm in record["arms"]] == ["a", "reader 1"]
+    assert "Adam" not in result.stdout + json.dumps(record)
+    assert run("--readers", "readers.csv", "--overwrite").exit_code == 2  # It has no labels.
+
+
+@pytest.mark.usefixtures("_tables")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -45,6 +58,9 @@ def test_predictions_are_compared_without_a_feature_file() -> None:
         (["--predictions", "a.csv", "--protocol", "cv"], "leave --protocol at auto"),
         (["--predictions", "a.csv", "--subgroup", "centre"], "no column 'centre'"),
         (["--predictions", "none.csv"], "none.csv"),
+        (["--predictions", "a.csv", "--reader-mean"], "has no effect without --readers"),
+        (["--predictions", "a.csv", "--readers", "none.csv"], "none.csv"),
+        (["--predictions", "a.csv", "--unread", "skip"], "Known: drop, stop"),
     ],
 )
 def test_wrong_uses_have_messages(arguments: list[str], message: str) -> None:

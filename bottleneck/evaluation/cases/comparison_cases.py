@@ -28,7 +28,8 @@ def compare_cases(
     """Return the misclassified samples of each arm that uses images, by its name.
 
     Neighbours are near in the features of the arm. Imported predictions, trained networks and
-    ensembles have the first feature set for this.
+    ensembles have the first feature set for this. Human readers were trained on none of the
+    images.
 
     Parameters
     ----------
@@ -51,12 +52,13 @@ def compare_cases(
             continue
         arm = with_features.get(evaluation.name)
         own = first if arm is None or arm.features is None else arm.features
+        X = _features_of(first) if arm is None else arm.X
         made.append(
             CaseArm(
                 name=evaluation.name,
                 predictions=evaluation.predictions,
                 of_images=images.test if by_patient else None,
-                X=_features_of(first) if arm is None else arm.X,
+                X=None if evaluation.is_reader else X,
                 one_unit="preprocessing" in own.provenance["recipe"],
                 validated=_validated(images, first) if images.head == "predictions" else {},
             )

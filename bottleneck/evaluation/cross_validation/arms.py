@@ -76,8 +76,8 @@ class ArmPredictions:
     Attributes
     ----------
     name, head : str
-        Name of the arm and of its head; "predictions" for imported predictions, and "ensemble"
-        for the mean of other arms.
+        Name of the arm and of its head; "predictions" for imported predictions, "ensemble"
+        for the mean of other arms, and "reader" for human readers.
     backbone, weights : str or None
         None for arms without images and for imported predictions.
     test : Predictions

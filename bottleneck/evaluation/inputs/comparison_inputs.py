@@ -18,6 +18,18 @@ from bottleneck.evaluation.cross_validation.imported_predictions import (
 )
 from bottleneck.evaluation.ensemble import check_ensemble
 from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
+from bottleneck.evaluation.human_readers.human_reader import (
+    HumanReader,
+    match_readers,
+    samples_of_readers,
+)
+from bottleneck.evaluation.human_readers.reader_arms import check_reader_options
+from bottleneck.evaluation.human_readers.reader_tables import (
+    ReaderInput,
+    ReaderTable,
+    is_given,
+    read_reader_tables,
+)
 from bottleneck.evaluation.inputs.arm_names import name_arms
 from bottleneck.evaluation.inputs.chosen_inputs import choose_features, choose_predictions
 from bottleneck.evaluation.inputs.prediction_inputs import (
@@ -25,6 +37,7 @@ from bottleneck.evaluation.inputs.prediction_inputs import (
     read_imported,
     samples_of,
 )
+from bottleneck.evaluation.measures import Measures
 from bottleneck.features.arrays.feature_inputs import Column, NamedFeatures, SampleFields
 from bottleneck.features.sets.feature_set import FeatureSet
 
@@ -51,6 +64,10 @@ class ComparisonInputs:
         Name of the ensemble; None if there is none.
     selection : Selection or None
         What was chosen, as it was given.
+    readers : list of HumanReader
+        Human readers, with the ids and classes of the samples.
+    reader_mean : str or None
+        Name of the mean of the readers; None if there is none.
     """
 
     sets: list[FeatureSet]
@@ -60,6 +77,8 @@ class ComparisonInputs:
     positive: str | None
     ensemble: str | None
     selection: Selection | None
+    readers: list[HumanReader] = dataclasses.field(default_factory=list)
+    reader_mean: str | None = None
 
 
 def read_inputs(
@@ -70,8 +89,10 @@ def read_inputs(
     groups: Column,
     ids: Column,
     predictions: NamedPredictions,
+    readers: ReaderInput,
     external: NamedFeatures,
     unit: Unit,
+    measures: Measures,
     positive: str | int | None,
     selection: Selection | None,
     ensemble: str | None,
@@ -82,8 +103,8 @@ def read_inputs(
 
     Parameters
     ----------
-    features, heads, y, groups, ids, predictions, external, positive, selection, ensemble,
-    names, note
+    features, heads, y, groups, ids, predictions, readers, external, measures, positive,
+    selection, ensemble, names, note
         As for ``compare``, which also lists the errors.
     unit : {"image", "patient"}
         Unit of the metrics.
@@ -94,14 +115,16 @@ def read_inputs(
     """
     stated = None if positive is None else spell_label(positive)
     read = read_imported(predictions)
+    tables = read_reader_tables(readers, note) if is_given(readers) else []
     if features is None:
-        sets, read = _without_features(read, y=y, groups=groups, ids=ids, external=external)
+        idle = {"y": y, "groups": groups, "ids": ids, "external": external}
+        sets, read = _without_features(read, tables, **idle)
     else:
         sets = load_feature_sets(features, SampleFields(y, groups, ids))
     labels = list(features) if isinstance(features, Mapping) else ()
     files = [file_of(one, renamed=bool(labels)) for one in sets]
+    before, choice = sets[0], None
     if selection is not None:
-        before = sets[0]
         others = read_cohorts(external)
         sets, external, choice = choose_features(sets, others, selection, stated, note)
         read = [choose_predictions(arm, before, choice) for arm in read]
@@ -110,19 +133,38 @@ def read_inputs(
     arms = [] if features is None else make_arms(sets, heads, labels, files)
     imported = [adopt_names(arm, first.ids.tolist(), first.classes) for arm in read]
     together = check_ensemble(ensemble, arms, imported)
-    arms, imported, together = name_arms(arms, imported, together, names)
+    scored = match_readers(
+        tables,
+        before,
+        unit=unit,
+        choice=choice,
+        are_numbers=measures.reader_threshold is not None,
+        note=note,
+    )
+    check_reader_options(scored, measures)
+    mean = f"mean of {len(scored)} readers" if measures.reader_mean else None
+    arms, imported, together, scored, mean = name_arms(
+        arms, imported, together, names, scored, mean
+    )
     cohorts = group_cohorts(external, sets, unit=unit)
-    return ComparisonInputs(sets, arms, imported, cohorts, stated, together, selection)
+    return ComparisonInputs(
+        sets, arms, imported, cohorts, stated, together, selection, scored, mean
+    )
 
 
 def _without_features(
-    read: list[ImportedArm], **idle: Any
+    read: list[ImportedArm], tables: list[ReaderTable], **idle: Any
 ) -> tuple[list[FeatureSet], list[ImportedArm]]:
-    """Return the samples of predictions, which are compared without features, and the arms."""
-    if not read:
-        raise UsageError("there is nothing to compare: give features, predictions, or both")
+    """Return the samples of predictions or readers, without features, and the arms."""
+    if not read and not tables:
+        raise UsageError(
+            "there is nothing to compare: give features, predictions or readers, or several of "
+            "these"
+        )
     for name, value in idle.items():
         if value is not None and not (isinstance(value, list | tuple) and not value):
             raise UsageError(f"{name} has no effect without features: leave it out")
+    if not read:
+        return [samples_of_readers(tables)], []
     samples, arms = samples_of(read)
     return [samples], arms

@@ -133,7 +133,7 @@ def _subtract(
         value,
         one.draws - other.draws,
         one.jackknife - other.jackknife,
-        one.overlap,
+        max(one.overlap, other.overlap),
         (least - most, most - least),
     )
     low, high, lost = _bounds(both)

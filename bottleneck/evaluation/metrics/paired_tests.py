@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,13 @@ from bottleneck.statistics.inversion import agree_with_p, invert_interval
 from bottleneck.statistics.mcnemar import mcnemar_of_correct
 from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
 
-__all__ = ["AurocTest", "balanced_accuracy_difference", "paired_tests", "secondary_tests"]
+__all__ = [
+    "AurocTest",
+    "balanced_accuracy_difference",
+    "is_primary",
+    "paired_tests",
+    "secondary_tests",
+]
 
 
 class AurocTest(NamedTuple):
@@ -47,6 +53,7 @@ def paired_tests(
     positive: str | None,
     *,
     family: Sequence[str],
+    readers: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[AurocTest]:
     """Test the difference in AUROC of every pair of arms.
@@ -54,12 +61,16 @@ def paired_tests(
     Parameters
     ----------
     arms : mapping of str to Predictions
-        Predictions by name of the arm, for the same samples in the same folds.
+        Predictions by name of the arm, for the same samples in the same folds; those of readers
+        have one fold per repeat, which has all samples.
     positive : str or None
         The positive class; None for the macro-averaged one-vs-rest AUROC.
     family : sequence of str
         Names of the arms of the primary comparisons. The p values of their pairs are adjusted
-        by Holm's method; those of other pairs are not.
+        by Holm's method; those of other pairs, and of two readers, are not.
+    readers : collection of str
+        Names of the arms that are human readers. Nothing was trained for them, so that the factor
+        for overlapping training sets concerns the other arm only.
     progress : callable or None
         Called with the number of pairs tested and their total.
 
@@ -71,13 +82,15 @@ def paired_tests(
     pairs, results = list(itertools.combinations(arms, 2)), []
     if not pairs:
         return []
-    test = _pair_test(arms, positive)
+    test = _pair_test(arms, positive, readers)
     for n, (a, b) in enumerate(pairs, 1):
         results.append(test(a, b))
         if progress is not None:
             progress(n, len(pairs))
     primary = [
-        n for n, pair in enumerate(pairs) if set(pair) <= set(family) and np.isfinite(results[n].p)
+        n
+        for n, pair in enumerate(pairs)
+        if is_primary(*pair, family, readers) and np.isfinite(results[n].p)
     ]
     adjusted = dict(zip(primary, holm([results[n].p for n in primary]), strict=True))
     return [
@@ -86,24 +99,37 @@ def paired_tests(
     ]
 
 
+def is_primary(a: str, b: str, family: Collection[str], readers: Collection[str]) -> bool:
+    """Return whether the difference of two arms is one of the primary comparisons."""
+    return {a, b} <= set(family) and not {a, b} <= set(readers)
+
+
 def _pair_test(
-    arms: Mapping[str, Predictions], positive: str | None
+    arms: Mapping[str, Predictions], positive: str | None, readers: Collection[str]
 ) -> Callable[[str, str], AucDifference]:
     """Return the test of two arms by name. The AUROC of each arm is estimated once."""
-    first = next(iter(arms.values()))
-    folds = encode_folds(first)
     if positive is None:
-        patients = encode_patients(first)
-        means = functools.cache(
-            lambda name: MacroAuroc(first.labels, arms[name].scores, patients, folds)
-        )
+
+        def macro(name: str) -> MacroAuroc:
+            arm, trained = arms[name], name not in readers
+            patients, folds = encode_patients(arm), encode_folds(arm)
+            return MacroAuroc(arm.labels, arm.scores, patients, folds, trained=trained)
+
+        means = functools.cache(macro)
         return lambda a, b: macro_difference(means(a), means(b))
-    true, _, groups = binarise(first, positive)
-    estimator = AurocEstimator(true, groups, folds)
-    ranked = functools.cache(
-        lambda name: RankedScore.of(estimator, binarise(arms[name], positive)[1])
-    )
-    return lambda a, b: ranked_difference(estimator, ranked(a), ranked(b))
+
+    @functools.cache
+    def estimator(*, trained: bool) -> AurocEstimator:
+        arm = next(arm for name, arm in arms.items() if (name not in readers) is trained)
+        true, _, groups = binarise(arm, positive)
+        return AurocEstimator(true, groups, encode_folds(arm), trained=trained)
+
+    def rank(name: str) -> RankedScore:
+        own = estimator(trained=name not in readers)
+        return RankedScore.of(own, binarise(arms[name], positive)[1])
+
+    ranked = functools.cache(rank)
+    return lambda a, b: ranked_difference(ranked(a), ranked(b))
 
 
 def secondary_tests(
@@ -162,7 +188,7 @@ def _accuracy(a: str, b: str, firsts: Mapping[str, Predictions], *, repeated: bo
         one.predicted == one.labels,
         other.predicted == other.labels,
         patients,
-        overlap=overlap_factor(encode_folds(one), patients),
+        overlap=_overlap(one, other),
     )
     method = f"{test.method}, first repeat" if repeated else test.method
     return Difference(
@@ -176,6 +202,11 @@ def _accuracy(a: str, b: str, firsts: Mapping[str, Predictions], *, repeated: bo
         method=f"{method}, {test.level:.0%}",
         role="secondary",
     )
+
+
+def _overlap(one: Predictions, other: Predictions) -> float:
+    """Return the larger factor: that of the arm in folds, where the other one is a reader."""
+    return max(overlap_factor(encode_folds(arm), encode_patients(arm)) for arm in (one, other))
 
 
 def _balanced(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
@@ -227,7 +258,7 @@ def balanced_accuracy_difference(
     means = np.bincount(cells, gain) / sizes
     influence = (gain - means[cells]) / sizes[cells] / len(sizes)
     variance, degrees = patient_variance(influence, labels, repeats, patients)
-    overlap = overlap_factor(encode_folds(one), patients)
+    overlap = _overlap(one, other)
     method = "influence by patient" + (CORRECTED if overlap > 1 else "")
 
     def interval(at: float) -> Interval:

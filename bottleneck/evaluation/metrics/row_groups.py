@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import weakref
 from collections.abc import Callable, Hashable
@@ -20,6 +21,7 @@ __all__ = [
     "independent_units",
     "match_folds",
     "remember",
+    "repeat_rows",
     "split_folds",
 ]
 
@@ -65,6 +67,26 @@ def encode_folds(predictions: Predictions) -> NDArray[np.int64]:
     """Return the codes, from 0, of the folds of all repeats, in order of repeats."""
     numbers = predictions.repeats * (predictions.folds.max() + 1) + predictions.folds
     return as_codes("folds", numbers, len(numbers))
+
+
+def repeat_rows(predictions: Predictions, like: Predictions) -> Predictions:
+    """Return predictions without folds in the rows of others of the same samples.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        One row per sample.
+    like : Predictions
+        Predictions of the same samples, in folds and repeats.
+
+    Returns
+    -------
+    Predictions
+        With the repeats of ``like``, and one fold in each of them.
+    """
+    row = {sample: n for n, sample in enumerate(predictions.ids.tolist())}
+    taken = predictions.take(np.array([row[sample] for sample in like.ids.tolist()], np.intp))
+    return dataclasses.replace(taken, repeats=like.repeats)
 
 
 def split_folds(predictions: Predictions) -> list[NDArray[np.intp]]:

@@ -95,10 +95,14 @@ def arms_with_band(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def best_arm(evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """Return the arm with images that has the highest AUROC; None if no AUROC is defined."""
-    arms = [
+    """Return the arm with images that has the highest AUROC; None if no AUROC is defined.
+
+    A human reader is none that could be chosen, unless there is no other arm.
+    """
+    ranked = [
         e
         for e in evaluations
         if e.uses_images and "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)
     ]
+    arms = [e for e in ranked if not e.is_reader] or ranked
     return max(arms, key=lambda e: e.metrics["auroc"].value, default=None)

@@ -1,0 +1,1 @@
+"""Human readers as arms of a comparison: their tables, scales, and predictions."""
