@@ -259,15 +259,16 @@ class CombinedSource:
 
     def read(self, source: str) -> bytes:
         """Return the bytes of an image; raise what its data set raises."""
-        name, inner = self._split(source)
+        name, inner = self.split(source)
         return self.images[name].read(inner)
 
     def stamp(self, source: str) -> tuple[int, int] | None:
         """Return size and modification time, or None if the image is not a file of its own."""
-        name, inner = self._split(source)
+        name, inner = self.split(source)
         images = self.images[name]
         return images.stamp(inner) if isinstance(images, FileSource | CombinedSource) else None
 
-    def _split(self, source: str) -> tuple[str, str]:
+    def split(self, source: str) -> tuple[str, str]:
+        """Return the name of the data set of an image, and its source there."""
         name = next(n for n in self.images if source.startswith(prefixed(n, "")))
         return name, source[len(name) + len(SEPARATOR) :]

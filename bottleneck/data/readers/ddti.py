@@ -6,6 +6,7 @@ Pedraza et al., "An open access thyroid ultrasound image database", Proc. SPIE 9
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -17,9 +18,10 @@ from xml.etree.ElementTree import Element
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.data.readers.xml_files import parse_xml
+from bottleneck.data.regions.outlines import Outlines, Polygon
 from bottleneck.data.samples import Box, Sample, collect
 
-__all__ = ["CASE_FILE", "read_ddti"]
+__all__ = ["CASE_FILE", "DdtiOutlines", "read_ddti"]
 
 CASE_FILE = re.compile(r"(\d+)\.xml", re.ASCII | re.IGNORECASE)
 _IMAGE_FILE = re.compile(r"(\d+)_(\d+)(\.[a-z0-9]+)", re.ASCII | re.IGNORECASE)
@@ -107,25 +109,64 @@ def _read_label(score: str) -> str | None:
     return "benign" if match[1] in "23" else "malignant"
 
 
-def _read_marks(root: Element) -> dict[str, list[Box | None]]:
+@dataclasses.dataclass(frozen=True)
+class DdtiOutlines:
+    """The outlines of nodules in the XML files of DDTI, read when they are asked for.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder with the files.
+    """
+
+    folder: Path
+
+    def find(self, sample: Sample) -> Outlines | None:
+        """Return the outlines in an image, or that of the nodule that a sample is cut out for.
+
+        Raises
+        ------
+        DataError
+            If the XML file is damaged or harmful.
+        """
+        match = _IMAGE_FILE.fullmatch(sample.source)
+        case = self._cases.get(match[1]) if match else None
+        if match is None or case is None:
+            return None
+        marks = _read_marks(parse_xml(self.folder / case))[match[2]]
+        regions = [one for one in marks if one is not None]
+        own = [outline for box, outline in regions if box == sample.region]
+        # A region of the user's own choice contains what it contains.
+        return Outlines.of(own or [outline for _, outline in regions])
+
+    @functools.cached_property
+    def _cases(self) -> dict[str, str]:
+        matches = (CASE_FILE.fullmatch(file) for file in list_files(self.folder).files)
+        return {match[1]: match[0] for match in matches if match}
+
+
+_Mark = tuple[Box, Polygon]
+
+
+def _read_marks(root: Element) -> dict[str, list[_Mark | None]]:
     """Return the regions of each image by its number; None for an unusable region."""
-    regions: dict[str, list[Box | None]] = defaultdict(list)
+    regions: dict[str, list[_Mark | None]] = defaultdict(list)
     for mark in root.iter("mark"):
         number = (mark.findtext("image") or "").strip()
         regions[number] += _read_regions(mark.findtext("svg") or "")
     return regions
 
 
-def _read_regions(svg: str) -> list[Box | None]:
+def _read_regions(svg: str) -> list[_Mark | None]:
     try:
         content = json.loads(svg) if svg.strip() else []
     except (ValueError, RecursionError):
         return [None]
-    return [_bound(region) for region in content] if isinstance(content, list) else [None]
+    return [_read_mark(region) for region in content] if isinstance(content, list) else [None]
 
 
-def _bound(region: Any) -> Box | None:
-    """Return the bounding box of a polygon with the margin; None if the polygon is unusable."""
+def _read_mark(region: Any) -> _Mark | None:
+    """Return a polygon and its bounding box with the margin; None if the polygon is unusable."""
     try:
         xs = [float(point["x"]) for point in region["points"]]
         ys = [float(point["y"]) for point in region["points"]]
@@ -137,7 +178,9 @@ def _bound(region: Any) -> Box | None:
         return None
     left, right = _grow(xs)
     top, bottom = _grow(ys)
-    return (left, top, right, bottom) if right > 0 and bottom > 0 else None
+    if right <= 0 or bottom <= 0:
+        return None
+    return (left, top, right, bottom), tuple(zip(xs, ys, strict=True))
 
 
 def _grow(values: list[float]) -> tuple[int, int]:
@@ -145,10 +188,10 @@ def _grow(values: list[float]) -> tuple[int, int]:
     return max(0, math.floor(min(values) - margin)), math.ceil(max(values) + margin)
 
 
-def _crop(sample: Sample, regions: list[Box | None], excluded: Counter[str]) -> list[Sample]:
+def _crop(sample: Sample, regions: list[_Mark | None], excluded: Counter[str]) -> list[Sample]:
     """Return one sample per nodule, numbered in the order of the file."""
     nodules = [
-        dataclasses.replace(sample, id=f"{sample.id}#{number}", region=region)
+        dataclasses.replace(sample, id=f"{sample.id}#{number}", region=region[0])
         for number, region in enumerate(regions, start=1)
         if region is not None
     ]

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.errors import DataError
 
-__all__ = ["is_image_folder", "same_but_suffix", "same_but_word", "split_masks"]
+__all__ = ["is_image_folder", "match_masks", "same_but_suffix", "same_but_word", "split_masks"]
 
 _MASK = (
     "masks?|msk|segmentations?|segmented|seg|labels?|labelmap|gt|ground[ _-]?truth|annotations?|"
@@ -78,6 +79,42 @@ def split_masks(images: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]
         sorted(masks.items()),
         sorted(p for p in suspects - masks.keys() if _base(_stem(p), _MASK_NAME) is not None),
     )
+
+
+def match_masks(masks: Iterable[str], images: Iterable[str]) -> list[tuple[str, str]]:
+    """Return masks in a folder of their own, each with the image of its name in another folder.
+
+    The folders and the words that ``split_masks`` knows need not be there. Masks without an image
+    are left out.
+
+    Raises
+    ------
+    DataError
+        If a mask has the name of several images.
+
+    Examples
+    --------
+    >>> match_masks(["1_mask.png", "b/2.png"], ["a/1.png", "a/2.png", "b/2.png"])
+    [('1_mask.png', 'a/1.png'), ('b/2.png', 'b/2.png')]
+    """
+    # Images by what their paths end in: the name, the last folder and the name, and so on.
+    by_end: dict[tuple[str, ...], set[str]] = {}
+    for image in images:
+        key = _key(image)
+        for start in range(len(key)):
+            by_end.setdefault(key[start:], set()).add(image)
+    pairs = []
+    for mask in masks:
+        key = _key(mask)
+        shorter = (*key[:-1], _NUMBER.sub("", key[-1])) if key else key
+        named = sorted(by_end.get(key) or by_end.get(shorter) or ())
+        if len(named) > 1:
+            raise DataError(
+                f"the mask '{mask}' has the name of '{named[0]}' and of '{named[1]}': put masks "
+                "into folders with the names of the folders of the images"
+            )
+        pairs += [(mask, image) for image in named]
+    return pairs
 
 
 def is_image_folder(name: str) -> bool:

@@ -17,7 +17,14 @@ from bottleneck.data.spelling.missing_values import blank_if_missing
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 
-__all__ = ["NamedSamples", "SampleList", "find_samples", "list_samples", "read_sample_list"]
+__all__ = [
+    "NamedSamples",
+    "SampleList",
+    "find_samples",
+    "list_samples",
+    "match_entries",
+    "read_sample_list",
+]
 
 # Names of a column that lists samples, without case, spaces and separators.
 _HEADERS = re.compile(
@@ -189,6 +196,20 @@ def find_samples(
         problem=_explain(listed, column, unknown, columns, dataset) if unknown else "",
         notes=tuple(notes),
     )
+
+
+def match_entries(texts: set[str], columns: Columns) -> dict[str, list[int]]:
+    """Return the rows of each entry that is the id of a sample, or else the path of its image.
+
+    Parameters
+    ----------
+    texts : set of str
+        Entries of a list.
+    columns : callable
+        As for ``find_samples``.
+    """
+    found = _match_ids(texts, columns("id"))
+    return found | _match_paths(texts - set(found), columns("source"))
 
 
 def _match_ids(texts: set[str], ids: Iterable[str]) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -14,11 +15,12 @@ from xml.etree.ElementTree import Element
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.data.readers.xml_files import parse_xml
+from bottleneck.data.regions.outlines import Outlines, rectangle
 from bottleneck.data.samples import Box, Sample, collect
 from bottleneck.errors import DataError
 from bottleneck.files.small_files import read_small
 
-__all__ = ["read_tn5000"]
+__all__ = ["VocBoxes", "read_tn5000"]
 
 _LABELS = {"0": "benign", "1": "malignant"}
 _SPLITS = ("train", "val", "test")
@@ -89,6 +91,42 @@ def read_tn5000(folder: Path, *, crop: bool = False) -> ImageDataset:
         excluded=+excluded,
         notes=listing.notes,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class VocBoxes:
+    """The boxes in the annotations of Pascal VOC, read when they are asked for.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder that contains ``Annotations`` and ``JPEGImages``.
+    """
+
+    folder: Path
+
+    def find(self, sample: Sample) -> Outlines | None:
+        """Return the boxes in an image, or that of the object that a sample is cut out for.
+
+        Raises
+        ------
+        DataError
+            If the annotation is damaged or harmful.
+        """
+        path = PurePosixPath(sample.source)
+        if path.parts[0] != "JPEGImages":
+            return None
+        name = _normalise(str(path.relative_to("JPEGImages").with_suffix("")))
+        if (annotation := self._annotations.get(name)) is None:
+            return None
+        objects = parse_xml(self.folder / annotation).findall("object")
+        boxes = [box for one in objects if (box := _read_box(one)) is not None]
+        own = [box for box in boxes if box == sample.region]
+        return Outlines.of([rectangle(box) for box in own or boxes])
+
+    @functools.cached_property
+    def _annotations(self) -> dict[str, str]:
+        return _find_files(list_files(self.folder).files, "Annotations", {".xml"})
 
 
 def _find_files(files: list[str], folder: str, suffixes: Collection[str]) -> dict[str, str]:
