@@ -69,8 +69,14 @@ def unused_parts(encoder: Encoder) -> frozenset[str]:
     network = _complete(encoder)
     side = config_of(encoder).input_size[-1]
     with torch.device("meta"):
-        used = called_modules(network, torch.empty(1, 3, side, side))
-    return frozenset(name for name, _ in network.named_children() if name not in used)
+        called = called_modules(network, torch.empty(1, 3, side, side))
+    used = {name.partition(".")[0] for name in called}  # A list of modules is never called.
+    # The position embedding of DINOv3 is used by its method get_embed, and never called.
+    return frozenset(
+        name
+        for name, child in network.named_children()
+        if name not in used and not hasattr(child, "get_embed")
+    )
 
 
 def _complete(encoder: Encoder) -> nn.Module:

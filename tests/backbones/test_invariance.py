@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import timm
 import torch
 from example_images import embed_files, largest_difference, two_images
 from made import dataset_of, make_images
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
-from bottleneck.backbones.embedding import embed_together
+from bottleneck.backbones.embedding import embed_together, normalised
 from bottleneck.backbones.layer_listing import describe_layers
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract, extract_all
@@ -177,3 +178,14 @@ def test_an_unknown_layer_among_several_is_named(tmp_path):
             weights="random",
             output=tmp_path,
         )
+
+
+@pytest.mark.slow
+def test_tokens_of_dinov3_are_averaged_as_timm_averages_them() -> None:
+    backbone = load_backbone("timm/vit_small_patch16_dinov3", weights="random")
+    pixels = torch.randint(0, 256, (2, 256, 256, 3), dtype=torch.uint8)
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        original = timm.create_model("vit_small_patch16_dinov3", num_classes=0).eval()
+        known = original(normalised(backbone, pixels))
+    torch.testing.assert_close(backbone.embed(pixels), known, rtol=1e-4, atol=1e-5)

@@ -12,6 +12,8 @@ from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
+from bottleneck.backbones.embedding import normalised
+from bottleneck.backbones.networks import feature_map
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.class_activation import class_activation_maps, find_obstacle
@@ -65,6 +67,21 @@ def apart(head: ExplainedHead, pixels: Any) -> float:
         abs(float(one.values.mean(dtype=np.float64)) + one.intercept - value)
         for one, value in zip(maps, decided, strict=True)
     )
+
+
+def normalise_layers(backbone: Backbone, pixels: Any) -> None:
+    """Set the batch normalisation of a network to images.
+
+    As it is, some networks with random weights have nearly equal features for all images, so that
+    a decision is the rounding of the features.
+    """
+    norms = [one for one in backbone.network.modules() if hasattr(one, "running_mean")]
+    for one in norms:
+        one.train()
+        one.momentum = 1.0
+    with torch.no_grad():
+        feature_map(backbone.network, normalised(backbone, torch.from_numpy(pixels)))
+    backbone.network.eval()
 
 
 class Form(nn.Module):
@@ -208,6 +225,7 @@ def test_maps_of_an_inner_layer_are_exact() -> None:
 def test_the_maps_of_each_network_are_exact(name: str) -> None:
     backbone = load_backbone(name, weights="random")
     pixels = images(backbone)
+    normalise_layers(backbone, pixels)
     head = explained(backbone, pixels)
     error = apart(head, pixels)
     print(f"{name}: {backbone.shape}, {backbone.pool.grid(backbone.shape)}, {error:.1e}")
