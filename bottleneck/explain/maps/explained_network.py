@@ -25,7 +25,7 @@ from bottleneck.files.paths import as_path
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.text.short_repr import class_names, describe
 
-__all__ = ["ExplainedNetwork", "NetworkMember"]
+__all__ = ["ExplainedNetwork", "NetworkMember", "at_last_map"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,10 +38,13 @@ class NetworkMember:
         From an image to the features that the classifier takes, by the last map.
     head : nn.Module
         The classifier, on the CPU.
+    name : str
+        Name of the network or of the architecture.
     """
 
     backbone: Backbone
     head: nn.Module
+    name: str
 
     def differentiable(self, features: Tensor) -> Tensor:
         """Return the values of the classes, in float64: of two classes, -d and d."""
@@ -69,8 +72,8 @@ class NetworkMember:
         layers = [one for one in layers if not isinstance(one, nn.Dropout | nn.Identity)]
         if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
             raise UsageError(
-                f"the classifier of {self.backbone.name} has {len(layers)} layers, so that its "
-                "decision is no weighted sum"
+                f"the classifier of {self.name} is not one linear layer, and its decision is no "
+                "weighted sum of features"
             )
         weights = layers[0].weight.detach().double().numpy()
         bias = layers[0].bias.detach().double().numpy()
@@ -141,7 +144,7 @@ class ExplainedNetwork:
         loaded = [trained.network(one, backbone) for one in choice.members]
         if record.features is None:
             members = [
-                _at_map(split_network(one, record, network_label(record, fold)))
+                at_last_map(split_network(one, record, network_label(record, fold)))
                 for one, fold in zip(loaded, choice.members, strict=True)
             ]
         else:
@@ -149,7 +152,10 @@ class ExplainedNetwork:
             frozen = load_network(
                 stated.recipe, stated.weights or {}, weights=weights, backbone=backbone
             )
-            members = [NetworkMember(frozen, one.head.eval().double()) for one in loaded]
+            members = [
+                NetworkMember(frozen, one.head.eval().double(), record.network.backbone)
+                for one in loaded
+            ]
         for one in members:
             one.backbone.to(place)
             one.head.requires_grad_(False)
@@ -167,7 +173,7 @@ class ExplainedNetwork:
         backbone = self.members[0].backbone
         return describe(
             self,
-            f"{self.name} of {backbone.name}",
+            f"{self.name} of {self.members[0].name}",
             f"classes {class_names(self.classes)}",
             f"on {backbone.device}",
         )
@@ -212,19 +218,22 @@ _OWN_CLASSIFIERS = (
 )
 
 
-def _at_map(network: SplitNetwork) -> NetworkMember:
+def at_last_map(network: SplitNetwork) -> NetworkMember:
     """Return a network that is split at its last map, also if it has a classifier of its own."""
+    name = network.backbone.name
     if not isinstance(network.head, nn.Identity):
-        return NetworkMember(network.backbone, network.head)
+        return NetworkMember(network.backbone, network.head, name)
     body = network.backbone.network
     if isinstance(body, nn.Sequential):  # The small CNN.
         first = next(n for n, one in enumerate(body) if isinstance(one, nn.Flatten))
-        return NetworkMember(network.backbone.at(str(first - 1), "flatten"), _copy(body[first:]))
+        return NetworkMember(
+            network.backbone.at(str(first - 1), "flatten"), _copy(body[first:]), name
+        )
     modules = dict(body.named_children())
     layer, pooling, classifier = next(
         one for one in _OWN_CLASSIFIERS if one[0] in modules and one[2] in modules
     )
-    return NetworkMember(network.backbone.at(layer, pooling), _copy(modules[classifier]))
+    return NetworkMember(network.backbone.at(layer, pooling), _copy(modules[classifier]), name)
 
 
 def _copy(classifier: nn.Module) -> nn.Module:

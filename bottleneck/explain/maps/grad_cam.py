@@ -19,6 +19,8 @@ from bottleneck.explain.maps.heat_map import HeatMap
 
 __all__ = ["find_gradient_obstacle", "grad_cam_maps"]
 
+Array = NDArray[np.float64]
+
 # The most that decisions may differ by, as a share of the largest one.
 _MOST_APART = 1e-3
 _MOST_LOG_ODDS = 12.0
@@ -92,7 +94,7 @@ def grad_cam_maps(
     # Log-odds of probabilities near 0 and 1 are rounded, and limited.
     rounded = isinstance(explained, ExplainedHead) and not explained.has_decision_function
     most = _MOST_LOG_ODDS if rounded else np.inf
-    differentiated = np.mean([values for _, values in each], axis=0)
+    differentiated = np.mean([values for _, values in each], axis=0).reshape(decisions.shape)
     _refuse_other_function(differentiated.clip(-most, most), decisions.clip(-most, most))
     return [
         HeatMap(
@@ -138,27 +140,28 @@ def _paths(explained: Explained) -> list[GradientPath]:
 
 def _follow(
     path: GradientPath, pixels: NDArray[Any], columns: Sequence[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return maps of shape (n_images, rows, columns), and values of the classes."""
+) -> tuple[list[Array], list[Array]]:
+    """Return the map of each image, and its values of the classes."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     cam = GradCAM(path.network, [path.layer])
-    maps, decisions, done = [], [], 0
+    maps: list[Array] = []
+    decisions: list[Array] = []
     try:
         for batch in pixel_batches(path.backbone, pixels):
-            targets = [ClassifierOutputTarget(one) for one in columns[done : done + len(batch)]]
+            at = columns[len(maps) : len(maps) + len(batch)]
+            targets = [ClassifierOutputTarget(column) for column in at]
             inputs = path.maps(batch)
             cam(inputs, targets)  # Its result is without negative values, and scaled to 0 to 1.
             kept = cam.activations_and_grads
             activations, gradients = kept.activations[0].numpy(), kept.gradients[0].numpy()
             signed = cam.get_cam_image(inputs, path.layer, targets, activations, gradients)
-            maps.append(signed.astype(np.float64) * signed[0].size)
-            decisions.append(cam.outputs.detach().numpy())
-            done += len(batch)
+            maps += [*(signed.astype(np.float64) * signed[0].size)]
+            decisions += [*cam.outputs.detach().numpy()]
     finally:
         cam.activations_and_grads.release()
-    return np.concatenate(maps), np.concatenate(decisions)
+    return maps, decisions
 
 
 def _refuse_other_function(differentiated: NDArray[Any], decisions: NDArray[Any]) -> None:
