@@ -81,9 +81,9 @@ def test_a_decision_of_ones_own_has_occlusion_only() -> None:
         ({"pixels": PIXELS[:, :8]}, r"got the shape \(2, 8, 16, 3\)"),
         ({"pixels": PIXELS.astype(int)}, "type int64"),
         ({"pixels": PIXELS[:, :8], "method": "occlusion"}, r"got the shape \(2, 8, 16, 3\)"),
-        ({"pixels": 5, "method": "occlusion"}, r"got the shape \(\)"),
-        ({"pixels": 5}, r"got the shape \(\)"),
-        ({"pixels": None}, r"got the shape \(\)"),
+        ({"pixels": 5, "method": "occlusion"}, "uint8, and got 5"),
+        ({"pixels": [PIXELS[0]]}, r"uint8, and got .*: make them"),
+        ({"pixels": None}, "uint8, and got None"),
     ],
 )
 def test_wrong_uses_are_refused(options: dict[str, Any], message: str) -> None:

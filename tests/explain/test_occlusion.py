@@ -93,7 +93,7 @@ def test_the_usual_patch_gives_a_map_of_few_cells(side: int, cells: int) -> None
     steps: list[tuple[int, int, str]] = []
     (one,) = occlusion_maps(
         constant,
-        np.zeros((1, side, side, 1), np.uint8),
+        np.zeros((1, side, side, 3), np.uint8),
         "benign",
         progress=lambda *step: steps.append(step),
     )

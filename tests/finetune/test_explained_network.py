@@ -104,7 +104,7 @@ def test_a_classifier_on_features_has_grad_cam(
     np.testing.assert_allclose(1 / (1 + np.exp(-decisions)), rows.scores, atol=1e-5)
     choice = choose_map_method(explained)
     assert choice.name == "grad-cam"
-    assert "new_fc is not one linear layer" in choice.words
+    assert "new_fc on small is not one linear layer" in choice.words
     assert make_maps(explained, pixels[:2], "benign")[0].values.shape == (3, 3)
 
 

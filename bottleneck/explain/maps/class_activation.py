@@ -81,7 +81,7 @@ def class_activation_maps(
     >>> bool(abs(one.values.mean() + one.intercept - one.decision) < 1e-5)
     True
     """
-    columns = class_columns(explained.classes, towards, len(pixels))
+    columns = class_columns(explained, pixels, towards)
     if (obstacle := find_obstacle(explained)) is not None:
         raise UsageError(
             f"an exact map needs a weighted sum of averaged features: {obstacle}. Use --maps "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,10 @@ from bottleneck.errors import UsageError, unknown_name
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["Explained", "class_columns"]
+__all__ = ["Explained", "class_columns", "refuse_other_pixels"]
+
+# Preprocessing with the resizer "opencv" gives float32.
+_TYPES = (np.uint8, np.float32)
 
 
 class Explained(Protocol):
@@ -54,28 +57,50 @@ class Explained(Protocol):
         ...
 
 
-def class_columns(classes: Sequence[str], towards: str | Sequence[str], n_images: int) -> list[int]:
+def refuse_other_pixels(pixels: object, preprocessing: Preprocessing) -> None:
+    """Raise ``UsageError`` if something is no batch of preprocessed images.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or float32, shape (n_images, crop, crop, n_channels)
+        Values from 0 to 255.
+    preprocessing : Preprocessing
+        How pixels reach the network.
+    """
+    shape = (preprocessing.crop, preprocessing.crop, preprocessing.n_channels)
+    got = shorten(pixels)
+    if isinstance(pixels, np.ndarray):
+        if pixels.ndim == 4 and pixels.shape[1:] == shape and pixels.dtype in _TYPES:
+            return
+        got = f"the shape {pixels.shape} and type {pixels.dtype}"
+    raise UsageError(
+        f"the network takes preprocessed images of shape (n, {', '.join(map(str, shape))}) and "
+        f"type uint8, and got {got}: make them with preprocessing.pixels(image)"
+    )
+
+
+def class_columns(
+    explained: Explained, pixels: NDArray[Any], towards: str | Sequence[str]
+) -> list[int]:
     """Return the column of the class that the map of each image is towards.
 
     Parameters
     ----------
-    classes : sequence of str
-        All labels, in the order of the columns.
+    explained : Explained
+        What decides.
+    pixels : ndarray of uint8, shape (n_images, crop, crop, n_channels)
+        Preprocessed images.
     towards : str or sequence of str
         The class, or that of each image.
-    n_images : int
-        Number of images.
 
     Raises
     ------
     UsageError
-        If there is no such class, or there are more or fewer classes than images.
-
-    Examples
-    --------
-    >>> class_columns(("benign", "malignant"), "malignant", 2)
-    [1, 1]
+        If there is no such class, there are more or fewer classes than images, or the images have
+        another shape or type.
     """
+    refuse_other_pixels(pixels, explained.preprocessing)
+    classes, n_images = explained.classes, len(pixels)
     if isinstance(towards, str):
         names = [towards]
     elif isinstance(towards, Sequence | np.ndarray):

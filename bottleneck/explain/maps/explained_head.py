@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
+from bottleneck.explain.maps.decision import refuse_other_pixels
 from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.heads.estimators.suitability import has_method, last_step, walk
 from bottleneck.heads.search import score_classes
@@ -181,14 +182,6 @@ def pixel_batches(backbone: Backbone, pixels: NDArray[Any]) -> Iterator[torch.Te
     UsageError
         If the pixels have another shape or type.
     """
-    expected = backbone.preprocessing
-    shape = (expected.crop, expected.crop, expected.n_channels)
-    array = np.asarray(pixels)
-    if array.ndim != 4 or array.shape[1:] != shape or array.dtype not in (np.uint8, np.float32):
-        raise UsageError(
-            f"the network {backbone.name} takes preprocessed images of shape (n, "
-            f"{', '.join(map(str, shape))}) and type uint8, and got the shape {array.shape} and "
-            f"type {array.dtype}: make them with backbone.preprocessing.pixels(image)"
-        )
-    for start in range(0, len(array), _BATCH):
-        yield torch.from_numpy(np.ascontiguousarray(array[start : start + _BATCH]))
+    refuse_other_pixels(pixels, backbone.preprocessing)
+    for start in range(0, len(pixels), _BATCH):
+        yield torch.from_numpy(np.ascontiguousarray(pixels[start : start + _BATCH]))

@@ -74,7 +74,7 @@ def grad_cam_maps(
     >>> grad_cam_maps(head, pixels[:1], "malignant")[0].values.shape
     (7, 7)
     """
-    columns = class_columns(explained.classes, towards, len(pixels))
+    columns = class_columns(explained, pixels, towards)
     try:
         paths = _paths(explained)
     except UsageError as error:

@@ -83,9 +83,8 @@ def occlusion_maps(
     >>> occlusion_maps(head, pixels[:1], "malignant", patch=4)[0].values.shape
     (8, 8)
     """
-    pixels = np.asarray(pixels)
-    columns = class_columns(explained.classes, towards, len(pixels))
-    whole = explained.decisions(pixels)  # This refuses pixels of another shape.
+    columns = class_columns(explained, pixels, towards)
+    whole = explained.decisions(pixels)
     side = explained.preprocessing.crop
     patch, stride = _sizes(side, patch, stride)
     starts = sorted({*range(0, side - patch + 1, stride), side - patch})
