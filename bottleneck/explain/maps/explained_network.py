@@ -153,10 +153,8 @@ class ExplainedNetwork:
             frozen = load_network(
                 stated.recipe, stated.weights or {}, weights=weights, backbone=backbone
             )
-            members = [
-                NetworkMember(frozen, one.head.eval().double(), record.network.backbone)
-                for one in loaded
-            ]
+            name = f"{NEW_FC} on {record.network.backbone}"
+            members = [NetworkMember(frozen, one.head.eval().double(), name) for one in loaded]
         for one in members:
             one.backbone.to(place)
             one.head.requires_grad_(False)
