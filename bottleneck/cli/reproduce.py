@@ -166,10 +166,10 @@ def _pair(option: str, text: str, *, alone: bool = False) -> tuple[str, str]:
 
 
 def _show_check(study: Study, *, as_json: bool) -> None:
-    from bottleneck.studies.consistency.check import check
+    from bottleneck.studies.consistency.check import check_study
     from bottleneck.studies.figure_table import contradictions
 
-    contradicting = check(study.published, positive=study.positive, negative=study.negative)
+    contradicting = check_study(study)
     if as_json:
         show_json({"study": study.name, "contradictions": [vars(one) for one in contradicting]})
         return

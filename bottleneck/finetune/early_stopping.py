@@ -29,13 +29,17 @@ class Validated(pl.LightningModule):
     ----------
     network : Classifier
         The network.
-    val_loss, val_auroc : float
-        Loss and AUROC on the validation set after the last epoch.
+    val_loss, val_auroc, val_accuracy : float
+        Loss, AUROC and accuracy on the validation set after the last epoch.
+    val_recall : dict of str to float
+        Share of each class of the validation set that was predicted right.
     """
 
     network: Classifier
     val_loss: float
     val_auroc: float
+    val_accuracy: float
+    val_recall: dict[str, float]
 
 
 class Course(Callback):
@@ -99,8 +103,11 @@ class Course(Callback):
             {
                 "epoch": len(self.curve) + 1,
                 "train_loss": float(trainer.callback_metrics["train_loss"]),
+                "train_accuracy": float(trainer.callback_metrics["train_accuracy"]),
                 "val_loss": pl_module.val_loss,
                 "val_auroc": pl_module.val_auroc,
+                "val_accuracy": pl_module.val_accuracy,
+                "val_recall": pl_module.val_recall,
                 "learning_rate": self._rate,
                 "seconds": time.perf_counter() - self._began,
                 "peak_memory_bytes": _peak_memory(pl_module.device),

@@ -56,7 +56,8 @@ class Training(Validated):
         )
         self.main_process, self.temporary = os.getpid(), own_folder()
         self.outputs: list[tuple[Tensor, Tensor]] = []
-        self.val_loss = self.val_auroc = float("nan")
+        self.val_loss = self.val_auroc = self.val_accuracy = float("nan")
+        self.val_recall: dict[str, float] = {}
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return the batches of the current epoch, augmented and in its order."""
@@ -90,14 +91,21 @@ class Training(Validated):
         rank, world = self.global_rank, self.trainer.world_size
         place = number * world + rank
         torch.manual_seed(derive_seed("step", self.config.seed, self.current_epoch, place))
-        loss: Tensor = self.loss(self.network(inputs), labels)
+        logits = self.network(inputs)
+        loss: Tensor = self.loss(logits, labels)
         if not torch.isfinite(loss):
             raise UsageError(
                 f"the loss is not finite in epoch {self.current_epoch + 1}: use a smaller "
                 "--learning-rate, or --precision fp32"
             )
-        self.log(
-            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True
+        # Of the images as they were augmented, while the network changes.
+        right = (logits.detach().argmax(1) == labels).float().mean()
+        self.log_dict(
+            {"train_loss": loss, "train_accuracy": right},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(labels),
+            sync_dist=True,
         )
         return loss
 
@@ -116,7 +124,14 @@ class Training(Validated):
         _, first = np.unique(rows.cpu().numpy(), return_index=True)
         logits, rows = logits[first], rows[first]
         labels = self.inputs.labels[rows.cpu().numpy()]
-        self.val_auroc = auroc(labels, logits.double().softmax(1).cpu().numpy())
+        probabilities = logits.double().softmax(1).cpu().numpy()
+        self.val_auroc = auroc(labels, probabilities)
+        right = probabilities.argmax(axis=1) == labels
+        self.val_accuracy = float(right.mean())
+        self.val_recall = {
+            name: float(right[labels == code].mean())
+            for code, name in enumerate(self.inputs.classes)
+        }
         self.val_loss = float(self.loss(logits, torch.from_numpy(labels).to(logits.device)))
         if not math.isfinite(self.val_loss):
             raise _not_finite("validation loss")

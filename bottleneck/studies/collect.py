@@ -18,6 +18,7 @@ from bottleneck.predictions import Predictions
 from bottleneck.studies.published_figures import METRICS
 from bottleneck.studies.study import Study, StudyProtocol
 from bottleneck.studies.study_results import Spread, StudyArmResult, TestResult
+from bottleneck.studies.training_rows import compare_training
 
 if TYPE_CHECKING:
     from bottleneck.finetune.trained_arm import Trained
@@ -66,6 +67,7 @@ def collect_arms(
         evaluation = by_name[names[arm.name]]
         row = None if rows is None else rows.find_row(arm.model)
         runs = trained.get(arm.name, ())
+        course = study.find_training(arm.model)
         results.append(
             StudyArmResult(
                 name=arm.name,
@@ -74,6 +76,9 @@ def collect_arms(
                 cost=_cost(evaluation, runs),
                 over_seeds=_spread([run.predictions for run in runs], positive),
                 over_folds=_spread(_by_fold(evaluation.predictions), positive),
+                training=compare_training(course, runs, positive, tested=published)
+                if course is not None and runs
+                else (),
             )
         )
     blind = [evaluation for evaluation in evaluations if not evaluation.uses_images]

@@ -25,6 +25,7 @@ from bottleneck.studies.study_results import (
     StudyResult,
     TestResult,
 )
+from bottleneck.studies.training_table import training_json, training_markdown, training_table
 from bottleneck.text.plain_text import json_text, without_paths
 from bottleneck.text.table_text import markdown_text
 
@@ -67,6 +68,9 @@ def tables(result: StudyResult) -> Iterator[Table]:
                 held = [arm for arm in arms if getattr(arm, spread)]
                 if held and protocol.protocol.seeds > 1:
                     yield _spreads(result, f"{title}: mean ± SD over {what}", held, spread, names)
+        shown = training_table(result.first_line, protocol.protocol.name, protocol.arms)
+        if shown is not None:
+            yield shown
         yield _costs(result, protocol)
 
 
@@ -129,6 +133,7 @@ def as_json(result: StudyResult) -> dict[str, Any]:
             "over_seeds": {name: vars(spread) for name, spread in one.over_seeds.items()},
             "over_folds": {name: vars(spread) for name, spread in one.over_folds.items()},
             "cost": dict(one.cost),
+            "training": training_json(one),
         }
 
     facts = {
@@ -313,6 +318,7 @@ def _markdown(result: StudyResult) -> Iterator[str]:
                         ", ".join(f"{metric_label(x)} {spread[x].sd:.3f}" for x in present)
                     )
                 yield f"| {' | '.join(cells)} |"
+        yield from training_markdown(without_paths(protocol.protocol.name), protocol.arms)
         yield from ("", "| Arm | Trained parameters | Images × epochs | Memory | Time |")
         yield "| --- |" + " ---: |" * 4
         for arm in protocol.arms:

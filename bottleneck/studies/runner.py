@@ -27,7 +27,7 @@ from bottleneck.report.result_files import claim_folder
 from bottleneck.settings.ranges import Jobs
 from bottleneck.settings.schema import validate
 from bottleneck.studies.collect import collect_arms, collect_external, collect_tests
-from bottleneck.studies.consistency.check import check
+from bottleneck.studies.consistency.check import check_study
 from bottleneck.studies.overrides import Overrides, apply_overrides
 from bottleneck.studies.split import Split, describe_split, split_samples
 from bottleneck.studies.study import Study, StudyArm, StudyProtocol
@@ -143,7 +143,7 @@ def run_study(
         study=study,
         changes=changes,
         protocols=protocols,
-        contradictions=check(study.published, positive=study.positive, negative=study.negative),
+        contradictions=check_study(study),
         seconds=time.perf_counter() - began,
     )
 

@@ -21,6 +21,7 @@ from bottleneck.settings.config import read_toml
 from bottleneck.settings.ranges import Count, FoldCount, Repeats, Seed
 from bottleneck.settings.schema import Field, from_table, schema
 from bottleneck.studies.published_figures import PublishedSet, PublishedTest
+from bottleneck.studies.published_training import PublishedTraining
 
 __all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]
 
@@ -196,6 +197,8 @@ class Study:
         The published figures.
     tests : tuple of PublishedTest
         The published tests.
+    trainings : tuple of PublishedTraining
+        The published losses and metrics of epochs.
     data, external : str or None
         Paths of data sets, for a study of your own.
 
@@ -217,6 +220,7 @@ class Study:
     training: _Training = Field(default_factory=dict)
     published: tuple[PublishedSet, ...] = ()
     tests: tuple[PublishedTest, ...] = ()
+    trainings: tuple[PublishedTraining, ...] = ()
     data: str | None = None
     external: str | None = None
 
@@ -225,14 +229,16 @@ class Study:
             ("arm", self.arms),
             ("protocol", self.protocols),
             ("published set", self.published),
+            ("published training", self.trainings),
         ):
+            is_published = what.startswith("published")
             names = [one.name for one in entries]
-            if what != "published set" and not names:
+            if not is_published and not names:
                 raise UsageError(f"the study '{self.name}' needs at least one {what}")
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise UsageError(f"the study '{self.name}' has two {what}s named '{twice[0]}'")
             folders: dict[str, str] = {}
-            for one in () if what == "published set" else names:
+            for one in () if is_published else names:
                 if (other := folders.setdefault(slug(one).casefold(), one)) != one:
                     raise UsageError(
                         f"the {what}s '{other}' and '{one}' of the study '{self.name}' would have "
@@ -264,6 +270,13 @@ class Study:
         for test in self.tests:
             for model in (test.a, test.b):
                 _refuse_unknown("published model", model, models)
+        for training in self.trainings:
+            _refuse_unknown("published model", training.model, models)
+            _refuse_unknown("published set", training.validation, [p.name for p in self.published])
+
+    def find_training(self, model: str | None) -> PublishedTraining | None:
+        """Return the published training of a model; None where nothing was published of it."""
+        return next((one for one in self.trainings if one.model == model), None)
 
     def find_published(self, name: str | None) -> PublishedSet | None:
         """Return a published set; None for no name."""

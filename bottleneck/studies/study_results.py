@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
@@ -13,7 +13,14 @@ from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import Figure, PublishedTest
 from bottleneck.studies.study import Study, StudyProtocol
 
-__all__ = ["Spread", "StudyArmResult", "StudyProtocolResult", "StudyResult", "TestResult"]
+__all__ = [
+    "Spread",
+    "StudyArmResult",
+    "StudyProtocolResult",
+    "StudyResult",
+    "TestResult",
+    "TrainingRow",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +42,28 @@ class Spread:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingRow:
+    """Losses and metrics of the training of an arm, published or ours.
+
+    Attributes
+    ----------
+    source : {"published", "ours"}
+        Whose they are.
+    when : str
+        The epoch, such as "epoch 5", or "test images".
+    values : mapping of str to str or float
+        Figures as printed, or our means over the networks, by the names in ``EPOCH_FIGURES``.
+    n : int
+        Number of our networks that the means are of; 0 for published figures.
+    """
+
+    source: Literal["published", "ours"]
+    when: str
+    values: Mapping[str, str | float]
+    n: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyArmResult:
     """Metrics of one arm, with the published figures of the same model.
 
@@ -51,6 +80,8 @@ class StudyArmResult:
         peak_memory_bytes, over all seeds.
     over_seeds, over_folds : mapping of str to Spread
         Empty where there is only one seed or fold.
+    training : tuple of TrainingRow
+        Published losses and metrics of epochs with ours; empty where none were published.
     """
 
     name: str
@@ -59,6 +90,7 @@ class StudyArmResult:
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     over_seeds: Mapping[str, Spread] = dataclasses.field(default_factory=dict)
     over_folds: Mapping[str, Spread] = dataclasses.field(default_factory=dict)
+    training: tuple[TrainingRow, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,6 +80,12 @@ def test_record(trained: Trained) -> None:
             auroc = roc_auc_score(rows.labels == "malignant", rows.scores[:, 1])
             assert fold[f"{part}_auroc"] == pytest.approx(auroc)
         assert chosen["val_auroc"] == pytest.approx(fold["validation_auroc"])
+        rows = trained.validation.take(trained.validation.folds == number)
+        right = rows.predicted == rows.labels
+        assert chosen["val_accuracy"] == pytest.approx(right.mean())
+        recall = {name: right[rows.labels == name].mean() for name in rows.classes}
+        assert chosen["val_recall"] == pytest.approx(recall)
+        assert 0 <= chosen["train_accuracy"] <= 1
 
 
 def test_another_training_is_refused(trained: Trained, dataset: ImageDataset) -> None:

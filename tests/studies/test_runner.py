@@ -117,6 +117,20 @@ def test_tn5000_under_both_splits_with_another_cohort(tmp_path):
         assert outside["SwinV2-Base fine-tuned"]["published"]["sensitivity"] == "34.5 %"
         assert {"SwinV2-Base fine-tuned", "SwinV2-Base frozen + logistic"} <= set(outside)
         assert "npv" in inside["SwinV2-Base fine-tuned"]["ours"]
+        course = inside["SwinV2-Base fine-tuned"]["training"]
+        assert [row["when"] for row in course[:3]] == [
+            "epoch 1",
+            "epoch 1",
+            "epoch 5",
+        ]
+        # A single epoch was trained.
+        assert set(course[1]["values"]) == set(course[0]["values"])
+        assert course[3] == {
+            "source": "ours",
+            "when": "epoch 5, reached by 0 of 1 network",
+            "n": 0,
+            "values": {},
+        }
     who = pd.read_csv(
         output / "the-data-set-s-own-split" / "trained" / "SwinV2-Base-fine-tuned" / "splits.csv"
     )
@@ -162,6 +176,16 @@ def test_thyronet_is_repeated_over_seeds(tmp_path):
     assert spread["sd"] == pytest.approx(np.std(each, ddof=1))
     assert arm["over_folds"]["accuracy"]["n"] == 2
     assert "mean ± SD over seeds" in done.stdout
+    published, chosen, _, tested = arm["training"]
+    assert published["values"] == {
+        "train_loss": "0.2595",
+        "train_accuracy": "0.8555",
+        "val_loss": "0.6149",
+        "val_accuracy": "0.7170",
+    }
+    assert chosen["n"] == tested["n"] == 4
+    assert tested["values"]["val_accuracy"] == pytest.approx(np.mean(each))
+    assert "training, published and ours" in (output / "study.md").read_text()
 
     before = {path: path.stat().st_mtime_ns for path in output.rglob("fold.json")}
     assert before

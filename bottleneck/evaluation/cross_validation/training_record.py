@@ -19,7 +19,7 @@ _MAX_BYTES = 67_108_864
 # Fields that a report shows: of the training, of its options, and of each epoch.
 _COST = ("trained_parameters", "device", "peak_memory_bytes", "images_seen", "seconds")
 _OPTIONS = ("network", "seed", "config", "versions")
-_CURVES = ("epoch", "train_loss", "val_loss", "val_auroc")
+_CURVES = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_auroc", "val_accuracy")
 # No training takes more bytes or seconds; losses may be negative.
 _MAX_NUMBER = 1e18
 _MAX_TEXT = 1000

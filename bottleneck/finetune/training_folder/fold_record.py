@@ -39,8 +39,11 @@ class EpochRecord:
 
     epoch: _Count
     train_loss: float
+    train_accuracy: _Share
     val_loss: float
     val_auroc: _Share
+    val_accuracy: _Share
+    val_recall: Mapping[str, _Share]
     learning_rate: float
     seconds: _Seconds
     peak_memory_bytes: _Count

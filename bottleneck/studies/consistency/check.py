@@ -15,11 +15,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from bottleneck.studies.consistency.epochs import check_epochs
 from bottleneck.studies.consistency.grim import explain, figures_of, fitting_positives, hits, within
 from bottleneck.studies.consistency.prevalence import check_frequencies, name_row
 from bottleneck.studies.published_figures import Figure, PublishedRow, PublishedSet
+from bottleneck.studies.published_training import PublishedTraining
+from bottleneck.studies.study import Study
 
-__all__ = ["Contradiction", "check"]
+__all__ = ["Contradiction", "check", "check_study"]
 
 _LARGEST = 5000
 # Highest probability with which random figures may fit a number of samples that is reported.
@@ -42,8 +45,24 @@ class Contradiction:
     words: str
 
 
+def check_study(study: Study) -> tuple[Contradiction, ...]:
+    """Return the contradictions of the figures that a study states as published."""
+    return check(
+        study.published,
+        negative=study.negative,
+        positive=study.positive,
+        trainings=study.trainings,
+        patience=int(study.training.get("patience", 0)),
+    )
+
+
 def check(
-    published: Sequence[PublishedSet], *, negative: str = "negative", positive: str = "positive"
+    published: Sequence[PublishedSet],
+    *,
+    negative: str = "negative",
+    positive: str = "positive",
+    trainings: Sequence[PublishedTraining] = (),
+    patience: int = 0,
 ) -> tuple[Contradiction, ...]:
     """Return the contradictions of published figures.
 
@@ -53,6 +72,10 @@ def check(
         The published figures of each set.
     negative, positive : str
         Names of the classes, for the words.
+    trainings : sequence of PublishedTraining
+        The published epochs.
+    patience : int
+        The published patience of early stopping; 0 without it.
 
     Returns
     -------
@@ -67,6 +90,10 @@ def check(
             *check_frequencies(one, negative, positive),
         ):
             contradictions.append(Contradiction(one.name, words))
+        for training in trainings:
+            if training.validation == one.name:
+                for words in check_epochs(training, one, positive, patience):
+                    contradictions.append(Contradiction(one.name, words))
     return tuple(contradictions)
 
 
