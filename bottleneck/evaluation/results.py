@@ -215,6 +215,9 @@ class External:
         Warnings about the cohort, the most severe first.
     conflicts : ConflictSummary or None
         Copies of the cohort with different labels; None where there are none.
+    thumbnails, image_names, cases : mapping
+        Misclassified samples of the cohort, and their images, as in ``Comparison``; ``row`` is one
+        of the cohort, and that of a nearest image one of the internal data set.
     """
 
     dataset: Mapping[str, Any]
@@ -225,6 +228,9 @@ class External:
     definitions: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...] = ()
     conflicts: ConflictSummary | None = None
+    thumbnails: Mapping[int, NDArray[np.uint8]] = dataclasses.field(default_factory=dict)
+    image_names: Mapping[int, ImageName] = dataclasses.field(default_factory=dict)
+    cases: Mapping[str, tuple[WrongCase, ...]] = dataclasses.field(default_factory=dict)
 
     __repr__ = show_external
     _repr_html_ = show_html

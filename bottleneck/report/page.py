@@ -20,8 +20,9 @@ from bottleneck.report import (
     summary,
     tables,
 )
-from bottleneck.report.figures import audit_gallery
 from bottleneck.report.figures.output import figure_files
+from bottleneck.report.gallery import audit_gallery, error_gallery
+from bottleneck.report.gallery.embedded_images import list_parts, refuse_without_images
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.sections import list_sections
 from bottleneck.report.templating import environment
@@ -32,7 +33,8 @@ __all__ = ["FINISHED", "render", "write_report"]
 
 # Files by which a folder holds a report.
 FINISHED = ("report.html", "results.json")
-_OPTIONAL = ("predictions_external.csv", "inner_scores.csv")  # Files that not every report has.
+# Files that not every report has.
+_OPTIONAL = ("predictions_external.csv", "inner_scores.csv", "errors.csv")
 
 
 @shows_progress()
@@ -41,6 +43,7 @@ def write_report(
     folder: str | Path,
     *,
     with_ids: bool = False,
+    with_pictures: bool = False,
     overwrite: bool = False,
     inner_scores: bool = False,
     figures: bool = True,
@@ -51,10 +54,11 @@ def write_report(
 
     The files are ``report.html`` (self-contained), ``results.json``, ``table.md``, ``table.csv``,
     ``paragraphs.md``, ``predictions.csv``, with external cohorts ``predictions_external.csv``, and
-    on request ``inner_scores.csv``. Only the last three name samples and patients, unless
-    ``with_ids`` is set. ``figures/`` holds each figure as SVG, PDF and PNG. Files are written
-    atomically, the results before the page is drawn, and the same comparison gives the same
-    bytes. Ids and labels that a spreadsheet would compute, or
+    on request ``inner_scores.csv`` and ``errors.csv``. Only the last four name samples and
+    patients, unless ``with_ids`` is set, and only ``with_pictures`` puts images into the page.
+    ``figures/`` holds each figure as SVG, PDF and PNG. Files are written atomically, the results
+    before the page is drawn, and the same comparison gives the same bytes. Ids and labels that a
+    spreadsheet would compute, or
     that hold control characters, are guarded as by ``table_text.csv_cell``; ``compare`` and
     ``finetune`` read them as they were.
 
@@ -65,7 +69,11 @@ def write_report(
     folder : str or Path
         Folder of the report; created if it does not exist.
     with_ids : bool
-        Whether the page lists the samples misclassified by every arm, with their patients.
+        Whether the page names the samples, patients and files of its errors and of copies, and
+        lists the samples misclassified by every arm. ``errors.csv`` is then written too.
+    with_pictures : bool
+        Whether the page shows images: those of the errors, of the training images nearest to
+        them, and of the findings of the leak audit.
     overwrite : bool
         Whether a report in the folder is replaced.
     inner_scores : bool
@@ -87,8 +95,8 @@ def write_report(
     Raises
     ------
     UsageError
-        If it is no comparison, or the folder cannot be created or written, or holds a report and
-        ``overwrite`` is not set.
+        If it is no comparison, or images are to be shown and there are none, or the folder cannot
+        be created or written, or holds a report and ``overwrite`` is not set.
     ReportError
         If a file or a section of the page could not be drawn. The other files are complete.
 
@@ -109,6 +117,8 @@ def write_report(
         )
     folder = as_path(folder, "a report", "report")
     refuse_finished(folder, FINISHED, overwrite=overwrite)
+    if with_pictures:
+        refuse_without_images(comparison)
     comparison = redaction.shareable(comparison)
     frame = tables.predictions_frame
     incomplete: list[str] = []
@@ -122,6 +132,8 @@ def write_report(
         files["predictions_external.csv"] = lambda: frame_csv(outside(comparison))
     if inner_scores:
         files["inner_scores.csv"] = lambda: frame_csv(tables.inner_frame(comparison))
+    if with_ids and any(part.cases for part in list_parts(comparison)):
+        files["errors.csv"] = lambda: frame_csv(error_gallery.errors_frame(comparison))
     files |= {
         "table.md": lambda: tables.markdown_table(comparison),
         "table.csv": lambda: tables.csv_table(comparison),
@@ -130,6 +142,7 @@ def write_report(
         "report.html": lambda: render(
             comparison,
             with_ids=with_ids,
+            with_pictures=with_pictures,
             inner_scores=inner_scores,
             figures=written,
             incomplete=incomplete,
@@ -148,6 +161,7 @@ def render(
     comparison: Comparison,
     *,
     with_ids: bool = False,
+    with_pictures: bool = False,
     inner_scores: bool = False,
     figures: Collection[str] = (),
     incomplete: list[str] | None = None,
@@ -159,8 +173,8 @@ def render(
     ----------
     comparison : Comparison
         The results.
-    with_ids : bool
-        Whether the page names samples and patients.
+    with_ids, with_pictures : bool
+        Whether the page names samples and patients, and whether it shows their images.
     inner_scores : bool
         Whether ``inner_scores.csv`` is written too, which the page then mentions.
     figures : collection of str
@@ -171,7 +185,9 @@ def render(
     progress : callable, optional
         Called with the number of drawn parts, their total and a text.
     """
-    sections = list_sections(comparison, with_ids=with_ids)
+    thumbnails = comparison.thumbnails if with_pictures else {}
+    names = comparison.image_names if with_ids else {}
+    sections = list_sections(comparison)
     page = (
         environment()
         .get_template("page.html.jinja")
@@ -189,9 +205,13 @@ def render(
             sections=sections,
             warnings=comparison.warnings,
             summary=summary.summarise(comparison),
-            audit=audit_gallery.view_audit(comparison.audit, comparison.thumbnails)
+            audit=audit_gallery.view_audit(comparison.audit, thumbnails, names)
             if comparison.audit
             else None,
+            errors=error_gallery.view_errors(
+                comparison, with_ids=with_ids, with_pictures=with_pictures
+            ),
+            with_pictures=with_pictures,
             record=json_record.results(comparison),
             missed=summary.missed_by_all(comparison) if with_ids else [],
             keep=functools.partial(fit_command.fit_command, comparison),

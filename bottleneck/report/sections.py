@@ -19,7 +19,7 @@ class Section:
     external: External | None = None
 
 
-def list_sections(comparison: Comparison, *, with_ids: bool) -> list[Section]:
+def list_sections(comparison: Comparison) -> list[Section]:
     """Return the sections that a comparison has, in the order of the page."""
     arms = comparison.evaluations
     cohorts = [
@@ -40,6 +40,10 @@ def list_sections(comparison: Comparison, *, with_ids: bool) -> list[Section]:
             Section("probabilities", "Calibration and net benefit", "probabilities"),
         ),
         (True, Section("confusion", "Confusion matrices", "confusion")),
+        (
+            comparison.cases or any(one.cases for one in comparison.external),
+            Section("errors", "Errors", "errors"),
+        ),
         (any(e.subgroups for e in arms), Section("subgroups", "Subgroups", "subgroups")),
         (
             any(e.learning_curve for e in arms),
@@ -48,7 +52,6 @@ def list_sections(comparison: Comparison, *, with_ids: bool) -> list[Section]:
         *((True, section) for section in cohorts),
         (True, Section("cohort", "Cohort", "cohort")),
         (comparison.audit, Section("audit", "Leak audit", "audit")),
-        (with_ids, Section("missed", "Samples misclassified by every arm", "missed")),
         (True, Section("protocol", "Protocol", "protocol")),
         (True, Section("text", "Paragraphs for a manuscript", "text")),
         (any(e.cost for e in arms), Section("costs", "Costs of training", "costs")),
