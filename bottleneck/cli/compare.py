@@ -130,6 +130,14 @@ def compare(
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Name samples and patients in the report.")
     ] = False,
+    with_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--with-pictures",
+            help="Show images in the report: errors, the training images nearest to them, and "
+            "copies. With --data they are larger.",
+        ),
+    ] = False,
     inner_scores: Annotated[
         bool,
         typer.Option(
@@ -171,7 +179,7 @@ def compare(
         str | None,
         typer.Option(
             help="Data set that the features were extracted from: the leak audit then searches "
-            "its images for text.",
+            "its images for text, and --with-pictures shows them in colour.",
             show_default=False,
             rich_help_panel=PANEL,
         ),
@@ -209,9 +217,12 @@ def compare(
     if not _is_alone(paths, alone, no_features=no_features):
         files = choose_features(paths, "compare")
     cohorts = choose_features(external, "compare --external", several=True) if external else []
+    from bottleneck.evaluation.cases.shown_images import NO_IMAGES
     from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
     first = _read_first(files, predictions or [], readers or [])
+    if with_pictures and first.thumbnails is None and data is None:
+        raise UsageError(NO_IMAGES)
     if (selection := choosing.read(first.classes)) is not None:
         first = take_choice(first, selection.resolve(selectable(first), positive=positive))
     measures = Measures(
@@ -229,6 +240,7 @@ def compare(
             selection=selection,
             overwrite=overwrite,
             with_ids=with_ids,
+            with_pictures=with_pictures,
             inner_scores=inner_scores,
             figures=not no_figures,
             jobs=jobs,
@@ -287,8 +299,8 @@ def _read_first(files: list[Path], predictions: list[str], readers: list[Path]) 
 
 def list_private(folder: Path) -> list[Path]:
     """Return the files of a report that show images or name samples and patients."""
-    names = ("report.html", "predictions.csv", "predictions_external.csv", "inner_scores.csv")
-    return [folder / name for name in names]
+    names = ("predictions.csv", "predictions_external.csv", "inner_scores.csv", "errors.csv")
+    return [folder / name for name in ("report.html", *names)]
 
 
 def run(
@@ -299,6 +311,7 @@ def run(
     *,
     overwrite: bool = False,
     with_ids: bool = False,
+    with_pictures: bool = False,
     inner_scores: bool = False,
     figures: bool = True,
     jobs: int = -1,
@@ -324,6 +337,7 @@ def run(
             )
         how = {
             "with_ids": with_ids,
+            "with_pictures": with_pictures,
             "inner_scores": inner_scores,
             "figures": figures,
             "overwrite": True,

@@ -12,6 +12,7 @@ from bottleneck.audit.findings import Finding
 from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
+from bottleneck.evaluation.cases.wrong_cases import ImageName, NearestImage, WrongCase
 from bottleneck.evaluation.metrics.metric_values import (
     Bin,
     Calibration,
@@ -67,6 +68,8 @@ def complete(comparison: Comparison, *, allow_leakage: bool = False) -> Comparis
         },
         audit=make_audit(),
         thumbnails=make_thumbnails(),
+        image_names=make_names(60),
+        cases={e.name: make_cases(e) for e in arms if e.uses_images},
         external=(make_external(comparison, arms),),
     )
 
@@ -78,6 +81,41 @@ def make_thumbnails() -> dict[int, np.ndarray]:
         row: np.clip(smooth + rng.integers(0, 90, (32, 32)), 0, 255).astype(np.uint8)
         for row in range(60)
     }
+
+
+def make_names(n: int) -> dict[int, ImageName]:
+    """Names in a folder that only a list of absolute paths has."""
+    return {
+        row: ImageName(f"id-{row}", f"person-{row // 2}", f"{SECRET}/files/{row}.png")
+        for row in range(n)
+    }
+
+
+def make_cases(evaluation: Evaluation) -> tuple[WrongCase, ...]:
+    """The first errors of an arm; the training images near them are invented."""
+    p = evaluation.predictions
+    near = tuple(
+        NearestImage(row, f"id-{row}", f"person-{row // 2}", p.classes[row % 2], row / 10)
+        for row in range(1, 6)
+    )
+    return tuple(
+        WrongCase(
+            row=10 + n,
+            id=f"id-{10 + n}",
+            patient=f"person-{5 + n // 2}",
+            label=str(p.labels[at]),
+            predicted=str(p.predicted[at]),
+            probability=None if n % 2 else 0.9 - n / 100,
+            score=1.5,
+            lead=3.0,
+            repeat=int(p.repeats[at]),
+            fold=int(p.folds[at]),
+            times=1 + n % 2,
+            tested=2,
+            nearest=near,
+        )
+        for n, at in enumerate(np.flatnonzero(p.predicted != p.labels)[:6].tolist())
+    )
 
 
 def make_audit() -> Audit:

@@ -26,9 +26,12 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
 from bottleneck.report.figures.arm_styles import best_arm
-from bottleneck.report.figures.audit_gallery import MOST, view_audit
 from bottleneck.report.figures.forest_plots import difference_tables
+<<<<<<< HEAD
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
+=======
+from bottleneck.report.gallery.audit_gallery import MOST, view_audit
+>>>>>>> d433277 (Images, names and file names are in the report on request only)
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import metric_tables
 from bottleneck.report.page import render, write_report
@@ -60,6 +63,7 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
         "Operating points",
         "Calibration and net benefit",
         "Confusion matrices",
+        "Errors",
         "Subgroups",
         "Number of training patients",
         "External cohort: elsewhere",
@@ -82,10 +86,12 @@ def test_ids_are_unique(page: Page) -> None:
     assert [i for i, n in Counter(page.ids).items() if n > 1] == []
 
 
-def test_only_images_are_embedded(page: Page, html: str) -> None:
-    assert page.sources
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    outside = [x for x in page.links if not x.startswith(("#", "data:image/png;base64,"))]
+def test_only_images_are_embedded(full: Comparison, page: Page, html: str) -> None:
+    assert page.sources == []
+    shown = Page(render(full, with_pictures=True))
+    assert shown.sources
+    assert all(source.startswith("data:image/png;base64,") for source in shown.sources)
+    outside = [x for x in shown.links if not x.startswith(("#", "data:image/png;base64,"))]
     assert outside == []
     assert "default-src 'none'; img-src data:; style-src" in html
 
@@ -213,28 +219,32 @@ def test_audit_shows_findings_the_gravest_first_and_what_was_not_looked_at(html:
     order = ("Leak 10 pairs belong", "Leak 10 pairs of", "Warning 3 images", "Note Duplicate")
     places = [text.index(words) for words in order]
     assert places == sorted(places)
-    assert "2 of 3 shown" in text
     assert "could not be read" in text.split("What was not checked")[1]
-    assert "leave them out of what you publish" in text
 
 
 def test_exhibits_are_the_thumbnails_and_not_too_many(full: Comparison) -> None:
-    view = view_audit(full.audit, full.thumbnails)
-    exhibits = [exhibit for _, shown in view.findings for exhibit in shown]
+    view = view_audit(full.audit, full.thumbnails, {})
+    exhibits = [(f, exhibit) for f, shown in view.findings for exhibit in shown]
     assert len(exhibits) == 22
-    for exhibit in exhibits:
-        for row, address in zip(exhibit.rows, exhibit.images, strict=True):
-            data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
-            image = np.asarray(Image.open(io.BytesIO(data)))
-            np.testing.assert_array_equal(image, full.thumbnails[row])
+    rows = [row for f, _ in view.findings for at in (*f.pairs, *zip(f.rows)) for row in at]
+    shown = [address for _, exhibit in exhibits for address in exhibit.images]
+    for row, address in zip([r for r in rows if r in full.thumbnails], shown, strict=True):
+        data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+        image = np.asarray(Image.open(io.BytesIO(data)))
+        np.testing.assert_array_equal(image, full.thumbnails[row])
     many = dataclasses.replace(full.audit, findings=full.audit.findings * 4)
-    shown = [e for _, found in view_audit(many, full.thumbnails).findings for e in found]
-    assert len(shown) == MOST
-    assert not any(found for _, found in view_audit(full.audit, {}).findings)
+    found = view_audit(many, full.thumbnails, {}).findings
+    assert sum(len(shown) for _, shown in found) == MOST
+    assert not any(shown for _, shown in view_audit(full.audit, {}, {}).findings)
 
 
-def test_rows_are_named_on_request(full: Comparison) -> None:
-    assert "Rows 0 and 1" in part(render(full, with_ids=True), "audit")
+def test_copies_are_shown_and_named_on_request(full: Comparison, html: str) -> None:
+    shown = render(full, with_pictures=True, with_ids=True)
+    assert "2 of 3 shown" in part(shown, "audit")
+    assert "leave it out of what you publish" in part(shown, "audit")
+    for text in (Page(shown).text, Page(render(full, with_ids=True)).text):
+        assert "id-0, patient person-0, 0.pngid-1, patient person-0, 1.png" in text
+    assert "person-" not in html
 
 
 def test_costs_and_training_curves(html: str) -> None:

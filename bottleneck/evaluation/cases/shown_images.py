@@ -19,8 +19,21 @@ from bottleneck.errors import DataError
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.features.sets.feature_set import FeatureSet
 
-__all__ = ["THUMBNAIL_LENGTH", "make_thumbnails", "name_images", "rows_of_audit", "rows_of_cases"]
+__all__ = [
+    "NO_IMAGES",
+    "THUMBNAIL_LENGTH",
+    "make_thumbnails",
+    "name_images",
+    "rows_of_audit",
+    "rows_of_cases",
+]
 
+#: What to do where images are to be shown, and there are none.
+NO_IMAGES = (
+    "--with-pictures (in Python with_pictures=True) shows images, and these features hold none, as "
+    "those of arrays and of predictions alone: compare features that `bottleneck extract` made, or "
+    "name the data set of the images (--data, in Python compare(dataset=…))"
+)
 #: Longer side of a thumbnail that is made from the image itself, in pixels.
 THUMBNAIL_LENGTH = 128
 # Number of pairs, and of single images, that are shown of a finding.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.cases.shown_images import NO_IMAGES
 from bottleneck.evaluation.cases.wrong_cases import ImageName
 from bottleneck.evaluation.results import Comparison, External
 from bottleneck.text.plain_text import without_paths
@@ -76,8 +77,4 @@ def refuse_without_images(comparison: Comparison) -> None:
     """
     parts = list_parts(comparison)
     if any(part.image_names for part in parts) and not any(part.thumbnails for part in parts):
-        raise UsageError(
-            "--with-pictures (in Python with_pictures=True) shows images, and these features hold "
-            "none, as those of arrays and of predictions alone: compare features that `bottleneck "
-            "extract` made, or name the data set of the images (--data, in Python dataset=)"
-        )
+        raise UsageError(NO_IMAGES)

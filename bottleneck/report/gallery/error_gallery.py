@@ -88,7 +88,7 @@ class ArmErrors:
     n, n_tested : int
         Number of samples or patients that it misclassified, in any repeat, and that it tested.
     order : str
-        What the cases are ordered by, in words.
+        What is largest for the most confident error, in words.
     is_best : bool
         Whether the arm has the highest AUROC.
     groups : list of ErrorGroup
@@ -161,10 +161,10 @@ def _is_wrong(evaluation: Evaluation) -> NDArray[np.bool_]:
 def _describe_order(evaluation: Evaluation) -> str:
     if evaluation.predictions.probabilities is None:
         return (
-            "the score of the predicted class minus that of the true class, since the arm has no "
+            "score of the predicted class minus that of the true class, since the arm has no "
             "probabilities"
         )
-    words = "the probability of the predicted class"
+    words = "probability of the predicted class"
     source = evaluation.calibration.source if evaluation.calibration else ""
     return f"{words} ({source})" if source else words
 
