@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.cli.choosing import SelectionOptions
+from bottleneck.cli.comparison_output import show_result
 from bottleneck.cli.console import (
     Address,
     Engine,
@@ -17,11 +18,7 @@ from bottleneck.cli.console import (
     Quiet,
     note_readers,
     progress,
-    show,
-    show_json,
     show_note,
-    show_paragraph,
-    show_table,
 )
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
@@ -258,19 +255,6 @@ def compare(
     show_result(comparison, folder, problem, as_json=as_json)
 
 
-def _show_fit_command(comparison: Comparison, folder: Path) -> None:
-    """Print how to keep the arm with the highest AUROC."""
-    from bottleneck.report.fit_command import fit_command
-
-    kept = fit_command(comparison, folder)
-    show("")
-    show_paragraph(" ".join(kept.words))
-    if kept.line:
-        show(*kept.lines)
-    if kept.cautions:
-        show_paragraph(" ".join(kept.cautions))
-
-
 def _is_alone(features: list[Path], others: Sequence[object], *, no_features: bool) -> bool:
     """Return whether predictions and readers are compared alone."""
     from bottleneck.features.file.reader import feature_files
@@ -372,39 +356,3 @@ def _read_subgroups(
         for note in notes:
             tell(note)
     return columns
-
-
-def show_result(
-    comparison: Comparison, folder: Path, problem: BottleneckError | None, *, as_json: bool
-) -> None:
-    """Print the result that ``run`` returned, and raise what went wrong."""
-    if as_json:
-        from bottleneck.report.json_record import results
-
-        show_json(results(comparison))
-    else:
-        show_tables(comparison)
-        if problem is None:
-            _show_fit_command(comparison, folder)
-            show(f"Report: {folder / 'report.html'}")
-    if problem is not None:
-        raise problem
-
-
-def show_tables(comparison: Comparison) -> None:
-    """Print the warnings and the tables."""
-    from bottleneck.report.tables import centres_table, external_table, own_tables, summary_table
-
-    for warning in comparison.warnings:
-        show_paragraph(warning)
-    show_table(summary_table(comparison))
-    for table in own_tables(comparison.evaluations):
-        show_table(table)
-    if (centres := centres_table(comparison)) is not None:
-        show_table(centres)
-    for external in comparison.external:
-        for warning in external.warnings:
-            show_paragraph(f"{external.dataset['name']}: {warning}")
-        show_table(external_table(external))
-        for table in own_tables(external.evaluations):
-            show_table(table)

@@ -11,6 +11,7 @@ from bottleneck.cli import compare as compare_command
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli import fit as fit_command
 from bottleneck.cli import predict as predict_command
+from bottleneck.cli.comparison_output import show_result, show_tables
 from bottleneck.cli.console import (
     Json,
     Quiet,
@@ -85,9 +86,9 @@ def demo(
         [result.path], heads, output / "report", Protocol(), overwrite=True, quiet=quiet
     )
     if problem is not None:
-        compare_command.show_result(comparison, folder, problem, as_json=as_json)
+        show_result(comparison, folder, problem, as_json=as_json)
     if not as_json:
-        compare_command.show_tables(comparison)
+        show_tables(comparison)
     path, model = _fit_best(comparison, result.path, folder, output / "models", quiet=quiet)
     if not as_json:
         fit_command.show_model(path, model)

@@ -289,9 +289,8 @@ class Comparison:
     audit : Audit or None
         Leak audit of the samples.
     thumbnails : mapping of int to ndarray of uint8, shape (32, 32) or (height, width, 3)
-        Images that findings of the audit and ``cases`` are about, by row of the first feature
-        set: in colour, with a longer side of 128 pixels, where ``dataset`` was given, and
-        otherwise the grey ones of the feature file.
+        Images that findings of the audit and ``cases`` are about, by row: in colour, of 128
+        pixels, where ``dataset`` was given, and otherwise the grey ones of the feature file.
     image_names : mapping of int to ImageName
         Id, patient and file of these images, by row; also where there is no thumbnail.
     cases : mapping of str to tuple of WrongCase

@@ -56,18 +56,10 @@ def write_report(
     ``paragraphs.md``, ``predictions.csv``, with external cohorts ``predictions_external.csv``, and
     on request ``inner_scores.csv`` and ``errors.csv``. Only the last four name samples and
     patients, unless ``with_ids`` is set, and only ``with_pictures`` puts images into the page.
-<<<<<<< HEAD
     ``figures/`` holds each figure as SVG, PDF and PNG. Files are written atomically, the results
     before the page is drawn, and the same comparison gives the same bytes. Ids and labels that a
-    spreadsheet would compute, or
-    that hold control characters, are guarded as by ``table_text.csv_cell``; ``compare`` and
-    ``finetune`` read them as they were.
-=======
-    Files are written atomically, the results before the page is drawn, and the same comparison
-    gives the same bytes. Ids and labels that a spreadsheet would compute, or that hold control
-    characters, are guarded as by ``table_text.csv_cell``; ``compare`` and ``finetune`` read them
-    as they were.
->>>>>>> d433277 (Images, names and file names are in the report on request only)
+    spreadsheet would compute, or that hold control characters, are guarded as by
+    ``table_text.csv_cell``; ``compare`` and ``finetune`` read them as they were.
 
     Parameters
     ----------

@@ -27,11 +27,8 @@ from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.figures.forest_plots import difference_tables
-<<<<<<< HEAD
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
-=======
 from bottleneck.report.gallery.audit_gallery import MOST, view_audit
->>>>>>> d433277 (Images, names and file names are in the report on request only)
 from bottleneck.report.json_record import results
 from bottleneck.report.labels import metric_tables
 from bottleneck.report.page import render, write_report

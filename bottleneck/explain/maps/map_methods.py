@@ -84,14 +84,8 @@ def choose_map_method(explained: Explained, method: str = "auto") -> MethodChoic
     obstacle = find_gradient_obstacle(explained)
     if obstacle is None:
         return MethodChoice("grad-cam", f"{_WORDS['grad-cam']}. {words}")
-<<<<<<< HEAD
     words = f"{_WORDS['occlusion']}. {words} There is no Grad-CAM: {obstacle}."
     return MethodChoice("occlusion", words)
-=======
-    return MethodChoice(
-        "occlusion", f"{_WORDS['occlusion']}. {words} There is no Grad-CAM: {obstacle}."
-    )
->>>>>>> d433277 (Images, names and file names are in the report on request only)
 
 
 def make_maps(

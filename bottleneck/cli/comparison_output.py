@@ -1,0 +1,61 @@
+"""What ``compare`` and ``demo`` print of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bottleneck.cli.console import show, show_json, show_paragraph, show_table
+from bottleneck.errors import BottleneckError
+
+if TYPE_CHECKING:
+    from bottleneck.evaluation.results import Comparison
+
+
+def show_result(
+    comparison: Comparison, folder: Path, problem: BottleneckError | None, *, as_json: bool
+) -> None:
+    """Print the result that ``run`` returned, and raise what went wrong."""
+    if as_json:
+        from bottleneck.report.json_record import results
+
+        show_json(results(comparison))
+    else:
+        show_tables(comparison)
+        if problem is None:
+            _show_fit_command(comparison, folder)
+            show(f"Report: {folder / 'report.html'}")
+    if problem is not None:
+        raise problem
+
+
+def show_tables(comparison: Comparison) -> None:
+    """Print the warnings and the tables."""
+    from bottleneck.report.tables import centres_table, external_table, own_tables, summary_table
+
+    for warning in comparison.warnings:
+        show_paragraph(warning)
+    show_table(summary_table(comparison))
+    for table in own_tables(comparison.evaluations):
+        show_table(table)
+    if (centres := centres_table(comparison)) is not None:
+        show_table(centres)
+    for external in comparison.external:
+        for warning in external.warnings:
+            show_paragraph(f"{external.dataset['name']}: {warning}")
+        show_table(external_table(external))
+        for table in own_tables(external.evaluations):
+            show_table(table)
+
+
+def _show_fit_command(comparison: Comparison, folder: Path) -> None:
+    """Print how to keep the arm with the highest AUROC."""
+    from bottleneck.report.fit_command import fit_command
+
+    kept = fit_command(comparison, folder)
+    show("")
+    show_paragraph(" ".join(kept.words))
+    if kept.line:
+        show(*kept.lines)
+    if kept.cautions:
+        show_paragraph(" ".join(kept.cautions))
