@@ -98,7 +98,7 @@ def results_paragraph(comparison: Comparison) -> str:
         sentences.append(f"{_auroc(comparison)}: {listed}.")
     if best is not None:
         sentences += _decisions(best, comparison.positive)
-        sentences += _differences(comparison, best)
+        sentences += [*_differences(comparison, best), summary.readers]
     if blind:
         listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in blind)
         what = "images" if of_images(comparison) else "features"

@@ -40,9 +40,9 @@ class Summary:
     Attributes
     ----------
     n_arms : int
-        Number of arms that use images.
+        Number of arms that use images, without human readers unless there are only these.
     best : Evaluation or None
-        The arm with images that has the highest AUROC.
+        That of them which has the highest AUROC.
     prior, metadata : Evaluation or None
         The arms that use no images.
     chance : bool
@@ -56,6 +56,8 @@ class Summary:
         Numbers of test samples and patients, in words.
     external : list of (External, Drop)
         External cohorts, and the drop of the AUROC of the best arm.
+    readers : str
+        How the human readers compare with the best arm, in words; "" without them.
     """
 
     n_arms: int
@@ -68,6 +70,7 @@ class Summary:
     design: str
     tested_on: str
     external: list[tuple[External, Drop]]
+    readers: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,8 @@ class Missed:
 
 def summarise(comparison: Comparison) -> Summary:
     """Summarise a comparison: the arm with the highest AUROC and how it compares."""
-    arms = [e for e in comparison.evaluations if e.uses_images]
+    ranked = [e for e in comparison.evaluations if e.uses_images]
+    arms = [e for e in ranked if not e.is_reader] or ranked
     blind = {e.head: e for e in comparison.evaluations if not e.uses_images}
     best = best_arm(arms)
     low = best.metrics["auroc"].low if best else None
@@ -109,6 +113,30 @@ def summarise(comparison: Comparison) -> Summary:
             for drop in cohort.drops
             if best and drop.arm == best.name and drop.metric == "auroc"
         ],
+        readers=_describe_readers(comparison, best) if len(arms) < len(ranked) else "",
+    )
+
+
+def _describe_readers(comparison: Comparison, best: Evaluation | None) -> str:
+    """Return how the human readers compare with an arm, in one sentence."""
+    readers = [e for e in comparison.evaluations if e.is_reader and "auroc" in e.metrics]
+    if best is None or not readers:
+        return ""
+    names = {e.name for e in readers}
+    higher = [e.name for e in readers if e.metrics["auroc"].value > best.metrics["auroc"].value]
+    p_values = [
+        d.p_adjusted
+        for d in comparison.differences
+        if d.metric == "auroc" and d.p_adjusted is not None
+        if best.name in (d.a, d.b) and {d.a, d.b} & names
+    ]
+    listed = f" ({', '.join(higher)})" if higher else ""
+    n_different = sum(p < _LEVEL for p in p_values)
+    one = len(readers) == 1
+    return (
+        f"Of {len(readers)} arm{'' if one else 's'} of human readers, {len(higher) or 'none'}"
+        f"{listed} {'has' if len(higher) < 2 else 'have'} a higher AUROC; the difference is "
+        f"significant for {n_different or 'none'} (adjusted p < 0.05)."
     )
 
 

@@ -245,6 +245,8 @@ def test_no_name_of_a_reader_is_in_the_report(made, tmp_path):
     assert "mean of 2 readers" in page
     # A reader may be better, and is still no arm that could be chosen.
     assert max(e.metrics["auroc"].value for e in made.evaluations) > 0.95
+    told = "Of 3 arms of human readers, 2 (reader 1, mean of 2 readers) have a higher AUROC;"
+    assert told in " ".join(page.split())
     best = next(e for e in made.evaluations if not e.is_reader)
     assert best_arm(made.evaluations) is best
 
