@@ -19,6 +19,7 @@ __all__ = [
     "BottleneckError",
     "Comparison",
     "Evaluation",
+    "Explanation",
     "Extraction",
     "FeatureSet",
     "FrozenBackbone",
@@ -39,6 +40,7 @@ __all__ = [
     "augment",
     "compare",
     "evaluate",
+    "explain_predictions",
     "extract",
     "extract_all",
     "fit",
@@ -64,6 +66,7 @@ __all__ = [
     "run_leak_experiment",
     "to_html",
     "wilson_interval",
+    "write_explanation",
     "write_report",
 ]
 
@@ -75,6 +78,7 @@ _MODULES = {
     "BottleneckError": "bottleneck.errors",
     "Comparison": "bottleneck.evaluation.results",
     "Evaluation": "bottleneck.evaluation.results",
+    "Explanation": "bottleneck.explain.explanation",
     "Extraction": "bottleneck.features.extraction_result",
     "FeatureSet": "bottleneck.features.sets.feature_set",
     "FrozenBackbone": "bottleneck.features.estimator.frozen_backbone",
@@ -94,6 +98,7 @@ _MODULES = {
     "augment": "bottleneck.data.augmented_copies",
     "compare": "bottleneck.evaluation.compare",
     "evaluate": "bottleneck.evaluation.compare",
+    "explain_predictions": "bottleneck.explain.explained_predictions",
     "extract": "bottleneck.features.extraction",
     "extract_all": "bottleneck.features.extraction",
     "fit": "bottleneck.deploy.fit",
@@ -119,6 +124,7 @@ _MODULES = {
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
     "to_html": "bottleneck.report.notebook",
     "wilson_interval": "bottleneck.statistics.proportions",
+    "write_explanation": "bottleneck.report.explanation_page",
     "write_report": "bottleneck.report.page",
 }
 
@@ -146,6 +152,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.evaluation.measures import Measures
     from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
     from bottleneck.evaluation.results import Comparison, Evaluation
+    from bottleneck.explain.explained_predictions import explain_predictions
+    from bottleneck.explain.explanation import Explanation
     from bottleneck.features.estimator.frozen_backbone import FrozenBackbone
     from bottleneck.features.extraction import extract, extract_all
     from bottleneck.features.extraction_result import Extraction
@@ -154,6 +162,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.heads.head import Head
     from bottleneck.predictions import Predictions
     from bottleneck.predictions.prediction_tables import read_predictions
+    from bottleneck.report.explanation_page import write_explanation
     from bottleneck.report.figures.plots.calibration_plot import plot_calibration
     from bottleneck.report.figures.plots.confusion_plot import plot_confusion
     from bottleneck.report.figures.plots.decision_plot import plot_decision_curve

@@ -60,6 +60,12 @@ def recalibrated() -> bottleneck.Recalibration:
     return bottleneck.recalibrate(bottleneck.fit(make_features(), "lda"), new)
 
 
+def explained() -> bottleneck.Explanation:
+    features = make_features(dataset={"name": LONG}, seed=1)
+    model = bottleneck.fit(make_features(dataset={"name": LONG}), "logistic")
+    return bottleneck.explain_predictions(model, features, most=2)
+
+
 def make_backbone() -> Backbone:
     preprocessing = Preprocessing(
         resize=8, crop=8, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
@@ -97,6 +103,7 @@ def made() -> list[object]:
         comparison, folds, features,
         samples, samples.samples[0], run, make_leaky(), made_backbone,
         bottleneck.fit(make_features(), "logistic"), predicted(), recalibrated(),
+        explained(),
         Measures(), Protocol(repeats=3, kind="cv"),
         made_backbone.preprocessing, bottleneck.FrozenBackbone("resnet18", layer="layer3"),
         bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),

@@ -25,6 +25,7 @@ from bottleneck import (
     BottleneckError,
     Comparison,
     Evaluation,
+    Explanation,
     Extraction,
     FeatureSet,
     FrozenBackbone,
@@ -44,6 +45,7 @@ from bottleneck import (
     augment,
     compare,
     evaluate,
+    explain_predictions,
     extract,
     extract_all,
     fit,
@@ -66,6 +68,7 @@ from bottleneck import (
     run_leak_experiment,
     statistics,
     to_html,
+    write_explanation,
     write_report,
 )
 
@@ -216,6 +219,9 @@ def keep(features: FeatureSet, path: str) -> Predictions:
 
 def deploy(model: Model, folder: Path, own: FeatureSet) -> ModelPredictions:
     images: ImageDataset = load_new_images([folder], classes=model.classes)
+    why: Explanation = explain_predictions(model, images, maps="occlusion", most=3)
+    again = explain_predictions("report", data=images, features=[own, "features"], arms="a + svm")
+    print(write_explanation(why, folder, with_ids=True).name, again.arms[0].cases[0].heat_map)
     adapted: Recalibration = recalibrate(model, own, what="threshold")
     print(adapted)
     several: ModelPredictions = model.predict([folder / "a.png", folder / "b.png"], y=["", "ill"])

@@ -35,6 +35,7 @@ COMMANDS = (
     "recalibrate",
     "finetune",
     "compare",
+    "explain",
     "audit",
     "leakage",
     "reproduce",

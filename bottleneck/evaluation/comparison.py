@@ -177,7 +177,7 @@ def run_comparison(
         evaluations,
         in_order,
         all_arms,
-        CaseSamples.of(all_samples, split),
+        CaseSamples.of(all_samples, split.plan),
         by_patient=protocol.unit == "patient",
     )
     shown = [*rows_of_audit(split.audit), *rows_of_cases(cases)]

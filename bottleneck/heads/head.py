@@ -225,6 +225,18 @@ class Head:
         """
         return parameter.removeprefix(self._prefix)
 
+    def name_chosen(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the hyperparameters of a candidate as results state them, in plain values.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> Head(LogisticRegression(), {"C": [1.0]}).name_chosen({"C": 1.0})
+        {'C': 1.0}
+        """
+        named = {self.shorten(name): plain_value(value) for name, value in candidate.items()}
+        return {**self.fixed, **named}
+
     @property
     def _prefix(self) -> str:
         steps = getattr(self.estimator, "steps", None)

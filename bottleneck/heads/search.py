@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.errors import FeatureFileError
-from bottleneck.heads.estimators.description import plain_value
 from bottleneck.heads.estimators.running import MANY_CLASSES, add_notes, run_estimator
 from bottleneck.heads.estimators.scores import (
     order_classes,
@@ -165,6 +164,8 @@ def search(
             chosen, score, inner_scores, notes = _search_grid(
                 head, X, y, rows, folds, seed=seed, n_jobs=n_jobs
             )
+        elif head.grid:
+            chosen = {name: values[0] for name, values in head.grid[0].items()}
         with run_estimator(head.name, "fitted", seed) as caught:
             estimator = fit_chosen(head, chosen, X, y, rows, seed)
             classes = np.unique(y).tolist()
@@ -176,7 +177,7 @@ def search(
     stopped = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     return SearchResult(
         estimator,
-        {**head.fixed, **{head.shorten(n): plain_value(value) for n, value in chosen.items()}},
+        head.name_chosen(chosen),
         score,
         converged=not stopped,
         inner_scores=inner_scores,

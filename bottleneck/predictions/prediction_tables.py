@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from bottleneck.errors import DataError
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.predictions.prediction_arrays import add_up, kind_of, renumbered
 
-__all__ = ["read_parts", "read_predictions"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read_arms", "read_parts", "read_predictions"]
 
 _COLUMNS = ("id", "group", "repeat", "fold", "label", "predicted", "part")
 # Columns of ``ModelPredictions.to_frame``.
@@ -102,7 +106,45 @@ def read_parts(path: str | Path) -> tuple[Predictions, NDArray[np.str_]]:
     DataError
         If the file cannot be read, or is no such table.
     """
-    table = _Table(path)
+    return _read(_Table(path))
+
+
+def read_arms(path: str | Path) -> dict[str, Predictions]:
+    """Return the predictions of each arm in the ``predictions.csv`` of a report.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table with the column arm, and the columns of ``Predictions.to_frame``.
+
+    Returns
+    -------
+    dict of str to Predictions
+        By the names of the arms, in their order.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is no such table.
+    """
+    from bottleneck.data.readers.tables.csv_tables import read_table
+
+    frame, delimiter = read_table(path)
+    if "arm" not in frame:
+        raise DataError(
+            f"{path} has no column 'arm': it is not the predictions.csv of a report, which has the "
+            "predictions of all arms"
+        )
+    arms = {}
+    for name in frame["arm"].unique():
+        own = frame[frame["arm"] == name].drop(columns="arm")
+        # An arm without probabilities has empty cells where others have some.
+        empty = [c for c in own if c.startswith("probability_") and (own[c] == "").all()]
+        arms[name] = _read(_Table(path, (own.drop(columns=empty), delimiter)))[0]
+    return arms
+
+
+def _read(table: _Table) -> tuple[Predictions, NDArray[np.str_]]:
     classes, scores = table.classes, table.numbers([f"score_{name}" for name in table.classes])
     repeats, folds = table.repeats_and_folds()
     predictions = Predictions(
@@ -134,11 +176,11 @@ def _spell_column(name: str) -> str:
 class _Table:
     """A table of predictions: its columns, checked and converted."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, rows: tuple[pd.DataFrame, str] | None = None) -> None:
         from bottleneck.data.readers.tables.csv_tables import read_table
 
         self.path = path
-        self.frame, self.delimiter = read_table(path)
+        self.frame, self.delimiter = read_table(path) if rows is None else rows
         self.frame.columns = [_spell_column(name) for name in self.frame.columns]
         self._take_over()
         names = self.frame.columns.tolist()

@@ -7,7 +7,7 @@ from typing import Any
 
 from bottleneck import __version__
 from bottleneck.audit.audit import Audit
-from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
+from bottleneck.deploy.models.results_file import RESULTS_FORMAT
 from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison, Evaluation, External

@@ -19,10 +19,12 @@ from bottleneck.deploy.recalibration_result import Recalibration
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.explain.explanation import Explanation
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 from bottleneck.report.labels import metric_label
+from bottleneck.report.number_format import three
 from bottleneck.report.prediction_summary import name_decisions
 from bottleneck.report.recalibration_table import HEADER, describe_caveats, recalibration_rows
 from bottleneck.report.redaction import shareable
@@ -46,7 +48,7 @@ def to_html(result: object) -> str:
     Parameters
     ----------
     result : Comparison, Evaluation, External, Audit, FeatureSet, Predictions, Model, \
-ModelPredictions, Recalibration, Extraction, ImageDataset or LeakExperiment
+ModelPredictions, Recalibration, Explanation, Extraction, ImageDataset or LeakExperiment
         The result.
 
     Returns
@@ -227,6 +229,30 @@ def _(result: Recalibration) -> dict[str, Any]:
             *filter(None, [describe_caveats(result), *result.notes]),
             "The attribute model is the new model. For research use only.",
         ],
+    }
+
+
+@_content.register
+def _(result: Explanation) -> dict[str, Any]:
+    header = ("Arm", "Predicted", "Label", "Probability", "Nearest training images")
+    rows = [
+        (
+            arm.name,
+            case.predicted,
+            case.label or "not known",
+            "–" if case.probability is None else three(case.probability),
+            ", ".join(one.label for one in case.nearest) or "–",
+        )
+        for arm in result.arms
+        for case in arm.cases
+    ]
+    words = dict.fromkeys(text for arm in result.arms for text in arm.words)
+    return {
+        "name": result.title,
+        "warnings": result.warnings,
+        "facts": [(arm.name, f"{arm.n_wrong:,} misclassified") for arm in result.arms],
+        "grids": [("", header, rows)],
+        "notes": [*words, "write_explanation(explanation, folder) writes a page with heat maps."],
     }
 
 

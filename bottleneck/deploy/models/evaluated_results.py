@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from bottleneck.data.splits.folds import has_fixed_split
@@ -18,24 +16,19 @@ from bottleneck.deploy.models.evaluated_arm import (
     MeasuredFigure,
     MeasuredPoint,
 )
+from bottleneck.deploy.models.results_file import RESULTS_FORMAT, read_results
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.arm_origin import head_digest, samples_digest
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.files.small_files import read_small
 from bottleneck.heads.head import Head
 from bottleneck.settings.schema import Field, from_table, schema
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["RESULTS_FORMAT", "find_evaluation"]
-
-#: Version of the structure of ``results.json``.
-RESULTS_FORMAT = 3
-# Bytes of a results.json; 50 arms with 200 classes have 20 million.
-_MAX_BYTES = 67_108_864
+__all__ = ["find_evaluation"]
 
 
 @schema(closed=False)
@@ -277,27 +270,7 @@ def _read(comparison: Any) -> _Results:
             "comparison must be the folder of a report, its results.json, or what compare "
             f"returns, not {shorten(comparison)}"
         )
-    path = Path(comparison)
-    if path.is_dir():
-        path /= "results.json"
-        if not path.exists():
-            raise UsageError(
-                f"{path.parent} holds no results.json: name the folder that compare wrote (its "
-                "--output)"
-            )
-    data = read_small(path, "report", limit=_MAX_BYTES)
-    wrong = f"{path} holds no results of a comparison"
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{wrong}: it is no JSON; name the results.json of a report") from None
-    if not isinstance(content, dict) or not {"arms", "protocol", "format"} <= content.keys():
-        raise UsageError(f"{wrong}: name the results.json of a report")
-    if content["format"] != RESULTS_FORMAT:
-        raise UsageError(
-            f"{path} is of the format {shorten(content['format'])}, and {RESULTS_FORMAT} is read: "
-            "compare again with this version"
-        )
+    path, content = read_results(comparison)
     return from_table(_Results, content, str(path))
 
 

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.evaluation.cases.case_choice import choose_wrong
 from bottleneck.evaluation.cases.wrong_cases import NearestImage, WrongCase
-from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.nearest_neighbours import nearest_neighbours
@@ -48,9 +48,8 @@ class CaseSamples:
     trained: Mapping[FoldKey, Rows]
 
     @classmethod
-    def of(cls, features: FeatureSet, split: SplitPlan) -> CaseSamples:
-        """Return the samples of a comparison, from its split plan."""
-        plan = split.plan
+    def of(cls, features: FeatureSet, plan: FoldPlan) -> CaseSamples:
+        """Return the samples of a comparison, from its folds."""
         names = plan.duplicates.names
         names = features.patients if names is None else names
         return cls(

@@ -1,0 +1,214 @@
+"""The explanation of a model on images that it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.recipe import read_recipe
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.selection import Selection
+from bottleneck.deploy.inputs.image_features import load_network
+from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
+from bottleneck.deploy.models.distance import UNLIKE
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
+from bottleneck.evaluation.cases.case_choice import choose_wrong
+from bottleneck.explain.case_images import load_case_images
+from bottleneck.explain.case_maps import MapChoice, add_maps, same_features
+from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation, Reason
+from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.nearest_training import find_training
+from bottleneck.explain.recorded.feature_search import FeatureSource
+from bottleneck.features.arrays.feature_inputs import SampleFields
+from bottleneck.features.options import MachineKeywords
+from bottleneck.predictions import Predictions
+from bottleneck.processes.progress_bar import Progress
+
+__all__ = ["choose_images", "describe_choice", "explain_images", "new_case"]
+
+
+def explain_images(
+    model: Model,
+    images: NewInput,
+    fields: SampleFields,
+    *,
+    features: FeatureSource,
+    selection: Selection | None,
+    maps: MapChoice,
+    most: int,
+    weights: str | Path | None,
+    backbone: Backbone | None,
+    progress: Progress | None,
+    **machine: Unpack[MachineKeywords],
+) -> Explanation:
+    """Return what a fitted head decided of images, as ``explain_predictions`` says."""
+    folder = features if isinstance(features, str | Path) else "features"
+    given = listed(images)
+    dataset: ImageDataset | None = None
+    if is_of_features(given, model.recipe):
+        made = model.predict(given, y=fields.y, groups=fields.groups, ids=fields.ids)
+    else:
+        dataset = read_images(given, fields, model.classes, model.selection)
+        made = model.predict(
+            dataset,
+            weights=weights,
+            backbone=backbone,
+            features=folder,
+            progress=progress,
+            **machine,
+        )
+    chosen = choose_images(made, most)
+    cases = [new_case(made, at, reason) for at, reason in chosen]
+    words = [describe_choice(made, cases)]
+    if dataset is None:
+        words.append("Features were given in place of images, so there are no heat maps.")
+    else:
+        cases = _explain(
+            model, cases, dataset, features, selection, maps, weights, backbone, words, progress
+        )
+    p = made.predictions
+    labelled = p.labels != ""
+    return Explanation(
+        of="model",
+        title=f"{model.head} trained on {model.dataset}",
+        classes=model.classes,
+        positive=model.positive,
+        unit="image",
+        arms=(
+            ExplainedArm(
+                name=model.head,
+                cases=tuple(cases),
+                n_wrong=int((p.predicted != p.labels)[labelled].sum()),
+                n_labelled=int(labelled.sum()),
+                n_images=len(p),
+                words=tuple(words),
+            ),
+        ),
+        warnings=made.warnings,
+        notes=made.notes,
+    )
+
+
+def choose_images(made: ModelPredictions, most: int) -> list[tuple[int, Reason]]:
+    """Return the rows of predictions to show, with the reason of each.
+
+    Misclassified images come first, the most confident first. Where no label is known, or no
+    image is misclassified, the most confident images of each class and those that are most unlike
+    the training images are shown.
+
+    Parameters
+    ----------
+    made : ModelPredictions
+        Predictions of new images.
+    most : int
+        Largest number of images.
+    """
+    p = made.predictions
+    labelled = np.flatnonzero(p.labels != "")
+    if wrong := choose_wrong(p.take(labelled), most):
+        return [(int(labelled[one.at]), "wrong") for one in wrong]
+    far = np.zeros(0, np.intp)
+    if made.percentiles is not None:
+        far = np.flatnonzero(made.percentiles > UNLIKE)
+        far = far[np.argsort(-made.percentiles[far], kind="stable")][: max(1, most // 3)]
+    confident = [at for at in _by_class(p) if at not in far][: most - len(far)]
+    return [*((at, "confident") for at in confident), *((int(at), "unlike") for at in far)]
+
+
+def _by_class(p: Predictions) -> list[int]:
+    """Return all rows, the classes taking turns, the most confident of each first."""
+    values = p.scores if p.probabilities is None else p.probabilities
+    ordered = np.sort(values, axis=1)
+    confidence = ordered[:, -1] - ordered[:, -2]
+    queues = [
+        rows[np.argsort(-confidence[rows], kind="stable")].tolist()
+        for name in p.classes
+        if len(rows := np.flatnonzero(p.predicted == name))
+    ]
+    longest = max(map(len, queues), default=0)
+    return [rows[n] for n in range(longest) for rows in queues if n < len(rows)]
+
+
+def new_case(made: ModelPredictions, at: int, reason: Reason) -> ExplainedCase:
+    """Return a row of predictions as a case."""
+    p = made.predictions
+    column = p.classes.index(str(p.predicted[at]))
+    patients = dict(zip(made.inputs.ids.tolist(), made.inputs.patients.tolist(), strict=True))
+    return ExplainedCase(
+        reason=reason,
+        id=str(p.ids[at]),
+        patient=patients.get(str(p.ids[at]), ""),
+        label=str(p.labels[at]),
+        predicted=str(p.predicted[at]),
+        probability=None if p.probabilities is None else float(p.probabilities[at, column]),
+        score=float(p.scores[at, column]),
+        percentile=None if made.percentiles is None else float(made.percentiles[at]),
+    )
+
+
+def describe_choice(made: ModelPredictions, cases: list[ExplainedCase]) -> str:
+    """Return which images are shown, in a sentence."""
+    reasons = {case.reason for case in cases}
+    if "wrong" in reasons:
+        return "The misclassified images are shown, the most confident first."
+    known = (made.predictions.labels != "").any()
+    why = "No labelled image is misclassified" if known else "No label is known"
+    unlike = ", and those that are most unlike the training images" if "unlike" in reasons else ""
+    return f"{why}: the most confident images of each class are shown{unlike}."
+
+
+def _explain(
+    model: Model,
+    cases: list[ExplainedCase],
+    dataset: ImageDataset,
+    features: FeatureSource,
+    selection: Selection | None,
+    maps: MapChoice,
+    weights: str | Path | None,
+    backbone: Backbone | None,
+    words: list[str],
+    progress: Progress | None,
+) -> list[ExplainedCase]:
+    """Return the cases with their pixels, maps and nearest training images."""
+    if not cases:
+        return cases
+    framing = read_recipe(model.recipe).framing
+    images = load_case_images(dataset, [case.id for case in cases], framing, progress=progress)
+    cases = [dataclasses.replace(case, pixels=images.shown(case.id)) for case in cases]
+    network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
+    head = ExplainedHead(network, model.estimator, model.classes)
+    read = [case.id for case in cases if case.id in images.pixels]
+    rows: dict[str, NDArray[Any]] = {}
+    if read:
+        made = head.features(np.stack([images.pixels[name] for name in read]))
+        rows = dict(zip(read, made, strict=True))
+    if maps != "none":
+        every = [head] * len(cases)
+        cases, about = add_maps(cases, every, images, same_features(cases, rows), maps, progress)
+        words += about
+        words.append("Each map is of the final model, which was trained on all its samples.")
+    training = find_training(model, features, selection, progress)
+    if training is None:
+        words.append(
+            "The nearest training images are not shown, because the features of the training set "
+            f"({model.dataset}) are not on this machine: name their file or folder with "
+            "--features (in Python: features=)."
+        )
+        return cases
+    known = [n for n, case in enumerate(cases) if case.id in rows]
+    X = np.stack([rows[cases[n].id] for n in known])
+    nearest, copies = training.find_nearest(X, [cases[n].patient for n in known])
+    for n, near, copy in zip(known, nearest, copies.tolist(), strict=True):
+        cases[n] = dataclasses.replace(cases[n], nearest=near, is_copy=copy)
+    if copies.any():
+        words.append(
+            f"For {int(copies.sum())} of {len(cases)} images, an identical image was in the "
+            "training set."
+        )
+    return cases

@@ -1,0 +1,237 @@
+"""The explanation of trained networks: on their test folds, and on new images."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.recipe import framing, read_recipe
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
+from bottleneck.deploy.trained.network_choice import network_label
+from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.evaluation.cases.case_choice import choose_wrong
+from bottleneck.explain.case_images import CaseImages, load_case_images
+from bottleneck.explain.case_maps import Agreement, MapChoice, add_maps, add_pixels
+from bottleneck.explain.explained_images import choose_images, describe_choice, new_case
+from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
+from bottleneck.explain.maps.explained_network import ExplainedNetwork
+from bottleneck.features.arrays.feature_inputs import SampleFields
+from bottleneck.features.options import MachineKeywords
+from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
+from bottleneck.predictions import Predictions
+from bottleneck.processes.progress_bar import Progress
+
+__all__ = ["explain_new_by_networks", "explain_training"]
+
+# The probability of an image may differ from the recorded one by this much: networks in bf16, and
+# on other devices, round otherwise.
+_APART = 0.05
+_NO_NEAREST = (
+    "There are no nearest training images: a training keeps the features of its images without "
+    "their names."
+)
+
+
+def explain_training(
+    model: TrainedModel,
+    data: ImageDataset | None,
+    *,
+    maps: MapChoice,
+    most: int,
+    weights: str | Path | None,
+    progress: Progress | None,
+) -> Explanation:
+    """Return the errors of networks on their test folds, as ``explain_predictions`` says."""
+    folder = TrainedFolder(model.path)
+    record = folder.record
+    tested, _ = folder.predictions()
+    chosen = choose_wrong(tested, most)
+    cases = [
+        dataclasses.replace(_recorded_case(tested, one.at), times=one.times, tested=one.tested)
+        for one in chosen
+    ]
+    words = []
+    if cases and data is None:
+        words.append(
+            "There are no heat maps, because the images were not given: name their data set with "
+            "--data (in Python: data=)."
+        )
+    elif cases and data is not None:
+        images = _load(model, cases, data, progress)
+        cases = [add_pixels(case, images) for case in cases]
+        if lost := sum(case.id not in images.pixels for case in cases):
+            words.append(
+                f"{lost} of {len(cases)} images are not in --data, or cannot be read: is it the "
+                "data set of the training?"
+            )
+        if maps != "none" and images.pixels:
+            labels = {(one.repeat, one.fold): network_label(record, one) for one in record.folds}
+            networks: dict[str, ExplainedNetwork] = {}
+            for case in cases:
+                name = labels[case.repeat or 0, case.fold or 0]
+                if name not in networks:
+                    networks[name] = _network(model, name, weights)
+            every = [networks[labels[case.repeat or 0, case.fold or 0]] for case in cases]
+            recorded = [float(case.score) for case in cases]
+            cases, about = add_maps(
+                cases, every, images, _same_probability(cases, recorded), maps, progress
+            )
+            words += about
+            words.append(
+                "Each map is of the network of the fold that made the prediction, which was not "
+                "trained on this image."
+            )
+    words.append(_NO_NEAREST)
+    wrong = tested.predicted != tested.labels
+    n = tested.n_samples
+    return Explanation(
+        of="training",
+        title=f"{model.name} on {record.dataset.name}",
+        classes=model.classes,
+        positive=model.positive,
+        unit="image",
+        arms=(
+            ExplainedArm(
+                name=model.name,
+                cases=tuple(cases),
+                n_wrong=len(np.unique(tested.ids[wrong])),
+                n_labelled=n,
+                n_images=n,
+                words=tuple(words),
+            ),
+        ),
+    )
+
+
+def explain_new_by_networks(
+    model: TrainedModel,
+    images: NewInput,
+    fields: SampleFields,
+    *,
+    network: str | None,
+    maps: MapChoice,
+    most: int,
+    weights: str | Path | None,
+    backbone: Backbone | None,
+    features: str | Path,
+    progress: Progress | None,
+    **machine: Unpack[MachineKeywords],
+) -> Explanation:
+    """Return what trained networks decided of images, as ``explain_predictions`` says."""
+    given = listed(images)
+    dataset: ImageDataset | None = None
+    if not is_of_features(given, model.recipe):
+        dataset = read_images(given, fields, model.classes, model.selection)
+        given, fields = dataset, SampleFields()
+    made = model.predict(
+        given,
+        y=fields.y,
+        groups=fields.groups,
+        ids=fields.ids,
+        network=network,
+        weights=weights,
+        backbone=backbone,
+        features=features,
+        progress=progress,
+        **machine,
+    )
+    cases = [new_case(made, at, reason) for at, reason in choose_images(made, most)]
+    words = [describe_choice(made, cases)]
+    if dataset is None:
+        words.append("Features were given in place of images, so there are no heat maps.")
+    elif cases:
+        loaded = _load(model, cases, dataset, progress)
+        cases = [add_pixels(case, loaded) for case in cases]
+        if maps != "none":
+            explained = _network(model, network, weights)
+            cases, about = add_maps(
+                cases, [explained] * len(cases), loaded, _any_image, maps, progress
+            )
+            words += [*about, f"The maps are of {explained.words}."]
+    p = made.predictions
+    labelled = p.labels != ""
+    return Explanation(
+        of="model",
+        title=f"{model.name}, network {made.network}",
+        classes=model.classes,
+        positive=model.positive,
+        unit="image",
+        arms=(
+            ExplainedArm(
+                name=model.name,
+                cases=tuple(cases),
+                n_wrong=int((p.predicted != p.labels)[labelled].sum()),
+                n_labelled=int(labelled.sum()),
+                n_images=len(p),
+                words=(*words, _NO_NEAREST),
+            ),
+        ),
+        warnings=made.warnings,
+        notes=made.notes,
+    )
+
+
+def _network(model: TrainedModel, name: str | None, weights: str | Path | None) -> ExplainedNetwork:
+    return ExplainedNetwork.load(model.path, name, backbone=model.backbone, weights=weights)
+
+
+def _framing(model: TrainedModel) -> Preprocessing:
+    if model.recipe:
+        return read_recipe(model.recipe).framing
+    preprocessing = TrainedFolder(model.path).record.network.preprocessing
+    assert preprocessing is not None
+    return framing(preprocessing)  # As in training, the publisher's resizer.
+
+
+def _load(
+    model: TrainedModel,
+    cases: list[ExplainedCase],
+    data: ImageDataset,
+    progress: Progress | None,
+) -> CaseImages:
+    return load_case_images(data, [case.id for case in cases], _framing(model), progress=progress)
+
+
+def _recorded_case(tested: Predictions, at: int) -> ExplainedCase:
+    column = tested.classes.index(str(tested.predicted[at]))
+    return ExplainedCase(
+        reason="wrong",
+        id=str(tested.ids[at]),
+        patient="" if tested.groups is None else str(tested.groups[at]),
+        label=str(tested.labels[at]),
+        predicted=str(tested.predicted[at]),
+        probability=None,
+        score=float(tested.scores[at, column]),
+        repeat=int(tested.repeats[at]),
+        fold=int(tested.folds[at]),
+    )
+
+
+def _same_probability(cases: list[ExplainedCase], recorded: list[float]) -> Agreement:
+    """Return the agreement of images with the probabilities that the networks recorded."""
+
+    def agrees(
+        network: ExplainedNetwork, pixels: NDArray[Any], numbers: list[int]
+    ) -> NDArray[np.bool_]:
+        values = network.decisions(pixels)
+        if values.shape[1] == 2:  # Log-odds, and their negative.
+            values = values / 2
+        odds = np.exp(values - values.max(axis=1, keepdims=True))
+        columns = [network.classes.index(cases[n].predicted) for n in numbers]
+        made = (odds / odds.sum(axis=1, keepdims=True))[np.arange(len(numbers)), columns]
+        same: NDArray[np.bool_] = np.abs(made - [recorded[n] for n in numbers]) <= _APART
+        return same
+
+    return agrees
+
+
+def _any_image(network: Any, pixels: NDArray[Any], numbers: list[int]) -> NDArray[np.bool_]:
+    """Return that all images are those that were predicted, as they were read for it."""
+    return np.ones(len(numbers), bool)

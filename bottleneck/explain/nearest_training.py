@@ -1,0 +1,131 @@
+"""The training images of a model that are nearest to new images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.data.selection import Selection
+from bottleneck.data.splits.folds import fixed_split, has_fixed_split
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction.training_copies import find_training_copies
+from bottleneck.duplicates.label_conflicts import resolve_conflicts
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.cases.case_search import N_NEAREST
+from bottleneck.evaluation.cases.wrong_cases import NearestImage
+from bottleneck.explain.recorded.feature_search import FeatureSource, sets_of_recipe
+from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.statistics.nearest_neighbours import nearest_neighbours
+
+__all__ = ["TrainingImages", "find_training"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """The samples that a model was trained on.
+
+    Attributes
+    ----------
+    features : FeatureSet
+        The training data set, with what the model was not trained on.
+    rows : ndarray of int
+        Rows of the training samples.
+    labels : ndarray of str, shape (n_samples,)
+        Labels that it was trained with.
+    groups : ndarray of str, shape (n_samples,)
+        Patients, joined where they share copies of an image.
+    """
+
+    features: FeatureSet
+    rows: NDArray[np.intp]
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+
+    def find_nearest(
+        self, X: NDArray[Any], patients: Sequence[str]
+    ) -> tuple[list[tuple[NearestImage, ...]], NDArray[np.bool_]]:
+        """Return the nearest training images of each new image, and which have a copy there.
+
+        They are of other patients than the new image, and not of the patients of its copies.
+
+        Parameters
+        ----------
+        X : ndarray of float, shape (n_images, n_features)
+            Features of new images.
+        patients : sequence of str
+            Their patients, "" where they are not known.
+        """
+        known = self.features.X[self.rows]
+        joined = np.concatenate([known, X.astype(known.dtype)])
+        one_unit = "preprocessing" in self.features.provenance["recipe"]
+        train = np.arange(len(known))
+        nearest, copies = [], np.zeros(len(X), bool)
+        stated = self.features.stated_patients
+        for n, patient in enumerate(patients):
+            same = np.zeros(len(known), bool)
+            if one_unit:  # Few columns of an array can be equal by chance.
+                same = find_training_copies(known, X[n : n + 1].astype(known.dtype))
+            copies[n] = same.any()
+            if stated is not None and patient:
+                same = same | (stated[self.rows] == patient)
+            groups = self.groups[self.rows]
+            excluded = np.isin(groups, groups[same])
+            others = np.concatenate([~excluded, np.zeros(len(X), bool)])
+            (near,) = nearest_neighbours(
+                joined, train, np.array([len(known) + n]), others, N_NEAREST, one_unit=one_unit
+            )
+            nearest.append(
+                tuple(
+                    self._describe(int(self.rows[at]), float(apart))
+                    for at, apart in zip(near.rows, near.distances, strict=True)
+                )
+            )
+        return nearest, copies
+
+    def _describe(self, row: int, distance: float) -> NearestImage:
+        one = self.features
+        patient = "" if one.stated_patients is None else str(one.stated_patients[row])
+        return NearestImage(row, str(one.ids[row]), patient, str(self.labels[row]), distance)
+
+
+def find_training(
+    model: Model,
+    source: FeatureSource,
+    selection: Selection | None = None,
+    progress: Progress | None = None,
+) -> TrainingImages | None:
+    """Return the training samples of a model; None if their features are not there.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    source : FeatureSet, path, or sequence of these
+        Where the feature files are.
+    selection : Selection or None
+        What the model was trained on of its data set.
+    progress : callable or None
+        As for ``compare``.
+    """
+    for one in sets_of_recipe(source, model.recipe_hash):
+        try:
+            features = one if selection is None else one.choose(selection)
+        except UsageError:  # Of another data set.
+            continue
+        if str(features.provenance["dataset"]["fingerprint"]) != model.fingerprint:
+            continue
+        copies = features.join_duplicates(progress)
+        settled = resolve_conflicts(
+            copies, features.y, features.ids, model.training.get("conflicts", "drop")
+        )
+        rows = settled.kept
+        if has_fixed_split(features.splits) and model.trained_on != "all samples":
+            rows = np.intersect1d(fixed_split(features.splits, features.patients)[0], rows)
+        if len(rows) == model.n_samples:
+            return TrainingImages(features, rows, settled.y, features.groups)
+    return None
