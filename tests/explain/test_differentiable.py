@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
@@ -23,6 +26,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from bottleneck.errors import UsageError
@@ -41,6 +45,8 @@ CLASSIFIERS = [
     LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
     LinearDiscriminantAnalysis(),
     SGDClassifier(random_state=0),
+    GridSearchCV(SVC(), {"C": [1, 10]}, cv=2),
+    OneVsRestClassifier(LinearSVC()),
 ]
 STEPS = [
     [],
@@ -50,7 +56,9 @@ STEPS = [
     [RobustScaler(with_centering=False, with_scaling=False), PCA(3)],
     [MinMaxScaler((-1, 2), clip=True), "passthrough"],
     [MaxAbsScaler(), VarianceThreshold(), make_pipeline(Normalizer("l1"))],
-    [Normalizer("max")],
+    [Normalizer("max"), FunctionTransformer()],
+    [IncrementalPCA(4, whiten=True), GaussianRandomProjection(3, random_state=0)],
+    [MaxAbsScaler(), SparseRandomProjection(3, random_state=0)],
     [Normalizer()],
 ]
 

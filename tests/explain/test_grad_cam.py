@@ -163,6 +163,8 @@ def test_many_images_are_computed_in_batches() -> None:
         np.testing.assert_allclose(one.values, alone.values, atol=1e-5)
         assert one.towards == name
     assert grad_cam_maps(head, pixels[:0], "a") == []
+    with torch.inference_mode():
+        np.testing.assert_array_equal(stacked(grad_cam_maps(head, pixels, towards)), stacked(many))
 
 
 def test_an_estimator_that_scores_in_another_way_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,23 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA, TruncatedSVD
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.feature_selection import SelectorMixin
-from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    MaxAbsScaler,
-    MinMaxScaler,
-    Normalizer,
-    RobustScaler,
-    StandardScaler,
-)
+from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC, NuSVC
 from torch import Tensor
 
 from bottleneck.errors import UsageError
+from bottleneck.explain.maps.linear_decision import affine_classifier, affine_step, fitted_steps
 from bottleneck.heads.estimators.scores import order_classes
 
 __all__ = ["differentiable_decision"]
@@ -44,9 +35,9 @@ def differentiable_decision(estimator: Any, classes: Sequence[str]) -> Function:
     Parameters
     ----------
     estimator : estimator
-        A support vector machine with a linear, polynomial, RBF or sigmoid kernel; a linear
-        classifier; a perceptron; or a pipeline that ends with one of these, of steps that scale,
-        project or select features.
+        A support vector machine with a linear, polynomial, RBF or sigmoid kernel; a perceptron;
+        a linear classifier that ``LinearDecision.of`` knows; or a pipeline or search that ends
+        with one of these, of steps that scale, project or select features.
     classes : sequence of str
         All labels, sorted.
 
@@ -69,7 +60,7 @@ def differentiable_decision(estimator: Any, classes: Sequence[str]) -> Function:
     >>> values = decide(torch.tensor([[2.0]]).double())
     >>> np.testing.assert_allclose(values[0, 1], fitted.decision_function([[2.0]])[0])
     """
-    decide = _classifier(estimator)
+    decide = _chained(estimator)
     columns = order_classes(estimator, classes)
 
     def of_classes(X: Tensor) -> Tensor:
@@ -81,52 +72,37 @@ def differentiable_decision(estimator: Any, classes: Sequence[str]) -> Function:
     return of_classes
 
 
-def _classifier(estimator: Any) -> Function:
-    if isinstance(estimator, Pipeline):
-        steps = [_transformer(one) for _, one in estimator.steps[:-1]]
-        return _chain([*steps, _classifier(estimator.steps[-1][1])])
-    if isinstance(estimator, SVC | NuSVC):
-        return _support_vectors(estimator)
-    if isinstance(estimator, LinearClassifierMixin | LinearDiscriminantAnalysis):
-        # Some have one row of weights without an axis of rows.
-        return _affine(np.atleast_2d(estimator.coef_).T, estimator.intercept_)
-    if isinstance(estimator, MLPClassifier):
-        return _perceptron(estimator)
-    raise _no_gradient(type(estimator).__name__)
+def _chained(estimator: Any) -> Function:
+    steps = fitted_steps(estimator)
+    before = [_transformer(step, after) for step, after in itertools.pairwise(steps)]
+    return _chain([*before, _classifier(steps[-1])])
 
 
-def _transformer(step: Any) -> Function:
-    """Return a step before the last one of a pipeline as a function."""
-    if step is None or isinstance(step, str):  # "passthrough"
-        return _chain([])
-    if isinstance(step, Pipeline):
-        return _chain([_transformer(one) for _, one in step.steps])
-    if isinstance(step, StandardScaler):
-        return _scaled(step.mean_ if step.with_mean else 0.0, step.scale_ if step.with_std else 1.0)
-    if isinstance(step, RobustScaler):
-        return _scaled(
-            step.center_ if step.with_centering else 0.0, step.scale_ if step.with_scaling else 1.0
-        )
-    if isinstance(step, MaxAbsScaler):
-        clips = getattr(step, "clip", False)
-        return _chain([_scaled(0.0, step.scale_), *([_clamped(-1.0, 1.0)] if clips else [])])
-    if isinstance(step, MinMaxScaler):
-        scaled = _affine(np.diag(step.scale_), step.min_)
-        return _chain([scaled, *([_clamped(*step.feature_range)] if step.clip else [])])
+def _classifier(classifier: Any) -> Function:
+    if isinstance(classifier, SVC | NuSVC):
+        return _support_vectors(classifier)
+    if isinstance(classifier, MLPClassifier):
+        return _perceptron(classifier)
+    try:
+        return _affine(*affine_classifier(classifier))
+    except UsageError:
+        raise _no_gradient(type(classifier).__name__) from None
+
+
+def _transformer(step: Any, after: Any) -> Function:
+    """Return a step as a function; ``after`` is the next step."""
     if isinstance(step, Normalizer):
         return _normalised(step.norm)
-    if isinstance(step, PCA):
-        projected = _affine(step.components_.T, -step.mean_ @ step.components_.T)
-        if not step.whiten:
-            return projected
-        tiny = np.finfo(step.explained_variance_.dtype).eps
-        return _chain([projected, _scaled(0.0, np.sqrt(step.explained_variance_).clip(min=tiny))])
-    if isinstance(step, TruncatedSVD):
-        return _affine(step.components_.T, 0.0)
-    if isinstance(step, SelectorMixin):
-        kept = torch.from_numpy(np.flatnonzero(step.get_support()))
-        return lambda X: X[:, kept]
-    raise _no_gradient(f"the step {type(step).__name__}")
+    functions: list[Function] = []
+    if getattr(step, "clip", False):
+        low, high = getattr(step, "feature_range", (-1.0, 1.0))
+        functions.append(lambda X: X.clamp(low, high))
+        step = copy.copy(step)
+        step.clip = False
+    try:
+        return _chain([_affine(*affine_step(step, after.n_features_in_)), *functions])
+    except UsageError:
+        raise _no_gradient(f"the step {type(step).__name__}") from None
 
 
 def _no_gradient(what: str) -> UsageError:
@@ -149,15 +125,6 @@ def _tensor(values: Any) -> Tensor:
 def _affine(weights: Any, intercept: Any) -> Function:
     matrix, shift = _tensor(weights), _tensor(intercept).reshape(-1)
     return lambda X: X @ matrix + shift
-
-
-def _scaled(centre: Any, scale: Any) -> Function:
-    shift, factor = _tensor(centre), _tensor(scale)
-    return lambda X: (X - shift) / factor
-
-
-def _clamped(low: float, high: float) -> Function:
-    return lambda X: X.clamp(low, high)
 
 
 def _normalised(norm: str) -> Function:

@@ -163,9 +163,12 @@ class ExplainedNetwork:
         if len(members) > 1:
             words = (
                 f"the mean of the decision values of the {len(members)} networks of the folds of "
-                f"{record.name}, each of which was trained on other images, "
+                f"{record.name}, each of which was trained on other images (what they predict is "
+                "the mean of their calibrated probabilities), "
             )
         words += f"which is {value}, before any calibration and threshold"
+        if record.config.precision != "fp32":
+            words += f"; computed in fp32, where predictions are in {record.config.precision}"
         return cls(tuple(members), record.classes, choice.name, words)
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bottleneck.errors import MissingExtraError, UsageError
@@ -27,6 +28,9 @@ _MOST_LOG_ODDS = 12.0
 _INSTALL = "  pip install 'bottleneck-features[explain]'"
 
 
+# The caller may have turned gradients off.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def grad_cam_maps(
     explained: Explained, pixels: NDArray[Any], towards: str | Sequence[str]
 ) -> list[HeatMap]:
@@ -37,7 +41,9 @@ def grad_cam_maps(
     differ from that paper. The sum is shown before its ReLU, so that places that speak against the
     class are negative; the positive places are those of the paper. And it is multiplied by the
     number of places. Of a linear decision on an averaged map, which needs no approximation, the
-    values then are those of the class activation map, up to its constant.
+    values then are those of the class activation map, up to its constant. With three classes or
+    more, a support vector machine counts votes, which have no gradient: its map is of the sum of
+    values that decides between equal votes.
 
     Parameters
     ----------
@@ -153,7 +159,7 @@ def _follow(
             at = columns[len(maps) : len(maps) + len(batch)]
             targets = [ClassifierOutputTarget(column) for column in at]
             inputs = path.maps(batch)
-            cam(inputs, targets)  # Its result is without negative values, and scaled to 0 to 1.
+            cam(inputs, targets)  # Its result has no negative values, and a scale of 0 to 1.
             kept = cam.activations_and_grads
             activations, gradients = kept.activations[0].numpy(), kept.gradients[0].numpy()
             signed = cam.get_cam_image(inputs, path.layer, targets, activations, gradients)

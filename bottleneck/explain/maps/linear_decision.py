@@ -15,7 +15,7 @@ from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.heads.estimators.suitability import has_method, last_step
 from bottleneck.text.plurals import counted
 
-__all__ = ["LinearDecision"]
+__all__ = ["LinearDecision", "affine_classifier", "affine_step", "fitted_steps"]
 
 Matrix = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class LinearDecision:
         UsageError
             If its decision function is not known to be a weighted sum of the features.
         """
-        folded = _fold_all(_steps_of(estimator))
+        folded = _fold_all(fitted_steps(estimator))
         weights, intercepts = folded.weights, folded.intercepts
         if len(classes) == 2 and len(weights) == 1:
             weights = np.concatenate([-weights, weights])
@@ -130,18 +130,60 @@ class _Folded:
         return _Folded(weights, self.intercepts, centre)
 
 
-def _steps_of(estimator: Any) -> list[Any]:
-    """Return the fitted steps of an estimator in their order, the classifier last."""
+def fitted_steps(estimator: Any) -> list[Any]:
+    """Return the fitted steps of an estimator in their order, the classifier last.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier; a pipeline, also within a pipeline or a search.
+    """
     if hasattr(estimator, "best_estimator_"):  # A search.
-        return _steps_of(estimator.best_estimator_)
+        return fitted_steps(estimator.best_estimator_)
     if isinstance(steps := getattr(estimator, "steps", None), list):
         each = [one for _, one in steps if one is not None and one != "passthrough"]
-        return [inner for one in each for inner in _steps_of(one)]
+        return [inner for one in each for inner in fitted_steps(one)]
     if type(estimator).__name__ == "FrozenEstimator":
-        return _steps_of(estimator.estimator)
+        return fitted_steps(estimator.estimator)
     if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
-        return _steps_of(estimator.estimator_)
+        return fitted_steps(estimator.estimator_)
     return [estimator]
+
+
+def affine_step(step: Any, n_outputs: int) -> tuple[Matrix, Matrix]:
+    """Return the matrix and the shift of a transformer that is x @ matrix + shift.
+
+    Parameters
+    ----------
+    step : transformer
+        A fitted step of a pipeline.
+    n_outputs : int
+        Number of features that it gives.
+
+    Raises
+    ------
+    UsageError
+        If it is not known to be a scaling, a selection or a projection.
+    """
+    folded = _fold(step, _Folded(np.eye(n_outputs), np.zeros(n_outputs)))
+    return folded.weights.T, folded.intercepts
+
+
+def affine_classifier(classifier: Any) -> tuple[Matrix, Matrix]:
+    """Return the matrix and the shift of a classifier whose scores are x @ matrix + shift.
+
+    Parameters
+    ----------
+    classifier : estimator
+        The last step of a fitted head.
+
+    Raises
+    ------
+    UsageError
+        If its scores are not known to be weighted sums.
+    """
+    folded = _weights_of(classifier)
+    return folded.weights.T, folded.intercepts
 
 
 def _fold_all(steps: list[Any]) -> _Folded:
@@ -200,13 +242,13 @@ def _weights_of(classifier: Any) -> _Folded:
 
     name = type(classifier).__name__
     if isinstance(classifier, OneVsRestClassifier):
-        each = [_fold_all(_steps_of(one)) for one in classifier.estimators_]
+        each = [_fold_all(fitted_steps(one)) for one in classifier.estimators_]
         return _Folded(
             np.concatenate([one.weights for one in each]),
             np.concatenate([one.intercepts for one in each]),
         )
     if has_method(classifier, "get_support") and hasattr(classifier, "estimator_"):  # RFE.
-        return _fold_all(_steps_of(classifier.estimator_)).selected(classifier.get_support())
+        return _fold_all(fitted_steps(classifier.estimator_)).selected(classifier.get_support())
     kernel = getattr(classifier, "kernel", "linear")
     if kernel != "linear":
         shown = f"the kernel '{kernel}'" if isinstance(kernel, str) else "a kernel of its own"
