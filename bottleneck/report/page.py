@@ -14,6 +14,7 @@ from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.report import (
     fit_command,
+    headline,
     json_record,
     paragraphs,
     redaction,
@@ -187,6 +188,7 @@ def render(
     thumbnails = comparison.thumbnails if with_pictures else {}
     names = comparison.image_names if with_ids else {}
     sections = list_sections(comparison)
+    summarised = summary.summarise(comparison)
     page = (
         environment()
         .get_template("page.html.jinja")
@@ -203,7 +205,8 @@ def render(
             findings=functools.partial(paragraphs.results_paragraph, comparison),
             sections=sections,
             warnings=comparison.warnings,
-            summary=summary.summarise(comparison),
+            summary=summarised,
+            choice=headline.describe_choice(comparison, summarised),
             audit=audit_gallery.view_audit(comparison.audit, thumbnails, names)
             if comparison.audit
             else None,

@@ -8,6 +8,13 @@ from bottleneck.evaluation.results import Comparison, External
 
 __all__ = ["Section", "list_sections"]
 
+# Groups of the contents; what is in none of them is about performance.
+_GROUPS = {
+    "Data": ("cohort", "audit", "missed"),
+    "Methods": ("protocol", "text", "costs", "features"),
+    "Use": ("limits", "checklist", "keep"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Section:
@@ -17,6 +24,11 @@ class Section:
     title: str
     template: str
     external: External | None = None
+
+    @property
+    def group(self) -> str:
+        """The group of the section in the contents."""
+        return next((name for name, ids in _GROUPS.items() if self.id in ids), "Performance")
 
 
 def list_sections(comparison: Comparison) -> list[Section]:

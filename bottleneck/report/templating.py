@@ -11,6 +11,7 @@ from markupsafe import Markup
 from bottleneck.errors import one_line
 from bottleneck.report import (
     checklist,
+    glossary,
     labels,
     line_breaks,
     number_format,
@@ -62,6 +63,9 @@ def environment() -> Environment:
         "differences": forest_plots.difference_tables,
         "draw": _draw_section,
         "drops": forest_plots.drop_tables,
+        "explain_methods": glossary.explain_methods,
+        "explain_metrics": glossary.explain_metrics,
+        "explain_terms": glossary.explain_terms,
         "flatten": redaction.flatten,
         "flow": flow_diagram.flow,
         "guidelines": checklist.GUIDELINES,

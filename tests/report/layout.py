@@ -39,7 +39,7 @@ const measure = (frame) => {
         (el.scrollWidth > el.clientWidth + 1)) say("overflows", el);
   }
   // A word is text without spaces, hyphens and <wbr>; Chinese and Japanese break anywhere.
-  const names = doc.querySelectorAll(".arm, bdi, .matrix th, .results thead th, h1, h2, summary");
+  const names = doc.querySelectorAll(".arm, bdi, th, h1, h2, summary, .explained dd");
   for (const name of names) {
     if (hidden(name)) continue;
     const walker = doc.createTreeWalker(name, NodeFilter.SHOW_TEXT);

@@ -17,10 +17,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Open folded sections for printing, except tables that repeat a figure.
+// Open folded sections for printing, except checklists and tables that repeat a figure.
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open], .again)")];
+  folded = [...document.querySelectorAll("details:not([open], .again, .list)")];
   folded.forEach((details) => (details.open = true));
 });
 addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));

@@ -1,0 +1,92 @@
+"""What was chosen and how, in a few plain sentences for the head of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.report.summary import Summary
+from bottleneck.text.plurals import counted
+
+__all__ = ["describe_choice"]
+
+_MOST_NAMES = 4
+
+
+def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
+    """Return which arms were compared, and how the best, its settings and its class were chosen.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The results.
+    summary : Summary
+        Their summary.
+
+    Returns
+    -------
+    list of str
+        Sentences; the last one says that the best of several results is optimistic.
+    """
+    if summary.best is None:
+        return []
+    arms = [e for e in comparison.evaluations if e.uses_images]
+    sentences = [_describe_arms(arms, comparison), _describe_class(comparison)]
+    sentences += _describe_settings(arms, comparison)
+    if len(arms) > 1:
+        fresh = (
+            "The external cohort took no part in the choice."
+            if summary.external
+            else "New samples would show its true value."
+        )
+        sentences.append(
+            f"The best of {len(arms)} arms is, on average, too optimistic, since the same test "
+            f"samples chose it. {fresh}"
+        )
+    return sentences
+
+
+def _describe_arms(arms: list[Evaluation], comparison: Comparison) -> str:
+    sources = {(e.backbone, e.weights) for e in arms}
+    heads = {e.head for e in arms}
+    if len(arms) == 1:
+        return "Only this arm uses " + ("images." if comparison.features else "the samples.")
+    if len(sources) * len(heads) == len(arms) and all(e.backbone for e in arms) and len(heads) > 1:
+        networks = f"{len(sources)} feature sets" if len(sources) > 1 else "one feature set"
+        made = f"{networks} with {len(heads)} classifiers{' each' if len(sources) > 1 else ''}"
+        among = f"{made} ({_listed(dict.fromkeys(e.head for e in arms))})"
+    else:
+        among = _listed(e.name for e in arms)
+    return f"The arm was chosen by this AUROC on the test samples, among {among}."
+
+
+def _describe_class(comparison: Comparison) -> str:
+    if comparison.positive is not None:
+        rest = len(comparison.classes) - 1
+        against = f", against the other {rest} classes" if rest > 1 else ""
+        return f"The positive class is '{comparison.positive}'{against}."
+    return f"No class is the positive one: results are means over all {len(comparison.classes)}."
+
+
+def _describe_settings(arms: list[Evaluation], comparison: Comparison) -> list[str]:
+    searched = [e for e in arms if any(e.chosen)]
+    if not comparison.features and not searched:
+        return ["The models were trained outside of this comparison."]
+    if not searched:
+        return []
+    inner = comparison.protocol.get("inner_folds")
+    by = f" by a {inner}-fold cross-validation" if inner else ""
+    few = "" if len(searched) == len(arms) else f" of {counted(len(searched), 'arm')}"
+    which = "Hyperparameters and thresholds"
+    if not any(e.operating_points for e in searched):
+        which = "Hyperparameters"
+    return [
+        f"{which}{few} were chosen within each training set{by}; no test sample was used for it."
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    shown = ", ".join(listed[:_MOST_NAMES])
+    more = len(listed) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
