@@ -23,7 +23,7 @@ from bottleneck.explain.maps.linear_decision import LinearDecision
 from bottleneck.features.devices import resolve_device
 from bottleneck.files.paths import as_path
 from bottleneck.finetune.architectures import NEW_FC
-from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
+from bottleneck.finetune.training_folder.trained_folder import TrainedFolder, TrainingRecord
 from bottleneck.text.short_repr import class_names, describe
 
 __all__ = ["ExplainedNetwork", "NetworkMember", "at_last_map"]
@@ -158,17 +158,7 @@ class ExplainedNetwork:
         for one in members:
             one.backbone.to(place)
             one.head.requires_grad_(False)
-        value = "the log-odds of a class" if len(record.classes) == 2 else "the logit of a class"
-        words = f"the decision value of the network {choice.name} of {record.name}, "
-        if len(members) > 1:
-            words = (
-                f"the mean of the decision values of the {len(members)} networks of the folds of "
-                f"{record.name}, each of which was trained on other images (what they predict is "
-                "the mean of their calibrated probabilities), "
-            )
-        words += f"which is {value}, before any calibration and threshold"
-        if record.config.precision != "fp32":
-            words += f"; computed in fp32, where predictions are in {record.config.precision}"
+        words = _words(record, choice.name, len(members))
         return cls(tuple(members), record.classes, choice.name, words)
 
     def __repr__(self) -> str:
@@ -208,6 +198,21 @@ class ExplainedNetwork:
             rows = [member.decide(member.backbone.embed(one).cpu().numpy()) for one in batches]
             each.append(np.concatenate([np.empty((0, len(self.classes))), *rows]))
         return np.mean(each, axis=0)
+
+
+def _words(record: TrainingRecord, name: str, n_members: int) -> str:
+    """Return what is explained, in words."""
+    value = "the log-odds of a class" if len(record.classes) == 2 else "the logit of a class"
+    value += ", before any calibration and threshold"
+    if record.config.precision != "fp32":
+        value += f" and in fp32, where predictions are in {record.config.precision}"
+    if n_members == 1:
+        return f"the decision value of the network {name} of {record.name}: {value}"
+    return (
+        f"the mean of the decision values of the {n_members} networks of the folds of "
+        f"{record.name}. Each was trained on other images, and its decision value is {value}. "
+        "What they predict together is the mean of their calibrated probabilities"
+    )
 
 
 # Of an architecture with a classifier of its own: its last map, how that is pooled, and the name
