@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,16 @@ def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingExtraError, match=r"pip install 'bottleneck-features\[explain\]'"):
         grad_cam_maps(head, images(), "a")
     assert "not installed" in str(find_gradient_obstacle(head))
+
+
+def test_a_library_that_does_not_load_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bottleneck.explain.maps.grad_cam.find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
+    head = explained(tiny_backbone(), SVC())
+    with pytest.raises(MissingExtraError, match=r"does not load here \(.*\). Install it with"):
+        grad_cam_maps(head, images(), "a")
 
 
 @pytest.mark.slow

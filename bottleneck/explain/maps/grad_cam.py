@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bottleneck.errors import MissingExtraError, UsageError
+from bottleneck.errors import MissingExtraError, UsageError, one_line
 from bottleneck.explain.maps.decision import Explained, class_columns
 from bottleneck.explain.maps.differentiable import differentiable_decision
 from bottleneck.explain.maps.explained_head import ExplainedHead, pixel_batches
@@ -88,12 +88,7 @@ def grad_cam_maps(
             f"Grad-CAM needs the gradient of a decision on a map: {error}. Use --maps occlusion "
             '(in Python: method="occlusion"), which takes any head'
         ) from None
-    if not _is_installed():
-        raise MissingExtraError(
-            "Grad-CAM needs pytorch-grad-cam, which is not installed. Install it with",
-            _INSTALL,
-            "or use occlusion, which needs no further package",
-        )
+    _refuse_without_library()
     each = [_follow(path, pixels, columns) for path in paths]
     maps = np.mean([maps for maps, _ in each], axis=0)
     decisions = explained.decisions(pixels)
@@ -132,6 +127,23 @@ def find_gradient_obstacle(explained: Explained) -> str | None:
 
 def _is_installed() -> bool:
     return find_spec("pytorch_grad_cam") is not None
+
+
+def _refuse_without_library() -> None:
+    """Raise ``MissingExtraError`` if pytorch-grad-cam is not installed, or does not load."""
+    why = "is not installed"
+    if _is_installed():
+        try:
+            import pytorch_grad_cam  # noqa: F401
+        except (ImportError, OSError) as error:  # Of OpenCV, parts of the system may be missing.
+            why = f"does not load here ({one_line(error)})"
+        else:
+            return
+    raise MissingExtraError(
+        f"Grad-CAM needs pytorch-grad-cam, which {why}. Install it with",
+        _INSTALL,
+        "or use --maps occlusion, which needs no further package",
+    )
 
 
 def _paths(explained: Explained) -> list[GradientPath]:
