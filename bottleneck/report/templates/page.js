@@ -17,10 +17,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Open folded sections for printing, except checklists and tables that repeat a figure.
+// Open folded sections for printing, except checklists, tables that repeat a figure, and what each
+// arm has of its own: twelve arms would fill a hundred pages.
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open], .again, .list)")];
+  folded = [...document.querySelectorAll("details:not([open], .again, .list, .each, .errors)")];
   folded.forEach((details) => (details.open = true));
 });
 addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
