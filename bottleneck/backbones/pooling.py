@@ -117,12 +117,15 @@ class LayerPooling:
         As for ``positions``.
     token_grid : tuple of two int, or None
         Rows and columns of the patches that tokens stand for, if the network states them.
+    in_reading_order : bool
+        Whether tokens are known to be in reading order.
     """
 
     pooling: str
     channels_last: bool
     prefix_tokens: int
     token_grid: tuple[int, int] | None = None
+    in_reading_order: bool = True
 
     @classmethod
     def of(cls, network: nn.Module, layer: str, pooling: str, output: Tensor, *, own: bool) -> Self:
@@ -153,6 +156,8 @@ class LayerPooling:
             channels_last,
             prefix if isinstance(prefix, int) else 0,
             grid if stated else None,
+            # Inner layers of Hiera have their tokens in the order of its mask units.
+            in_reading_order=not (layer and hasattr(network, "reroll")),
         )
 
     def __call__(self, output: Tensor) -> Tensor:
@@ -168,8 +173,8 @@ class LayerPooling:
         Parameters
         ----------
         shape : tuple of int
-            Shape of the output of the layer for one image. Tokens are in reading order. Their grid
-            is the one that the network states, or else a square, since inputs are square.
+            Shape of the output of the layer for one image. The grid of tokens is the one that the
+            network states, or else a square, since inputs are square.
 
         Examples
         --------
@@ -180,13 +185,15 @@ class LayerPooling:
         """
         if len(shape) == 3:
             return shape[:2] if self.channels_last else shape[1:]
-        if len(shape) != 2:  # A vector stands for no place.
+        if len(shape) != 2 or not self.in_reading_order:  # A vector stands for no place.
             return None
         n = shape[0] - self.prefix_tokens
+        if n <= 1:  # The class token of PiT.
+            return None
         if self.token_grid is not None and math.prod(self.token_grid) == n:
             return self.token_grid
-        side = math.isqrt(max(n, 0))
-        return (side, side) if n > 0 and side * side == n else None
+        side = math.isqrt(n)
+        return (side, side) if side * side == n else None
 
     def places(self, output: Tensor) -> Tensor:
         """Return the output of the layer on the grid of its positions.

@@ -11,9 +11,11 @@ from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.catalogue import ENCODERS
+from bottleneck.backbones.catalogue import ENCODERS, find_encoder
 from bottleneck.backbones.embedding import normalised
-from bottleneck.backbones.networks import feature_map
+from bottleneck.backbones.networks import feature_map, skeleton
+from bottleneck.backbones.pooling import LayerPooling
+from bottleneck.backbones.taps import Taps
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.class_activation import class_activation_maps, find_obstacle
@@ -212,12 +214,49 @@ def test_a_decision_that_is_not_what_its_coefficients_say_is_refused() -> None:
         class_activation_maps(head, pixels, "malignant")
 
 
+@pytest.mark.slow
 def test_maps_of_an_inner_layer_are_exact() -> None:
     backbone = load_backbone("resnet18", weights="random", layer="layer3")
     pixels = images(backbone)
     head = explained(backbone, pixels)
     assert apart(head, pixels) < 1e-5
     assert class_activation_maps(head, pixels[:1], "benign")[0].values.shape == (14, 14)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "grid"),
+    [
+        ("vit_tiny_patch16_224", "blocks.3", (14, 14)),
+        ("vit_tiny_patch16_224", "patch_embed", None),  # It has no class token yet.
+        ("pit_ti_224", "", None),  # The class token alone.
+        # Inner layers of Hiera have their tokens in the order of mask units.
+        pytest.param("hiera_tiny_224", "", (7, 7), marks=pytest.mark.slow),
+        pytest.param("hiera_tiny_224", "blocks.1", None, marks=pytest.mark.slow),
+        pytest.param("swin_tiny_patch4_window7_224", "layers.1", (28, 28), marks=pytest.mark.slow),
+    ],
+)
+def test_the_grid_of_a_layer_is_known_or_refused(
+    name: str, layer: str, grid: tuple[int, int] | None
+) -> None:
+    network = skeleton(find_encoder(f"timm/{name}"))
+    pixels = torch.empty(2, 3, 224, 224, device="meta")
+    with Taps(network, [layer], name) as taps:
+        (output,) = taps.read(pixels)
+    pool = LayerPooling.of(network, layer, "avg", output, own=False)
+    assert pool.grid(tuple(output.shape[1:])) == grid
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_maps_follow_the_network_to_its_device() -> None:
+    backbone = load_backbone("resnet18", weights="random")
+    pixels = images(backbone)
+    head = explained(backbone, pixels)
+    here = [one.values for one in class_activation_maps(head, pixels, "malignant")]
+    backbone.to(torch.device("cuda"))
+    for one, other in zip(class_activation_maps(head, pixels, "malignant"), here, strict=True):
+        assert abs(one.values.mean() + one.intercept - one.decision) < 1e-5
+        np.testing.assert_allclose(one.values, other, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from bottleneck.explain.maps.explained_head import ExplainedHead, pixel_batches
 from bottleneck.explain.maps.explained_network import ExplainedNetwork
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.linear_decision import LinearDecision
+from bottleneck.text.plurals import counted
 
 __all__ = ["class_activation_maps", "find_obstacle"]
 
@@ -163,8 +164,8 @@ def find_obstacle(explained: Explained) -> str | None:
         )
     if backbone.pool.grid(backbone.shape) is None:
         return (
-            f"{layer} of {backbone.name} gives {backbone.shape[0]} tokens, which fill no known "
-            "grid of places"
+            f"{layer} of {backbone.name} gives {counted(backbone.shape[0], 'token')}, which fill "
+            "no known grid of places"
         )
     try:
         _parts(explained)
