@@ -21,9 +21,15 @@ def show_result(
 
         show_json(results(comparison))
     else:
+        from bottleneck.report.fit_command import explain_command
+
         show_tables(comparison)
         if problem is None:
             _show_fit_command(comparison, folder)
+            command = explain_command(comparison, folder)
+            if command is not None:
+                show_paragraph("Which images were wrong, and why, with heat maps:")
+                show(*command.lines)
             show(f"Report: {folder / 'report.html'}")
     if problem is not None:
         raise problem

@@ -205,7 +205,8 @@ def _explain(
     X = np.stack([rows[cases[n].id] for n in known])
     nearest, copies = training.find_nearest(X, [cases[n].patient for n in known])
     for n, near, copy in zip(known, nearest, copies.tolist(), strict=True):
-        cases[n] = dataclasses.replace(cases[n], nearest=near, is_copy=copy)
+        shown = tuple(training.thumbnail(one.row) for one in near)
+        cases[n] = dataclasses.replace(cases[n], nearest=near, nearest_pixels=shown, is_copy=copy)
     if copies.any():
         words.append(
             f"For {int(copies.sum())} of {len(cases)} images, an identical image was in the "

@@ -87,6 +87,11 @@ class TrainingImages:
             )
         return nearest, copies
 
+    def thumbnail(self, row: int) -> NDArray[np.uint8] | None:
+        """Return the small grey image of a row in the feature file; None if it has none."""
+        small = self.features.thumbnails
+        return None if small is None else np.repeat(small[row][..., np.newaxis], 3, axis=2)
+
     def _describe(self, row: int, distance: float) -> NearestImage:
         one = self.features
         patient = "" if one.stated_patients is None else str(one.stated_patients[row])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
 import io
@@ -19,6 +18,7 @@ from bottleneck.errors import UsageError
 from bottleneck.explain.explanation import REASONS, ExplainedArm, ExplainedCase, Explanation
 from bottleneck.explain.maps.overlay import colour_bar, overlay
 from bottleneck.files.paths import as_path
+from bottleneck.report.gallery.embedded_images import data_url
 from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.templating import environment
@@ -192,31 +192,33 @@ class _CaseView:
 
 
 def _view(case: ExplainedCase, arm: ExplainedArm, *, with_pictures: bool) -> _CaseView:
-    png = _overlaid(case, arm.limit, with_pictures=with_pictures)
-    drawn = None if png is None else _data_url(png)
+    overlaid = _overlaid(case, arm.limit, with_pictures=with_pictures)
+    drawn = None if overlaid is None else data_url(overlaid)
     if not with_pictures:
         return _CaseView(None, drawn, (None,) * len(case.nearest))
     near = case.nearest_pixels or (None,) * len(case.nearest)
     return _CaseView(
-        None if case.pixels is None else _data_url(_png(case.pixels)),
+        None if case.pixels is None else data_url(case.pixels),
         drawn,
-        tuple(None if one is None else _data_url(_png(one)) for one in near),
+        tuple(None if one is None else data_url(one) for one in near),
     )
 
 
-def _overlaid(case: ExplainedCase, limit: float, *, with_pictures: bool) -> bytes | None:
-    """Return the map of a case as a PNG, on its image or, without pictures, on grey."""
+def _overlaid(
+    case: ExplainedCase, limit: float, *, with_pictures: bool
+) -> NDArray[np.uint8] | None:
+    """Return the map of a case on its image or, without pictures, on grey."""
     if case.heat_map is None:
         return None
     pixels = case.pixels if with_pictures else None
     if pixels is None:
         pixels = np.full((_SIDE, _SIDE, 3), _GREY, np.uint8)
-    return _png(overlay(pixels, case.heat_map, limit))
+    return overlay(pixels, case.heat_map, limit)
 
 
 def _scale(arm: ExplainedArm) -> str:
     """Return the bar of the colours of an arm's maps, from the least to the largest value."""
-    return _data_url(_png(colour_bar(arm.limit)))
+    return data_url(colour_bar(arm.limit))
 
 
 def _image_files(explanation: Explanation) -> dict[str, Callable[[], bytes]]:
@@ -232,7 +234,9 @@ def _image_files(explanation: Explanation) -> dict[str, Callable[[], bytes]]:
 
 
 def _drawn(case: ExplainedCase, limit: float) -> bytes:
-    return _overlaid(case, limit, with_pictures=True) or b""
+    drawn = _overlaid(case, limit, with_pictures=True)
+    assert drawn is not None
+    return _png(drawn)
 
 
 def _earlier_images(folder: Path) -> list[str]:
@@ -266,7 +270,3 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(image).save(out, "PNG")
     return out.getvalue()
-
-
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()

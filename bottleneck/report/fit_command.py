@@ -17,7 +17,7 @@ from bottleneck.report.labels import of_images
 from bottleneck.report.number_format import three
 from bottleneck.report.terminal import WIDTH
 
-__all__ = ["REPORT", "FitCommand", "fit_command"]
+__all__ = ["REPORT", "FitCommand", "explain_command", "fit_command"]
 
 #: What stands for the folder of the report on its own page, which others may move.
 REPORT = "REPORT"
@@ -131,6 +131,24 @@ def fit_command(comparison: Comparison, report: str | Path = REPORT) -> FitComma
             )
     cautions = _cautions(comparison, kept, arms)
     return FitCommand(kept.name, command, python, tuple(words), tuple(cautions))
+
+
+def explain_command(comparison: Comparison, report: str | Path = REPORT) -> FitCommand | None:
+    """Return the command that explains the errors; None where no arm has features of images.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Result of ``compare``.
+    report : str or Path
+        Folder of its report.
+    """
+    origins = [e.origin for e in comparison.evaluations if e.origin]
+    if not any(one.has_images and not one.is_trained_network for one in origins):
+        return None
+    chosen = _choosing(comparison.selection) or []
+    words = ["bottleneck", "explain", _path(str(report)), "--data", "DATA", *chosen]
+    return FitCommand(None, shlex.join(words))
 
 
 def _why_not(best: Evaluation) -> str:

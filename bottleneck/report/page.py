@@ -217,6 +217,7 @@ def render(
             record=json_record.results(comparison),
             missed=summary.missed_by_all(comparison) if with_ids else [],
             keep=functools.partial(fit_command.fit_command, comparison),
+            why=functools.partial(fit_command.explain_command, comparison),
             incomplete=incomplete,
             announce=progress,
         )

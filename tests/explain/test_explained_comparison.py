@@ -103,7 +103,7 @@ def names_in(folder: Path, names: list[str]) -> set[str]:
         text = path.name
         if path.is_file():
             text += path.read_bytes().decode("utf-8", "replace")
-        text = re.sub(r"base64,[\w+/=]+", "", text)
+        text = re.sub(r"base64,[\w+/=]+|<wbr>", "", text)
         found |= {name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)}
     return found
 
