@@ -152,6 +152,15 @@ def run_comparison(
         *pairwise_differences(evaluations, positive, progress),
         *measured.differences,
     )
+    # Cases
+    if progress is not None:
+        progress(0, 1, "searching for the nearest images")
+    training = CaseSamples.of(all_samples, split.plan)
+    cases = compare_cases(
+        evaluations, in_order, all_arms, training, by_patient=protocol.unit == "patient"
+    )
+
+    # External cohorts
     external_results = [
         validate_externally(
             cohort,
@@ -165,24 +174,16 @@ def run_comparison(
             metrics=chosen_metrics,
             options=options,
             conflicts=own,
+            training=training,
+            used=plan.rows,
             ensemble=None if imported else inputs.ensemble,
         )
         for cohort, own in zip(cohorts, decided, strict=True)
     ]
 
-    # Cases
-    if progress is not None:
-        progress(0, 1, "searching for the nearest images")
-    cases = compare_cases(
-        evaluations,
-        in_order,
-        all_arms,
-        CaseSamples.of(all_samples, split.plan),
-        by_patient=protocol.unit == "patient",
-    )
-    shown = [*rows_of_audit(split.audit), *rows_of_cases(cases)]
-
     # Report
+    near = (row for one in external_results for row in rows_of_cases(one.cases, own=False))
+    shown = [*rows_of_audit(split.audit), *rows_of_cases(cases), *near]
     heads_used = [arm.head for arm in arms]
     n_inner = [len(part) for part in inner] or [0]
     described = describe_protocol(

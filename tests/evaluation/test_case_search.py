@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ PROTOCOLS = {
 LOST = COPIES[0]
 
 
-QUICK = ("cv", "split")
+QUICK = ("cv",)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,8 @@ def own_predictions(features: FeatureSet, *, repeats: int = 2) -> Predictions:
     )
 
 
-@pytest.mark.parametrize("unit", ["image", pytest.param("patient", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["image", "patient"])
 def test_imported_predictions_have_neighbours_in_the_first_features(unit: str) -> None:
     features = cohort()
     given = {"reader": own_predictions(features)}
@@ -154,3 +156,42 @@ def test_imported_predictions_have_neighbours_in_the_first_features(unit: str) -
     assert [c.confidence for c in alone.cases["reader"]] == sorted(
         (c.confidence for c in alone.cases["reader"]), reverse=True
     )
+
+
+@pytest.mark.parametrize("leaks", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_errors_in_a_cohort_have_neighbours_in_the_training_data(leaks: bool) -> None:
+    inside = cohort()
+    pixels = np.array([f"{row + N:064x}" for row in range(N)])
+    names = np.array([f"other-{p}" for p in PATIENT])
+    if leaks:  # A copy of an internal image, and a patient of the same name.
+        pixels[3], names[8:10] = inside.pixels[30], inside.stated_patients[40]
+    outside = cohort(pixels=pixels, stated_patients=names, seed=5, signal=0.2)
+    outside = dataclasses.replace(
+        outside,
+        ids=np.char.add("b", outside.ids),
+        pixels=pixels,
+        provenance={
+            **outside.provenance,
+            "dataset": {**outside.provenance["dataset"], "name": "b", "fingerprint": "b" * 64},
+        },
+    )
+    protocol = Protocol("cv", n_splits=2, inner_splits=2, allow_leakage=leaks)
+    comparison = compare(inside, ["lda"], external=outside, protocol=protocol)
+    (external,) = comparison.external
+    (cases,) = external.cases.values()
+    train = np.setdiff1d(np.arange(N), LOST)
+    X = np.vstack([inside.X, outside.X]).astype(float)
+    both = X, X / np.linalg.norm(X, axis=1, keepdims=True)
+    Z = np.hstack([half / np.sqrt(half[train].var(axis=0).sum()) for half in both])
+    group = tied(inside)
+    for case in cases:
+        assert (case.id, case.label) == (outside.ids[case.row], outside.y[case.row])
+        assert external.image_names[case.row].patient == case.patient == names[case.row]
+        lost = {group[30]} if leaks and case.row in (2, 3) else set()
+        lost |= {group[40]} if leaks and case.row in (8, 9) else set()
+        allowed = train[~np.isin(group[train], list(lost))]
+        judge = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(Z[allowed])
+        which = judge.kneighbors(Z[[N + case.row]], return_distance=False)[0]
+        assert [near.row for near in case.nearest] == allowed[which].tolist()
+        assert {near.row for near in case.nearest} <= comparison.image_names.keys()
+    assert len(cases) == 24

@@ -253,7 +253,7 @@ def test_progress_counts_every_fold_of_every_arm():
     assert seen[:13] == [*before, *divided, *steps]
     measured = [(0, 2, f"metrics of {arm}"), (1, 2, "metrics of prior only")]
     tested = [(1, 1, f"testing differences of the {name}") for name in ("AUROC", "accuracy")]
-    assert seen[13:] == [*measured, *tested]
+    assert seen[13:] == [*measured, *tested, (0, 1, "searching for the nearest images")]
 
 
 def test_several_processes_give_the_same():

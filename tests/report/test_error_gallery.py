@@ -45,7 +45,7 @@ def test_no_image_and_no_name_is_in_any_file_unless_it_is_asked_for(
     def private_in(data: bytes) -> list[bytes]:
         return [name for name in private if name in data.replace(b"<wbr>", b"")]
 
-    write_report(full, tmp_path)
+    write_report(full, tmp_path, figures=False)
     for path in tmp_path.iterdir():
         data = path.read_bytes()
         assert path.name.startswith("predictions") or private_in(data) == []
@@ -60,7 +60,7 @@ def test_no_image_and_no_name_is_in_any_file_unless_it_is_asked_for(
 
 
 def test_the_table_of_names_holds_the_cases(full: Comparison, tmp_path: Path) -> None:
-    write_report(full, tmp_path, with_ids=True)
+    write_report(full, tmp_path, with_ids=True, figures=False)
     frame = pd.read_csv(tmp_path / "errors.csv", keep_default_na=False)
     for name, cases in full.cases.items():
         part = frame[frame["arm"] == name]
@@ -68,7 +68,7 @@ def test_the_table_of_names_holds_the_cases(full: Comparison, tmp_path: Path) ->
         assert part["case"].tolist() == list(range(1, len(cases) + 1))
         assert part["nearest_3_id"].tolist() == [case.nearest[2].id for case in cases]
         assert part["nearest_5_distance"].astype(float).tolist() == [0.5] * len(cases)
-    write_report(full, tmp_path, overwrite=True)
+    write_report(full, tmp_path, overwrite=True, figures=False)
     assert not (tmp_path / "errors.csv").exists()
 
 

@@ -51,10 +51,11 @@ def rows_of_audit(audit: Audit) -> list[int]:
     return list(itertools.islice(rows, 4 * _SHOWN))
 
 
-def rows_of_cases(cases: Mapping[str, tuple[WrongCase, ...]]) -> Iterator[int]:
-    """Yield the rows of misclassified samples, and of the training images near them."""
+def rows_of_cases(cases: Mapping[str, tuple[WrongCase, ...]], *, own: bool = True) -> Iterator[int]:
+    """Yield the rows of misclassified samples, if ``own``, and of the training images near them."""
     for case in itertools.chain.from_iterable(cases.values()):
-        yield case.row
+        if own:
+            yield case.row
         yield from (near.row for near in case.nearest)
 
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.label_conflicts import LabelConflicts
+from bottleneck.evaluation.cases.case_search import CaseSamples
+from bottleneck.evaluation.cases.cohort_cases import find_cohort_cases
+from bottleneck.evaluation.cases.shown_images import make_thumbnails, name_images
 from bottleneck.evaluation.conflict_effect import measure_conflicts
 from bottleneck.evaluation.cross_validation.arms import (
     Arm,
@@ -48,6 +51,8 @@ def validate_externally(
     metrics: Mapping[str, OwnMetric],
     options: RunOptions,
     conflicts: LabelConflicts,
+    training: CaseSamples,
+    used: NDArray[np.intp],
     ensemble: str | None = None,
 ) -> External:
     """Evaluate arms on an external cohort, and compare it with the internal data set.
@@ -70,6 +75,10 @@ def validate_externally(
         Own metrics, from ``check_metrics``.
     conflicts : LabelConflicts
         Copies of the cohort with different labels.
+    training : CaseSamples
+        All samples of the internal data set.
+    used : ndarray of int
+        Their rows that arms are trained on, to which ``arms`` and ``samples`` are limited.
     ensemble : str or None
         Name of the ensemble of the arms; None if it is not tested.
 
@@ -78,7 +87,7 @@ def validate_externally(
     External
     """
     external, rows = cohort[0], conflicts.kept
-    used = [
+    tested_sets = [
         one.take(match_rows(external, one)[rows], y=conflicts.y[rows]) if conflicts.sets else one
         for one in cohort
     ]
@@ -113,24 +122,40 @@ def validate_externally(
         evaluations, metrics, positive, seed=protocol.seed, progress=options.progress
     )
     evaluations = list(measured.evaluations)
+    by_recipe = {one.recipe_hash: one for one in cohort}
+    with_images = [arm for arm in arms if arm.features is not None]
+    cases = find_cohort_cases(
+        evaluations,
+        predicted,
+        with_images,
+        {arm.name: _external_rows(arm, external, by_recipe) for arm in with_images},
+        training,
+        used,
+        external,
+        by_patient=protocol.unit == "patient",
+    )
+    own = [case.row for found in cases.values() for case in found]
     summary = measure_conflicts(tested, external, conflicts, count_test, positive)
-    warnings = find_cohort_warnings(sets[0], used, protocol)
+    warnings = find_cohort_warnings(sets[0], tested_sets, protocol)
     return External(
-        dataset=describe_dataset(used[0], positive, conflicts),
+        dataset=describe_dataset(tested_sets[0], positive, conflicts),
         evaluations=tuple(evaluations),
         differences=(
             *pairwise_differences(evaluations, positive, options.progress),
             *measured.differences,
         ),
         drops=performance_drops(internal, evaluations),
-        shifts=tuple(map(measure_shift, sets, used)),
-        definitions=describe_cohorts(sets[0], used[0]),
+        shifts=tuple(map(measure_shift, sets, tested_sets)),
+        definitions=describe_cohorts(sets[0], tested_sets[0]),
         warnings=(
             *([describe_conflicts(summary)] if summary else []),
             *warnings,
             *measured.warnings,
         ),
         conflicts=summary,
+        thumbnails=make_thumbnails(external, own),
+        image_names=name_images(external, own),
+        cases=cases,
     )
 
 
