@@ -22,6 +22,8 @@ _COLOURS = "coolwarm"
 # Share of the colour at the limit; the rest is the image.
 _STRONGEST = 0.65
 _GREY = 128
+# Share of the values that are within the limit.
+_SHARE = 0.99
 
 
 def overlay(pixels: NDArray[np.uint8], heat_map: HeatMap, limit: float) -> NDArray[np.uint8]:
@@ -88,7 +90,10 @@ def resized(heat_map: HeatMap, height: int, width: int) -> NDArray[np.float32]:
 
 
 def common_limit(heat_maps: Iterable[HeatMap]) -> float:
-    """Return the largest absolute value of several heat maps; 1 if all values are 0.
+    """Return a limit for several heat maps: the 99th percentile of their absolute values.
+
+    Values beyond it have the colour of the limit: one place of one image does not take the colour
+    from all others. The limit is 1 if there is no value, or it would be 0.
 
     Examples
     --------
@@ -96,8 +101,11 @@ def common_limit(heat_maps: Iterable[HeatMap]) -> float:
     >>> common_limit(maps)
     3.0
     """
-    largest = max((float(abs(one.values).max()) for one in heat_maps), default=0.0)
-    return largest or 1.0
+    values = [abs(one.values).ravel() for one in heat_maps]
+    if not values:
+        return 1.0
+    joined = np.concatenate(values)
+    return float(np.quantile(joined, _SHARE, method="higher")) or float(joined.max()) or 1.0
 
 
 def displayed(pixels: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -171,7 +179,8 @@ def _blend(
         raise UsageError("the heat map has values that are not finite (NaN or infinity)")
     strength = np.clip(values / limit, -1, 1)
     colours = _table()[np.rint((strength + 1) / 2 * (len(_table()) - 1)).astype(int)]
-    opacity = _STRONGEST * abs(strength)[..., np.newaxis]
+    # Weak values have a pale colour already: in proportion, they could not be told from none.
+    opacity = _STRONGEST * (1 - (1 - abs(strength)) ** 2)[..., np.newaxis]
     return np.rint((1 - opacity) * image + opacity * colours).astype(np.uint8)
 
 
