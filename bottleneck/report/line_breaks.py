@@ -15,6 +15,8 @@ __all__ = ["breakable", "column_height", "longest_word"]
 # Browsers break lines at spaces, after hyphens, and between Chinese and Japanese characters. Names
 # of files and classes have other separators; the point of "v1.5" is none.
 _BREAK = re.compile(r"(?<=[\w)\]][_/\\+&|:;,=@#~-])(?=\w)|(?<=[^\W\d]\.)(?=\w)|(?<=\.)(?=[^\W\d])")
+# What is longer is no word of any language, such as a digest, and may be broken anywhere.
+_LONGEST = 60
 # Korean has spaces between words, but browsers also break within these.
 _KOREAN = re.compile(r"[\uac00-\ud7a3]{2,}")
 
@@ -22,12 +24,14 @@ _KOREAN = re.compile(r"[\uac00-\ud7a3]{2,}")
 def breakable(name: str) -> Markup:
     """Return a name as HTML that can be broken after separators, and never inside a word.
 
+    Only what is longer than 60 characters without a separator is broken, so that nothing is cut.
+
     Examples
     --------
     >>> breakable("follicular_carcinoma v1.5")
     Markup('follicular_<wbr>carcinoma v1.5')
     """
-    segments = (str(escape(segment)) for segment in _BREAK.split(visible(name)))
+    segments = (str(escape(segment)) for segment in _split(visible(name)))
     return Markup(_KOREAN.sub(r'<span class="whole">\g<0></span>', "<wbr>".join(segments)))
 
 
@@ -50,10 +54,23 @@ def column_height(names: Iterable[str]) -> float:
     return max(heights) + 0.5
 
 
+def _split(name: str) -> list[str]:
+    """Split a name after its separators."""
+    return [
+        piece
+        for segment in _BREAK.split(name)
+        for piece in (
+            re.findall(f".{{1,{_LONGEST // 2}}}", segment)
+            if re.search(rf"\S{{{_LONGEST}}}", segment)
+            else [segment]
+        )
+    ]
+
+
 def _words(name: str) -> list[str]:
     """Split a name where a line may end; spaces stay at the end of their words."""
     words: list[str] = []
-    for segment in _BREAK.split(name):
+    for segment in _split(name):
         for word in re.findall(r"\S+\s*", segment):
             ideographs = not _KOREAN.search(word) and any(map(_wide, word))
             words += list(word) if ideographs else [word]

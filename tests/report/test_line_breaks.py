@@ -42,6 +42,7 @@ def test_a_break_is_next_to_a_separator_and_changes_no_character(seed: int) -> N
 def test_only_the_longest_word_widens_a_column() -> None:
     assert longest_word(["a_" * 40]) == longest_word(["a_"])
     assert longest_word(["a" * 40]) > 20
+    assert longest_word(["a" * 400]) < longest_word(["a" * 40])
     assert longest_word(["癌" * 40]) < 1.2
     assert longest_word([]) == 0
 
