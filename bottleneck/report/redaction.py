@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck.data.images.preparation import name_mask, recorded_preparation
+from bottleneck.evaluation.cases.wrong_cases import WrongCase
 from bottleneck.evaluation.results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.text.plain_text import without_paths
@@ -100,8 +101,9 @@ def shareable(comparison: Comparison) -> Comparison:
 
 
 def _replace(value: Any, text: Callable[[str], str]) -> Any:
-    """Return a value with a function applied to all texts in it, except in predictions."""
-    if isinstance(value, Predictions | np.ndarray):
+    """Return a value with a function applied to all texts in it, but those of single samples."""
+    # Ids are those of predictions.csv; the page shows them without paths.
+    if isinstance(value, Predictions | np.ndarray | WrongCase):
         return value
     if isinstance(value, str):
         return text(value)

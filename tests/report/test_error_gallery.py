@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -19,8 +20,9 @@ from report.reading import Page
 from bottleneck import FeatureSet, Protocol, compare, write_report
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison
-from bottleneck.report.gallery.error_gallery import view_errors
+from bottleneck.report.gallery.error_gallery import errors_frame, view_errors
 from bottleneck.report.page import render
+from bottleneck.report.redaction import shareable
 
 QUICK = Protocol("cv", n_splits=2, inner_splits=2)
 
@@ -70,6 +72,22 @@ def test_the_table_of_names_holds_the_cases(full: Comparison, tmp_path: Path) ->
         assert part["nearest_5_distance"].astype(float).tolist() == [0.5] * len(cases)
     write_report(full, tmp_path, overwrite=True, figures=False)
     assert not (tmp_path / "errors.csv").exists()
+
+
+def test_ids_that_are_paths_are_whole_in_the_table_only(full: Comparison) -> None:
+    path = f"{SECRET}/x/1.png"
+    cases = {
+        name: tuple(dataclasses.replace(case, id=path) for case in some)
+        for name, some in full.cases.items()
+    }
+    names = {row: dataclasses.replace(name, id=path) for row, name in full.image_names.items()}
+    shared = shareable(dataclasses.replace(full, cases=cases, image_names=names))
+    frame = errors_frame(shared)
+    assert set(frame["id"]) == {path}
+    assert not frame["file"].str.contains("/").any()
+    page = render(shared, with_ids=True)
+    assert SECRET not in page.replace("<wbr>", "")
+    assert "1.png, patient person-5" in Page(page).text
 
 
 def test_images_are_those_of_the_cases_and_of_the_training_images(full: Comparison) -> None:

@@ -13,6 +13,7 @@ from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.gallery.embedded_images import data_url, describe_name, list_parts
+from bottleneck.text.plain_text import without_paths
 from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def errors_frame(comparison: Comparison) -> pd.DataFrame:
             for number, case in enumerate(cases, 1):
                 row = {"arm": name, "cohort": cohort, "case": number}
                 row |= {"id": case.id, "patient": case.patient}
-                row["file"] = part.image_names[case.row].source if part.image_names else ""
+                row["file"] = without_paths(part.image_names[case.row].source)
                 kept = ("label", "predicted", "probability", "score", "repeat", "fold", "times")
                 row |= {field: getattr(case, field) for field in (*kept, "tested")}
                 for n, near in enumerate(case.nearest, 1):
