@@ -31,7 +31,7 @@ def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
     if summary.best is None:
         return []
     arms = [e for e in comparison.evaluations if e.uses_images]
-    sentences = [_describe_arms(arms, comparison), _describe_class(comparison)]
+    sentences = [_describe_arms(arms), _describe_class(comparison)]
     sentences += _describe_settings(arms, comparison)
     if len(arms) > 1:
         fresh = (
@@ -46,11 +46,11 @@ def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
     return sentences
 
 
-def _describe_arms(arms: list[Evaluation], comparison: Comparison) -> str:
+def _describe_arms(arms: list[Evaluation]) -> str:
     sources = {(e.backbone, e.weights) for e in arms}
     heads = {e.head for e in arms}
     if len(arms) == 1:
-        return "Only this arm uses " + ("images." if comparison.features else "the samples.")
+        return "It was not chosen among others: it is the only arm that is no baseline."
     if len(sources) * len(heads) == len(arms) and all(e.backbone for e in arms) and len(heads) > 1:
         networks = f"{len(sources)} feature sets" if len(sources) > 1 else "one feature set"
         made = f"{networks} with {len(heads)} classifiers{' each' if len(sources) > 1 else ''}"

@@ -36,7 +36,7 @@ def test_of_many_classes_one_is_positive_or_none(lesions: Comparison, positive: 
 
 def test_a_single_arm_was_not_chosen_among_others() -> None:
     text = told(make_comparison(heads=("svm",), sources=SOURCES[:1], n=90))
-    assert text.startswith("Only this arm uses images.")
+    assert text.startswith("It was not chosen among others")
     assert "optimistic" not in text
 
 
