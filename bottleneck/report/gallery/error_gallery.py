@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["ArmErrors", "ErrorGroup", "ImageLookup", "errors_frame", "view_errors"]
 
 
+# Fields of a case in the table.
+_OF_CASE = (
+    *("label", "predicted", "probability", "score", "lead"),
+    *("repeat", "fold", "times", "tested"),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class ImageLookup:
     """What may be shown of the images of one data set, by row.
@@ -197,7 +204,7 @@ def errors_frame(comparison: Comparison) -> pd.DataFrame:
     -------
     DataFrame
         Columns arm, cohort ("" for the samples of the comparison), case, id, patient, file,
-        label, predicted, probability, score, repeat, fold, times, tested, and for each of the
+        label, predicted, probability, score, lead, repeat, fold, times, tested, and for each of the
         nearest training images nearest_1_id, nearest_1_patient, nearest_1_label and
         nearest_1_distance, up to the largest number of them.
     """
@@ -209,8 +216,7 @@ def errors_frame(comparison: Comparison) -> pd.DataFrame:
                 row = {"arm": name, "cohort": cohort, "case": number}
                 row |= {"id": case.id, "patient": case.patient}
                 row["file"] = without_paths(part.image_names[case.row].source)
-                kept = ("label", "predicted", "probability", "score", "repeat", "fold", "times")
-                row |= {field: getattr(case, field) for field in (*kept, "tested")}
+                row |= {field: getattr(case, field) for field in _OF_CASE}
                 for n, near in enumerate(case.nearest, 1):
                     for field in ("id", "patient", "label", "distance"):
                         row[f"nearest_{n}_{field}"] = getattr(near, field)
