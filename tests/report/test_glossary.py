@@ -133,12 +133,12 @@ def test_chance_levels_are_those_of_scikit_learn(binary: Comparison) -> None:
         assert "here" not in explain_metrics([name])[0].line
 
 
-def test_the_page_explains_what_it_shows(full: Comparison) -> None:
-    page = Page(render(full)).text
-    for name in {name for e in full.evaluations for name in e.metrics}:
-        line = explain_metrics([name], full.evaluations, full.positive)[0].line
+def test_the_page_explains_what_it_shows(binary: Comparison) -> None:
+    page = Page(render(binary)).text
+    for name in {name for e in binary.evaluations for name in e.metrics}:
+        line = explain_metrics([name], binary.evaluations, binary.positive)[0].line
         assert line in page
-    methods = {m.method for e in full.evaluations for m in e.metrics.values()}
-    methods |= {d.method for d in full.differences}
+    methods = {m.method for e in binary.evaluations for m in e.metrics.values()}
+    methods |= {d.method for d in binary.differences}
     for entry in explain_methods(methods):
         assert entry.line in page
