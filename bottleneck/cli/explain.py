@@ -98,6 +98,14 @@ def explain(
         Path | None,
         typer.Option(help="The weight file of the network.", show_default="found by its sha256"),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a training, which network predicts new images: mean, refit, or a fold such as "
+            "fold-1.",
+            show_default="mean",
+        ),
+    ] = None,
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="Name samples and patients in the explanation.")
     ] = False,
@@ -149,6 +157,7 @@ def explain(
                 selection=choosing.read(()),
                 maps=maps,  # type: ignore[arg-type] # It is checked.
                 most=most,
+                network=network,
                 weights=weights,
                 progress=move,
                 **machine,
@@ -176,9 +185,10 @@ def _load(source: Path, trust: list[str]) -> Path | Model | TrainedModel:
             f"{source} is a feature file, and the first argument is a model or a report: "
             "`bottleneck compare` makes a report of it"
         )
-    if source.suffix.lower() != ".skops":
-        if trust:
-            raise UsageError("--trust is for the file of a model (.skops): leave it out")
+    is_training = (source / "training.json").exists()
+    if trust and source.suffix.lower() != ".skops":
+        raise UsageError("--trust is for the file of a model (.skops): leave it out")
+    if source.suffix.lower() != ".skops" and not is_training:
         return source
     if trust:
         find_own_modules()
@@ -190,12 +200,11 @@ def _read_new(
 ) -> Any:
     """Return the images that a model is given, read with the options of the command."""
     from bottleneck.deploy.inputs.new_inputs import is_of_features
-    from bottleneck.deploy.models.model import Model
 
     if not given:
         return None
     images: Path | list[Path] = given[0] if len(given) == 1 else given
-    if not isinstance(loaded, Model):
+    if isinstance(loaded, Path):
         refuse_idle(reading, "on these images")
         return images
     if is_of_features(images, loaded.recipe):

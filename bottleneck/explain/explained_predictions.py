@@ -195,6 +195,8 @@ def explain_predictions(
             progress=progress,
             **machine,
         )
+    if network is not None:
+        raise UsageError("network is for the networks of a training: leave it out")
     if images is not None:
         raise UsageError(
             "the report of a comparison explains the images that it tested, and takes no others: "
