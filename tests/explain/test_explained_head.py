@@ -113,6 +113,12 @@ def test_a_head_of_other_features_or_classes_is_refused() -> None:
         ExplainedHead(BACKBONE, estimator, ("a", "b"))
     with pytest.raises(UsageError, match="its classes are a, b"):
         ExplainedHead(tiny_backbone(width=12), estimator, ("a", "c"))
+    with pytest.raises(UsageError, match="is not fitted"):
+        ExplainedHead(BACKBONE, LinearSVC(), ("a", "b"))
+    with pytest.raises(UsageError, match="a network is needed"):
+        ExplainedHead("resnet18", estimator, ("a", "b"))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a tuple of labels, not 'ab'"):
+        ExplainedHead(tiny_backbone(width=12), estimator, "ab")  # type: ignore[arg-type]
     pairs = SVC(decision_function_shape="ovo").fit(np.eye(6), ["a", "b", "c"] * 2)
     with pytest.raises(UsageError, match="one score per pair"):
         ExplainedHead(BACKBONE, pairs, ("a", "b", "c"))

@@ -105,11 +105,12 @@ def test_images_are_shown_in_rgb() -> None:
         (np.zeros((4, 4, 3), np.float32), [[1]], 1, "float32"),
         (np.zeros((4, 4, 3), np.uint8), [[1]], 0, "positive number, not 0"),
         (np.zeros((4, 4, 3), np.uint8), [[1]], float("nan"), "positive number, not nan"),
+        (np.zeros((4, 4, 3), np.uint8), [[1]], "1", "positive number, not '1'"),
         (np.zeros((4, 4, 3), np.uint8), [[np.nan]], 1, "not finite"),
     ],
 )
 def test_other_images_limits_and_values_are_refused(
-    pixels: Any, values: Any, limit: float, reason: str
+    pixels: Any, values: Any, limit: Any, reason: str
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         overlay(pixels, made(values), limit)

@@ -164,8 +164,8 @@ def find_obstacle(explained: Explained) -> str | None:
         )
     if backbone.pool.grid(backbone.shape) is None:
         return (
-            f"{layer} of {backbone.name} gives {counted(backbone.shape[0], 'token')}, which fill "
-            "no known grid of places"
+            f"{layer} of {backbone.name} gives {counted(backbone.shape[0], 'token')}, for which no "
+            "grid of places is known"
         )
     try:
         _parts(explained)

@@ -19,7 +19,7 @@ from bottleneck.heads.estimators.suitability import has_method, last_step, walk
 from bottleneck.heads.search import score_classes
 from bottleneck.predictions import Kind
 from bottleneck.text.plurals import counted
-from bottleneck.text.short_repr import class_names, describe
+from bottleneck.text.short_repr import class_names, describe, shorten
 
 __all__ = ["ExplainedHead", "pixel_batches"]
 
@@ -46,8 +46,8 @@ class ExplainedHead:
     Raises
     ------
     UsageError
-        If the estimator was fitted to other classes, or to another number of features than the
-        network gives.
+        If the estimator is not fitted, or was fitted to other classes or to another number of
+        features than the network gives.
 
     Examples
     --------
@@ -70,6 +70,17 @@ class ExplainedHead:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.backbone, Backbone):
+            raise UsageError(
+                f"a network is needed, as load_backbone returns it, not {shorten(self.backbone)}"
+            )
+        if not hasattr(self.estimator, "classes_"):
+            raise UsageError(
+                "a fitted classifier is needed, such as model.estimator, and "
+                f"{shorten(self.estimator)} is not fitted: it has no classes_"
+            )
+        if isinstance(self.classes, str):
+            raise UsageError(f"classes needs a tuple of labels, not '{self.classes}'")
         object.__setattr__(self, "classes", tuple(self.classes))
         order_classes(self.estimator, self.classes)
         fitted_to = getattr(self.estimator, "n_features_in_", None)
@@ -80,7 +91,8 @@ class ExplainedHead:
                 "and the pooling that the features come from; features of several networks or "
                 "layers that were joined have no maps"
             )
-        for _, one in walk(self.estimator):
+        within = walk(self.estimator) if has_method(self.estimator, "get_params") else ()
+        for _, one in within:
             if one.get_params(deep=False).get("decision_function_shape") == "ovo":
                 raise UsageError(
                     f"{type(one).__name__} has one score per pair of classes, and one per class is "

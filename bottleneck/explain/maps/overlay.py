@@ -13,6 +13,7 @@ from PIL import Image
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.heat_map import HeatMap
+from bottleneck.text.short_repr import shorten
 
 __all__ = ["colour_bar", "common_limit", "displayed", "legend", "overlay", "resized"]
 
@@ -173,8 +174,10 @@ def legend(limit: float, towards: str, classes: Sequence[str] = ()) -> tuple[str
 def _blend(
     image: NDArray[np.uint8], values: NDArray[np.floating], limit: float
 ) -> NDArray[np.uint8]:
-    if not (np.isfinite(limit) and limit > 0):
-        raise UsageError(f"the limit of the colours must be a positive number, not {limit}")
+    is_number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
+    if not (is_number and np.isfinite(limit) and limit > 0):
+        given = limit if is_number else shorten(limit)
+        raise UsageError(f"the limit of the colours must be a positive number, not {given}")
     if not np.isfinite(values).all():
         raise UsageError("the heat map has values that are not finite (NaN or infinity)")
     strength = np.clip(values / limit, -1, 1)
