@@ -195,3 +195,35 @@ def test_errors_in_a_cohort_have_neighbours_in_the_training_data(leaks: bool) ->
         assert [near.row for near in case.nearest] == allowed[which].tolist()
         assert {near.row for near in case.nearest} <= comparison.image_names.keys()
     assert len(cases) == 24
+
+
+@pytest.mark.slow
+def test_images_that_a_network_was_chosen_on_are_no_training_images() -> None:
+    features = cohort()
+    test = own_predictions(features, repeats=1)
+    folds = THIRDS["folds"].astype(int)
+    # A fifth of the patients of the next fold validates each fold.
+    chosen = [(f, r) for f in range(3) for r in np.flatnonzero(folds == (f + 1) % 3)[-10:]]
+    fold, rows = (np.array(column) for column in zip(*chosen, strict=True))
+    scores = np.where(features.y[rows] == "malignant", 0.7, 0.3) + np.tile([0.0, 0.1], 15) - 0.05
+    validation = Predictions.from_arrays(
+        features.y[rows],
+        scores,
+        probabilities=scores,
+        ids=features.ids[rows],
+        folds=fold,
+        repeats=fold,
+        classes=["benign", "malignant"],
+    )
+    validation = dataclasses.replace(validation, repeats=np.zeros(len(rows), int), folds=fold)
+    protocol = Protocol(inner_splits=2, conflicts="keep")
+    given = {"net": (test, validation)}
+    comparison = compare(features, ["lda"], predictions=given, protocol=protocol)
+    assert len(comparison.cases["net"]) > 10
+    for case in comparison.cases["net"]:
+        near = {one.row for one in case.nearest}
+        assert len(near) == 5
+        assert not near & set(rows[fold == case.fold].tolist())
+    near_of = {case.row: case.nearest for case in comparison.cases["resnet18 (imagenet) + lda"]}
+    shared = [case for case in comparison.cases["net"] if case.row in near_of]
+    assert any(case.nearest != near_of[case.row] for case in shared)
