@@ -157,7 +157,8 @@ class Explanation:
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
     >>> model = fit(X, "logistic", y=y)
     >>> explain_predictions(model, X, y=y, most=2)
-    <Explanation logistic trained on arrays: model; 2 cases; no heat maps; 1 warning>
+    <Explanation logistic trained on arrays: model; 2 cases; no heat maps;
+        2 warnings>
     """
 
     of: Literal["comparison", "training", "model"]
