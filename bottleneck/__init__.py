@@ -55,6 +55,7 @@ __all__ = [
     "plot_calibration",
     "plot_confusion",
     "plot_decision_curve",
+    "plot_embedding",
     "plot_forest",
     "plot_learning_curve",
     "plot_roc",
@@ -113,6 +114,7 @@ _MODULES = {
     "plot_calibration": "bottleneck.report.figures.plots.calibration_plot",
     "plot_confusion": "bottleneck.report.figures.plots.confusion_plot",
     "plot_decision_curve": "bottleneck.report.figures.plots.decision_plot",
+    "plot_embedding": "bottleneck.report.figures.plots.embedding_plot",
     "plot_forest": "bottleneck.report.figures.plots.interval_plot",
     "plot_learning_curve": "bottleneck.report.figures.plots.learning_plot",
     "plot_roc": "bottleneck.report.figures.plots.roc_plot",
@@ -166,6 +168,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.report.figures.plots.calibration_plot import plot_calibration
     from bottleneck.report.figures.plots.confusion_plot import plot_confusion
     from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
+    from bottleneck.report.figures.plots.embedding_plot import plot_embedding
     from bottleneck.report.figures.plots.interval_plot import plot_forest
     from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
     from bottleneck.report.figures.plots.roc_plot import plot_roc

@@ -59,6 +59,7 @@ from bottleneck import (
     plot_calibration,
     plot_confusion,
     plot_decision_curve,
+    plot_embedding,
     plot_forest,
     plot_learning_curve,
     plot_roc,
@@ -200,6 +201,7 @@ def draw(comparison: Comparison, figure: Figure) -> list[Axes]:
         plot_forest(comparison, "accuracy", differences=True, ax=ax),
         plot_learning_curve(comparison, arms=first.name, ax=ax),
         plot_training(comparison, what="metrics", ax=ax),
+        plot_embedding(comparison, method="umap", errors_of=first.name, ax=ax),
     ]
 
 

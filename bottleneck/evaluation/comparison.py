@@ -42,6 +42,7 @@ from bottleneck.evaluation.ensemble import add_ensemble, describe_ensemble
 from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
 from bottleneck.evaluation.external.validation import validate_externally
+from bottleneck.evaluation.feature_embedding import embed_features
 from bottleneck.evaluation.human_readers.reader_arms import folds_of_readers, make_reader_arms
 from bottleneck.evaluation.human_readers.reader_words import describe_readers, warn_of_readers
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
@@ -225,6 +226,9 @@ def run_comparison(
         conflicts=conflicts,
         inner={arm.name: arm.inner for arm in counted},
         selection=inputs.selection,
+        embeddings=embed_features(
+            all_arms, plan.rows, samples.ids, samples.y, evaluations, seed=protocol.seed
+        ),
     )
 
 

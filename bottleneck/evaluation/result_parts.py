@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.text.short_repr import show_fields
+from bottleneck.text.short_repr import describe, show_fields
 
-__all__ = ["ConflictEffect", "ConflictSummary", "Drop", "LearningCurve", "Shift"]
+__all__ = ["ConflictEffect", "ConflictSummary", "Drop", "Embedding", "LearningCurve", "Shift"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,3 +139,38 @@ class ConflictSummary:
     auroc: tuple[ConflictEffect, ...]
 
     __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Embedding:
+    """Principal components of the features of some samples, without their ids.
+
+    Attributes
+    ----------
+    features : str
+        Name of the features.
+    labels : ndarray of str, shape (n,)
+        Classes of the samples: of up to 2,000, drawn at random from all.
+    components : ndarray of float32, shape (n, n_components)
+        Up to 50 principal components of the standardised columns, the largest first.
+    explained : ndarray of float64, shape (n_components,)
+        Share of each in the variance of the standardised columns.
+    n_samples : int
+        Number of samples from which these were drawn.
+    seed : int
+        Seed of the draw.
+    wrong : mapping of str to ndarray of bool, shape (n,)
+        Samples that an arm misclassified in the first repeat, by its name.
+    """
+
+    features: str
+    labels: NDArray[np.str_]
+    components: NDArray[np.float32]
+    explained: NDArray[np.float64]
+    n_samples: int
+    seed: int
+    wrong: Mapping[str, NDArray[np.bool_]]
+
+    def __repr__(self) -> str:
+        n, width = self.components.shape
+        return describe(self, self.features, f"{width} components of {n:,} samples")

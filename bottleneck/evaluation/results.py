@@ -21,7 +21,13 @@ from bottleneck.evaluation.metrics.metric_values import (
     OperatingPoint,
     Subgroup,
 )
-from bottleneck.evaluation.result_parts import ConflictSummary, Drop, LearningCurve, Shift
+from bottleneck.evaluation.result_parts import (
+    ConflictSummary,
+    Drop,
+    Embedding,
+    LearningCurve,
+    Shift,
+)
 from bottleneck.evaluation.result_views import (
     Part,
     arms_frame,
@@ -39,11 +45,7 @@ from bottleneck.text.short_repr import show_html
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "Comparison",
-    "Evaluation",
-    "External",
-]
+__all__ = ["Comparison", "Evaluation", "External"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -307,6 +309,8 @@ class Comparison:
         calibrations are set on them.
     selection : Selection or None
         Samples and classes that were chosen, as they were given.
+    embeddings : tuple of Embedding
+        Principal components of each feature set, for ``plot_embedding``.
 
     Examples
     --------
@@ -336,6 +340,7 @@ class Comparison:
     conflicts: ConflictSummary | None = None
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)
     selection: Selection | None = None
+    embeddings: tuple[Embedding, ...] = ()
 
     __repr__ = show_comparison
     _repr_html_ = show_html
@@ -364,15 +369,11 @@ class Comparison:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from bottleneck import FeatureSet, Protocol, compare
-        >>> y = np.repeat(["benign", "malignant"], 20)
-        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-        >>> quick = Protocol(n_splits=2, inner_splits=2)
-        >>> made = compare(FeatureSet.from_arrays(X, y), heads=("logistic",), protocol=quick)
-        >>> frame = made.to_frame()
+        >>> from bottleneck import Predictions, compare
+        >>> own = Predictions.from_arrays([0, 1, 0, 1], [0.2, 0.9, 0.6, 0.4])
+        >>> frame = compare(predictions={"a": own, "b": own}).to_frame()
         >>> frame.loc[frame["metric"] == "auroc", "arm"].tolist()
-        ['own features (4 columns) + logistic', 'prior only']
+        ['a', 'b']
         """
         return arms_frame(self, part)
 
@@ -387,12 +388,9 @@ class Comparison:
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from bottleneck import FeatureSet, Protocol, compare
-        >>> y = np.repeat(["benign", "malignant"], 20)
-        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
-        >>> quick = Protocol(n_splits=2, inner_splits=2)
-        >>> made = compare(FeatureSet.from_arrays(X, y), heads=("logistic",), protocol=quick)
+        >>> from bottleneck import Predictions, compare
+        >>> own = Predictions.from_arrays([0, 1, 0, 1], [0.2, 0.9, 0.6, 0.4])
+        >>> made = compare(predictions={"a": own, "b": own})
         >>> frame = made.differences_frame()
         >>> frame["metric"].tolist()
         ['auroc', 'accuracy']

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 #: Share of the samples that the smoother uses at each probability.
 SPAN = 0.75
 _N_POINTS = 61
+# The curve is drawn where so many patients have a probability that is no farther.
+_LEAST_NEAR, _NEAR = 5, 0.1
 # Of fewer probabilities or patients, a curve would show noise.
 _LEAST = 20
 _ROWS = 4096  # Rows whose weights are in memory at a time.
@@ -33,7 +35,8 @@ class CalibrationCurve:
     predicted : ndarray of float64, shape (61,)
         Probabilities, from the 1st to the 99th percentile of those that were predicted.
     observed : ndarray of float64, shape (61,)
-        Smoothed frequency at each of them.
+        Smoothed frequency at each of them; NaN where fewer than five patients have a probability
+        within 0.1, here and in the band.
     low, high : ndarray of float64, shape (61,)
         Pointwise confidence band.
     """
@@ -103,8 +106,18 @@ def calibration_curve(
     s0, s1, s2, t0, t1 = moments
     with np.errstate(invalid="ignore", divide="ignore"):
         curves = np.clip((s2 * t0 - s1 * t1) / (s0 * s2 - s1**2), 0, 1)
+    curves[:, ~_is_supported(share, units, at)] = 0  # They are NaN in the end.
     whole = np.asarray(np.isfinite(curves).all(axis=1))
     if not whole[0] or whole.mean() < level:
         return None
     low, high = widened(curves[1:][whole[1:]], predictions, level, by_fold=False)
-    return CalibrationCurve(at, curves[0], low, high)
+    unknown = ~_is_supported(share, units, at)
+    observed, low, high = (np.where(unknown, np.nan, part) for part in (curves[0], low, high))
+    return CalibrationCurve(at, observed, low, high)
+
+
+def _is_supported(share: Floats, units: NDArray[np.str_], at: Floats) -> NDArray[np.bool_]:
+    """Return where enough patients have a probability nearby, so that no gap is bridged."""
+    codes = np.unique(units, return_inverse=True)[1]
+    near = [len(np.unique(codes[np.abs(share - one) <= _NEAR])) for one in at.tolist()]
+    return np.array(near) >= _LEAST_NEAR

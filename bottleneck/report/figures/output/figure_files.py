@@ -17,17 +17,29 @@ from bottleneck.report.figures.output.figure_layouts import (
     draw_confusion,
     draw_decision_curve,
     draw_differences,
+    draw_embedding,
     draw_forest,
     draw_learning_curve,
     draw_roc,
     draw_training,
 )
-from bottleneck.report.figures.output.figure_style import Draw, figure_style, save_figure
+from bottleneck.report.figures.output.figure_style import (
+    Draw,
+    figure_style,
+    quiet_fonts,
+    save_figure,
+)
+from bottleneck.report.figures.output.letters import find_fonts
+from bottleneck.report.figures.plots.drawing import spelling_out
+from bottleneck.report.figures.plots.embedding_plot import N_NEIGHBOURS, has_umap
 from bottleneck.report.figures.plots.training_plot import training_keys
 from bottleneck.report.figures.roc_curves import mean_roc_curve
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["FOLDER", "figure_files", "list_figures", "old_files"]
 
@@ -42,6 +54,8 @@ _NAMES = (
     "confusion",
     "learning-curve",
     "training",
+    "embedding",
+    "umap",
 )
 _FILE = re.compile(rf"(?:external-\d+-)?(?:{'|'.join(_NAMES)})(?:-\d+)?\.(?:svg|pdf|png)")
 
@@ -71,6 +85,11 @@ def list_figures(comparison: Comparison, progress: Progress | None = None) -> di
         Called with the number of curves resampled, their total and a text.
     """
     figures = _figures_of(comparison, comparison.positive, progress)
+    for n, one in enumerate(comparison.embeddings, 1):
+        draw = functools.partial(draw_embedding, comparison, one)
+        figures[f"embedding-{n}"] = functools.partial(draw, "pca")
+        if has_umap() and len(one.labels) > N_NEIGHBOURS:
+            figures[f"umap-{n}"] = functools.partial(draw, "umap")
     for n, cohort in enumerate(comparison.external, 1):
         own = _figures_of(cohort, cohort.dataset["positive"], progress)
         figures |= {f"external-{n}-{name}": draw for name, draw in own.items()}
@@ -128,13 +147,26 @@ def _one_file(made: Callable[[], dict[str, bytes]], kind: str) -> bytes:
 
 
 def _make_files(name: str, draw: Draw) -> dict[str, bytes]:
+    with figure_style(name):
+        figure = _draw(draw)
+        missing = find_fonts(figure)
+        files = {"svg": save_figure(figure, "svg")}
+        if missing:  # An SVG keeps its texts; in other formats, letters without a font are spelt.
+            with spelling_out(missing):
+                figure = _draw(draw)
+            find_fonts(figure)
+        for kind in ("pdf", "png"):
+            files[kind] = save_figure(figure, kind)
+        return files
+
+
+def _draw(draw: Draw) -> Figure:
+    """Return a figure with the layout that all formats have."""
     from matplotlib.figure import Figure
 
-    with figure_style(name):
-        figure = Figure(layout="constrained")
+    figure = Figure(layout="constrained")
+    with quiet_fonts():
         draw(figure)
-        files = {}
-        for kind in figure_kinds.KINDS:
-            files[kind] = save_figure(figure, kind)
-            figure.set_layout_engine("none")  # All formats have the layout of the first.
-        return files
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure

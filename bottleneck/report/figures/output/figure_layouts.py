@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from bottleneck.evaluation.result_parts import Embedding
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.report.figures.arm_styles import arms_with_band
+from bottleneck.report.figures.arm_styles import arms_with_band, best_arm
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.figures.plots.confusion_plot import confusion_side, plot_confusion
 from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
-from bottleneck.report.figures.plots.drawing import legend_height
+from bottleneck.report.figures.plots.drawing import add_title, make_room
+from bottleneck.report.figures.plots.embedding_plot import plot_embedding
 from bottleneck.report.figures.plots.interval_plot import forest_height, plot_forest
 from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
 from bottleneck.report.figures.plots.roc_plot import plot_roc
@@ -29,12 +32,14 @@ __all__ = [
     "draw_confusion",
     "draw_decision_curve",
     "draw_differences",
+    "draw_embedding",
     "draw_forest",
     "draw_learning_curve",
     "draw_roc",
     "draw_training",
 ]
 
+_MOST_COMPARED = 6  # Seven arms have 21 pairs.
 # Inches. Text in a journal is about 6.7 inches wide.
 _SQUARE, _WIDE, _HIGH, _PANEL = 4.8, 6.6, 3.6, 2.2
 
@@ -51,8 +56,9 @@ def draw_roc(
     for e in arms_with_band(result.evaluations):
         tell = progress and functools.partial(_tell_band, progress, e.name)
         roc_band(e.predictions, positive, progress=tell)
-    axes = _one(figure, _SQUARE, _SQUARE, len(result.evaluations) + 2 if legend else 0)
+    axes = _one(figure, _SQUARE, _SQUARE)
     plot_roc(result, legend=legend, ax=axes)
+    make_room(figure)
 
 
 def _tell_band(progress: Progress, name: str, done: int, total: int) -> None:
@@ -63,16 +69,18 @@ def draw_decision_curve(
     result: Comparison | External, figure: Figure, *, legend: bool = True
 ) -> None:
     """Draw the decision curves."""
-    axes = _one(figure, _WIDE, _HIGH, len(result.evaluations) + 2 if legend else 0)
+    axes = _one(figure, _WIDE, _HIGH)
     plot_decision_curve(result, legend=legend, ax=axes)
+    make_room(figure)
 
 
 def draw_learning_curve(
     result: Comparison | External, figure: Figure, *, legend: bool = True
 ) -> None:
     """Draw the learning curves."""
-    axes = _one(figure, _WIDE, _HIGH, len(result.evaluations) if legend else 0)
+    axes = _one(figure, _WIDE, _HIGH)
     plot_learning_curve(result, legend=legend, ax=axes)
+    make_room(figure)
 
 
 def draw_training(result: Comparison | External, arm: str, figure: Figure) -> None:
@@ -83,9 +91,10 @@ def draw_training(result: Comparison | External, arm: str, figure: Figure) -> No
     kinds = (("loss", losses), ("metrics", others))
     panels = [what for what, keys in kinds if keys]
     lines = max(len(losses), len(others))
-    figure.set_size_inches(3.3 * len(panels), 2.6 + legend_height(lines))
-    for n, what in enumerate(panels, 1):
-        plot_training(result, arm, what=what, ax=figure.add_subplot(1, len(panels), n))
+    figure.set_size_inches(3.3 * len(panels), 2.6 + 0.18 * lines)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for what, ax in zip(panels, axes, strict=True):
+        plot_training(result, arm, what=what, ax=ax)
 
 
 def draw_forest(result: Comparison | External, figure: Figure) -> None:
@@ -94,9 +103,12 @@ def draw_forest(result: Comparison | External, figure: Figure) -> None:
 
 
 def draw_differences(result: Comparison | External, figure: Figure) -> None:
-    """Draw the differences of the AUROC between arms."""
-    axes = _one(figure, _WIDE, forest_height(result, differences=True))
-    plot_forest(result, differences=True, ax=axes)
+    """Draw the differences of the AUROC between arms, or of many arms those from the best one."""
+    images = [e for e in result.evaluations if e.uses_images]
+    best = best_arm(images) if len(images) > _MOST_COMPARED else None
+    arm = None if best is None else best.name
+    axes = _one(figure, _WIDE, forest_height(result, differences=True, arm=arm))
+    plot_forest(result, differences=True, arm=arm, ax=axes)
 
 
 def draw_calibration(
@@ -109,23 +121,35 @@ def draw_calibration(
     shown = [e for e in result.evaluations if e.calibration and e.head != "prior"]
 
     def draw(e: Evaluation, axes: Axes) -> None:
-        plot_calibration(result, arms=e.name, legend=False, title=e.name, ax=axes)
+        plot_calibration(result, arms=e.name, legend=False, ax=axes)
+        axes.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
 
     _panels(figure, shown, draw, (_PANEL, _PANEL + 0.3))
+
+
+def draw_embedding(
+    comparison: Comparison, embedding: Embedding, method: Literal["pca", "umap"], figure: Figure
+) -> None:
+    """Draw the map of the samples by one feature set."""
+    axes = _one(figure, _SQUARE, 4.4)
+    # By itself, since several feature sets can have one name.
+    alone = dataclasses.replace(comparison, embeddings=(embedding,))
+    plot_embedding(alone, method=method, ax=axes)
+    make_room(figure)
 
 
 def draw_confusion(result: Comparison | External, figure: Figure) -> None:
     """Draw the confusion matrix of every arm."""
 
     def draw(e: Evaluation, axes: Axes) -> None:
-        plot_confusion(result, e.name, ax=axes)
+        plot_confusion(result, e.name, title="", ax=axes)
 
     side = confusion_side(len(result.evaluations[0].predictions.classes))
     _panels(figure, result.evaluations, draw, (side, side + 0.2))
 
 
-def _one(figure: Figure, width: float, height: float, lines: int = 0) -> Axes:
-    figure.set_size_inches(width, height + legend_height(lines))
+def _one(figure: Figure, width: float, height: float) -> Axes:
+    figure.set_size_inches(width, height)
     return figure.add_subplot()
 
 
@@ -147,3 +171,6 @@ def _panels(
             axes.set_ylabel("")
         if n + columns < len(arms):
             axes.set_xlabel("")
+    figure.draw_without_rendering()  # How wide a title can be is known when all else is placed.
+    for e, axes in zip(arms, figure.axes, strict=True):
+        add_title(axes, e.name, loc="left", fontsize="small")

@@ -17,7 +17,7 @@ from bottleneck.report.figures.plots.drawing import NothingToDraw
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Draw", "figure_style", "inline_svg", "save_figure"]
+__all__ = ["Draw", "figure_style", "inline_svg", "quiet_fonts", "save_figure"]
 
 #: Sets the size of a figure of matplotlib and draws on it.
 Draw = Callable[["Figure"], object]
@@ -73,12 +73,18 @@ def figure_style(name: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def quiet_fonts() -> Iterator[None]:
+    """Let texts be measured that hold letters without a font: an SVG keeps them as texts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def save_figure(figure: Figure, kind: str, **options: Any) -> bytes:
     """Return the bytes of a figure in one of ``figure_kinds.KINDS``."""
     out = io.BytesIO()
-    with warnings.catch_warnings():
-        # An SVG keeps the text, whose font is that of the reader.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with quiet_fonts():
         figure.savefig(out, format=kind, **_FORMATS[kind], **options)
     return out.getvalue()
 
@@ -104,7 +110,8 @@ def inline_svg(draw: Draw, name: str) -> Markup | None:
     with figure_style(name):
         figure = Figure(layout="constrained")
         try:
-            draw(figure)
+            with quiet_fonts():
+                draw(figure)
         except NothingToDraw:
             return None
         svg = save_figure(figure, "svg", transparent=True).decode()

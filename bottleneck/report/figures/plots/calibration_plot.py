@@ -23,7 +23,6 @@ from bottleneck.report.figures.plots.drawing import (
     read_arms,
     take_axes,
 )
-from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +90,7 @@ def plot_calibration(
         )
     # The prior-only arm knows a single probability, which only hides the others.
     drawn = [e for e in drawn if e.head != "prior"] or drawn
-    axes = take_axes(ax, (4.6, 4.6), len(drawn) + 1 if legend else 0)
+    axes = take_axes(ax, (4.6, 4.6))
     axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
     (ideal,) = axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3))
     entries = []
@@ -111,11 +110,11 @@ def plot_calibration(
             line = draw_line(axes, x, y, style, marker="o", markersize=3)
         entries.append((line, e.name))
     axes.set(xlabel="Predicted probability")
-    of_class = f" ({visible(shown.positive)})" if shown.positive else ""
+    of_class = f" ({shown.positive})" if shown.positive else ""
     label_y(axes, f"Observed frequency{of_class}")
     add_title(axes, title)
     if legend:
-        add_legend(axes, [*entries, (ideal, "perfect calibration")])
+        add_legend(axes, [*entries, (ideal, "perfect calibration")], grow=ax is None)
     return axes
 
 

@@ -82,7 +82,7 @@ def plot_decision_curve(
         raise NothingToDraw(
             "there is no decision curve: no arm has calibrated probabilities of a positive class"
         )
-    axes = take_axes(ax, lines=len(curves) + 2 if legend else 0)
+    axes = take_axes(ax)
     first = next(iter(curves.values()))
     (everyone,) = axes.plot(first.thresholds, first.everyone, color=MUTED, linewidth=1.2)
     nobody = axes.axhline(0, color=MUTED, linewidth=1, dashes=(4, 3))
@@ -107,5 +107,9 @@ def plot_decision_curve(
     axes.set(xlabel="Threshold probability", ylabel="Net benefit (true positives per sample)")
     add_title(axes, title)
     if legend:
-        add_legend(axes, [*entries, (everyone, "act on everyone"), (nobody, "act on nobody")])
+        add_legend(
+            axes,
+            [*entries, (everyone, "act on everyone"), (nobody, "act on nobody")],
+            grow=ax is None,
+        )
     return axes

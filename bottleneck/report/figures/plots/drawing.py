@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.errors import UsageError, unknown_name
@@ -19,13 +21,15 @@ from bottleneck.report.figures.arm_styles import (
     best_arm,
 )
 from bottleneck.report.number_format import bounds, three
-from bottleneck.text.plain_text import visible
+from bottleneck.text.plain_text import escape_character, visible
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.text import Text
+    from matplotlib.transforms import Transform
 
 __all__ = [
     "Arms",
@@ -39,12 +43,12 @@ __all__ = [
     "estimate_text",
     "fill",
     "label_y",
-    "legend_height",
+    "make_room",
     "one_arm",
     "read_arms",
     "show_names",
+    "spelling_out",
     "take_axes",
-    "wrapped",
 ]
 
 #: What has arms that can be drawn.
@@ -53,8 +57,11 @@ Result = Comparison | External | Evaluation
 MUTED = COLOURS["muted"]
 _LINE = 1.7
 _LEGEND_SCALE = 0.9  # Size of the legend relative to the font.
-# Mean width of a letter and height of a line, in sizes of the font.
-_LETTER, _LEADING = 0.56, 1.45
+_LETTER = 0.56  # Mean width of a letter, in sizes of the font.
+# Letters that a line of the legend takes, and lines of which more are set in two columns.
+_HANDLE, _MOST_LINES = 7, 8
+#: How names are written.
+_spelling: ContextVar[Callable[[str], str]] = ContextVar("spelling", default=visible)
 
 
 class NothingToDraw(UsageError):
@@ -131,7 +138,7 @@ def one_arm(result: Result, plot: str, arm: str | None) -> tuple[Evaluation, Arm
     return best_arm(arms.evaluations) or arms.evaluations[0], arms
 
 
-def take_axes(ax: Axes | None, size: tuple[float, float] | None = None, lines: int = 0) -> Axes:
+def take_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
     """Return the axes to draw on: those of the caller, or new ones of pyplot.
 
     Parameters
@@ -141,37 +148,24 @@ def take_axes(ax: Axes | None, size: tuple[float, float] | None = None, lines: i
     size : (float, float) or None
         Width and height of a new figure in inches, without its legend; None for those of
         matplotlib's settings.
-    lines : int
-        Number of lines of the legend, for which a new figure is higher.
 
     Raises
     ------
     UsageError
         If it is anything but axes.
     """
-    from matplotlib import rcParams
     from matplotlib.axes import Axes
 
     if ax is None:
         import matplotlib.pyplot as plt
 
-        width, height = size or rcParams["figure.figsize"]
-        height += legend_height(lines)
-        _, made = plt.subplots(figsize=(width, height), layout="constrained")
-        return made
+        return plt.subplots(figsize=size, layout="constrained")[1]
     if not isinstance(ax, Axes):
         raise UsageError(
             f"ax must be matplotlib axes, not {shorten(ax)}: plt.subplots() returns a figure and "
             "its axes, and of several axes one is needed"
         )
     return ax
-
-
-def legend_height(lines: int) -> float:
-    """Return the height of a legend of some lines below the axes, in inches."""
-    from matplotlib import rcParams
-
-    return lines * _LEADING * _LEGEND_SCALE * rcParams["font.size"] / 72
 
 
 def colour(style: Style) -> str:
@@ -200,8 +194,12 @@ def estimate_text(metric: Metric | None) -> str:
     return f"{three(metric.value)} ({limits})" if limits else three(metric.value)
 
 
-def add_legend(axes: Axes, entries: Sequence[tuple[Artist, str]], title: str = "") -> None:
+def add_legend(
+    axes: Axes, entries: Sequence[tuple[Artist, str]], title: str = "", *, grow: bool
+) -> None:
     """Put the legend below the axes, where it covers no data.
+
+    Axes that are alone in a figure with a constrained layout leave it the whole width.
 
     Parameters
     ----------
@@ -211,60 +209,83 @@ def add_legend(axes: Axes, entries: Sequence[tuple[Artist, str]], title: str = "
         Lines and their names, which are shown as they are.
     title : str
         Title of the legend.
+    grow : bool
+        Whether the figure becomes higher by the height of the legend.
     """
     from matplotlib import rcParams
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure, root = axes.get_figure(), axes.get_figure(root=True)
+    assert figure is not None
+    assert root is not None
+    size = _LEGEND_SCALE * rcParams["font.size"]
+    alone = len(root.axes) == 1 and isinstance(root.get_layout_engine(), ConstrainedLayoutEngine)
+    width = (root.bbox.width if alone else axes.bbox.width) * 72 / root.dpi - size
+    letters = int(width / (_LETTER * size))
+    columns = 1
+    if alone and len(entries) > _MOST_LINES:
+        half = letters // 2
+        columns = 2 if all(len(fill(name, 999)) < half - _HANDLE for _, name in entries) else 1
+    options: dict[str, Any] = {
+        "borderaxespad": 0,
+        "borderpad": 0.2,
+        "frameon": False,
+        "fontsize": size,
+        "title_fontsize": size,
+        "alignment": "left",
+        "handlelength": 2.6,
+        "title": "-" if title else None,
+        "ncols": columns,
+    }
+    artists = [artist for artist, _ in entries]
+    # Names are set afterwards: matplotlib leaves out labels that begin with an underscore.
+    if alone:
+        legend = figure.legend(artists, ["-"] * len(artists), loc="outside lower left", **options)
+    else:
+        axes.set_anchor("S")  # Otherwise, the layout of axes of a fixed shape cuts the legend off.
+        legend = axes.legend(artists, ["-"] * len(artists), loc="upper left", **options)
+        legend.set_bbox_to_anchor((0, 0), _below(axes, size / 2))
+    if title:
+        show_names([legend.get_title()], [fill(title, letters)])
+    names = [fill(name, max(8, letters // columns - _HANDLE)) for _, name in entries]
+    show_names(legend.get_texts(), names)
+    if grow:
+        make_room(root)
+
+
+def make_room(figure: Figure) -> None:
+    """Make a figure higher by the height of its legends."""
+    heights = [legend.get_window_extent().height for legend in figure.legends]
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + sum(heights) / figure.dpi)
+
+
+def _below(axes: Axes, gap: float) -> Transform:
+    """Return the transform to a place below the labels of the horizontal axis, in points."""
     from matplotlib.transforms import offset_copy
 
     figure = axes.get_figure(root=True)
     assert figure is not None
     ticks = axes.xaxis.get_tightbbox()
     drop = 0.0 if ticks is None else (axes.bbox.y0 - ticks.y0) * 72 / figure.dpi
-    size = _LEGEND_SCALE * rcParams["font.size"]
-    # Names are set afterwards: matplotlib leaves out labels that begin with an underscore.
-    legend = axes.legend(
-        [artist for artist, _ in entries],
-        ["-"] * len(entries),
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        bbox_transform=offset_copy(axes.transAxes, figure, y=-drop - size / 2, units="points"),
-        borderaxespad=0,
-        borderpad=0,
-        frameon=False,
-        fontsize=size,
-        title_fontsize=size,
-        alignment="left",
-        handlelength=2.6,
-        title="-" if title else None,
-    )
-    if title:
-        show_names([legend.get_title()], [wrapped(axes, title, size)])
-    names = [wrapped(axes, name, size, less=4 * size) for _, name in entries]
-    show_names(legend.get_texts(), names)
-
-
-def wrapped(axes: Axes, text: str, size: float, *, less: float = 0.0) -> str:
-    """Return a text in lines that are no wider than the axes.
-
-    Parameters
-    ----------
-    axes : Axes
-        The axes.
-    text : str
-        The text; what is invisible in it becomes visible.
-    size : float
-        Size of the font in points.
-    less : float
-        Width that is taken otherwise, in points.
-    """
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    width = axes.bbox.width * 72 / figure.dpi - less
-    return fill(text, max(16, int(width / (_LETTER * size))))
+    return offset_copy(axes.transAxes, figure, y=-drop - gap, units="points")
 
 
 def fill(text: str, columns: int) -> str:
     """Return a text in lines of at most some letters; what is invisible in it becomes visible."""
-    return "\n".join(textwrap.wrap(visible(text), columns)) or visible(text)
+    spelt = _spelling.get()(text)
+    return "\n".join(textwrap.wrap(spelt, columns)) or spelt
+
+
+@contextlib.contextmanager
+def spelling_out(letters: Collection[str]) -> Iterator[None]:
+    """Show some letters as escapes in all texts, for fonts that do not have them."""
+    table = {ord(letter): escape_character(letter) for letter in letters}
+    token = _spelling.set(lambda text: visible(text).translate(table))
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
 
 
 def show_names(texts: Sequence[Text], names: Sequence[str]) -> None:
@@ -273,17 +294,22 @@ def show_names(texts: Sequence[Text], names: Sequence[str]) -> None:
         text.set(text=name, parse_math=False, usetex=False)
 
 
-def add_title(axes: Axes, title: str | None) -> None:
+def add_title(axes: Axes, title: str | None, **options: Any) -> None:
     """Set the title, in lines that are no wider than the axes; None and "" for none."""
     if title:
-        text = axes.set_title("-")
-        show_names([text], [wrapped(axes, title, float(text.get_fontsize()))])
+        text = axes.set_title("-", **options)
+        show_names([text], [_fitted(title, axes, axes.bbox.width, text)])
 
 
 def label_y(axes: Axes, label: str) -> None:
     """Set the label of the vertical axis as it is, in lines that are no longer than the axis."""
+    text = axes.yaxis.label
+    show_names([text], [_fitted(label, axes, axes.bbox.height, text)])
+
+
+def _fitted(words: str, axes: Axes, pixels: float, text: Text) -> str:
+    """Return words in lines of a length on the screen."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    height = axes.bbox.height * 72 / figure.dpi
-    size = float(axes.yaxis.label.get_fontsize())
-    show_names([axes.yaxis.label], [fill(label, max(16, int(height / (_LETTER * size))))])
+    points = pixels * 72 / figure.dpi
+    return fill(words, max(10, int(points / (_LETTER * float(text.get_fontsize())))))

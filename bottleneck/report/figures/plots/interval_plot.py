@@ -26,6 +26,7 @@ from bottleneck.report.figures.plots.drawing import (
 )
 from bottleneck.report.labels import metric_label, metric_names
 from bottleneck.report.number_format import signed
+from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,7 @@ def plot_forest(
     metric: str = "auroc",
     *,
     differences: bool = False,
+    arm: str | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -62,6 +64,8 @@ def plot_forest(
         Name of the metric, as in ``Evaluation.metrics``.
     differences : bool
         Whether the rows are differences between pairs of arms.
+    arm : str or None
+        Name of the only arm to show, or whose differences are shown; None for all.
     title : str or None
         Title of the axes.
     ax : Axes or None
@@ -88,7 +92,7 @@ def plot_forest(
     """
     from matplotlib import rcParams
 
-    rows, what, zero = _rows(result, metric, differences=differences)
+    rows, what, zero = _rows(result, metric, differences=differences, arm=arm)
     names = [_in_lines(name) for name, _, _ in rows]
     axes = take_axes(ax, (6.6, _height(names)))
     for place, (_, one, hue) in enumerate(rows):
@@ -112,9 +116,11 @@ def plot_forest(
     return axes
 
 
-def forest_height(result: Result, metric: str = "auroc", *, differences: bool = False) -> float:
+def forest_height(
+    result: Result, metric: str = "auroc", *, differences: bool = False, arm: str | None = None
+) -> float:
     """Return the height of a forest plot in inches."""
-    rows, _, _ = _rows(result, metric, differences=differences)
+    rows, _, _ = _rows(result, metric, differences=differences, arm=arm)
     return _height([_in_lines(name) for name, _, _ in rows])
 
 
@@ -126,15 +132,20 @@ def _in_lines(name: str) -> str:
     return "\n".join(fill(line, _COLUMNS) for line in name.split("\n"))
 
 
-def _rows(result: Result, metric: str, *, differences: bool) -> tuple[list[Row], str, float]:
+def _rows(
+    result: Result, metric: str, *, differences: bool, arm: str | None = None
+) -> tuple[list[Row], str, float]:
     """Return names, values and colours of the rows, the label of the axis, and no difference."""
-    shown = read_arms(result, "plot_forest")
+    shown = read_arms(result, "plot_forest", None if differences else arm)
+    if arm is not None and arm not in shown.styles:
+        raise unknown_name("arm", arm, shown.styles)
     rows: list[Row]
     if differences:
         rows = [
-            (f"{d.a} −\n{d.b}", d, COLOURS["ink"])
+            (f"{visible(d.a)} −\n{visible(d.b)}", d, COLOURS["ink"])
             for d in _differences(result)
             if d.metric == metric and not math.isnan(d.value)
+            if arm is None or arm in (d.a, d.b)
         ]
         what, zero = f"Difference of {_in_sentence(metric)}", 0.0
     else:
@@ -142,7 +153,7 @@ def _rows(result: Result, metric: str, *, differences: bool) -> tuple[list[Row],
         if metric not in known:
             raise unknown_name("metric", metric, known)
         rows = [
-            (e.name, e.metrics[metric], colour(shown.styles[e.name]))
+            (visible(e.name), e.metrics[metric], colour(shown.styles[e.name]))
             for e in shown.evaluations
             if metric in e.metrics and not math.isnan(e.metrics[metric].value)
         ]

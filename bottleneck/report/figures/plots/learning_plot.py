@@ -81,7 +81,7 @@ def plot_learning_curve(
         raise NothingToDraw(
             "there is no learning curve: compare with Measures(learning_curve=True) makes one"
         )
-    axes = take_axes(ax, lines=len(curves) if legend else 0)
+    axes = take_axes(ax)
     entries = []
     for e in shown.evaluations:
         if (curve := curves.get(e.name)) is None:
@@ -99,5 +99,5 @@ def plot_learning_curve(
     axes.set(xlabel="Training patients" if known else "Training samples", ylabel="AUROC")
     add_title(axes, title)
     if legend:
-        add_legend(axes, entries)
+        add_legend(axes, entries, grow=ax is None)
     return axes

@@ -19,7 +19,6 @@ from bottleneck.report.figures.plots.drawing import (
     take_axes,
 )
 from bottleneck.report.figures.roc_curves import mean_roc_curve, roc_band
-from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +86,7 @@ def plot_roc(
     }
     if not any(e.uses_images and e.name in curves for e in shown.evaluations):
         raise NothingToDraw("there is no ROC curve: a test fold lacks a class, or no arm is a test")
-    axes = take_axes(ax, (5.0, 5.0), len(curves) + 2 if legend else 0)
+    axes = take_axes(ax, (5.0, 5.0))
     axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
     (chance,) = axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3))
     entries = []
@@ -102,12 +101,12 @@ def plot_roc(
         line = draw_line(axes, *curves[e.name], style, clip_on=False)
         value = estimate_text(e.metrics.get("auroc"))
         entries.append((line, f"{e.name}: {value}" if value else e.name))
-    of_class = f" ({visible(shown.positive)})" if shown.positive else ", mean over classes"
+    of_class = f" ({shown.positive})" if shown.positive else ", mean over classes"
     axes.set_xlabel("1 − specificity")
     label_y(axes, f"Sensitivity{of_class}")
     add_title(axes, title)
     if legend:
         caution = "; † estimate only" if any("†" in text for _, text in entries) else ""
         heading = f"AUROC (95 % confidence interval{caution})"
-        add_legend(axes, [*entries, (chance, "chance")], heading)
+        add_legend(axes, [*entries, (chance, "chance")], heading, grow=ax is None)
     return axes

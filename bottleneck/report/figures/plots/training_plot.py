@@ -92,7 +92,7 @@ def plot_training(
     runs: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
     for row in curves:
         runs.setdefault((row.get("repeat"), row.get("fold")), []).append(row)
-    axes = take_axes(ax, lines=len(keys) if legend else 0)
+    axes = take_axes(ax)
     entries = []
     for hue, key in enumerate(keys):
         style = Style(hue % N_HUES, "none")
@@ -105,7 +105,7 @@ def plot_training(
     axes.locator_params("x", integer=True)
     add_title(axes, title)
     if legend:
-        add_legend(axes, entries)
+        add_legend(axes, entries, grow=ax is None)
     return axes
 
 

@@ -1,0 +1,139 @@
+"""Files of the figures: for any program, the same each time, and no link to one that is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+from report.reading import Page
+from statsmodels.nonparametric.smoothers_lowess import lowess
+
+from bottleneck import Predictions, plot_roc
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.results import Comparison
+from bottleneck.report.figures import arm_styles
+from bottleneck.report.figures.calibration_curves import SPAN, calibration_curve
+from bottleneck.report.figures.output import figure_kinds
+from bottleneck.report.page import write_report
+
+CSS = Path(arm_styles.__file__).parents[1] / "templates" / "page.css"
+
+
+def links(page: Path) -> set[str]:
+    return {link for link in Page(page.read_text()).links if link.startswith("figures/")}
+
+
+def test_a_page_without_files_of_figures_has_no_link_to_one(
+    binary: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "figures").mkdir()
+    old, own = (tmp_path / "figures" / name for name in ("external-2-roc.png", "roc-edited.svg"))
+    old.write_text("")
+    own.write_text("mine")
+    assert not links(write_report(binary, tmp_path, figures=False))
+    assert not old.exists()
+    assert own.read_text() == "mine"
+
+
+@pytest.mark.slow(reason="every figure is drawn, twice, and opened by other programs")
+@pytest.mark.figures
+def test_files_are_linked_open_in_other_programs_and_are_the_same_again(
+    full: Comparison, tmp_path: Path
+) -> None:
+    odd = f"$x_1$ 甲 / 😀 {'y' * 40}"
+    named = dataclasses.replace(
+        full,
+        evaluations=tuple(dataclasses.replace(e, name=f"{e.name} {odd}") for e in full.evaluations),
+        differences=(),
+        external=(),
+    )
+    for made, folder in ((full, "a"), (full, "b"), (named, "odd")):
+        page = write_report(made, tmp_path / folder)
+        files = {str(path.relative_to(page.parent)) for path in page.parent.glob("figures/*")}
+        assert files == links(page)
+    first, second = (sorted((tmp_path / folder / "figures").iterdir()) for folder in "ab")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+    for path in sorted(tmp_path.glob("*/figures/*")):
+        data = path.read_bytes()
+        if path.suffix == ".png":
+            with Image.open(path) as image:
+                assert round(image.info["dpi"][0]) == 300
+                image.load()
+        if path.suffix == ".svg":
+            assert b"var(" not in data
+            assert b"case-" not in data
+            assert b"pat-" not in data
+            open_with("rsvg-convert", path)
+        if path.suffix == ".pdf":
+            assert b"/FontFile2" in data  # TrueType
+            assert b"/Type3" not in data
+            open_with("pdftoppm", path)
+
+
+def open_with(program: str, path: Path) -> None:
+    if shutil.which(program):
+        done = subprocess.run([program, path], capture_output=True, check=True)
+        assert len(done.stdout) > 1000
+        assert not done.stderr
+
+
+def test_colours_are_those_of_the_page() -> None:
+    light = CSS.read_text().split("@media")[0]
+    assert dict(re.findall(r"--([\w-]+): (#\w+);", light)).items() >= arm_styles.COLOURS.items()
+
+
+def test_up_to_32_arms_have_styles_of_their_own(binary: Comparison) -> None:
+    for form in ("network {} + svm", "network + head {}"):
+        arms = [
+            dataclasses.replace(binary.evaluations[0], name=form.format(n), head="svm")
+            for n in range(32)
+        ]
+        assert len(set(arm_styles.arm_styles(arms))) == 32
+
+
+def test_a_plot_on_given_axes_leaves_pyplot_and_its_settings_alone(binary: Comparison) -> None:
+    before = dict(matplotlib.rcParams)
+    axes = matplotlib.figure.Figure().add_subplot()
+    arm = dataclasses.replace(binary.evaluations[0], name="_$x$ 100 % {a}", positive="malignant")
+    assert plot_roc(arm, band=False, ax=axes) is axes
+    assert not plt.get_fignums()
+    assert dict(matplotlib.rcParams) == before
+    legend = axes.get_legend() or axes.figure.legends[0]
+    assert legend.get_texts()[0].get_text().startswith("_$x$ 100 % {a}: ")
+    assert not legend.get_texts()[0].get_parse_math()
+
+
+def test_wrong_use_is_refused_in_a_sentence(binary: Comparison) -> None:
+    figure = matplotlib.figure.Figure()
+    with pytest.raises(UsageError, match="ax must be matplotlib axes, not"):
+        plot_roc(binary, ax=figure)
+    with pytest.raises(UsageError, match="unknown arm 'svm'"):
+        plot_roc(binary, arms=["svm"])
+    with pytest.raises(UsageError, match="plot_roc needs a Comparison"):
+        plot_roc(binary.evaluations)
+
+
+def test_calibration_curve_is_that_of_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    share = rng.random(200)
+    y = (rng.random(200) < share**2).astype(int)
+    p = Predictions.from_arrays(y, share, groups=np.arange(200) // 2)
+    p = dataclasses.replace(p, probabilities=p.scores)
+    curve = calibration_curve(p, "1")
+    expected = lowess(y, share, frac=SPAN, it=0, xvals=curve.predicted)
+    np.testing.assert_allclose(curve.observed, np.clip(expected, 0, 1), atol=1e-9)
+    assert (curve.low <= curve.observed + 0.02).all()
+    assert (curve.observed <= curve.high + 0.02).all()
+
+
+def test_tests_write_no_files_of_figures() -> None:
+    assert figure_kinds.KINDS == ()
