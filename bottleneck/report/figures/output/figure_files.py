@@ -100,6 +100,8 @@ def _figures_of(
     result: Comparison | External, positive: str | None, progress: Progress | None
 ) -> dict[str, Draw]:
     arms = result.evaluations
+    # On a cohort, no head is trained.
+    is_internal = isinstance(result, Comparison)
     images = [e for e in arms if e.uses_images]
     names = {e.name for e in images}
     known = {
@@ -111,7 +113,7 @@ def _figures_of(
         "calibration": any(e.calibration and e.calibration.bins for e in images),
         "decision-curve": any(e.decision_curve for e in arms),
         "confusion": True,
-        "learning-curve": any(e.learning_curve for e in arms),
+        "learning-curve": is_internal and any(e.learning_curve for e in arms),
     }
     draws: dict[str, Draw] = {
         "roc": functools.partial(draw_roc, result, positive, progress=progress),
@@ -123,7 +125,7 @@ def _figures_of(
         "learning-curve": functools.partial(draw_learning_curve, result),
     }
     figures = {name: draw for name, draw in draws.items() if known[name]}
-    for n, e in enumerate(arms, 1):
+    for n, e in enumerate(arms if is_internal else (), 1):
         if any(training_keys(e.cost.get("curves", ())).values()):
             figures[f"training-{n}"] = functools.partial(draw_training, result, e.name)
     return figures
