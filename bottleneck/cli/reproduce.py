@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 
 _MACHINE = "Machine"
+_MAPS = "Maps"
 
 
 def _change(help: str) -> Any:
@@ -84,6 +85,30 @@ class StudyOptions:
         list[str] | None,
         _change("BACKBONE=WEIGHTS adds a frozen network, with the study's heads."),
     ] = None
+    maps: Annotated[
+        str | None,
+        typer.Option(
+            help="Heat maps of the trained networks: auto, exact, grad-cam, occlusion, or none.",
+            show_default="as the study states",
+            rich_help_panel=_MAPS,
+        ),
+    ] = None
+    with_ids: Annotated[
+        bool,
+        typer.Option(
+            "--with-ids",
+            help="Name samples and patients next to the maps.",
+            rich_help_panel=_MAPS,
+        ),
+    ] = False
+    with_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--with-pictures",
+            help="Show the images, which are of patients, under the maps.",
+            rich_help_panel=_MAPS,
+        ),
+    ] = False
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
     ] = "auto"
@@ -234,6 +259,9 @@ def _prepare(study: Study, options: StudyOptions, overrides: Overrides) -> dict[
         "output": options.output or Path("studies") / slug(study.name),
         "overwrite": options.overwrite,
         "extraction": {"device": options.device},
+        "maps": options.maps,
+        "with_ids": options.with_ids,
+        "with_pictures": options.with_pictures,
         "n_jobs": options.jobs,
         "note": show_note(quiet=options.quiet),
     }
@@ -243,6 +271,8 @@ def _note_readers(
     output: Path, reports: Sequence[StudyProtocolResult], options: StudyOptions
 ) -> None:
     private = [path for p in reports for path in list_private(p.report.parent)]
+    if options.with_ids or options.with_pictures:
+        private += [page.parent for p in reports for page in p.explanations.values()]
     note_readers(output, [*(output / "features").glob("*.h5"), *private], quiet=options.quiet)
 
 
@@ -297,10 +327,17 @@ def show_on_each(
             show_paragraph(line)
         if problem is None:
             show(f"Table: {output / 'study.md'}, study.json")
-        for protocol in reports:
-            if not protocol.problem:
-                show(f"Report: {protocol.report}")
+        _show_pages(reports)
     _raise_problems(reports, problem)
+
+
+def _show_pages(reports: Sequence[StudyProtocolResult]) -> None:
+    """Print where the reports and the pages with heat maps are."""
+    for protocol in reports:
+        if protocol.report.exists():
+            show(f"Report: {protocol.report}")
+        for arm, page in protocol.explanations.items():
+            show(f"Errors and maps of '{arm}': {page}")
 
 
 def _path_and_name(text: str) -> tuple[str, str | None]:
@@ -323,7 +360,5 @@ def _print(result: StudyResult, where: str) -> None:
         show_paragraph(line)
     if where:
         show(where)
-    for protocol in result.protocols:
-        if not protocol.problem:
-            show(f"Report: {protocol.report}")
+    _show_pages(result.protocols)
     show(f"Time: {duration(result.seconds)}")

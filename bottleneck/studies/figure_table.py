@@ -78,6 +78,8 @@ def lines(result: StudyResult) -> Iterator[str]:
     """Yield sentences about the splits, the tests, and contradictions of published figures."""
     for protocol in result.protocols:
         yield f"{protocol.protocol.name}: {protocol.words}"
+        for name, page in protocol.explanations.items():
+            yield f"{protocol.protocol.name}: errors and maps of {name} are in {page_name(page)}"
         for warning in protocol.comparison.warnings:
             yield f"{protocol.protocol.name}: {warning}"
         for test in protocol.tests:
@@ -154,6 +156,7 @@ def as_json(result: StudyResult) -> dict[str, Any]:
                 "dataset": dict(one.comparison.dataset),
                 "arms": [arm(a) for a in one.arms],
                 "external": [arm(a) for a in one.external],
+                "explanations": {name: page_name(page) for name, page in one.explanations.items()},
                 "tests": [
                     {
                         **vars(test.published),
@@ -167,6 +170,11 @@ def as_json(result: StudyResult) -> dict[str, Any]:
     }
     made: dict[str, Any] = plain(facts, without_paths)
     return made
+
+
+def page_name(page: Path) -> str:
+    """Return the path of a page with maps within the folder of the study."""
+    return "/".join(page.parts[-4:])
 
 
 def _metric(metric: Metric) -> dict[str, Any]:

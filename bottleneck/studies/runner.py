@@ -30,7 +30,8 @@ from bottleneck.studies.collect import collect_arms, collect_external, collect_t
 from bottleneck.studies.consistency.check import check_study
 from bottleneck.studies.overrides import Overrides, apply_overrides
 from bottleneck.studies.split import Split, describe_split, split_samples
-from bottleneck.studies.study import Study, StudyArm, StudyProtocol
+from bottleneck.studies.study import MapMethod, Study, StudyArm, StudyProtocol
+from bottleneck.studies.study_maps import explain_trained
 from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 from bottleneck.studies.subset import select_samples, take_patients
 from bottleneck.text.table_text import frame_csv, text_frame
@@ -54,6 +55,8 @@ class _Run:
     note: Callable[[str], None] | None
     extraction: Mapping[str, Any]
     features: Path
+    maps: MapMethod
+    shown: Mapping[str, bool]
 
 
 @shows_progress()
@@ -67,6 +70,9 @@ def run_study(
     overwrite: bool = False,
     features: str | Path | None = None,
     extraction: Mapping[str, Any] | None = None,
+    maps: MapMethod | None = None,
+    with_ids: bool = False,
+    with_pictures: bool = False,
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -97,6 +103,11 @@ def run_study(
         Folder of the features; by default ``features`` in that of the study.
     extraction : mapping, optional
         Options of ``extract`` for precision and speed: precision, device, batch_size, workers.
+    maps : {"auto", "exact", "grad-cam", "occlusion", "none"} or None
+        How heat maps of the trained networks are made, as the last step; by default as the study
+        states.
+    with_ids, with_pictures : bool
+        Whether the pages with these maps name samples and patients, and show images.
     n_jobs : int or None
         Number of processes, as joblib counts them.
     progress : callable, optional
@@ -118,6 +129,8 @@ def run_study(
         If extraction, training or comparison fails.
     """
     validate(Jobs, n_jobs, "the number of processes")
+    if maps is not None:
+        validate(MapMethod, maps, "the method of maps")
     began = time.perf_counter()
     study, changes = apply_overrides(study, overrides)
     if any(arm.is_trained for arm in study.arms):
@@ -132,7 +145,9 @@ def run_study(
             changes = (*changes, f"at most {overrides.limit} of the external cohort")
     output = Path(output)
     folder = output / "features" if features is None else Path(features)
-    run = _Run(study, output, n_jobs, progress, note, extraction or {}, folder)
+    shown = {"with_ids": with_ids, "with_pictures": with_pictures}
+    method = maps or study.maps or "none"
+    run = _Run(study, output, n_jobs, progress, note, extraction or {}, folder, method, shown)
     with claim_folder(output, ("study.json",), "study", overwrite=overwrite):
         protocols = tuple(
             _run_protocol(protocol, data, external, run)
@@ -205,6 +220,18 @@ def _run_protocol(
     comparison = _reword(comparison, folds.words, words)
     known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
     positive = comparison.positive or study.positive
+    pages: Mapping[str, Path] = {}
+    problem = _report(comparison, folder / "report")
+    if run.maps != "none":
+        pages, unmade = explain_trained(
+            trained,
+            split.dataset(),
+            folder / "explanations",
+            run.maps,
+            progress=run.progress,
+            **run.shown,
+        )
+        problem = " ".join(filter(None, (problem, unmade)))
     return StudyProtocolResult(
         protocol=protocol,
         words=words,
@@ -217,7 +244,8 @@ def _run_protocol(
         tests=collect_tests(study, comparison, known) if protocol.published else (),
         comparison=comparison,
         report=folder / "report" / "report.html",
-        problem=_report(comparison, folder / "report"),
+        problem=problem,
+        explanations=pages,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator
 
@@ -23,12 +23,23 @@ from bottleneck.settings.schema import Field, from_table, schema
 from bottleneck.studies.published_figures import PublishedSet, PublishedTest
 from bottleneck.studies.published_training import PublishedTraining
 
-__all__ = ["PUBLISHED", "Study", "StudyArm", "StudyProtocol", "load_study", "read_study"]
+__all__ = [
+    "PUBLISHED",
+    "MapMethod",
+    "Study",
+    "StudyArm",
+    "StudyProtocol",
+    "load_study",
+    "read_study",
+]
 
 _FOLDER = Path(__file__).parent / "published"
 
 #: Names of the studies that come with the package.
 PUBLISHED = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+#: How heat maps are made, or that there are none.
+MapMethod: TypeAlias = Literal["auto", "exact", "grad-cam", "occlusion", "none"]
 
 _Training = Annotated[Mapping[str, Any], AfterValidator(underscore_keys)]
 
@@ -199,6 +210,8 @@ class Study:
         The published tests.
     trainings : tuple of PublishedTraining
         The published losses and metrics of epochs.
+    maps : {"auto", "exact", "grad-cam", "occlusion"} or None
+        How heat maps of the trained networks are made, as the last step; None for no maps.
     data, external : str or None
         Paths of data sets, for a study of your own.
 
@@ -221,6 +234,7 @@ class Study:
     published: tuple[PublishedSet, ...] = ()
     tests: tuple[PublishedTest, ...] = ()
     trainings: tuple[PublishedTraining, ...] = ()
+    maps: Literal["auto", "exact", "grad-cam", "occlusion"] | None = None
     data: str | None = None
     external: str | None = None
 

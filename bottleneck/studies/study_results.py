@@ -134,6 +134,8 @@ class StudyProtocolResult:
         The page of the report.
     problem : str
         What of the report could not be written or drawn; empty if nothing.
+    explanations : mapping of str to Path
+        Pages with the errors and the heat maps of the trained arms, by their names.
     """
 
     protocol: StudyProtocol
@@ -144,6 +146,7 @@ class StudyProtocolResult:
     comparison: Comparison
     report: Path
     problem: str = ""
+    explanations: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
