@@ -78,8 +78,6 @@ def lines(result: StudyResult) -> Iterator[str]:
     """Yield sentences about the splits, the tests, and contradictions of published figures."""
     for protocol in result.protocols:
         yield f"{protocol.protocol.name}: {protocol.words}"
-        for name, page in protocol.explanations.items():
-            yield f"{protocol.protocol.name}: errors and maps of {name} are in {page_name(page)}"
         for warning in protocol.comparison.warnings:
             yield f"{protocol.protocol.name}: {warning}"
         for test in protocol.tests:
@@ -332,6 +330,8 @@ def _markdown(result: StudyResult) -> Iterator[str]:
         for arm in protocol.arms:
             if arm.cost:
                 yield f"| {' | '.join([markdown(arm.name), *_format_cost(arm)])} |"
+        for name, page in protocol.explanations.items():
+            yield from ("", markdown(f"Errors and maps of {name}: {page_name(page)}"))
     for line in lines(result):
         yield from ("", markdown(line))
 

@@ -77,7 +77,7 @@ class PublishedEpoch:
     @property
     def title(self) -> str:
         """What the epoch is called in a table."""
-        return "best epoch" if self.epoch is None else f"epoch {self.epoch}"
+        return "best" if self.epoch is None else f"epoch {self.epoch}"
 
     def validated(self, model: str) -> PublishedRow:
         """Return the figures of the validation set as a row of that set.

@@ -50,7 +50,7 @@ class TrainingRow:
     source : {"published", "ours"}
         Whose they are.
     when : str
-        The epoch, such as "epoch 5", or "test images".
+        The epoch, such as "epoch 5", "best" or "chosen (12 to 40)"; or "test images".
     values : mapping of str to str or float
         Figures as printed, or our means over the networks, by the names in ``EPOCH_FIGURES``.
     n : int

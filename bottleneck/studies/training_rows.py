@@ -56,10 +56,10 @@ def compare_training(
         if epoch.epoch is None:
             chosen = sorted(fold["chosen_epoch"] for fold in folds)
             which = f"{chosen[0]} to {chosen[-1]}" if chosen[0] < chosen[-1] else f"{chosen[0]}"
-            rows += _ours(folds, _chosen, f"chosen epoch ({which})", names, positive)
+            rows += _ours(folds, _chosen, f"chosen ({which})", names, positive)
             lasts = sorted(len(fold["curve"]) for fold in folds)
             which = f"{lasts[0]} to {lasts[-1]}" if lasts[0] < lasts[-1] else f"{lasts[0]}"
-            rows += _ours(folds, _last, f"last epoch ({which})", names, positive)
+            rows += _ours(folds, _last, f"last ({which})", names, positive)
         else:
             rows += _ours(folds, _numbered(epoch.epoch), epoch.title, names, positive)
     if tested is not None and published.validation == tested:
@@ -129,7 +129,7 @@ def _of_test_images(runs: Sequence[Trained], names: Sequence[str]) -> TrainingRo
         hits = [(one.predicted == one.labels).mean() for one in each]
         values["val_accuracy"] = float(np.mean(hits))
     n = sum(len(run.record["folds"]) for run in runs)
-    return TrainingRow(source="ours", when="test images, chosen epoch", values=values, n=n)
+    return TrainingRow(source="ours", when="test images", values=values, n=n)
 
 
 def _cross_entropy(predictions: Predictions) -> float:

@@ -44,8 +44,8 @@ def training_table(first_line: str, title: str, arms: Sequence[StudyArmResult]) 
     if not names:
         return None
     table = make_table(first_line, f"{title}: training, published and ours", width=WIDTH)
-    table.add_column("Arm", overflow="fold", min_width=12)
-    table.add_column("", overflow="fold", min_width=16)
+    table.add_column("Arm", overflow="fold", min_width=11)
+    table.add_column("Epoch", overflow="fold", min_width=15)
     for name in names:
         table.add_column(_SHORT[name], justify="right", no_wrap=True)
     for arm in arms:
@@ -61,7 +61,7 @@ def training_markdown(title: str, arms: Sequence[StudyArmResult]) -> Iterator[st
     if not names:
         return
     yield from ("", f"**{markdown_text(title)}: training, published and ours**", "")
-    yield f"| Arm | | {' | '.join(_LABELS[name] for name in names)} |"
+    yield f"| Arm | Epoch | {' | '.join(_LABELS[name] for name in names)} |"
     yield "| --- | --- |" + " ---: |" * len(names)
     for arm in arms:
         for n, row in enumerate(arm.training):

@@ -186,6 +186,12 @@ def test_thyronet_is_repeated_over_seeds(tmp_path):
     assert chosen["n"] == tested["n"] == 4
     assert tested["values"]["val_accuracy"] == pytest.approx(np.mean(each))
     assert "training, published and ours" in (output / "study.md").read_text()
+    # The maps of the network of each fold, of its errors, without an image or a name.
+    page = output / honest["explanations"]["ThyroNet-X4"]
+    assert json.loads(page.with_name("explanation.json").read_text())["arms"][0]["cases"]
+    assert "Grad-CAM" in page.read_text()
+    assert not (page.parent / "images").exists()
+    assert "Errors and maps of 'ThyroNet-X4'" in done.stdout
 
     before = {path: path.stat().st_mtime_ns for path in output.rglob("fold.json")}
     assert before

@@ -74,8 +74,8 @@ def test_a_best_epoch_has_the_chosen_the_last_and_the_test_images():
     published, chosen, last, tested = compare_training(
         training, [run], "malignant", tested="validation"
     )
-    assert published.when == "best epoch"
-    assert (chosen.when, last.when) == ("chosen epoch (1 to 2)", "last epoch (2 to 3)")
+    assert published.when == "best"
+    assert (chosen.when, last.when) == ("chosen (1 to 2)", "last (2 to 3)")
     assert chosen.values["train_loss"] == pytest.approx(0.45)
     assert last.values["val_loss"] == pytest.approx(0.7)
     truth = run.predictions.labels == "malignant"
@@ -89,8 +89,8 @@ def test_a_best_epoch_has_the_chosen_the_last_and_the_test_images():
         name="a|b", published={}, metrics={}, training=(published, chosen, last, tested)
     )
     lines = list(training_markdown("by patient", [arm]))
-    assert lines[3] == "| Arm | | Training loss | Validation loss | Validation accuracy |"
-    assert lines[5].startswith("| a\\|b | published, best epoch | 0.2595 | 1.393 | 0.7170 |")
+    assert lines[3] == "| Arm | Epoch | Training loss | Validation loss | Validation accuracy |"
+    assert lines[5].startswith("| a\\|b | published, best | 0.2595 | 1.393 | 0.7170 |")
     assert training_table("none", "by patient", [arm]) is not None
     assert training_table("none", "by patient", []) is None
 
