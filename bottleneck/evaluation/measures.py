@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Len, Lt
 
+from bottleneck.settings.ranges import Number
 from bottleneck.settings.schema import Field, option, schema
 
 __all__ = ["MEASURING", "READERS", "Measures"]
@@ -64,7 +65,7 @@ class Measures:
     learning_curve: bool = option(
         False, "Train on 1/8, 1/4 and 1/2 of the training patients too.", panel=MEASURING
     )
-    reader_threshold: float | str | None = option(
+    reader_threshold: Number | Annotated[str, Len(1, 80)] | None = option(
         None,
         "Rating from which on a reader calls a sample positive, such as 4 or TR4.",
         panel=READERS,

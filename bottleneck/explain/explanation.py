@@ -200,6 +200,16 @@ class Explanation:
             distance_percentile, map (its method), decision, nearest_labels and nearest_distances
             (the nearest first, joined by " | "). With ids also id, patient, nearest_ids and
             nearest_patients. What is not known is empty.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from bottleneck import explain_predictions, fit
+        >>> y = np.repeat(["benign", "malignant"], 20)
+        >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+        >>> made = explain_predictions(fit(X, "prior", y=y), X, y=y, most=2)
+        >>> made.to_frame()["label"].tolist()
+        ['malignant', 'malignant']
         """
         import pandas as pd
 
