@@ -14,7 +14,7 @@ from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
 from bottleneck.deploy.inputs.image_features import load_network
-from bottleneck.errors import UsageError
+from bottleneck.errors import UsageError, WeightsError, first_line
 from bottleneck.evaluation.cases.wrong_cases import WrongCase
 from bottleneck.explain.case_images import CaseImages, load_case_images
 from bottleneck.explain.case_maps import MapChoice, add_maps, add_pixels, same_features
@@ -151,8 +151,8 @@ class _Explainer:
             known = [images.failures[name] for name in lost if name in images.failures]
             why = known[0] if known else "the data set has no image of this id"
             words.append(
-                f"{counted(len(lost), 'image')} of {len(wrong)} could not be taken from --data, "
-                f"such as one of which {why}."
+                f"{counted(len(lost), 'image')} of {len(wrong)} could not be taken from --data; "
+                f"the first of them because {why}."
                 if known
                 else f"{counted(len(lost), 'image')} of {len(wrong)} are not in --data: is it the "
                 "data set that the features were extracted from?"
@@ -172,17 +172,27 @@ class _Explainer:
         words: list[str],
     ) -> list[ExplainedCase]:
         recorded, arm = self.recorded, self.arm
+        try:
+            network = load_network(
+                features.provenance["recipe"],
+                features.provenance.get("weights") or {},
+                weights=self.weights,
+                backbone=self.backbone,
+            )
+        except WeightsError as error:
+            # The cases need no network; who names a file or a method wants its maps.
+            if self.weights is not None or method != "auto":
+                raise
+            words.append(
+                f"There are no heat maps: {first_line(error)} Bring their file with `bottleneck "
+                "weights import`, or name it with --weights (in Python: weights=)."
+            )
+            return cases
         fitted = []
         for number, case in enumerate(wrong):
             if self.progress is not None:
                 self.progress(number, len(wrong), f"fitting the folds of {arm.name} again")
             fitted.append(recorded.fold_head(arm, case.repeat, case.fold))
-        network = load_network(
-            features.provenance["recipe"],
-            features.provenance.get("weights") or {},
-            weights=self.weights,
-            backbone=self.backbone,
-        )
         row_of = {name: row for row, name in enumerate(features.ids.tolist())}
         rows = {case.id: features.X[row_of[case.id]] for case in wrong}
         heads: dict[int, ExplainedHead] = {
@@ -213,6 +223,7 @@ class _Explainer:
 def _case(case: WrongCase) -> ExplainedCase:
     return ExplainedCase(
         reason="wrong",
+        number=case.number,
         id=case.id,
         patient=case.patient,
         label=case.label,

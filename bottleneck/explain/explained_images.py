@@ -63,8 +63,7 @@ def explain_images(
             progress=progress,
             **machine,
         )
-    chosen = choose_images(made, most)
-    cases = [new_case(made, at, reason) for at, reason in chosen]
+    cases = [new_case(made, *one) for one in choose_images(made, most)]
     words = [describe_choice(made, cases)]
     if dataset is None:
         words.append("Features were given in place of images, so there are no heat maps.")
@@ -95,8 +94,8 @@ def explain_images(
     )
 
 
-def choose_images(made: ModelPredictions, most: int) -> list[tuple[int, Reason]]:
-    """Return the rows of predictions to show, with the reason of each.
+def choose_images(made: ModelPredictions, most: int) -> list[tuple[int, Reason, int]]:
+    """Return the rows of predictions to show, with the reason and the number of each.
 
     Misclassified images come first, the most confident first. Where no label is known, or no
     image is misclassified, the most confident images of each class and those that are most unlike
@@ -112,13 +111,15 @@ def choose_images(made: ModelPredictions, most: int) -> list[tuple[int, Reason]]
     p = made.predictions
     labelled = np.flatnonzero(p.labels != "")
     if wrong := choose_wrong(p.take(labelled), most):
-        return [(int(labelled[one.at]), "wrong") for one in wrong]
+        return [(int(labelled[one.at]), "wrong", one.number) for one in wrong]
     far = np.zeros(0, np.intp)
     if made.percentiles is not None:
         far = np.flatnonzero(made.percentiles > UNLIKE)
         far = far[np.argsort(-made.percentiles[far], kind="stable")][: max(1, most // 3)]
     confident = [at for at in _by_class(p) if at not in far][: most - len(far)]
-    return [*((at, "confident") for at in confident), *((int(at), "unlike") for at in far)]
+    shown: list[tuple[int, Reason]] = [(at, "confident") for at in confident]
+    shown += [(int(at), "unlike") for at in far]
+    return [(*one, number) for number, one in enumerate(shown, 1)]
 
 
 def _by_class(p: Predictions) -> list[int]:
@@ -135,13 +136,14 @@ def _by_class(p: Predictions) -> list[int]:
     return [rows[n] for n in range(longest) for rows in queues if n < len(rows)]
 
 
-def new_case(made: ModelPredictions, at: int, reason: Reason) -> ExplainedCase:
+def new_case(made: ModelPredictions, at: int, reason: Reason, number: int) -> ExplainedCase:
     """Return a row of predictions as a case."""
     p = made.predictions
     column = p.classes.index(str(p.predicted[at]))
     patients = dict(zip(made.inputs.ids.tolist(), made.inputs.patients.tolist(), strict=True))
     return ExplainedCase(
         reason=reason,
+        number=number,
         id=str(p.ids[at]),
         patient=patients.get(str(p.ids[at]), ""),
         label=str(p.labels[at]),

@@ -16,7 +16,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.trained.network_choice import network_label
 from bottleneck.deploy.trained.trained_model import TrainedModel
-from bottleneck.evaluation.cases.case_choice import choose_wrong
+from bottleneck.evaluation.cases.case_choice import ChosenError, choose_wrong
 from bottleneck.explain.case_images import CaseImages, load_case_images
 from bottleneck.explain.case_maps import Agreement, MapChoice, add_maps, add_pixels
 from bottleneck.explain.explained_images import choose_images, describe_choice, new_case
@@ -54,7 +54,7 @@ def explain_training(
     tested, _ = folder.predictions()
     chosen = choose_wrong(tested, most)
     cases = [
-        dataclasses.replace(_recorded_case(tested, one.at), times=one.times, tested=one.tested)
+        dataclasses.replace(_recorded_case(tested, one), times=one.times, tested=one.tested)
         for one in chosen
     ]
     words = []
@@ -142,7 +142,7 @@ def explain_new_by_networks(
         progress=progress,
         **machine,
     )
-    cases = [new_case(made, at, reason) for at, reason in choose_images(made, most)]
+    cases = [new_case(made, *one) for one in choose_images(made, most)]
     words = [describe_choice(made, cases)]
     if dataset is None:
         words.append("Features were given in place of images, so there are no heat maps.")
@@ -199,10 +199,12 @@ def _load(
     return load_case_images(data, [case.id for case in cases], _framing(model), progress=progress)
 
 
-def _recorded_case(tested: Predictions, at: int) -> ExplainedCase:
+def _recorded_case(tested: Predictions, chosen: ChosenError) -> ExplainedCase:
+    at = chosen.at
     column = tested.classes.index(str(tested.predicted[at]))
     return ExplainedCase(
         reason="wrong",
+        number=chosen.number,
         id=str(tested.ids[at]),
         patient="" if tested.groups is None else str(tested.groups[at]),
         label=str(tested.labels[at]),

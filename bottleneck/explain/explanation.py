@@ -38,6 +38,9 @@ class ExplainedCase:
     ----------
     reason : {"wrong", "confident", "unlike"}
         Why it is shown.
+    number : int
+        Its place among all errors of the arm, from 1 for the most confident, as in the report of
+        the comparison; of images that are not misclassified, their place in ``cases``.
     id, patient : str
         Sample and patient; "" where no patient is known.
     label : str
@@ -69,6 +72,7 @@ class ExplainedCase:
     """
 
     reason: Reason
+    number: int
     id: str = dataclasses.field(repr=False)
     patient: str = dataclasses.field(repr=False)
     label: str
@@ -195,7 +199,7 @@ class Explanation:
         Returns
         -------
         DataFrame
-            Columns arm, case (number in its arm, from 1), reason, label, predicted, probability,
+            Columns arm, case (its number), reason, label, predicted, probability,
             score, repeat, fold (from 0), times_wrong, times_tested, images, identical_in_training,
             distance_percentile, map (its method), decision, nearest_labels and nearest_distances
             (the nearest first, joined by " | "). With ids also id, patient, nearest_ids and
@@ -214,15 +218,22 @@ class Explanation:
         import pandas as pd
 
         rows = [
-            {"arm": arm.name, "case": number, **_row(case, with_ids=with_ids)}
+            {"arm": arm.name, "case": case.number, **_row(case, with_ids=with_ids)}
             for arm in self.arms
-            for number, case in enumerate(arm.cases, 1)
+            for case in arm.cases
         ]
         return pd.DataFrame(rows, columns=["arm", "case", *_row(_EMPTY, with_ids=with_ids)])
 
 
 _EMPTY = ExplainedCase(
-    reason="wrong", id="", patient="", label="", predicted="", probability=None, score=0.0
+    reason="wrong",
+    number=1,
+    id="",
+    patient="",
+    label="",
+    predicted="",
+    probability=None,
+    score=0.0,
 )
 
 

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.cases.wrong_cases import ImageName, NearestImage
 from bottleneck.explain.explanation import REASONS, ExplainedArm, ExplainedCase, Explanation
 from bottleneck.explain.maps.overlay import colour_bar, overlay
 from bottleneck.files.paths import as_path
-from bottleneck.report.gallery.embedded_images import data_url
+from bottleneck.report.gallery.embedded_images import data_url, describe_name
+from bottleneck.report.gallery.error_gallery import NearView
 from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.templating import environment
@@ -175,7 +177,7 @@ def render(explanation: Explanation, *, with_ids: bool, with_pictures: bool) -> 
             reasons=REASONS,
             with_ids=with_ids,
             with_pictures=with_pictures,
-            view=lambda case, arm: _view(case, arm, with_pictures=with_pictures),
+            view=lambda case, arm: _view(case, arm, with_ids=with_ids, with_pictures=with_pictures),
             scale=_scale,
             has_maps=any(arm.heat_maps for arm in explanation.arms),
         )
@@ -184,23 +186,34 @@ def render(explanation: Explanation, *, with_ids: bool, with_pictures: bool) -> 
 
 @dataclasses.dataclass(frozen=True)
 class _CaseView:
-    """The images of a case as ``data:`` URLs; None for what is not shown."""
+    """The images of a case as ``data:`` URLs, and its name; "" for what is not shown."""
 
-    image: str | None
-    heat_map: str | None
-    nearest: tuple[str | None, ...]
+    image: str
+    heat_map: str
+    name: str
+    nearest: list[NearView]
 
 
-def _view(case: ExplainedCase, arm: ExplainedArm, *, with_pictures: bool) -> _CaseView:
+def _view(
+    case: ExplainedCase, arm: ExplainedArm, *, with_ids: bool, with_pictures: bool
+) -> _CaseView:
     overlaid = _overlaid(case, arm.limit, with_pictures=with_pictures)
-    drawn = None if overlaid is None else data_url(overlaid)
-    if not with_pictures:
-        return _CaseView(None, drawn, (None,) * len(case.nearest))
     near = case.nearest_pixels or (None,) * len(case.nearest)
+
+    def name(one: ExplainedCase | NearestImage) -> str:
+        return describe_name(ImageName(one.id, one.patient)) if with_ids else ""
+
+    def url(pixels: NDArray[np.uint8] | None) -> str:
+        return data_url(pixels) if with_pictures and pixels is not None else ""
+
     return _CaseView(
-        None if case.pixels is None else data_url(case.pixels),
-        drawn,
-        tuple(None if one is None else data_url(one) for one in near),
+        image=url(case.pixels),
+        heat_map="" if overlaid is None else data_url(overlaid),
+        name=name(case),
+        nearest=[
+            NearView(one.label, one.distance, url(pixels), name(one))
+            for one, pixels in zip(case.nearest, near, strict=True)
+        ],
     )
 
 
@@ -224,8 +237,8 @@ def _scale(arm: ExplainedArm) -> str:
 def _image_files(explanation: Explanation) -> dict[str, Callable[[], bytes]]:
     files: dict[str, Callable[[], bytes]] = {}
     for n, arm in enumerate(explanation.arms, 1):
-        for number, case in enumerate(arm.cases, 1):
-            stem = f"{_IMAGES}/{_key(n, number)}"
+        for case in arm.cases:
+            stem = f"{_IMAGES}/{_key(n, case.number)}"
             if case.pixels is not None:
                 files[f"{stem}-image.png"] = functools.partial(_png, case.pixels)
             if case.heat_map is not None:
@@ -251,9 +264,9 @@ def _maps(explanation: Explanation) -> bytes:
     """Return the values of all maps as an archive of NumPy."""
     out = io.BytesIO()
     arrays = {
-        _key(n, number): case.heat_map.values
+        _key(n, case.number): case.heat_map.values
         for n, arm in enumerate(explanation.arms, 1)
-        for number, case in enumerate(arm.cases, 1)
+        for case in arm.cases
         if case.heat_map is not None
     }
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type] # Of one type each.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def claim_folder(
 ) -> Iterator[None]:
     """Make a folder for results, and keep other runs out of it while the block runs.
 
-    Enter it before a long computation whose results go there.
+    If the block fails, a folder that it made and left empty is removed. Enter it before a
+    long computation whose results go there.
 
     Parameters
     ----------
@@ -41,11 +43,18 @@ def claim_folder(
         training, or one of ``results`` and ``overwrite`` is not set.
     """
     refuse_finished(folder, results, overwrite=overwrite)
+    is_new = not os.path.lexists(folder)
     make_folder(folder, option=_OPTION)
-    with lock(folder, run):
-        # Another run may have finished since.
-        refuse_finished(folder, results, overwrite=overwrite)
-        yield
+    try:
+        with lock(folder, run):
+            # Another run may have finished since.
+            refuse_finished(folder, results, overwrite=overwrite)
+            yield
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # It is not empty.
+                folder.rmdir()
+        raise
 
 
 def refuse_finished(folder: Path, results: Sequence[str], *, overwrite: bool) -> None:

@@ -109,7 +109,7 @@ def names_in(folder: Path, names: list[str]) -> set[str]:
 
 
 def images_in(page: Path) -> int:
-    return page.read_text(encoding="utf-8").count("the image as the network gets it")
+    return len(re.findall('alt="Case [0-9]+: [^"]+, predicted as', page.read_text("utf-8")))
 
 
 def test_files_name_nobody_and_show_no_image_unless_asked(
@@ -137,9 +137,9 @@ def test_files_name_nobody_and_show_no_image_unless_asked(
     table = pd.read_csv(everything / "explanation.csv")
     assert table["id"].tolist() == [case.id for case in explained.arms[0].cases]
     with np.load(page.parent / "maps.npz") as maps:
-        for number, case in enumerate(explained.arms[0].cases, 1):
+        for case in explained.arms[0].cases:
             assert case.heat_map is not None
-            np.testing.assert_array_equal(maps[f"arm-1-case-{number}"], case.heat_map.values)
+            np.testing.assert_array_equal(maps[f"arm-1-case-{case.number}"], case.heat_map.values)
     # What an earlier run showed is gone.
     with pytest.raises(UsageError, match="exists: replace it with --overwrite"):
         write_explanation(explained, everything)
@@ -162,6 +162,15 @@ def test_without_images_there_are_cases_and_no_maps(made: Made, tmp_path: Path) 
             assert case.patient not in {one.patient for one in case.nearest}
     page = write_explanation(done, tmp_path / "out")
     assert not (page.parent / "maps.npz").exists()
+
+
+def test_a_case_has_the_number_of_the_report_however_many_are_shown(made: Made) -> None:
+    every = explain(made, arms=ARM, most=99).arms[0].cases
+    assert [case.number for case in every] == list(range(1, len(every) + 1))
+    number = {case.id: case.number for case in every}
+    few = explain(made, arms=ARM, most=2).arms[0].cases
+    assert {case.id: case.number for case in few}.items() <= number.items()
+    assert {case.label for case in few} == {case.label for case in every}
 
 
 def test_another_image_under_the_same_name_has_no_map(made: Made, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def make_cases(evaluation: Evaluation) -> tuple[WrongCase, ...]:
     )
     return tuple(
         WrongCase(
+            number=n + 1,
             row=10 + n,
             id=f"id-{10 + n}",
             patient=f"person-{5 + n // 2}",

@@ -106,7 +106,7 @@ def test_images_are_those_of_the_cases_and_of_the_training_images(
         row
         for arm in view_errors(full)
         for group in arm.groups
-        for _, case in group.cases
+        for case in group.cases
         for row in (case.row, *(near.row for near in case.nearest))
     ]
     assert len(page.sources) == len(rows) > 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -138,6 +139,27 @@ def test_a_file_that_does_not_fit_is_missing_and_the_others_are_there(
         write_files(tmp_path, {n: lambda: "text" for n in ("a.json", "b.csv", "c.md")})
     assert "b.csv cannot be written to" in str(caught.value)
     assert f"Written to {tmp_path}: a.json, c.md;" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [UsageError("no"), KeyboardInterrupt()])
+def test_a_run_that_fails_removes_the_folder_that_it_left_empty(
+    tmp_path: Path, error: BaseException
+) -> None:
+    def fail(folder: Path, name: str = "") -> bool:
+        with (
+            contextlib.suppress(type(error)),
+            claim_folder(folder, ("results.json",), "comparison"),
+        ):
+            if name:
+                (folder / name).touch()
+            raise error
+        return folder.exists()
+
+    (tmp_path / "old").mkdir()
+    assert not fail(tmp_path / "new")
+    assert fail(tmp_path / "old")
+    assert fail(tmp_path / "new", "kept.csv")
+    assert (tmp_path / "new" / "kept.csv").exists()
 
 
 def test_two_runs_do_not_write_one_folder(tmp_path: Path) -> None:

@@ -13,9 +13,14 @@ __all__ = ["ChosenError", "choose_wrong"]
 
 
 class ChosenError(NamedTuple):
-    """A row of predictions that is shown, and how often its sample was misclassified."""
+    """A row of predictions that is shown, and how often its sample was misclassified.
+
+    ``number`` is its place among all errors of the arm, from 1 for the most confident: it does
+    not depend on how many are shown.
+    """
 
     at: int
+    number: int
     times: int
     tested: int
 
@@ -58,7 +63,10 @@ def choose_wrong(predictions: Predictions, most: int | None) -> list[ChosenError
     turn[by_class] = np.arange(len(at)) - starts
     shown = np.lexsort([at, -confidence, turn])[:most]
     shown = shown[np.lexsort([at[shown], -confidence[shown]])]
-    return [ChosenError(int(at[n]), int(times[n]), int(tested[n])) for n in shown]
+    number = np.empty(len(at), np.intp)
+    number[np.lexsort([at, -confidence])] = np.arange(1, len(at) + 1)
+    columns = (at, number, times, tested)
+    return [ChosenError(*(int(column[n]) for column in columns)) for n in shown]
 
 
 def _confidence(predictions: Predictions, rows: NDArray[np.intp]) -> NDArray[np.float64]:

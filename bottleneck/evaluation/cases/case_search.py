@@ -179,7 +179,7 @@ def _find_wrong(
     p = arm.predictions
     members = {} if arm.of_images is None else _members(arm.of_images, samples, row_of)
     cases = []
-    for at, times, tested in choose_wrong(p, most):
+    for at, number, times, tested in choose_wrong(p, most):
         label, predicted = str(p.labels[at]), str(p.predicted[at])
         true, wrong = p.classes.index(label), p.classes.index(predicted)
         key = str(p.ids[at]), int(p.repeats[at]), int(p.folds[at])
@@ -192,6 +192,7 @@ def _find_wrong(
         row = row_of[sample]
         cases.append(
             WrongCase(
+                number=number,
                 row=row,
                 id=sample,
                 patient=samples.patient_of(row),

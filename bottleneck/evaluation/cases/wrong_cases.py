@@ -57,6 +57,9 @@ class WrongCase:
 
     Attributes
     ----------
+    number : int
+        Its place among all errors of the arm, from 1 for the most confident, however many of
+        them are shown.
     row : int
         Row of the first feature set. If patients are predicted, that of the patient's image with
         the most evidence for the wrong class.
@@ -81,6 +84,7 @@ class WrongCase:
         of none that shares a copy with its patient. Empty where there are no features.
     """
 
+    number: int
     row: int
     id: str = dataclasses.field(repr=False)
     patient: str = dataclasses.field(repr=False)

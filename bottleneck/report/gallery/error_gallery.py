@@ -19,7 +19,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ArmErrors", "ErrorGroup", "ImageLookup", "errors_frame", "view_errors"]
+__all__ = ["ArmErrors", "ErrorGroup", "ImageLookup", "NearView", "errors_frame", "view_errors"]
 
 
 # Fields of a case in the table.
@@ -64,23 +64,33 @@ class ErrorGroup:
         "False negatives (…)", or the true class.
     n : int
         Number of samples or patients, of which some are shown.
-    cases : list of (int, WrongCase)
-        Numbers of the cases that are shown, from 1 for each arm, and the cases.
+    cases : list of WrongCase
+        The cases that are shown.
     """
 
     title: str
     n: int
-    cases: list[tuple[int, WrongCase]]
+    cases: list[WrongCase]
 
     @property
     def has_near(self) -> bool:
         """Whether there are training images near the cases."""
-        return any(case.nearest for _, case in self.cases)
+        return any(case.nearest for case in self.cases)
 
     @property
     def is_repeated(self) -> bool:
         """Whether samples were tested several times."""
-        return any(case.tested > 1 for _, case in self.cases)
+        return any(case.tested > 1 for case in self.cases)
+
+
+@dataclasses.dataclass(frozen=True)
+class NearView:
+    """A nearest training image as a page shows it; ``image`` and ``name`` are "" if hidden."""
+
+    label: str
+    distance: float
+    image: str
+    name: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +124,13 @@ class ArmErrors:
     groups: list[ErrorGroup]
     own: ImageLookup
     near: ImageLookup
+
+    def view_near(self, case: WrongCase) -> list[NearView]:
+        """Return the training images that are nearest to a case."""
+        return [
+            NearView(one.label, one.distance, self.near.url(one.row), self.near.name(one.row))
+            for one in case.nearest
+        ]
 
     @property
     def n_shown(self) -> int:
@@ -192,7 +209,7 @@ def _group(
             kind = "False negatives" if label == positive else "False positives"
             title = f"{kind}: {label}, predicted as {other}"
         if n:
-            own = [(k, case) for k, case in enumerate(cases, 1) if case.label == label]
+            own = [case for case in cases if case.label == label]
             groups.append(ErrorGroup(title, n, own))
     return groups
 
@@ -212,8 +229,8 @@ def errors_frame(comparison: Comparison) -> pd.DataFrame:
     for part in list_parts(comparison):
         cohort = str(part.dataset["name"]) if isinstance(part, External) else ""
         for name, cases in part.cases.items():
-            for number, case in enumerate(cases, 1):
-                row = {"arm": name, "cohort": cohort, "case": number}
+            for case in cases:
+                row = {"arm": name, "cohort": cohort, "case": case.number}
                 row |= {"id": case.id, "patient": case.patient}
                 row["file"] = without_paths(part.image_names[case.row].source)
                 row |= {field: getattr(case, field) for field in _OF_CASE}
