@@ -27,7 +27,7 @@ from bottleneck import (
     write_explanation,
     write_report,
 )
-from bottleneck.errors import BottleneckError, UsageError
+from bottleneck.errors import BottleneckError, UsageError, WeightsError
 from bottleneck.explain.recorded.recorded_comparison import read_comparison
 from bottleneck.report.explanation_page import explanation_record
 from bottleneck.testing import tiny_backbone
@@ -171,6 +171,22 @@ def test_a_case_has_the_number_of_the_report_however_many_are_shown(made: Made) 
     few = explain(made, arms=ARM, most=2).arms[0].cases
     assert {case.id: case.number for case in few}.items() <= number.items()
     assert {case.label for case in few} == {case.label for case in every}
+
+
+def test_without_the_weights_there_are_cases_unless_maps_are_asked_for(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(*args: Any, **options: Any) -> None:
+        raise WeightsError("the weights are not on this machine.", "Copy the file")
+
+    monkeypatch.setattr("bottleneck.explain.explained_comparison.load_network", lack)
+    (arm,) = explain(made, data=made.dataset, arms=ARM, most=2).arms
+    assert not arm.heat_maps
+    assert all(case.pixels is not None for case in arm.cases)
+    assert "no heat maps: the weights are not on this machine. " in " ".join(arm.words)
+    for asked in ({"maps": "exact"}, {"weights": "file.pth"}):
+        with pytest.raises(WeightsError):
+            explain(made, data=made.dataset, arms=ARM, most=2, **asked)
 
 
 def test_another_image_under_the_same_name_has_no_map(made: Made, tmp_path: Path) -> None:
