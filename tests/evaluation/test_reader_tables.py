@@ -183,3 +183,24 @@ def test_options_without_effect_and_other_wrong_uses():
         compare(readers=[])
     with pytest.raises(BottleneckError, match="has no label of 12 of 12 samples"):
         compare(readers=table)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("1", "5", "-9"),
+        ("1", "5", "88", "99"),
+        ("0", "35", "100", "-1"),
+        ("20", "70", "999"),
+        ("20", "-1", "999"),
+        ("1", "4", "9999"),
+    ],
+)
+def test_codes_of_missing_ratings_are_refused_on_every_scale(texts):
+    with pytest.raises(BottleneckError, match="code for a missing one"):
+        scale(*texts)
+
+
+@pytest.mark.parametrize("texts", [("20", "88", "99"), ("-2", "0", "-1"), ("0", "500", "999")])
+def test_numbers_of_a_scale_are_no_codes(texts):
+    assert scale(*texts).numbers == sorted(map(float, texts))

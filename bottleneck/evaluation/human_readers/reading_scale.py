@@ -28,9 +28,9 @@ _CATEGORY = re.compile(
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 # 4a, 4b and 4c lie between 4 and 5.
 _PARTS = {"a": 0.25, "b": 0.5, "c": 0.75}
-# Numbers that tables write for a missing rating.
-_CODES = (-1.0, 99.0, 999.0)
-_LARGEST_SCALE = 10
+# Numbers that tables write for a missing rating, on scales that end at 10 and at 100.
+_CODES = (-1.0, -9.0, -99.0, -999.0, 77.0, 88.0, 99.0, 999.0, 9999.0)
+_SCALE_ENDS = (10, 100)
 
 
 class _Score(NamedTuple):
@@ -252,14 +252,12 @@ def _refuse_mixed(
 
 def _refuse_codes(source: str, values: Sequence[float]) -> None:
     """Refuse ratings that are most likely a code for a missing one."""
-    for code in _CODES:
-        others = [value for value in values if value != code]
-        small = bool(others) and all(0 <= value <= _LARGEST_SCALE for value in others)
-        if code in values and small:
-            raise DataError(
-                f"{source} has the rating {code:g} among ratings of {min(others):g} to "
-                f"{max(others):g}, which looks like a code for a missing one: leave such fields "
-                "blank"
-            )
+    others = [value for value in values if value not in _CODES]
+    end = next((e for e in _SCALE_ENDS if others and 0 <= min(others) <= max(others) <= e), None)
+    if end is not None and (codes := [one for one in values if not 0 <= one <= end]):
+        raise DataError(
+            f"{source} has the rating {codes[0]:g} among ratings of {min(others):g} to "
+            f"{max(others):g}, which looks like a code for a missing one: leave such fields blank"
+        )
     if not all(map(math.isfinite, values)):
         raise DataError(f"{source} has ratings that are not finite: leave such fields blank")
