@@ -48,7 +48,7 @@ class TrainingRow:
     Attributes
     ----------
     source : {"published", "ours"}
-        Whose they are.
+        Where the values come from: the publication or our own run.
     when : str
         The epoch, such as "epoch 5", "best" or "chosen (12 to 40)"; or "test images".
     values : mapping of str to str or float

@@ -22,7 +22,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_features(n_patients=20, width=4).save("features/made.h5")
-        made = run("compare", "--head", "lda", "--folds", "2", "--jobs", "1", "-q")
+        made = run("compare", "--head", "lda", "--folds", "2", "--jobs", "1", "--no-figures", "-q")
         assert made.exit_code == 0, made.output
         lines = made.stdout.splitlines()
         assert "  bottleneck explain report --data DATA" in lines

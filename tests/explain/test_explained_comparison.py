@@ -53,7 +53,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     features = load_features(run.path)
     quick = Protocol(n_splits=2, inner_splits=2)
     comparison = compare(features, ["ridge", "svm_2018"], protocol=quick, n_jobs=1, quiet=True)
-    return Made(dataset, features, write_report(comparison, root / "report", quiet=True).parent)
+    page = write_report(comparison, root / "report", figures=False, quiet=True)
+    return Made(dataset, features, page.parent)
 
 
 def explain(made: Made, source: Any = None, **options: Any) -> Explanation:

@@ -58,7 +58,7 @@ PROTOCOLS = {
 def test_the_head_of_each_fold_gives_the_recorded_scores(name: str, tmp_path: Path) -> None:
     features = made_with_parts()
     comparison = compare(features, ["ridge"], protocol=PROTOCOLS[name], n_jobs=1, quiet=True)
-    page = write_report(comparison, tmp_path / "report", quiet=True)
+    page = write_report(comparison, tmp_path / "report", figures=False, quiet=True)
     for source in (page.parent, comparison):
         recorded = read_comparison(source)
         cases = RecordedCases(recorded, features)
@@ -89,7 +89,7 @@ def report(tmp_path: Path) -> Path:
     comparison = compare(
         features, ["lda"], protocol=Protocol(n_splits=2, inner_splits=2), n_jobs=1, quiet=True
     )
-    return write_report(comparison, tmp_path / "report", quiet=True).parent
+    return write_report(comparison, tmp_path / "report", figures=False, quiet=True).parent
 
 
 def fold_heads(report: Path, source: Any) -> None:
