@@ -85,6 +85,23 @@ def explain(
             help="auto, exact (class activation), grad-cam, occlusion, or none.",
         ),
     ] = "auto",
+    checks: Annotated[
+        bool | None,
+        typer.Option(
+            "--checks/--no-checks",
+            help="Compare maps of up to 40 images with those of random weights and of permuted "
+            "labels.",
+            show_default="where this is quick, which it is not by occlusion",
+        ),
+    ] = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Known regions of the images: a table (id, polygon) or a folder of masks. Those "
+            "of DDTI and Pascal VOC are recognised.",
+            show_default=False,
+        ),
+    ] = None,
     most: Annotated[int, typer.Option(help="Largest number of images of an arm.")] = 12,
     features: Annotated[
         list[Path] | None,
@@ -156,6 +173,8 @@ def explain(
                 heads=[get_named(one) for one in head or ()],
                 selection=choosing.read(()),
                 maps=maps,  # type: ignore[arg-type] # It is checked.
+                checks=checks,
+                regions=regions,
                 most=most,
                 network=network,
                 weights=weights,
@@ -232,6 +251,6 @@ def _show(made: Explanation, folder: Path, *, quiet: bool, record: dict[str, Any
         shown = f"{len(one.cases)} shown"
         what = f"{one.n_wrong}{of} misclassified" if one.n_labelled else "no label is known"
         show_paragraph(f"{one.name}: {what}, {shown}.")
-        for text in one.words:
+        for text in (*one.words, *(one.checks.words if one.checks else ())):
             show_paragraph(text, "  ")
     show(f"Explanation: {folder / 'explanation.html'}")

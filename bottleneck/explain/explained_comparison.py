@@ -18,6 +18,9 @@ from bottleneck.errors import UsageError, WeightsError, first_line
 from bottleneck.evaluation.cases.wrong_cases import WrongCase
 from bottleneck.explain.case_images import CaseImages, load_case_images
 from bottleneck.explain.case_maps import MapChoice, add_maps, add_pixels, same_features
+from bottleneck.explain.checks.arm_checks import ArmChecks
+from bottleneck.explain.checks.checking import CheckedImage, check_if_asked, choose_checked
+from bottleneck.explain.checks.randomisation import TrainingRows
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
 from bottleneck.explain.maps.explained_head import ExplainedHead
 from bottleneck.explain.maps.map_methods import MethodName
@@ -45,6 +48,8 @@ def explain_comparison(
     heads: Sequence[Any],
     selection: Selection | None,
     maps: MapChoice,
+    checks: bool | None,
+    regions: str | Path | None,
     most: int,
     weights: str | Path | None,
     backbone: Backbone | None,
@@ -59,7 +64,8 @@ def explain_comparison(
     for number, arm in enumerate(chosen):
         if progress is not None:
             progress(number, len(chosen), f"explaining {arm.name}")
-        one = _Explainer(recorded, arm, data, maps, most, weights, backbone, progress)
+        options = (maps, checks, regions, most, weights, backbone)
+        one = _Explainer(recorded, arm, data, *options, progress)
         try:
             explained.append(one.explain())
         except UsageError as error:
@@ -88,10 +94,13 @@ class _Explainer:
     arm: RecordedArm
     data: ImageDataset | None
     maps: MapChoice
+    checks: bool | None
+    regions: str | Path | None
     most: int
     weights: str | Path | None
     backbone: Backbone | None
     progress: Progress | None
+    checked: ArmChecks | None = None
 
     def explain(self) -> ExplainedArm:
         """Return the cases of the arm, with what can be known of each."""
@@ -117,6 +126,7 @@ class _Explainer:
             n_labelled=n,
             n_images=n,
             words=tuple(words),
+            checks=self.checked,
         )
 
     def _describe_imported(self) -> str:
@@ -217,7 +227,58 @@ class _Explainer:
             "on this image. The head was fitted again with the recorded hyperparameters, and gave "
             f"{gave}."
         )
+        words += self._check_maps(network, features, method)
         return made
+
+    def _check_maps(
+        self, network: Backbone, features: FeatureSet, method: MethodName
+    ) -> tuple[str, ...]:
+        """Check the maps of test images of all folds; return why not, where they are not."""
+        recorded, arm = self.recorded, self.arm
+        assert recorded.plan is not None
+        data = self.data
+        assert data is not None
+        framing = read_recipe(features.provenance["recipe"]).framing
+        plan, y = recorded.plan, recorded.plan.conflicts.y
+        folds = [one for one in plan.folds if one.repeat == 0]
+        tested = np.concatenate([plan.rows[one.test] for one in folds])
+        fold_of = np.repeat(np.arange(len(folds)), [len(one.test) for one in folds])
+        known = features.patients
+        chosen = choose_checked(y[tested], None if known is None else known[tested])
+
+        def head(number: int) -> tuple[ExplainedHead, TrainingRows]:
+            fold = folds[number]
+            estimator = recorded.fold_head(arm, fold.repeat, fold.index).estimator
+            train = plan.rows[fold.train]
+            groups = None if plan.all_groups is None else plan.all_groups[train]
+            return (
+                ExplainedHead(network, estimator, recorded.comparison.classes),
+                TrainingRows(features.X[train], y[train], groups),
+            )
+
+        heads = {number: head(number) for number in np.unique(fold_of[chosen]).tolist()}
+        images = [
+            CheckedImage(
+                str(features.ids[row]),
+                str(y[row]),
+                "" if known is None else str(known[row]),
+                recorded.comparison.positive or str(y[row]),
+                *heads[number],
+            )
+            for row, number in zip(tested[chosen].tolist(), fold_of[chosen].tolist(), strict=True)
+        ]
+        self.checked, words = check_if_asked(
+            images,
+            lambda ids: load_case_images(
+                data, ids, framing, features=features, progress=self.progress
+            ),
+            wanted=self.checks,
+            method=method,
+            dataset=data,
+            regions=self.regions,
+            progress=self.progress,
+        )
+        return words
 
 
 def _case(case: WrongCase) -> ExplainedCase:

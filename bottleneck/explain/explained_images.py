@@ -21,16 +21,20 @@ from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.evaluation.cases.case_choice import choose_wrong
 from bottleneck.explain.case_images import load_case_images
 from bottleneck.explain.case_maps import MapChoice, add_maps, same_features
+from bottleneck.explain.checks.arm_checks import ArmChecks
+from bottleneck.explain.checks.checking import CheckedImage, check_if_asked, choose_checked
+from bottleneck.explain.checks.randomisation import TrainingRows
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation, Reason
+from bottleneck.explain.maps.decision import Explained
 from bottleneck.explain.maps.explained_head import ExplainedHead
-from bottleneck.explain.nearest_training import find_training
+from bottleneck.explain.nearest_training import TrainingImages, find_training
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.features.arrays.feature_inputs import SampleFields
 from bottleneck.features.options import MachineKeywords
 from bottleneck.predictions import Predictions
 from bottleneck.processes.progress_bar import Progress
 
-__all__ = ["choose_images", "describe_choice", "explain_images", "new_case"]
+__all__ = ["checked_images", "choose_images", "describe_choice", "explain_images", "new_case"]
 
 
 def explain_images(
@@ -41,6 +45,8 @@ def explain_images(
     features: FeatureSource,
     selection: Selection | None,
     maps: MapChoice,
+    checks: bool | None,
+    regions: str | Path | None,
     most: int,
     weights: str | Path | None,
     backbone: Backbone | None,
@@ -67,11 +73,27 @@ def explain_images(
     words = [describe_choice(made, cases)]
     if dataset is None:
         words.append("Features were given in place of images, so there are no heat maps.")
-    else:
-        cases = _explain(
-            model, cases, dataset, features, selection, maps, weights, backbone, words, progress
-        )
+    checked: ArmChecks | None = None
     p = made.predictions
+    if dataset is not None and cases:
+        network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
+        head = ExplainedHead(network, model.estimator, model.classes)
+        training = find_training(model, features, selection, progress)
+        cases = _explain(model, head, training, cases, dataset, maps, words, progress)
+        if maps != "none" and any(case.heat_map for case in cases):
+            rows = None if training is None else training.fitted_rows
+            checked, about = check_if_asked(
+                checked_images(made, model.positive, head, rows),
+                lambda ids: load_case_images(
+                    dataset, ids, read_recipe(model.recipe).framing, progress=progress
+                ),
+                wanted=checks,
+                method=maps,
+                dataset=dataset,
+                regions=regions,
+                progress=progress,
+            )
+            words += about
     labelled = p.labels != ""
     return Explanation(
         of="model",
@@ -87,6 +109,7 @@ def explain_images(
                 n_labelled=int(labelled.sum()),
                 n_images=len(p),
                 words=tuple(words),
+                checks=checked,
             ),
         ),
         warnings=made.warnings,
@@ -165,26 +188,56 @@ def describe_choice(made: ModelPredictions, cases: list[ExplainedCase]) -> str:
     return f"{why}: the most confident images of each class are shown{unlike}."
 
 
+def checked_images(
+    made: ModelPredictions,
+    positive: str | None,
+    explained: Explained,
+    training: TrainingRows | None = None,
+) -> list[CheckedImage]:
+    """Return the images of predictions that heat maps are checked on.
+
+    Parameters
+    ----------
+    made : ModelPredictions
+        Predictions of new images.
+    positive : str or None
+        The positive class.
+    explained : Explained
+        What predicted them.
+    training : TrainingRows or None
+        What it was fitted to, where it is a fitted head.
+    """
+    p = made.predictions
+    patients = dict(zip(made.inputs.ids.tolist(), made.inputs.patients.tolist(), strict=True))
+    own = [patients.get(name, "") for name in p.ids.tolist()]
+    names = [patients.get(name) or name for name in p.ids.tolist()]
+    return [
+        CheckedImage(
+            id=str(p.ids[at]),
+            label=str(p.labels[at]),
+            patient=own[at],
+            towards=positive or str(p.labels[at]) or str(p.predicted[at]),
+            explained=explained,
+            training=training,
+        )
+        for at in choose_checked(p.labels, names).tolist()
+    ]
+
+
 def _explain(
     model: Model,
+    head: ExplainedHead,
+    training: TrainingImages | None,
     cases: list[ExplainedCase],
     dataset: ImageDataset,
-    features: FeatureSource,
-    selection: Selection | None,
     maps: MapChoice,
-    weights: str | Path | None,
-    backbone: Backbone | None,
     words: list[str],
     progress: Progress | None,
 ) -> list[ExplainedCase]:
     """Return the cases with their pixels, maps and nearest training images."""
-    if not cases:
-        return cases
     framing = read_recipe(model.recipe).framing
     images = load_case_images(dataset, [case.id for case in cases], framing, progress=progress)
     cases = [dataclasses.replace(case, pixels=images.shown(case.id)) for case in cases]
-    network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
-    head = ExplainedHead(network, model.estimator, model.classes)
     read = [case.id for case in cases if case.id in images.pixels]
     rows: dict[str, NDArray[Any]] = {}
     if read:
@@ -195,7 +248,6 @@ def _explain(
         cases, about = add_maps(cases, every, images, same_features(cases, rows), maps, progress)
         words += about
         words.append("Each map is of the final model, which was trained on all its samples.")
-    training = find_training(model, features, selection, progress)
     if training is None:
         words.append(
             "The nearest training images are not shown, because the features of the training set "

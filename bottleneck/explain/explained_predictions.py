@@ -60,6 +60,8 @@ def explain_predictions(
     heads: Sequence[Any] = (),
     selection: Selection | None = None,
     maps: MapChoice = "auto",
+    checks: bool | None = None,
+    regions: str | Path | None = None,
     most: int = 12,
     network: str | None = None,
     weights: str | Path | None = None,
@@ -99,6 +101,12 @@ def explain_predictions(
         What the comparison, or the training of the model, chose of its data set.
     maps : {"auto", "exact", "grad-cam", "occlusion", "none"}
         How heat maps are made, as in ``make_maps``.
+    checks : bool or None
+        Whether maps of up to 40 images are compared with those of random weights and of permuted
+        labels; None where this is quick, as it is not by occlusion.
+    regions : str or Path, optional
+        Known regions of the images, in a table or a folder of masks, as for ``known_regions``.
+        Those in the files of DDTI and Pascal VOC are recognised.
     most : int
         Largest number of images of an arm.
     network : str, optional
@@ -164,6 +172,8 @@ def explain_predictions(
             features=features,
             selection=selection,
             maps=maps,
+            checks=checks,
+            regions=regions,
             most=most,
             weights=weights,
             backbone=backbone,
@@ -177,6 +187,8 @@ def explain_predictions(
                 found,
                 _read_data(data),
                 maps=maps,
+                checks=checks,
+                regions=regions,
                 most=most,
                 weights=weights,
                 progress=progress,
@@ -188,6 +200,8 @@ def explain_predictions(
             SampleFields(y, groups, ids),
             network=network,
             maps=maps,
+            checks=checks,
+            regions=regions,
             most=most,
             weights=weights,
             backbone=None,
@@ -210,6 +224,8 @@ def explain_predictions(
         heads=heads,
         selection=selection,
         maps=maps,
+        checks=checks,
+        regions=regions,
         most=most,
         weights=weights,
         backbone=backbone,

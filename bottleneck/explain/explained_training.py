@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -19,7 +20,14 @@ from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.evaluation.cases.case_choice import ChosenError, choose_wrong
 from bottleneck.explain.case_images import CaseImages, load_case_images
 from bottleneck.explain.case_maps import Agreement, MapChoice, add_maps, add_pixels
-from bottleneck.explain.explained_images import choose_images, describe_choice, new_case
+from bottleneck.explain.checks.arm_checks import ArmChecks
+from bottleneck.explain.checks.checking import CheckedImage, check_if_asked, choose_checked
+from bottleneck.explain.explained_images import (
+    checked_images,
+    choose_images,
+    describe_choice,
+    new_case,
+)
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
 from bottleneck.explain.maps.explained_network import ExplainedNetwork
 from bottleneck.features.arrays.feature_inputs import SampleFields
@@ -44,6 +52,8 @@ def explain_training(
     data: ImageDataset | None,
     *,
     maps: MapChoice,
+    checks: bool | None,
+    regions: str | Path | None,
     most: int,
     weights: str | Path | None,
     progress: Progress | None,
@@ -58,6 +68,7 @@ def explain_training(
         for one in chosen
     ]
     words = []
+    checked: ArmChecks | None = None
     if cases and data is None:
         words.append(
             "There are no heat maps, because the images were not given: name their data set with "
@@ -73,12 +84,8 @@ def explain_training(
             )
         if maps != "none" and images.pixels:
             labels = {(one.repeat, one.fold): network_label(record, one) for one in record.folds}
-            networks: dict[str, ExplainedNetwork] = {}
-            for case in cases:
-                name = labels[case.repeat or 0, case.fold or 0]
-                if name not in networks:
-                    networks[name] = _network(model, name, weights)
-            every = [networks[labels[case.repeat or 0, case.fold or 0]] for case in cases]
+            network_of = functools.cache(lambda name: _network(model, name, weights))
+            every = [network_of(labels[case.repeat or 0, case.fold or 0]) for case in cases]
             recorded = [float(case.score) for case in cases]
             cases, about = add_maps(
                 cases, every, images, _same_probability(cases, recorded), maps, progress
@@ -88,6 +95,26 @@ def explain_training(
                 "Each map is of the network of the fold that made the prediction, which was not "
                 "trained on this image."
             )
+            first = tested.take(tested.repeats == 0)
+            checked, unchecked = check_if_asked(
+                [
+                    CheckedImage(
+                        id=str(first.ids[at]),
+                        label=str(first.labels[at]),
+                        patient="" if first.groups is None else str(first.groups[at]),
+                        towards=model.positive or str(first.labels[at]),
+                        explained=network_of(labels[0, int(first.folds[at])]),
+                    )
+                    for at in choose_checked(first.labels, first.groups).tolist()
+                ],
+                lambda ids: load_case_images(data, ids, _framing(model), progress=progress),
+                wanted=checks,
+                method=maps,
+                dataset=data,
+                regions=regions,
+                progress=progress,
+            )
+            words += unchecked
     words.append(_NO_NEAREST)
     wrong = tested.predicted != tested.labels
     n = tested.n_samples
@@ -105,6 +132,7 @@ def explain_training(
                 n_labelled=n,
                 n_images=n,
                 words=tuple(words),
+                checks=checked,
             ),
         ),
     )
@@ -117,6 +145,8 @@ def explain_new_by_networks(
     *,
     network: str | None,
     maps: MapChoice,
+    checks: bool | None,
+    regions: str | Path | None,
     most: int,
     weights: str | Path | None,
     backbone: Backbone | None,
@@ -146,7 +176,8 @@ def explain_new_by_networks(
     words = [describe_choice(made, cases)]
     if dataset is None:
         words.append("Features were given in place of images, so there are no heat maps.")
-    elif cases:
+    checked: ArmChecks | None = None
+    if dataset is not None and cases:
         loaded = _load(model, cases, dataset, progress)
         cases = [add_pixels(case, loaded) for case in cases]
         if maps != "none":
@@ -155,6 +186,16 @@ def explain_new_by_networks(
                 cases, [explained] * len(cases), loaded, _any_image, maps, progress
             )
             words += [*about, f"The maps are of {explained.words}."]
+            checked, unchecked = check_if_asked(
+                checked_images(made, model.positive, explained),
+                lambda ids: load_case_images(dataset, ids, _framing(model), progress=progress),
+                wanted=checks,
+                method=maps,
+                dataset=dataset,
+                regions=regions,
+                progress=progress,
+            )
+            words += unchecked
     p = made.predictions
     labelled = p.labels != ""
     return Explanation(
@@ -171,6 +212,7 @@ def explain_new_by_networks(
                 n_labelled=int(labelled.sum()),
                 n_images=len(p),
                 words=(*words, _NO_NEAREST),
+                checks=checked,
             ),
         ),
         warnings=made.warnings,

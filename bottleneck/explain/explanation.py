@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.cases.wrong_cases import NearestImage
+from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.overlay import common_limit
 from bottleneck.text.plurals import counted
@@ -109,6 +110,9 @@ class ExplainedArm:
         that were predicted.
     words : tuple of str
         Sentences on what decided, on what the maps are of, and on what is missing.
+    checks : ArmChecks or None
+        Whether the maps depend on the model, their mean of each class, and their share inside known
+        regions; None where that was not checked.
     """
 
     name: str
@@ -117,6 +121,7 @@ class ExplainedArm:
     n_labelled: int
     n_images: int
     words: tuple[str, ...] = ()
+    checks: ArmChecks | None = None
 
     __repr__ = show_fields
 

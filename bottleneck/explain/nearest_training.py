@@ -17,6 +17,7 @@ from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cases.case_search import N_NEAREST
 from bottleneck.evaluation.cases.wrong_cases import NearestImage
+from bottleneck.explain.checks.randomisation import TrainingRows
 from bottleneck.explain.recorded.feature_search import FeatureSource, sets_of_recipe
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.processes.progress_bar import Progress
@@ -45,6 +46,12 @@ class TrainingImages:
     rows: NDArray[np.intp]
     labels: NDArray[np.str_]
     groups: NDArray[np.str_]
+
+    @property
+    def fitted_rows(self) -> TrainingRows:
+        """The features and labels that the model was fitted to."""
+        rows = self.rows
+        return TrainingRows(self.features.X[rows], self.labels[rows], self.groups[rows])
 
     def find_nearest(
         self, X: NDArray[Any], patients: Sequence[str]

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from bottleneck import __version__
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cases.wrong_cases import ImageName, NearestImage
+from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.explanation import REASONS, ExplainedArm, ExplainedCase, Explanation
-from bottleneck.explain.maps.overlay import colour_bar, overlay
+from bottleneck.explain.maps.overlay import colour_bar, common_limit, overlay
 from bottleneck.files.paths import as_path
 from bottleneck.report.gallery.embedded_images import data_url, describe_name
 from bottleneck.report.gallery.error_gallery import NearView
@@ -25,6 +26,7 @@ from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.templating import environment
 from bottleneck.text.plain_text import json_text, without_paths
+from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 from bottleneck.text.table_text import frame_csv
 
@@ -138,6 +140,7 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
                 "n_images": arm.n_images,
                 "words": arm.words,
                 "limit": arm.limit if arm.heat_maps else None,
+                "checks": None if arm.checks is None else _checks_record(arm.checks),
                 "cases": [_case_record(case) for case in arm.cases],
             }
             for arm in explanation.arms
@@ -145,6 +148,20 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
     }
     made: dict[str, Any] = plain(record, without_paths)
     return made
+
+
+def _checks_record(checks: ArmChecks) -> dict[str, Any]:
+    regions = checks.regions
+    return {
+        "verdict": checks.verdict,
+        "words": checks.words,
+        "similarity": [
+            {"map": one.method, **row}
+            for one in checks.checks
+            for row in one.to_frame().to_dict("records")
+        ],
+        "regions": None if regions is None else regions.to_frame().to_dict("records"),
+    }
 
 
 def _case_record(case: ExplainedCase) -> dict[str, Any]:
@@ -179,6 +196,7 @@ def render(explanation: Explanation, *, with_ids: bool, with_pictures: bool) -> 
             with_pictures=with_pictures,
             view=lambda case, arm: _view(case, arm, with_ids=with_ids, with_pictures=with_pictures),
             scale=_scale,
+            mean_views=_mean_views,
             has_maps=any(arm.heat_maps for arm in explanation.arms),
         )
     )
@@ -227,6 +245,19 @@ def _overlaid(
     if pixels is None:
         pixels = np.full((_SIDE, _SIDE, 3), _GREY, np.uint8)
     return overlay(pixels, case.heat_map, limit)
+
+
+def _mean_views(checks: ArmChecks) -> list[tuple[str, str]]:
+    """Return the mean maps, drawn on grey, each with a caption."""
+    views = []
+    for one in checks.means:
+        limit = common_limit([one.overall, *one.classes.values()])
+        for label, heat_map in one.classes.items():
+            drawn = overlay(np.full((_SIDE, _SIDE, 3), _GREY, np.uint8), heat_map, limit)
+            images, patients = one.counts[label]
+            caption = f"{label}: {counted(images, 'image')} of {counted(patients, 'patient')}"
+            views.append((data_url(drawn), f"{caption}, maps towards {heat_map.towards}"))
+    return views
 
 
 def _scale(arm: ExplainedArm) -> str:
