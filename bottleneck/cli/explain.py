@@ -26,6 +26,7 @@ from bottleneck.cli.reading import PatientOptions, refuse_idle
 from bottleneck.cli.saving import save
 from bottleneck.errors import UsageError
 from bottleneck.features.options import MACHINE_OPTIONS, ExtractionOptions
+from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
@@ -247,7 +248,7 @@ def _show(made: Explanation, folder: Path, *, quiet: bool, record: dict[str, Any
         show_json({"path": folder, **record})
         return
     for one in made.arms:
-        of = f" of {one.n_labelled}" if one.n_labelled else ""
+        of = f" of {counted(one.n_labelled, made.unit)}"
         shown = f"{len(one.cases)} shown"
         what = f"{one.n_wrong}{of} misclassified" if one.n_labelled else "no label is known"
         show_paragraph(f"{one.name}: {what}, {shown}.")
