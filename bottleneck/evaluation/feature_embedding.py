@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.cross_validation.arms import Arm
-from bottleneck.evaluation.result_parts import Embedding
+from bottleneck.evaluation.result_parts import FeatureEmbedding
 from bottleneck.evaluation.results import Evaluation
 
 __all__ = ["embed_features"]
@@ -27,7 +27,7 @@ def embed_features(
     evaluations: Sequence[Evaluation],
     *,
     seed: int,
-) -> tuple[Embedding, ...]:
+) -> tuple[FeatureEmbedding, ...]:
     """Compute the principal components of each feature set.
 
     Columns are standardised, as heads see them. Of more than 2,000 samples, as many are drawn at
@@ -48,7 +48,7 @@ def embed_features(
 
     Returns
     -------
-    tuple of Embedding
+    tuple of FeatureEmbedding
         One per feature set, in the order of the arms; without those of which no column varies.
     """
     if len(rows) < _LEAST_SAMPLES:
@@ -63,7 +63,7 @@ def embed_features(
         components = _principal_components(first.X[rows[chosen]], seed)
         if components is not None:
             name = _name_features([arm for arm in arms if arm.features is first.features])
-            made.append(Embedding(name, labels[chosen], *components, len(rows), seed, wrong))
+            made.append(FeatureEmbedding(name, labels[chosen], *components, len(rows), seed, wrong))
     return tuple(reversed(made))
 
 

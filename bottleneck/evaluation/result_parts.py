@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.text.short_repr import describe, show_fields
 
-__all__ = ["ConflictEffect", "ConflictSummary", "Drop", "Embedding", "LearningCurve", "Shift"]
+__all__ = [
+    "ConflictEffect",
+    "ConflictSummary",
+    "Drop",
+    "FeatureEmbedding",
+    "LearningCurve",
+    "Shift",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +149,7 @@ class ConflictSummary:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Embedding:
+class FeatureEmbedding:
     """Principal components of the features of some samples, without their ids.
 
     Attributes

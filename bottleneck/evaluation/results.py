@@ -24,7 +24,7 @@ from bottleneck.evaluation.metrics.metric_values import (
 from bottleneck.evaluation.result_parts import (
     ConflictSummary,
     Drop,
-    Embedding,
+    FeatureEmbedding,
     LearningCurve,
     Shift,
 )
@@ -309,7 +309,7 @@ class Comparison:
         calibrations are set on them.
     selection : Selection or None
         Samples and classes that were chosen, as they were given.
-    embeddings : tuple of Embedding
+    embeddings : tuple of FeatureEmbedding
         Principal components of each feature set, for ``plot_embedding``.
 
     Examples
@@ -340,7 +340,7 @@ class Comparison:
     conflicts: ConflictSummary | None = None
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)
     selection: Selection | None = None
-    embeddings: tuple[Embedding, ...] = ()
+    embeddings: tuple[FeatureEmbedding, ...] = ()
 
     __repr__ = show_comparison
     _repr_html_ = show_html

@@ -17,13 +17,13 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.checks.map_checks import MapChecks, SimilarityCheck
+from bottleneck.explain.checks.map_similarity import map_similarity
 from bottleneck.explain.checks.random_weights import (
     permute_labels,
     randomise,
     with_random_weights,
 )
 from bottleneck.explain.checks.randomisation import TrainingRows, check_maps
-from bottleneck.explain.checks.similarity import map_similarity
 from bottleneck.explain.maps.explained_head import ExplainedHead
 from bottleneck.explain.maps.heat_map import HeatMap
 

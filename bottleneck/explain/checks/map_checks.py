@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.checks.similarity import MEASURES, Measure
+from bottleneck.explain.checks.map_similarity import MEASURES, Measure
 from bottleneck.statistics.intervals import (
     Interval,
     effective_number,

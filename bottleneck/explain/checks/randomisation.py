@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import UsageError
 from bottleneck.explain.checks.map_checks import MapChecks, SimilarityCheck
+from bottleneck.explain.checks.map_similarity import MEASURES, map_similarity
 from bottleneck.explain.checks.random_weights import fit_again, permute_labels, with_random_weights
-from bottleneck.explain.checks.similarity import MEASURES, map_similarity
 from bottleneck.explain.maps.decision import Explained
 from bottleneck.explain.maps.explained_head import ExplainedHead
 from bottleneck.explain.maps.heat_map import HeatMap

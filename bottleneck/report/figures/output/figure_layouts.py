@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from bottleneck.evaluation.result_parts import Embedding
+from bottleneck.evaluation.result_parts import FeatureEmbedding
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.report.figures.arm_styles import arms_with_band, best_arm
@@ -128,7 +128,10 @@ def draw_calibration(
 
 
 def draw_embedding(
-    comparison: Comparison, embedding: Embedding, method: Literal["pca", "umap"], figure: Figure
+    comparison: Comparison,
+    embedding: FeatureEmbedding,
+    method: Literal["pca", "umap"],
+    figure: Figure,
 ) -> None:
     """Draw the map of the samples by one feature set."""
     axes = _one(figure, _SQUARE, 4.4)

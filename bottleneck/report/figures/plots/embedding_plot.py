@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import MissingExtraError, UsageError, unknown_name
-from bottleneck.evaluation.result_parts import Embedding
+from bottleneck.evaluation.result_parts import FeatureEmbedding
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.figures.arm_styles import COLOURS, N_HUES
 from bottleneck.report.figures.plots.drawing import (
@@ -134,7 +134,7 @@ def has_umap() -> bool:
     return find_spec("umap") is not None
 
 
-def _find_embedding(comparison: Comparison, features: str | None) -> Embedding:
+def _find_embedding(comparison: Comparison, features: str | None) -> FeatureEmbedding:
     if not isinstance(comparison, Comparison):
         raise UsageError(
             f"plot_embedding needs a Comparison, which compare returns, not {shorten(comparison)}"
@@ -152,11 +152,11 @@ def _find_embedding(comparison: Comparison, features: str | None) -> Embedding:
     return known[features]
 
 
-def _count(embedding: Embedding, name: str) -> int:
+def _count(embedding: FeatureEmbedding, name: str) -> int:
     return int((embedding.labels == name).sum())
 
 
-def _map(embedding: Embedding, method: str) -> NDArray[np.floating]:
+def _map(embedding: FeatureEmbedding, method: str) -> NDArray[np.floating]:
     """Return the positions of the samples, shape (n, 2)."""
     components = embedding.components
     if method == "pca":
@@ -184,7 +184,7 @@ def _map(embedding: Embedding, method: str) -> NDArray[np.floating]:
     return made
 
 
-def _describe(embedding: Embedding, method: str) -> str:
+def _describe(embedding: FeatureEmbedding, method: str) -> str:
     """Return what the map is of, in a sentence."""
     n, everyone = len(embedding.labels), embedding.n_samples
     drawn = f"{n:,} of {everyone:,} samples, drawn at random" if n < everyone else f"{n:,} samples"
