@@ -210,7 +210,7 @@ def _print(trained: Sequence[Trained], notes: Sequence[str]) -> None:
 
 
 def _table(arm: Trained) -> Table:
-    from bottleneck.report.number_format import duration
+    from bottleneck.report.wording.number_format import duration
 
     record = arm.record
     table = make_table(

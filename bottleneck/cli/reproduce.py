@@ -351,7 +351,7 @@ def _path_and_name(text: str) -> tuple[str, str | None]:
 
 
 def _print(result: StudyResult, where: str) -> None:
-    from bottleneck.report.number_format import duration
+    from bottleneck.report.wording.number_format import duration
     from bottleneck.studies.figure_table import lines, tables
 
     for table in tables(result):

@@ -16,17 +16,17 @@ from bottleneck.data.selection import Selection
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.errors import UsageError, WeightsError, first_line
 from bottleneck.evaluation.cases.wrong_cases import WrongCase
-from bottleneck.explain.case_images import CaseImages, load_case_images
-from bottleneck.explain.case_maps import MapChoice, add_maps, add_pixels, same_features
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.checks.checking import CheckedImage, check_if_asked, choose_checked
 from bottleneck.explain.checks.randomisation import TrainingRows
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.map_methods import MethodName
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.recorded.recorded_cases import RecordedCases
 from bottleneck.explain.recorded.recorded_comparison import RecordedArm, RecordedComparison
+from bottleneck.explain.shown_cases.case_images import CaseImages, load_case_images
+from bottleneck.explain.shown_cases.case_maps import MapChoice, add_maps, add_pixels, same_features
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.text.plurals import counted

@@ -19,16 +19,16 @@ from bottleneck.deploy.models.distance import UNLIKE
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.evaluation.cases.case_choice import choose_wrong
-from bottleneck.explain.case_images import load_case_images
-from bottleneck.explain.case_maps import MapChoice, add_maps, same_features
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.checks.checking import CheckedImage, check_if_asked, choose_checked
 from bottleneck.explain.checks.randomisation import TrainingRows
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation, Reason
 from bottleneck.explain.maps.decision import Explained
-from bottleneck.explain.maps.explained_head import ExplainedHead
-from bottleneck.explain.nearest_training import TrainingImages, find_training
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.recorded.feature_search import FeatureSource
+from bottleneck.explain.shown_cases.case_images import load_case_images
+from bottleneck.explain.shown_cases.case_maps import MapChoice, add_maps, same_features
+from bottleneck.explain.shown_cases.nearest_training import TrainingImages, find_training
 from bottleneck.features.arrays.feature_inputs import SampleFields
 from bottleneck.features.options import MachineKeywords
 from bottleneck.predictions import Predictions

@@ -20,13 +20,13 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison
-from bottleneck.explain.case_maps import MapChoice
 from bottleneck.explain.explained_comparison import explain_comparison
 from bottleneck.explain.explained_images import explain_images
 from bottleneck.explain.explained_training import explain_new_by_networks, explain_training
 from bottleneck.explain.explanation import Explanation
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.recorded.recorded_comparison import read_comparison
+from bottleneck.explain.shown_cases.case_maps import MapChoice
 from bottleneck.features.arrays.feature_inputs import Column, SampleFields
 from bottleneck.features.options import MachineKeywords
 from bottleneck.processes.progress_bar import Progress

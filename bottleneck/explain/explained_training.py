@@ -18,8 +18,6 @@ from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed
 from bottleneck.deploy.trained.network_choice import network_label
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.evaluation.cases.case_choice import ChosenError, choose_wrong
-from bottleneck.explain.case_images import CaseImages, load_case_images
-from bottleneck.explain.case_maps import Agreement, MapChoice, add_maps, add_pixels
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.checks.checking import CheckedImage, check_if_asked, choose_checked
 from bottleneck.explain.explained_images import (
@@ -29,7 +27,9 @@ from bottleneck.explain.explained_images import (
     new_case,
 )
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
-from bottleneck.explain.maps.explained_network import ExplainedNetwork
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
+from bottleneck.explain.shown_cases.case_images import CaseImages, load_case_images
+from bottleneck.explain.shown_cases.case_maps import Agreement, MapChoice, add_maps, add_pixels
 from bottleneck.features.arrays.feature_inputs import SampleFields
 from bottleneck.features.options import MachineKeywords
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder

@@ -13,9 +13,9 @@ from bottleneck.data.selection import Selection
 from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.figures.arm_styles import best_arm
-from bottleneck.report.labels import of_images
-from bottleneck.report.number_format import three
 from bottleneck.report.terminal import WIDTH
+from bottleneck.report.wording.labels import of_images
+from bottleneck.report.wording.number_format import three
 
 __all__ = ["REPORT", "FitCommand", "explain_command", "fit_command"]
 

@@ -11,8 +11,8 @@ from bottleneck.deploy.models.results_file import RESULTS_FORMAT
 from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.report.labels import n_samples
 from bottleneck.report.redaction import plain, shareable
+from bottleneck.report.wording.labels import n_samples
 from bottleneck.text.plain_text import json_text, without_paths
 
 __all__ = ["results", "results_text"]

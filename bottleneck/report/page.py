@@ -12,21 +12,14 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.files.paths import as_path
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
-from bottleneck.report import (
-    fit_command,
-    headline,
-    json_record,
-    paragraphs,
-    redaction,
-    summary,
-    tables,
-)
+from bottleneck.report import fit_command, json_record, redaction, summary, tables
 from bottleneck.report.figures.output import figure_files
 from bottleneck.report.gallery import audit_gallery, error_gallery
 from bottleneck.report.gallery.embedded_images import list_parts, refuse_without_images
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.sections import list_sections
 from bottleneck.report.templating import environment
+from bottleneck.report.wording import headline, paragraphs
 from bottleneck.text.short_repr import shorten
 from bottleneck.text.table_text import frame_csv
 

@@ -13,7 +13,7 @@ from bottleneck.evaluation.metrics.metric_values import OperatingPoint
 from bottleneck.evaluation.result_parts import Drop
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import best_arm
-from bottleneck.report.labels import metric_names
+from bottleneck.report.wording.labels import metric_names
 
 __all__ = [
     "MOST_CLASSES",

@@ -14,7 +14,7 @@ from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
-from bottleneck.report.labels import (
+from bottleneck.report.wording.labels import (
     METRICS,
     accuracy_note,
     caveats,
@@ -22,7 +22,7 @@ from bottleneck.report.labels import (
     metric_names,
     n_samples,
 )
-from bottleneck.report.number_format import dagger
+from bottleneck.report.wording.number_format import dagger
 from bottleneck.text.plain_text import visible, without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.table_text import csv_text, markdown_text

@@ -9,19 +9,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from bottleneck.errors import one_line
-from bottleneck.report import (
-    checklist,
-    glossary,
-    labels,
-    line_breaks,
-    number_format,
-    redaction,
-    summary,
-    tables,
-)
+from bottleneck.report import checklist, redaction, summary, tables
 from bottleneck.report.figures import flow_diagram, forest_plots
 from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
 from bottleneck.report.sections import Section
+from bottleneck.report.wording import glossary, labels, line_breaks, number_format
 from bottleneck.text.plain_text import visible
 
 __all__ = ["environment"]

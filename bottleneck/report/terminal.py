@@ -82,7 +82,7 @@ def make_table(*title: str, caption: str = "", **options: Any) -> Table:
     from rich import box
     from rich.text import Text
 
-    from bottleneck.report.plain_table import PlainTable
+    from bottleneck.report.wording.plain_table import PlainTable
 
     return PlainTable(
         title=Text("\n".join(map(visible, title))) if title else None,

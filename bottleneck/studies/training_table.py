@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.report.number_format import three
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.report.wording.number_format import three
 from bottleneck.studies.published_training import EPOCH_FIGURES
 from bottleneck.studies.study_results import StudyArmResult, TrainingRow
 from bottleneck.text.table_text import markdown_text

@@ -10,8 +10,8 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.report.json_record import results_text
-from bottleneck.report.paragraphs import results_paragraph
 from bottleneck.report.redaction import feature_recipes
+from bottleneck.report.wording.paragraphs import results_paragraph
 
 QUICK = Protocol(n_splits=2, inner_splits=2)
 LDA, LOGISTIC = "resnet18 (imagenet) + lda", "resnet18 (imagenet) + logistic"

@@ -25,7 +25,7 @@ from bottleneck import (
     load_model,
     write_report,
 )
-from bottleneck.report.paragraphs import methods_paragraph
+from bottleneck.report.wording.paragraphs import methods_paragraph
 from bottleneck.testing import tiny_backbone
 
 N = 60

@@ -16,7 +16,7 @@ from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.report.json_record import results
-from bottleneck.report.paragraphs import methods_paragraph
+from bottleneck.report.wording.paragraphs import methods_paragraph
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
 CLASSES = ("benign", "malignant", "normal", "suspicious")

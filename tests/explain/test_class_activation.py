@@ -18,8 +18,8 @@ from bottleneck.backbones.pooling import LayerPooling
 from bottleneck.backbones.taps import Taps
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.class_activation import class_activation_maps, find_obstacle
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.class_activation import class_activation_maps, find_obstacle
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.testing import tiny_backbone
 
 CLASSES = ("benign", "malignant")

@@ -30,7 +30,7 @@ from sklearn.random_projection import GaussianRandomProjection, SparseRandomProj
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.differentiable import differentiable_decision
+from bottleneck.explain.maps.gradients.differentiable import differentiable_decision
 
 NAMES = ("a", "b", "c")
 N_FEATURES = 6

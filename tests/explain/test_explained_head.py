@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.testing import tiny_backbone
 
 BACKBONE = tiny_backbone(width=6)

@@ -24,9 +24,9 @@ from bottleneck.backbones.pooling import POOLINGS
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import MissingExtraError, UsageError
-from bottleneck.explain.maps.class_activation import class_activation_maps
-from bottleneck.explain.maps.explained_head import ExplainedHead
-from bottleneck.explain.maps.grad_cam import find_gradient_obstacle, grad_cam_maps
+from bottleneck.explain.maps.exact.class_activation import class_activation_maps
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
+from bottleneck.explain.maps.gradients.grad_cam import find_gradient_obstacle, grad_cam_maps
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.testing import tiny_backbone
 
@@ -199,7 +199,7 @@ def test_what_has_no_grad_cam_is_refused_with_the_reason() -> None:
 
 
 def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bottleneck.explain.maps.grad_cam.find_spec", lambda _: None)
+    monkeypatch.setattr("bottleneck.explain.maps.gradients.grad_cam.find_spec", lambda _: None)
     head = explained(tiny_backbone(), SVC())
     with pytest.raises(MissingExtraError, match=r"pip install 'bottleneck-features\[explain\]'"):
         grad_cam_maps(head, images(), "a")
@@ -209,7 +209,7 @@ def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyP
 def test_a_library_that_does_not_load_is_named_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bottleneck.explain.maps.grad_cam.find_spec", lambda name: name)
+    monkeypatch.setattr("bottleneck.explain.maps.gradients.grad_cam.find_spec", lambda name: name)
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
     head = explained(tiny_backbone(), SVC())
     with pytest.raises(MissingExtraError, match=r"does not load here \(.*\). Install it with"):

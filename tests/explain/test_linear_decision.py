@@ -21,7 +21,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.linear_decision import LinearDecision
+from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import search
 

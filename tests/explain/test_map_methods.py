@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.map_methods import choose_map_method, make_maps
 from bottleneck.testing import tiny_backbone
 
@@ -46,7 +46,7 @@ def test_the_best_method_is_chosen_with_its_reason(
 
 
 def test_without_the_library_occlusion_is_chosen_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bottleneck.explain.maps.grad_cam.find_spec", lambda _: None)
+    monkeypatch.setattr("bottleneck.explain.maps.gradients.grad_cam.find_spec", lambda _: None)
     choice = choose_map_method(explained(SVC()))
     assert choice.name == "occlusion"
     assert "pip install 'bottleneck-features[explain]'" in choice.words

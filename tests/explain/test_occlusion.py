@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.occlusion import occlusion_maps
 from bottleneck.testing import tiny_backbone
 

@@ -24,7 +24,7 @@ from bottleneck.explain.checks.random_weights import (
     with_random_weights,
 )
 from bottleneck.explain.checks.randomisation import TrainingRows, check_maps
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.heat_map import HeatMap
 
 CLASSES = ("benign", "malignant")

@@ -20,7 +20,7 @@ from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.figures.flow_diagram import flow
-from bottleneck.report.paragraphs import methods_paragraph
+from bottleneck.report.wording.paragraphs import methods_paragraph
 
 
 def hospital(number: int, name: str, *, n_patients: int = 12, **fields: Any) -> FeatureSet:

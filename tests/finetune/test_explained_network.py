@@ -14,7 +14,7 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.deploy.trained.split_networks import split_network
 from bottleneck.errors import ModelError, UsageError
-from bottleneck.explain.maps.explained_network import ExplainedNetwork, at_last_map
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork, at_last_map
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.map_methods import choose_map_method, make_maps
 from bottleneck.features.extraction import extract

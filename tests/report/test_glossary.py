@@ -16,15 +16,15 @@ from sklearn.metrics import accuracy_score, brier_score_loss, f1_score
 import bottleneck
 from bottleneck.evaluation.metrics.metrics import METRICS as COMPUTED
 from bottleneck.evaluation.results import Comparison
-from bottleneck.report.glossary import (
+from bottleneck.report.page import render
+from bottleneck.report.wording.glossary import (
     METHODS,
     METRIC_LINES,
     TERMS,
     explain_methods,
     explain_metrics,
 )
-from bottleneck.report.labels import METRICS
-from bottleneck.report.page import render
+from bottleneck.report.wording.labels import METRICS
 
 ROOMS = [Path(bottleneck.__file__).parent / room for room in ("statistics", "evaluation")]
 # Words of a method's name that need no sentence: numbers, and what joins the terms.

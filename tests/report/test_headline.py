@@ -9,8 +9,8 @@ from report.complete import complete
 from report.factory import LESIONS, SOURCES, make_comparison
 
 from bottleneck.evaluation.results import Comparison
-from bottleneck.report.headline import describe_choice
 from bottleneck.report.summary import summarise
+from bottleneck.report.wording.headline import describe_choice
 
 
 def told(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from bottleneck.report.line_breaks import breakable, column_height, longest_word
+from bottleneck.report.wording.line_breaks import breakable, column_height, longest_word
 
 SEPARATORS = ("_", "-", " ", "/", "+", "&", ".", ":", ", ", " & ", " (")
 WORDS = (

@@ -19,7 +19,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.page import render, write_report
-from bottleneck.report.paragraphs import methods_paragraph, results_paragraph
+from bottleneck.report.wording.paragraphs import methods_paragraph, results_paragraph
 
 
 @pytest.fixture(scope="module")

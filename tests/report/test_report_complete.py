@@ -30,8 +30,8 @@ from bottleneck.report.figures.forest_plots import difference_tables
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.gallery.audit_gallery import MOST, view_audit
 from bottleneck.report.json_record import results
-from bottleneck.report.labels import metric_tables
 from bottleneck.report.page import render, write_report
+from bottleneck.report.wording.labels import metric_tables
 
 
 def part(html: str, name: str) -> str:

@@ -17,9 +17,9 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.figures.flow_diagram import flow
-from bottleneck.report.number_format import p_value
 from bottleneck.report.page import render, write_report
 from bottleneck.report.summary import missed_by_all, summarise
+from bottleneck.report.wording.number_format import p_value
 
 FILES = {
     "report.html",

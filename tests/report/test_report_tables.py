@@ -16,10 +16,10 @@ from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
-from bottleneck.report.labels import caveats, metric_names
-from bottleneck.report.number_format import bounds
 from bottleneck.report.page import write_report
 from bottleneck.report.tables import format_metric
+from bottleneck.report.wording.labels import caveats, metric_names
+from bottleneck.report.wording.number_format import bounds
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.regions.input_masks import input_masks
 from bottleneck.data.regions.known_regions import RegionSource, known_regions
-from bottleneck.explain.case_images import CaseImages
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.checks.map_checks import MapChecks
 from bottleneck.explain.checks.mean_maps import MeanMaps, mean_maps
@@ -21,6 +20,7 @@ from bottleneck.explain.checks.region_shares import RegionShares, region_shares
 from bottleneck.explain.maps.decision import Explained
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.map_methods import MethodName, choose_map_method, make_maps
+from bottleneck.explain.shown_cases.case_images import CaseImages
 from bottleneck.processes.progress_bar import Progress
 
 __all__ = ["MOST_CHECKED", "CheckedImage", "check_arm", "check_if_asked", "choose_checked"]

@@ -18,8 +18,8 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.decision import Explained
-from bottleneck.explain.maps.explained_head import ExplainedHead
-from bottleneck.explain.maps.explained_network import ExplainedNetwork
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
 from bottleneck.heads.estimators.running import run_estimator
 from bottleneck.heads.estimators.suitability import last_step
 from bottleneck.statistics.arguments import as_patients

@@ -17,7 +17,7 @@ from bottleneck.explain.checks.map_checks import MapChecks, SimilarityCheck
 from bottleneck.explain.checks.map_similarity import MEASURES, map_similarity
 from bottleneck.explain.checks.random_weights import fit_again, permute_labels, with_random_weights
 from bottleneck.explain.maps.decision import Explained
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.map_methods import choose_map_method, make_maps
 from bottleneck.processes.progress_bar import Progress

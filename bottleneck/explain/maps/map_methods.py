@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 from numpy.typing import NDArray
 
 from bottleneck.errors import unknown_name
-from bottleneck.explain.maps.class_activation import class_activation_maps, find_obstacle
 from bottleneck.explain.maps.decision import Explained
-from bottleneck.explain.maps.grad_cam import find_gradient_obstacle, grad_cam_maps
+from bottleneck.explain.maps.exact.class_activation import class_activation_maps, find_obstacle
+from bottleneck.explain.maps.gradients.grad_cam import find_gradient_obstacle, grad_cam_maps
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.occlusion import occlusion_maps
 from bottleneck.processes.progress_bar import Progress
@@ -66,7 +66,7 @@ def choose_map_method(explained: Explained, method: str = "auto") -> MethodChoic
     Examples
     --------
     >>> from sklearn.dummy import DummyClassifier
-    >>> from bottleneck.explain.maps.explained_head import ExplainedHead
+    >>> from bottleneck.explain.maps.exact.explained_head import ExplainedHead
     >>> from bottleneck.testing import tiny_backbone
     >>> prior = DummyClassifier().fit([[0] * 8] * 2, ["a", "b"])
     >>> choose_map_method(ExplainedHead(tiny_backbone(), prior, ("a", "b"))).name
@@ -133,7 +133,7 @@ def make_maps(
     --------
     >>> import numpy as np
     >>> from sklearn.dummy import DummyClassifier
-    >>> from bottleneck.explain.maps.explained_head import ExplainedHead
+    >>> from bottleneck.explain.maps.exact.explained_head import ExplainedHead
     >>> from bottleneck.testing import tiny_backbone
     >>> prior = DummyClassifier().fit([[0] * 8] * 2, ["a", "b"])
     >>> head = ExplainedHead(tiny_backbone(), prior, ("a", "b"))

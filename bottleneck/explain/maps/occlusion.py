@@ -72,7 +72,7 @@ def occlusion_maps(
     Examples
     --------
     >>> from sklearn.neighbors import KNeighborsClassifier
-    >>> from bottleneck.explain.maps.explained_head import ExplainedHead
+    >>> from bottleneck.explain.maps.exact.explained_head import ExplainedHead
     >>> from bottleneck.testing import tiny_backbone
     >>> import torch
     >>> pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)

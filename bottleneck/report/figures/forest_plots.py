@@ -10,7 +10,7 @@ import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.result_parts import Drop
-from bottleneck.report.labels import metric_names
+from bottleneck.report.wording.labels import metric_names
 
 __all__ = [
     "DifferenceTable",

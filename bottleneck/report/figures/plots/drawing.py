@@ -20,7 +20,7 @@ from bottleneck.report.figures.arm_styles import (
     arms_with_band,
     best_arm,
 )
-from bottleneck.report.number_format import bounds, three
+from bottleneck.report.wording.number_format import bounds, three
 from bottleneck.text.plain_text import escape_character, visible
 from bottleneck.text.short_repr import shorten
 

@@ -24,8 +24,8 @@ from bottleneck.report.figures.plots.drawing import (
     show_names,
     take_axes,
 )
-from bottleneck.report.labels import metric_label, metric_names
-from bottleneck.report.number_format import signed
+from bottleneck.report.wording.labels import metric_label, metric_names
+from bottleneck.report.wording.number_format import signed
 from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import MissingExtraError, UsageError, one_line
 from bottleneck.explain.maps.decision import Explained, class_columns
-from bottleneck.explain.maps.differentiable import differentiable_decision
-from bottleneck.explain.maps.explained_head import ExplainedHead, pixel_batches
-from bottleneck.explain.maps.explained_network import ExplainedNetwork
-from bottleneck.explain.maps.gradient_path import GradientPath
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead, pixel_batches
+from bottleneck.explain.maps.gradients.differentiable import differentiable_decision
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
+from bottleneck.explain.maps.gradients.gradient_path import GradientPath
 from bottleneck.explain.maps.heat_map import HeatMap
 
 __all__ = ["find_gradient_obstacle", "grad_cam_maps"]

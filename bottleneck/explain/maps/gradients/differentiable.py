@@ -16,7 +16,11 @@ from sklearn.svm import SVC, NuSVC
 from torch import Tensor
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.linear_decision import affine_classifier, affine_step, fitted_steps
+from bottleneck.explain.maps.exact.linear_decision import (
+    affine_classifier,
+    affine_step,
+    fitted_steps,
+)
 from bottleneck.heads.estimators.scores import order_classes
 
 __all__ = ["differentiable_decision"]

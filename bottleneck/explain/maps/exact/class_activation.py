@@ -12,10 +12,10 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.embedding import read_layers
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.decision import Explained, class_columns
-from bottleneck.explain.maps.explained_head import ExplainedHead, pixel_batches
-from bottleneck.explain.maps.explained_network import ExplainedNetwork
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead, pixel_batches
+from bottleneck.explain.maps.exact.linear_decision import LinearDecision
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
 from bottleneck.explain.maps.heat_map import HeatMap
-from bottleneck.explain.maps.linear_decision import LinearDecision
 from bottleneck.text.plurals import counted
 
 __all__ = ["class_activation_maps", "find_obstacle"]

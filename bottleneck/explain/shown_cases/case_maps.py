@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.explain.case_images import CaseImages, thumbnail
 from bottleneck.explain.explanation import ExplainedCase
 from bottleneck.explain.maps.decision import Explained
-from bottleneck.explain.maps.explained_head import ExplainedHead
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.map_methods import MethodName, choose_map_method, make_maps
+from bottleneck.explain.shown_cases.case_images import CaseImages, thumbnail
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.text.plurals import counted
 

@@ -11,9 +11,9 @@ from bottleneck.data.choice import describe_merges
 from bottleneck.data.source_names import describe_sources
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.report.labels import metric_label, of_images
-from bottleneck.report.number_format import p_value, prose, signed, three
 from bottleneck.report.summary import interval_methods, summarise
+from bottleneck.report.wording.labels import metric_label, of_images
+from bottleneck.report.wording.number_format import p_value, prose, signed, three
 from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 from bottleneck.text.table_text import markdown_text

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from bottleneck.evaluation.results import Evaluation
-from bottleneck.report.labels import METRICS, metric_label
+from bottleneck.report.wording.labels import METRICS, metric_label
 
 __all__ = [
     "METHODS",

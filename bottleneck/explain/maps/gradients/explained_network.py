@@ -18,8 +18,8 @@ from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.trained.network_choice import choose_network, network_label
 from bottleneck.deploy.trained.split_networks import SplitNetwork, split_network
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.explained_head import pixel_batches
-from bottleneck.explain.maps.linear_decision import LinearDecision
+from bottleneck.explain.maps.exact.explained_head import pixel_batches
+from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.features.devices import resolve_device
 from bottleneck.files.paths import as_path
 from bottleneck.finetune.architectures import NEW_FC

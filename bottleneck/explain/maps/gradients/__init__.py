@@ -1,0 +1,1 @@
+"""Maps by gradients, and the decisions that have them."""

@@ -1,0 +1,1 @@
+"""How a report says what it shows: numbers, names, sentences and paragraphs."""
