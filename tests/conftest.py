@@ -6,6 +6,7 @@ import importlib.util
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made import make_images
@@ -36,14 +37,29 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _no_figure_files(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write reports without the files of their figures, which take seconds.
+_FIGURE_KINDS = "bottleneck.report.figures.output.figure_kinds.KINDS"
 
-    Tests of these files are marked ``figures``.
+
+@pytest.fixture(scope="session", autouse=True)
+def figure_kinds() -> Iterator[Any]:
+    """Write reports without the files of their figures, which take seconds; return their kinds.
+
+    Fixtures of modules are made before those of single tests, and write reports too. Tests of these
+    files are marked ``figures``.
     """
-    if "figures" not in request.keywords:
-        monkeypatch.setattr("bottleneck.report.figures.output.figure_kinds.KINDS", ())
+    from bottleneck.report.figures.output.figure_kinds import KINDS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_FIGURE_KINDS, ())
+        yield KINDS
+
+
+@pytest.fixture(autouse=True)
+def _figure_files(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, figure_kinds: Any
+) -> None:
+    if "figures" in request.keywords:
+        monkeypatch.setattr(_FIGURE_KINDS, figure_kinds)
 
 
 @pytest.fixture(scope="session")
