@@ -32,6 +32,8 @@ _NORMS = (
     nn.GroupNorm,
 )
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+# Between the seeds of the networks of a training.
+_MOST_DRAWS = 1_000_003
 
 
 def randomise(network: nn.Module, seed: int) -> None:
@@ -110,9 +112,11 @@ def with_random_weights(
     if isinstance(explained, ExplainedNetwork):
         members = []
         for number, member in enumerate(explained.members):
-            backbone = _random_backbone(member.backbone, seed + number)
+            # No network of this draw has the weights of one of the next.
+            own = seed + _MOST_DRAWS * number
+            backbone = _random_backbone(member.backbone, own)
             head = copy.deepcopy(member.head)
-            randomise(head, seed + number)
+            randomise(head, own)
             members.append(dataclasses.replace(member, backbone=backbone, head=head))
         return dataclasses.replace(explained, members=tuple(members))
     if not isinstance(explained, ExplainedHead):
