@@ -2,7 +2,7 @@
 
     python benchmarks/maps.py ../shared > benchmarks/maps.md
 
-The nodules of DDTI with ResNet-18 of ImageNet. Heads are fitted to four published folds of the
+The nodules of DDTI with ResNet-18 of ImageNet. Heads, with standardised features, are fitted to four published folds of the
 patients, and maps are of images of the fifth, one of each patient, towards the positive class.
 """
 
@@ -29,7 +29,7 @@ def main(shared: Path) -> None:
     import bottleneck
     from bottleneck.data.images.decode import decode
     from bottleneck.explain.checks.randomisation import TrainingRows, check_maps
-    from bottleneck.explain.maps.explained_head import ExplainedHead
+    from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 
     backbone = bottleneck.load_backbone(
         "resnet18", weights=str(shared / "weights" / "resnet18-imagenet.pth")
@@ -54,12 +54,14 @@ def main(shared: Path) -> None:
         return ExplainedHead(backbone, head.fit(X[trained], labels[trained]), data.classes)
 
     print("# Heat maps of random models\n")
-    print(__doc__.split("\n\n")[2].replace("\n", " ") + "\n")
+    print(" ".join(__doc__.split("\n\n")[2].split()) + "\n")
     print(
         f"Rank correlation of magnitudes, with the sign, and SSIM, with 95 % intervals; "
         f"{N_DRAWS} draws ({N_OCCLUDED_DRAWS} with occlusion). 1 is the same map.\n"
     )
-    print("| head | maps | images | check | magnitudes | with the sign | SSIM | verdict | seconds |")
+    print(
+        "| head | maps | images | check | magnitudes | with the sign | SSIM | verdict | seconds |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 
     def measure(kernel: str, method: str, *, again: bool) -> None:
@@ -79,7 +81,9 @@ def main(shared: Path) -> None:
             n_draws=N_OCCLUDED_DRAWS if few else N_DRAWS,
         )
         seconds = time.perf_counter() - start
-        parts = [("random weights, head " + ("fitted again" if again else "kept"), checks.checks[0])]
+        parts = [
+            ("random weights, head " + ("fitted again" if again else "kept"), checks.checks[0])
+        ]
         if not again:
             parts += [(one.name, one) for one in (*checks.checks[1:], checks.other_images)]
         for name, one in parts:

@@ -25,7 +25,9 @@ from bottleneck.explain.checks.random_weights import (
 )
 from bottleneck.explain.checks.randomisation import TrainingRows, check_maps
 from bottleneck.explain.maps.exact.explained_head import ExplainedHead
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork, NetworkMember
 from bottleneck.explain.maps.heat_map import HeatMap
+from bottleneck.testing import tiny_backbone
 
 CLASSES = ("benign", "malignant")
 HALF = (0.5, 0.5, 0.5)
@@ -272,6 +274,17 @@ def test_other_decisions_have_no_weights():
 
     with pytest.raises(UsageError, match="Other has no weights that could be made random"):
         with_random_weights(Other(), 0, pixels)
+
+
+def test_every_network_of_a_training_has_other_random_weights_in_every_draw():
+    members = [NetworkMember(tiny_backbone(), nn.Linear(8, 2), "tiny") for _ in range(3)]
+    trained = ExplainedNetwork(tuple(members), CLASSES, "mean", "")
+    pixels = np.zeros((1, 16, 16, 3), np.uint8)
+    drawn = [one for draw in range(3) for one in with_random_weights(trained, draw, pixels).members]
+    weights = {tuple(one.backbone.network[0].weight.flatten().tolist()) for one in drawn}
+    heads = {tuple(one.head.weight.flatten().tolist()) for one in drawn}
+    assert len(weights) == len(heads) == 9
+    assert all(one.head.bias.tolist() == [0, 0] for one in drawn)
 
 
 @pytest.mark.slow

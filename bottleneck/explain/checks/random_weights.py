@@ -33,7 +33,7 @@ _NORMS = (
 )
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 # Between the seeds of the networks of a training.
-_MOST_DRAWS = 1_000_003
+_NEXT_MEMBER = 1_000_003
 
 
 def randomise(network: nn.Module, seed: int) -> None:
@@ -113,7 +113,7 @@ def with_random_weights(
         members = []
         for number, member in enumerate(explained.members):
             # No network of this draw has the weights of one of the next.
-            own = seed + _MOST_DRAWS * number
+            own = seed + _NEXT_MEMBER * number
             backbone = _random_backbone(member.backbone, own)
             head = copy.deepcopy(member.head)
             randomise(head, own)
