@@ -2,8 +2,9 @@
 
     python benchmarks/maps.py ../shared > benchmarks/maps.md
 
-The nodules of DDTI with ResNet-18 of ImageNet. Heads, with standardised features, are fitted to four published folds of the
-patients, and maps are of images of the fifth, one of each patient, towards the positive class.
+The nodules of DDTI with ResNet-18 of ImageNet. Heads, with standardised features, are fitted to
+four published folds of the patients, and maps are of images of the fifth, one of each patient,
+towards the positive class.
 """
 
 from __future__ import annotations
