@@ -113,10 +113,10 @@ def with_random_weights(
         members = []
         for number, member in enumerate(explained.members):
             # No network of this draw has the weights of one of the next.
-            own = seed + _NEXT_MEMBER * number
-            backbone = _random_backbone(member.backbone, own)
+            member_seed = seed + _NEXT_MEMBER * number
+            backbone = _random_backbone(member.backbone, member_seed)
             head = copy.deepcopy(member.head)
-            randomise(head, own)
+            randomise(head, member_seed)
             members.append(dataclasses.replace(member, backbone=backbone, head=head))
         return dataclasses.replace(explained, members=tuple(members))
     if not isinstance(explained, ExplainedHead):
