@@ -132,6 +132,7 @@ def test_a_head_that_is_kept_gets_features_like_those_it_was_fitted_to():
     assert not np.allclose(made.features(pixels), own)
 
 
+@pytest.mark.slow
 def test_all_checks_of_a_head():
     head, pixels, training = make_head()
     done = []

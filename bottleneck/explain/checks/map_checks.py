@@ -204,7 +204,8 @@ class MapChecks:
             )
         if self.permuted_labels is None:
             sentences.append(
-                "Permuted labels: not checked, because it needs the training rows of the head."
+                "Permuted labels: not checked, because this needs the training rows of a head; a "
+                "trained network would have to be trained again."
             )
         return tuple(sentences)
 
