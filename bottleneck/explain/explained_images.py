@@ -256,8 +256,13 @@ def _explain(
         )
         return cases
     known = [n for n, case in enumerate(cases) if case.id in rows]
-    X = np.stack([rows[cases[n].id] for n in known])
-    nearest, copies = training.find_nearest(X, [cases[n].patient for n in known])
+    if not known:
+        return cases
+    nearest, copies, alike = training.find_nearest(
+        np.stack([rows[cases[n].id] for n in known]),
+        [cases[n].patient for n in known],
+        [images.facts.get(cases[n].id) for n in known],
+    )
     for n, near, copy in zip(known, nearest, copies.tolist(), strict=True):
         shown = tuple(training.thumbnail(one.row) for one in near)
         cases[n] = dataclasses.replace(cases[n], nearest=near, nearest_pixels=shown, is_copy=copy)
@@ -265,5 +270,10 @@ def _explain(
         words.append(
             f"For {int(copies.sum())} of {len(cases)} images, an identical image was in the "
             "training set."
+        )
+    if alike.any():
+        words.append(
+            f"For {int(alike.sum())} of {len(cases)} images, a near-duplicate was in the training "
+            "set. The nearest images are none of its patient."
         )
     return cases

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, Union, Unpack
 
@@ -153,7 +153,10 @@ def explain_predictions(
     refuse_other_options(machine)
     validate(_Most, most, "the number of images")
     validate(MapChoice, maps, "the method of maps")
-    names = (arms,) if isinstance(arms, str) else tuple(arms)
+    validate(bool | None, checks, "checks")
+    names = tuple(arms) if isinstance(arms, Iterable) and not isinstance(arms, str) else (arms,)
+    for name in names:
+        validate(str, name, "the name of an arm")
     found = _load(source, backbone)
     if isinstance(found, Model):
         _refuse_of_report(data=data, arms=names, heads=heads)

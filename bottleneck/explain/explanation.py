@@ -12,6 +12,7 @@ from bottleneck.evaluation.cases.wrong_cases import NearestImage
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.overlay import common_limit
+from bottleneck.settings.schema import validate
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, show_fields, show_html
 
@@ -222,6 +223,7 @@ class Explanation:
         """
         import pandas as pd
 
+        validate(bool, with_ids, "with_ids")
         rows = [
             {"arm": arm.name, "case": case.number, **_row(case, with_ids=with_ids)}
             for arm in self.arms

@@ -110,9 +110,11 @@ def _refuse_special(path: Path) -> None:
             raise OSError(errno.EEXIST, f"it is {kind}, and a file is needed", str(path))
 
 
-def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
+def write_whole(
+    path: Path, data: bytes, *, private: bool = False, folder: Path | None = None
+) -> None:
     """Write bytes to a file that appears whole or not at all; raise what ``replacing`` raises."""
-    with replacing(path, private=private) as file:
+    with replacing(path, private=private, folder=folder) as file:
         file.write(data)
 
 

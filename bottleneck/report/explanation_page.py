@@ -25,6 +25,7 @@ from bottleneck.report.gallery.error_gallery import NearView
 from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.templating import environment
+from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import json_text, without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
@@ -102,6 +103,9 @@ def write_explanation(
             "an explanation is what explain_predictions returns, not "
             f"{shorten(explanation)}; the report of a comparison is written by write_report"
         )
+    validate(bool, with_ids, "with_ids")
+    validate(bool, with_pictures, "with_pictures")
+    validate(bool, overwrite, "overwrite")
     folder = as_path(folder, "an explanation", "explanation")
     refuse_finished(folder, FINISHED, overwrite=overwrite)
     frame = explanation.to_frame
@@ -284,10 +288,10 @@ def _drawn(case: ExplainedCase, limit: float) -> bytes:
 
 
 def _earlier_images(folder: Path) -> list[str]:
-    place = folder / _IMAGES
-    if not place.is_dir():
+    try:
+        names = [path.name for path in (folder / _IMAGES).iterdir()]
+    except OSError:  # There is no such folder.
         return []
-    names = (path.name for path in place.iterdir())
     return [f"{_IMAGES}/{name}" for name in sorted(names) if _IMAGE_NAME.fullmatch(name)]
 
 

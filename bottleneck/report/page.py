@@ -20,6 +20,7 @@ from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.sections import list_sections
 from bottleneck.report.templating import environment
 from bottleneck.report.wording import headline, paragraphs
+from bottleneck.settings.schema import validate
 from bottleneck.text.short_repr import shorten
 from bottleneck.text.table_text import frame_csv
 
@@ -108,6 +109,10 @@ def write_report(
             f"a report needs a Comparison, which compare returns, not {shorten(comparison)}; for "
             "one head, pass compare(features, [head])"
         )
+    switches = {"with_ids": with_ids, "with_pictures": with_pictures, "overwrite": overwrite}
+    switches |= {"inner_scores": inner_scores, "figures": figures}
+    for name, value in switches.items():
+        validate(bool, value, name)
     folder = as_path(folder, "a report", "report")
     refuse_finished(folder, FINISHED, overwrite=overwrite)
     if with_pictures:

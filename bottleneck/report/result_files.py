@@ -130,7 +130,7 @@ def write_files(
                 continue
             try:
                 (folder / name).parent.mkdir(exist_ok=True)
-                write_whole(folder / name, data)
+                write_whole(folder / name, data, folder=folder)  # Swept there if it is killed.
             except OSError as error:
                 if not written:
                     raise _unwritable(folder, "the results", error) from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made import dataset_of, make_images
+from PIL import Image
 
 from bottleneck import Explanation, Model, explain_predictions, extract, fit, load_features
 from bottleneck.errors import BottleneckError
@@ -102,6 +103,22 @@ def test_nearest_images_are_of_other_patients_and_no_copies(
     assert "For 2 of 3 images, an identical image was in the training set" in words
 
 
+def test_near_duplicates_and_their_patients_are_no_nearest_images(
+    root: Path, model: Model, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.jpg"
+    with Image.open(root / "images" / "007.png") as image:
+        image.save(again, quality=70)
+    made = explain(model, root, [again, root / "plain" / "300.png"], maps="none")
+    by_id = {Path(case.id).name: case for case in made.arms[0].cases}
+    assert not by_id["again.jpg"].is_copy
+    assert len(by_id["again.jpg"].nearest) == 5
+    assert "P3" not in {one.patient for one in by_id["again.jpg"].nearest}
+    assert "For 1 of 2 images, a near-duplicate was in the training set" in " ".join(
+        made.arms[0].words
+    )
+
+
 def test_the_training_features_may_be_on_another_machine(
     root: Path, model: Model, tmp_path: Path
 ) -> None:
@@ -127,6 +144,8 @@ def test_features_in_place_of_images_have_no_maps(root: Path, model: Model) -> N
         ("plain", {"data": "new"}, "--data is for the report of a comparison"),
         ("plain", {"network": "mean"}, "network is for the networks of a training"),
         ("nowhere", {}, "nowhere"),
+        ("plain", {"arms": 3}, "the name of an arm must be"),
+        ("plain", {"checks": "no"}, "checks must be true or false"),
     ],
 )
 def test_wrong_uses_are_explained(

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,14 @@ from PIL import Image
 from report.reading import Page
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
-from bottleneck import Predictions, plot_roc
+from bottleneck import (
+    Predictions,
+    plot_confusion,
+    plot_embedding,
+    plot_forest,
+    plot_roc,
+    plot_training,
+)
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.figures import arm_styles
@@ -120,6 +128,19 @@ def test_wrong_use_is_refused_in_a_sentence(binary: Comparison) -> None:
         plot_roc(binary, arms=["svm"])
     with pytest.raises(UsageError, match="plot_roc needs a Comparison"):
         plot_roc(binary.evaluations)
+    wrong: list[tuple[Any, dict[str, Any], str]] = [
+        (plot_roc, {"arms": 3}, "unknown arm '3'"),
+        (plot_forest, {"arm": []}, "arm must be a string"),
+        (plot_roc, {"arms": [["a"]]}, "unknown arm"),
+        (plot_confusion, {"arm": []}, "arm must be a string"),
+        (plot_confusion, {"title": 3}, "title must be a string"),
+        (plot_training, {"what": "lr"}, "what must be loss or metrics"),
+        (plot_embedding, {"features": ["a"]}, "features must be a string"),
+        (plot_embedding, {"errors_of": {}}, "errors_of must be a string"),
+    ]
+    for plot, options, message in wrong:
+        with pytest.raises(UsageError, match=message):
+            plot(binary, ax=figure.add_subplot(), **options)
 
 
 def test_calibration_curve_is_that_of_statsmodels() -> None:

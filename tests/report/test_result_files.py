@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -199,3 +200,28 @@ def test_a_copy_stays_when_the_run_removes_its_temporary_files(
     assert isinstance(problem, UsageError)
     assert names(place) == FILES
     shutil.rmtree(place)
+
+
+def test_unfinished_files_are_in_the_folder_that_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_end = []
+
+    def rename(path: Path, target: Path) -> Path:
+        at_end.append(path.parent)
+        os.rename(path, target)  # noqa: PTH104
+        return target
+
+    monkeypatch.setattr(Path, "replace", rename)
+    write_files(tmp_path, {"a.json": lambda: "{}", "images/one.png": lambda: b"1"})
+    assert at_end == [tmp_path, tmp_path]
+
+
+@pytest.mark.parametrize("switch", ["with_ids", "with_pictures", "overwrite", "figures"])
+def test_a_switch_is_true_or_false_so_that_no_word_shows_what_is_private(
+    binary: Comparison, tmp_path: Path, switch: str
+) -> None:
+    options: dict[str, Any] = {switch: "no"}
+    with pytest.raises(UsageError, match=f"{switch} must be true or false, not 'no'"):
+        write_report(binary, tmp_path, **options)
+    assert not names(tmp_path)

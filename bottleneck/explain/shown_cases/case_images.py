@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.explain.maps.overlay import displayed
 from bottleneck.features.images.loader import load_images
@@ -31,6 +32,8 @@ class CaseImages:
     ----------
     pixels : mapping of str to ndarray of uint8 or float32, shape (crop, crop, n_channels)
         Inputs of the network, by the id of the sample.
+    facts : mapping of str to PixelFacts
+        Size and thumbnail of the whole images, by id.
     failures : mapping of str to str
         Why an image could not be used, by id; samples that the data set lacks are in neither.
     preprocessing : Preprocessing
@@ -38,6 +41,7 @@ class CaseImages:
     """
 
     pixels: Mapping[str, NDArray[np.uint8 | np.float32]]
+    facts: Mapping[str, PixelFacts]
     failures: Mapping[str, str]
     preprocessing: Preprocessing
 
@@ -76,6 +80,7 @@ def load_case_images(
     if features is not None and features.sha256 is not None:
         recorded = dict(zip(features.ids.tolist(), features.sha256.tolist(), strict=True))
     pixels, failures = {}, {}
+    facts: dict[str, PixelFacts] = {}
     rows = load_images(dataset, numbers, lambda _: [preprocessing], Clock(_WORKERS), ahead=_AHEAD)
     for done, row in enumerate(rows):
         if progress is not None:
@@ -87,7 +92,9 @@ def load_case_images(
             failures[name] = "it is another image than the one that the features are of"
         else:
             pixels[name] = row.pixels[preprocessing]
-    return CaseImages(pixels, failures, preprocessing)
+            if row.facts is not None:
+                facts[name] = row.facts
+    return CaseImages(pixels, facts, failures, preprocessing)
 
 
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.training_copies import find_training_copies
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
+from bottleneck.duplicates.similarity import agree, round_aspects, unit_pixels
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cases.case_search import N_NEAREST
 from bottleneck.evaluation.cases.wrong_cases import NearestImage
@@ -24,6 +26,9 @@ from bottleneck.processes.progress_bar import Progress
 from bottleneck.statistics.nearest_neighbours import nearest_neighbours
 
 __all__ = ["TrainingImages", "find_training"]
+
+# Images that are compared at once, which limits the memory.
+_BLOCK = 512
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,11 +59,15 @@ class TrainingImages:
         return TrainingRows(self.features.X[rows], self.labels[rows], self.groups[rows])
 
     def find_nearest(
-        self, X: NDArray[Any], patients: Sequence[str]
-    ) -> tuple[list[tuple[NearestImage, ...]], NDArray[np.bool_]]:
+        self,
+        X: NDArray[Any],
+        patients: Sequence[str],
+        facts: Sequence[PixelFacts | None],
+    ) -> tuple[list[tuple[NearestImage, ...]], NDArray[np.bool_], NDArray[np.bool_]]:
         """Return the nearest training images of each new image, and which have a copy there.
 
-        They are of other patients than the new image, and not of the patients of its copies.
+        They are of other patients than the new image, and not of the patients of its copies and
+        near-duplicates.
 
         Parameters
         ----------
@@ -66,18 +75,30 @@ class TrainingImages:
             Features of new images.
         patients : sequence of str
             Their patients, "" where they are not known.
+        facts : sequence of PixelFacts or None
+            Their sizes and thumbnails.
+
+        Returns
+        -------
+        nearest : list of tuple of NearestImage
+            The nearest first.
+        copies, alike : ndarray of bool, shape (n_images,)
+            Whether an identical image, or else a near-duplicate, is in the training set.
         """
         known = self.features.X[self.rows]
         joined = np.concatenate([known, X.astype(known.dtype)])
         one_unit = "preprocessing" in self.features.provenance["recipe"]
         train = np.arange(len(known))
-        nearest, copies = [], np.zeros(len(X), bool)
+        nearest, copies, alike = [], np.zeros(len(X), bool), np.zeros(len(X), bool)
         stated = self.features.stated_patients
         for n, patient in enumerate(patients):
             same = np.zeros(len(known), bool)
             if one_unit:  # Few columns of an array can be equal by chance.
                 same = find_training_copies(known, X[n : n + 1].astype(known.dtype))
             copies[n] = same.any()
+            doubtful, near_duplicates = self._resembling(facts[n])
+            alike[n] = near_duplicates.any() and not copies[n]
+            same = same | doubtful
             if stated is not None and patient:
                 same = same | (stated[self.rows] == patient)
             groups = self.groups[self.rows]
@@ -92,7 +113,23 @@ class TrainingImages:
                     for at, apart in zip(near.rows, near.distances, strict=True)
                 )
             )
-        return nearest, copies
+        return nearest, copies, alike
+
+    def _resembling(self, facts: PixelFacts | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which training images may be, and which are, near-duplicates of an image.
+
+        The agreement of thumbnails has the thresholds of the training set's own search.
+        """
+        agreement = np.full(len(self.rows), -1.0)
+        thumbnails, search = self.features.thumbnails, self.features.leak_safe_groups.search
+        if facts is None or thumbnails is None or search is None:
+            return agreement > 0, agreement > 0
+        small = np.frombuffer(facts.thumbnail, np.uint8).reshape(thumbnails.shape[1:])
+        aspect = float(round_aspects(np.array([facts.size]), 1)[0])
+        for start in range(0, len(self.rows), _BLOCK):
+            block = self.rows[start : start + _BLOCK]
+            agreement[start : start + _BLOCK] = agree(small, aspect, unit_pixels(thumbnails[block]))
+        return agreement >= search.doubtful, agreement >= search.threshold
 
     def thumbnail(self, row: int) -> NDArray[np.uint8] | None:
         """Return the small grey image of a row in the feature file; None if it has none."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from bottleneck.report.figures.arm_styles import (
     best_arm,
 )
 from bottleneck.report.wording.number_format import bounds, three
+from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import escape_character, visible
 from bottleneck.text.short_repr import shorten
 
@@ -124,9 +125,10 @@ def read_arms(result: Result, plot: str, arms: str | Sequence[str] | None = None
     styles = arm_styles(evaluations)
     known = {e.name: style for e, style in zip(evaluations, styles, strict=True)}
     if arms is not None:
-        wanted = [arms] if isinstance(arms, str) else list(arms)
+        many = isinstance(arms, Iterable) and not isinstance(arms, str)
+        wanted: list[Any] = list(arms) if many else [arms]
         for name in wanted:
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
                 raise unknown_name("arm", name, known)
         evaluations = tuple(e for e in evaluations if e.name in wanted)
     return Arms(evaluations, known, positive)
@@ -134,6 +136,7 @@ def read_arms(result: Result, plot: str, arms: str | Sequence[str] | None = None
 
 def one_arm(result: Result, plot: str, arm: str | None) -> tuple[Evaluation, Arms]:
     """Return the arm that a plot of one arm shows: by default the one with the highest AUROC."""
+    validate(str | None, arm, "arm")
     arms = read_arms(result, plot, arm)
     return best_arm(arms.evaluations) or arms.evaluations[0], arms
 
@@ -296,6 +299,7 @@ def show_names(texts: Sequence[Text], names: Sequence[str]) -> None:
 
 def add_title(axes: Axes, title: str | None, **options: Any) -> None:
     """Set the title, in lines that are no wider than the axes; None and "" for none."""
+    validate(str | None, title, "title")
     if title:
         text = axes.set_title("-", **options)
         show_names([text], [_fitted(title, axes, axes.bbox.width, text)])

@@ -19,6 +19,7 @@ from bottleneck.report.figures.plots.drawing import (
     add_title,
     take_axes,
 )
+from bottleneck.settings.schema import validate
 from bottleneck.text.short_repr import shorten
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def plot_embedding(
     >>> plot_embedding(made, ax=Figure().add_subplot()).get_xlabel()
     'Principal component 1 (38 % of the variance)'
     """
+    validate(str | None, features, "features")
+    validate(str | None, errors_of, "errors_of")
     shown = _find_embedding(comparison, features)
     if errors_of is not None and errors_of not in shown.wrong:
         raise unknown_name("arm with a prediction of each image", errors_of, shown.wrong)

@@ -26,6 +26,7 @@ from bottleneck.report.figures.plots.drawing import (
 )
 from bottleneck.report.wording.labels import metric_label, metric_names
 from bottleneck.report.wording.number_format import signed
+from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def plot_forest(
     """
     from matplotlib import rcParams
 
+    validate(str, metric, "metric")
+    validate(str | None, arm, "arm")
     rows, what, zero = _rows(result, metric, differences=differences, arm=arm)
     names = [_in_lines(name) for name, _, _ in rows]
     axes = take_axes(ax, (6.6, _height(names)))

@@ -17,6 +17,7 @@ from bottleneck.report.figures.plots.drawing import (
     read_arms,
     take_axes,
 )
+from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,6 +76,7 @@ def plot_training(
     >>> axes.get_xlabel(), axes.get_ylabel()
     ('Epoch', 'Loss')
     """
+    validate(Literal["loss", "metrics"], what, "what")
     recorded = [
         (e.name, e.cost["curves"])
         for e in read_arms(result, "plot_training", arm).evaluations
