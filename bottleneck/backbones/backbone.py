@@ -15,6 +15,7 @@ from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
 from bottleneck.backbones.own import own_networks
 from bottleneck.backbones.own.fingerprints import TensorsDigest
+from bottleneck.backbones.places import Places
 from bottleneck.backbones.pooling import LayerPooling, find_pooling
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
@@ -208,7 +209,8 @@ class Backbone:
             except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
                 raise networks.explain_input(self.explain(error), self.name, side) from None
         networks.refuse_output(self.network, output, self.layer, self.name)
-        self.pool = LayerPooling.of(self.network, self.layer, pooling, output, own=self.own)
+        form = Places.of(self.network, self.layer, output, side, self.name)
+        self.pool = LayerPooling(pooling, form)
         self.shape, self.width = tuple(output.shape[1:]), self.pool(output).shape[1]
 
     def explain(self, error: Exception) -> Exception:

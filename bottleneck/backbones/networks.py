@@ -161,7 +161,8 @@ def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> 
             f"layer '{layer}' of {name} gives {shape} for 2 images, but one map, "
             "token list or vector per image is needed; choose another layer"
         )
-    if output.ndim == 4 and ".attn." in f".{layer}":
+    attends = ".attn." in f".{layer}" or layer.endswith(("attn_drop", "softmax"))
+    if output.ndim == 4 and attends:
         raise UsageError(
             f"layer '{layer}' of {name} gives attention weights, not features; choose another layer"
         )

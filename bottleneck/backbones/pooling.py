@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Self
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from bottleneck.backbones.places import Places
 from bottleneck.errors import unknown_name
 
 __all__ = ["POOLINGS", "LayerPooling", "find_pooling", "positions"]
@@ -113,59 +113,20 @@ class LayerPooling:
     ----------
     pooling : {"avg", "max", "gem", "flatten"}
         The pooling.
-    channels_last, prefix_tokens
-        As for ``positions``.
-    token_grid : tuple of two int, or None
-        Rows and columns of the patches that tokens stand for, if the network states them.
-    in_reading_order : bool
-        Whether tokens are known to be in reading order.
+    form : Places
+        Where the output has its channels and its places.
     """
 
     pooling: str
-    channels_last: bool
-    prefix_tokens: int
-    token_grid: tuple[int, int] | None = None
-    in_reading_order: bool = True
-
-    @classmethod
-    def of(cls, network: nn.Module, layer: str, pooling: str, output: Tensor, *, own: bool) -> Self:
-        """Return the pooling of a layer.
-
-        Parameters
-        ----------
-        network : nn.Module
-            The network, which may state the form of its outputs.
-        layer, pooling : str
-            Name of the layer, "" for the last feature map, and of the pooling.
-        output : Tensor
-            What the layer gives for square images.
-        own : bool
-            Whether it is a network of one's own, which states nothing.
-        """
-        prefix = getattr(network, "num_prefix_tokens", 0)
-        # Feature maps of Swin have their channels last, except the outputs of its convolutions.
-        is_convolution = isinstance(network.get_submodule(layer), nn.Conv2d) if layer else False
-        channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not is_convolution
-        if own and output.ndim == 4:  # The map of a square image is square.
-            _, first, second, third = output.shape
-            channels_last = first == second != third
-        grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
-        stated = isinstance(grid, tuple) and len(grid) == 2 and all(type(n) is int for n in grid)
-        return cls(
-            pooling,
-            channels_last,
-            prefix if isinstance(prefix, int) else 0,
-            grid if stated else None,
-            # Inner layers of Hiera have their tokens in the order of its mask units.
-            in_reading_order=not (layer and hasattr(network, "reroll")),
-        )
+    form: Places
 
     def __call__(self, output: Tensor) -> Tensor:
         """Return the features of a batch, of shape (batch, features)."""
-        channels = positions(
-            output, channels_last=self.channels_last, prefix_tokens=self.prefix_tokens
-        )
-        return find_pooling(self.pooling)(channels)
+        return find_pooling(self.pooling)(self._positions(output))
+
+    def _positions(self, output: Tensor) -> Tensor:
+        form = self.form
+        return positions(output, channels_last=form.channels_last, prefix_tokens=form.prefix_tokens)
 
     def grid(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Return the rows and columns of the positions of a layer; None if they are not known.
@@ -178,20 +139,21 @@ class LayerPooling:
 
         Examples
         --------
-        >>> LayerPooling("avg", channels_last=False, prefix_tokens=1).grid((197, 768))
+        >>> LayerPooling("avg", Places(prefix_tokens=1)).grid((197, 768))
         (14, 14)
-        >>> LayerPooling("avg", channels_last=True, prefix_tokens=0).grid((7, 7, 768))
+        >>> LayerPooling("avg", Places(channels_last=True)).grid((7, 7, 768))
         (7, 7)
         """
+        form = self.form
         if len(shape) == 3:
-            return shape[:2] if self.channels_last else shape[1:]
-        if len(shape) != 2 or not self.in_reading_order:  # A vector stands for no place.
+            return shape[:2] if form.channels_last else shape[1:]
+        if len(shape) != 2 or not form.in_reading_order:  # A vector stands for no place.
             return None
-        n = shape[0] - self.prefix_tokens
+        n = shape[0] - form.prefix_tokens
         if n <= 1:  # The class token of PiT.
             return None
-        if self.token_grid is not None and math.prod(self.token_grid) == n:
-            return self.token_grid
+        if form.token_grid is not None and math.prod(form.token_grid) == n:
+            return form.token_grid
         side = math.isqrt(n)
         return (side, side) if side * side == n else None
 
@@ -217,7 +179,4 @@ class LayerPooling:
         grid = self.grid(tuple(output.shape[1:]))
         if grid is None:
             raise ValueError(f"no grid is known for the shape {tuple(output.shape)}")
-        channels = positions(
-            output, channels_last=self.channels_last, prefix_tokens=self.prefix_tokens
-        )
-        return channels.unflatten(2, grid)
+        return self._positions(output).unflatten(2, grid)

@@ -14,6 +14,7 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, find_encoder
 from bottleneck.backbones.embedding import normalised
 from bottleneck.backbones.networks import feature_map, skeleton
+from bottleneck.backbones.places import Places
 from bottleneck.backbones.pooling import LayerPooling
 from bottleneck.backbones.taps import Taps
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -38,6 +39,8 @@ TIMM = [
     "maxvit_rmlp_pico_rw_256",
     "coatnet_nano_rw_224",
     "efficientvit_b0",
+    "volo_d1_224",
+    "coat_lite_tiny",
 ]
 
 
@@ -227,7 +230,7 @@ def test_maps_of_an_inner_layer_are_exact() -> None:
     ("name", "layer", "grid"),
     [
         ("vit_tiny_patch16_224", "blocks.3", (14, 14)),
-        ("vit_tiny_patch16_224", "patch_embed", None),  # It has no class token yet.
+        ("vit_tiny_patch16_224", "patch_embed", (14, 14)),  # It has no class token yet.
         ("pit_ti_224", "", None),  # The class token alone.
         # Inner layers of Hiera have their tokens in the order of mask units.
         pytest.param("hiera_tiny_224", "", (7, 7), marks=pytest.mark.slow),
@@ -242,7 +245,7 @@ def test_the_grid_of_a_layer_is_known_or_refused(
     pixels = torch.empty(2, 3, 224, 224, device="meta")
     with Taps(network, [layer], name) as taps:
         (output,) = taps.read(pixels)
-    pool = LayerPooling.of(network, layer, "avg", output, own=False)
+    pool = LayerPooling("avg", Places.of(network, layer, output, 224, name))
     assert pool.grid(tuple(output.shape[1:])) == grid
 
 
