@@ -348,7 +348,7 @@ def test_provenance_names_what_made_the_rows(image_folder: MakeImages, tmp_path:
     result = run(image_folder(5), tmp_path / "f")
     with h5py.File(result.path) as file:
         provenance = json.loads(file.attrs["provenance"])
-    assert provenance["format"] == 2
+    assert provenance["format"] == 3
     assert provenance["dataset"]["fingerprint"] == dataset_of(tmp_path / "images").fingerprint
     assert provenance["recipe"]["precision"] == "fp32"
     assert provenance["weights"]["name"] == "random"

@@ -22,7 +22,7 @@ from PIL import Image
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import pixel_facts
 from bottleneck.errors import DataError, FeatureFileError
-from bottleneck.features.file import hdf5_guard
+from bottleneck.features.file import hdf5_guard, journal
 from bottleneck.features.file.format import Members
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.file.store import FeatureStore, log_path
@@ -137,6 +137,18 @@ def test_no_row_at_all(dataset: ImageDataset, tmp_path: Path) -> None:
         pytest.raises(DataError, match=r"none of the 6 images can be used.*000.png: broken"),
     ):
         store.finish(table_of(rows), dict)
+
+
+def test_rows_of_another_format_are_not_taken(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rows = tmp_path / "x.h5", load(dataset)
+    with monkeypatch.context() as older:
+        older.setattr(journal, "FORMAT", journal.FORMAT - 1)
+        with opened(dataset, path) as store:
+            store.append(rows[:1], np.zeros((1, WIDTH), np.float32))
+    with pytest.raises(FeatureFileError, match=r"another version of\s+bottleneck; move it away"):
+        FeatureStore(path, dataset, RECIPE, WIDTH, SETTINGS, WriteQueue(Clock(1), 2))
 
 
 def test_a_log_of_another_recipe(dataset: ImageDataset, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ __all__ = [
     "take",
 ]
 
-FORMAT = 2
+# It grows with what a file holds, and with how rows follow from a recipe.
+FORMAT = 3
 TEXT = h5py.string_dtype("utf-8")
 FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
 THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
@@ -133,8 +134,8 @@ class Members:
             ) from None
         if version != FORMAT:
             raise FeatureFileError(
-                f"{self.path} has format {version}; this version of bottleneck reads format "
-                f"{FORMAT}"
+                f"{self.path} has format {version}, and this version of bottleneck reads format "
+                f"{FORMAT}: move it away and extract again"
             )
         return read_record(text, self.path)
 

@@ -28,6 +28,7 @@ from pydantic import FailFast, TypeAdapter
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.samples import Sample
 from bottleneck.errors import FeatureFileError, UsageError
+from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.provenance_record import RecordedPlan
 from bottleneck.features.rows import ImageRow, Stamp, row_key
 from bottleneck.files.disk_backed import DiskDict
@@ -114,7 +115,7 @@ class Journal:
         self._n, self._resumed = 0, False
         # Number of each batch's first row, and start and end of its payload.
         self._first, self._start, self._end = array("q"), array("q"), array("q")
-        self._recipe_hash = recipe_hash
+        self._origin = {"format": FORMAT, "recipe_hash": recipe_hash}
         self.width: int | None = None
         self._opened: BinaryIO | None = None
         if not os.path.lexists(path):
@@ -152,9 +153,10 @@ class Journal:
             for start, payload in self._records():
                 if end:
                     self._replay_batch(start, payload)
-                elif json.loads(payload)["recipe_hash"] != self._recipe_hash:
+                elif json.loads(payload) != self._origin:
                     raise FeatureFileError(
-                        f"{self.path} belongs to another recipe; move it away and repeat"
+                        f"{self.path} belongs to another recipe, or to another version of "
+                        "bottleneck; move it away and repeat"
                     )
                 end = start + len(payload)
         # A UsageError says that a field of a batch does not fit.
@@ -259,7 +261,7 @@ class Journal:
             return
         payload = b"%s\n%s%s" % (line, thumbnails, features.astype("<f4").tobytes())
         if not self._file.seek(0, os.SEEK_END):
-            self._write(json.dumps({"recipe_hash": self._recipe_hash}).encode())
+            self._write(json.dumps(self._origin).encode())
         self._index(self._write(payload), payload)
 
     def _write(self, payload: bytes) -> int:
