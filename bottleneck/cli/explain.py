@@ -114,7 +114,7 @@ def explain(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="The weight file of the network.", show_default="found by its sha256"),
+        typer.Option(help="The weight file of the network.", show_default="searched by its sha256"),
     ] = None,
     network: Annotated[
         str | None,

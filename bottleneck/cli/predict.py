@@ -71,7 +71,7 @@ def predict(
     ] = 0.1,
     weights: Annotated[
         Path | None,
-        typer.Option(help="The weight file of the network.", show_default="found by its sha256"),
+        typer.Option(help="The weight file of the network.", show_default="searched by its sha256"),
     ] = None,
     features: Annotated[
         Path, typer.Option(help="Folder of feature files; images in them are not computed again.")

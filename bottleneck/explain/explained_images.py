@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -34,7 +35,14 @@ from bottleneck.features.options import MachineKeywords
 from bottleneck.predictions import Predictions
 from bottleneck.processes.progress_bar import Progress
 
-__all__ = ["checked_images", "choose_images", "describe_choice", "explain_images", "new_case"]
+__all__ = [
+    "checked_images",
+    "choose_images",
+    "describe_choice",
+    "explain_images",
+    "explained_predictions",
+    "new_case",
+]
 
 
 def explain_images(
@@ -74,7 +82,6 @@ def explain_images(
     if dataset is None:
         words.append("Features were given in place of images, so there are no heat maps.")
     checked: ArmChecks | None = None
-    p = made.predictions
     if dataset is not None and cases:
         network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
         head = ExplainedHead(network, model.estimator, model.classes)
@@ -94,24 +101,50 @@ def explain_images(
                 progress=progress,
             )
             words += about
+    title = f"{model.head} trained on {model.dataset}"
+    return explained_predictions(made, model.head, title, model.positive, cases, words, checked)
+
+
+def explained_predictions(
+    made: ModelPredictions,
+    name: str,
+    title: str,
+    positive: str | None,
+    cases: Sequence[ExplainedCase],
+    words: Sequence[str],
+    checks: ArmChecks | None,
+) -> Explanation:
+    """Return the explanation of the predictions of a final model.
+
+    Parameters
+    ----------
+    made : ModelPredictions
+        Predictions of new images.
+    name, title : str
+        Name of the model, and title of the explanation.
+    positive : str or None
+        The positive class.
+    cases, words, checks
+        As in ``ExplainedArm``.
+    """
+    p = made.predictions
     labelled = p.labels != ""
+    arm = ExplainedArm(
+        name=name,
+        cases=tuple(cases),
+        n_wrong=int((p.predicted != p.labels)[labelled].sum()),
+        n_labelled=int(labelled.sum()),
+        n_images=len(p),
+        words=tuple(words),
+        checks=checks,
+    )
     return Explanation(
         of="model",
-        title=f"{model.head} trained on {model.dataset}",
-        classes=model.classes,
-        positive=model.positive,
+        title=title,
+        classes=p.classes,
+        positive=positive,
         unit="image",
-        arms=(
-            ExplainedArm(
-                name=model.head,
-                cases=tuple(cases),
-                n_wrong=int((p.predicted != p.labels)[labelled].sum()),
-                n_labelled=int(labelled.sum()),
-                n_images=len(p),
-                words=tuple(words),
-                checks=checked,
-            ),
-        ),
+        arms=(arm,),
         warnings=made.warnings,
         notes=made.notes,
     )

@@ -24,6 +24,7 @@ from bottleneck.explain.explained_images import (
     checked_images,
     choose_images,
     describe_choice,
+    explained_predictions,
     new_case,
 )
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
@@ -196,28 +197,9 @@ def explain_new_by_networks(
                 progress=progress,
             )
             words += unchecked
-    p = made.predictions
-    labelled = p.labels != ""
-    return Explanation(
-        of="model",
-        title=f"{model.name}, network {made.network}",
-        classes=model.classes,
-        positive=model.positive,
-        unit="image",
-        arms=(
-            ExplainedArm(
-                name=model.name,
-                cases=tuple(cases),
-                n_wrong=int((p.predicted != p.labels)[labelled].sum()),
-                n_labelled=int(labelled.sum()),
-                n_images=len(p),
-                words=(*words, _NO_NEAREST),
-                checks=checked,
-            ),
-        ),
-        warnings=made.warnings,
-        notes=made.notes,
-    )
+    words.append(_NO_NEAREST)
+    title = f"{model.name}, network {made.network}"
+    return explained_predictions(made, model.name, title, model.positive, cases, words, checked)
 
 
 def _network(model: TrainedModel, name: str | None, weights: str | Path | None) -> ExplainedNetwork:

@@ -134,7 +134,7 @@ def _refuse_without_library() -> None:
     why = "is not installed"
     if _is_installed():
         try:
-            import pytorch_grad_cam  # noqa: F401
+            import pytorch_grad_cam  # noqa: F401  # Only whether it loads.
         except (ImportError, OSError) as error:  # Of OpenCV, parts of the system may be missing.
             why = f"does not load here ({one_line(error)})"
         else:
