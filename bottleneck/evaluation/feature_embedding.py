@@ -49,7 +49,7 @@ def embed_features(
     Returns
     -------
     tuple of FeatureEmbedding
-        One per feature set, in the order of the arms; without those of which no column varies.
+        One per feature set with a column that varies, in the order of the arms.
     """
     if len(rows) < _LEAST_SAMPLES:
         return ()

@@ -242,7 +242,7 @@ def _view(
 def _overlaid(
     case: ExplainedCase, limit: float, *, with_pictures: bool
 ) -> NDArray[np.uint8] | None:
-    """Return the map of a case on its image or, without pictures, on grey."""
+    """Return the map of a case on its image or, where images are not shown, on grey."""
     if case.heat_map is None:
         return None
     pixels = case.pixels if with_pictures else None

@@ -124,7 +124,7 @@ def input_mask(
 
     Examples
     --------
-    The left half of an image of 64 × 32 pixels, of which the middle is cropped:
+    The left half of an image of 64 × 32 pixels. The network gets the square in its middle:
 
     >>> half = Outlines((((0, 0), (32, 0), (32, 32), (0, 32)),))
     >>> unit = (0.5, 0.5, 0.5)

@@ -67,7 +67,7 @@ class CaseSamples:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaseArm:
-    """An arm of which misclassified samples are shown.
+    """An arm, with what the search for its misclassified samples needs.
 
     Attributes
     ----------

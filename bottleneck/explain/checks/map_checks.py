@@ -244,9 +244,9 @@ def _join(checks: Sequence[SimilarityCheck]) -> SimilarityCheck:
 
 
 _MEANING: dict[Verdict, str] = {
-    "passed": "passed: the maps depend on {what}",
-    "failed": "failed: the maps look alike without {what}, so that they are no evidence of it",
-    "not decided": "not decided: check more images of more patients",
+    "passed": "passed. The maps depend on {what}",
+    "failed": "failed. The maps look alike without {what}, so they are no evidence of it",
+    "not decided": "not decided. Check more images of more patients",
 }
 _WHAT = {
     "random weights": "the weights of the network",
@@ -257,22 +257,28 @@ _WHAT = {
 def _describe(check: SimilarityCheck) -> str:
     intervals = {measure: check.interval(measure) for measure in MEASURES}
     main = intervals["absolute spearman"]
-    start = f"{check.name[0].upper()}{check.name[1:]}, "
+    start = f"{check.name[0].upper()}{check.name[1:]}: "
     if not np.isfinite(main.value):
-        return f"{start}not decided: every map is the same everywhere."
+        return f"{start}not decided. Every map is the same everywhere."
     constant = f" {counted(check.n_constant, 'map')} without any variation left out."
+    images = f"{counted(main.n or 0, 'image')} of {counted(main.n_groups or 0, 'patient')}"
     return (
-        f"{start}{_MEANING[check.verdict].format(what=_WHAT[check.name])}. The rank correlation "
-        f"with the maps of the model is {_show(main)}, with the sign "
-        f"{_show(intervals['spearman'])}, and the SSIM {_show(intervals['ssim'])} (1 is the same "
-        f"map, and an interval below {ALIKE:g} is passed; {counted(main.n or 0, 'image')} of "
-        f"{counted(main.n_groups or 0, 'patient')}, {counted(check.values.shape[1], 'draw')}). "
-        f"{check.how}" + constant * bool(check.n_constant)
+        f"{start}{_MEANING[check.verdict].format(what=_WHAT[check.name])}. Rank correlation with "
+        f"the maps of the model: {_show(main)}; with the sign: {_show(intervals['spearman'])}; "
+        f"SSIM: {_show(intervals['ssim'])}. The same map has 1, and an interval below {ALIKE:g} is "
+        f"passed. {images}, {counted(check.values.shape[1], 'draw')}. {check.how}"
+        + constant
+        * bool(check.n_constant)
     )
 
 
 def _show(interval: Interval) -> str:
     if not np.isfinite(interval.value):
         return "unknown"
-    bounds = f" (95 %: {interval.low:.2f} to {interval.high:.2f})"
-    return f"{interval.value:.2f}" + bounds * bool(np.isfinite(interval.low))
+    bounds = f" (95 % {_number(interval.low)} to {_number(interval.high)})"
+    return _number(interval.value) + bounds * bool(np.isfinite(interval.low))
+
+
+def _number(value: float) -> str:
+    """Return a number with two decimals and a minus sign, such as "−0.05"; zero has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")

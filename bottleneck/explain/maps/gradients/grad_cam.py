@@ -147,7 +147,7 @@ def _refuse_without_library() -> None:
 
 
 def _paths(explained: Explained) -> list[GradientPath]:
-    """Return the network of which Grad-CAM weighs a map, or the networks of a mean."""
+    """Return the network that Grad-CAM takes a map from, or the networks of a mean."""
     if isinstance(explained, ExplainedHead):
         decide = differentiable_decision(explained.estimator, explained.classes)
         return [GradientPath.of(explained.backbone, decide)]

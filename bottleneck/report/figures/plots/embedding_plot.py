@@ -61,7 +61,7 @@ def plot_embedding(
     method : {"pca", "umap"}
         The map.
     errors_of : str or None
-        Name of an arm of which misclassified samples get a cross, as of the first repeat.
+        Name of an arm: what it misclassified in the first repeat gets a cross.
     legend : bool
         Whether a legend below the axes names the classes, and says what the map is of.
     title : str or None
