@@ -25,6 +25,7 @@ from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
 from bottleneck.features.extraction import extract
+from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.options import ExtractionOptions
 from bottleneck.finetune.training_options import TrainingOptions, read_training_options
@@ -34,6 +35,8 @@ from bottleneck.studies.study import StudyProtocol
 from bottleneck.testing import tiny_backbone
 
 HALF = (0.5, 0.5, 0.5)
+# The first record of a log.
+FIRST = json.dumps({"format": FORMAT, "recipe_hash": "a"}).encode()
 SCHEMAS: dict[type, dict[str, Any]] = {
     ExtractionOptions: {},
     Protocol: {},
@@ -186,7 +189,7 @@ def test_a_log_of_absurd_values_is_refused(change: dict[str, Any], tmp_path: Pat
     batch = {"width": 1, "seconds": 1.0, "settings": settings, "rows": [], "read": []} | change
     batch["rows"] = batch["rows"] or [["k", "p", [1, 2], 0.5]]
     with Journal(path, settings, "a") as journal:
-        journal._write(b'{"recipe_hash": "a"}')
+        journal._write(FIRST)
         journal._write(json.dumps(batch).encode() + b"\n" + bytes(1028))
     with pytest.raises(FeatureFileError, match="is no log of unfinished features"):
         Journal(path, settings, "a")
@@ -198,7 +201,7 @@ def test_a_log_of_many_wrong_rows_takes_little_memory(tmp_path: Path) -> None:
     line = b'{"width": 1, "seconds": 1.0, "settings": {}, "read": [], "rows": [[]%s]}\n'
     for records in (
         [b"[%s0]" % (b"[]," * 20_000_000)],
-        [b'{"recipe_hash": "a"}', line % (b",[]" * 2_700_000)],
+        [FIRST, line % (b",[]" * 2_700_000)],
     ):
         path.unlink(missing_ok=True)
         with Journal(path, {}, "a") as journal:

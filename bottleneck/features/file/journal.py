@@ -153,7 +153,8 @@ class Journal:
             for start, payload in self._records():
                 if end:
                     self._replay_batch(start, payload)
-                elif json.loads(payload) != self._origin:
+                # ``dict`` refuses what is no record at all.
+                elif dict(json.loads(payload)) != self._origin:
                     raise FeatureFileError(
                         f"{self.path} belongs to another recipe, or to another version of "
                         "bottleneck; move it away and repeat"
