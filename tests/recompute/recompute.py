@@ -22,17 +22,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from plain_auroc import area_of, auroc_interval, auroc_test, new_centre
 from plain_intervals import (
-    area_of,
-    auroc_interval,
-    auroc_test,
     balanced_test,
     calibration_lines,
     holm,
     influence_intervals,
     joined_recalls,
     mcnemar,
-    new_centre,
     of_prevalence,
     proportion,
 )
