@@ -14,6 +14,9 @@ from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Protocol
+from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.results import Evaluation
 from bottleneck.finetune.cross_validate import finetune
 from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_options import TrainingOptions
@@ -72,3 +75,14 @@ def train(dataset: ImageDataset, output: Path, *, refit: bool = False, **options
 def same(one: Predictions, other: Predictions) -> None:
     for field in ("ids", "folds", "repeats", "labels", "predicted", "scores"):
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+
+
+def evaluated(trained: Trained, **protocol: Any) -> Evaluation:
+    """The arm as ``compare`` evaluates it, without other arms."""
+    made = compare(
+        None,
+        predictions=trained.path,
+        protocol=Protocol(**protocol),
+        measures=Measures(at_sensitivity=0.9),
+    )
+    return made.evaluations[0]
