@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kill_campaign import Campaign, Job, full_disk_blows, kill_blow, make_context
+from kill_campaign import Campaign, full_disk_blows, kill_blow
 from PIL import Image
+from watched_runs import Job, make_context
 
 pytestmark = [
     pytest.mark.slow,
