@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +14,9 @@ from bottleneck.report.figures.plots.drawing import (
     MUTED,
     NothingToDraw,
     Result,
-    add_legend,
-    add_title,
     colour,
-    draw_band,
-    draw_line,
+    draw_arms,
+    finish,
     label_y,
     read_arms,
     take_axes,
@@ -93,35 +91,37 @@ def plot_calibration(
     axes = take_axes(ax, (4.6, 4.6))
     axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
     (ideal,) = axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3))
-    entries = []
-    for e in drawn:
-        style = shown.styles[e.name]
-        curve = _curve(e, shown.positive)
-        if curve is not None and band and (len(drawn) == 1 or e.name in shown.shaded):
-            draw_band(axes, curve.predicted, curve.low, curve.high, style)
-        if len(drawn) == 1:
-            _draw_bins(axes, e, style, joined=curve is None)
-            _draw_distribution(axes, e, shown.positive, style)
-        if curve is not None:
-            line = draw_line(axes, curve.predicted, curve.observed, style)
-        else:
-            bins = e.calibration.bins if e.calibration else ()
-            x, y = [b.predicted for b in bins], [b.observed.value for b in bins]
-            line = draw_line(axes, x, y, style, marker="o", markersize=3)
-        entries.append((line, e.name))
+    smooth = {e.name: c for e in drawn if (c := _curve(e, shown.positive))}
+    curves: dict[str, tuple[Any, Any]] = {e.name: _bins(e) for e in drawn}
+    curves |= {name: (c.predicted, c.observed) for name, c in smooth.items()}
+    alone = drawn if len(drawn) == 1 else []
+    shaded = {e.name for e in alone or shown.shaded if band}
+    bands = {name: (c.predicted, c.low, c.high) for name, c in smooth.items() if name in shaded}
+    for e in alone:
+        _draw_bins(axes, e, shown.styles[e.name], joined=not smooth)
+    entries = draw_arms(axes, shown.styles, curves, bands)
+    for line, name in entries:
+        if name not in smooth:
+            line.set(marker="o", markersize=3)
+    for e in alone:
+        _draw_distribution(axes, e, shown.positive, shown.styles[e.name])
     axes.set(xlabel="Predicted probability")
     of_class = f" ({shown.positive})" if shown.positive else ""
     label_y(axes, f"Observed frequency{of_class}")
-    add_title(axes, title)
-    if legend:
-        add_legend(axes, [*entries, (ideal, "perfect calibration")], grow=ax is None)
-    return axes
+    entries.append((ideal, "perfect calibration"))
+    return finish(axes, title, entries, legend=legend, grow=ax is None)
 
 
 def _curve(evaluation: Evaluation, positive: str | None) -> CalibrationCurve | None:
     if positive is None or evaluation.predictions.probabilities is None:
         return None
     return calibration_curve(evaluation.predictions, positive)
+
+
+def _bins(evaluation: Evaluation) -> tuple[list[float], list[float]]:
+    """Return the mean probabilities and the observed frequencies of the bins."""
+    bins = evaluation.calibration.bins if evaluation.calibration else ()
+    return [b.predicted for b in bins], [b.observed.value for b in bins]
 
 
 def _draw_bins(axes: Axes, evaluation: Evaluation, style: Style, *, joined: bool) -> None:
@@ -132,8 +132,7 @@ def _draw_bins(axes: Axes, evaluation: Evaluation, style: Style, *, joined: bool
         if low is not None and high is not None:
             axes.plot([one.predicted] * 2, [low, high], color=colour(style), linewidth=0.9)
     if not joined:
-        x = [one.predicted for one in evaluation.calibration.bins]
-        y = [one.observed.value for one in evaluation.calibration.bins]
+        x, y = _bins(evaluation)
         axes.plot(x, y, color=colour(style), marker="o", markersize=3.5, linestyle="none")
 
 

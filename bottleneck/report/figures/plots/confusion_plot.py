@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bottleneck.report.figures.plots.drawing import (
     Result,
     add_title,
     fill,
+    name_ticks,
     one_arm,
     take_axes,
 )
@@ -113,16 +114,7 @@ def _cell_colours(shares: np.ndarray) -> np.ndarray:
 
 def _name_classes(axes: Axes, classes: tuple[str, ...]) -> None:
     """Put the names on both axes, turned where they would not fit side by side."""
-    from matplotlib import rcParams
-
     lines = [fill(name, 16) for name in classes]
-    places = list(range(len(classes)))
     turned = len(classes) > 4 or max(len(x) for name in lines for x in name.split("\n")) > 12
-    plain: dict[str, Any] = {
-        "parse_math": False,
-        "usetex": False,
-        "fontsize": "small",
-        "color": rcParams["text.color"],
-    }
-    axes.set_xticks(places, lines, rotation=90 if turned else 0, **plain)
-    axes.set_yticks(places, lines, **plain)
+    name_ticks(axes.xaxis, lines, fontsize="small", rotation=90 if turned else 0)
+    name_ticks(axes.yaxis, lines, fontsize="small")

@@ -12,10 +12,8 @@ from bottleneck.report.figures.plots.drawing import (
     MUTED,
     NothingToDraw,
     Result,
-    add_legend,
-    add_title,
-    draw_band,
-    draw_line,
+    draw_arms,
+    finish,
     read_arms,
     take_axes,
 )
@@ -86,30 +84,18 @@ def plot_decision_curve(
     first = next(iter(curves.values()))
     (everyone,) = axes.plot(first.thresholds, first.everyone, color=MUTED, linewidth=1.2)
     nobody = axes.axhline(0, color=MUTED, linewidth=1, dashes=(4, 3))
-    entries = []
-    for e in shown.evaluations:
-        if (curve := curves.get(e.name)) is None:
-            continue
-        style = shown.styles[e.name]
-        if (
-            band
-            and e.name in shown.shaded
-            and shown.positive
-            and e.predictions.probabilities is not None
-        ):
-            low, high = decision_band(e.predictions, shown.positive, curve.thresholds)
-            draw_band(axes, curve.thresholds, low, high, style)
-        entries.append((draw_line(axes, curve.thresholds, curve.model, style), e.name))
+    bands = {
+        e.name: (at := curves[e.name].thresholds, *decision_band(e.predictions, positive, at))
+        for e in shown.shaded
+        if band and e.name in curves and e.predictions.probabilities is not None
+        if (positive := shown.positive)
+    }
+    lines = {name: (curve.thresholds, curve.model) for name, curve in curves.items()}
+    entries = draw_arms(axes, shown.styles, lines, bands)
     top = max(float(np.nanmax(c.model)) for c in curves.values())
     top = max(top, float(np.nanmax(first.everyone)), 0.01) * 1.08
     # The net benefit of acting on everyone falls far below 0; cut it off.
     axes.set(xlim=(first.thresholds.min(), first.thresholds.max()), ylim=(-top / 4, top))
     axes.set(xlabel="Threshold probability", ylabel="Net benefit (true positives per sample)")
-    add_title(axes, title)
-    if legend:
-        add_legend(
-            axes,
-            [*entries, (everyone, "act on everyone"), (nobody, "act on nobody")],
-            grow=ax is None,
-        )
-    return axes
+    entries += [(everyone, "act on everyone"), (nobody, "act on nobody")]
+    return finish(axes, title, entries, legend=legend, grow=ax is None)

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from bottleneck.text.short_repr import shorten
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
     from matplotlib.transforms import Transform
@@ -36,15 +37,16 @@ __all__ = [
     "Arms",
     "NothingToDraw",
     "Result",
-    "add_legend",
     "add_title",
     "colour",
-    "draw_band",
+    "draw_arms",
     "draw_line",
     "estimate_text",
     "fill",
+    "finish",
     "label_y",
     "make_room",
+    "name_ticks",
     "one_arm",
     "read_arms",
     "show_names",
@@ -88,9 +90,9 @@ class Arms:
     positive: str | None
 
     @property
-    def shaded(self) -> set[str]:
-        """The names of the arms that get a band: all if they are few, else the best one."""
-        return {e.name for e in arms_with_band(self.evaluations)}
+    def shaded(self) -> list[Evaluation]:
+        """The arms that get a band: all if they are few, else the best one."""
+        return arms_with_band(self.evaluations)
 
 
 def read_arms(result: Result, plot: str, arms: str | Sequence[str] | None = None) -> Arms:
@@ -184,9 +186,24 @@ def draw_line(axes: Axes, x: Any, y: Any, style: Style, **options: Any) -> Artis
     return line
 
 
-def draw_band(axes: Axes, x: Any, low: Any, high: Any, style: Style) -> None:
-    """Shade the band of an arm."""
-    axes.fill_between(x, low, high, color=colour(style), alpha=0.16, linewidth=0)
+def draw_arms(
+    axes: Axes,
+    styles: Mapping[str, Style],
+    curves: Mapping[str, tuple[Any, Any]],
+    bands: Mapping[str, tuple[Any, Any, Any]],
+    **options: Any,
+) -> list[tuple[Artist, str]]:
+    """Draw the curve of each arm on its band, and return the lines with the names of the arms.
+
+    Curves are x and y, and bands, which arms can lack, are x and the bounds of y.
+    """
+    entries = []
+    for name, curve in curves.items():
+        if name in bands:
+            shade = colour(styles[name])
+            axes.fill_between(*bands[name], color=shade, alpha=0.16, linewidth=0)
+        entries.append((draw_line(axes, *curve, styles[name], **options), name))
+    return entries
 
 
 def estimate_text(metric: Metric | None) -> str:
@@ -197,23 +214,32 @@ def estimate_text(metric: Metric | None) -> str:
     return f"{three(metric.value)} ({limits})" if limits else three(metric.value)
 
 
-def add_legend(
-    axes: Axes, entries: Sequence[tuple[Artist, str]], title: str = "", *, grow: bool
+def finish(
+    axes: Axes,
+    title: str | None,
+    entries: Sequence[tuple[Artist, str]],
+    heading: str = "",
+    *,
+    legend: bool,
+    grow: bool,
+) -> Axes:
+    """Add a title and a legend of lines with their names to axes, and return the axes.
+
+    The legend is below the labels of the axes, which are set before. With ``grow``, the figure
+    becomes higher by the height of the legend.
+    """
+    add_title(axes, title)
+    if legend:
+        _add_legend(axes, entries, heading, grow=grow)
+    return axes
+
+
+def _add_legend(
+    axes: Axes, entries: Sequence[tuple[Artist, str]], title: str, *, grow: bool
 ) -> None:
     """Put the legend below the axes, where it covers no data.
 
     Axes that are alone in a figure with a constrained layout leave it the whole width.
-
-    Parameters
-    ----------
-    axes : Axes
-        Axes with their labels, since the legend is below them.
-    entries : sequence of (Artist, str)
-        Lines and their names, which are shown as they are.
-    title : str
-        Title of the legend.
-    grow : bool
-        Whether the figure becomes higher by the height of the legend.
     """
     from matplotlib import rcParams
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -295,6 +321,14 @@ def show_names(texts: Sequence[Text], names: Sequence[str]) -> None:
     """Set texts to names as they are: "$" begins no formula, and "_" no index of TeX."""
     for text, name in zip(texts, names, strict=True):
         text.set(text=name, parse_math=False, usetex=False)
+
+
+def name_ticks(axis: Axis, names: Sequence[str], **options: Any) -> None:
+    """Put names as they are at 0, 1, and so on."""
+    from matplotlib import rcParams
+
+    options |= {"parse_math": False, "usetex": False, "color": rcParams["text.color"]}
+    axis.set_ticks(range(len(names)), names, **options)
 
 
 def add_title(axes: Axes, title: str | None, **options: Any) -> None:

@@ -13,12 +13,7 @@ from bottleneck.errors import MissingExtraError, UsageError, unknown_name
 from bottleneck.evaluation.result_parts import FeatureEmbedding
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.figures.arm_styles import COLOURS, N_HUES
-from bottleneck.report.figures.plots.drawing import (
-    NothingToDraw,
-    add_legend,
-    add_title,
-    take_axes,
-)
+from bottleneck.report.figures.plots.drawing import NothingToDraw, finish, take_axes
 from bottleneck.settings.schema import validate
 from bottleneck.text.short_repr import shorten
 
@@ -126,10 +121,9 @@ def plot_embedding(
             axis.set_label_text(text)
     else:
         axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
-    add_title(axes, shown.features if title is None else title)
-    if legend:
-        add_legend(axes, handles, _describe(shown, method), grow=ax is None)
-    return axes
+    title = shown.features if title is None else title
+    heading = _describe(shown, method)
+    return finish(axes, title, handles, heading, legend=legend, grow=ax is None)
 
 
 def has_umap() -> bool:

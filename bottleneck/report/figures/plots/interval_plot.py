@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from bottleneck.errors import unknown_name
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
@@ -20,6 +18,7 @@ from bottleneck.report.figures.plots.drawing import (
     colour,
     estimate_text,
     fill,
+    name_ticks,
     read_arms,
     show_names,
     take_axes,
@@ -91,8 +90,6 @@ def plot_forest(
     >>> axes.get_xlabel()
     'Accuracy (95 % confidence interval)'
     """
-    from matplotlib import rcParams
-
     validate(str, metric, "metric")
     validate(str | None, arm, "arm")
     rows, what, zero = _rows(result, metric, differences=differences, arm=arm)
@@ -108,8 +105,7 @@ def plot_forest(
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    plain: dict[str, Any] = {"parse_math": False, "usetex": False, "color": rcParams["text.color"]}
-    axes.set_yticks(np.arange(len(rows)), names, **plain)
+    name_ticks(axes.yaxis, names)
     _write_values(axes, [_value_text(one) for _, one, _ in rows])
     bounded = any(one.low is not None for _, one, _ in rows)
     caution = "; † estimate only" if any("†" in _value_text(one) for _, one, _ in rows) else ""

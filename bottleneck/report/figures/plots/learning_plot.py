@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bottleneck.evaluation.result_parts import LearningCurve
 from bottleneck.report.figures.plots.drawing import (
     NothingToDraw,
     Result,
-    add_legend,
-    add_title,
-    draw_band,
-    draw_line,
+    draw_arms,
+    finish,
     read_arms,
     take_axes,
 )
@@ -76,28 +76,22 @@ def plot_learning_curve(
     ('Training samples', 'AUROC')
     """
     shown = read_arms(result, "plot_learning_curve", arms)
-    curves = {e.name: e.learning_curve for e in shown.evaluations if e.learning_curve}
-    if not curves:
+    points = {e.name: _points(e.learning_curve) for e in shown.evaluations if e.learning_curve}
+    if not points:
         raise NothingToDraw(
             "there is no learning curve: compare with Measures(learning_curve=True) makes one"
         )
     axes = take_axes(ax)
-    entries = []
-    for e in shown.evaluations:
-        if (curve := curves.get(e.name)) is None:
-            continue
-        style, x = shown.styles[e.name], np.array(curve.n_patients, float)
-        values, low, high = (
-            np.array([np.nan if v is None else v for v in column], float)
-            for column in zip(*((m.value, m.low, m.high) for m in curve.auroc), strict=True)
-        )
-        if band and e.name in shown.shaded:
-            draw_band(axes, x, low, high, style)
-        line = draw_line(axes, x, values, style, marker="o", markersize=4)
-        entries.append((line, e.name))
+    curves = {name: (x, value) for name, (x, value, _, _) in points.items()}
+    shaded = {e.name for e in shown.shaded if band}
+    bands = {name: (x, low, high) for name, (x, _, low, high) in points.items() if name in shaded}
+    entries = draw_arms(axes, shown.styles, curves, bands, marker="o", markersize=4)
     known = any(e.predictions.groups is not None for e in shown.evaluations)
     axes.set(xlabel="Training patients" if known else "Training samples", ylabel="AUROC")
-    add_title(axes, title)
-    if legend:
-        add_legend(axes, entries, grow=ax is None)
-    return axes
+    return finish(axes, title, entries, legend=legend, grow=ax is None)
+
+
+def _points(curve: LearningCurve) -> NDArray[np.float64]:
+    """Return numbers of patients, AUROCs and their bounds, shape (4, n); NaN for no bound."""
+    rows = zip(curve.n_patients, curve.auroc, strict=True)
+    return np.array([(n, m.value, m.low, m.high) for n, m in rows], float).T

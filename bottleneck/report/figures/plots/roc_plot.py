@@ -9,11 +9,9 @@ from bottleneck.report.figures.plots.drawing import (
     MUTED,
     NothingToDraw,
     Result,
-    add_legend,
-    add_title,
-    draw_band,
-    draw_line,
+    draw_arms,
     estimate_text,
+    finish,
     label_y,
     read_arms,
     take_axes,
@@ -89,24 +87,21 @@ def plot_roc(
     axes = take_axes(ax, (5.0, 5.0))
     axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
     (chance,) = axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3))
-    entries = []
-    for e in shown.evaluations:
-        if e.name not in curves:
-            continue
-        style = shown.styles[e.name]
-        if band and e.name in shown.shaded:
-            limits = roc_band(e.predictions, shown.positive)
-            if limits is not None:
-                draw_band(axes, limits.fpr, limits.low, limits.high, style)
-        line = draw_line(axes, *curves[e.name], style, clip_on=False)
-        value = estimate_text(e.metrics.get("auroc"))
-        entries.append((line, f"{e.name}: {value}" if value else e.name))
+    bands = {
+        e.name: (limits.fpr, limits.low, limits.high)
+        for e in shown.shaded
+        if band and e.name in curves
+        if (limits := roc_band(e.predictions, shown.positive)) is not None
+    }
+    values = {e.name: estimate_text(e.metrics.get("auroc")) for e in shown.evaluations}
+    entries = [
+        (line, f"{name}: {values[name]}" if values[name] else name)
+        for line, name in draw_arms(axes, shown.styles, curves, bands, clip_on=False)
+    ]
     of_class = f" ({shown.positive})" if shown.positive else ", mean over classes"
     axes.set_xlabel("1 − specificity")
     label_y(axes, f"Sensitivity{of_class}")
-    add_title(axes, title)
-    if legend:
-        caution = "; † estimate only" if any("†" in text for _, text in entries) else ""
-        heading = f"AUROC (95 % confidence interval{caution})"
-        add_legend(axes, [*entries, (chance, "chance")], heading, grow=ax is None)
-    return axes
+    caution = "; † estimate only" if any("†" in text for _, text in entries) else ""
+    heading = f"AUROC (95 % confidence interval{caution})"
+    entries.append((chance, "chance"))
+    return finish(axes, title, entries, heading, legend=legend, grow=ax is None)

@@ -11,9 +11,8 @@ from bottleneck.report.figures.arm_styles import N_HUES, Style
 from bottleneck.report.figures.plots.drawing import (
     NothingToDraw,
     Result,
-    add_legend,
-    add_title,
     draw_line,
+    finish,
     read_arms,
     take_axes,
 )
@@ -105,10 +104,7 @@ def plot_training(
         entries.append((line, key.replace("_", " ")))
     axes.set(xlabel="Epoch", ylabel=label)
     axes.locator_params("x", integer=True)
-    add_title(axes, title)
-    if legend:
-        add_legend(axes, entries, grow=ax is None)
-    return axes
+    return finish(axes, title, entries, legend=legend, grow=ax is None)
 
 
 def training_keys(curves: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
