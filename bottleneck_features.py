@@ -30,7 +30,7 @@ def main() -> None:
     if sys.argv[1:] in (["--help"], ["-h"]):
         from bottleneck.cli.help_page import main as run
     else:
-        from bottleneck.cli.app import main as run
+        from bottleneck.cli.command_line import main as run
 
     run()
 

@@ -182,7 +182,7 @@ def test_options_exist() -> None:
 
 
 def _commands() -> dict[str, typer.core.TyperCommand]:
-    from bottleneck.cli.app import app
+    from bottleneck.cli.command_line import app
 
     group = typer.main.get_command(app)
     found = {}

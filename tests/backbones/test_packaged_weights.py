@@ -13,7 +13,7 @@ from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone
 from bottleneck.backbones.weights import hub, index
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import WeightsError
 

@@ -23,7 +23,7 @@ from bottleneck.backbones.catalogue import ENCODERS
 from bottleneck.backbones.weights import folder, hub, index
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import locate
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.errors import UsageError, WeightsError
 from bottleneck.settings.config import data_folder
 from bottleneck.testing import tiny_backbone

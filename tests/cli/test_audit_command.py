@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 
 def run(*arguments: str | Path) -> Result:

@@ -17,7 +17,7 @@ from made import make_images
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.deploy.models.model_file import read_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -317,7 +317,7 @@ def test_help_and_versions() -> None:
 def test_torch_is_not_loaded_where_it_is_not_needed(arguments: list[str]) -> None:
     code = (
         "import sys\n"
-        "from bottleneck.cli.app import app\n"
+        "from bottleneck.cli.command_line import app\n"
         f"try: app({arguments!r})\n"
         "except SystemExit: pass\n"
         "sys.exit(any(m in sys.modules for m in ('torch', 'timm', 'torchvision')))"

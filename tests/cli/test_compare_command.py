@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bottleneck import Predictions
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 
 def run(*arguments: str) -> Result:

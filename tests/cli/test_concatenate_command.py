@@ -11,7 +11,7 @@ import pytest
 from made_features import VGG, make_features
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.features.sets.feature_set import FeatureSet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.finetune import _fill_network
 from bottleneck.errors import UsageError

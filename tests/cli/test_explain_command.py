@@ -9,7 +9,7 @@ import pytest
 from made_features import make_features
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 
 def run(*arguments: str) -> Result:

@@ -13,7 +13,7 @@ from made import make_images
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 OPTIONS = ["--backbone", "resnet18", "--backbone", "mobilenet_v3", "--weights", "random"]
 

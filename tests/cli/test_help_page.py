@@ -7,7 +7,7 @@ import sys
 
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.cli.help_page import make_help_app
 
 HEAVY = ("numpy", "pydantic", "PIL", "sklearn", "torch", "pandas", "h5py")

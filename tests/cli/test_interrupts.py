@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bottleneck.cli import interrupts
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.cli.interrupts import Interrupted, interruptible
 from bottleneck.errors import DataError
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 QUICK = ["--weights", "random", "--batch-size", "4", "--precision", "fp32"]
 SMALL = ["--copies", "1", "--folds", "3", "--repeats", "2", "--jobs", "1"]

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import bottleneck
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.deploy.inputs import image_features
 from bottleneck.deploy.models.model import Model
 from bottleneck.errors import BottleneckError

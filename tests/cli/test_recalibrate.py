@@ -9,7 +9,7 @@ import pytest
 from made_features import make_features
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import read_model
 from bottleneck.report.prediction_summary import describe_origin

@@ -12,7 +12,7 @@ from made_dicom import dicom
 from PIL import Image
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError, MissingExtraError

@@ -12,7 +12,7 @@ from made import make_images
 from typer.testing import CliRunner
 
 from bottleneck import ImageDataset, Sample, load_dataset, load_features
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.cli.reading import ImageOptions
 from bottleneck.data.readers.installed_readers import installed_readers
 from bottleneck.doctor import _check_readers

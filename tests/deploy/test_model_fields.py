@@ -16,7 +16,7 @@ from made_features import make_features
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model import MODEL_FORMAT, Model
 from bottleneck.deploy.models.model_fields import write_fields

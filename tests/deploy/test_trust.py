@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import ModelError, UsageError

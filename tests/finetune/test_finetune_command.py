@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.predictions.prediction_tables import read_predictions
 
 FEW = ["--folds", "2", "--epochs", "1", "--batch-size", "8", "--device", "cpu", "--workers", "0"]
@@ -76,7 +76,7 @@ def test_bad_input_ends_with_2(
 
 def test_help_does_without_torch_and_lightning() -> None:
     code = (
-        "import sys; from typer.testing import CliRunner; from bottleneck.cli.app import app; "
+        "import sys; from typer.testing import CliRunner; from bottleneck.cli.command_line import app; "
         "r = CliRunner().invoke(app, ['finetune', '--help']); "
         "assert r.exit_code == 0 and '--unfreeze' in r.output; "
         "assert not {'torch', 'lightning', 'pandas'} & set(sys.modules)"

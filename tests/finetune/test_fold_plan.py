@@ -12,7 +12,7 @@ from PIL import Image
 from small import quick, small_backbone
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare

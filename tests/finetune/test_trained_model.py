@@ -256,7 +256,7 @@ def test_records_that_were_changed(
 def test_inspect_says_what_a_training_is(trained: Trained, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from bottleneck.cli.app import app
+    from bottleneck.cli.command_line import app
 
     def inspect(*words: str) -> str:
         return CliRunner().invoke(app, ["inspect", *words]).output

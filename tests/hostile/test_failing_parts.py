@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 from typer.testing import CliRunner, Result
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.data.dataset import FileSource
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import FeatureFileError

@@ -111,7 +111,7 @@ Start = Callable[..., Child]
 def processes() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["bottleneck.features.extraction", "bottleneck.testing", "bottleneck.cli.app"]
+        ["bottleneck.features.extraction", "bottleneck.testing", "bottleneck.cli.command_line"]
     )
     return context
 

@@ -21,7 +21,7 @@ from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.networks import build
 from bottleneck.backbones.weights import hub, watched_download
 from bottleneck.backbones.weights.hub import HubError
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 ROOT = Path(__file__).resolve().parents[2]
 

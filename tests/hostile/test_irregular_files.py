@@ -12,7 +12,7 @@ import pytest
 from made import dataset_of, make_images
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.features.extraction import extract
 from bottleneck.testing import tiny_backbone
 
@@ -64,7 +64,7 @@ import h5py
 import torch  # Their memory is not that of a command.
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 
 cases, kinds, work = json.loads(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
 start, wrong, numbers = None, [], itertools.count()

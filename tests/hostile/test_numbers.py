@@ -15,7 +15,7 @@ from made import dataset_of, make_images
 from made_features import make_features
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.readers import load_dataset

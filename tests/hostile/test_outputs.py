@@ -18,7 +18,7 @@ import pytest
 from made import make_images
 from typer.testing import CliRunner
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.features import extraction
 from bottleneck.testing import tiny_backbone
 

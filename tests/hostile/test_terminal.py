@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.cli.console import (
     progress,
     say,

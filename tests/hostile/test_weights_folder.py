@@ -29,7 +29,7 @@ from bottleneck.backbones.networks import build
 from bottleneck.backbones.weights import folder, index, loading
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import WeightFile, read_content
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.errors import UsageError, WeightsError
 
 SMALL = "timm/test_resnet.r160_in1k"

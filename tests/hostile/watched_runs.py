@@ -28,7 +28,7 @@ from typing import Any
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LOADED = (
-    "bottleneck.cli.app",
+    "bottleneck.cli.command_line",
     "bottleneck.features.extraction",
     "bottleneck.testing",
     "bottleneck.finetune.trainer",

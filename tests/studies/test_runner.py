@@ -12,7 +12,7 @@ import torch
 from layouts import make_ddti, make_folders, make_tn5000
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.data.readers import load_dataset
 from bottleneck.studies.overrides import Overrides
 from bottleneck.studies.runner import run_study

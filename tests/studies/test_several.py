@@ -11,7 +11,7 @@ import torch
 from layouts import make_folders
 from typer.testing import CliRunner, Result
 
-from bottleneck.cli.app import app
+from bottleneck.cli.command_line import app
 from bottleneck.features.file.reader import load_features, read_provenance
 
 TINY = [
