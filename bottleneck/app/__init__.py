@@ -1,0 +1,1 @@
+"""The app: models and comparisons in a browser, on this machine alone."""

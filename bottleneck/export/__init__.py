@@ -1,0 +1,1 @@
+"""Models as files that other software runs, with the proof that they give the same probabilities."""
