@@ -1,0 +1,1 @@
+"""Programs for folders of exports, which run without this package."""
