@@ -11,6 +11,7 @@
     ├── StorageError        a disk or network storage that failed while an image was read
     ├── DeviceError         a GPU that failed
     ├── WeightsError        weights that are missing, damaged or of another network
+    ├── LicenceError        weights whose licence a policy does not accept
     ├── MissingExtraError   an optional dependency that is not installed
     ├── ModelError          a saved model that is damaged, untrusted or incompatible
     ├── ClusterError        a cluster that cannot be reached or cannot do the work
@@ -36,6 +37,7 @@ __all__ = [
     "DecodeError",
     "DeviceError",
     "FeatureFileError",
+    "LicenceError",
     "MissingExtraError",
     "ModelError",
     "NoUsableImageError",
@@ -114,6 +116,10 @@ class DeviceError(BottleneckError):
 
 class WeightsError(BottleneckError):
     """Weights that are missing, damaged or of another network."""
+
+
+class LicenceError(BottleneckError):
+    """Weights whose licence a policy does not accept."""
 
 
 class MissingExtraError(BottleneckError):

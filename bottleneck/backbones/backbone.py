@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bottleneck.backbones import networks
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
+from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.own import own_networks
 from bottleneck.backbones.own.fingerprints import TensorsDigest
 from bottleneck.backbones.places import Places
@@ -21,6 +22,7 @@ from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
+from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import BottleneckError
@@ -127,6 +129,7 @@ class Backbone:
         *,
         pooling: str = "avg",
         name: str | None = None,
+        licence: str | None = None,
     ) -> Self:
         """Return a backbone of any ``torch.nn.Module``: of timm, torchvision, MONAI, or one's own.
 
@@ -148,12 +151,9 @@ class Backbone:
             Name of the layer whose output is pooled, as ``module.named_modules()`` gives it.
         pooling : {"avg", "max", "gem", "flatten"}
             How its output becomes one vector. Three dimensions are (batch, tokens, features).
-        name : str, optional
-            Name in reports and feature files; by default that of the class.
-
-        Returns
-        -------
-        Backbone
+        name, licence : str, optional
+            Name in reports and feature files, by default that of the class; and licence of its
+            weights, such as "apache-2.0".
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Backbone:
             network,
             name=identity.name,
             architecture=identity.code,
-            weights=Weights(f"own {identity.tensors[:8]}", source=identity.code),
+            weights=Weights(f"own {identity.tensors[:8]}", identity.code, licence=licence),
             preprocessing=stated,
             layer=layer,
             pooling=pooling,
@@ -291,6 +291,7 @@ class Backbone:
             precision=precision,
             decoding=name_decoding(self.preprocessing, decoding),
             variant=self.weights.variant,
+            licence=self.weights.licence,
         )
 
     def to(self, device: torch.device) -> Backbone:
@@ -348,6 +349,7 @@ def load_backbone(
     layer: str | None = None,
     pooling: str = "avg",
     preprocessing: str | None = None,
+    licence_policy: LicencePolicy = "any",
 ) -> Backbone:
     """Return a frozen network by name.
 
@@ -358,13 +360,13 @@ def load_backbone(
     weights : str
         "imagenet", "radimagenet", "random", a name in the weights folder, or the path of a
         file.
-    layer : str, optional
-        Name of the layer whose output is pooled; by default, the last feature map.
-    pooling : {"avg", "max", "gem", "flatten"}
-        How the output of the layer becomes one vector.
+    layer, pooling : str
+        As for ``Backbone``.
     preprocessing : str, optional
         "timm", "torchvision", "keras", "transformers", "radimagenet" or one of its variants, or
         the path of a TOML file; by default, what the publisher of the weights states.
+    licence_policy : {"any", "commercial"}
+        "commercial" accepts only weights whose licence is stated to allow commercial use.
 
     Returns
     -------
@@ -375,19 +377,18 @@ def load_backbone(
     ------
     UsageError
         If the backbone, the weights, the layer, the pooling or the preprocessing does not exist.
-    WeightsError
-        If the weights are not available, or do not fit.
+    WeightsError, LicenceError
+        If the weights are not available, do not fit, or are refused by the policy.
 
     Examples
     --------
     >>> backbone = load_backbone("resnet18", weights="random")
     >>> backbone.shape, backbone.width
     ((512, 7, 7), 512)
-    >>> backbone.embed(torch.zeros(2, 224, 224, 3, dtype=torch.uint8)).shape
-    torch.Size([2, 512])
     """
     encoder = find_encoder(name)
     find_pooling(pooling)
+    require_named_licence(name, weights, licence_policy)
     network, loaded, expected = load_network(encoder, weights, preprocessing)
     return Backbone(
         network,

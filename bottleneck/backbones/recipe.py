@@ -15,7 +15,16 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.settings.schema import from_table, schema
 
-__all__ = ["DECODINGS", "PRECISIONS", "Decoding", "Precision", "Recipe", "read_recipe", "slug"]
+__all__ = [
+    "DECODINGS",
+    "PRECISIONS",
+    "Decoding",
+    "Precision",
+    "Recipe",
+    "hash_recipe",
+    "read_recipe",
+    "slug",
+]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -24,6 +33,8 @@ DECODINGS: tuple[Decoding, ...] = ("reference", "fast")
 _FAST = "-fast"
 # Characters of a name, and of a file's name before its hash. File systems allow 255.
 _LONGEST, _LONGEST_STEM = 100, 200
+# Fields that change no number of a row.
+_WITHOUT_EFFECT = ("backbone", "weights", "licence")
 # Columns that a message names.
 _NAMED = 5
 # Names that Windows keeps for devices, whatever follows their first dot.
@@ -57,6 +68,8 @@ class Recipe:
     variant : str
         Publisher of the architecture, if it differs from the usual one in more than names:
         "keras" has other strides and another padding, with the same tensors.
+    licence : str or None
+        Licence of the weights; not part of the hash.
     """
 
     backbone: str
@@ -69,6 +82,7 @@ class Recipe:
     precision: Precision
     decoding: str = decode.POLICY
     variant: str = ""
+    licence: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dict for JSON."""
@@ -87,16 +101,20 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """sha256 of all fields except the names; rows of equal hashes are interchangeable."""
-        fields = self.to_dict()
-        del fields["backbone"], fields["weights"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        """sha256 of all fields except names and licence; equal ones make the same rows."""
+        return hash_recipe(self.to_dict())
 
     def file_name(self, dataset: str) -> str:
         """Return the name of the feature file of a data set: its contents, and a short hash."""
         prepared = self.preprocessing.preparation.words
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
         return name_feature_file(parts, self.hash)
+
+
+def hash_recipe(fields: Mapping[str, Any]) -> str:
+    """Return the hash of a recipe that is given as by ``Recipe.to_dict``."""
+    decisive = {name: value for name, value in fields.items() if name not in _WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def read_recipe(record: Mapping[str, Any]) -> Recipe:
@@ -183,7 +201,7 @@ def name_differences(
     differences = []
     if "columns" in {*wanted, *given}:
         return _compare_columns(wanted, given)
-    for field in sorted({*wanted, *given}):
+    for field in sorted({*wanted, *given} - {"licence"}):
         # A file has lists in place of tuples.
         a, b = (
             list(one) if isinstance(one, tuple) else one

@@ -14,6 +14,7 @@ from bottleneck.cli.console import (
     Address,
     Engine,
     Json,
+    LicencePolicyOption,
     Overwrite,
     Quiet,
     note_readers,
@@ -150,6 +151,7 @@ def compare(
             help="Do not write the figures as files (SVG, PDF, PNG), which takes some seconds.",
         ),
     ] = False,
+    licence_policy: LicencePolicyOption = "any",
     jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     engine: Engine = "local",
     address: Address = None,
@@ -249,6 +251,7 @@ def compare(
             names=split_arm_names(name or ()),
             measures=measures,
             metrics=metrics,
+            licence_policy=licence_policy,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )
     note_readers(folder, list_private(folder), quiet=quiet)

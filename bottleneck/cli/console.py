@@ -36,6 +36,14 @@ Address = Annotated[
     ),
 ]
 
+LicencePolicyOption = Annotated[
+    str,
+    typer.Option(
+        "--licence-policy",
+        help="commercial refuses weights whose licence forbids commercial use or is not stated; "
+        "any.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
 ]

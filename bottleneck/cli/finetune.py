@@ -11,6 +11,7 @@ import typer
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
     Json,
+    LicencePolicyOption,
     Quiet,
     announce_weights_folder,
     note_readers,
@@ -81,6 +82,7 @@ def finetune(
             help="Train one more network on all samples, for `bottleneck predict --network refit`.",
         ),
     ] = False,
+    licence_policy: LicencePolicyOption = "any",
     folds_from: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +127,7 @@ def finetune(
         "folds_from": folds_from,
         "seeds": seeds,
         "refit": refit,
+        "licence_policy": licence_policy,
         "output": output,
         "name": arm_name,
         "note": show_note(quiet=quiet),

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.backbones.licences import require_licence
 from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Address,
     Engine,
     Json,
+    LicencePolicyOption,
     Quiet,
     say,
     say_paragraph,
@@ -81,6 +83,7 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    licence_policy: LicencePolicyOption = "any",
     engine: Engine = "local",
     address: Address = None,
     quiet: Quiet = False,
@@ -104,6 +107,7 @@ def fit(
         "at_sensitivity": at_sensitivity,
         "at_specificity": at_specificity,
         "comparison": comparison,
+        "licence_policy": licence_policy,
         **counting,
     }
     names = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm"]
@@ -224,6 +228,7 @@ def _check(
     target = read_target(settings["at_sensitivity"], settings["at_specificity"])
     for path in files:
         loaded, stated = _choose(load_features(path), choosing, positive)
+        require_licence(loaded.provenance.get("weights") or {}, settings["licence_policy"])
         for head in heads:
             made = get_named(head) if isinstance(head, str) else head
             check_fit(

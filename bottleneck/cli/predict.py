@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.backbones.licences import require_licence
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Json,
+    LicencePolicyOption,
     Overwrite,
     Quiet,
     announce_weights_folder,
@@ -112,6 +114,7 @@ def predict(
             rich_help_panel=_TRAINED,
         ),
     ] = None,
+    licence_policy: LicencePolicyOption = "any",
     trust: Trust = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -135,6 +138,7 @@ def predict(
     refuse_existing(output, overwrite=overwrite)
     _refuse_order(model, sources)
     loaded = _load(model, trust or [])
+    require_licence(loaded.weights, licence_policy)
     trained = {
         "network": network,
         "at_sensitivity": at_sensitivity,

@@ -12,6 +12,7 @@ import typer
 from bottleneck.cli.compare import list_private
 from bottleneck.cli.console import (
     Json,
+    LicencePolicyOption,
     Overwrite,
     Quiet,
     announce_weights_folder,
@@ -109,6 +110,7 @@ class StudyOptions:
             rich_help_panel=_MAPS,
         ),
     ] = False
+    licence_policy: LicencePolicyOption = "any"
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
     ] = "auto"
@@ -260,6 +262,7 @@ def _prepare(study: Study, options: StudyOptions, overrides: Overrides) -> dict[
         "overwrite": options.overwrite,
         "extraction": {"device": options.device},
         "maps": options.maps,
+        "licence_policy": options.licence_policy,
         "with_ids": options.with_ids,
         "with_pictures": options.with_pictures,
         "n_jobs": options.jobs,

@@ -123,6 +123,13 @@ def import_weights(
             show_default="its published name, if it has one",
         ),
     ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="The licence of the weights, such as apache-2.0.",
+            show_default="what the publisher states, if the file is recognised",
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -134,7 +141,7 @@ def import_weights(
     from bottleneck.backbones.weights.index import import_file, unlike_published
 
     announce_weights_folder(quiet=quiet)
-    record = import_file(file, name=backbone, weights=name)
+    record = import_file(file, name=backbone, weights=name, licence=licence)
     if unlike_published(record) and not quiet:
         say_paragraph(
             "this is another file than the published one: its sha256 differs. It may hold the same "

@@ -13,6 +13,7 @@ from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
 from bottleneck import __version__
+from bottleneck.backbones.licences import LicencePolicy, recorded_licence, require_licence
 from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
@@ -67,6 +68,7 @@ def fit(
     at_sensitivity: float | None = None,
     at_specificity: float | None = None,
     comparison: Comparison | str | os.PathLike[str] | None = None,
+    licence_policy: LicencePolicy = "any",
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -109,6 +111,9 @@ def fit(
     comparison : Comparison or path, or None
         The comparison that evaluated this head on these features: what ``compare`` returned, or
         the folder of its report. The model keeps the figures.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses features of weights whose licence does not allow commercial use, or is
+        not stated.
     n_jobs : int or None
         Number of processes, as in joblib.
     progress : callable or None
@@ -132,6 +137,8 @@ def fit(
         and unknown, or have images of several classes.
     FeatureFileError
         If a feature is not finite, or the file cannot be read.
+    LicenceError
+        If the policy refuses the licence of the weights.
 
     Examples
     --------
@@ -150,6 +157,8 @@ def fit(
     )
     stated = None if positive is None else spell_label(positive)
     features = read_features(features, SampleFields(y, groups, ids))
+    weights = dict(features.provenance.get("weights") or {})
+    require_licence(weights, licence_policy)
     if selection is not None:
         features = features.choose(selection, positive=stated)
         stated = features.positive
@@ -248,7 +257,7 @@ def fit(
             "inner_splits": inner_splits,
             "conflicts": conflicts,
         },
-        weights=dict(features.provenance.get("weights") or {}),
+        weights=weights and {**weights, "licence": recorded_licence(weights)},
         comparison=evaluated,
         recalibrations=(),
     )

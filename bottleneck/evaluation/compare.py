@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
@@ -45,6 +46,7 @@ def evaluate(
     selection: Selection | None = None,
     measures: Measures = Measures(),
     metrics: Mapping[str, MetricFunction] | None = None,
+    licence_policy: LicencePolicy = "any",
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -59,7 +61,8 @@ def evaluate(
         are evaluated as they are.
     head : str, estimator or Head
         The head, as for ``compare``.
-    y, groups, ids, protocol, positive, selection, measures, metrics, n_jobs, progress, quiet, note
+    y, groups, ids, protocol, positive, selection, measures, metrics, licence_policy, n_jobs, \
+    progress, quiet, note
         As for ``compare``, which also returns warnings.
 
     Returns
@@ -94,6 +97,7 @@ def evaluate(
         selection=selection,
         measures=measures,
         metrics=metrics,
+        licence_policy=licence_policy,
         n_jobs=n_jobs,
         progress=progress,
         note=note,
@@ -125,6 +129,7 @@ def compare(
     measures: Measures = Measures(),
     metrics: Mapping[str, MetricFunction] | None = None,
     dataset: ImageDataset | None = None,
+    licence_policy: LicencePolicy = "any",
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -179,6 +184,9 @@ def compare(
         Their intervals, and those of their differences, are from a bootstrap of patients.
     dataset : ImageDataset or None
         Images of the features; the audit then searches them for burned-in text.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses features and trained networks of weights whose licence does not allow
+        commercial use, or is not stated.
     n_jobs : int or None
         Number of processes, as in joblib: None for one, -1 for all cores.
     progress : callable or None
@@ -204,6 +212,8 @@ def compare(
         set's own split has the same images on both sides.
     FeatureFileError
         If a file cannot be read, or a feature is not finite.
+    LicenceError
+        If the policy refuses the licence of the weights.
 
     Examples
     --------
@@ -242,6 +252,11 @@ def compare(
         names=names,
         note=note,
     )
+    for record in [
+        *(one.provenance.get("weights") or {} for one in inputs.sets),
+        *(arm.weights for arm in inputs.imported),
+    ]:
+        require_licence(record, licence_policy)
     return run_comparison(
         inputs,
         protocol=protocol,

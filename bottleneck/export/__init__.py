@@ -1,1 +1,1 @@
-"""Models as files that other software runs, with the proof that they give the same probabilities."""
+"""Models as files that other software runs, with proof that they give the same probabilities."""

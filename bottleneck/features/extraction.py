@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Unpack
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.licences import require_licence
 from bottleneck.backbones.recipe import Recipe
+from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preparation import Preparation
@@ -97,6 +99,8 @@ def extract(
         If an option needs a package that is not installed.
     WeightsError
         If the weights are not available or do not fit.
+    LicenceError
+        If the policy refuses the licence of the weights.
     DataError
         If not one image can be used.
     FeatureFileError
@@ -162,6 +166,11 @@ def extract_all(
     [8, 16]
     """
     chosen = ExtractionOptions(**options)
+    for backbone in backbones:
+        if isinstance(backbone, str):
+            require_named_licence(backbone, chosen.weights, chosen.licence_policy)
+        else:
+            require_licence(backbone.weights.to_dict(), chosen.licence_policy)
     groups = _group(backbones, chosen)
     if len(groups) > 1:
         done: dict[str | Backbone, list[Extraction]] = {}

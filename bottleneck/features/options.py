@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Decoding, Precision
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.settings.ranges import BatchSize, Processes
@@ -26,6 +27,9 @@ class ExtractionOptions(Preparation):
         the backbone states.
     weights, pooling, preprocessing : str
         As ``load_backbone`` takes them; for backbones given by name.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses weights whose licence does not allow commercial use, or is not stated,
+        before anything is computed or downloaded.
     precision : {"auto", "fp32", "bf16", "fp16"}
         Arithmetic of the network. "auto" keeps the precision of a run that is continued; a new
         run takes bf16 where the hardware computes in it, else fp32.
@@ -76,6 +80,11 @@ class ExtractionOptions(Preparation):
         "timm, torchvision, keras, transformers, radimagenet, or a TOML file.",
         panel=_NETWORK,
         shown="as the weights' publisher states",
+    )
+    licence_policy: LicencePolicy = option(
+        "any",
+        "commercial refuses weights whose licence forbids commercial use or is not stated; any.",
+        panel=_NETWORK,
     )
     precision: Precision | Literal["auto"] = option(
         "auto", "Arithmetic: auto, fp32, bf16 or fp16.", panel=_NETWORK
@@ -146,6 +155,7 @@ class ExtractionKeywords(MachineKeywords, total=False):
     weights: str
     pooling: str
     preprocessing: str | None
+    licence_policy: LicencePolicy
     precision: Precision | Literal["auto"]
     decoding: Decoding | Literal["auto"]
     verify: bool

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.known_labels import require_labels
 from bottleneck.data.splits.patients import count_by_class
@@ -49,6 +50,7 @@ def finetune(
     folds_from: str | Path | None = None,
     seeds: int = 1,
     refit: bool = False,
+    licence_policy: LicencePolicy = "any",
     output: str | Path = "trained",
     name: str | None = None,
     progress: Progress | None = None,
@@ -87,6 +89,8 @@ def finetune(
         Whether one more network is trained on all samples, after those of the folds and in the
         same way: a validation set by patient is held out of it too. It was tested on nothing;
         the folds estimate how good it is. A network that was trained before is kept.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses weights whose licence does not allow commercial use, or is not stated.
     output : str or Path
         Folder of the results, created where it does not exist.
     name : str, optional
@@ -111,6 +115,8 @@ def finetune(
         If an option does not fit, or the folder holds another training.
     WeightsError
         If the weights are not available or do not fit.
+    LicenceError
+        If the policy refuses their licence.
     ProtocolError
         If the samples cannot be split in this way.
     DataError
@@ -119,6 +125,10 @@ def finetune(
     _refuse_missing()
     from bottleneck.finetune.image_data import ImageInputs
 
+    if backbone is not None:
+        require_licence(backbone.weights.to_dict(), licence_policy)
+    else:
+        config.require_licence(licence_policy)
     inputs = ImageInputs(dataset, config, backbone)
     return _train_arms(
         inputs, config, protocol, folds_from, seeds, Path(output), name, progress, note, refit=refit
@@ -134,6 +144,7 @@ def train_on_features(
     folds_from: str | Path | None = None,
     seeds: int = 1,
     refit: bool = False,
+    licence_policy: LicencePolicy = "any",
     output: str | Path = "trained",
     name: str | None = None,
     progress: Progress | None = None,
@@ -148,6 +159,7 @@ def train_on_features(
     _refuse_missing()
     from bottleneck.finetune.training_data import FeatureInputs
 
+    require_licence(features.provenance.get("weights") or {}, licence_policy)
     inputs = FeatureInputs(features, config)
     return _train_arms(
         inputs, config, protocol, folds_from, seeds, Path(output), name, progress, note, refit=refit

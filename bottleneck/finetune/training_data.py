@@ -125,6 +125,7 @@ class FeatureInputs(Inputs):
         digest.update("\n".join([*self.ids, *self.y]).encode())
         self.digest = digest.hexdigest()
         about = features.provenance["dataset"]
+        weights = features.provenance.get("weights") or {}
         self.described = {
             "dataset": {
                 "name": features.dataset,
@@ -138,6 +139,8 @@ class FeatureInputs(Inputs):
             "network": {
                 "backbone": features.backbone,
                 "weights": features.weights,
+                "weights_sha256": weights.get("sha256"),
+                "licence": weights.get("licence"),
                 "recipe_hash": features.recipe_hash,
                 "head": NEW_FC,
             },

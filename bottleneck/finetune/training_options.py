@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
@@ -200,6 +201,14 @@ class TrainingOptions(TrainingAugmentation, OptimisationOptions, Preparation, Ne
             return TrainingAugmentation.none()
         names = [field.name for field in dataclasses.fields(TrainingAugmentation)]
         return TrainingAugmentation(**{name: getattr(self, name) for name in names})
+
+    def require_licence(self, policy: LicencePolicy) -> None:
+        """Raise ``LicenceError`` if a policy refuses the weights that the training begins with."""
+        from bottleneck.backbones.weights.stated_licences import require_named_licence
+        from bottleneck.finetune.architectures import NEW_FC, find_architecture
+
+        if self.backbone != NEW_FC and find_architecture(self.backbone) is None:
+            require_named_licence(self.backbone, self.weights or "imagenet", policy)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON can hold them."""

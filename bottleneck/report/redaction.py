@@ -141,6 +141,9 @@ def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
     if len(columns) > _N_COLUMNS:
         some = [*columns[:_N_COLUMNS], f"and {len(columns) - _N_COLUMNS} more"]
         shown["recipe"] = {**shown["recipe"], "columns": some}
+    weights = shown.get("weights")
+    if isinstance(weights, Mapping) and weights.get("name", "random") != "random":
+        shown["weights"] = {**weights, "licence": weights.get("licence") or "not stated"}
     if "stages" in shown:
         shown["stages"] = _in_seconds(shown["stages"])
     return shown

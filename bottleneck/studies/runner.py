@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import slug
 from bottleneck.data.augmented_copies import augment
 from bottleneck.data.dataset import ImageDataset
@@ -71,6 +72,7 @@ def run_study(
     features: str | Path | None = None,
     extraction: Mapping[str, Any] | None = None,
     maps: MapMethod | None = None,
+    licence_policy: LicencePolicy = "any",
     with_ids: bool = False,
     with_pictures: bool = False,
     n_jobs: int | None = None,
@@ -106,6 +108,9 @@ def run_study(
     maps : {"auto", "exact", "grad-cam", "occlusion", "none"} or None
         How heat maps of the trained networks are made, as the last step; by default as the study
         states.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses a study one of whose arms begins with weights whose licence does not
+        allow commercial use, or is not stated; before anything is computed or downloaded.
     with_ids, with_pictures : bool
         Whether the pages with these maps name samples and patients, and show images.
     n_jobs : int or None
@@ -133,6 +138,8 @@ def run_study(
         validate(MapMethod, maps, "the method of maps")
     began = time.perf_counter()
     study, changes = apply_overrides(study, overrides)
+    for arm in study.arms:
+        arm.require_licence(study.training, licence_policy)
     if any(arm.is_trained for arm in study.arms):
         _refuse_without_lightning()
     whole = len(data.samples) if data.n_groups is None else data.n_groups

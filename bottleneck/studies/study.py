@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator
 
+from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import slug
 from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.display import AS_STORED
@@ -99,6 +100,15 @@ class StudyArm(Preparation):
     def is_trained(self) -> bool:
         """Whether a network is trained, and not only a head."""
         return self.kind != "frozen"
+
+    def require_licence(self, training: Mapping[str, Any], policy: LicencePolicy) -> None:
+        """Raise ``LicenceError`` if a policy refuses the weights that the arm begins with."""
+        from bottleneck.backbones.weights.stated_licences import require_named_licence
+
+        if self.kind == "trained":
+            self.config(training).require_licence(policy)
+        else:
+            require_named_licence(self.backbone, self.weights or "imagenet", policy)
 
     def config(self, training: Mapping[str, Any]) -> TrainingOptions:
         """Return the options of the arm's training, given those of the study.

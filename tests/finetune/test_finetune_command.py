@@ -76,7 +76,8 @@ def test_bad_input_ends_with_2(
 
 def test_help_does_without_torch_and_lightning() -> None:
     code = (
-        "import sys; from typer.testing import CliRunner; from bottleneck.cli.command_line import app; "
+        "import sys; from typer.testing import CliRunner; "
+        "from bottleneck.cli.command_line import app; "
         "r = CliRunner().invoke(app, ['finetune', '--help']); "
         "assert r.exit_code == 0 and '--unfreeze' in r.output; "
         "assert not {'torch', 'lightning', 'pandas'} & set(sys.modules)"

@@ -18,12 +18,12 @@ from bottleneck.backbones.weights.loading import (
     find_local,
     fit_content,
     fit_file,
-    licence_of,
     locate,
     locate_published,
     read_content,
     readable,
 )
+from bottleneck.backbones.weights.stated_licences import licence_of
 from bottleneck.errors import UsageError, WeightsError
 
 __all__ = ["FileCheck", "describe_weights", "fetch", "import_file", "unlike_published", "verify"]
@@ -165,7 +165,11 @@ def unlike_published(record: WeightsRecord) -> bool:
 
 
 def import_file(
-    path: Path, *, name: str | None = None, weights: str | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    weights: str | None = None,
+    licence: str | None = None,
 ) -> WeightsRecord:
     """Recognise a weight file and copy it into the weights folder.
 
@@ -178,6 +182,9 @@ def import_file(
     weights : str, optional
         The name for ``--weights``; by default the published name, if the file is recognised as
         published weights.
+    licence : str, optional
+        Its licence, such as "apache-2.0"; by default what the publisher states, if the file is
+        recognised as published weights.
 
     Returns
     -------
@@ -191,6 +198,8 @@ def import_file(
     WeightsError
         If the file does not fit the encoder, or no encoder.
     """
+    if licence is not None and not licence.strip():
+        raise UsageError("the licence is empty: name it, such as apache-2.0, or leave it out")
     if name is not None:
         find_encoder(name)  # An unknown name is reported before the file is read.
     located = WeightFile(path, path.stem, path.name)
@@ -211,7 +220,7 @@ def import_file(
             f"weights cannot be called '{weights}', which --weights would read as something else; "
             "choose another name"
         )
-    return _store(encoder, weights, located, published, content)[1]
+    return _store(encoder, weights, located, published, content, licence)[1]
 
 
 def _recognise_encoder(content: WeightContent, path: Path) -> Encoder:
@@ -261,6 +270,7 @@ def _store(
     located: WeightFile,
     published: PublishedWeights | None,
     content: WeightContent | None = None,
+    licence: str | None = None,
 ) -> tuple[Path, WeightsRecord]:
     path = located.path
     content = content or read_content(located)
@@ -276,7 +286,7 @@ def _store(
         sha256=content.sha256,
         layout=fit.layout.name,
         source=published.source if published else readable(path.name),
-        licence=licence_of(encoder, published) if published else None,
+        licence=licence or (licence_of(encoder, published) if published else None),
         preprocessing=stated,
         revision=located.revision,
     )

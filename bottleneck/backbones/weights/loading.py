@@ -14,9 +14,11 @@ from bottleneck.backbones import networks
 from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights
 from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, read_weights
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
+from bottleneck.backbones.licences import recorded_licence
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.packaged import find_packaged, missing_package
+from bottleneck.backbones.weights.stated_licences import licence_of
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 from bottleneck.text.short_repr import show_fields
@@ -28,7 +30,6 @@ __all__ = [
     "find_local",
     "fit_content",
     "fit_file",
-    "licence_of",
     "load_file",
     "load_network",
     "locate",
@@ -196,7 +197,7 @@ def load_file(encoder: Encoder, located: WeightFile) -> tuple[nn.Module, Weights
         name=located.name,
         source=located.source,
         sha256=content.sha256,
-        licence=located.licence,
+        licence=located.licence or recorded_licence({"sha256": content.sha256}),
         layout=fit.layout.name,
         part=fit.part,
         variant=fit.layout.variant,
@@ -351,13 +352,6 @@ def find_local(encoder: Encoder, published: PublishedWeights) -> Path | None:
         return find_packaged(published)
     cached = hub.cached_file(published)
     return cached.path if cached else None
-
-
-def licence_of(encoder: Encoder, published: PublishedWeights) -> str | None:
-    """Return the licence that the publisher states; for timm's weights, timm states it."""
-    if published.licence or published.weights != "imagenet":
-        return published.licence
-    return networks.config_of(encoder).license
 
 
 def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: str) -> WeightsError:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.models.distance import TrainingReference
@@ -187,6 +188,7 @@ class Model:
         weights: str | Path | None = None,
         backbone: Backbone | None = None,
         features: str | Path = "features",
+        licence_policy: LicencePolicy = "any",
         progress: Progress | None = None,
         quiet: bool = False,
         **machine: Unpack[MachineKeywords],
@@ -213,6 +215,9 @@ class Model:
         features : str or Path
             Folder of the feature files. A call that is repeated, also after a kill, computes only
             images without rows there. Rows of 32 images or fewer are not kept.
+        licence_policy : {"any", "commercial"}
+            "commercial" refuses a model of weights whose licence does not allow commercial use, or
+            is not stated.
         progress : callable or None
             Called with the number of steps done, their total, and a text.
         quiet : bool
@@ -231,6 +236,8 @@ class Model:
         ------
         UsageError
             If it is neither images nor features, or the error rate is not between 0 and 1.
+        LicenceError
+            If the policy refuses the licence of the weights.
         DataError
             If there is no image, or the images cannot be listed.
         WeightsError
@@ -253,6 +260,7 @@ class Model:
         """
         from bottleneck.deploy.prediction.head_prediction import predict_new
 
+        require_licence(self.weights, licence_policy)
         return predict_new(
             self,
             images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.data.positive_class import recognise_positive
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.trained.network_choice import network_names
@@ -47,7 +48,8 @@ class TrainedModel:
     recipe : mapping
         Recipe of the features that a classifier was trained on; empty where networks take images.
     weights : mapping
-        Name and licence of the weights that the training began with.
+        Name, sha256 and licence of the weights that the training began with, or of those of the
+        features; empty for columns of an array.
     selection : mapping
         What was chosen of the training data set, as in ``Model``.
 
@@ -68,7 +70,12 @@ class TrainedModel:
         self.positive = record.dataset.positive or (known[0] if len(known) == 1 else None)
         self.networks = tuple(network_names(record))
         self.recipe = {} if record.features is None else record.features.recipe
-        self.weights = {"name": record.network.weights, "licence": record.network.licence}
+        began = {
+            "name": record.network.weights,
+            "sha256": record.network.weights_sha256,
+            "licence": record.network.licence,
+        }
+        self.weights = began if record.features is None else dict(record.features.weights or {})
         self.selection = record.dataset.selection
 
     def __repr__(self) -> str:
@@ -127,6 +134,7 @@ class TrainedModel:
         weights: str | Path | None = None,
         backbone: Backbone | None = None,
         features: str | Path = "features",
+        licence_policy: LicencePolicy = "any",
         progress: Progress | None = None,
         quiet: bool = False,
         **machine: Unpack[MachineKeywords],
@@ -164,6 +172,9 @@ class TrainedModel:
             passed to ``finetune``, if it was a network of one's own.
         features : str or Path
             Folder of the feature files. Images with rows there are not computed again.
+        licence_policy : {"any", "commercial"}
+            "commercial" refuses a model of weights whose licence does not allow commercial use, or
+            is not stated.
         progress : callable or None
             Called with the number of steps done, their total, and a text.
         quiet : bool
@@ -183,11 +194,14 @@ class TrainedModel:
         ModelError
             If the network of all samples was not trained, a file is missing or damaged, or an
             image has a label that the model does not have.
+        LicenceError
+            If the policy refuses the licence of the weights.
         DataError
             If there is no image, or the images cannot be listed.
         """
         from bottleneck.deploy.trained.network_prediction import predict_with_networks
 
+        require_licence(self.weights, licence_policy)
         return predict_with_networks(
             self._folder,
             images,

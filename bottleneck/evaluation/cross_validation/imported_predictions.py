@@ -48,6 +48,18 @@ class ImportedArm:
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     origin: ArmOrigin | None = None
 
+    @property
+    def weights(self) -> Mapping[str, Any]:
+        """Name, sha256 and licence of the weights that a training began with; empty if unknown."""
+        network = self.cost.get("training", {}).get("network", {})
+        if "weights" not in network:
+            return {}
+        return {
+            "name": network["weights"],
+            "sha256": network.get("weights_sha256"),
+            "licence": network.get("licence"),
+        }
+
 
 def load_imported(path: str | Path) -> ImportedArm:
     """Read an arm from a table of predictions, and from the ``training.json`` next to it.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 import threading
 from collections import Counter
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.recipe import hash_recipe
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.format import Members
@@ -164,10 +163,7 @@ class NeighbourFiles:
 
     def _find_fault(self, stored: StoredRows) -> str:
         """Return why no row of a file can be taken; empty where all can."""
-        recipe = dict(stored.provenance["recipe"])
-        del recipe["backbone"], recipe["weights"]
-        text = json.dumps(recipe, sort_keys=True)
-        if hashlib.sha256(text.encode()).hexdigest() != self._hash:
+        if hash_recipe(stored.provenance["recipe"]) != self._hash:
             return "its recipe is not the one of its hash"
         if stored.width != self._width:
             return f"its rows have {stored.width} numbers, not {self._width}"

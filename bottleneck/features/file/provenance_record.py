@@ -83,6 +83,7 @@ class _Recipe:
     precision: str = ""
     decoding: str = ""
     variant: str = ""
+    licence: str | None = None
 
 
 @schema(closed=False)

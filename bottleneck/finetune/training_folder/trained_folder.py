@@ -72,6 +72,7 @@ class NetworkRecord:
     pooling: str = "avg"
     variant: str = ""
     own: bool = False
+    weights_sha256: str | None = None
     licence: str | None = None
     preprocessing: Preprocessing | None = None
 

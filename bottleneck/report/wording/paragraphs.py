@@ -58,6 +58,16 @@ def methods_paragraph(comparison: Comparison) -> str:
     ):
         if names:
             sentences.append(f"Features were {what}: {', '.join(names)}.")
+    licences = [
+        f"{recipe.get('backbone')} ({recipe.get('weights')}): {weights['licence'] or 'not stated'}"
+        for recipe, weights in (
+            (provenance.get("recipe", {}), provenance.get("weights") or {})
+            for provenance in comparison.features
+        )
+        if "licence" in weights and weights.get("name") != "random"
+    ]
+    if licences:
+        sentences.append(f"Licences of the weights: {'; '.join(dict.fromkeys(licences))}.")
     methods = [
         f"{', '.join(map(metric_label, names))}: {method}"
         for method, names in interval_methods(comparison.evaluations)
