@@ -1,0 +1,1 @@
+"""A model as one torch module, from pixels to calibrated probabilities."""

@@ -1,0 +1,93 @@
+"""Predict pictures with the exported model in this folder: python predict.py picture.png ...
+
+It needs numpy and Pillow, and torch for model.pt2 or onnxruntime for model.onnx. For research use
+only. This is not a medical device, and none of its output is a diagnosis.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.export.standalone.picture_reading import read_picture
+
+#: From pixels of shape (n, height, width, 3), uint8, to probabilities and scores of shape
+#: (n, n_classes), float32.
+Classifier = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+def load_classifier(folder: Path) -> tuple[dict[str, Any], Classifier]:
+    """Return the classes and the threshold of the model in a folder, and the model."""
+    if (folder / "model.onnx").exists():
+        return _load_onnx(folder / "model.onnx")
+    return _load_torch(folder / "model.pt2")
+
+
+def _load_torch(path: Path) -> tuple[dict[str, Any], Classifier]:
+    import torch
+
+    files = {"classifier.json": ""}
+    network = torch.export.load(path, extra_files=files).module()
+
+    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            probabilities, scores = network(torch.from_numpy(pixels))
+        return probabilities.numpy(), scores.numpy()
+
+    return json.loads(files["classifier.json"]), classify
+
+
+def _load_onnx(path: Path) -> tuple[dict[str, Any], Classifier]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    texts = session.get_modelmeta().custom_metadata_map
+    facts = {name: json.loads(texts[name]) for name in ("classes", "positive", "threshold")}
+
+    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        probabilities, scores = session.run(["probabilities", "scores"], {"pixels": pixels})
+        return probabilities, scores
+
+    return facts, classify
+
+
+def decide(facts: dict[str, Any], scores: np.ndarray) -> str:
+    """Return the decided class of a picture: at the threshold, or that of the largest score."""
+    classes, positive = facts["classes"], facts["positive"]
+    if facts["threshold"] is None:
+        return classes[int(scores.argmax())]
+    if scores[classes.index(positive)] >= facts["threshold"]:
+        return positive
+    others = [name for name in classes if name != positive]
+    return others[0] if len(others) == 1 else f"not {positive}"
+
+
+def main(names: list[str]) -> int:
+    """Print the probability of every class for each picture, and the decision."""
+    if not names:
+        print(__doc__)
+        return 2
+    facts, classify = load_classifier(Path(__file__).parent)
+    print("\t".join(["picture", *facts["classes"], "decision"]))
+    failed = 0
+    for name in names:
+        try:
+            pixels = read_picture(Path(name))
+        except (OSError, ValueError) as error:
+            failed += 1
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
+        probabilities, scores = classify(pixels[np.newaxis])
+        shown = [f"{one:.4f}" for one in probabilities[0]]
+        print("\t".join([name, *shown, decide(facts, scores[0])]))
+    return 2 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""The program of an exported folder: written into it, and run as its user does."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import DecodeError
+from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.standalone import picture_reading, predict_pictures
+from bottleneck.export.targets.export_target import PictureReader
+
+__all__ = ["PROGRAM", "classifier_facts", "read_with_program", "write_program"]
+
+#: Name of the program in an exported folder.
+PROGRAM = "predict.py"
+_READING = "picture_reading"
+
+
+def classifier_facts(classifier: ExportedClassifier, model: Model | TrainedModel) -> dict[str, Any]:
+    """Return what the program needs to know of a model beside the module, for JSON.
+
+    Parameters
+    ----------
+    classifier : ExportedClassifier
+        The model as one module.
+    model : Model or TrainedModel
+        The model.
+
+    Returns
+    -------
+    dict
+        classes; positive, a class or None; threshold, from which on a score is decided as the
+        positive class, or None.
+    """
+    point = model.operating_point if isinstance(model, Model) else None
+    return {
+        "classes": list(classifier.classes),
+        "positive": model.positive,
+        "threshold": None if point is None or model.positive is None else point.threshold,
+    }
+
+
+def write_program(folder: Path) -> None:
+    """Write the program into an exported folder, and what it imports next to it."""
+    source = Path(predict_pictures.__file__).read_text(encoding="utf-8")
+    reading = picture_reading.__name__
+    # Not a package: the program imports the file in its own folder.
+    source = source.replace(reading, _READING)
+    (folder / PROGRAM).write_text(source, encoding="utf-8")
+    copied = Path(picture_reading.__file__).read_text(encoding="utf-8")
+    (folder / f"{_READING}.py").write_text(copied, encoding="utf-8")
+
+
+def read_with_program(folder: Path) -> PictureReader:
+    """Return the function of the program in an exported folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, with the program and a model. The program is run from there.
+
+    Returns
+    -------
+    callable
+        Takes the path of a picture and returns the probability of every class. It raises
+        ``DecodeError`` if the program refuses the picture.
+    """
+    program = _load(folder / PROGRAM)
+    _, classify = program.load_classifier(folder)
+
+    def read(path: Path) -> NDArray[np.float64]:
+        try:
+            pixels = program.read_picture(path)
+        except (OSError, ValueError) as error:
+            raise DecodeError(f"{path}: {error}") from None
+        probabilities, _ = classify(pixels[np.newaxis])
+        return np.asarray(probabilities[0], dtype=np.float64)
+
+    return read
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("exported_program", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # As Python does for the folder of a program that it runs.
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+        sys.modules.pop(_READING, None)
+    return module
