@@ -1,0 +1,110 @@
+"""A torch module as an ONNX file."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bottleneck.errors import MissingExtraError, ModelError, one_line
+
+__all__ = ["INPUT", "OPSET", "OUTPUTS", "import_onnx", "write_graph"]
+
+#: Version of the ONNX operators in the files. onnxruntime has it since 1.17.
+OPSET = 20
+#: Name of the input, and names of the outputs.
+INPUT, OUTPUTS = "pixels", ("probabilities", "scores")
+
+# An ONNX file holds less than 2 GiB. Weights beyond this many bytes are in a file beside it.
+_MOST_IN_ONE_FILE = 1_800_000_000
+
+
+def import_onnx() -> Any:
+    """Return the package onnx.
+
+    Raises
+    ------
+    MissingExtraError
+        If a package of the extra ``onnx`` is not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401  # Whether it is there.
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"an export to ONNX needs {error.name}, which is not installed. Install it with",
+            "  pip install 'bottleneck-features[onnx]'",
+        ) from None
+    return onnx
+
+
+def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write a module that takes the pixels of images to an ONNX file.
+
+    Parameters
+    ----------
+    module : nn.Module
+        As ``ExportedClassifier``, on the CPU, in evaluation mode. The operators of its parts with
+        an ``onnx_function`` become functions of the file.
+    path : Path
+        The file. Of weights beyond 1.8 GB, there is a second file with the suffix ``.data``.
+    metadata : mapping
+        What the file states of the model, by name; the values are written as JSON.
+
+    Raises
+    ------
+    MissingExtraError
+        If a package of the extra ``onnx`` is not installed.
+    ModelError
+        If torch cannot write the module as ONNX.
+    """
+    onnx = import_onnx()
+    # Sizes of 0 and 1 would be taken for constants.
+    images = torch.zeros(2, 60, 70, 3, dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            # Of what future versions of torch change.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            program = torch.onnx.export(
+                module,
+                (images,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+                dynamic_shapes=({0: "n", 1: "height", 2: "width"},),
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        cause = error.__cause__ or error
+        raise ModelError(
+            f"torch cannot write this network as ONNX ({one_line(cause)[:300]}): export it to "
+            "another target, with --to torch"
+        ) from error
+    assert program is not None
+    program.model.metadata_props.update(
+        {name: json.dumps(value) for name, value in metadata.items()}
+    )
+    for part in module.modules():
+        if (function := getattr(part, "onnx_function", None)) is not None:
+            _add_function(program.model, function)
+    size = sum(tensor.nbytes for tensor in module.state_dict().values())
+    program.save(str(path), external_data=size > _MOST_IN_ONE_FILE)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def _add_function(model: Any, function: Any) -> None:
+    """Add an operator that the graph names, with the operators that it is made of."""
+    import onnx_ir
+
+    made = onnx_ir.serde.deserialize_function(function)
+    model.functions[made.identifier()] = made
+    for domain, version in made.opset_imports.items():
+        model.opset_imports.setdefault(domain, version)
