@@ -17,6 +17,7 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "BottleneckError",
+    "CardCheck",
     "Comparison",
     "Evaluation",
     "Explanation",
@@ -38,6 +39,7 @@ __all__ = [
     "__version__",
     "audit_features",
     "augment",
+    "check_card",
     "compare",
     "evaluate",
     "explain_predictions",
@@ -67,6 +69,7 @@ __all__ = [
     "run_leak_experiment",
     "to_html",
     "wilson_interval",
+    "write_card",
     "write_explanation",
     "write_report",
 ]
@@ -77,6 +80,7 @@ _MODULES = {
     "Augmentation": "bottleneck.data.augmented_copies",
     "Backbone": "bottleneck.backbones.backbone",
     "BottleneckError": "bottleneck.errors",
+    "CardCheck": "bottleneck.model_card.checking.card_check",
     "Comparison": "bottleneck.evaluation.results",
     "Evaluation": "bottleneck.evaluation.results",
     "Explanation": "bottleneck.explain.explanation",
@@ -97,6 +101,7 @@ _MODULES = {
     "Selection": "bottleneck.data.selection",
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
+    "check_card": "bottleneck.model_card.checking.card_check",
     "compare": "bottleneck.evaluation.compare",
     "evaluate": "bottleneck.evaluation.compare",
     "explain_predictions": "bottleneck.explain.explained_predictions",
@@ -126,6 +131,7 @@ _MODULES = {
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
     "to_html": "bottleneck.report.notebook",
     "wilson_interval": "bottleneck.statistics.proportions",
+    "write_card": "bottleneck.model_card.card_files",
     "write_explanation": "bottleneck.report.explanation_page",
     "write_report": "bottleneck.report.page",
 }
@@ -162,6 +168,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.features.file.reader import load_features
     from bottleneck.features.sets.feature_set import FeatureSet
     from bottleneck.heads.head import Head
+    from bottleneck.model_card.card_files import write_card
+    from bottleneck.model_card.checking.card_check import CardCheck, check_card
     from bottleneck.predictions import Predictions
     from bottleneck.predictions.prediction_tables import read_predictions
     from bottleneck.report.explanation_page import write_explanation

@@ -23,6 +23,7 @@ from bottleneck import (
     Augmentation,
     Backbone,
     BottleneckError,
+    CardCheck,
     Comparison,
     Evaluation,
     Explanation,
@@ -43,6 +44,7 @@ from bottleneck import (
     Selection,
     audit_features,
     augment,
+    check_card,
     compare,
     evaluate,
     explain_predictions,
@@ -69,6 +71,7 @@ from bottleneck import (
     run_leak_experiment,
     statistics,
     to_html,
+    write_card,
     write_explanation,
     write_report,
 )
@@ -226,6 +229,9 @@ def deploy(model: Model, folder: Path, own: FeatureSet) -> ModelPredictions:
     print(write_explanation(why, folder, with_ids=True).name, again.arms[0].cases[0].heat_map)
     adapted: Recalibration = recalibrate(model, own, what="threshold")
     print(adapted)
+    card: Path = write_card(model, "report", authors=["A. Author"], licence="CC-BY-4.0")
+    compared: CardCheck = check_card(card, "report", model=model)
+    print(compared.agrees, [one.words for one in compared.differences])
     several: ModelPredictions = model.predict([folder / "a.png", folder / "b.png"], y=["", "ill"])
     print(several.to_frame().shape, several.evaluation, several.patients)
     return model.predict(images, error_rate=0.05, device="cpu")

@@ -36,6 +36,7 @@ COMMANDS = (
     "finetune",
     "compare",
     "explain",
+    "card",
     "audit",
     "leakage",
     "reproduce",

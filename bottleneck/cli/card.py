@@ -1,0 +1,149 @@
+"""``bottleneck card``: the card of a model, whose numbers are those of its comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bottleneck.cli.console import (
+    Json,
+    Overwrite,
+    Quiet,
+    say_paragraph,
+    show,
+    show_json,
+    show_paragraph,
+)
+from bottleneck.cli.named_heads import Trust, find_own_modules
+from bottleneck.errors import UsageError
+from bottleneck.text.plurals import counted
+
+if TYPE_CHECKING:
+    from bottleneck.model_card.checking.card_check import CardCheck
+
+
+def card(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A model of `fit` (.skops), or a folder of `finetune`. With --check, it may be "
+            "left out.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path,
+        typer.Option(help="Report of the comparison that evaluated the model."),
+    ] = Path("report"),
+    output: Annotated[Path, typer.Option(help="File of the card.")] = Path("README.md"),
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare this card with the report and the model; write nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Heading of the card.", show_default="the arm and its data set"),
+    ] = None,
+    author: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An author, for the citation. May be given several times.", show_default=False
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the card and of the classifier, such as CC-BY-4.0.",
+            show_default="not stated",
+        ),
+    ] = None,
+    trust: Trust = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write the card of a model: intended use, data, and every figure of its comparison.
+
+    The card is Markdown with the metadata of the Hugging Face hub. A comment after each number,
+    which readers do not see, names its field in results.json. `--check` says where a card and the
+    results differ, and then ends with exit code 2.
+
+    Example: `bottleneck card models/phantom.skops --report report/`
+    """
+    if trust:
+        find_own_modules()
+    if check is not None:
+        _check(check, model, report, trust or [], quiet=quiet, as_json=as_json)
+        return
+    if model is None:
+        raise UsageError(
+            "name the model that the card is about, such as models/phantom.skops; only --check "
+            "needs none"
+        )
+    from bottleneck.model_card.card_files import write_card
+
+    written = write_card(
+        model,
+        report,
+        output,
+        name=name,
+        authors=tuple(author or ()),
+        licence=licence,
+        trust=trust or (),
+        overwrite=overwrite,
+    )
+    if as_json:
+        show_json({"path": written})
+        return
+    if not quiet:
+        say_paragraph(
+            "add what the software does not know: hospitals, devices, years, how labels were "
+            "established, ethics. Paragraphs of your own, between empty lines, do not disturb "
+            "--check",
+            "note: ",
+        )
+    show(f"Card: {written}")
+
+
+def _check(
+    path: Path,
+    model: Path | None,
+    report: Path,
+    trust: list[str],
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from bottleneck.model_card.checking.card_check import check_card
+
+    made = check_card(path, report, model=model, trust=trust)
+    if as_json:
+        show_json({**dataclasses.asdict(made), "agrees": made.agrees})
+    else:
+        _show(made, quiet=quiet)
+    if not made.agrees:
+        raise typer.Exit(2)
+
+
+def _show(made: CardCheck, *, quiet: bool) -> None:
+    for one in made.differences:
+        show_paragraph(f"{one}.", "differs  ")
+    for text in made.notes if not quiet else ():
+        say_paragraph(text, "note: ")
+    if made.own_lines and not quiet:
+        say_paragraph(
+            f"{counted(len(made.own_lines), 'line')} of the authors' own quote nothing, and were "
+            "not compared.",
+            "note: ",
+        )
+    show_paragraph(
+        f"{made.path} is as its results are."
+        if made.agrees
+        else f"{made.path} differs in {counted(len(made.differences), 'place')}."
+    )

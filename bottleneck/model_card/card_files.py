@@ -1,0 +1,145 @@
+"""Model cards, written to a file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bottleneck import __version__
+from bottleneck.deploy.model_loading import load_model
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.results_file import read_results
+from bottleneck.errors import UsageError, describe_os_error
+from bottleneck.files.paths import as_path
+from bottleneck.files.small_files import read_small
+from bottleneck.files.writing import make_folder, write_whole
+from bottleneck.model_card.card_text import card_text
+from bottleneck.model_card.sources.card_record import CARD_FORMAT, CardRecord
+from bottleneck.model_card.sources.model_facts import describe_for_card
+from bottleneck.settings.schema import validate
+from bottleneck.text.plain_text import without_paths
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.trained.trained_model import TrainedModel
+
+__all__ = ["read_model_facts", "results_digest", "write_card"]
+
+
+def write_card(
+    model: Model | TrainedModel | str | Path,
+    report: str | Path,
+    path: str | Path = "README.md",
+    *,
+    name: str | None = None,
+    authors: Sequence[str] = (),
+    licence: str | None = None,
+    trust: str | Iterable[str] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Write the card of a model: what it is for, how it was tested, and every figure of that.
+
+    The card is Markdown with the metadata of the Hugging Face hub. Each number in it is followed by
+    a comment that names its field in ``results.json``. It names no sample and no patient.
+
+    Parameters
+    ----------
+    model : Model, TrainedModel or path
+        A model of ``fit`` that names the comparison that evaluated it, or a folder of
+        ``finetune``.
+    report : str or Path
+        The folder of the report of that comparison, or its ``results.json``.
+    path : str or Path
+        File of the card.
+    name : str, optional
+        Heading of the card; by default the arm and the data set.
+    authors : sequence of str
+        Names for the citation.
+    licence : str, optional
+        Licence of the card and of the classifier, such as "CC-BY-4.0". That of the network's
+        weights is known from the model.
+    trust : str or iterable of str
+        Types in the model's file that are trusted, as for ``load_model``.
+    overwrite : bool
+        Whether a file of that name is replaced.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    UsageError
+        If no comparison evaluated the model, or another one than that of the report; if the report
+        has no results; or if the file exists or cannot be written.
+    ModelError
+        If the model cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, compare, fit, write_card, write_report
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> features = FeatureSet.from_arrays(X, y)
+    >>> page = write_report(compare(features, heads=("logistic",)), "report")
+    >>> model = fit(features, "logistic", comparison="report")
+    >>> write_card(model, "report").name
+    'README.md'
+    """
+    path = as_path(path, "a card", "README.md")
+    if not overwrite and os.path.lexists(path):
+        raise UsageError(
+            f"{path} exists: replace it with --overwrite (in Python: overwrite=True), or name "
+            "another file with --output"
+        )
+    results, content = read_results(as_path(report, "a report", "report"))
+    facts = read_model_facts(model, trust=trust)
+    title = _title(facts) if name is None else validate(str, name, "the name of a card")
+    record = CardRecord(
+        format=CARD_FORMAT,
+        bottleneck=__version__,
+        results_sha256=results_digest(results),
+        title=title,
+        authors=tuple(authors),
+        licence=licence,
+        model=facts,
+    )
+    text = card_text(record, content, results)
+    make_folder(path.parent)
+    try:
+        write_whole(path, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {describe_os_error(error)}") from None
+    return path
+
+
+def read_model_facts(
+    model: Model | TrainedModel | str | Path, *, trust: str | Iterable[str] = ()
+) -> dict[str, object]:
+    """Return what a card quotes of a model, which may be its file or folder.
+
+    Parameters
+    ----------
+    model, trust
+        As for ``write_card``.
+    """
+    if isinstance(model, str | Path):
+        file = as_path(model, "a model", "svm.skops")
+        return describe_for_card(load_model(file, trust=trust), file)
+    return describe_for_card(model, None if isinstance(model, Model) else model.path)
+
+
+def results_digest(path: Path) -> str:
+    """Return the sha256 of a ``results.json``."""
+    return hashlib.sha256(read_small(path, "report", limit=2**26)).hexdigest()
+
+
+def _title(facts: dict[str, object]) -> str:
+    comparison = facts.get("comparison")
+    if isinstance(comparison, dict):
+        return without_paths(f"{comparison['arm']}, trained on {comparison['dataset']}")
+    return str(facts["name"])

@@ -1,0 +1,238 @@
+"""The text of a card: Markdown whose numbers and texts are fields of documents."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+
+from bottleneck.data.images.preparation import recorded_preparation
+from bottleneck.data.splits.shortage import ESTIMATE_ONLY
+from bottleneck.errors import UsageError, one_line
+from bottleneck.model_card.hub_metadata import hub_metadata
+from bottleneck.model_card.quoted_fields import QuotedField, show
+from bottleneck.model_card.sources.card_arm import BASELINES, find_card_arm
+from bottleneck.model_card.sources.card_record import CardRecord, record_comment
+from bottleneck.report.wording.glossary import explain_metrics
+from bottleneck.report.wording.labels import metric_label, metric_names
+from bottleneck.text.table_text import markdown_text
+
+__all__ = ["card_text"]
+
+_NOT_STATED = "not stated by who published or imported them; do not assume that your use is allowed"
+
+
+def card_text(record: CardRecord, results: Mapping[str, Any], path: Path) -> str:
+    """Return the card of a model.
+
+    Parameters
+    ----------
+    record : CardRecord
+        What it is made of.
+    results : mapping
+        Content of ``results.json``.
+    path : Path
+        Its file, for messages.
+
+    Returns
+    -------
+    str
+        Metadata, Markdown, and the record in a comment.
+
+    Raises
+    ------
+    UsageError
+        If the comparison did not evaluate the model, or a field that a card needs is missing.
+    """
+    try:
+        whole = QuotedField(results)
+        arm = whole["arms"][find_card_arm(results, record.model)]
+        template = _environment().get_template("card.md.jinja")
+        body = template.render(_names(record, whole, arm))
+        metadata = hub_metadata(record, whole, arm).to_yaml()
+    # A results.json of this format has all fields, unless it was changed.
+    except (KeyError, IndexError, TypeError, AttributeError, UndefinedError) as error:
+        raise UsageError(
+            f"{path} lacks a field that a card needs, or holds another type in its place "
+            f"({one_line(error)}): compare again"
+        ) from error
+    lines = (line.rstrip() for line in body.split("\n"))
+    body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return f"---\n{metadata}\n---\n\n{body}\n\n{record_comment(record)}\n"
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Return the environment of the templates: a field is shown with its pointer."""
+    made = Environment(
+        loader=PackageLoader("bottleneck.model_card", "templates"),
+        autoescape=False,  # The cards are no HTML; fields are escaped as Markdown.
+        undefined=StrictUndefined,
+        finalize=lambda value: show(value) if isinstance(value, QuotedField) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {
+        "is_estimate": lambda figure: ESTIMATE_ONLY in (figure["method"].raw or ""),
+        "explain": lambda name: explain_metrics([name])[0].line,
+        "label": lambda name: markdown_text(metric_label(name)),
+        "metric_order": lambda metrics: metric_names([metrics.raw]),
+        "show": show,
+        "word": markdown_text,
+    }
+    return made
+
+
+def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[str, Any]:
+    """Return the names of the templates."""
+    facts = QuotedField(record.model, "model#")
+    positive = results["positive"].raw
+    classes = [markdown_text(one) for one in results["classes"].raw]
+    others = [one for one in results["classes"].raw if one != positive]
+    features = next(
+        (
+            one
+            for one in results["features"]
+            if one["recipe_hash"] == record.model.get("recipe_hash")
+        ),
+        None,
+    )
+    of_images = record.model["kind"] == "networks" or (
+        features is not None and "preprocessing" in features["recipe"].raw
+    )
+    licence = facts["weights"]["licence"]
+    return {
+        "title": markdown_text(record.title),
+        "results": results,
+        "arm": arm,
+        "facts": facts,
+        "features": features,
+        "preparation": markdown_text(recorded_preparation(features["recipe"].raw).words)
+        if features is not None
+        else "",
+        "auroc": arm["metrics"]["auroc"],
+        "point": _find_point(arm, record.model["operating_point"]),
+        "external": [*_external(results, arm)],
+        "exports": [
+            QuotedField(one, f"export-{n}.json#") for n, one in enumerate(record.exports, 1)
+        ],
+        "of_images": of_images,
+        "noun": "image" if of_images else "sample",
+        "by_patient": results["protocol"]["unit"] == "patient",
+        "positive": None if positive is None else markdown_text(positive),
+        "others": _listed([markdown_text(one) for one in others]),
+        "class_list": _listed(classes),
+        "cautions": _cautions(results, arm, record.model),
+        "limits": _limits(results, record.model),
+        "licence_words": show(licence) if licence.raw else _NOT_STATED,
+        "card_licence": markdown_text(record.licence or "not stated by the authors"),
+        "usage": _usage(record.model),
+        "citation": _citation(record),
+        "digest": record.results_sha256,
+    }
+
+
+def _find_point(arm: QuotedField, stated: Mapping[str, Any] | None) -> QuotedField | None:
+    """Return the measured operating point of the model's threshold."""
+    target = None if stated is None else (stated["held"], stated["target"])
+    points = (one for one in arm["operating_points"] if (one["held"], one["target"]) == target)
+    return next(points, None)
+
+
+def _external(results: QuotedField, arm: QuotedField) -> Iterator[dict[str, Any]]:
+    """Yield what the templates show of each cohort that tested the arm."""
+    for cohort in results["external"]:
+        for one in cohort["arms"]:
+            if one["name"] == arm["name"]:
+                yield {
+                    **{
+                        name: cohort[name]
+                        for name in ("dataset", "definitions", "shifts", "warnings")
+                    },
+                    "arm": one,
+                    "drops": [drop for drop in cohort["drops"] if drop["arm"] == arm["name"]],
+                }
+
+
+def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) -> list[str]:
+    """Return how the AUROC is to be read, the most severe first."""
+    auroc, texts = arm["metrics"]["auroc"].raw, []
+    if results["protocol"]["allow_leakage"]:
+        texts.append("Leakage was allowed in this comparison. The figures can be far too good.")
+    if model["words"]["order"]:
+        texts.append("The model does not distinguish the classes, and must not be used.")
+    if auroc["low"] is not None and auroc["low"] <= 0.5:
+        texts.append("The interval includes 0.5: the model may be no better than chance.")
+    known = {
+        one["name"].raw: one["metrics"]["auroc"]["value"].raw
+        for one in results["arms"]
+        if "auroc" in one["metrics"].raw and one["metrics"]["auroc"]["value"].raw is not None
+    }
+    heads = {one["name"].raw: one["head"].raw for one in results["arms"]}
+    ranked = {name: value for name, value in known.items() if heads[name] not in BASELINES}
+    for name, value in known.items():
+        if heads[name] in BASELINES and auroc["value"] is not None and value >= auroc["value"]:
+            texts.append(f"The arm '{markdown_text(name)}', which uses no pixel, is as good.")
+    if len(ranked) > 1 and auroc["value"] == max(ranked.values()):
+        texts.append(
+            "It is the highest of the arms that were compared. A figure that was chosen for being "
+            "the highest is too optimistic on average."
+        )
+    if model["words"]["recalibrations"] != "none":
+        texts.append("The model was recalibrated since. The figures are those from before.")
+    return texts
+
+
+def _limits(results: QuotedField, model: Mapping[str, Any]) -> list[str]:
+    texts = [
+        "The figures describe these patients under this protocol. They do not hold for other "
+        "hospitals, scanners or patients until they are measured there.",
+        "The labels were taken as they are. What is wrong in them, the model has learnt.",
+    ]
+    if model["kind"] == "head" and results["protocol"]["kind"] != "fixed split":
+        texts.append(
+            "The figures are those of the training procedure. The model is one result of it."
+        )
+    if not results["external"]:
+        texts.append("No other data set was tested.")
+    return texts
+
+
+def _usage(model: Mapping[str, Any]) -> list[str]:
+    name = model["file"] or "model.skops"
+    return [
+        "```",
+        "pip install bottleneck-features",
+        f"bottleneck predict {name} IMAGES",
+        "```",
+        "",
+        "Each image is a row of `predictions.csv`, with the probability, the decision, the classes "
+        "that cannot be excluded, and how far the image is from the training images.",
+    ]
+
+
+def _citation(record: CardRecord) -> list[str]:
+    comparison = record.model.get("comparison") or {}
+    year = str(comparison.get("date", ""))[:4]
+    fields = {
+        "author": " and ".join(record.authors),
+        "title": record.title,
+        "year": year,
+        "note": f"bottleneck-features {record.bottleneck}, results.json {record.results_sha256}",
+    }
+    lines = [f"  {name} = {{{_bibtex(text)}}}," for name, text in fields.items() if text]
+    return ["@misc{model,", *lines, "}"]
+
+
+def _bibtex(text: str) -> str:
+    """Return a text for a field of BibTeX on one line, which nothing in it ends."""
+    return re.sub(r"[{}\\`\s]+", " ", text).strip()
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,1 @@
+"""Cards compared with what they quote."""

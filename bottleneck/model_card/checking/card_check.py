@@ -1,0 +1,156 @@
+"""Comparison of a card with the results and the model that it quotes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.results_file import read_results
+from bottleneck.errors import UsageError, one_line
+from bottleneck.files.paths import as_path
+from bottleneck.files.small_files import read_small
+from bottleneck.model_card.card_files import read_model_facts, results_digest
+from bottleneck.model_card.card_text import card_text
+from bottleneck.model_card.checking.card_differences import (
+    CardDifference,
+    compare_lines,
+    compare_metadata,
+)
+from bottleneck.model_card.sources.card_record import read_record
+from bottleneck.text.plurals import counted
+from bottleneck.text.short_repr import describe
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.trained.trained_model import TrainedModel
+
+__all__ = ["CardCheck", "check_card"]
+
+_MAX_BYTES = 16_777_216
+
+
+@dataclasses.dataclass(frozen=True)
+class CardCheck:
+    """How a card compares with what it quotes.
+
+    Attributes
+    ----------
+    path : Path
+        The card.
+    differences : tuple of CardDifference
+        Empty if the card is as its results and its model are.
+    own_lines : tuple of int
+        Lines that the authors added, which quote nothing.
+    notes : tuple of str
+        What was not compared.
+
+    Examples
+    --------
+    >>> CardCheck(Path("README.md"), (), (), ()).agrees
+    True
+    """
+
+    path: Path
+    differences: tuple[CardDifference, ...]
+    own_lines: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+    def __repr__(self) -> str:
+        n = len(self.differences)
+        return describe(self, self.path.name, counted(n, "difference") if n else "no difference")
+
+
+def check_card(
+    path: str | Path,
+    report: str | Path,
+    *,
+    model: Model | TrainedModel | str | Path | None = None,
+    trust: str | Iterable[str] = (),
+) -> CardCheck:
+    """Compare a card with the results that it quotes, and with its model.
+
+    Authors may add paragraphs of their own to a card. All else must be what ``write_card`` writes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The card.
+    report : str or Path
+        The folder of the report, or its ``results.json``.
+    model : Model, TrainedModel or path, optional
+        The model of the card. Without it, what the card says of the model is not compared.
+    trust : str or iterable of str
+        As for ``load_model``.
+
+    Returns
+    -------
+    CardCheck
+
+    Raises
+    ------
+    UsageError
+        If the file is no card of this version, or the report has no results.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, compare, fit, write_card, write_report
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> features = FeatureSet.from_arrays(X, y)
+    >>> page = write_report(compare(features, heads=("logistic",)), "report")
+    >>> card = write_card(fit(features, "logistic", comparison="report"), "report")
+    >>> check_card(card, "report").agrees
+    True
+    """
+    path = as_path(path, "a card", "README.md")
+    data = read_small(path, "model card", limit=_MAX_BYTES)
+    text = data.decode(errors="backslashreplace").replace("\r\n", "\n")
+    shown, record = read_record(text, str(path))
+    results, content = read_results(as_path(report, "a report", "report"))
+    differences, notes = [], []
+    if (digest := results_digest(results)) != record.results_sha256:
+        differences.append(
+            CardDifference(
+                None,
+                f"{results.name} has changed since the card was written: its sha256 is {digest}, "
+                f"and the card quotes {record.results_sha256}",
+            )
+        )
+    if model is None:
+        notes.append("What the card says of the model was not compared, since no model was named.")
+    elif changed := _changed_facts(record.model, read_model_facts(model, trust=trust)):
+        differences.append(
+            CardDifference(
+                None,
+                "the model is another one than that of the card, or has changed: they differ in "
+                f"{', '.join(changed)}",
+            )
+        )
+    try:
+        written = card_text(record, content, results)
+    except UsageError as error:
+        differences.append(CardDifference(None, one_line(error)))
+        return CardCheck(path, tuple(differences), (), tuple(notes))
+    expected, _ = read_record(written, str(path))
+    differences += compare_metadata(expected, shown)
+    in_text, own = compare_lines(expected, shown)
+    return CardCheck(path, (*differences, *in_text), own, tuple(notes))
+
+
+def _changed_facts(card: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
+    """Return the names of the facts that differ; the name of a file is that of one copy."""
+    names = [name for name in {**card, **model} if name != "file"]
+    in_memory = None in (card["sha256"], model["sha256"])
+    return [
+        name.replace("_", " ")
+        for name in names
+        if card.get(name) != model.get(name) and not (name == "sha256" and in_memory)
+    ]

@@ -1,0 +1,128 @@
+"""What a card quotes of a model, as plain content that the card itself keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.models.model_words import describe_model, describe_order
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.arm_origin import head_digest
+from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
+from bottleneck.files.small_files import read_small
+from bottleneck.report.redaction import plain
+from bottleneck.text.plain_text import without_paths
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.trained.trained_model import TrainedModel
+
+__all__ = ["describe_for_card", "training_digest"]
+
+_WEIGHTS = ("name", "source", "sha256", "licence")
+
+
+def describe_for_card(model: Model | TrainedModel, path: Path | None) -> dict[str, Any]:
+    """Return what a card quotes of a model.
+
+    Parameters
+    ----------
+    model : Model or TrainedModel
+        The model.
+    path : Path or None
+        Its file or folder; None for a model in memory.
+
+    Returns
+    -------
+    dict
+        Plain content without absolute paths. ``kind`` is "head" or "networks", ``words`` are
+        sentences, and ``file`` and ``sha256`` are those of the file (of a training, of its
+        ``training.json``).
+
+    Raises
+    ------
+    UsageError
+        If no comparison evaluated the model.
+    """
+    facts = _of_head(model) if isinstance(model, Model) else _of_networks(model)
+    file = None if path is None else path / "training.json" if path.is_dir() else path
+    facts |= {
+        "classes": model.classes,
+        "positive": model.positive,
+        "weights": {name: model.weights.get(name) for name in _WEIGHTS},
+        "file": None if path is None else path.name,
+        "sha256": None if file is None else _sha256(file),
+    }
+    made: dict[str, Any] = plain(facts, without_paths)
+    return made
+
+
+def training_digest(cost: Mapping[str, Any]) -> str:
+    """Return a digest of a training: its options, and the losses of its epochs.
+
+    Parameters
+    ----------
+    cost : mapping
+        ``cost`` of an arm in ``results.json``.
+    """
+    kept = [cost.get("training"), cost.get("curves")]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _of_head(model: Model) -> dict[str, Any]:
+    if model.comparison is None:
+        raise UsageError(
+            "a card quotes what a comparison measured, and this model names none that evaluated "
+            "it: fit it again with --comparison REPORT (in Python: comparison=), which is the "
+            "report of compare"
+        )
+    point = model.operating_point
+    return {
+        "kind": "head",
+        "words": {**describe_model(model), "order": describe_order(model)},
+        "comparison": model.comparison.to_dict(),
+        "fingerprint": model.fingerprint,
+        "recipe_hash": model.recipe_hash,
+        "head_digest": head_digest(model.classifier),
+        "operating_point": None
+        if point is None
+        else {"held": point.held, "target": point.target, "threshold": point.threshold},
+        "versions": dict(model.versions),
+    }
+
+
+def _of_networks(model: TrainedModel) -> dict[str, Any]:
+    from bottleneck.deploy.trained.network_choice import choose_network
+    from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
+
+    file = model.path / "training.json"
+    cost = plain(training_cost(read_training(file), file), without_paths)
+    described = model.describe()
+    record = TrainedFolder(model.path).record
+    return {
+        "kind": "networks",
+        "words": {
+            "classifier": f"{model.name}: {described['began with']}",
+            "trained on": described["trained on"],
+            "predicts": "images",
+            "probabilities": "calibrated by a sigmoid on the validation set of each fold",
+            "threshold": "chosen for each prediction, with --at-sensitivity or --at-specificity; "
+            "without, the class with the largest score is decided",
+            "sets": "of predictions on the test folds",
+            "distances": "measured from the training images of each network",
+            "comparison": choose_network(record).words,
+            "recalibrations": "none",
+            "order": "",
+        },
+        "name": model.name,
+        "training_digest": training_digest(cost),
+        "operating_point": None,
+        "versions": cost.get("training", {}).get("versions", {}),
+    }
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(read_small(file, "model", limit=2**31)).hexdigest()

@@ -1,0 +1,146 @@
+"""What cards say: every number is a field, the metadata are those of the hub, all is Markdown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+from markdown_it import MarkdownIt
+from model_card.conftest import Published
+
+CARDS = ("published", "several_classes", "by_patient")
+QUOTE = re.compile(r"<!--((?:model#)?)(/[^>]*)-->")
+NUMBER = re.compile(r"[+−]?\d[\d,]*(?:\.\d+)?$")
+# Numbers of definitions, which are of no result.
+CONSTANT = re.compile(
+    r"95 %|\b0\.5\b|\b[01] is (?:perfect|ideal|chance)|(?:[Bb]elow|[Aa]bove) [01]"
+    r"|; 1 (?:misses|raises)|\b1 − s|\b1 divided|2p / \(1 \+ p\)|p \(1 − p\)|\bat 0\b|\bF1\b|Apache-2\.0|sha256|reaches 0"
+)
+
+
+@pytest.fixture(params=CARDS)
+def made(request: pytest.FixtureRequest) -> Published:
+    found: Published = request.getfixturevalue(request.param)
+    return found
+
+
+def visible_part(text: str) -> str:
+    """The Markdown below the metadata, without the record, code and the heading."""
+    text = text.split("\n---\n", 1)[1].partition("<!-- bottleneck-card")[0]
+    return re.sub(r"(?ms)^# .*?$|^```.*?^```|`[^`\n]*`", "", text)
+
+
+def resolve(document: Any, pointer: str) -> Any:
+    """RFC 6901, section 6."""
+    for key in pointer.split("/")[1:]:
+        key = unquote(key).replace("~1", "/").replace("~0", "~")
+        document = document[int(key)] if isinstance(document, list) else document[key]
+    return document
+
+
+def quotes(made: Published) -> Iterator[tuple[str, Any, str]]:
+    """Yield the text up to each pointer, the value of its field, and the pointer."""
+    (comment,) = re.findall(r"(?s)<!-- bottleneck-card\n(.*?)\n-->", made.text)
+    documents = {"": made.results, "model#": json.loads(comment)["model"]}
+    parts = QUOTE.split(visible_part(made.text))
+    for before, source, pointer in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        yield before, resolve(documents[source], pointer), pointer
+
+
+def without_value(before: str, value: Any) -> str:
+    """Return what stands before the value of a field; the value must be there."""
+    if isinstance(value, dict) or value is None or isinstance(value, bool):
+        return before.removesuffix("not defined")
+    if isinstance(value, str):
+        plain = re.sub(r"\\(?=[^\w\s])", "", before)
+        assert plain.endswith(value), (before, value)
+        return plain.removesuffix(value)
+    number = NUMBER.search(before)
+    assert number is not None, (before, value)
+    decimals = len(number[0].partition(".")[2])
+    shown = float(number[0].replace("−", "-").replace(",", ""))
+    assert shown == pytest.approx(value, abs=0.5000001 * 10**-decimals)
+    return before[: number.start()]
+
+
+def test_each_number_and_text_is_its_field_and_no_other_number_is_there(made: Published) -> None:
+    found = list(quotes(made))
+    assert len(found) > 100
+    rest = [without_value(before, value) for before, value, _ in found]
+    rest.append(QUOTE.split(visible_part(made.text))[-1])
+    assert [part for part in rest if re.search(r"\d", CONSTANT.sub("", part))] == []
+
+
+def test_the_figures_are_those_of_the_arm_of_the_model(published: Published) -> None:
+    arm = next(one for one in published.results["arms"] if one["head"] == "logistic")
+    pointers = {pointer for _, _, pointer in quotes(published)}
+    place = published.results["arms"].index(arm)
+    for name, figure in arm["metrics"].items():
+        for part in ("value", "low", "high"):
+            assert figure[part] is None or f"/arms/{place}/metrics/{name}/{part}" in pointers
+    for pointer in (
+        "/dataset/excluded/no%20label",
+        "/external/0/drops/0/difference/value",
+        "/external/0/shifts/0/words",
+        f"/arms/{place}/subgroups/1/metrics/auroc/low",
+        f"/arms/{place}/operating_points/0/metrics/specificity/high",
+        f"/arms/{place}/calibration/bins/0/predicted",
+        "/audit/verdict",
+        "/protocol/words",
+    ):
+        assert pointer in pointers
+
+
+def test_the_hub_reads_the_metadata(made: Published) -> None:
+    card = ModelCard.load(made.card)
+    data = card.data.to_dict()
+    assert data["pipeline_tag"] == "image-classification"
+    assert data["license"] == "other"
+    assert "research-only" in data["tags"]
+    _, results = model_index_to_eval_results(data["model-index"])
+    names = {"roc_auc": "auroc", "accuracy": "accuracy"}
+    arm = next(one for one in made.results["arms"] if one["head"] == "logistic")
+    for one in results:
+        field = one.metric_args["field"].removeprefix("results.json#")
+        assert one.metric_value == pytest.approx(resolve(made.results, field), abs=5.1e-4)
+        figure = resolve(made.results, field.removesuffix("/value"))
+        if figure["low"] is not None:
+            assert f"{figure['low']:.3f} to {figure['high']:.3f}" in one.metric_name
+        if one.metric_type in names and one.dataset_split != "external":
+            assert figure == arm["metrics"][names[one.metric_type]]
+    assert {one.dataset_name for one in results} >= {made.results["dataset"]["name"]}
+
+
+def test_pages_show_no_pointer_and_no_markup(made: Published) -> None:
+    """CommonMark with tables, as the hub renders it."""
+    page = MarkdownIt("commonmark").enable("table").render(visible_part(made.text))
+    shown = re.sub(r"(?s)<!--.*?-->|<[^>]+>", "", page)
+    assert "-->" not in shown
+    assert "/arms/" not in shown
+    assert "**" not in shown
+    assert "|" not in shown.replace("clinic | *A*", "")
+    rows = re.findall(r"(?s)<tr>(.*?)</tr>", page)
+    assert len(rows) > 40
+    for table in re.findall(r"(?s)<table>(.*?)</table>", page):
+        assert len({len(re.findall(r"<t[hd]", row)) for row in table.split("<tr>")[1:]}) == 1
+
+
+def test_sections_are_in_order(published: Published) -> None:
+    titles = re.findall(r"(?m)^## (.*)$", published.text)
+    assert titles == [
+        "Intended use", "Out of scope", "How to use it", "Data", "How it was made",
+        "How it was tested", "Performance", "Operating points", "Subgroups", "Calibration",
+        "External results", "Leak audit", "How sure a single answer is", "Limits", "Licences",
+        "Citation", "Where the numbers come from",
+    ]  # fmt: skip
+
+
+def test_nothing_names_a_sample_or_patient_or_path(made: Published) -> None:
+    assert not re.search(r"image-\d|patient-\d|bern image", made.text)
+    assert str(made.folder) not in made.text
