@@ -34,6 +34,8 @@ from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.timing import Stage
 from bottleneck.finetune.trained_arm import Trained
+from bottleneck.model_card.checking.card_check import CardCheck
+from bottleneck.model_card.checking.card_differences import CardDifference
 from bottleneck.text.short_repr import show_values
 
 LONG = "Wärmebild \x1b[2J " + "x" * 200
@@ -111,6 +113,7 @@ def made() -> list[object]:
         bottleneck.Selection(exclude="/data/Müller/list.txt", classes=["a", "b"]),
         Trained(LONG, Path("/Müller"), 0, arm.predictions, arm.predictions, {}, ("Müller",)),
         DuplicatePair(0, 1, False, 0.9, 0.8),
+        CardCheck(Path("/Müller/a.md"), (CardDifference(3, LONG, "/arms/0"),), (4,), (LONG,)),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bottleneck.model_card.quoted_fields import POINTER
-from bottleneck.text.short_repr import shorten
+from bottleneck.text.short_repr import shorten, show_fields
 
 __all__ = ["CardDifference", "compare_lines", "compare_metadata"]
 
@@ -38,6 +38,8 @@ class CardDifference:
     line: int | None
     words: str
     field: str | None = None
+
+    __repr__ = show_fields
 
     def __str__(self) -> str:
         return self.words if self.line is None else f"line {self.line}: {self.words}"
