@@ -26,7 +26,7 @@ from bottleneck.finetune.architectures import NEW_FC
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder, TrainingRecord
 from bottleneck.text.short_repr import class_names, describe
 
-__all__ = ["ExplainedNetwork", "NetworkMember", "at_last_map"]
+__all__ = ["ExplainedNetwork", "NetworkMember", "at_last_map", "linear_layer"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,26 +62,49 @@ class NetworkMember:
         return self.differentiable(torch.from_numpy(X)).numpy()
 
     def linear(self) -> LinearDecision:
-        """Return the weights of the classifier.
+        """Return the weights of the classifier, as ``linear_layer`` does."""
+        return linear_layer(self.head, self.name)
 
-        Raises
-        ------
-        UsageError
-            If it is not one linear layer.
-        """
-        layers = [one for one in self.head.modules() if not [*one.children()]]
-        layers = [one for one in layers if not isinstance(one, nn.Dropout | nn.Identity)]
-        if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
-            raise UsageError(
-                f"the classifier of {self.name} is not one linear layer, and its decision is no "
-                "weighted sum of features"
-            )
-        weights = layers[0].weight.detach().double().numpy()
-        bias = layers[0].bias.detach().double().numpy()
-        if len(weights) == 2:
-            sign = np.array([[-1.0], [1.0]])
-            weights, bias = sign * (weights[1] - weights[0]), sign[:, 0] * (bias[1] - bias[0])
-        return LinearDecision(weights, bias, np.zeros(weights.shape[1]))
+
+def linear_layer(head: nn.Module, name: str) -> LinearDecision:
+    """Return the weights of a classifier that is one linear layer.
+
+    Parameters
+    ----------
+    head : nn.Module
+        The classifier, from features to logits.
+    name : str
+        Name of its network, for the message.
+
+    Returns
+    -------
+    LinearDecision
+        Of the logits; of two classes, of their differences.
+
+    Raises
+    ------
+    UsageError
+        If it is not one linear layer.
+
+    Examples
+    --------
+    >>> layer = nn.Sequential(nn.Dropout(), nn.Linear(4, 2))
+    >>> linear_layer(layer, "resnet18").weights.shape
+    (2, 4)
+    """
+    layers = [one for one in head.modules() if not [*one.children()]]
+    layers = [one for one in layers if not isinstance(one, nn.Dropout | nn.Identity)]
+    if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+        raise UsageError(
+            f"the classifier of {name} is not one linear layer, and its decision is no "
+            "weighted sum of features"
+        )
+    weights = layers[0].weight.detach().double().numpy()
+    bias = layers[0].bias.detach().double().numpy()
+    if len(weights) == 2:
+        sign = np.array([[-1.0], [1.0]])
+        weights, bias = sign * (weights[1] - weights[0]), sign[:, 0] * (bias[1] - bias[0])
+    return LinearDecision(weights, bias, np.zeros(weights.shape[1]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

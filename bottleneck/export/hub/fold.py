@@ -1,0 +1,74 @@
+"""A binary head with its calibration, folded into one weighted sum of the features."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.errors import UsageError
+from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.explain.maps.exact.linear_decision import LinearDecision
+
+__all__ = ["FoldError", "LogOdds", "fold"]
+
+
+class FoldError(UsageError):
+    """A model that is no frozen network of timm with one linear layer."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LogOdds:
+    """The log-odds of the second of two classes, as a weighted sum of features.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n_features,)
+        Weights of the features as the network gives them.
+    intercept : float
+        Log-odds for features that are all 0.
+    """
+
+    weights: NDArray[np.float64]
+    intercept: float
+
+
+def fold(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
+    """Return the log-odds of the calibrated probability of a binary head.
+
+    With the decision value d of the second class, the probability is that of the log-odds
+    slope * d + intercept. A recalibration changes these log-odds by a slope and an intercept again.
+
+    Parameters
+    ----------
+    linear : LinearDecision
+        The decision function of the head.
+    sigmoids : Sigmoids or None
+        Its calibration; None where the decision values are log-odds already.
+
+    Raises
+    ------
+    FoldError
+        If there are more than two classes.
+
+    Examples
+    --------
+    >>> weights = np.array([[-1.0, -2.0], [1.0, 2.0]])
+    >>> linear = LinearDecision(weights, np.array([-0.5, 0.5]), np.zeros(2))
+    >>> folded = fold(linear, Sigmoids((2.0,), (1.0,)))
+    >>> folded.weights.tolist(), folded.intercept
+    ([2.0, 4.0], 2.0)
+    """
+    if (n := len(linear.weights)) != 2:
+        raise FoldError(
+            f"there are {n} classes, and the probabilities of more than two are sigmoids that are "
+            "divided by their sum, which no linear layer gives"
+        )
+    slope, intercept = 1.0, 0.0
+    if sigmoids is not None:
+        (slope,), (intercept,) = sigmoids.slopes, sigmoids.intercepts
+        if (shift := sigmoids.shift) is not None:
+            slope *= shift.slope
+            intercept = intercept * shift.slope + shift.intercepts[1] - shift.intercepts[0]
+    return LogOdds(slope * linear.weights[1], float(slope * linear.intercepts[1] + intercept))

@@ -1,0 +1,101 @@
+"""The folder of a model on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import DecodeError, MissingExtraError
+from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.hub.fold import FoldError
+from bottleneck.export.hub.folded_model import FoldedModel, fold_model
+from bottleneck.export.hub.transformers_reading import find_other_reading
+from bottleneck.export.targets.export_target import PictureReader
+from bottleneck.export.targets.torch_folder import TorchFolder
+
+__all__ = ["HubFolder"]
+
+CONFIG, TENSORS = "config.json", "model.safetensors"
+
+
+class HubFolder:
+    """A plain timm checkpoint of a binary head; of another model, a folder with its own loader."""
+
+    name = "hub"
+
+    def write(
+        self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
+    ) -> None:
+        """Write the files, as ``ExportTarget.write`` says."""
+        try:
+            folded = fold_model(classifier, model)
+        except FoldError:
+            TorchFolder().write(classifier, model, folder)
+        else:
+            _write_checkpoint(folded, folder)
+
+    def read(self, folder: Path) -> PictureReader:
+        """Return the function of a user of the folder: the pipeline of transformers, or the loader.
+
+        Raises
+        ------
+        MissingExtraError
+            If the folder needs transformers, and it is not installed.
+        """
+        if not (folder / CONFIG).exists():
+            return TorchFolder().read(folder)
+        try:
+            from transformers import pipeline
+        except ImportError as error:
+            raise MissingExtraError(
+                f"reading an export for the hub as its users do needs transformers, which is not "
+                f"installed ({error}). Install it with",
+                "  pip install 'bottleneck-features[hub]'",
+            ) from None
+        with _without_messages():
+            classify = pipeline("image-classification", model=str(folder), device="cpu")
+        names: Any = classify.model.config.id2label
+        classes = [names[place] for place in range(len(names))]
+
+        def predict(picture: Path) -> NDArray[np.float64]:
+            if (why := find_other_reading(picture)) is not None:
+                raise DecodeError(
+                    f"{picture}: {why}. Save such pictures as 8-bit RGB, or export to torch or onnx"
+                )
+            each = classify(str(picture), top_k=len(classes))
+            share = {one["label"]: one["score"] for one in each}
+            return np.array([share[name] for name in classes])
+
+        return predict
+
+
+def _write_checkpoint(folded: FoldedModel, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {name: one.detach().contiguous() for name, one in folded.network.state_dict().items()}
+    save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(folded.config, indent=2) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _without_messages() -> Iterator[None]:
+    """Turn the messages and progress bars of transformers off."""
+    from transformers.utils import logging
+
+    level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if has_bars:
+            logging.enable_progress_bar()
