@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def build_classifier(
     weights: str | Path | None = None,
     backbone: Backbone | None = None,
     network: str | None = None,
+    other_heads: Callable[[Model], nn.Module] | None = None,
 ) -> ExportedClassifier:
     """Return a model as one torch module, from pixels to calibrated probabilities.
 
@@ -46,6 +47,9 @@ def build_classifier(
         As for ``predict``.
     network : str, optional
         Which networks of a training: as for ``TrainedModel.predict``.
+    other_heads : callable, optional
+        Returns the module of a head that ``score_module`` does not know, as ``convert_own_head``
+        does for ONNX.
 
     Returns
     -------
@@ -73,7 +77,12 @@ def build_classifier(
             f"the model of {model.head} has no probabilities, which an export gives: train it "
             "again with fit, which calibrates its scores"
         )
-    head = score_module(model.estimator, model.kind, model.classes)
+    try:
+        head = score_module(model.estimator, model.kind, model.classes)
+    except UsageError:
+        if other_heads is None:
+            raise
+        head = other_heads(model)
     frozen = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
     member = ClassifierMember(
         NetworkFeatures(frozen), head, CalibrationLayer(model.sigmoids, model.kind)

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bottleneck.deploy.models.model import Model
 from bottleneck.errors import MissingExtraError, UsageError, one_line
 from bottleneck.export.onnx_graph.graph_writing import OPSET, import_onnx
 from bottleneck.heads.estimators.scores import order_classes, read_scores
 from bottleneck.heads.estimators.suitability import last_step
 from bottleneck.predictions import Kind
 
-__all__ = ["DOMAIN", "ConvertedHead", "convert_head"]
+__all__ = ["DOMAIN", "ConvertedHead", "convert_head", "convert_own_head"]
 
 #: Domain of the operators, which are functions in the file itself.
 DOMAIN = "bottleneck"
@@ -93,6 +94,21 @@ class ConvertedHead(nn.Module):
         if self.n_scores == 1:
             scores = torch.cat([-scores, scores], 1)
         return scores[:, self.columns]
+
+
+def convert_own_head(model: Model) -> ConvertedHead:
+    """Return the head of a model as a module that can be written as ONNX.
+
+    The scores are compared on the training features that the model holds.
+
+    Raises
+    ------
+    MissingExtraError, UsageError
+        As ``convert_head``.
+    """
+    reference = model.reference
+    rows = np.empty((0, 0)) if reference is None else reference.rows
+    return convert_head(model.estimator, model.kind, model.classes, rows)
 
 
 def convert_head(
