@@ -49,7 +49,7 @@ def predicted(model: Model, backbone: Backbone, images: np.ndarray) -> tuple[np.
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("head", ["svm", "logistic", "lda", "mlp"])
+@pytest.mark.parametrize("head", ["svm", "logistic", "lda"])
 def test_probabilities_and_scores_are_those_of_predict(head: str, n_classes: int) -> None:
     backbone = tiny_backbone()
     model = fitted(backbone, head, n_classes)
