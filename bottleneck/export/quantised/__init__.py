@@ -1,0 +1,1 @@
+"""Networks in 8-bit integers, for phones and browsers, and what the rounding costs."""

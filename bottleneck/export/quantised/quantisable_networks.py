@@ -1,0 +1,53 @@
+"""The networks that may be quantised."""
+
+from __future__ import annotations
+
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import UsageError
+
+__all__ = ["QUANTISABLE", "refuse_quantise"]
+
+#: Networks of convolutions alone, small enough for a phone: their timm names and what users call
+#: them.
+QUANTISABLE = {
+    "mobilenetv3_large_100": "mobilenetv3",
+    "tf_efficientnet_lite0": "efficientnet_lite0",
+    "resnet18": "resnet18",
+}
+
+
+def refuse_quantise(model: Model | TrainedModel) -> None:
+    """Refuse a model whose network is not quantised here.
+
+    Raises
+    ------
+    UsageError
+        If the network is another one, or has been trained as a whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bottleneck import FeatureSet, fit
+    >>> y = np.repeat(["benign", "malignant"], 20)
+    >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
+    >>> refuse_quantise(fit(FeatureSet.from_arrays(X, y), "logistic"))
+    Traceback (most recent call last):
+    bottleneck.errors.UsageError: the network ... is not quantised: ...
+    """
+    if isinstance(model, TrainedModel):
+        raise UsageError(
+            "networks that were trained as a whole are not quantised: the loss is measured with "
+            "the heads of a comparison, which are fitted again in each fold, and to train a "
+            "network again in each fold would take hours; export it without --quantise (in "
+            "Python: quantise=)"
+        )
+    name = str(model.recipe.get("network", model.recipe.get("backbone", "")))
+    if name not in QUANTISABLE:
+        raise UsageError(
+            f"the network {name} is not quantised: 8-bit integers are for phones, and were "
+            f"measured for {', '.join(QUANTISABLE.values())}. Transformers spend their time in "
+            "layer norms, softmax and GELU, which stay in floating point, and larger networks of "
+            "convolutions are too slow for a phone all the same: export the model without "
+            "--quantise (in Python: quantise=), or fit one on features of these networks"
+        )
